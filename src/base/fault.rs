@@ -1,0 +1,109 @@
+//! What a destination can answer when it cannot do what was asked (`destinations-core.md` 0.3).
+//!
+//! A destination chooses the class at the place that knows; `remote` retries by class and turns the fault into an `Error`.
+
+use std::io;
+use std::time::Duration;
+
+use crate::base::error::Error;
+
+/// Class of a fault: decides retry and the kind of the final error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Bad URL, option value, or missing credential.
+    Usage,
+    /// Credentials rejected or a right missing.
+    Auth,
+    /// Folder or bucket absent.
+    FolderMissing,
+    /// File absent.
+    NotFound,
+    /// I/O error, timeout, DNS failure, 408, 425, 5xx, truncated body: worth another try.
+    Transient,
+    /// The server asked to slow down; wait at least so long if it said.
+    Throttled(Option<Duration>),
+    /// No space or quota at the destination.
+    Full,
+    /// The server refuses a file of this size.
+    TooBig,
+    /// Read-only medium, object lock, WebDAV lock.
+    Locked,
+    /// Object in cold storage.
+    Archived,
+    /// Certificate or protocol version refused.
+    Tls,
+    /// Size or hash wrong after a complete transfer.
+    Integrity,
+    /// The reply cannot be understood, or a listing is incomplete.
+    Protocol,
+    /// The spool or another file on this machine failed.
+    Local,
+    /// The destination does not offer this operation.
+    Unsupported,
+    /// Stopped by a signal while waiting or transferring.
+    Stopped,
+}
+
+/// A fault with its explanation. `text` and `hint` are one line, safe to print, without secrets (`remote` redacts once more).
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) class: Class,
+    pub(crate) text: String,
+    pub(crate) hint: String,
+}
+
+impl Fault {
+    pub(crate) fn new(class: Class, text: impl Into<String>) -> Fault {
+        Fault {
+            class,
+            text: text.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// What the person can do; the first one stays.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Fault {
+        if self.hint.is_empty() {
+            self.hint = hint.into();
+        }
+        self
+    }
+
+    /// A failure of a local file or of our own streams while transferring (spool full, stop signal).
+    pub(crate) fn local(e: io::Error) -> Fault {
+        let ours = crate::base::error::unwrap_io(e);
+        let class = if ours.kind() == crate::base::error::Kind::Interrupted {
+            Class::Stopped
+        } else {
+            Class::Local
+        };
+        Fault::new(class, ours.to_string())
+    }
+
+    /// As the error it becomes when it is final; `doing` is verb and redacted target.
+    pub(crate) fn into_error(self, doing: &str) -> Error {
+        use crate::base::error::Kind as K;
+        let kind = match self.class {
+            Class::Usage => K::Usage,
+            Class::Auth => K::Credentials,
+            Class::FolderMissing | Class::NotFound => K::Missing,
+            Class::Transient | Class::Throttled(_) => K::Busy,
+            Class::Full => K::NoSpace,
+            Class::Tls => K::Tls,
+            Class::Integrity => K::Damaged,
+            Class::Local => K::Local,
+            Class::TooBig
+            | Class::Locked
+            | Class::Archived
+            | Class::Protocol
+            | Class::Unsupported => K::Unsupported,
+            Class::Stopped => K::Interrupted,
+        };
+        let e = Error::new(kind, self.text).doing(doing);
+        if self.hint.is_empty() {
+            e
+        } else {
+            e.hint(self.hint)
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Layer 0: what every other layer may use and which uses nothing of ours.
+//!
+//! Order, lowest first (a file may use the ones above it): `bytes`, `text`, `error`, `secret`, `size`, `sys`, `time`,
+//! `digest`, `rand`, `json`, `ui`, `tmp`, `opt`, `fault`.
+
+pub(crate) mod bytes;
+pub(crate) mod digest;
+pub(crate) mod error;
+pub(crate) mod fault;
+pub(crate) mod json;
+pub(crate) mod opt;
+pub(crate) mod rand;
+pub(crate) mod secret;
+pub(crate) mod size;
+pub(crate) mod sys;
+pub(crate) mod text;
+pub(crate) mod time;
+pub(crate) mod tmp;
+pub(crate) mod ui;

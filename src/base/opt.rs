@@ -1,0 +1,249 @@
+//! Options: one declared row an option ([`Opt`]), and the values given ([`Options`]). Parsing, help, the unknown-option
+//! error and redaction all read the rows.
+
+use crate::base::error::{Error, Result};
+use crate::base::secret::Secret;
+use crate::base::size::{parse_size, parse_span};
+use crate::base::text;
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `1 on true yes` or bare; `0 off false no`.
+    Flag,
+    /// Decimal, at least the number given.
+    Int(u64),
+    /// Size; the field is the unit in bytes of a number without a suffix.
+    Size(u64),
+    /// Time span in seconds.
+    Span,
+    /// Any text.
+    Text,
+    /// Any text that is never shown.
+    Secret,
+    /// One of these words, any case.
+    Choice(&'static [&'static str]),
+    /// May be given many times; every value is kept in order.
+    Many,
+    /// A Duplicati option without meaning here: accepted, mentioned at `-v`.
+    Ignored,
+    /// A Duplicati option that cannot be honoured and must not be ignored: refused with this reason.
+    Refused(&'static str),
+}
+
+/// One option. The only place where it is declared.
+pub(crate) struct Opt {
+    /// Lower case, without dashes.
+    pub(crate) name: &'static str,
+    /// Other spellings.
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) kind: Kind,
+    /// As shown in help; parsed like a given value by the typed getters. Empty = none.
+    pub(crate) default: &'static str,
+    /// One sentence.
+    pub(crate) help: &'static str,
+    /// Commands that take it (canonical names); empty = all.
+    pub(crate) commands: &'static [&'static str],
+}
+
+impl Opt {
+    /// True when `name` (lower case) is this option.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Checks a value; the text is the error's cause.
+    pub(crate) fn check(&self, value: &str) -> Result<()> {
+        let bad = |wanted: &str| {
+            let shown = text::safe_cut(value.as_bytes(), 60);
+            Err(Error::usage(format!(
+                "--{}={shown} is not valid: {wanted} is expected",
+                self.name
+            )))
+        };
+        match self.kind {
+            Kind::Flag if parse_flag(value).is_none() => bad("true or false"),
+            Kind::Int(least) if value.trim().parse::<u64>().ok().is_none_or(|n| n < least) => {
+                bad(&format!("a whole number of at least {least}"))
+            }
+            Kind::Size(unit) if parse_size(value, unit).is_none() => {
+                bad("a size such as 500kb, 50mb or 2gb")
+            }
+            Kind::Span if parse_span(value).is_none() => {
+                bad("a time span such as 30s, 10m, 12h, 7D, 4W, 6M or 1Y")
+            }
+            Kind::Choice(words) if !words.iter().any(|w| w.eq_ignore_ascii_case(value.trim())) => {
+                bad(&format!("one of {}", words.join(", ")))
+            }
+            Kind::Refused(reason) => Err(Error::usage(format!(
+                "--{} is not supported: {reason}",
+                self.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `None` unless a boolean word; empty text (a bare option) is true.
+pub(crate) fn parse_flag(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "" | "1" | "on" | "true" | "yes" => Some(true),
+        "0" | "off" | "false" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// Checked values by option, strongest source already chosen. Typed getters take the canonical name.
+#[derive(Default)]
+pub(crate) struct Options {
+    given: Vec<(&'static Opt, Secret)>,
+}
+
+impl Options {
+    /// Adds a value after checking it; replaces an earlier one unless the option is [`Kind::Many`].
+    pub(crate) fn set(&mut self, opt: &'static Opt, value: &str) -> Result<()> {
+        opt.check(value)?;
+        if opt.kind != Kind::Many {
+            self.given.retain(|(o, _)| o.name != opt.name);
+        }
+        self.given.push((opt, Secret::new(value.to_owned())));
+        Ok(())
+    }
+
+    /// The value as given, if it was given.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.given
+            .iter()
+            .rev()
+            .find(|(o, _)| o.name == name)
+            .map(|(_, v)| v.reveal())
+    }
+
+    /// All values of a [`Kind::Many`] option, in order.
+    pub(crate) fn many<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.given
+            .iter()
+            .filter(move |(o, _)| o.name == name)
+            .map(|(_, v)| v.reveal())
+    }
+
+    /// Every given option with its row, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Opt, &str)> {
+        self.given.iter().map(|(o, v)| (*o, v.reveal()))
+    }
+
+    /// False when absent and no default is declared.
+    pub(crate) fn flag(&self, opt: &'static Opt) -> bool {
+        parse_flag(self.or_default(opt).unwrap_or("false")).unwrap_or(false)
+    }
+
+    /// Bytes.
+    pub(crate) fn size(&self, opt: &'static Opt) -> Option<u64> {
+        let Kind::Size(unit) = opt.kind else {
+            return None;
+        };
+        parse_size(self.or_default(opt)?, unit)
+    }
+
+    /// Seconds; negative only where the person wrote so.
+    pub(crate) fn span(&self, opt: &'static Opt) -> Option<i64> {
+        parse_span(self.or_default(opt)?)
+    }
+
+    pub(crate) fn int(&self, opt: &'static Opt) -> Option<u64> {
+        self.or_default(opt)?.trim().parse().ok()
+    }
+
+    /// Non-blank text, given or default.
+    pub(crate) fn text(&self, opt: &'static Opt) -> Option<&str> {
+        self.or_default(opt).filter(|t| !t.trim().is_empty())
+    }
+
+    /// The word of a [`Kind::Choice`] in its declared spelling.
+    pub(crate) fn choice(&self, opt: &'static Opt) -> Option<&'static str> {
+        let Kind::Choice(words) = opt.kind else {
+            return None;
+        };
+        let value = self.or_default(opt)?.trim();
+        words
+            .iter()
+            .find(|w| w.eq_ignore_ascii_case(value))
+            .copied()
+    }
+
+    /// A non-blank secret.
+    pub(crate) fn secret(&self, opt: &'static Opt) -> Option<Secret> {
+        self.text(opt).map(|t| Secret::new(t.to_owned()))
+    }
+
+    fn or_default(&self, opt: &'static Opt) -> Option<&str> {
+        self.given(opt.name).or(if opt.default.is_empty() {
+            None
+        } else {
+            Some(opt.default)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static SIZE: Opt = Opt {
+        name: "dblock-size",
+        aliases: &[],
+        kind: Kind::Size(1 << 20),
+        default: "50mb",
+        help: "",
+        commands: &[],
+    };
+    static FLAG: Opt = Opt {
+        name: "dry-run",
+        aliases: &["dryrun"],
+        kind: Kind::Flag,
+        default: "",
+        help: "",
+        commands: &[],
+    };
+    static WORD: Opt = Opt {
+        name: "policy",
+        aliases: &[],
+        kind: Kind::Choice(&["Store", "Follow"]),
+        default: "Store",
+        help: "",
+        commands: &[],
+    };
+    static MANY: Opt = Opt {
+        name: "exclude",
+        aliases: &[],
+        kind: Kind::Many,
+        default: "",
+        help: "",
+        commands: &[],
+    };
+
+    #[test]
+    fn values_are_checked_and_the_last_one_wins() {
+        let mut o = Options::default();
+        assert_eq!(o.size(&SIZE), Some(50 << 20));
+        o.set(&SIZE, "10").expect("good");
+        o.set(&SIZE, "20").expect("good");
+        assert_eq!(o.size(&SIZE), Some(20 << 20));
+        let e = o.set(&SIZE, "x").expect_err("bad");
+        assert_eq!(
+            e.to_string(),
+            "--dblock-size=x is not valid: a size such as 500kb, 50mb or 2gb is expected"
+        );
+        assert!(!o.flag(&FLAG));
+        o.set(&FLAG, "").expect("good");
+        assert!(o.flag(&FLAG));
+        assert!(o.set(&FLAG, "maybe").is_err());
+        o.set(&WORD, "follow").expect("good");
+        assert_eq!(o.choice(&WORD), Some("Follow"));
+        assert!(o.set(&WORD, "stor").is_err());
+        o.set(&MANY, "a").expect("good");
+        o.set(&MANY, "b").expect("good");
+        assert_eq!(o.many("exclude").collect::<Vec<_>>(), ["a", "b"]);
+        assert!(FLAG.is_named("dryrun"));
+    }
+}

@@ -1,0 +1,219 @@
+//! Unnamed temporary files: they have no name from birth, so nothing is left behind by a crash, a kill or a panic.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::size::show_size;
+use crate::base::{rand, sys, text};
+
+/// The folder for temporary files; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tmp {
+    folder: PathBuf,
+}
+
+impl Tmp {
+    /// `chosen` is `--tempdir`; else `$TMPDIR`, else `/tmp`. Proves that a file can be made there.
+    pub(crate) fn open(chosen: Option<&str>) -> Result<Tmp> {
+        let folder = match chosen {
+            Some(text) => PathBuf::from(text),
+            None => std::env::var_os("TMPDIR")
+                .filter(|v| !v.is_empty())
+                .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+        };
+        let tmp = Tmp { folder };
+        tmp.file()?;
+        Ok(tmp)
+    }
+
+    /// A new empty unnamed file, readable and writable.
+    pub(crate) fn file(&self) -> Result<File> {
+        self.unnamed().map_err(|e| {
+            Error::io(&e)
+                .doing(format!("make a temporary file in {}", self.shown()))
+                .hint("choose another folder with --tempdir")
+        })
+    }
+
+    fn unnamed(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        match options
+            .clone()
+            .custom_flags(libc::O_TMPFILE)
+            .open(&self.folder)
+        {
+            Ok(file) => return Ok(file),
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL | libc::ENOENT)
+                ) => {}
+            Err(e) => return Err(e),
+        }
+        let name = format!(".duplet-{}", rand::hex::<16>()?);
+        let path = self.folder.join(name);
+        let file = options
+            .create_new(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    }
+
+    /// Fails with `NoSpace`, naming both figures, when fewer than `bytes` are free. Unknown free space passes.
+    pub(crate) fn need(&self, bytes: u64) -> Result<()> {
+        match sys::free_space(&self.folder) {
+            Some(free) if free < bytes => Err(Error::new(
+                Kind::NoSpace,
+                format!(
+                    "the temporary folder {} has {} free, {} are needed",
+                    self.shown(),
+                    show_size(free),
+                    show_size(bytes)
+                ),
+            )
+            .hint("choose another folder with --tempdir")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder, safe to print.
+    pub(crate) fn shown(&self) -> String {
+        text::safe(self.folder.as_os_str().as_encoded_bytes())
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// An unnamed file used as a sequential spool that can be rewound; writes go to the end of what was written.
+///
+/// Reading and writing share one position, as in a `File`. Errors name the temporary folder.
+pub(crate) struct Spool {
+    file: File,
+    place: String,
+}
+
+impl Spool {
+    pub(crate) fn new(tmp: &Tmp) -> Result<Spool> {
+        Ok(Spool {
+            file: tmp.file()?,
+            place: tmp.shown(),
+        })
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> Result<u64> {
+        self.file.metadata().map(|m| m.len()).doing(|| self.doing())
+    }
+
+    /// Back to the start, for reading or for writing over.
+    pub(crate) fn rewind(&mut self) -> Result<()> {
+        let done = self.file.seek(SeekFrom::Start(0)).map(|_| ());
+        done.doing(|| self.doing())
+    }
+
+    /// Empties the file and rewinds.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        self.truncate(0)
+    }
+
+    /// Cuts (or extends with zeros) to `len` bytes and moves there.
+    pub(crate) fn truncate(&mut self, len: u64) -> Result<()> {
+        let done = self
+            .file
+            .set_len(len)
+            .and_then(|()| self.file.seek(SeekFrom::Start(len)).map(|_| ()));
+        done.doing(|| self.doing())
+    }
+
+    /// Fills `buf` from `offset` without moving the position; the end of the file is an `UnexpectedEof`.
+    pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buf, offset).doing(|| self.doing())
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn doing(&self) -> String {
+        format!("use a temporary file in {}", self.place)
+    }
+
+    fn wrap(&self, e: io::Error) -> io::Error {
+        if e.kind() == io::ErrorKind::Interrupted {
+            return e;
+        }
+        Error::io(&e)
+            .doing(self.doing())
+            .hint("choose another folder with --tempdir")
+            .into()
+    }
+}
+
+impl Read for Spool {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buf).map_err(|e| self.wrap(e))
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.file.write(data).map_err(|e| self.wrap(e))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Spool {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to).map_err(|e| self.wrap(e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spools_have_no_name_and_can_be_rewound() {
+        let folder =
+            std::env::temp_dir().join(format!("duplet-test-{}", rand::hex::<8>().expect("random")));
+        std::fs::create_dir(&folder).expect("folder");
+        let tmp = Tmp {
+            folder: folder.clone(),
+        };
+        let mut spool = Spool::new(&tmp).expect("spool");
+        spool.write_all(b"hello world").expect("write");
+        assert_eq!(std::fs::read_dir(&folder).expect("list").count(), 0);
+        spool.rewind().expect("rewind");
+        let mut text = String::new();
+        spool.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "hello world");
+        spool.truncate(5).expect("cut");
+        assert_eq!(spool.len().expect("len"), 5);
+        let mut two = [0; 2];
+        spool.read_at(&mut two, 3).expect("read");
+        assert_eq!(&two, b"lo");
+        assert!(spool.read_at(&mut two, 4).is_err());
+        std::fs::remove_dir(&folder).expect("empty");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let e = Tmp::open(Some("/nonexistent/x")).err().expect("error");
+        assert!(
+            e.to_string().contains(
+                "cannot make a temporary file in /nonexistent/x: no such file or directory"
+            ),
+            "{e}"
+        );
+    }
+}

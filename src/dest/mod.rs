@@ -1,0 +1,152 @@
+//! Destinations: one file or folder a scheme, all behind [`Destination`].
+//!
+//! A destination maps its protocol to these methods and to [`Fault`]. It does not retry, sleep, print, redact, throttle or
+//! know what a volume is; `remote` does that once for all of them.
+
+use std::io::{self, Read, Write};
+
+use crate::base::error::Result;
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::{Opt, Options};
+use crate::net::url::DestUrl;
+
+/// One listed or examined file.
+pub(crate) struct RemoteFile {
+    /// As the server says it: hostile until `remote` has checked it.
+    pub(crate) name: String,
+    /// Bytes; `None` when the server does not say.
+    pub(crate) size: Option<u64>,
+    /// Seconds since 1970, if known.
+    pub(crate) modified: Option<i64>,
+    pub(crate) is_folder: bool,
+    /// In cold storage: cannot be read now.
+    pub(crate) is_archived: bool,
+}
+
+/// What a listing tells its caller.
+pub(crate) enum Listed {
+    Entry(RemoteFile),
+    /// Forget all entries so far: the listing starts again.
+    Restart,
+}
+
+/// The body of an upload: knows its length and digests, and can be read again from the start.
+pub(crate) trait Body: Read {
+    /// Exact length in bytes.
+    fn len(&self) -> u64;
+    /// Back to `offset`; called before every attempt and for parts.
+    fn seek_to(&mut self, offset: u64) -> io::Result<()>;
+    /// SHA-256 of the whole.
+    fn sha256(&self) -> [u8; 32];
+    /// SHA-1 of the whole; `Some` when the destination declared it in [`Wants`].
+    fn sha1(&self) -> Option<[u8; 20]>;
+    /// MD5 of the whole; `Some` when the destination declared it in [`Wants`].
+    fn md5(&self) -> Option<[u8; 16]>;
+}
+
+/// Where a download goes. `Write` appends; a destination never keeps a whole body in memory.
+pub(crate) trait Sink: Write {
+    /// Bytes accepted since the sink was made (the offset to resume from is the caller's business).
+    fn written(&self) -> u64;
+    /// Throw away everything: the server sends the file from its start although a later offset was asked for.
+    fn restart(&mut self) -> io::Result<()>;
+}
+
+/// What a completed `get` knows about the whole file.
+#[derive(Default)]
+pub(crate) struct GetFacts {
+    /// Total length in bytes of the whole file as the server stated it.
+    pub(crate) total: Option<u64>,
+    /// SHA-1 the server stated for the whole file (B2).
+    pub(crate) sha1: Option<[u8; 20]>,
+}
+
+/// Digests beside SHA-256 that a destination wants to have of every upload.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wants {
+    pub(crate) sha1: bool,
+    pub(crate) md5: bool,
+}
+
+/// Free and total space, as far as known.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Quota {
+    pub(crate) total: Option<u64>,
+    pub(crate) free: Option<u64>,
+}
+
+/// One flat folder of files on some server. One object, one thread, blocking. Semantics: `destinations-core.md` 0.
+pub(crate) trait Destination {
+    /// Every file directly in the folder, or an error: never a part. Streams; a name may come twice; order unspecified.
+    fn list(
+        &mut self,
+        each: &mut dyn FnMut(Listed) -> std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault>;
+
+    /// Cheapest exact look-up; `NotFound` when absent.
+    fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault>;
+
+    /// Bytes `from..` of a file into `into`, one attempt. When `from > 0` and the server sends the whole, `into.restart()`.
+    fn get(
+        &mut self,
+        name: &str,
+        from: u64,
+        into: &mut dyn Sink,
+    ) -> std::result::Result<GetFacts, Fault>;
+
+    /// Stores the body under `name`, replacing a file of that name; one attempt. May leave a whole, a partial or no file when
+    /// it fails; `remote` settles which.
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault>;
+
+    /// Removes a file; a missing one is success.
+    fn delete(&mut self, name: &str) -> std::result::Result<(), Fault>;
+
+    /// Makes the folder (recursively where the protocol has folders); existing is success.
+    fn create_folder(&mut self) -> std::result::Result<(), Fault>;
+
+    /// `scheme://host/path` without user, query or secrets.
+    fn describe(&self) -> String;
+
+    /// Digests to compute for uploads.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    /// False when an interrupted upload can leave a partial file under its final name.
+    fn atomic_put(&self) -> bool {
+        true
+    }
+
+    /// True when a completed `put` needs no extra look to know that the file arrived whole.
+    fn put_is_proof(&self) -> bool {
+        false
+    }
+
+    /// End of a run that changed something: lines worth telling the person.
+    fn finish(&mut self) -> std::result::Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// Best effort; never fails a run.
+    fn quota(&mut self) -> std::result::Result<Quota, Fault> {
+        Err(Fault::new(
+            Class::Unsupported,
+            "the destination does not tell its free space",
+        ))
+    }
+}
+
+/// One scheme of the registry.
+pub(crate) struct Scheme {
+    /// URL schemes, first the canonical one.
+    pub(crate) names: &'static [&'static str],
+    /// One line for help.
+    pub(crate) help: &'static str,
+    /// Options of this destination, valid on the command line and in the URL query.
+    pub(crate) options: &'static [Opt],
+    /// Validates only; no network.
+    pub(crate) open: fn(&DestUrl, &Options) -> Result<Box<dyn Destination>>,
+}
+
+/// The destinations compiled in.
+pub(crate) static SCHEMES: &[Scheme] = &[];

@@ -1,0 +1,3 @@
+//! The duplet program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Layer 1, choosing: the filter language of `commands.md` 6.
