@@ -38,9 +38,21 @@ impl Tmp {
         })
     }
 
+    /// A folder whose files take no byte, for tests of what happens then.
+    #[cfg(test)]
+    pub(crate) fn full_disk() -> Tmp {
+        Tmp {
+            folder: PathBuf::from("/dev/full"),
+        }
+    }
+
     fn unnamed(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
+        #[cfg(test)]
+        if self.folder == Path::new("/dev/full") {
+            return options.open(&self.folder);
+        }
         match options
             .clone()
             .custom_flags(libc::O_TMPFILE)
