@@ -7,5 +7,6 @@ mod base;
 mod dest;
 mod format;
 mod net;
+mod remote;
 mod select;
 mod spill;

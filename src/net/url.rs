@@ -1,6 +1,10 @@
-//! Destination URLs (`destinations-core.md` 1).
+//! Destination URLs (`destinations-core.md` 1): the grammar and decoding of Duplicati, percent coding, a printable form.
+//!
+//! A URL holds secrets, so neither it nor any error made here shows more than scheme, host and path.
 
+use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
+use crate::base::text;
 
 /// A destination URL taken apart and decoded.
 pub(crate) struct DestUrl {
@@ -15,4 +19,488 @@ pub(crate) struct DestUrl {
     pub(crate) path: String,
     /// Decoded query, keys in lower case, repeats joined with `,`, in order of first appearance.
     pub(crate) query: Vec<(String, Secret)>,
+}
+
+/// Said when a password seems to have broken the URL.
+const ENCODE_HINT: &str =
+    "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A";
+
+impl DestUrl {
+    /// Takes a URL apart; text without `scheme://` is a local path. Also returns notices worth telling the person.
+    pub(crate) fn parse(text: &str) -> Result<(DestUrl, Vec<String>)> {
+        if text.trim().is_empty() {
+            return Err(Error::usage("destination URL is empty"));
+        }
+        let Some((scheme, rest)) = split_scheme(text) else {
+            return Ok((local(existing(text), Vec::new()), Vec::new()));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let (place, query) = match rest.split_once('?') {
+            Some((place, query)) => (place, parse_query(query)),
+            None => (rest, Vec::new()),
+        };
+        if scheme == "file" {
+            return parse_file(place, query);
+        }
+        parse_network(scheme, place, query)
+    }
+
+    /// First value of a query option.
+    pub(crate) fn option(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.reveal())
+    }
+
+    /// `scheme://host[:port]/path`: without user, password and query; safe to print.
+    pub(crate) fn display(&self) -> String {
+        let mut out = format!("{}://{}", self.scheme, self.host);
+        if let Some(port) = self.port {
+            out.push_str(&format!(":{port}"));
+        }
+        if !self.path.is_empty() && !self.host.is_empty() {
+            out.push('/');
+        }
+        out.push_str(&self.path);
+        text::safe(out.as_bytes())
+    }
+}
+
+/// A URL that could not be taken apart, cut so that no user name, password or option can show.
+pub(crate) fn display_raw(text: &str) -> String {
+    let (scheme, whole) = text.split_once("://").unwrap_or(("", text));
+    let rest = whole.split('?').next().unwrap_or("");
+    let first = rest.find('/').unwrap_or(rest.len());
+    let rest = match rest[..first].rfind('@') {
+        Some(at) => &rest[at + 1..],
+        None if rest[..first].contains(':') => "",
+        None => rest,
+    };
+    let kept: String = rest.chars().take(25).collect();
+    let mut out = if scheme.is_empty() {
+        kept.clone()
+    } else {
+        format!("{scheme}://{kept}")
+    };
+    if kept != whole {
+        out.push('*');
+    }
+    text::safe_cut(out.as_bytes(), 60)
+}
+
+/// The part before `://` when it can be a scheme.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let good = !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_'));
+    good.then_some((scheme, rest))
+}
+
+fn local(path: String, query: Vec<(String, Secret)>) -> DestUrl {
+    DestUrl {
+        scheme: "file".to_owned(),
+        user: None,
+        password: None,
+        host: String::new(),
+        port: None,
+        path,
+        query,
+    }
+}
+
+/// The decoded path, or the literal one when only that exists.
+fn existing(literal: &str) -> String {
+    let decoded = decode(literal);
+    let there = |path: &str| std::fs::symlink_metadata(path).is_ok();
+    if decoded != literal && !there(&decoded) && there(literal) {
+        return literal.to_owned();
+    }
+    decoded
+}
+
+fn parse_file(place: &str, query: Vec<(String, Secret)>) -> Result<(DestUrl, Vec<String>)> {
+    let bytes = place.as_bytes();
+    let drive = bytes.len() >= 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':';
+    if drive || place.starts_with("\\\\") {
+        return Err(Error::usage(
+            "Windows drive and share paths are not supported on this platform",
+        ));
+    }
+    if place.is_empty() {
+        return Err(
+            Error::usage("the destination URL has no path").hint("write it as file:///folder")
+        );
+    }
+    Ok((local(existing(place), query), Vec::new()))
+}
+
+fn parse_network(
+    scheme: String,
+    place: &str,
+    query: Vec<(String, Secret)>,
+) -> Result<(DestUrl, Vec<String>)> {
+    let (user, password, rest) = split_user(place);
+    let (host, rest) = split_host(rest);
+    let (port, rest) = split_port(rest)?;
+    if !rest.is_empty() && !rest.starts_with('/') && !host.is_empty() {
+        return Err(
+            Error::usage("the destination URL has text between host and path").hint(ENCODE_HINT),
+        );
+    }
+    let path = match rest.strip_prefix('/') {
+        Some(inner) if !host.is_empty() => inner,
+        _ => rest,
+    };
+    let mut notices = Vec::new();
+    if path.contains('+') {
+        notices.push(
+            "a + in the path of the destination URL means a space; write %2B for a plus sign"
+                .to_owned(),
+        );
+    }
+    let url = DestUrl {
+        scheme,
+        user: user.map(decode),
+        password: password.map(|p| Secret::new(decode(p))),
+        host: decode(host),
+        port,
+        path: decode(path),
+        query,
+    };
+    Ok((url, notices))
+}
+
+/// User, password and the rest. The user ends at the last `@` before `:`, `/`; a password holds none of `@ : /`.
+fn split_user(place: &str) -> (Option<&str>, Option<&str>, &str) {
+    let end = place.find([':', '/']).unwrap_or(place.len());
+    let (head, tail) = place.split_at(end);
+    if !head.is_empty()
+        && let Some(after) = tail.strip_prefix(':')
+        && let Some(stop) = after.find(['@', ':', '/'])
+        && after.as_bytes()[stop] == b'@'
+    {
+        return (Some(head), Some(&after[..stop]), &after[stop + 1..]);
+    }
+    match head.rfind('@') {
+        Some(at) if at > 0 => (Some(&place[..at]), None, &place[at + 1..]),
+        _ => (None, None, place),
+    }
+}
+
+fn split_host(rest: &str) -> (&str, &str) {
+    let end = if rest.starts_with('[') {
+        match rest.find(']') {
+            Some(close) if close > 1 => close + 1,
+            _ => 0,
+        }
+    } else {
+        rest.find(['/', ':']).unwrap_or(rest.len())
+    };
+    rest.split_at(end)
+}
+
+fn split_port(rest: &str) -> Result<(Option<u16>, &str)> {
+    let Some(after) = rest.strip_prefix(':') else {
+        return Ok((None, rest));
+    };
+    let end = after
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(after.len());
+    let (digits, tail) = after.split_at(end);
+    if digits.is_empty() || !(tail.is_empty() || tail.starts_with('/')) {
+        return Err(
+            Error::usage("the destination URL has no port number after the host and `:`")
+                .hint(ENCODE_HINT),
+        );
+    }
+    match digits.parse::<u16>() {
+        Ok(port) if port > 0 => Ok((Some(port), tail)),
+        _ => {
+            let shown = text::safe_cut(digits.as_bytes(), 12);
+            Err(Error::usage(format!(
+                "invalid port {shown} in the destination URL"
+            )))
+        }
+    }
+}
+
+fn parse_query(query: &str) -> Vec<(String, Secret)> {
+    let mut out: Vec<(String, Secret)> = Vec::new();
+    for part in query.split('&').filter(|p| !p.is_empty()) {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        let key = decode(key).to_lowercase();
+        let value = decode(value);
+        match out.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, old)) => *old = Secret::new(format!("{},{value}", old.reveal())),
+            None => out.push((key, Secret::new(value))),
+        }
+    }
+    out
+}
+
+/// URL decoding: `+` is a space, `%XX` bytes of UTF-8, `%uXXXX` UTF-16 units; what is no escape stays.
+pub(crate) fn decode(text: &str) -> String {
+    decode_with(text, true)
+}
+
+/// Percent decoding that leaves `+` alone (listings, hrefs).
+pub(crate) fn decode_percent(text: &str) -> String {
+    decode_with(text, false)
+}
+
+fn decode_with(text: &str, plus: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
+    let mut units: Vec<u16> = Vec::new();
+    let mut at = 0;
+    while let Some(&b) = bytes.get(at) {
+        if b == b'%'
+            && let Some(unit) = bytes
+                .get(at + 1)
+                .filter(|&&u| u == b'u')
+                .and_then(|_| hex_value(bytes.get(at + 2..at + 6)?))
+        {
+            units.push(unit);
+            at += 6;
+            continue;
+        }
+        flush_units(&mut units, &mut out);
+        let byte = (b == b'%')
+            .then(|| hex_value(bytes.get(at + 1..at + 3)?))
+            .flatten()
+            .and_then(|v| u8::try_from(v).ok());
+        match byte {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(if plus && b == b'+' { b' ' } else { b });
+                at += 1;
+            }
+        }
+    }
+    flush_units(&mut units, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn flush_units(units: &mut Vec<u16>, out: &mut Vec<u8>) {
+    for c in char::decode_utf16(units.drain(..)) {
+        let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+}
+
+fn hex_value(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0u16, |n, &c| {
+        let digit = u16::try_from(char::from(c).to_digit(16)?).ok()?;
+        Some(n << 4 | digit)
+    })
+}
+
+/// Percent-encodes UTF-8 bytes, keeping only unreserved characters (`A-Z a-z 0-9 - . _ ~`).
+pub(crate) fn encode(text: &str) -> String {
+    encode_keeping(text, b"")
+}
+
+/// As [`encode`], keeping `/`.
+pub(crate) fn encode_path(text: &str) -> String {
+    encode_keeping(text, b"/")
+}
+
+fn encode_keeping(text: &str, keep: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(text.len());
+    for &b in text.as_bytes() {
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') || keep.contains(&b)
+        {
+            out.push(char::from(b));
+        } else {
+            out.push('%');
+            out.push(char::from(DIGITS[usize::from(b >> 4)]));
+            out.push(char::from(DIGITS[usize::from(b & 15)]));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scheme, user, password, host, port, path, query as `k=v;k=v`.
+    fn shape(text: &str) -> String {
+        let (u, _) = DestUrl::parse(text).expect(text);
+        let query: Vec<String> = u
+            .query
+            .iter()
+            .map(|(k, v)| format!("{k}={}", v.reveal()))
+            .collect();
+        format!(
+            "{}|{}|{}|{}|{}|{}|{}",
+            u.scheme,
+            u.user.as_deref().unwrap_or("-"),
+            u.password.as_ref().map_or("-", |p| p.reveal()),
+            u.host,
+            u.port.map_or("-".to_owned(), |p| p.to_string()),
+            u.path,
+            query.join(";")
+        )
+    }
+
+    /// `destinations-core.md` 1.3.
+    #[test]
+    fn parse_vectors() {
+        for (text, want) in [
+            (
+                "s3://bucket/pre/fix?use-ssl=true",
+                "s3|-|-|bucket|-|pre/fix|use-ssl=true",
+            ),
+            (
+                "s3://AKIA:se%2Fcr%2Bet@bucket/a+b",
+                "s3|AKIA|se/cr+et|bucket|-|a b|",
+            ),
+            (
+                "webdav://user@dom.org:pw@host:8443/r/dav/x/",
+                "webdav|user@dom.org|pw|host|8443|r/dav/x/|",
+            ),
+            ("webdav://u:p@ss@host/x", "webdav|u|p|ss@host|-|x|"),
+            ("webdav://host/p:a@b/c", "webdav|-|-|host|-|p:a@b/c|"),
+            ("webdav://host//x", "webdav|-|-|host|-|/x|"),
+            ("webdav://[::1]:8080/x", "webdav|-|-|[::1]|8080|x|"),
+            ("webdav://user:@host/x", "webdav|user||host|-|x|"),
+            ("webdav://me@host", "webdav|me|-|host|-||"),
+            ("webdav://a@b:80/x", "webdav|a|-|b|80|x|"),
+            ("file:///mnt/usb/a+b", "file|-|-||-|/mnt/usb/a b|"),
+            (
+                "file:///mnt/a%2Bb?use-move-for-put",
+                "file|-|-||-|/mnt/a+b|use-move-for-put=",
+            ),
+            ("file://rel/dir", "file|-|-||-|rel/dir|"),
+            ("FILE:///x", "file|-|-||-|/x|"),
+            ("/mnt/a+b?x=1", "file|-|-||-|/mnt/a b?x=1|"),
+            ("/mnt/x?u=http://h", "file|-|-||-|/mnt/x?u=http://h|"),
+            ("./rel", "file|-|-||-|./rel|"),
+            ("http://h/a#b?c=1", "http|-|-|h|-|a#b|c=1"),
+            (
+                "webdav://h/x?auth-password=a+b%26c&A=1&a=2&e&f==g",
+                "webdav|-|-|h|-|x|auth-password=a b&c;a=1,2;e=;f==g",
+            ),
+            ("s3://b?", "s3|-|-|b|-||"),
+            ("s3://", "s3|-|-||-||"),
+            ("s3://b?a=1;b=2", "s3|-|-|b|-||a=1;b=2"),
+        ] {
+            assert_eq!(shape(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_urls_say_what_to_do() {
+        for (text, part) in [
+            ("", "destination URL is empty"),
+            ("  ", "destination URL is empty"),
+            ("s3://k:s/x@bucket/p", "%2F"),
+            ("s3://k:12s/x@bucket/p", "%2F"),
+            ("webdav://h:0/x", "invalid port"),
+            ("webdav://h:65536/x", "invalid port"),
+            ("webdav://h:99999999999999999999/x", "invalid port"),
+            ("file://C:\\x", "not supported on this platform"),
+            ("file://\\\\server\\x", "not supported on this platform"),
+            ("file://", "no path"),
+            ("webdav://[::1]x/y", "between host and path"),
+        ] {
+            let e = DestUrl::parse(text).err().expect(text);
+            assert_eq!(e.kind().exit_code(), 200, "{text}");
+            assert!(e.to_string().contains(part), "{text}: {e}");
+            assert!(!e.to_string().contains("s/x"), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_raw_plus_in_a_path_is_noticed() {
+        let (_, notices) = DestUrl::parse("webdav://h/My+Folder").expect("good");
+        assert_eq!(notices.len(), 1);
+        let (_, notices) = DestUrl::parse("webdav://h/x?a=1+2").expect("good");
+        assert!(notices.is_empty());
+    }
+
+    #[test]
+    fn a_local_path_with_a_plus_is_taken_literally_when_only_that_exists() {
+        let folder = std::env::temp_dir().join(format!(
+            "duplet+url+{}",
+            crate::base::rand::hex::<8>().expect("random")
+        ));
+        std::fs::create_dir(&folder).expect("folder");
+        let path = folder.to_str().expect("text");
+        let (plain, _) = DestUrl::parse(path).expect("good");
+        let (url, _) = DestUrl::parse(&format!("file://{path}")).expect("good");
+        std::fs::remove_dir(&folder).expect("removed");
+        assert_eq!(plain.path, path);
+        assert_eq!(url.path, path);
+    }
+
+    #[test]
+    fn coding() {
+        assert_eq!(encode("a b+c&d\u{e9}#%/~"), "a%20b%2Bc%26d%C3%A9%23%25%2F~");
+        assert_eq!(encode_path("a/b c"), "a/b%20c");
+        for (text, want) in [
+            ("a%zzb%", "a%zzb%"),
+            ("%u00e9%ud83d%ude00", "\u{e9}\u{1f600}"),
+            ("%ud83dx", "\u{fffd}x"),
+            ("%u12", "%u12"),
+            ("%C3%A9", "\u{e9}"),
+            ("%ff", "\u{fffd}"),
+            ("a+b", "a b"),
+        ] {
+            assert_eq!(decode(text), want, "{text}");
+        }
+        assert_eq!(decode_percent("a+b%2B"), "a+b+");
+    }
+
+    #[test]
+    fn shown_without_secrets() {
+        for (text, want) in [
+            ("s3://AKIA:secret@b/p?auth-password=x", "s3://b/p"),
+            ("webdav://[::1]:80/x", "webdav://[::1]:80/x"),
+            ("webdav://h", "webdav://h"),
+            ("file:///a/b", "file:///a/b"),
+            ("webdav://h/%1b[31m", "webdav://h/\\x1b[31m"),
+        ] {
+            let (url, _) = DestUrl::parse(text).expect(text);
+            assert_eq!(url.display(), want);
+        }
+        for text in [
+            "foo://u:secret@host/p?x=secret",
+            "foo://u:secret/x",
+            "u:secret@h",
+        ] {
+            assert!(!display_raw(text).contains("secret"), "{text}");
+        }
+        assert_eq!(display_raw("foo://host/p"), "foo://host/p");
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        let mut seed = 7u64;
+        let pool = [
+            "s3", "://", ":", "@", "/", "?", "&", "=", "%", "%u", "d83d", "[", "]", "+", "\u{e9}",
+            "1", "a", "file",
+        ];
+        for _ in 0..5000 {
+            let mut text = String::new();
+            for _ in 0..12 {
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                text.push_str(pool[usize::try_from(seed >> 33).unwrap_or(0) % pool.len()]);
+            }
+            display_raw(&text);
+            if let Ok((url, _)) = DestUrl::parse(&text) {
+                url.display();
+            }
+        }
+    }
 }

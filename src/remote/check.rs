@@ -1,0 +1,348 @@
+//! What is checked before anything from or for a destination is trusted: names, lengths, and the two ends of a transfer.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+use crate::base::digest::Algo;
+use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
+use crate::base::tmp::Spool;
+use crate::dest::{Body, Sink, Wants};
+use crate::remote::throttle::Throttle;
+
+/// Longest listed name that is passed on, in bytes.
+const NAME_MAX_BYTES: usize = 255;
+/// Longest name that is written, in bytes.
+const WRITTEN_MAX_BYTES: usize = 200;
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// True when a listed name can be the name of a file in a flat folder.
+pub(crate) fn good_name(name: &str) -> bool {
+    !name.is_empty()
+        && name != "."
+        && name != ".."
+        && name.len() <= NAME_MAX_BYTES
+        && !name.bytes().any(|b| b == b'/' || b < 0x20 || b == 0x7f)
+}
+
+/// Refuses a name that must not be written.
+pub(crate) fn writable_name(name: &str) -> Result<()> {
+    if good_name(name)
+        && name.len() <= WRITTEN_MAX_BYTES
+        && !name.starts_with(['.', '-'])
+        && !name.contains('\\')
+    {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{} cannot be the name of a remote file",
+        crate::base::text::safe_cut(name.as_bytes(), 80)
+    )))
+}
+
+/// Slows a transfer down and ends it when the person insists (second stop signal).
+pub(crate) struct Pace {
+    throttle: Throttle,
+    started: Instant,
+}
+
+impl Pace {
+    /// `rate` in bytes a second, 0 = unlimited.
+    pub(crate) fn new(rate: u64) -> Pace {
+        Pace {
+            throttle: Throttle::new(rate),
+            started: Instant::now(),
+        }
+    }
+
+    fn pass(&mut self, bytes: usize) -> io::Result<()> {
+        let mut wait = self.throttle.take(bytes as u64, self.started.elapsed());
+        loop {
+            if sys::stops_requested() >= 2 {
+                return Err(Error::new(Kind::Interrupted, "stopped").into());
+            }
+            if wait.is_zero() {
+                return Ok(());
+            }
+            let part = wait.min(Duration::from_secs(1));
+            sys::sleep_interruptible(part);
+            wait -= part;
+        }
+    }
+}
+
+/// Where a download goes: the end of a spool, never beyond the length expected.
+pub(crate) struct SpoolSink<'a> {
+    spool: &'a mut Spool,
+    pace: &'a mut Pace,
+    /// Bytes in the spool when the sink was made or restarted.
+    base: u64,
+    written: u64,
+    limit: Option<u64>,
+    /// All bytes that arrived, also those thrown away.
+    pub(crate) received: u64,
+    /// More bytes came than expected.
+    pub(crate) too_long: bool,
+    /// The spool's own error or a stop, which the destination may have taken for the network's.
+    pub(crate) own_error: Option<Error>,
+}
+
+impl<'a> SpoolSink<'a> {
+    /// The spool must be positioned at its end, `base`.
+    pub(crate) fn new(
+        spool: &'a mut Spool,
+        pace: &'a mut Pace,
+        base: u64,
+        limit: Option<u64>,
+    ) -> Self {
+        SpoolSink {
+            spool,
+            pace,
+            base,
+            written: 0,
+            limit,
+            received: 0,
+            too_long: false,
+            own_error: None,
+        }
+    }
+
+    /// Bytes of the file that are in the spool.
+    pub(crate) fn position(&self) -> u64 {
+        self.base + self.written
+    }
+
+    fn keep(&mut self, e: io::Error) -> io::Error {
+        if e.kind() != io::ErrorKind::Interrupted && self.own_error.is_none() {
+            self.own_error = Some(crate::base::error::unwrap_io(e));
+        }
+        io::Error::other("local error")
+    }
+}
+
+impl Write for SpoolSink<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let end = self.position().saturating_add(data.len() as u64);
+        if self.limit.is_some_and(|limit| end > limit) {
+            self.too_long = true;
+            return Err(io::Error::other("more bytes than expected"));
+        }
+        let passed = self.pace.pass(data.len());
+        passed.map_err(|e| self.keep(e))?;
+        let done = self.spool.write_all(data);
+        done.map_err(|e| self.keep(e))?;
+        self.written += data.len() as u64;
+        self.received += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for SpoolSink<'_> {
+    fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        let cleared = self.spool.clear().map_err(io::Error::from);
+        cleared.map_err(|e| self.keep(e))?;
+        self.base = 0;
+        self.written = 0;
+        Ok(())
+    }
+}
+
+/// The body of an upload: exactly `len` bytes of a spool.
+pub(crate) struct SpoolBody<'a> {
+    spool: &'a mut Spool,
+    pace: &'a mut Pace,
+    len: u64,
+    at: u64,
+    sha256: [u8; 32],
+    sha1: Option<[u8; 20]>,
+    md5: Option<[u8; 16]>,
+    /// Bytes handed out, all attempts together.
+    pub(crate) sent: u64,
+    /// Every byte of the body has been handed out since `seek_to(0)`.
+    pub(crate) whole: bool,
+    pub(crate) own_error: Option<Error>,
+}
+
+impl<'a> SpoolBody<'a> {
+    /// Computes what the destination wants beside SHA-256 in one pass over the spool.
+    pub(crate) fn new(
+        spool: &'a mut Spool,
+        pace: &'a mut Pace,
+        sha256: &[u8],
+        wants: Wants,
+    ) -> Result<Self> {
+        let len = spool.len()?;
+        let sha256 = sha256
+            .try_into()
+            .map_err(|_| Error::bug("the digest of an upload is not SHA-256"))?;
+        let (mut sha1, mut md5) = (None, None);
+        if wants.sha1 || wants.md5 {
+            let (mut a, mut b) = (Algo::Sha1.hasher(), Algo::Md5.hasher());
+            let mut buffer = [0; BUFFER_BYTES];
+            let mut at = 0;
+            while at < len {
+                let n = usize::try_from(len - at).map_or(BUFFER_BYTES, |n| n.min(BUFFER_BYTES));
+                let part = &mut buffer[..n];
+                spool.read_at(part, at)?;
+                if wants.sha1 {
+                    a.update(part);
+                }
+                if wants.md5 {
+                    b.update(part);
+                }
+                at += n as u64;
+            }
+            if wants.sha1 {
+                sha1 = a.finish().as_bytes().try_into().ok();
+            }
+            if wants.md5 {
+                md5 = b.finish().as_bytes().try_into().ok();
+            }
+        }
+        Ok(SpoolBody {
+            spool,
+            pace,
+            len,
+            at: 0,
+            sha256,
+            sha1,
+            md5,
+            sent: 0,
+            whole: len == 0,
+            own_error: None,
+        })
+    }
+
+    fn keep(&mut self, e: io::Error) -> io::Error {
+        if self.own_error.is_none() {
+            self.own_error = Some(crate::base::error::unwrap_io(e));
+        }
+        io::Error::other("local error")
+    }
+}
+
+impl Read for SpoolBody<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.len - self.at).unwrap_or(usize::MAX);
+        let n = buf.len().min(left).min(BUFFER_BYTES);
+        if n == 0 {
+            return Ok(0);
+        }
+        let passed = self.pace.pass(n);
+        passed.map_err(|e| self.keep(e))?;
+        let n = match self.spool.read(&mut buf[..n]) {
+            Ok(0) => {
+                let e = Error::new(Kind::Local, "a temporary file became shorter");
+                return Err(self.keep(e.into()));
+            }
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
+            Err(e) => return Err(self.keep(e)),
+        };
+        self.at += n as u64;
+        self.sent += n as u64;
+        self.whole |= self.at == self.len;
+        Ok(n)
+    }
+}
+
+impl Body for SpoolBody<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
+        let moved = self.spool.seek(SeekFrom::Start(offset));
+        moved.map_err(|e| self.keep(e))?;
+        self.at = offset.min(self.len);
+        if offset == 0 {
+            self.whole = self.len == 0;
+        }
+        Ok(())
+    }
+
+    fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    fn sha1(&self) -> Option<[u8; 20]> {
+        self.sha1
+    }
+
+    fn md5(&self) -> Option<[u8; 16]> {
+        self.md5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::tmp::Tmp;
+
+    #[test]
+    fn hostile_names_are_told_from_good_ones() {
+        for good in ["duplicati-b1.dblock.zip.aes", "a", "a\\b", "%2e%2e%2f", "é"] {
+            assert!(good_name(good), "{good}");
+        }
+        let long = "x".repeat(256);
+        for bad in [
+            "", ".", "..", "a/b", "../x", "x\0y", "x\ny", "\x1b[31m", "x\x7f", &long,
+        ] {
+            assert!(!good_name(bad), "{bad:?}");
+        }
+        for bad in [".x", "-x", "a\\b", "a/b", &"x".repeat(201)] {
+            assert!(writable_name(bad).is_err(), "{bad}");
+        }
+        assert!(writable_name("duplicati-20240131T123456Z.dlist.zip").is_ok());
+    }
+
+    #[test]
+    fn a_body_is_exactly_the_spool_with_its_digests() {
+        let tmp = Tmp::open(None).expect("tmp");
+        let mut spool = Spool::new(&tmp).expect("spool");
+        spool.write_all(b"Welcome to Amazon S3.").expect("write");
+        let mut pace = Pace::new(0);
+        let wants = Wants {
+            sha1: true,
+            md5: true,
+        };
+        let sha = Algo::Sha256.hash(b"Welcome to Amazon S3.");
+        let mut body = SpoolBody::new(&mut spool, &mut pace, sha.as_bytes(), wants).expect("body");
+        for _ in 0..2 {
+            body.seek_to(0).expect("seek");
+            let mut text = String::new();
+            body.read_to_string(&mut text).expect("read");
+            assert_eq!(text, "Welcome to Amazon S3.");
+            assert!(body.whole);
+        }
+        assert_eq!(body.sent, 42);
+        let md5 = crate::base::bytes::base64(&body.md5().expect("md5"));
+        assert_eq!(md5, "1EfQ6PKJ8WoS/2AnznfCWA==");
+        let sha1 = crate::base::bytes::hex(&body.sha1().expect("sha1"));
+        assert_eq!(sha1, "c81b76d259763a3f44bf77c7ae44c7c23faa4999");
+        assert_eq!(sha.as_bytes(), body.sha256());
+    }
+
+    #[test]
+    fn a_sink_stops_at_the_expected_length_and_restarts_empty() {
+        let tmp = Tmp::open(None).expect("tmp");
+        let mut spool = Spool::new(&tmp).expect("spool");
+        let mut pace = Pace::new(0);
+        let mut sink = SpoolSink::new(&mut spool, &mut pace, 0, Some(5));
+        sink.write_all(b"abc").expect("fits");
+        assert!(sink.write_all(b"def").is_err());
+        assert!(sink.too_long);
+        sink.restart().expect("restart");
+        assert_eq!((sink.position(), sink.received), (0, 3));
+        sink.write_all(b"hello").expect("fits");
+        assert_eq!(spool.len().expect("len"), 5);
+    }
+}

@@ -1,0 +1,409 @@
+//! Layer 3: one destination made dependable. Retries, resumes, paces, checks names and lengths, masks secrets, and turns a
+//! [`Fault`] into the [`Error`] a person reads; the destinations below stay naive.
+//!
+//! [`Remote`] can only read. [`RemoteMut`] adds what changes the destination and needs a [`Permit`].
+
+mod check;
+mod open;
+mod redact;
+mod retry;
+mod throttle;
+mod write;
+
+use std::time::Duration;
+
+use crate::base::digest::Algo;
+use crate::base::error::{Error, Result};
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::base::size::show_span;
+use crate::base::sys;
+use crate::base::text;
+use crate::base::tmp::Spool;
+use crate::base::ui::Ui;
+use crate::dest::{Destination, GetFacts, Listed, Quota, RemoteFile, SCHEMES};
+use crate::remote::check::{Pace, SpoolSink, good_name};
+use crate::remote::redact::Redact;
+use crate::remote::retry::{Attempts, Policy};
+
+pub(crate) use crate::remote::open::OPTIONS;
+pub(crate) use crate::remote::write::{Permit, RemoteMut};
+
+/// Bytes of new data after which failures of a download are forgotten.
+const PROGRESS_BYTES: u64 = 1 << 20;
+/// Dropped names that are shown.
+const SAMPLES: usize = 3;
+
+/// What went over the wire, all attempts together; `files_*` count successes.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct RemoteStats {
+    pub(crate) calls: u64,
+    pub(crate) lists: u64,
+    pub(crate) gets: u64,
+    pub(crate) puts: u64,
+    pub(crate) deletes: u64,
+    pub(crate) bytes_up: u64,
+    pub(crate) bytes_down: u64,
+    pub(crate) files_up: u64,
+    pub(crate) files_down: u64,
+    pub(crate) retries: u64,
+}
+
+/// A destination that can be read.
+pub(crate) struct Remote {
+    dest: Box<dyn Destination>,
+    shown: String,
+    policy: Policy,
+    redact: Redact,
+    stats: RemoteStats,
+    up: Pace,
+    down: Pace,
+    autocreate: bool,
+    verify: bool,
+    list_verify: bool,
+    /// A file was put or fetched: from now on a missing folder is an accident, not a first use.
+    used: bool,
+    size_unknown_told: bool,
+    sleep: Box<dyn FnMut(Duration)>,
+}
+
+impl Remote {
+    /// Opens the destination of a URL; options in the URL beat `options`. Touches no network.
+    pub(crate) fn open(url: &str, options: &Options, ui: &mut Ui) -> Result<Remote> {
+        let env = |name: &str| std::env::var(name).ok();
+        let plan = open::plan(url, options, SCHEMES, &env, ui)?;
+        let dest = (plan.scheme.open)(&plan.url, &plan.options)?;
+        Ok(Remote::with(
+            dest,
+            &plan.options,
+            plan.redact,
+            plan.scheme.names[0],
+        ))
+    }
+
+    /// Around a destination that exists already.
+    fn with(dest: Box<dyn Destination>, options: &Options, redact: Redact, scheme: &str) -> Remote {
+        let unpaced = options.flag(&open::NO_THROTTLE)
+            || options.text(&open::NO_THROTTLE_FOR).is_some_and(|list| {
+                list.split(',')
+                    .any(|s| s.trim().eq_ignore_ascii_case(scheme))
+            });
+        let rate = |opt| {
+            if unpaced {
+                0
+            } else {
+                options.size(opt).unwrap_or(0)
+            }
+        };
+        Remote {
+            shown: redact.clean(dest.describe()),
+            dest,
+            policy: Policy::new(options),
+            redact,
+            stats: RemoteStats::default(),
+            up: Pace::new(rate(&open::THROTTLE_UPLOAD)),
+            down: Pace::new(rate(&open::THROTTLE_DOWNLOAD)),
+            autocreate: !options.flag(&open::NO_AUTOCREATE),
+            verify: !options.flag(&open::NO_VERIFY),
+            list_verify: options.flag(&open::LIST_VERIFY),
+            used: false,
+            size_unknown_told: false,
+            sleep: Box::new(|time| {
+                sys::sleep_interruptible(time);
+            }),
+        }
+    }
+
+    /// `scheme://host/path` without user, query or secrets.
+    pub(crate) fn describe(&self) -> &str {
+        &self.shown
+    }
+
+    pub(crate) fn stats(&self) -> &RemoteStats {
+        &self.stats
+    }
+
+    /// Free and total space as far as the destination says; never fails.
+    pub(crate) fn quota(&mut self) -> Quota {
+        self.stats.calls += 1;
+        self.dest.quota().unwrap_or_default()
+    }
+
+    /// Passes on every file directly in the folder (no folders), or fails: never a part. After [`Listed::Restart`] the
+    /// entries so far do not count. False when the folder does not exist. A name may come twice; the order is any.
+    pub(crate) fn list(
+        &mut self,
+        ui: &mut Ui,
+        each: &mut dyn FnMut(Listed) -> Result<()>,
+    ) -> Result<bool> {
+        let mut attempts = Attempts::new(self.policy);
+        let stops = sys::stops_requested();
+        let doing = format!("list {}", self.shown);
+        loop {
+            self.stats.calls += 1;
+            self.stats.lists += 1;
+            let mut theirs = None;
+            let mut dropped = Dropped::default();
+            let result = self.dest.list(&mut |item| {
+                let wanted = match item {
+                    Listed::Restart => {
+                        dropped = Dropped::default();
+                        true
+                    }
+                    Listed::Entry(ref file) if file.is_folder => false,
+                    Listed::Entry(ref file) if good_name(&file.name) => true,
+                    Listed::Entry(ref file) => {
+                        dropped.add(&file.name);
+                        false
+                    }
+                };
+                if !wanted {
+                    return Ok(());
+                }
+                each(item).map_err(|e| {
+                    theirs = Some(e);
+                    Fault::new(Class::Local, "the listing was given up")
+                })
+            });
+            if let Some(e) = theirs {
+                return Err(e);
+            }
+            match result {
+                Ok(()) => {
+                    dropped.tell(&self.shown, ui);
+                    return Ok(true);
+                }
+                Err(fault) if fault.class == Class::FolderMissing => return Ok(false),
+                Err(fault) => {
+                    self.again(&mut attempts, fault, &doing, stops, ui)?;
+                    each(Listed::Restart)?;
+                }
+            }
+        }
+    }
+
+    /// Looks a file up; `None` when it does not exist (or the folder does not).
+    pub(crate) fn stat(&mut self, ui: &mut Ui, name: &str) -> Result<Option<RemoteFile>> {
+        let doing = format!("look up {} in {}", text::safe(name.as_bytes()), self.shown);
+        self.retried(&doing, ui, |dest| match dest.stat(name) {
+            Ok(file) => Ok(Some(file)),
+            Err(f) if matches!(f.class, Class::NotFound | Class::FolderMissing) => Ok(None),
+            Err(f) => Err(f),
+        })
+    }
+
+    /// Fetches a file into `into`, which is emptied first and rewound at the end. An interrupted transfer goes on where it
+    /// stopped. `size` is what the listing said; any other length is damage.
+    pub(crate) fn get(
+        &mut self,
+        ui: &mut Ui,
+        name: &str,
+        size: Option<u64>,
+        into: &mut Spool,
+    ) -> Result<()> {
+        into.clear()?;
+        let doing = format!(
+            "download {} from {}",
+            text::safe(name.as_bytes()),
+            self.shown
+        );
+        let mut attempts = Attempts::new(self.policy);
+        let stops = sys::stops_requested();
+        let (mut have, mut best) = (0, 0);
+        loop {
+            self.stats.calls += 1;
+            self.stats.gets += 1;
+            let mut sink = SpoolSink::new(into, &mut self.down, have, size);
+            let result = self.dest.get(name, have, &mut sink);
+            have = sink.position();
+            self.stats.bytes_down += sink.received;
+            let too_long = sink.too_long;
+            if let Some(e) = sink.own_error {
+                return Err(e.doing(doing));
+            }
+            let result = match result {
+                _ if too_long => Err(Fault::new(
+                    Class::Integrity,
+                    format!("it is longer than the {} bytes listed", size.unwrap_or(0)),
+                )),
+                Ok(facts) => complete(have, size, &facts, into),
+                Err(fault) => Err(fault),
+            };
+            let fault = match result {
+                Ok(()) => {
+                    into.rewind()?;
+                    self.used = true;
+                    self.stats.files_down += 1;
+                    return Ok(());
+                }
+                Err(fault) => fault,
+            };
+            if matches!(fault.class, Class::Integrity | Class::Protocol) {
+                into.clear()?;
+                have = 0;
+            }
+            if have >= best + PROGRESS_BYTES {
+                attempts.reset();
+            }
+            best = best.max(have);
+            let fault = match (fault.class, size) {
+                (Class::NotFound, Some(_)) => Fault {
+                    text: "it is listed but cannot be read: not found".to_owned(),
+                    ..fault
+                },
+                _ => fault,
+            };
+            self.again(&mut attempts, fault, &doing, stops, ui)?;
+        }
+    }
+
+    /// One operation with retries.
+    fn retried<T>(
+        &mut self,
+        doing: &str,
+        ui: &mut Ui,
+        mut operation: impl FnMut(&mut dyn Destination) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        let mut attempts = Attempts::new(self.policy);
+        let stops = sys::stops_requested();
+        loop {
+            self.stats.calls += 1;
+            match operation(self.dest.as_mut()) {
+                Ok(value) => return Ok(value),
+                Err(fault) => self.again(&mut attempts, fault, doing, stops, ui)?,
+            }
+        }
+    }
+
+    /// Counts a failure and waits, or makes it the final error. `stops` is how many stop signals had come at the start.
+    fn again(
+        &mut self,
+        attempts: &mut Attempts,
+        fault: Fault,
+        doing: &str,
+        stops: u32,
+        ui: &mut Ui,
+    ) -> Result<()> {
+        let (wait, fault) = attempts
+            .failed(fault)
+            .map_err(|fault| self.error(fault, doing))?;
+        self.stats.retries += 1;
+        ui.note(&self.redact.clean(format!(
+            "cannot {doing}: {}; trying again in {}, {}",
+            fault.text,
+            show_span(wait.as_secs()),
+            attempts.next_of()
+        )));
+        self.pause(wait, stops, doing)
+    }
+
+    fn pause(&mut self, wait: Duration, stops: u32, doing: &str) -> Result<()> {
+        if !wait.is_zero() && sys::stops_requested() <= stops {
+            (self.sleep)(wait);
+        }
+        if sys::stops_requested() > stops {
+            let fault = Fault::new(Class::Stopped, "stopped while waiting to try again");
+            return Err(self.error(fault, doing));
+        }
+        Ok(())
+    }
+
+    /// The error a final fault becomes.
+    fn error(&self, fault: Fault, doing: &str) -> Error {
+        let hint = match fault.class {
+            Class::Transient | Class::Throttled(_) => "run it again later",
+            Class::Auth => "check user name, password and rights",
+            Class::FolderMissing => "check the URL, or make the folder first",
+            Class::TooBig => "make volumes smaller with --dblock-size",
+            Class::Archived => "restore it from cold storage first",
+            Class::Full => "free space at the destination",
+            _ => "",
+        };
+        let fault = Fault {
+            class: fault.class,
+            text: self.redact.clean(fault.text),
+            hint: self.redact.clean(fault.hint),
+        };
+        let fault = if hint.is_empty() {
+            fault
+        } else {
+            fault.hint(hint)
+        };
+        fault.into_error(doing)
+    }
+}
+
+/// Names of a listing that were not passed on.
+#[derive(Default)]
+struct Dropped {
+    count: u64,
+    samples: Vec<String>,
+}
+
+impl Dropped {
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.samples.len() < SAMPLES {
+            self.samples.push(text::safe_cut(name.as_bytes(), 60));
+        }
+    }
+
+    fn tell(&self, shown: &str, ui: &mut Ui) {
+        if self.count > 0 {
+            ui.warn(
+                "hostile-names",
+                &format!(
+                    "{shown} lists {} that no file of a backup can have, ignored: {}",
+                    text::count(self.count, "name"),
+                    self.samples.join(", ")
+                ),
+            );
+        }
+    }
+}
+
+/// Compares what arrived with what was announced.
+fn complete(
+    have: u64,
+    listed: Option<u64>,
+    facts: &GetFacts,
+    spool: &mut Spool,
+) -> std::result::Result<(), Fault> {
+    if let Some(total) = facts.total.filter(|&total| have < total) {
+        return Err(Fault::new(
+            Class::Transient,
+            format!("the transfer ended after {have} of {total} bytes"),
+        ));
+    }
+    if let Some(expected) = listed.or(facts.total).filter(|&n| n != have) {
+        return Err(Fault::new(
+            Class::Integrity,
+            format!("it has {have} bytes, {expected} were expected"),
+        ));
+    }
+    let Some(stated) = facts.sha1 else {
+        return Ok(());
+    };
+    let mut hasher = Algo::Sha1.hasher();
+    let mut buffer = [0; 16 * 1024];
+    let mut at = 0;
+    while at < have {
+        let n = usize::try_from(have - at).map_or(buffer.len(), |n| n.min(buffer.len()));
+        spool
+            .read_at(&mut buffer[..n], at)
+            .map_err(|e| Fault::new(Class::Local, e.to_string()))?;
+        hasher.update(&buffer[..n]);
+        at += n as u64;
+    }
+    if hasher.finish().as_bytes() == stated {
+        Ok(())
+    } else {
+        Err(Fault::new(
+            Class::Integrity,
+            "its SHA-1 is not the one the server states",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,378 @@
+//! From a URL, the command line and the environment to one set of options and one destination (`destinations-core.md` 1.4).
+
+use crate::base::error::{Error, Result};
+use crate::base::opt::{Kind, Opt, Options};
+use crate::base::text;
+use crate::base::ui::Ui;
+use crate::dest::Scheme;
+use crate::net::opts;
+use crate::net::url::{DestUrl, display_raw};
+use crate::remote::redact::Redact;
+use crate::remote::retry;
+
+const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
+    Opt {
+        name,
+        aliases: &[],
+        kind,
+        default,
+        help,
+        commands: &[],
+    }
+}
+
+pub(crate) const NO_AUTOCREATE: Opt = row(
+    "disable-autocreate-folder",
+    Kind::Flag,
+    "",
+    "Fail when the destination folder does not exist, instead of making it.",
+);
+pub(crate) const NO_VERIFY: Opt = row(
+    "disable-upload-verify",
+    Kind::Flag,
+    "",
+    "Do not ask the destination for the size of each uploaded file.",
+);
+pub(crate) const LIST_VERIFY: Opt = row(
+    "list-verify-uploads",
+    Kind::Flag,
+    "",
+    "List the destination after each upload and look for the file.",
+);
+pub(crate) const THROTTLE_UPLOAD: Opt = row(
+    "throttle-upload",
+    Kind::Size(1024),
+    "0",
+    "Most bytes a second to send, without a suffix in KiB; 0 = unlimited.",
+);
+pub(crate) const THROTTLE_DOWNLOAD: Opt = row(
+    "throttle-download",
+    Kind::Size(1024),
+    "0",
+    "Most bytes a second to fetch, without a suffix in KiB; 0 = unlimited.",
+);
+pub(crate) const NO_THROTTLE: Opt = row(
+    "throttle-disabled",
+    Kind::Flag,
+    "",
+    "Ignore the throttle options.",
+);
+pub(crate) const NO_THROTTLE_FOR: Opt = row(
+    "throttle-disabled-backends",
+    Kind::Text,
+    "",
+    "Destination types that are not throttled, separated by commas.",
+);
+
+/// Options of every destination (`destinations-core.md` 1.7), valid on the command line and in the URL query.
+pub(crate) static OPTIONS: &[Opt] = &[
+    opts::AUTH_USERNAME,
+    opts::AUTH_PASSWORD,
+    opts::SSL_CA_FILE,
+    opts::SSL_HASH,
+    opts::SSL_ANY,
+    opts::SSL_VERSIONS,
+    opts::SHORT_TIMEOUT,
+    opts::LIST_TIMEOUT,
+    opts::READ_WRITE_TIMEOUT,
+    opts::OPERATION_TIMEOUT,
+    opts::NO_EXPECT,
+    opts::NO_REUSE,
+    opts::HTTP_PROXY,
+    opts::IGNORE_REVOCATION,
+    opts::NO_NAGLE,
+    opts::BUFFERING,
+    retry::RETRIES,
+    retry::DELAY,
+    retry::EXPONENTIAL,
+    NO_AUTOCREATE,
+    NO_VERIFY,
+    LIST_VERIFY,
+    THROTTLE_UPLOAD,
+    THROTTLE_DOWNLOAD,
+    NO_THROTTLE,
+    NO_THROTTLE_FOR,
+    row(
+        "disable-streaming-transfers",
+        Kind::Ignored,
+        "",
+        "No effect: transfers go through a temporary file.",
+    ),
+];
+
+/// The environment variables of credentials and the options they stand for, used where the destination has the option and
+/// nothing stronger was given.
+static ENVIRONMENT: &[(&str, &str, bool)] = &[
+    ("AWS_ACCESS_KEY_ID", "aws-access-key-id", true),
+    ("AWS_SECRET_ACCESS_KEY", "aws-secret-access-key", false),
+    ("AWS_SESSION_TOKEN", "aws-session-token", false),
+    ("B2_APPLICATION_KEY_ID", "b2-accountid", true),
+    ("B2_APPLICATION_KEY", "b2-applicationkey", false),
+    ("AUTH_USERNAME", "auth-username", true),
+    ("AUTH_PASSWORD", "auth-password", false),
+];
+
+/// A destination ready to be made: URL, its row in the registry, all options, all secrets.
+pub(crate) struct Plan {
+    pub(crate) url: DestUrl,
+    pub(crate) scheme: &'static Scheme,
+    pub(crate) options: Options,
+    pub(crate) redact: Redact,
+}
+
+/// Parses the URL and merges the option sources, URL query first. No network.
+pub(crate) fn plan(
+    text: &str,
+    given: &Options,
+    schemes: &'static [Scheme],
+    env: &dyn Fn(&str) -> Option<String>,
+    ui: &mut Ui,
+) -> Result<Plan> {
+    let (mut url, notices) = DestUrl::parse(text)?;
+    for notice in notices {
+        ui.note(&notice);
+    }
+    let (scheme, tls) = find(&url.scheme, schemes, text)?;
+    let tls_option = option_of(scheme, "use-ssl");
+    let mut options = Options::default();
+    for (opt, value) in given.all() {
+        options.set(opt, value)?;
+    }
+    for (key, value) in &url.query {
+        match option_of(scheme, key) {
+            Some(opt) => {
+                if let Kind::Many = opt.kind {
+                    options = without(&options, opt)?;
+                }
+                options.set(opt, value.reveal())?;
+            }
+            None => ui.note(&format!(
+                "the destination URL has an option that {} does not know, it is ignored: {}",
+                scheme.names[0],
+                text::safe_cut(key.as_bytes(), 60)
+            )),
+        }
+    }
+    if tls && let Some(opt) = tls_option {
+        options.set(opt, "true")?;
+    }
+    from_environment(&mut options, &url, scheme, env)?;
+    let redact = secrets(&url, &options);
+    url.scheme = scheme.names[0].to_owned();
+    Ok(Plan {
+        url,
+        scheme,
+        options,
+        redact,
+    })
+}
+
+/// The row of a scheme, and whether a trailing `s` asked for TLS.
+fn find(name: &str, schemes: &'static [Scheme], text: &str) -> Result<(&'static Scheme, bool)> {
+    if let Some(scheme) = schemes.iter().find(|s| s.names.contains(&name)) {
+        return Ok((scheme, false));
+    }
+    if let Some(stem) = name.strip_suffix('s')
+        && let Some(scheme) = schemes.iter().find(|s| s.names.contains(&stem))
+        && option_of(scheme, "use-ssl").is_some()
+    {
+        return Ok((scheme, true));
+    }
+    let known: Vec<&str> = schemes.iter().map(|s| s.names[0]).collect();
+    let shown = text::safe_cut(name.as_bytes(), 30);
+    let e = Error::usage(format!(
+        "unknown destination type '{shown}' in {}; known types: {}",
+        display_raw(text),
+        known.join(", ")
+    ));
+    Err(match text::nearest(name, known.iter().copied()) {
+        Some(near) => e.hint(format!("did you mean {near}://?")),
+        None => e,
+    })
+}
+
+fn option_of(scheme: &'static Scheme, name: &str) -> Option<&'static Opt> {
+    let mut all = scheme.options.iter().chain(OPTIONS);
+    all.find(|o| o.is_named(name))
+}
+
+fn without(options: &Options, gone: &'static Opt) -> Result<Options> {
+    let mut out = Options::default();
+    for (opt, value) in options.all().filter(|(o, _)| o.name != gone.name) {
+        out.set(opt, value)?;
+    }
+    Ok(out)
+}
+
+/// Fills credentials from the environment: a variable counts only while no user (or no password) is known at all.
+fn from_environment(
+    options: &mut Options,
+    url: &DestUrl,
+    scheme: &'static Scheme,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<()> {
+    let blank = |text: Option<&str>| text.is_none_or(|t| t.trim().is_empty());
+    let mut has_user = !blank(url.user.as_deref());
+    let mut has_password = !blank(url.password.as_ref().map(|p| p.reveal()));
+    for (_, name, is_user) in ENVIRONMENT.iter().filter(|e| e.1 != "aws-session-token") {
+        let given = !blank(options.given(name));
+        *(if *is_user {
+            &mut has_user
+        } else {
+            &mut has_password
+        }) |= given;
+    }
+    let session_allowed = !has_password && blank(options.given("aws-session-token"));
+    for (variable, name, is_user) in ENVIRONMENT {
+        let Some(opt) = option_of(scheme, name) else {
+            continue;
+        };
+        let session = *name == "aws-session-token";
+        let wanted = match (session, *is_user) {
+            (true, _) => session_allowed,
+            (_, true) => !has_user,
+            _ => !has_password,
+        };
+        let value = if wanted { env(variable) } else { None };
+        if let Some(value) = value.filter(|v| !v.trim().is_empty()) {
+            options.set(opt, &value)?;
+            if !session {
+                *(if *is_user {
+                    &mut has_user
+                } else {
+                    &mut has_password
+                }) = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn secrets(url: &DestUrl, options: &Options) -> Redact {
+    let mut redact = Redact::default();
+    let user = options
+        .given("auth-username")
+        .or(url.user.as_deref())
+        .map(str::to_owned);
+    for (opt, value) in options.all() {
+        if opt.kind == Kind::Secret {
+            redact.add(value, user.as_deref());
+        }
+    }
+    if let Some(password) = &url.password {
+        redact.add(password.reveal(), url.user.as_deref());
+    }
+    redact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ui::Volume;
+
+    const fn with(name: &'static str, kind: Kind) -> Opt {
+        row(name, kind, "", "")
+    }
+
+    static SCHEMES: &[Scheme] = &[
+        Scheme {
+            names: &["file"],
+            help: "",
+            options: &[],
+            open: |_, _| Err(Error::bug("not opened here")),
+        },
+        Scheme {
+            names: &["s3", "e2"],
+            help: "",
+            options: &[
+                opts::USE_SSL,
+                with("aws-access-key-id", Kind::Text),
+                with("aws-secret-access-key", Kind::Secret),
+                with("aws-session-token", Kind::Secret),
+            ],
+            open: |_, _| Err(Error::bug("not opened here")),
+        },
+    ];
+
+    fn planned(text: &str, line: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Plan> {
+        let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+        let mut given = Options::default();
+        for (name, value) in line {
+            let opt = option_of(&SCHEMES[1], name).expect("an option");
+            given.set(opt, value)?;
+        }
+        let look = |name: &str| {
+            let found = env.iter().find(|(n, _)| *n == name);
+            found.map(|(_, v)| (*v).to_owned())
+        };
+        plan(text, &given, SCHEMES, &look, &mut ui)
+    }
+
+    fn get(plan: &Plan, name: &str) -> String {
+        plan.options.given(name).unwrap_or("-").to_owned()
+    }
+
+    #[test]
+    fn the_url_beats_the_command_line() {
+        let p = planned(
+            "s3://b/p?number-of-retries=1&foo=x&AUTH-USERNAME=u",
+            &[("number-of-retries", "9"), ("retry-delay", "3s")],
+            &[],
+        )
+        .expect("good");
+        assert_eq!(get(&p, "number-of-retries"), "1");
+        assert_eq!(get(&p, "retry-delay"), "3s");
+        assert_eq!(get(&p, "auth-username"), "u");
+        let e = planned("s3://b?number-of-retries=x", &[], &[]).err();
+        assert!(e.expect("bad").to_string().contains("number-of-retries"));
+    }
+
+    #[test]
+    fn schemes_and_aliases() {
+        let p = planned("s3s://b?use-ssl=false", &[], &[]).expect("good");
+        assert_eq!(
+            (get(&p, "use-ssl").as_str(), p.url.scheme.as_str()),
+            ("true", "s3")
+        );
+        assert_eq!(
+            planned("E2://b", &[], &[]).expect("good").scheme.names[0],
+            "s3"
+        );
+        assert_eq!(
+            planned("/x", &[], &[]).expect("good").scheme.names[0],
+            "file"
+        );
+        for (text, part) in [
+            ("foo://u:secret@h/x", "unknown destination type 'foo'"),
+            ("foo://u:secret@h/x", "known types: file, s3"),
+            ("fil://h", "did you mean file://?"),
+            ("files://h/x", "unknown destination type 'files'"),
+        ] {
+            let e = planned(text, &[], &[]).err().expect(text).to_string();
+            assert!(e.contains(part) && !e.contains("secret"), "{e}");
+        }
+    }
+
+    #[test]
+    fn the_environment_fills_only_what_is_missing() {
+        let all = [
+            ("AWS_ACCESS_KEY_ID", "envid"),
+            ("AWS_SECRET_ACCESS_KEY", "envsecret"),
+            ("AWS_SESSION_TOKEN", "envtoken"),
+            ("AUTH_USERNAME", "envuser"),
+            ("AUTH_PASSWORD", "envpass"),
+        ];
+        let p = planned("s3://b", &[], &all).expect("good");
+        assert_eq!(get(&p, "aws-access-key-id"), "envid");
+        assert_eq!(get(&p, "aws-secret-access-key"), "envsecret");
+        assert_eq!(get(&p, "aws-session-token"), "envtoken");
+        assert_eq!(get(&p, "auth-username"), "-");
+        let p = planned("s3://u:pass@b", &[], &all).expect("good");
+        assert_eq!(get(&p, "aws-access-key-id"), "-");
+        assert_eq!(get(&p, "aws-session-token"), "-");
+        let p = planned("s3://b", &[("auth-username", "u")], &all[3..]).expect("good");
+        assert_eq!(get(&p, "auth-username"), "u");
+        assert_eq!(get(&p, "auth-password"), "envpass");
+        assert_eq!(p.redact.clean("x envpass".to_owned()), "x ***");
+    }
+}

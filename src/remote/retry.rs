@@ -1,0 +1,231 @@
+//! When to try again (`destinations-core.md` 0.4): which faults, how often, after which wait. Sleeps nowhere itself.
+
+use std::time::Duration;
+
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::{Kind, Opt, Options};
+use crate::base::size::show_span;
+
+pub(crate) const RETRIES: Opt = Opt {
+    name: "number-of-retries",
+    aliases: &[],
+    kind: Kind::Int(0),
+    default: "5",
+    help: "How often a failed operation on the destination is tried again.",
+    commands: &[],
+};
+pub(crate) const DELAY: Opt = Opt {
+    name: "retry-delay",
+    aliases: &[],
+    kind: Kind::Span,
+    default: "10s",
+    help: "Wait before an operation is tried again.",
+    commands: &[],
+};
+pub(crate) const EXPONENTIAL: Opt = Opt {
+    name: "retry-with-exponential-backoff",
+    aliases: &[],
+    kind: Kind::Flag,
+    default: "",
+    help: "Double the wait after each failure.",
+    commands: &[],
+};
+
+/// A server that asks for a longer wait than this is taken as down.
+const LONGEST_ASKED: Duration = Duration::from_secs(600);
+/// No configured wait gets longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// The rules of a run.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy {
+    /// Attempts after the first.
+    pub(crate) retries: u64,
+    /// Wait before an attempt.
+    pub(crate) delay: Duration,
+    /// Double the wait each time.
+    pub(crate) exponential: bool,
+}
+
+impl Policy {
+    pub(crate) fn new(options: &Options) -> Policy {
+        let delay = options.span(&DELAY).unwrap_or(10);
+        Policy {
+            retries: options.int(&RETRIES).unwrap_or(5),
+            delay: Duration::from_secs(u64::try_from(delay).unwrap_or(0)),
+            exponential: options.flag(&EXPONENTIAL),
+        }
+    }
+}
+
+/// The attempts of one operation.
+pub(crate) struct Attempts {
+    policy: Policy,
+    /// Failed ones since the start or the last [`Attempts::reset`].
+    failed: u64,
+    /// A fault that is retried only once has been seen.
+    once: bool,
+}
+
+impl Attempts {
+    pub(crate) fn new(policy: Policy) -> Attempts {
+        Attempts {
+            policy,
+            failed: 0,
+            once: false,
+        }
+    }
+
+    /// Counts a failure: the wait before the next attempt, or the fault as it becomes final.
+    pub(crate) fn failed(&mut self, fault: Fault) -> Result<(Duration, Fault), Fault> {
+        self.failed = self.failed.saturating_add(1);
+        let asked = match fault.class {
+            Class::Transient => Duration::ZERO,
+            Class::Throttled(asked) => asked.unwrap_or(Duration::ZERO),
+            Class::Integrity | Class::Protocol if !self.once => {
+                self.once = true;
+                return if self.policy.retries == 0 {
+                    Err(fault)
+                } else {
+                    Ok((self.wait(), fault))
+                };
+            }
+            _ => return Err(fault),
+        };
+        if asked > LONGEST_ASKED {
+            let text = format!(
+                "{}; the server asks to wait {}",
+                fault.text,
+                show_span(asked.as_secs())
+            );
+            return Err(Fault { text, ..fault });
+        }
+        if self.failed > self.policy.retries {
+            let text = if self.failed > 1 {
+                format!("{}, {} attempts", fault.text, self.failed)
+            } else {
+                fault.text
+            };
+            return Err(Fault { text, ..fault });
+        }
+        Ok((self.wait().max(asked), fault))
+    }
+
+    fn wait(&self) -> Duration {
+        if !self.policy.exponential {
+            return self.policy.delay.min(LONGEST_WAIT);
+        }
+        let shift = u32::try_from(self.failed.saturating_sub(1).min(10)).unwrap_or(10);
+        self.policy
+            .delay
+            .saturating_mul(1 << shift)
+            .min(LONGEST_WAIT)
+    }
+
+    /// Progress was made: the count starts again.
+    pub(crate) fn reset(&mut self) {
+        self.failed = 0;
+    }
+
+    /// Failures counted since the start or the last reset.
+    pub(crate) fn count(&self) -> u64 {
+        self.failed
+    }
+
+    /// `attempt 2 of 6`.
+    pub(crate) fn next_of(&self) -> String {
+        format!(
+            "attempt {} of {}",
+            self.failed.saturating_add(1),
+            self.policy.retries.saturating_add(1)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(retries: u64, delay: u64, exponential: bool) -> Attempts {
+        Attempts::new(Policy {
+            retries,
+            delay: Duration::from_secs(delay),
+            exponential,
+        })
+    }
+
+    fn fault(class: Class) -> Fault {
+        Fault::new(class, "why")
+    }
+
+    #[test]
+    fn transient_faults_are_retried_as_often_as_configured() {
+        let mut a = attempts(2, 10, false);
+        for _ in 0..2 {
+            let (wait, _) = a.failed(fault(Class::Transient)).expect("again");
+            assert_eq!(wait, Duration::from_secs(10));
+        }
+        let end = a.failed(fault(Class::Transient)).expect_err("final");
+        assert_eq!(end.text, "why, 3 attempts");
+        let end = attempts(0, 10, false)
+            .failed(fault(Class::Transient))
+            .expect_err("final");
+        assert_eq!(end.text, "why");
+    }
+
+    #[test]
+    fn backoff_doubles_ten_times_at_most() {
+        let mut a = attempts(20, 1, true);
+        let waits: Vec<u64> = (0..13)
+            .map(|_| {
+                let (wait, _) = a.failed(fault(Class::Transient)).expect("again");
+                wait.as_secs()
+            })
+            .collect();
+        assert_eq!(
+            waits,
+            [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024, 1024]
+        );
+    }
+
+    #[test]
+    fn other_classes_are_final_or_get_one_more_chance() {
+        for class in [
+            Class::Usage,
+            Class::Auth,
+            Class::FolderMissing,
+            Class::NotFound,
+            Class::Full,
+            Class::TooBig,
+            Class::Locked,
+            Class::Archived,
+            Class::Tls,
+            Class::Local,
+            Class::Unsupported,
+            Class::Stopped,
+        ] {
+            assert!(attempts(5, 0, false).failed(fault(class)).is_err());
+        }
+        for class in [Class::Integrity, Class::Protocol] {
+            let mut a = attempts(5, 0, false);
+            assert!(a.failed(fault(class)).is_ok());
+            assert!(a.failed(fault(class)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_server_may_ask_for_a_longer_wait_up_to_ten_minutes() {
+        let asked = |s| fault(Class::Throttled(Some(Duration::from_secs(s))));
+        let mut a = attempts(5, 10, false);
+        assert_eq!(
+            a.failed(asked(30)).expect("again").0,
+            Duration::from_secs(30)
+        );
+        assert_eq!(
+            a.failed(asked(2)).expect("again").0,
+            Duration::from_secs(10)
+        );
+        let end = a.failed(asked(3600)).expect_err("final");
+        assert!(end.text.contains("asks to wait 1h00m"), "{}", end.text);
+    }
+}
