@@ -1,1 +1,15 @@
 //! Layer 1, the format side: bytes of Duplicati's remote format, in and out. Knows no file system and no network.
+//!
+//! Order, lowest first (a file may use the ones above it): `names`, `manifest`, `crc32`, `deflate`, `zip_write`, `zip_raw`,
+//! `zip_read`, `aes_key`, `aes_write`, `aes_read`.
+
+pub(crate) mod aes_key;
+pub(crate) mod aes_read;
+pub(crate) mod aes_write;
+pub(crate) mod crc32;
+pub(crate) mod deflate;
+pub(crate) mod manifest;
+pub(crate) mod names;
+pub(crate) mod zip_raw;
+pub(crate) mod zip_read;
+pub(crate) mod zip_write;

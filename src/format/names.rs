@@ -1,0 +1,483 @@
+//! Volume names: the only way from text to [`VolumeName`] is its parser or a constructor, so a value is always a name that
+//! the remote format knows (`format.md` 2).
+//!
+//! Does not know the configured prefix, and does not judge whether two volumes belong together.
+
+use crate::base::error::{Error, Result};
+use crate::base::rand;
+use crate::base::time::Timestamp;
+
+/// Longer names cannot lie on any destination.
+const MAX_NAME_BYTES: usize = 1024;
+
+/// What a volume holds; decided by the type word of its name, not by the letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum VolumeKind {
+    /// Data, metadata and blocklist blocks.
+    Dblock,
+    /// The list of blocks of a dblock.
+    Dindex,
+    /// One version.
+    Dlist,
+}
+
+impl VolumeKind {
+    /// The type word of the name.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            VolumeKind::Dblock => "dblock",
+            VolumeKind::Dindex => "dindex",
+            VolumeKind::Dlist => "dlist",
+        }
+    }
+}
+
+/// What stands before the first hyphen of every volume of a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix(Box<str>);
+
+impl Prefix {
+    /// Refuses empty text, `-`, control characters, `/`, `\` and a leading `.`.
+    pub(crate) fn parse(text: &str) -> Result<Prefix> {
+        let why = if text.is_empty() {
+            "is empty"
+        } else if text.len() > 128 {
+            "is longer than 128 bytes"
+        } else if text.contains('-') {
+            "contains a hyphen"
+        } else if text.starts_with('.') {
+            "starts with a dot"
+        } else if text.contains(['/', '\\']) || text.chars().any(char::is_control) {
+            "contains a slash, a backslash or a control character"
+        } else {
+            return Ok(Prefix(text.into()));
+        };
+        Err(Error::usage(format!(
+            "the prefix of the volume names {why}"
+        )))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A parsed volume name; sorts as its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct VolumeName {
+    text: Box<str>,
+    kind: VolumeKind,
+    time: Option<Timestamp>,
+    /// Ends of: prefix, identity (guid or time), compression; start of compression. Byte positions.
+    prefix_end: u16,
+    id_end: u16,
+    comp_start: u16,
+    comp_end: u16,
+}
+
+impl VolumeName {
+    /// `None` for everything that is not a volume: foreign files, parity companions (`.par2`), impossible dates, a dlist
+    /// without a time, names with control characters or `/`, names above 1 KiB.
+    pub(crate) fn parse(text: &str) -> Option<VolumeName> {
+        Self::parse_with(text, false)
+    }
+
+    /// As [`VolumeName::parse`] without regard to ASCII case (`--case-insensitive-remote`); the spelling is kept.
+    pub(crate) fn parse_any_case(text: &str) -> Option<VolumeName> {
+        Self::parse_with(text, true)
+    }
+
+    fn parse_with(text: &str, any_case: bool) -> Option<VolumeName> {
+        if text.len() > MAX_NAME_BYTES
+            || text.contains('/')
+            || text.chars().any(char::is_control)
+            || ends_with_par2(text)
+        {
+            return None;
+        }
+        let prefix_end = text.find('-').filter(|&n| n > 0)?;
+        let id_start = prefix_end.checked_add(1)?;
+        let (time, id_end, word_start, kind) = Self::identity(text, id_start, any_case)?;
+        if kind == VolumeKind::Dlist && time.is_none() {
+            return None;
+        }
+        let comp_start = word_start.checked_add(kind.word().len())?.checked_add(1)?;
+        let tail = text.get(comp_start..)?;
+        let comp_len = tail.find('.').unwrap_or(tail.len());
+        let comp_end = comp_start.checked_add(comp_len)?;
+        if comp_len == 0 || text.get(comp_end..) == Some(".") {
+            return None;
+        }
+        Some(VolumeName {
+            kind,
+            time,
+            prefix_end: u16::try_from(prefix_end).ok()?,
+            id_end: u16::try_from(id_end).ok()?,
+            comp_start: u16::try_from(comp_start).ok()?,
+            comp_end: u16::try_from(comp_end).ok()?,
+            text: text.into(),
+        })
+    }
+
+    /// Time if the identity is one, its end, the start of the type word, the kind.
+    fn identity(
+        text: &str,
+        start: usize,
+        any_case: bool,
+    ) -> Option<(Option<Timestamp>, usize, usize, VolumeKind)> {
+        let rest = text.get(start..)?;
+        if let Some(hex) = rest.strip_prefix(['i', 'b', '|', 'I', 'B']) {
+            let run = hex.bytes().take_while(u8::is_ascii_hexdigit).count();
+            // The run may have swallowed the separator and the first letter of `dblock`: take the longest that fits.
+            for digits in (1..=run).rev() {
+                let end = start.checked_add(1)?.checked_add(digits)?;
+                if let Some((word_start, kind)) = type_word(text, end, any_case) {
+                    return Some((None, end, word_start, kind));
+                }
+            }
+            return None;
+        }
+        let stamp = rest.as_bytes().get(..16)?;
+        let time = if any_case {
+            Timestamp::parse_compact(&stamp.to_ascii_uppercase())?
+        } else {
+            Timestamp::parse_compact(stamp)?
+        };
+        let end = start.checked_add(16)?;
+        let (word_start, kind) = type_word(text, end, any_case)?;
+        Some((Some(time), end, word_start, kind))
+    }
+
+    /// A new dblock or dindex name with a random guid.
+    pub(crate) fn block(prefix: &Prefix, kind: VolumeKind, encrypted: bool) -> Result<VolumeName> {
+        let letter = match kind {
+            VolumeKind::Dblock => 'b',
+            VolumeKind::Dindex => 'i',
+            VolumeKind::Dlist => return Err(Error::bug("a dlist is named by its time")),
+        };
+        let guid = rand::hex::<16>()?;
+        Self::made(&format!(
+            "{}-{letter}{guid}.{}.zip{}",
+            prefix.as_str(),
+            kind.word(),
+            suffix(encrypted)
+        ))
+    }
+
+    /// The name of the version of `time`.
+    pub(crate) fn list(prefix: &Prefix, time: Timestamp, encrypted: bool) -> Result<VolumeName> {
+        Self::made(&format!(
+            "{}-{}.dlist.zip{}",
+            prefix.as_str(),
+            time.compact(),
+            suffix(encrypted)
+        ))
+    }
+
+    fn made(text: &str) -> Result<VolumeName> {
+        Self::parse(text).ok_or_else(|| Error::bug("a generated volume name parses"))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn kind(&self) -> VolumeKind {
+        self.kind
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        self.text.get(..self.prefix_end.into()).unwrap_or_default()
+    }
+
+    /// The time of a version; always there for a dlist.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
+    /// The hexadecimal identity without its letter, as spelled.
+    pub(crate) fn guid(&self) -> Option<&str> {
+        if self.time.is_some() {
+            return None;
+        }
+        let start = usize::from(self.prefix_end).checked_add(2)?;
+        self.text.get(start..self.id_end.into())
+    }
+
+    /// `zip`, `tgz`, `tzstd`, `7z` or anything else, as spelled.
+    pub(crate) fn compression(&self) -> &str {
+        self.text
+            .get(self.comp_start.into()..self.comp_end.into())
+            .unwrap_or_default()
+    }
+
+    /// `aes`, `gpg` or anything else, as spelled; may contain dots.
+    pub(crate) fn encryption(&self) -> Option<&str> {
+        self.text.get(self.comp_end.into()..)?.strip_prefix('.')
+    }
+}
+
+/// Skips exactly one character at `at`, then wants a type word and a dot.
+fn type_word(text: &str, at: usize, any_case: bool) -> Option<(usize, VolumeKind)> {
+    let rest = text.get(at..)?;
+    let word_start = at.checked_add(rest.chars().next()?.len_utf8())?;
+    let tail = text.get(word_start..)?.as_bytes();
+    [VolumeKind::Dblock, VolumeKind::Dlist, VolumeKind::Dindex]
+        .into_iter()
+        .find(|kind| {
+            let word = kind.word().as_bytes();
+            tail.split_at_checked(word.len())
+                .is_some_and(|(head, more)| {
+                    let same = if any_case {
+                        head.eq_ignore_ascii_case(word)
+                    } else {
+                        head == word
+                    };
+                    same && more.first() == Some(&b'.')
+                })
+        })
+        .map(|kind| (word_start, kind))
+}
+
+fn ends_with_par2(text: &str) -> bool {
+    text.len()
+        .checked_sub(5)
+        .and_then(|n| text.as_bytes().get(n..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(b".par2"))
+}
+
+fn suffix(encrypted: bool) -> &'static str {
+    if encrypted { ".aes" } else { "" }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    const GUID: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn parts_of_names() {
+        // (name, kind, prefix, guid, time, compression, encryption)
+        type Row = (
+            String,
+            VolumeKind,
+            &'static str,
+            Option<&'static str>,
+            Option<i64>,
+            &'static str,
+            Option<&'static str>,
+        );
+        let rows: [Row; 11] = [
+            (
+                format!("duplicati-b{GUID}.dblock.zip.aes"),
+                VolumeKind::Dblock,
+                "duplicati",
+                Some(GUID),
+                None,
+                "zip",
+                Some("aes"),
+            ),
+            (
+                format!("duplicati-i{GUID}.dindex.zip"),
+                VolumeKind::Dindex,
+                "duplicati",
+                Some(GUID),
+                None,
+                "zip",
+                None,
+            ),
+            (
+                "duplicati-20240131T123456Z.dlist.zip.gpg".into(),
+                VolumeKind::Dlist,
+                "duplicati",
+                None,
+                Some(1_706_704_496),
+                "zip",
+                Some("gpg"),
+            ),
+            // The letter does not decide; guid length and case are free; the separator is any character.
+            (
+                "p-IAf.dblock.zip".into(),
+                VolumeKind::Dblock,
+                "p",
+                Some("Af"),
+                None,
+                "zip",
+                None,
+            ),
+            (
+                "p-b12édindex.tgz".into(),
+                VolumeKind::Dindex,
+                "p",
+                Some("12"),
+                None,
+                "tgz",
+                None,
+            ),
+            // The separator is a hex digit too: backtracking as a regular expression does.
+            (
+                "p-b0123dblock.zip".into(),
+                VolumeKind::Dblock,
+                "p",
+                Some("012"),
+                None,
+                "zip",
+                None,
+            ),
+            (
+                "p-b1.dblock.tzstd".into(),
+                VolumeKind::Dblock,
+                "p",
+                Some("1"),
+                None,
+                "tzstd",
+                None,
+            ),
+            (
+                "p-b1.dblock.7z.a.b".into(),
+                VolumeKind::Dblock,
+                "p",
+                Some("1"),
+                None,
+                "7z",
+                Some("a.b"),
+            ),
+            (
+                "é x-b1.dblock.zip".into(),
+                VolumeKind::Dblock,
+                "é x",
+                Some("1"),
+                None,
+                "zip",
+                None,
+            ),
+            (
+                "p-20240131T123456Z.dblock.zip".into(),
+                VolumeKind::Dblock,
+                "p",
+                None,
+                Some(1_706_704_496),
+                "zip",
+                None,
+            ),
+            (
+                "other-b1.dblock.zip.par2x".into(),
+                VolumeKind::Dblock,
+                "other",
+                Some("1"),
+                None,
+                "zip",
+                Some("par2x"),
+            ),
+        ];
+        for (text, kind, prefix, guid, time, comp, enc) in rows {
+            let n = VolumeName::parse(&text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(n.as_str(), text);
+            assert_eq!(n.kind(), kind, "{text}");
+            assert_eq!(n.prefix(), prefix, "{text}");
+            assert_eq!(n.guid(), guid, "{text}");
+            assert_eq!(n.time().map(|t| t.0), time, "{text}");
+            assert_eq!(n.compression(), comp, "{text}");
+            assert_eq!(n.encryption(), enc, "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_no_volume() {
+        for text in [
+            "",
+            "-",
+            "duplicati",
+            "-b12.dblock.zip",
+            "duplicati-b.dblock.zip",
+            "duplicati-c12.dblock.zip",
+            "duplicati-bxyz.dblock.zip",
+            "dup-licati-b12.dblock.zip",
+            "duplicati-b12.dblock",
+            "duplicati-b12.dblock.",
+            "duplicati-b12.dblock..aes",
+            "duplicati-b12.dblock.zip.",
+            "duplicati-b12.dother.zip",
+            "duplicati-b12..dblock.zip",
+            "duplicati-b12dblock",
+            "duplicati-b12.dlist.zip",
+            "duplicati-20240230T000000Z.dlist.zip",
+            "duplicati-20240131T123456.dlist.zip",
+            "duplicati-20240131T123456Zdlist.zip",
+            "duplicati-b12.dblock.zip.par2",
+            "duplicati-b12.dblock.zip.aes.PAR2",
+            "duplicati-verification.json",
+            "a/b-b12.dblock.zip",
+            "duplicati-b12.dblock.zip\n",
+            "duplicati-B12.DBLOCK.ZIP",
+        ] {
+            assert_eq!(VolumeName::parse(text), None, "{text:?}");
+        }
+        let long = format!("p-b{}.dblock.zip", "0".repeat(2000));
+        assert_eq!(VolumeName::parse(&long), None);
+    }
+
+    #[test]
+    fn without_case_on_request() {
+        let n = VolumeName::parse_any_case("DUPLICATI-B12AF.DBLOCK.ZIP.AES").unwrap();
+        assert_eq!((n.kind(), n.guid()), (VolumeKind::Dblock, Some("12AF")));
+        let n = VolumeName::parse_any_case("p-20240131t123456z.dlist.zip").unwrap();
+        assert_eq!(n.time(), Some(Timestamp(1_706_704_496)));
+    }
+
+    #[test]
+    fn generated_names() {
+        let prefix = Prefix::parse("duplicati").unwrap();
+        let one = VolumeName::block(&prefix, VolumeKind::Dblock, true).unwrap();
+        let two = VolumeName::block(&prefix, VolumeKind::Dblock, true).unwrap();
+        assert_ne!(one, two);
+        assert_eq!(one.guid().unwrap().len(), 32);
+        assert!(one.as_str().starts_with("duplicati-b"));
+        assert!(one.as_str().ends_with(".dblock.zip.aes"));
+        let index = VolumeName::block(&prefix, VolumeKind::Dindex, false).unwrap();
+        assert!(index.as_str().starts_with("duplicati-i"));
+        assert!(index.as_str().ends_with(".dindex.zip"));
+        assert!(VolumeName::block(&prefix, VolumeKind::Dlist, false).is_err());
+        assert_eq!(
+            VolumeName::list(&prefix, Timestamp(1_706_704_496), true)
+                .unwrap()
+                .as_str(),
+            "duplicati-20240131T123456Z.dlist.zip.aes"
+        );
+    }
+
+    #[test]
+    fn prefixes() {
+        for good in ["duplicati", "a", "my backup.2", "é"] {
+            assert_eq!(Prefix::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a-b", ".a", "a/b", "a\\b", "a\tb", "\u{85}"] {
+            assert!(Prefix::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn cut_and_changed_names_never_panic() {
+        let name = format!("duplicati-b{GUID}.dblock.zip.aes");
+        for cut in 0..name.len() {
+            let _ = VolumeName::parse(&name[..cut]);
+        }
+        let mut seed = 7u64;
+        for _ in 0..20_000 {
+            let mut bytes = name.clone().into_bytes();
+            for _ in 0..3 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = usize::try_from(seed >> 33).unwrap() % bytes.len();
+                bytes[at] = seed.to_be_bytes()[2] & 0x7f;
+            }
+            let text = String::from_utf8(bytes).unwrap();
+            if let Some(n) = VolumeName::parse_any_case(&text) {
+                assert_eq!(n.as_str(), text);
+                assert!(!n.prefix().is_empty() && !n.compression().is_empty());
+                assert!(n.guid().is_some() != n.time().is_some());
+            }
+        }
+    }
+}
