@@ -119,6 +119,14 @@ impl Spool {
         })
     }
 
+    /// A file that exists already; `place` is named in errors.
+    pub(crate) fn adopt(file: File, place: &str) -> Spool {
+        Spool {
+            file,
+            place: place.to_owned(),
+        }
+    }
+
     /// Length in bytes.
     pub(crate) fn len(&self) -> Result<u64> {
         self.file.metadata().map(|m| m.len()).doing(|| self.doing())

@@ -221,7 +221,7 @@ impl Destination for Double {
 
 struct Bench {
     state: Rc<RefCell<State>>,
-    remote: RemoteMut,
+    remote: Remote,
     ui: Ui,
     tmp: Tmp,
 }
@@ -248,7 +248,7 @@ fn bench(options: &[(&str, &str)], steps: Vec<(&'static str, Step)>) -> Bench {
     remote.sleep = Box::new(move |time| waits.borrow_mut().waits.push(time.as_secs()));
     Bench {
         state,
-        remote: RemoteMut::new(remote, Permit::to_write()),
+        remote,
         ui: Ui::new(Volume::Quiet, false, Some(false)),
         tmp: Tmp::open(None).expect("tmp"),
     }
@@ -258,8 +258,7 @@ impl Bench {
     fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
         let mut spool = Spool::new(&self.tmp)?;
         spool.write_all(b"left over").expect("write");
-        let remote = self.remote.remote();
-        remote.get(&mut self.ui, "f", size, &mut spool)?;
+        self.remote.get(&mut self.ui, "f", size, &mut spool)?;
         let mut data = Vec::new();
         spool.read_to_end(&mut data).expect("read");
         Ok(data)
@@ -269,7 +268,8 @@ impl Bench {
         let mut spool = Spool::new(&self.tmp)?;
         spool.write_all(data).expect("write");
         let sha = Algo::Sha256.hash(data);
-        self.remote.put(&mut self.ui, "new", &mut spool, &sha)
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        remote.put(&mut self.ui, "new", &mut spool, &sha)
     }
 
     fn log(&self) -> String {
@@ -299,7 +299,7 @@ fn an_interrupted_download_goes_on_where_it_stopped() {
     assert_eq!(b.get(Some(3 * MIB)).expect("got"), b.file("f").expect("f"));
     assert_eq!(b.log(), "get 0,get 100,get 300");
     assert_eq!(b.waits(), [10, 10]);
-    let stats = *b.remote.remote().stats();
+    let stats = *b.remote.stats();
     assert_eq!((stats.gets, stats.retries, stats.files_down), (3, 2, 1));
     assert_eq!(stats.bytes_down, 3 * MIB);
 }
@@ -377,7 +377,7 @@ fn a_listing_is_whole_or_restarted_and_hostile_names_are_dropped() {
     }
     let mut names = Vec::new();
     let mut restarts = 0;
-    let there = b.remote.remote().list(&mut b.ui, &mut |item| {
+    let there = b.remote.list(&mut b.ui, &mut |item| {
         match item {
             Listed::Restart => {
                 restarts += 1;
@@ -406,7 +406,6 @@ fn the_callers_own_error_ends_a_listing_at_once() {
     let mut b = bench(&[], vec![]);
     let e = b
         .remote
-        .remote()
         .list(&mut b.ui, &mut |_| Err(Error::usage("enough")))
         .expect_err("given up");
     assert_eq!(e.to_string(), "enough");
@@ -417,7 +416,7 @@ fn the_callers_own_error_ends_a_listing_at_once() {
 fn a_missing_folder_is_no_error_for_a_listing_and_made_for_an_upload() {
     let mut b = bench(&[], vec![]);
     b.state.borrow_mut().folder = false;
-    let there = b.remote.remote().list(&mut b.ui, &mut |_| Ok(()));
+    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
     assert!(!there.expect("no error"));
     b.put(b"data").expect("stored");
     assert_eq!(b.log(), "list,put,mkdir,put,stat");
@@ -536,10 +535,10 @@ fn final_faults_are_not_retried() {
 #[test]
 fn deletes_are_retried_and_missing_files_are_gone() {
     let mut b = bench(&[], vec![("delete", Step::Fail(Class::Transient))]);
-    b.remote.delete(&mut b.ui, "f").expect("gone");
-    b.remote.delete(&mut b.ui, "f").expect("still gone");
+    RemoteMut::new(&mut b.remote, &Permit::to_write()).delete(&mut b.ui, "f").expect("gone");
+    RemoteMut::new(&mut b.remote, &Permit::to_write()).delete(&mut b.ui, "f").expect("still gone");
     assert_eq!(b.log(), "delete,delete,delete");
-    assert_eq!(b.remote.remote().stats().deletes, 3);
+    assert_eq!(b.remote.stats().deletes, 3);
 }
 
 #[test]
@@ -556,7 +555,7 @@ fn hostile_names_are_never_written() {
     let mut b = bench(&[], vec![]);
     let mut spool = Spool::new(&b.tmp).expect("spool");
     let sha = Algo::Sha256.hash(b"");
-    let e = b.remote.put(&mut b.ui, "../x", &mut spool, &sha);
+    let e = RemoteMut::new(&mut b.remote, &Permit::to_write()).put(&mut b.ui, "../x", &mut spool, &sha);
     assert_eq!(e.expect_err("refused").kind(), Kind::Usage);
     assert_eq!(b.log(), "");
 }

@@ -34,9 +34,9 @@ impl Permit {
     }
 }
 
-/// A destination that can be changed.
-pub(crate) struct RemoteMut {
-    remote: Remote,
+/// A destination that can be changed, for as long as the writer borrows it.
+pub(crate) struct RemoteMut<'a> {
+    remote: &'a mut Remote,
 }
 
 /// What a look at the destination said about a doubtful upload.
@@ -46,13 +46,9 @@ enum Settled {
     Unknown,
 }
 
-impl RemoteMut {
-    pub(crate) fn new(remote: Remote, _permit: Permit) -> RemoteMut {
+impl<'a> RemoteMut<'a> {
+    pub(crate) fn new(remote: &'a mut Remote, _permit: &Permit) -> RemoteMut<'a> {
         RemoteMut { remote }
-    }
-
-    pub(crate) fn remote(&mut self) -> &mut Remote {
-        &mut self.remote
     }
 
     /// Uploads the whole spool under `name`, replacing a file of that name. `sha256` is the digest of the spool. When it
@@ -121,7 +117,7 @@ impl RemoteMut {
         sha256: &Hash,
         doing: &str,
     ) -> Result<(std::result::Result<(), Fault>, bool)> {
-        let remote = &mut self.remote;
+        let remote = &mut *self.remote;
         let wants = remote.dest.wants();
         let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants)?;
         remote.stats.calls += 1;

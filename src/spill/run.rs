@@ -3,6 +3,7 @@
 //! Framing on disk: the length in 7-bit groups (1 to 4 bytes, low group first), then the record. Several runs may share one
 //! temporary file. A run does not look anything up; see `table`.
 
+use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::rc::Rc;
@@ -151,8 +152,32 @@ impl Run {
         self.at.end - self.at.start
     }
 
+    /// A run that `copy_to` wrote into somebody else's file, `bytes` bytes from `offset`.
+    pub(crate) fn adopt(file: File, offset: u64, bytes: u64, records: u64, longest: usize) -> Run {
+        Run {
+            store: Rc::new(Store::Disk(Spool::adopt(file, "the cache folder"))),
+            at: offset..offset.saturating_add(bytes),
+            records,
+            longest: longest.min(MAX_RECORD_BYTES),
+        }
+    }
+
+    /// Writes the framed records; [`Run::bytes`] of them unless the run never touched disk.
+    pub(crate) fn copy_to(&self, out: &mut dyn Write) -> Result<u64> {
+        let mut reader = self.reader();
+        let mut frame = Vec::new();
+        let mut written = 0;
+        while let Some(record) = reader.next()? {
+            frame.clear();
+            push_frame(&mut frame, record);
+            out.write_all(&frame).map_err(unwrap_io)?;
+            written += frame.len() as u64;
+        }
+        Ok(written)
+    }
+
     /// Length in bytes of the longest record.
-    pub(super) fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         self.longest
     }
 }

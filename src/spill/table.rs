@@ -375,7 +375,7 @@ impl<'a> TableReader<'a> {
 
 /// Makes a table of records that already come in order. Below 64 KiB it touches no disk.
 #[must_use]
-pub(super) struct TableBuilder {
+pub(crate) struct TableBuilder {
     tmp: Tmp,
     spool: Option<Spool>,
     buffer: Vec<u8>,
@@ -388,7 +388,7 @@ pub(super) struct TableBuilder {
 
 impl TableBuilder {
     /// `expected` records size the filter; more of them only make it weaker.
-    pub(super) fn new(
+    pub(crate) fn new(
         tmp: &Tmp,
         record_len: usize,
         key_len: usize,
@@ -407,7 +407,7 @@ impl TableBuilder {
         })
     }
 
-    pub(super) fn push(&mut self, record: &[u8]) -> Result<()> {
+    pub(crate) fn push(&mut self, record: &[u8]) -> Result<()> {
         if record.len() != self.record_len || *record < *self.last {
             return Err(Error::bug(
                 "records of a table are not alike or not in order",
@@ -435,7 +435,7 @@ impl TableBuilder {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Table> {
+    pub(crate) fn finish(mut self) -> Result<Table> {
         if self.spool.is_some() {
             self.flush()?;
         }
