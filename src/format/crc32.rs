@@ -8,6 +8,7 @@ const POLYNOMIAL: u32 = 0xedb8_8320;
 static TABLES: [[u32; 256]; 16] = tables();
 
 #[allow(clippy::cast_possible_truncation, reason = "0 to 255")]
+#[allow(clippy::indexing_slicing, reason = "run by the compiler")]
 const fn tables() -> [[u32; 256]; 16] {
     let mut out = [[0; 256]; 16];
     let mut i = 0;
@@ -54,6 +55,10 @@ impl Crc32 {
         crc.finish()
     }
 
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "arrays of 256 and 16 under bytes and constants"
+    )]
     pub(crate) fn update(&mut self, data: &[u8]) {
         let t = &TABLES;
         let (chunks, rest) = data.as_chunks::<16>();

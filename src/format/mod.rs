@@ -3,6 +3,9 @@
 //! Order, lowest first (a file may use the ones above it): `names`, `manifest`, `crc32`, `deflate`, `zip_write`, `zip_raw`,
 //! `zip_read`, `aes_key`, `aes_write`, `aes_read`.
 
+// Bytes from outside pass through here: no index may panic.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 pub(crate) mod aes_key;
 pub(crate) mod aes_read;
 pub(crate) mod aes_write;

@@ -91,8 +91,7 @@ impl<'a> Window<'a> {
         let mut exact = Vec::new();
         let mut loose = Vec::new();
         let most = self.len.saturating_sub(start);
-        let mut tail = Vec::new();
-        tail.resize(size(most)?, 0);
+        let mut tail = vec![0; size(most)?];
         self.spool.read_at(&mut tail, start)?;
         for (i, record) in tail.windows(size(END_BYTES)?).enumerate().rev() {
             if !record.starts_with(b"PK\x05\x06") {

@@ -33,9 +33,19 @@ fn read_all(spool: &Spool) -> Result<Vec<Pair>> {
     let mut inflater = Inflater::new();
     let mut out = Vec::new();
     for (name, entry) in list {
+        // In pieces, and whole where a caller would dare to.
         let mut data = Vec::new();
         let mut reader = zip.reader(entry, &mut inflater)?;
-        reader.read_to_end(&mut data).map_err(unwrap_io)?;
+        let pieces = reader.read_to_end(&mut data).map_err(unwrap_io);
+        if entry.size <= 1 << 20 {
+            let mut whole = vec![0; usize::try_from(entry.size).unwrap()];
+            let mut reader = zip.reader(entry, &mut inflater)?;
+            let done = reader.read_exact(&mut whole).map_err(unwrap_io);
+            let empty = done.and_then(|()| reader.read(&mut [0]).map_err(unwrap_io));
+            assert_eq!(empty.is_ok(), pieces.is_ok());
+            assert!(empty.is_err() || (empty.unwrap() == 0 && whole == data));
+        }
+        pieces?;
         assert_eq!(data.len() as u64, entry.size);
         out.push((name, data));
     }
