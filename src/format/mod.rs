@@ -1,7 +1,7 @@
 //! Layer 1, the format side: bytes of Duplicati's remote format, in and out. Knows no file system and no network.
 //!
-//! Order, lowest first (a file may use the ones above it): `names`, `manifest`, `crc32`, `deflate`, `zip_write`, `zip_raw`,
-//! `zip_read`, `aes_key`, `aes_write`, `aes_read`.
+//! Order, lowest first (a file may use the ones above it): `json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
+//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`.
 
 // Bytes from outside pass through here: no index may panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -11,8 +11,15 @@ pub(crate) mod aes_read;
 pub(crate) mod aes_write;
 pub(crate) mod crc32;
 pub(crate) mod deflate;
+pub(crate) mod filelist;
+pub(crate) mod index;
+mod json;
 pub(crate) mod manifest;
+pub(crate) mod meta;
 pub(crate) mod names;
 pub(crate) mod zip_raw;
 pub(crate) mod zip_read;
 pub(crate) mod zip_write;
+
+/// Byte order mark of UTF-8, at the start of most JSON of the format; readers do without.
+pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
