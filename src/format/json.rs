@@ -20,8 +20,6 @@ use crate::format::BOM;
 const VALUE_BYTES: usize = 512 << 10;
 /// JSON bytes of one value that is passed over.
 const IGNORED_BYTES: usize = 16 << 20;
-/// Memory of all block list ids of one entry.
-const LISTS_BYTES: usize = 16 << 20;
 /// Bytes of a string other than a path.
 pub(super) const TEXT_BYTES: usize = 4 << 10;
 
@@ -156,13 +154,14 @@ pub(super) fn hash<'de, A: MapAccess<'de>>(
     as_hash(&out)
 }
 
-/// An array of hashes; null and empty ones in it are passed over (R18).
+/// An array of at most `max` hashes; null and empty ones in it are passed over (R18).
 pub(super) fn hashes<'de, A: MapAccess<'de>>(
     map: &mut A,
     left: &Allowance,
+    max: usize,
 ) -> std::result::Result<Vec<Hash>, A::Error> {
     renew(left);
-    map.next_value_seed(Hashes(left))
+    map.next_value_seed(Hashes { left, max })
 }
 
 /// Passes over a value.
@@ -271,7 +270,10 @@ impl Visitor<'_> for Number {
     }
 }
 
-struct Hashes<'a>(&'a Allowance);
+struct Hashes<'a> {
+    left: &'a Allowance,
+    max: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Hashes<'_> {
     type Value = Vec<Hash>;
@@ -313,7 +315,7 @@ impl<'de> Visitor<'de> for Hashes<'_> {
         let mut out = Vec::new();
         let mut one = Vec::new();
         loop {
-            renew(self.0);
+            renew(self.left);
             one.clear();
             let seed = Text {
                 out: &mut one,
@@ -326,7 +328,7 @@ impl<'de> Visitor<'de> for Hashes<'_> {
                 continue;
             }
             if let Some(hash) = as_hash(&one)? {
-                if out.len() >= LISTS_BYTES / size_of::<Hash>() {
+                if out.len() >= self.max {
                     return Err(A::Error::custom("a list of hashes is too long"));
                 }
                 out.push(hash);

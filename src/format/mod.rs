@@ -1,7 +1,7 @@
 //! Layer 1, the format side: bytes of Duplicati's remote format, in and out. Knows no file system and no network.
 //!
 //! Order, lowest first (a file may use the ones above it): `json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
-//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `entry`, `filelist`.
+//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`.
 
 // Bytes from outside pass through here: no index may panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -11,7 +11,6 @@ pub(crate) mod aes_read;
 pub(crate) mod aes_write;
 pub(crate) mod crc32;
 pub(crate) mod deflate;
-pub(crate) mod entry;
 pub(crate) mod filelist;
 pub(crate) mod index;
 mod json;

@@ -4,60 +4,26 @@
 //! stored key says yes. Look-up is by interpolation, for keys are hashes; other keys cost more reads, never a wrong answer.
 //! A table never changes.
 
+mod build;
+mod read;
+
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io::Write;
 
 use crate::base::error::{Doing, Error, Result, unwrap_io};
-use crate::base::tmp::{Spool, Tmp};
+use crate::base::tmp::Tmp;
 use crate::spill::filter::Filter;
+use crate::spill::prefix;
 use crate::spill::sorter::Stream;
-use crate::spill::{CHUNK_BYTES, prefix};
+pub(crate) use build::TableBuilder;
+use build::check_shape;
+pub(crate) use read::TableReader;
+use read::{Body, Source};
 
 /// Bytes of one look-up read.
 const PAGE_BYTES: usize = 4096;
-/// Tables up to this size stay in memory.
-const SMALL_BYTES: usize = 64 << 10;
 /// Probes by interpolation before a search halves its range.
 const INTERPOLATIONS: u32 = 4;
-
-enum Source {
-    Memory(Vec<u8>),
-    Spool(Spool),
-    /// A section of a file that belongs to somebody else, and where it starts.
-    File(File, u64),
-}
-
-impl Source {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> Result<()> {
-        match self {
-            Source::Memory(data) => {
-                let from = usize::try_from(offset).unwrap_or(usize::MAX);
-                let part = data.get(from..).and_then(|rest| rest.get(..into.len()));
-                into.copy_from_slice(part.ok_or_else(|| Error::bug("a table ends early"))?);
-                Ok(())
-            }
-            Source::Spool(spool) => spool.read_at(into, offset),
-            Source::File(file, start) => file
-                .read_exact_at(into, start.saturating_add(offset))
-                .doing(|| "read a cache file".into()),
-        }
-    }
-}
-
-/// What of a table does not change: records and their shape.
-struct Body {
-    source: Source,
-    records: u64,
-    record_len: usize,
-}
-
-impl Body {
-    fn read(&self, first: u64, into: &mut [u8]) -> Result<()> {
-        self.source
-            .read_at(into, first.saturating_mul(self.record_len as u64))
-    }
-}
 
 /// Sorted fixed-length records with a look-up by key. Memory: one byte a record, and one page.
 pub(crate) struct Table {
@@ -187,9 +153,8 @@ impl Table {
     /// Writes the records one after the other, `len() * record_len` bytes.
     pub(crate) fn copy_to(&self, out: &mut dyn Write) -> Result<()> {
         let mut reader = self.reader();
-        while reader.fill()? {
-            out.write_all(&reader.buffer).map_err(unwrap_io)?;
-            reader.at = reader.buffer.len();
+        while let Some(records) = reader.chunk()? {
+            out.write_all(records).map_err(unwrap_io)?;
         }
         Ok(())
     }
@@ -318,138 +283,6 @@ fn between(lo: u64, hi: u64, lo_value: u64, hi_value: u64, wanted: u64) -> u64 {
     let part = u128::from(wanted.saturating_sub(lo_value).min(span)) * u128::from(hi - lo);
     let step = u64::try_from(part / u128::from(span)).unwrap_or(0);
     (lo + step).min(hi - 1)
-}
-
-fn check_shape(record_len: usize, key_len: usize) -> Result<()> {
-    if record_len == 0 || key_len > record_len || record_len > SMALL_BYTES {
-        return Err(Error::bug("a table of impossible records"));
-    }
-    Ok(())
-}
-
-/// Reads a table in order.
-pub(crate) struct TableReader<'a> {
-    body: &'a Body,
-    /// Number of the next record to read from the source.
-    next: u64,
-    buffer: Vec<u8>,
-    at: usize,
-}
-
-impl<'a> TableReader<'a> {
-    fn new(body: &'a Body) -> TableReader<'a> {
-        TableReader {
-            body,
-            next: 0,
-            buffer: Vec::new(),
-            at: 0,
-        }
-    }
-
-    /// The next record, or `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
-        if !self.fill()? {
-            return Ok(None);
-        }
-        let from = self.at;
-        self.at += self.body.record_len;
-        Ok(self.buffer.get(from..self.at))
-    }
-
-    /// Makes sure that there is an unread record in the buffer; false at the end.
-    fn fill(&mut self) -> Result<bool> {
-        if self.at < self.buffer.len() {
-            return Ok(true);
-        }
-        let room = (CHUNK_BYTES / self.body.record_len).max(1) as u64;
-        let count = room.min(self.body.records - self.next);
-        self.at = 0;
-        self.buffer.clear();
-        let bytes = usize::try_from(count).unwrap_or(0) * self.body.record_len;
-        self.buffer.resize(bytes, 0);
-        self.body.read(self.next, &mut self.buffer)?;
-        self.next += count;
-        Ok(count > 0)
-    }
-}
-
-/// Makes a table of records that already come in order. Below 64 KiB it touches no disk.
-#[must_use]
-pub(crate) struct TableBuilder {
-    tmp: Tmp,
-    spool: Option<Spool>,
-    buffer: Vec<u8>,
-    last: Vec<u8>,
-    records: u64,
-    record_len: usize,
-    key_len: usize,
-    filter: Filter,
-}
-
-impl TableBuilder {
-    /// `expected` records size the filter; more of them only make it weaker.
-    pub(crate) fn new(
-        tmp: &Tmp,
-        record_len: usize,
-        key_len: usize,
-        expected: u64,
-    ) -> Result<TableBuilder> {
-        check_shape(record_len, key_len)?;
-        Ok(TableBuilder {
-            tmp: tmp.clone(),
-            spool: None,
-            buffer: Vec::new(),
-            last: Vec::new(),
-            records: 0,
-            record_len,
-            key_len,
-            filter: Filter::new(expected),
-        })
-    }
-
-    pub(crate) fn push(&mut self, record: &[u8]) -> Result<()> {
-        if record.len() != self.record_len || *record < *self.last {
-            return Err(Error::bug(
-                "records of a table are not alike or not in order",
-            ));
-        }
-        self.last.clear();
-        self.last.extend_from_slice(record);
-        if self.buffer.len() + record.len() > SMALL_BYTES {
-            self.flush()?;
-        }
-        self.buffer.extend_from_slice(record);
-        self.filter.add(&record[..self.key_len]);
-        self.records += 1;
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            none => none.insert(Spool::new(&self.tmp)?),
-        };
-        let done: io::Result<()> = spool.write_all(&self.buffer);
-        done.map_err(unwrap_io)?;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    pub(crate) fn finish(mut self) -> Result<Table> {
-        if self.spool.is_some() {
-            self.flush()?;
-        }
-        let source = match self.spool {
-            Some(spool) => Source::Spool(spool),
-            None => Source::Memory(self.buffer),
-        };
-        let body = Body {
-            source,
-            records: self.records,
-            record_len: self.record_len,
-        };
-        Ok(Table::new(body, self.key_len, self.filter))
-    }
 }
 
 #[cfg(test)]

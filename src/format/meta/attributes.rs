@@ -1,0 +1,137 @@
+//! [`Attributes`]: the file attributes of .NET, by name and by number.
+
+use std::fmt;
+
+use crate::format::filelist::EntryKind;
+
+/// File attributes as .NET counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attributes(pub(crate) u32);
+
+impl Attributes {
+    pub(crate) const READ_ONLY: u32 = 1;
+    pub(crate) const HIDDEN: u32 = 2;
+    pub(crate) const DIRECTORY: u32 = 16;
+    pub(crate) const NORMAL: u32 = 128;
+    pub(crate) const REPARSE_POINT: u32 = 1024;
+
+    /// What .NET sees on Linux. `dot_name`: the last part of the path starts with a dot; `writable`: by the one who makes the
+    /// backup; `to_folder`: a link whose target is a folder.
+    pub(crate) fn on_linux(
+        kind: EntryKind,
+        dot_name: bool,
+        writable: bool,
+        to_folder: bool,
+    ) -> Attributes {
+        let is_link = kind == EntryKind::Symlink;
+        let mut bits = 0;
+        for (there, bit) in [
+            (!writable, Self::READ_ONLY),
+            (dot_name, Self::HIDDEN),
+            (
+                kind == EntryKind::Folder || is_link && to_folder,
+                Self::DIRECTORY,
+            ),
+            (is_link, Self::REPARSE_POINT),
+        ] {
+            if there {
+                bits |= bit;
+            }
+        }
+        Attributes(if bits == 0 { Self::NORMAL } else { bits })
+    }
+
+    /// Names joined by `, `, or a decimal number; `None` for anything else.
+    pub(super) fn parse(text: &str) -> Option<Attributes> {
+        if let Ok(bits) = text.trim().parse::<u32>() {
+            return Some(Attributes(bits));
+        }
+        let mut bits = 0;
+        for word in text.split(',') {
+            let word = word.trim();
+            bits |= NAMES.iter().find(|(_, name)| *name == word)?.0;
+        }
+        Some(Attributes(bits))
+    }
+}
+
+/// Every attribute with a name, in the order of printing.
+const NAMES: [(u32, &str); 16] = [
+    (Attributes::READ_ONLY, "ReadOnly"),
+    (Attributes::HIDDEN, "Hidden"),
+    (4, "System"),
+    (Attributes::DIRECTORY, "Directory"),
+    (32, "Archive"),
+    (64, "Device"),
+    (Attributes::NORMAL, "Normal"),
+    (256, "Temporary"),
+    (512, "SparseFile"),
+    (Attributes::REPARSE_POINT, "ReparsePoint"),
+    (2048, "Compressed"),
+    (4096, "Offline"),
+    (8192, "NotContentIndexed"),
+    (16384, "Encrypted"),
+    (32768, "IntegrityStream"),
+    (131_072, "NoScrubData"),
+];
+
+impl fmt::Display for Attributes {
+    /// Names in ascending order of bits; a number when a bit has no name, or none is set.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let known = NAMES.iter().fold(0, |all, (bit, _)| all | bit);
+        if self.0 == 0 || self.0 & !known != 0 {
+            return write!(f, "{}", self.0);
+        }
+        let mut separator = "";
+        for (_, name) in NAMES.iter().filter(|(bit, _)| self.0 & bit != 0) {
+            write!(f, "{separator}{name}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_on_linux() {
+        use EntryKind::{File, Folder, Symlink};
+        for (kind, dot, writable, to_folder, want) in [
+            (File, false, true, false, "Normal"),
+            (File, false, true, true, "Normal"),
+            (File, true, true, false, "Hidden"),
+            (File, false, false, false, "ReadOnly"),
+            (File, true, false, false, "ReadOnly, Hidden"),
+            (Folder, false, true, false, "Directory"),
+            (Folder, true, true, false, "Hidden, Directory"),
+            (Folder, true, false, false, "ReadOnly, Hidden, Directory"),
+            (Symlink, false, true, false, "ReparsePoint"),
+            (Symlink, false, true, true, "Directory, ReparsePoint"),
+            (Symlink, true, true, false, "Hidden, ReparsePoint"),
+        ] {
+            let a = Attributes::on_linux(kind, dot, writable, to_folder);
+            assert_eq!(a.to_string(), want);
+            assert_eq!(Attributes::parse(want), Some(a));
+        }
+    }
+
+    #[test]
+    fn attributes_by_name_and_number() {
+        for (input, bits) in [
+            ("32", Some(32)),
+            ("Archive,NotContentIndexed", Some(8224)),
+            ("NoScrubData", Some(131_072)),
+            ("0", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("archive", None),
+            ("Normal, Nonsense", None),
+        ] {
+            assert_eq!(Attributes::parse(input).map(|a| a.0), bits, "{input}");
+        }
+        assert_eq!(Attributes(0).to_string(), "0");
+        assert_eq!(Attributes(65_536 + 1).to_string(), "65537");
+    }
+}
