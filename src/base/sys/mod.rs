@@ -1,8 +1,38 @@
 //! The operating system: the only place with `unsafe`, and the only one that calls libc.
+//!
+//! Every wrapper takes and returns plain values; nothing here knows what a backup is. Linux, 32 and 64 bit, musl and glibc:
+//! times are 64 bits wide everywhere because the calls that carry them go to the kernel directly.
 
 #![allow(unsafe_code, reason = "calls into libc live here and nowhere else")]
+#![allow(
+    irrefutable_let_patterns,
+    clippy::useless_conversion,
+    clippy::unnecessary_fallible_conversions,
+    clippy::needless_update,
+    reason = "widths and fields of the system's types differ between targets"
+)]
+
+mod arguments;
+mod dir;
+#[cfg(test)]
+mod dir_tests;
+mod files;
+mod signal;
+mod terminal;
+mod users;
+
+pub(crate) use arguments::wipe_arguments;
+pub(crate) use dir::Dir;
+pub(crate) use files::{
+    FileKind, Stat, free_space, lstat, space, stat, xattr_get, xattr_list, xattr_set,
+};
+pub(crate) use signal::{install_stop_handler, sleep_interruptible, stops_requested};
+pub(crate) use terminal::read_secret_line;
+pub(crate) use users::Users;
 
 use std::ffi::CString;
+use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,25 +52,38 @@ pub(crate) fn utc_offset(unix: i64) -> i64 {
     }
 }
 
-/// Bytes free for this user on the file system of `folder`; `None` when the system does not say.
-pub(crate) fn free_space(folder: &Path) -> Option<u64> {
-    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
-    // SAFETY: `stat` is plain data and both pointers are valid for the call.
-    let stat = unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        if libc::statvfs(path.as_ptr(), &mut stat) != 0 {
-            return None;
-        }
-        stat
-    };
-    if stat.f_blocks == 0 {
-        return None;
+/// The user this process acts as.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The path for a system call; a NUL byte inside is `EINVAL`.
+fn c_path(path: &Path) -> io::Result<CString> {
+    c_bytes(path.as_os_str().as_bytes())
+}
+
+fn c_bytes(text: &[u8]) -> io::Result<CString> {
+    CString::new(text).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// -1 becomes the error in `errno`.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
     }
-    #[allow(
-        clippy::useless_conversion,
-        reason = "the field widths differ between targets"
-    )]
-    Some(u64::from(stat.f_bavail).saturating_mul(u64::from(stat.f_frsize)))
+}
+
+/// As [`check`], for calls that answer a length.
+fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Where `/proc` shows an open file or folder of this process.
+fn proc_path(fd: RawFd) -> String {
+    format!("/proc/self/fd/{fd}")
 }
 
 static STOPS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

@@ -1,0 +1,383 @@
+//! Folders by handle: everything below is reached one name at a time and no symlink is ever followed, so that a tree being
+//! restored cannot lead out of its root however it changes meanwhile.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use super::files::{FileKind, Stat, from_std, is_missing_call, statx, xattr_get_c, xattr_set_c};
+use super::{c_bytes, check, proc_path};
+
+const RENAME_NOREPLACE: libc::c_uint = 1;
+
+/// An open folder. Names given to its methods are single components: `/`, `.` and `..` are `EINVAL`.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+}
+
+impl Dir {
+    /// The root of a tree; symlinks in `path` are followed.
+    pub(crate) fn open(path: &Path) -> io::Result<Dir> {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(path)?;
+        Ok(Dir { fd: file.into() })
+    }
+
+    /// A folder directly below; a symlink is an error (`ELOOP` or `ENOTDIR`).
+    pub(crate) fn open_dir(&self, name: &OsStr) -> io::Result<Dir> {
+        let file = self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+        Ok(Dir { fd: file.into() })
+    }
+
+    /// Makes a folder; `mode` is cut by the umask. An existing entry is `AlreadyExists`.
+    pub(crate) fn make_dir(&self, name: &OsStr, mode: u32) -> io::Result<()> {
+        let name = component(name)?;
+        // SAFETY: the name ends in NUL and lives through the call.
+        check(unsafe { libc::mkdirat(self.raw(), name.as_ptr(), mode_t(mode)) }).map(|_| ())
+    }
+
+    /// Of the entry itself.
+    pub(crate) fn stat(&self, name: &OsStr) -> io::Result<Stat> {
+        let c = component(name)?;
+        match statx(self.raw(), &c, libc::AT_SYMLINK_NOFOLLOW) {
+            Err(e) if is_missing_call(&e) => {
+                std::fs::symlink_metadata(self.proc(name)).map(|m| from_std(&m))
+            }
+            done => done,
+        }
+    }
+
+    /// Of the open folder itself.
+    pub(crate) fn own_stat(&self) -> io::Result<Stat> {
+        match statx(self.raw(), c"", libc::AT_EMPTY_PATH) {
+            Err(e) if is_missing_call(&e) => {
+                std::fs::metadata(proc_path(self.raw())).map(|m| from_std(&m))
+            }
+            done => done,
+        }
+    }
+
+    /// A new file for reading and writing; `mode` is cut by the umask. An existing entry of any kind is `AlreadyExists`.
+    pub(crate) fn create_file(&self, name: &OsStr, mode: u32) -> io::Result<File> {
+        self.open_at(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)
+    }
+
+    /// An existing regular file for reading, or for reading and writing; anything else is `InvalidInput`, without waiting
+    /// on pipes or waking devices.
+    pub(crate) fn open_file(&self, name: &OsStr, write: bool) -> io::Result<File> {
+        if self.stat(name)?.kind != FileKind::File {
+            return Err(not_a_file());
+        }
+        let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
+        let file = self.open_at(name, access | libc::O_NONBLOCK | libc::O_NOCTTY, 0)?;
+        if !file.metadata()?.is_file() {
+            return Err(not_a_file());
+        }
+        Ok(file)
+    }
+
+    /// Renames within the folder; a file at `to` is replaced.
+    pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let (from, to) = (component(from)?, component(to)?);
+        // SAFETY: both names end in NUL and live through the call.
+        check(unsafe { libc::renameat(self.raw(), from.as_ptr(), self.raw(), to.as_ptr()) })
+            .map(|_| ())
+    }
+
+    /// As [`Dir::rename`], but an entry at `to` stays and is `AlreadyExists`. Where neither the kernel nor the file system can
+    /// do it in one step it is looked for first.
+    pub(crate) fn rename_noreplace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let (from_c, to_c) = (component(from)?, component(to)?);
+        // SAFETY: both names end in NUL and live through the call.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_renameat2,
+                self.raw(),
+                from_c.as_ptr(),
+                self.raw(),
+                to_c.as_ptr(),
+                RENAME_NOREPLACE,
+            )
+        };
+        if result != -1 {
+            return Ok(());
+        }
+        let e = io::Error::last_os_error();
+        match e.raw_os_error() {
+            Some(libc::ENOSYS | libc::EINVAL) => self.rename_by_link(from, to),
+            _ => Err(e),
+        }
+    }
+
+    /// The slow way of [`Dir::rename_noreplace`].
+    pub(super) fn rename_by_link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let (from_c, to_c) = (component(from)?, component(to)?);
+        // SAFETY: both names end in NUL and live through the call.
+        let linked = check(unsafe {
+            libc::linkat(self.raw(), from_c.as_ptr(), self.raw(), to_c.as_ptr(), 0)
+        });
+        match linked {
+            Ok(_) => self.unlink(from),
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::EEXIST | libc::ENOENT | libc::EROFS)
+                ) =>
+            {
+                Err(e)
+            }
+            // Folders and file systems without hard links.
+            Err(_) => match self.stat(to) {
+                Ok(_) => Err(io::Error::from_raw_os_error(libc::EEXIST)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.rename(from, to),
+                Err(e) => Err(e),
+            },
+        }
+    }
+
+    /// Removes an entry that is not a folder.
+    pub(crate) fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        self.remove(name, 0)
+    }
+
+    /// Removes an empty folder.
+    pub(crate) fn rmdir(&self, name: &OsStr) -> io::Result<()> {
+        self.remove(name, libc::AT_REMOVEDIR)
+    }
+
+    fn remove(&self, name: &OsStr, flags: libc::c_int) -> io::Result<()> {
+        let name = component(name)?;
+        // SAFETY: the name ends in NUL and lives through the call.
+        check(unsafe { libc::unlinkat(self.raw(), name.as_ptr(), flags) }).map(|_| ())
+    }
+
+    /// Makes a symlink; `target` is stored as it is.
+    pub(crate) fn symlink(&self, target: &OsStr, name: &OsStr) -> io::Result<()> {
+        let (target, name) = (c_bytes(target.as_bytes())?, component(name)?);
+        // SAFETY: both texts end in NUL and live through the call.
+        check(unsafe { libc::symlinkat(target.as_ptr(), self.raw(), name.as_ptr()) }).map(|_| ())
+    }
+
+    /// Sets the time of modification of the entry itself: seconds since 1970 and nanoseconds; the time of access stays.
+    pub(crate) fn set_times(&self, name: &OsStr, mtime: (i64, u32)) -> io::Result<()> {
+        set_mtime(self.raw(), &component(name)?, mtime)
+    }
+
+    /// Sets owner and group of the entry itself. The system may clear the set-id bits: set the mode afterwards.
+    pub(crate) fn chown(&self, name: &OsStr, uid: u32, gid: u32) -> io::Result<()> {
+        let name = component(name)?;
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: the name ends in NUL and lives through the call.
+        check(unsafe { libc::fchownat(self.raw(), name.as_ptr(), uid, gid, flags) }).map(|_| ())
+    }
+
+    /// Sets the 12 mode bits of a file or folder; a symlink has none and is `EOPNOTSUPP`.
+    pub(crate) fn chmod(&self, name: &OsStr, mode: u32) -> io::Result<()> {
+        let held = self.open_at(name, libc::O_PATH, 0)?;
+        if held.metadata()?.file_type().is_symlink() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
+        let mode = std::fs::Permissions::from_mode(mode & 0o7777);
+        match std::fs::set_permissions(proc_path(held.as_raw_fd()), mode.clone()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self
+                .open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)?
+                .set_permissions(mode),
+            done => done,
+        }
+    }
+
+    /// Sets an extended attribute of the entry itself; needs `/proc`.
+    pub(crate) fn set_xattr(&self, name: &OsStr, attribute: &[u8], value: &[u8]) -> io::Result<()> {
+        component(name)?;
+        xattr_set_c(&self.proc_c(name)?, &c_bytes(attribute)?, value)
+    }
+
+    /// Value of an extended attribute of the entry itself; needs `/proc`.
+    pub(crate) fn get_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        component(name)?;
+        xattr_get_c(&self.proc_c(name)?, &c_bytes(attribute)?)
+    }
+
+    /// Removes an extended attribute of the entry itself; one that is not there is success. Needs `/proc`.
+    pub(crate) fn remove_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<()> {
+        component(name)?;
+        let (path, attribute) = (self.proc_c(name)?, c_bytes(attribute)?);
+        // SAFETY: both texts end in NUL and live through the call.
+        match check(unsafe { libc::lremovexattr(path.as_ptr(), attribute.as_ptr()) }) {
+            Err(e) if e.raw_os_error() != Some(libc::ENODATA) => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every name in the folder but `.` and `..`, in no order, with its kind where the file system tells it for nothing.
+    /// Holds one buffer of 32 KiB; an error from `each` ends it.
+    pub(crate) fn each_name(
+        &self,
+        each: &mut dyn FnMut(&OsStr, Option<FileKind>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // A handle of its own, because the position belongs to the handle.
+        let own = open_raw(self.raw(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+        let mut buffer = vec![0u8; 32 << 10];
+        loop {
+            // SAFETY: the buffer is writable for the length given.
+            let result = unsafe {
+                libc::syscall(
+                    libc::SYS_getdents64,
+                    own.as_raw_fd(),
+                    buffer.as_mut_ptr(),
+                    buffer.len(),
+                )
+            };
+            let len = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
+            if len == 0 {
+                return Ok(());
+            }
+            let mut rest = &buffer[..len];
+            while let Some((name, kind, next)) = dirent(rest) {
+                rest = next;
+                if name != b"." && name != b".." {
+                    each(OsStr::from_bytes(name), kind)?;
+                }
+            }
+        }
+    }
+
+    /// Writes the folder's entries to the medium.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        // SAFETY: the descriptor is open.
+        check(unsafe { libc::fsync(self.raw()) }).map(|_| ())
+    }
+
+    fn raw(&self) -> libc::c_int {
+        self.fd.as_raw_fd()
+    }
+
+    fn open_at(&self, name: &OsStr, flags: libc::c_int, mode: u32) -> io::Result<File> {
+        open_raw(self.raw(), &component(name)?, flags, mode)
+    }
+
+    fn proc(&self, name: &OsStr) -> std::path::PathBuf {
+        Path::new(&proc_path(self.raw())).join(name)
+    }
+
+    fn proc_c(&self, name: &OsStr) -> io::Result<CString> {
+        super::c_path(&self.proc(name))
+    }
+}
+
+fn open_raw(
+    at: libc::c_int,
+    name: &std::ffi::CStr,
+    flags: libc::c_int,
+    mode: u32,
+) -> io::Result<File> {
+    let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_LARGEFILE;
+    // SAFETY: the name ends in NUL; a descriptor that comes back is ours alone.
+    unsafe {
+        let fd = check(libc::openat(at, name.as_ptr(), flags, mode))?;
+        Ok(File::from_raw_fd(fd))
+    }
+}
+
+/// A single component of a path.
+fn component(name: &OsStr) -> io::Result<CString> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes == b"." || bytes == b".." || bytes.contains(&b'/') {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    c_bytes(bytes)
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "mode_t is 16 bits on some systems and a mode has 12"
+)]
+fn mode_t(mode: u32) -> libc::mode_t {
+    (mode & 0o7777) as libc::mode_t
+}
+
+/// First record of a `getdents64` buffer: name, kind and what follows; `None` at the end.
+fn dirent(data: &[u8]) -> Option<(&[u8], Option<FileKind>, &[u8])> {
+    let len = usize::from(u16::from_ne_bytes(data.get(16..18)?.try_into().ok()?));
+    let kind = match *data.get(18)? {
+        libc::DT_REG => Some(FileKind::File),
+        libc::DT_DIR => Some(FileKind::Folder),
+        libc::DT_LNK => Some(FileKind::Symlink),
+        libc::DT_UNKNOWN => None,
+        _ => Some(FileKind::Other),
+    };
+    let name = data.get(19..len)?;
+    let end = name.iter().position(|&b| b == 0)?;
+    Some((&name[..end], kind, &data[len..]))
+}
+
+/// The kernel's `struct __kernel_timespec`.
+#[repr(C)]
+struct Time64 {
+    sec: i64,
+    nsec: i64,
+}
+
+#[cfg(all(target_pointer_width = "32", not(target_arch = "mips")))]
+const SYS_UTIMENSAT: libc::c_long = 412;
+#[cfg(all(target_pointer_width = "32", target_arch = "mips"))]
+const SYS_UTIMENSAT: libc::c_long = 4412;
+#[cfg(not(target_pointer_width = "32"))]
+const SYS_UTIMENSAT: libc::c_long = libc::SYS_utimensat;
+
+/// `utimensat` with 64-bit times on every machine; 32-bit kernels before 5.1 take the old call.
+fn set_mtime(at: libc::c_int, name: &CString, (sec, nsec): (i64, u32)) -> io::Result<()> {
+    let nsec = nsec.min(999_999_999);
+    let times = [
+        Time64 {
+            sec: 0,
+            nsec: libc::UTIME_OMIT.into(),
+        },
+        Time64 {
+            sec,
+            nsec: nsec.into(),
+        },
+    ];
+    // SAFETY: the name ends in NUL; two times are passed in the layout of the call.
+    let result = unsafe {
+        libc::syscall(
+            SYS_UTIMENSAT,
+            at,
+            name.as_ptr(),
+            times.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+        )
+    };
+    if result != -1 {
+        return Ok(());
+    }
+    let e = io::Error::last_os_error();
+    if cfg!(target_pointer_width = "32") && e.raw_os_error() == Some(libc::ENOSYS) {
+        return set_mtime_old(at, name, sec, nsec);
+    }
+    Err(e)
+}
+
+fn set_mtime_old(at: libc::c_int, name: &CString, sec: i64, nsec: u32) -> io::Result<()> {
+    // SAFETY: the times are plain data (some targets pad them); the name ends in NUL; all live through the call.
+    unsafe {
+        let mut times: [libc::timespec; 2] = std::mem::zeroed();
+        times[0].tv_nsec = libc::UTIME_OMIT;
+        times[1].tv_sec = libc::time_t::try_from(sec)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+        times[1].tv_nsec = libc::c_long::try_from(nsec).unwrap_or(0);
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        check(libc::utimensat(at, name.as_ptr(), times.as_ptr(), flags)).map(|_| ())
+    }
+}

@@ -1,0 +1,168 @@
+//! Requests to stop: SIGINT, SIGTERM and SIGHUP are counted, and waits end when one arrives.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+static STOPS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count_stop(_: libc::c_int) {
+    STOPS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// From now on the stop signals are counted instead of ending the process. Signals that the parent had ignored
+/// (`nohup`, background jobs) stay ignored. System calls are not restarted, so that waits end.
+pub(crate) fn install_stop_handler() {
+    for signal in SIGNALS {
+        // SAFETY: both structs are plain data; the handler only adds to an atomic, which is async-signal-safe.
+        unsafe {
+            let mut old: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal, std::ptr::null(), &mut old) != 0
+                || old.sa_sigaction == libc::SIG_IGN
+            {
+                continue;
+            }
+            let mut new: libc::sigaction = std::mem::zeroed();
+            let handler: extern "C" fn(libc::c_int) = count_stop;
+            new.sa_sigaction = handler as libc::sighandler_t;
+            libc::sigemptyset(&mut new.sa_mask);
+            libc::sigaction(signal, &new, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Stop signals since the handler was installed.
+pub(crate) fn stops_requested() -> u32 {
+    STOPS.load(Ordering::Relaxed)
+}
+
+/// Waits; false at once when a stop was or is requested.
+pub(crate) fn sleep_interruptible(time: Duration) -> bool {
+    // An instant out of range is further away than any run lasts.
+    let end = Instant::now().checked_add(time);
+    loop {
+        let left = match end {
+            Some(end) => end.saturating_duration_since(Instant::now()),
+            None => time,
+        };
+        match wait(None, Some(left)) {
+            Ok(Waited::Stopped) => return false,
+            Ok(_) if end.is_some_and(|e| Instant::now() >= e) => return true,
+            Ok(_) => {}
+            Err(_) => return stops_requested() == 0,
+        }
+    }
+}
+
+/// Why a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Stopped,
+    Ready,
+    /// Time over, or another signal came.
+    Other,
+}
+
+/// Waits until `fd` can be read, the time is over or a stop is requested; no stop can slip in between check and wait.
+pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Waited> {
+    let limit = time.map(|t| libc::timespec {
+        tv_sec: libc::time_t::try_from(t.as_secs().min(86_400)).unwrap_or(86_400),
+        tv_nsec: libc::c_long::try_from(t.subsec_nanos()).unwrap_or(0),
+        ..zeroed_timespec()
+    });
+    let mut watched = libc::pollfd {
+        fd: fd.unwrap_or(-1),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: all structs are plain data and live through the calls; the mask is restored on the only way out.
+    let (result, error) = unsafe {
+        let mut stops: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut stops);
+        for signal in SIGNALS {
+            libc::sigaddset(&mut stops, signal);
+        }
+        if libc::pthread_sigmask(libc::SIG_BLOCK, &stops, &mut before) != 0 {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let result = if stops_requested() > 0 {
+            0
+        } else {
+            let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            libc::ppoll(&mut watched, 1, limit, &before)
+        };
+        let error = io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        (result, error)
+    };
+    if stops_requested() > 0 {
+        return Ok(Waited::Stopped);
+    }
+    match result {
+        -1 if error.kind() == io::ErrorKind::Interrupted => Ok(Waited::Other),
+        -1 => Err(error),
+        0 => Ok(Waited::Other),
+        _ => Ok(Waited::Ready),
+    }
+}
+
+fn zeroed_timespec() -> libc::timespec {
+    // SAFETY: a timespec is plain data (some targets have private padding).
+    unsafe { std::mem::zeroed() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    const ROLE: &str = "DUPLET_TEST_SIGNAL_CHILD";
+
+    /// Signals change the whole process, so the test body runs in a child of its own: it sleeps for an hour unless stopped.
+    #[test]
+    fn a_stop_ends_a_long_sleep_and_is_counted() {
+        if std::env::var_os(ROLE).is_some() {
+            install_stop_handler();
+            assert_eq!(stops_requested(), 0);
+            assert!(sleep_interruptible(Duration::ZERO));
+            // SAFETY: no arguments, cannot fail.
+            let thread = unsafe { libc::gettid() };
+            write!(std::io::stdout(), "\nready {thread}\n").unwrap();
+            std::io::stdout().flush().unwrap();
+            assert!(!sleep_interruptible(Duration::from_secs(3600)));
+            assert!(!sleep_interruptible(Duration::from_secs(3600)));
+            assert_eq!(stops_requested(), 1);
+            std::io::stdout().write_all(b"\nstopped\n").unwrap();
+            return;
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "base::sys::signal::tests::a_stop_ends_a_long_sleep_and_is_counted",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env(ROLE, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let thread: i32 = lines
+            .find_map(|l| l.unwrap().strip_prefix("ready ")?.parse().ok())
+            .unwrap();
+        let process = i32::try_from(child.id()).unwrap();
+        // The harness has a second thread, which would take a signal sent to the process.
+        // SAFETY: the process is our own child and has not been waited for.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGTERM) };
+        assert_eq!(sent, 0);
+        assert!(lines.any(|l| l.unwrap() == "stopped"));
+        assert!(child.wait().unwrap().success());
+    }
+}
