@@ -69,26 +69,32 @@ impl<'a> Source<'a> {
     }
 }
 
+impl Source<'_> {
+    /// Refills an empty buffer; false at the end.
+    #[cold]
+    fn refill(&mut self) -> io::Result<bool> {
+        (self.at, self.end) = (0, 0);
+        self.more()
+    }
+}
+
 impl Read for Source<'_> {
+    /// One byte at a time, for that is how the parser reads.
     #[inline]
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.end {
-            (self.at, self.end) = (0, 0);
-            if !self.more()? {
-                return Ok(0);
-            }
+        if self.at >= self.end && !self.refill()? {
+            return Ok(0);
         }
-        let ready = self.buffer.get(self.at..self.end).unwrap_or_default();
-        let n = ready.len().min(out.len());
-        let Some(left) = self.left.get().checked_sub(n) else {
+        let (Some(to), Some(&byte)) = (out.first_mut(), self.buffer.get(self.at)) else {
+            return Ok(0);
+        };
+        let Some(left) = self.left.get().checked_sub(1) else {
             return Err(Error::damaged("it holds a value that is too long").into());
         };
         self.left.set(left);
-        if let (Some(to), Some(from)) = (out.get_mut(..n), ready.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        self.at += n;
-        Ok(n)
+        *to = byte;
+        self.at += 1;
+        Ok(1)
     }
 }
 
