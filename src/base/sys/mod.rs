@@ -85,17 +85,3 @@ fn check_len(result: libc::ssize_t) -> io::Result<usize> {
 fn proc_path(fd: RawFd) -> String {
     format!("/proc/self/fd/{fd}")
 }
-
-static STOPS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-
-/// How often SIGINT or SIGTERM arrived.
-pub(crate) fn stops_requested() -> u32 {
-    STOPS.load(std::sync::atomic::Ordering::Relaxed)
-}
-
-/// Sleeps; a stop signal ends it early. False when it ended early.
-pub(crate) fn sleep_interruptible(time: std::time::Duration) -> bool {
-    let before = stops_requested();
-    std::thread::sleep(time);
-    stops_requested() == before
-}
