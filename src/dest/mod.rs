@@ -3,6 +3,9 @@
 //! A destination maps its protocol to these methods and to [`Fault`]. It does not retry, sleep, print, redact, throttle or
 //! know what a volume is; `remote` does that once for all of them.
 
+#[cfg(feature = "dest-file")]
+mod file;
+
 use std::io::{self, Read, Write};
 
 use crate::base::error::Result;
@@ -149,4 +152,7 @@ pub(crate) struct Scheme {
 }
 
 /// The destinations compiled in.
-pub(crate) static SCHEMES: &[Scheme] = &[];
+pub(crate) static SCHEMES: &[&Scheme] = &[
+    #[cfg(feature = "dest-file")]
+    &file::SCHEME,
+];

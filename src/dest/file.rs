@@ -1,0 +1,596 @@
+//! A folder of this machine as destination (`file://`, or a plain path).
+//!
+//! A volume appears under its name only when it is whole and on the medium: it is written to a temporary name in the same
+//! folder, synced, checked and renamed. Nothing is retried here and the source of an upload is never consumed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
+use crate::base::error::{Error, Result, io_text};
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::{Kind, Opt, Options};
+use crate::base::size::show_size;
+use crate::base::{rand, sys, text};
+use crate::net::url::DestUrl;
+
+/// Cannot be taken for a volume name (`destinations-core.md` 0.10).
+const TEMPORARY: &str = ".duplet-tmp-";
+const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Bytes left free beside what a put needs.
+const RESERVE: u64 = 1 << 20;
+const BUFFER: usize = 64 << 10;
+
+const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
+    Opt {
+        name,
+        aliases: &[],
+        kind,
+        default,
+        help,
+        commands: &[],
+    }
+}
+
+static ALTERNATES: Opt = row(
+    "alternate-target-paths",
+    Kind::Text,
+    "",
+    "Further folders to look for the backup in, separated by colons; the path of the URL comes first.",
+);
+static MARKER: Opt = row(
+    "alternate-destination-marker",
+    Kind::Text,
+    "",
+    "Name of a file that must be in the folder chosen, such as one on a disk that may not be mounted.",
+);
+static SYNC: Opt = row(
+    "file-sync",
+    Kind::Flag,
+    "true",
+    "Flush every volume to the medium before it counts as stored.",
+);
+static MIN_FREE: Opt = row(
+    "file-min-free",
+    Kind::Size(1 << 20),
+    "0",
+    "Refuse to store a volume that would leave less space free than this.",
+);
+static NO_LENGTH: Opt = row(
+    "disable-length-verification",
+    Kind::Flag,
+    "false",
+    "Do not check the size of a stored volume.",
+);
+
+static OPTIONS: [Opt; 10] = [
+    row(ALTERNATES.name, ALTERNATES.kind, "", ALTERNATES.help),
+    row(MARKER.name, MARKER.kind, "", MARKER.help),
+    row(SYNC.name, SYNC.kind, SYNC.default, SYNC.help),
+    row(
+        MIN_FREE.name,
+        MIN_FREE.kind,
+        MIN_FREE.default,
+        MIN_FREE.help,
+    ),
+    row(
+        NO_LENGTH.name,
+        NO_LENGTH.kind,
+        NO_LENGTH.default,
+        NO_LENGTH.help,
+    ),
+    row(
+        "use-move-for-put",
+        Kind::Ignored,
+        "",
+        "No effect: volumes are always copied and renamed into place.",
+    ),
+    row(
+        "disable-filename-sanitation",
+        Kind::Ignored,
+        "",
+        "No effect: names with control characters are never used.",
+    ),
+    row(
+        "auth-username",
+        Kind::Ignored,
+        "",
+        "No effect on local folders.",
+    ),
+    row(
+        "auth-password",
+        Kind::Secret,
+        "",
+        "No effect on local folders.",
+    ),
+    row(
+        "force-smb-authentication",
+        Kind::Ignored,
+        "",
+        "No effect on local folders.",
+    ),
+];
+
+/// Local folders.
+pub(crate) static SCHEME: Scheme = Scheme {
+    names: &["file"],
+    help: "a folder of this machine: file:///path or a plain path",
+    options: &OPTIONS,
+    open,
+};
+
+fn open(url: &DestUrl, options: &Options) -> Result<Box<dyn Destination>> {
+    FileDest::open(url, options).map(|d| Box::new(d) as Box<dyn Destination>)
+}
+
+type Done<T> = std::result::Result<T, Fault>;
+
+struct FileDest {
+    /// Absolute; never empty, the primary one first.
+    candidates: Vec<PathBuf>,
+    marker: Option<String>,
+    /// The candidate in use, once one was found.
+    chosen: Option<PathBuf>,
+    sync: bool,
+    min_free: u64,
+    check_length: bool,
+    /// Leftovers were looked for.
+    swept: bool,
+    /// Deletions that the medium may not know yet.
+    unsynced: bool,
+}
+
+impl FileDest {
+    fn open(url: &DestUrl, options: &Options) -> Result<FileDest> {
+        let joined = match (url.host.as_str(), url.path.as_str()) {
+            ("", path) => path.to_owned(),
+            (host, "") => host.to_owned(),
+            (host, path) => format!("{host}/{path}"),
+        };
+        let mut candidates = vec![absolute(&joined)?];
+        for path in options.text(&ALTERNATES).unwrap_or("").split(':') {
+            if !path.is_empty() {
+                candidates.push(absolute(path)?);
+            }
+        }
+        let marker = options.text(&MARKER).map(str::to_owned);
+        if let Some(name) = &marker
+            && check_name(name).is_err()
+        {
+            return Err(Error::usage(format!(
+                "--{} must be a file name without a folder",
+                MARKER.name
+            )));
+        }
+        Ok(FileDest {
+            candidates,
+            marker,
+            chosen: None,
+            sync: options.flag(&SYNC),
+            min_free: options.size(&MIN_FREE).unwrap_or(0),
+            check_length: !options.flag(&NO_LENGTH),
+            swept: false,
+            unsynced: false,
+        })
+    }
+
+    /// The folder in use; decided at the first success and kept.
+    fn folder(&mut self) -> Done<PathBuf> {
+        if let Some(folder) = &self.chosen {
+            return Ok(folder.clone());
+        }
+        for path in &self.candidates {
+            match std::fs::metadata(path) {
+                Ok(m) if m.is_dir() => {
+                    let fits = self.marker.as_ref().is_none_or(|m| path.join(m).exists());
+                    if fits {
+                        self.chosen = Some(path.clone());
+                        return Ok(path.clone());
+                    }
+                }
+                Ok(_) => {
+                    let text = format!("{} is a file, not a folder", shown(path));
+                    return Err(Fault::new(Class::Usage, text));
+                }
+                Err(e) if is_absent(&e) => {}
+                Err(e) => return Err(fault(&e, path)),
+            }
+        }
+        Err(self.missing())
+    }
+
+    fn missing(&self) -> Fault {
+        match &self.marker {
+            Some(marker) => {
+                let places: Vec<String> = self.candidates.iter().map(|p| shown(p)).collect();
+                let text = format!(
+                    "marker file {} not found in: {}",
+                    text::safe(marker.as_bytes()),
+                    places.join(", ")
+                );
+                Fault::new(Class::FolderMissing, text).hint("mount the medium and run again")
+            }
+            None => folder_missing(&self.candidates[0]),
+        }
+    }
+
+    fn path(&mut self, name: &str) -> Done<(PathBuf, PathBuf)> {
+        check_name(name)?;
+        let folder = self.folder()?;
+        let path = folder.join(name);
+        Ok((folder, path))
+    }
+
+    /// Removes what killed runs left behind. Failures wait for the next run.
+    fn sweep(&mut self, folder: &Path) {
+        if std::mem::replace(&mut self.swept, true) {
+            return;
+        }
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return;
+        };
+        let now = SystemTime::now();
+        for entry in entries.flatten() {
+            let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
+            let is_old = entry
+                .metadata()
+                .and_then(|m| m.modified())
+                .is_ok_and(|t| now.duration_since(t).is_ok_and(|age| age > LEFTOVER_AGE));
+            if is_temporary && is_old {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn store(&self, temporary: &Path, body: &mut dyn Body) -> Done<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(temporary)
+            .map_err(|e| fault(&e, temporary))?;
+        let written = copy_body(body, &mut file, temporary)?;
+        if written != body.len() {
+            let text = format!("{written} bytes were read instead of {}", body.len());
+            return Err(Fault::new(Class::Local, text));
+        }
+        if self.sync {
+            ignore_unsupported(file.sync_all()).map_err(|e| fault(&e, temporary))?;
+        }
+        let stored = file.metadata().map_err(|e| fault(&e, temporary))?.len();
+        if self.check_length && stored != written {
+            let text = format!("{stored} bytes were stored instead of {written}");
+            return Err(Fault::new(Class::Integrity, text));
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Done<()> {
+        if !self.sync {
+            return Ok(());
+        }
+        match ignore_unsupported(File::open(folder).and_then(|f| f.sync_all())) {
+            // Network and user-space file systems answer these for folders.
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::ENOENT | libc::EACCES | libc::EPERM)
+                ) =>
+            {
+                Ok(())
+            }
+            done => done.map_err(|e| fault(&e, folder)),
+        }
+    }
+
+    fn absent(&self, folder: &Path, name: &str) -> Fault {
+        if folder.is_dir() {
+            let text = format!(
+                "no file {} in {}",
+                text::safe(name.as_bytes()),
+                shown(folder)
+            );
+            Fault::new(Class::NotFound, text)
+        } else {
+            self.vanished(folder)
+        }
+    }
+
+    fn vanished(&self, folder: &Path) -> Fault {
+        if self.marker.is_some() {
+            self.missing()
+        } else {
+            folder_missing(folder)
+        }
+    }
+}
+
+impl Destination for FileDest {
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        let folder = self.folder()?;
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if is_absent(&e) => return Err(self.vanished(&folder)),
+            Err(e) => return Err(fault(&e, &folder)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| fault(&e, &folder))?;
+            // Names that are not text become ones with U+FFFD, which no volume has.
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_temporary(&name) {
+                continue;
+            }
+            let facts = match std::fs::metadata(entry.path()) {
+                Ok(m) => m,
+                Err(e) if is_absent(&e) => continue,
+                Err(e) => return Err(fault(&e, &entry.path())),
+            };
+            if facts.is_file() || facts.is_dir() {
+                each(Listed::Entry(remote_file(name, &facts)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
+        let (folder, path) = self.path(name)?;
+        match std::fs::metadata(&path) {
+            Ok(m) => Ok(remote_file(name.to_owned(), &m)),
+            Err(e) if is_absent(&e) => Err(self.absent(&folder, name)),
+            Err(e) => Err(fault(&e, &path)),
+        }
+    }
+
+    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+        let (folder, path) = self.path(name)?;
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if is_absent(&e) => return Err(self.absent(&folder, name)),
+            Err(e) => return Err(fault(&e, &path)),
+        };
+        let size = file.metadata().map_err(|e| fault(&e, &path))?.len();
+        let mut left = size.checked_sub(from).ok_or_else(|| short(size, from))?;
+        file.seek(SeekFrom::Start(from))
+            .map_err(|e| fault(&e, &path))?;
+        let mut buffer = vec![0; BUFFER];
+        while left > 0 {
+            let want = usize::try_from(left).map_or(BUFFER, |l| l.min(BUFFER));
+            let n = read_some(&mut file, &mut buffer[..want]).map_err(|e| fault(&e, &path))?;
+            if n == 0 {
+                return Err(short(size - left, size));
+            }
+            into.write_all(&buffer[..n]).map_err(Fault::local)?;
+            left -= n as u64;
+        }
+        Ok(GetFacts {
+            total: Some(size),
+            sha1: None,
+        })
+    }
+
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        let (folder, path) = self.path(name)?;
+        if !folder.is_dir() {
+            return Err(self.vanished(&folder));
+        }
+        self.sweep(&folder);
+        let need = body
+            .len()
+            .saturating_add(self.min_free)
+            .saturating_add(RESERVE);
+        if let Some(free) = sys::free_space(&folder)
+            && free < need
+        {
+            let text = format!(
+                "{} has {} free, {} are needed",
+                shown(&folder),
+                show_size(free),
+                show_size(need)
+            );
+            return Err(Fault::new(Class::Full, text));
+        }
+        body.seek_to(0).map_err(Fault::local)?;
+        let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
+        let temporary = folder.join(format!("{TEMPORARY}{random}"));
+        let done = self
+            .store(&temporary, body)
+            .and_then(|()| std::fs::rename(&temporary, &path).map_err(|e| fault(&e, &path)));
+        if let Err(e) = done {
+            // The first error counts; a leftover is swept a day later.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(if folder.is_dir() {
+                e
+            } else {
+                self.vanished(&folder)
+            });
+        }
+        self.sync_folder(&folder)
+    }
+
+    fn delete(&mut self, name: &str) -> Done<()> {
+        let (folder, path) = self.path(name)?;
+        match std::fs::remove_file(&path) {
+            Ok(()) => {
+                self.unsynced = true;
+                Ok(())
+            }
+            Err(e) if is_absent(&e) && folder.is_dir() => Ok(()),
+            Err(e) if is_absent(&e) => Err(self.vanished(&folder)),
+            Err(e) => Err(fault(&e, &path)),
+        }
+    }
+
+    fn create_folder(&mut self) -> Done<()> {
+        if self.marker.is_some() {
+            self.chosen = None;
+            return self.folder().map(|_| ());
+        }
+        let path = self.chosen.as_ref().unwrap_or(&self.candidates[0]);
+        std::fs::create_dir_all(path).map_err(|e| fault(&e, path))
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "file://{}",
+            shown(self.chosen.as_ref().unwrap_or(&self.candidates[0]))
+        )
+    }
+
+    fn put_is_proof(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self) -> Done<Vec<String>> {
+        if let (true, Some(folder)) = (std::mem::take(&mut self.unsynced), &self.chosen) {
+            self.sync_folder(folder)?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn quota(&mut self) -> Done<Quota> {
+        let folder = self.folder()?;
+        let space = sys::space(&folder);
+        Ok(Quota {
+            total: space.map(|s| s.0),
+            free: space.map(|s| s.1),
+        })
+    }
+}
+
+fn absolute(path: &str) -> Result<PathBuf> {
+    let bytes = path.as_bytes();
+    let has_drive = bytes.len() >= 2
+        && bytes[0].is_ascii_alphabetic()
+        && bytes[1] == b':'
+        && matches!(bytes.get(2), None | Some(b'\\' | b'/'));
+    if has_drive || path.starts_with("\\\\") {
+        let shown = text::safe(bytes);
+        return Err(Error::usage(format!(
+            "the Windows path {shown} is not supported on this platform"
+        )));
+    }
+    if path.is_empty() {
+        return Err(Error::usage("the path of the destination is empty"));
+    }
+    if path.contains('\0') {
+        return Err(Error::usage(
+            "the path of the destination has a NUL character",
+        ));
+    }
+    std::path::absolute(path).map_err(|e| Error::io(&e).doing("find the current folder"))
+}
+
+fn check_name(name: &str) -> Done<()> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        let text = format!("{} is not a file name", text::safe_cut(name.as_bytes(), 60));
+        return Err(Fault::new(Class::Usage, text));
+    }
+    Ok(())
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY)
+}
+
+fn is_absent(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn shown(path: &Path) -> String {
+    text::safe(path.as_os_str().as_encoded_bytes())
+}
+
+fn folder_missing(folder: &Path) -> Fault {
+    let text = format!("folder {} does not exist", shown(folder));
+    Fault::new(Class::FolderMissing, text)
+}
+
+fn short(found: u64, wanted: u64) -> Fault {
+    let text = format!("the file ends after {found} bytes, {wanted} were expected");
+    Fault::new(Class::Integrity, text)
+}
+
+fn remote_file(name: String, facts: &std::fs::Metadata) -> RemoteFile {
+    use std::os::unix::fs::MetadataExt;
+    RemoteFile {
+        name,
+        size: facts.is_file().then(|| facts.len()),
+        modified: Some(facts.mtime()),
+        is_folder: facts.is_dir(),
+        is_archived: false,
+    }
+}
+
+fn copy_body(body: &mut dyn Body, file: &mut impl Write, path: &Path) -> Done<u64> {
+    let mut buffer = vec![0; BUFFER];
+    let mut written = 0;
+    loop {
+        let n = read_some(body, &mut buffer).map_err(Fault::local)?;
+        if n == 0 {
+            return Ok(written);
+        }
+        file.write_all(&buffer[..n]).map_err(|e| fault(&e, path))?;
+        written += n as u64;
+    }
+}
+
+fn read_some(from: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// File systems without a flush answer these.
+fn ignore_unsupported(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(e)
+            if matches!(
+                e.raw_os_error(),
+                Some(libc::ENOTSUP | libc::EINVAL | libc::ENOTTY)
+            ) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn fault(e: &io::Error, path: &Path) -> Fault {
+    let class = match e.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => Class::Full,
+        Some(libc::EROFS) => Class::Locked,
+        Some(libc::EACCES | libc::EPERM) => Class::Auth,
+        Some(
+            libc::EIO
+            | libc::ESTALE
+            | libc::ETIMEDOUT
+            | libc::EHOSTDOWN
+            | libc::ENOTCONN
+            | libc::ENODEV
+            | libc::ENXIO,
+        ) => Class::Transient,
+        Some(libc::EFBIG) => Class::TooBig,
+        Some(libc::ENAMETOOLONG | libc::ENOTDIR | libc::EISDIR) => Class::Usage,
+        Some(libc::ENOENT) => Class::FolderMissing,
+        _ => Class::Local,
+    };
+    let fault = Fault::new(class, format!("{}: {}", shown(path), io_text(e)));
+    match class {
+        Class::TooBig => {
+            fault.hint("FAT32 holds files below 4 GiB: choose a smaller --dblock-size")
+        }
+        Class::Auth => fault.hint(format!(
+            "this process runs as user {}",
+            sys::effective_uid()
+        )),
+        _ => fault,
+    }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;
