@@ -9,4 +9,6 @@ mod format;
 mod net;
 mod remote;
 mod select;
+mod set;
 mod spill;
+mod writer;

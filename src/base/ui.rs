@@ -72,6 +72,16 @@ impl Ui {
         }
     }
 
+    /// Says nothing at all but errors, for a look ahead whose findings will come again.
+    pub(crate) fn silent() -> Ui {
+        Ui::new(Volume::Quiet, false, Some(false))
+    }
+
+    /// True when somebody watches the progress line.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.progress_wanted
+    }
+
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }

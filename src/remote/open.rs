@@ -124,7 +124,7 @@ pub(crate) struct Plan {
 pub(crate) fn plan(
     text: &str,
     given: &Options,
-    schemes: &'static [Scheme],
+    schemes: &[&'static Scheme],
     env: &dyn Fn(&str) -> Option<String>,
     ui: &mut Ui,
 ) -> Result<Plan> {
@@ -168,7 +168,7 @@ pub(crate) fn plan(
 }
 
 /// The row of a scheme, and whether a trailing `s` asked for TLS.
-fn find(name: &str, schemes: &'static [Scheme], text: &str) -> Result<(&'static Scheme, bool)> {
+fn find(name: &str, schemes: &[&'static Scheme], text: &str) -> Result<(&'static Scheme, bool)> {
     if let Some(scheme) = schemes.iter().find(|s| s.names.contains(&name)) {
         return Ok((scheme, false));
     }
@@ -274,14 +274,14 @@ mod tests {
         row(name, kind, "", "")
     }
 
-    static SCHEMES: &[Scheme] = &[
-        Scheme {
+    static SCHEMES: &[&Scheme] = &[
+        &Scheme {
             names: &["file"],
             help: "",
             options: &[],
             open: |_, _| Err(Error::bug("not opened here")),
         },
-        Scheme {
+        &Scheme {
             names: &["s3", "e2"],
             help: "",
             options: &[
@@ -298,7 +298,7 @@ mod tests {
         let mut ui = Ui::new(Volume::Quiet, false, Some(false));
         let mut given = Options::default();
         for (name, value) in line {
-            let opt = option_of(&SCHEMES[1], name).expect("an option");
+            let opt = option_of(SCHEMES[1], name).expect("an option");
             given.set(opt, value)?;
         }
         let look = |name: &str| {

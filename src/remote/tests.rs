@@ -535,8 +535,12 @@ fn final_faults_are_not_retried() {
 #[test]
 fn deletes_are_retried_and_missing_files_are_gone() {
     let mut b = bench(&[], vec![("delete", Step::Fail(Class::Transient))]);
-    RemoteMut::new(&mut b.remote, &Permit::to_write()).delete(&mut b.ui, "f").expect("gone");
-    RemoteMut::new(&mut b.remote, &Permit::to_write()).delete(&mut b.ui, "f").expect("still gone");
+    RemoteMut::new(&mut b.remote, &Permit::to_write())
+        .delete(&mut b.ui, "f")
+        .expect("gone");
+    RemoteMut::new(&mut b.remote, &Permit::to_write())
+        .delete(&mut b.ui, "f")
+        .expect("still gone");
     assert_eq!(b.log(), "delete,delete,delete");
     assert_eq!(b.remote.stats().deletes, 3);
 }
@@ -555,7 +559,8 @@ fn hostile_names_are_never_written() {
     let mut b = bench(&[], vec![]);
     let mut spool = Spool::new(&b.tmp).expect("spool");
     let sha = Algo::Sha256.hash(b"");
-    let e = RemoteMut::new(&mut b.remote, &Permit::to_write()).put(&mut b.ui, "../x", &mut spool, &sha);
+    let e =
+        RemoteMut::new(&mut b.remote, &Permit::to_write()).put(&mut b.ui, "../x", &mut spool, &sha);
     assert_eq!(e.expect_err("refused").kind(), Kind::Usage);
     assert_eq!(b.log(), "");
 }

@@ -1,0 +1,483 @@
+//! Where blocks are: all dindex volumes read into one sorted table on disk, with what does not fit together reported.
+//!
+//! A block counts as stored only if its dblock is in the listing with the size its dindex states.
+
+use std::io::Read;
+use std::io::Write;
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::text;
+use crate::base::tmp::Spool;
+use crate::base::ui::{Progress, Ui};
+use crate::format::index::{self, IndexEntry};
+use crate::format::names::VolumeName;
+use crate::set::volume::{Expected, Opened, reading};
+use crate::set::{Set, VolumeNo, Volumes};
+use crate::spill::sorter::Sorter;
+use crate::spill::table::{Table, TableReader};
+
+/// Key, then the volume's number as big-endian `u32`.
+pub(crate) const PLACE_LEN: usize = BlockKey::LEN + 4;
+/// Places are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
+pub(crate) const ID_LEN: usize = 32;
+const SORT_CAP: usize = 6 << 20;
+/// Names kept for messages; the rest is counted.
+const NAMED_AT_MOST: usize = 20;
+
+/// All known places of all blocks.
+pub(crate) struct Places {
+    tables: Vec<Table>,
+    facts: Facts,
+    /// Index of the dindex that describes each dblock, `u32::MAX` = none. 4 bytes a volume.
+    described_by: Vec<u32>,
+}
+
+/// What the index volumes of a listing told.
+#[derive(Default)]
+pub(crate) struct IndexReport {
+    /// dblocks named by a dindex but absent (or of another size), a few by name.
+    pub(crate) missing: Vec<String>,
+    pub(crate) missing_count: u64,
+    /// dindex volumes that cannot be read: name and reason.
+    pub(crate) unreadable: Vec<(String, String)>,
+    pub(crate) unreadable_count: u64,
+    /// dblocks that no readable dindex describes.
+    pub(crate) unindexed: Vec<VolumeNo>,
+    /// Entries in the table.
+    pub(crate) places: u64,
+    /// dindex volumes downloaded by this call.
+    pub(crate) fetched: u64,
+}
+
+impl IndexReport {
+    /// True when every dindex was readable and described a dblock that is there.
+    pub(crate) fn clean(&self) -> bool {
+        self.missing_count == 0 && self.unreadable_count == 0
+    }
+
+    fn missing(&mut self, name: &str) {
+        self.missing_count += 1;
+        if self.missing.len() < NAMED_AT_MOST {
+            self.missing.push(text::safe(name.as_bytes()));
+        }
+    }
+}
+
+/// Receives each blocklist copy found in a dindex: its id and its bytes.
+pub(crate) type ListSink<'a> = dyn FnMut(&Hash, &mut dyn Read) -> Result<()> + 'a;
+
+impl Set {
+    /// Reads every dindex that the cache does not already cover. Blocklists of those read go to `on_list`. Unreadable index
+    /// volumes are reported, not fatal; a wrong passphrase is.
+    pub(crate) fn load_index(
+        &mut self,
+        ui: &mut Ui,
+        on_list: &mut ListSink<'_>,
+    ) -> Result<(Places, IndexReport)> {
+        let mut report = IndexReport::default();
+        let count = self.volumes.dblock_count();
+        let mut places = Places {
+            tables: Vec::new(),
+            facts: Facts::new(self)?,
+            described_by: vec![u32::MAX; count as usize],
+        };
+        let mut have = vec![false; self.volumes.dindex_count()];
+        if let Some(cached) = self.cache.load_index(&self.volumes, &self.tmp) {
+            let cached = cached?;
+            for (no, dindex, expected) in cached.described {
+                places.described_by[no as usize] = dindex;
+                places.facts.set(no, expected)?;
+            }
+            for i in cached.dindexes {
+                have[i as usize] = true;
+            }
+            places.tables.push(cached.table);
+        }
+        let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
+        let mut scratch = Spool::new(&self.tmp)?;
+        for i in 0..have.len() {
+            if have[i] {
+                continue;
+            }
+            ui.progress(
+                "reading index volumes",
+                Progress {
+                    files: i as u64,
+                    files_total: have.len() as u64,
+                    ..Progress::default()
+                },
+            );
+            let Some((name, size)) = self.volumes.dindex(i) else {
+                continue;
+            };
+            report.fetched += 1;
+            let opened = self.fetch(ui, &name, size, Expected::default());
+            let opened = self.passphrase_or_damage(opened);
+            let done = opened.and_then(|opened| {
+                self.read_dindex(
+                    &opened,
+                    i,
+                    &mut places,
+                    &mut report,
+                    &mut sorter,
+                    &mut scratch,
+                    on_list,
+                )
+            });
+            match done {
+                Ok(()) => {}
+                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                    report.unreadable_count += 1;
+                    if report.unreadable.len() < NAMED_AT_MOST {
+                        report
+                            .unreadable
+                            .push((text::safe(name.as_str().as_bytes()), e.to_string()));
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let fresh = Table::build(sorter.finish()?, PLACE_LEN, ID_LEN, &self.tmp)?;
+        if fresh.len() > 0 {
+            places.tables.push(fresh);
+        }
+        report.unindexed = (0..count)
+            .filter(|&no| places.described_by[no as usize] == u32::MAX)
+            .collect();
+        report.places = places.len();
+        Ok((places, report))
+    }
+
+    /// One dindex into the sorter. Its blocks are held back in `scratch` until its last line said which size the dblock must
+    /// have: a dindex for another state of the dblock must not count.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one loop, split for reading"
+    )]
+    fn read_dindex(
+        &mut self,
+        opened: &Opened,
+        dindex: usize,
+        places: &mut Places,
+        report: &mut IndexReport,
+        sorter: &mut Sorter,
+        scratch: &mut Spool,
+        on_list: &mut ListSink<'_>,
+    ) -> Result<()> {
+        let zip = opened.zip()?;
+        let algo = opened.params.block_hash;
+        let inflater = &mut self.inflater;
+        let volumes = &self.volumes;
+        zip.entries(&mut |name, entry| match index::parse_index_entry(name) {
+            Some(IndexEntry::Vol(dblock)) => {
+                let found = VolumeName::parse(dblock).and_then(|n| volumes.find_dblock(&n));
+                let Some((no, listed)) = found.and_then(|no| Some((no, volumes.dblock(no)?.1)))
+                else {
+                    report.missing(dblock);
+                    return Ok(());
+                };
+                scratch.clear()?;
+                let mut out = std::io::BufWriter::with_capacity(32 * 1024, &mut *scratch);
+                let facts =
+                    index::read_vol(&mut zip.reader(entry, inflater)?, &mut |hash, size| {
+                        let Ok(size) = u32::try_from(size) else {
+                            return Ok(());
+                        };
+                        if size == 0 || hash.as_bytes().len() != algo.len() {
+                            return Ok(());
+                        }
+                        out.write_all(BlockKey::new(&hash, size).as_bytes())
+                            .doing(|| "spool an index volume".to_owned())
+                    })?;
+                out.flush().doing(|| "spool an index volume".to_owned())?;
+                drop(out);
+                let stated = facts.size;
+                if let (Some(stated), Some(listed)) = (stated, listed)
+                    && stated != listed
+                {
+                    report.missing(&format!(
+                        "{dblock} (it has {listed} bytes, its index says {stated})"
+                    ));
+                    return Ok(());
+                }
+                scratch.rewind()?;
+                let mut input = std::io::BufReader::with_capacity(32 * 1024, &mut *scratch);
+                let mut record = [0; PLACE_LEN];
+                record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
+                loop {
+                    match input.read_exact(&mut record[..BlockKey::LEN]) {
+                        Ok(()) => sorter.add(&record)?,
+                        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                        Err(e) => return Err(e).doing(|| "read a temporary file".to_owned()),
+                    }
+                }
+                if let (Some(slot), Ok(dindex)) = (
+                    places.described_by.get_mut(no as usize),
+                    u32::try_from(dindex),
+                ) {
+                    *slot = dindex;
+                }
+                places.facts.set(
+                    no,
+                    Expected {
+                        hash: facts.hash,
+                        size: facts.size,
+                    },
+                )
+            }
+            Some(IndexEntry::List(id)) => {
+                if entry.size == 0 || entry.size > u64::from(opened.params.block_size) {
+                    return Ok(());
+                }
+                on_list(&id, &mut zip.reader(entry, inflater)?)
+            }
+            _ => Ok(()),
+        })
+        .doing(|| reading(&opened.name))
+    }
+
+    /// Blocklist copies of the given dindex volumes (numbers of this listing).
+    pub(crate) fn read_lists(
+        &mut self,
+        ui: &mut Ui,
+        dindexes: &[u32],
+        on_list: &mut ListSink<'_>,
+    ) -> Result<()> {
+        for &i in dindexes {
+            let Some((name, size)) = self.volumes.dindex(i as usize) else {
+                continue;
+            };
+            let opened = self.fetch(ui, &name, size, Expected::default());
+            let opened = self.passphrase_or_damage(opened);
+            let done = opened.and_then(|opened| {
+                let zip = opened.zip()?;
+                let inflater = &mut self.inflater;
+                zip.entries(&mut |name, entry| match index::parse_index_entry(name) {
+                    Some(IndexEntry::List(id))
+                        if entry.size > 0 && entry.size <= u64::from(opened.params.block_size) =>
+                    {
+                        on_list(&id, &mut zip.reader(entry, inflater)?)
+                    }
+                    _ => Ok(()),
+                })
+            });
+            match done {
+                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                    ui.warn("unreadable-index", &e.to_string());
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens dblocks that no dindex describes and adds their blocks (R8). Costs one download each.
+    pub(crate) fn index_dblocks(
+        &mut self,
+        ui: &mut Ui,
+        numbers: &[VolumeNo],
+        places: &mut Places,
+    ) -> Result<()> {
+        let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
+        for &no in numbers {
+            let Some((name, size)) = self.volumes.dblock(no) else {
+                continue;
+            };
+            let opened = self.fetch(ui, &name, size, Expected::default());
+            let done = self.passphrase_or_damage(opened).and_then(|opened| {
+                let zip = opened.zip()?;
+                let len = opened.params.block_hash.len();
+                let mut record = [0; PLACE_LEN];
+                record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
+                zip.entries(&mut |name, entry| {
+                    let id = index::parse_block_name(name).filter(|h| h.as_bytes().len() == len);
+                    if let (Some(id), Ok(size)) = (id, u32::try_from(entry.size))
+                        && size > 0
+                    {
+                        record[..BlockKey::LEN]
+                            .copy_from_slice(BlockKey::new(&id, size).as_bytes());
+                        sorter.add(&record)?;
+                    }
+                    Ok(())
+                })
+            });
+            match done {
+                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                    ui.warn("unreadable-dblock", &e.to_string());
+                }
+                other => other?,
+            }
+        }
+        let table = Table::build(sorter.finish()?, PLACE_LEN, ID_LEN, &self.tmp)?;
+        if table.len() > 0 {
+            places.tables.push(table);
+        }
+        Ok(())
+    }
+}
+
+impl Places {
+    /// Entries; a block in two volumes counts twice.
+    pub(crate) fn len(&self) -> u64 {
+        self.tables.iter().map(Table::len).sum()
+    }
+
+    /// True when a block of this id and size is stored somewhere.
+    pub(crate) fn contains(&mut self, key: &BlockKey) -> Result<bool> {
+        let mut found = false;
+        self.each_place(&key.as_bytes()[..ID_LEN], &mut |k, _| found |= k == *key)?;
+        Ok(found)
+    }
+
+    /// True when a block of this id is stored, whatever its size.
+    pub(crate) fn contains_id(&mut self, id: &Hash) -> Result<bool> {
+        let mut found = false;
+        self.each_place(&BlockKey::new(id, 0).as_bytes()[..ID_LEN], &mut |_, _| {
+            found = true
+        })?;
+        Ok(found)
+    }
+
+    /// Volumes that hold a block of this id, each with the block's size in bytes.
+    pub(crate) fn find_id(&mut self, id: &Hash) -> Result<Vec<(VolumeNo, u32)>> {
+        let mut out = Vec::new();
+        self.each_place(
+            &BlockKey::new(id, 0).as_bytes()[..ID_LEN],
+            &mut |key, no| {
+                out.push((no, key.size()));
+            },
+        )?;
+        Ok(out)
+    }
+
+    fn each_place(&mut self, id: &[u8], each: &mut dyn FnMut(BlockKey, VolumeNo)) -> Result<()> {
+        for table in &mut self.tables {
+            table.lookup_all(id, &mut |record| {
+                if let Some((key, no)) = split(record) {
+                    each(key, no);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// All places in key order.
+    pub(crate) fn reader(&self) -> Result<PlacesReader<'_>> {
+        let mut sources = Vec::new();
+        for table in &self.tables {
+            let mut reader = table.reader();
+            let head = reader.next()?.map(<[u8]>::to_vec);
+            sources.push((reader, head));
+        }
+        Ok(PlacesReader {
+            sources,
+            current: Vec::new(),
+        })
+    }
+
+    /// What the index says of a dblock.
+    pub(crate) fn expected(&self, no: VolumeNo) -> Result<Expected> {
+        self.facts.get(no)
+    }
+
+    /// The dindex that describes a dblock.
+    pub(crate) fn dindex_of(&self, no: VolumeNo) -> Option<u32> {
+        self.described_by
+            .get(no as usize)
+            .copied()
+            .filter(|&i| i != u32::MAX)
+    }
+}
+
+/// Key and volume of a place.
+pub(crate) fn split(record: &[u8]) -> Option<(BlockKey, VolumeNo)> {
+    let key = BlockKey::from_record(record)?;
+    let no = record.get(BlockKey::LEN..PLACE_LEN)?.try_into().ok()?;
+    Some((key, u32::from_be_bytes(no)))
+}
+
+/// A merge over the tables.
+pub(crate) struct PlacesReader<'a> {
+    sources: Vec<(TableReader<'a>, Option<Vec<u8>>)>,
+    current: Vec<u8>,
+}
+
+impl PlacesReader<'_> {
+    /// The next place in key order; the same block comes once a volume.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
+        let heads = self.sources.iter().enumerate();
+        let least = heads
+            .filter_map(|(i, s)| Some((s.1.as_ref()?, i)))
+            .min()
+            .map(|(_, i)| i);
+        let Some(source) = least.and_then(|i| self.sources.get_mut(i)) else {
+            return Ok(None);
+        };
+        let next = source.0.next()?.map(<[u8]>::to_vec);
+        match std::mem::replace(&mut source.1, next) {
+            Some(record) => self.current = record,
+            None => return Ok(None),
+        }
+        Ok(Some(&self.current))
+    }
+}
+
+/// Hash and size that the index states for each dblock: 73 bytes a volume in a temporary file.
+struct Facts {
+    file: Spool,
+}
+
+const FACT_LEN: u64 = 73;
+
+impl Facts {
+    fn new(set: &Set) -> Result<Facts> {
+        let mut file = Spool::new(&set.tmp)?;
+        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN)?;
+        Ok(Facts { file })
+    }
+
+    fn set(&mut self, no: VolumeNo, expected: Expected) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+        let mut record = [0u8; FACT_LEN as usize];
+        if let Some(hash) = expected.hash {
+            let raw = hash.as_bytes();
+            record[0] = u8::try_from(raw.len()).unwrap_or(0);
+            record[1..=raw.len()].copy_from_slice(raw);
+        }
+        record[65..].copy_from_slice(&expected.size.unwrap_or(u64::MAX).to_be_bytes());
+        let done = self
+            .file
+            .file()
+            .write_all_at(&record, u64::from(no) * FACT_LEN);
+        done.doing(|| "use a temporary file".to_owned())
+    }
+
+    fn get(&self, no: VolumeNo) -> Result<Expected> {
+        let mut record = [0u8; FACT_LEN as usize];
+        self.file.read_at(&mut record, u64::from(no) * FACT_LEN)?;
+        let size = record[65..]
+            .try_into()
+            .map(u64::from_be_bytes)
+            .unwrap_or(u64::MAX);
+        let hash = record
+            .get(1..=usize::from(record[0]))
+            .and_then(Hash::from_bytes);
+        Ok(Expected {
+            hash,
+            size: (size != u64::MAX && hash.is_some()).then_some(size),
+        })
+    }
+}
+
+/// Gives volumes of a listing new numbers when the listing grows: old number → new number.
+pub(crate) fn renumber(old: &Volumes, new: &Volumes) -> Result<Vec<VolumeNo>> {
+    (0..old.dblock_count())
+        .map(|no| {
+            old.dblock(no)
+                .and_then(|(name, _)| new.find_dblock(&name))
+                .ok_or_else(|| Error::bug("a grown listing keeps its volumes"))
+        })
+        .collect()
+}

@@ -1,0 +1,467 @@
+//! The disposable cache: what a listing's index volumes said, and the sorted entries of the newest version.
+//!
+//! Everything in it can be read again from the destination. It may be deleted, truncated or damaged at any moment: each file
+//! ends with a SHA-256 over all before it and is dropped when that, or the listing, disagrees. It never holds a secret. Names
+//! of source files are in it, so the folder is private to its owner (0700).
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use crate::base::bytes::{self, Cursor};
+use crate::base::digest::{Algo, Hash, HashWriter};
+use crate::base::error::{Doing, Error, Result};
+use crate::base::tmp::Tmp;
+use crate::base::{rand, sys};
+use crate::format::names::VolumeName;
+use crate::set::blocks::{ID_LEN, PLACE_LEN, Places, split};
+use crate::set::volume::Expected;
+use crate::set::{VolumeNo, Volumes};
+use crate::spill::run::{Run, RunReader};
+use crate::spill::table::{Table, TableBuilder};
+
+/// Layout of the files; another number is another file name, so unknown layouts are simply not found.
+const LAYOUT: u32 = 1;
+const MAGIC: &[u8; 8] = b"duplet\x00\x01";
+
+/// The cache of one destination and prefix, or nothing.
+pub(crate) enum Cache {
+    /// Why there is none, for `-v`.
+    Off(String),
+    On(PathBuf),
+}
+
+/// The newest version as a run remembered it.
+pub(crate) struct Previous {
+    /// Records of `files::Record`, sorted by path.
+    pub(crate) run: Run,
+    pub(crate) full: bool,
+    /// State of the listing when that run ended.
+    pub(crate) state: Hash,
+    /// When that run began to look at files, Unix nanoseconds.
+    pub(crate) began: i64,
+}
+
+/// A cached index that fits the listing.
+pub(crate) struct CachedIndex {
+    pub(crate) table: Table,
+    /// dblock, the dindex that describes it, and what it says of it; numbers of the listing given.
+    pub(crate) described: Vec<(VolumeNo, u32, Expected)>,
+    /// dindex volumes that are covered.
+    pub(crate) dindexes: Vec<u32>,
+}
+
+impl Cache {
+    /// Never fails: a cache that cannot be used is off. `id` tells destinations apart and holds no secret.
+    pub(crate) fn open(chosen: Option<&str>, id: &str) -> Cache {
+        let folder = match chosen {
+            Some(text) => PathBuf::from(text),
+            None => match default_folder() {
+                Some(folder) => folder,
+                None => return Cache::Off("no home folder is known".to_owned()),
+            },
+        };
+        let name = bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16]);
+        match private(&folder.join(format!("{name}-v{LAYOUT}")), &folder) {
+            Ok(folder) => Cache::On(folder),
+            Err(e) => Cache::Off(e.to_string()),
+        }
+    }
+
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            Cache::On(folder) => Some(folder.join(name)),
+            Cache::Off(_) => None,
+        }
+    }
+
+    /// Opens a cache file whose checksum is right, positioned after the magic. Costs one read of the file.
+    fn checked(&self, name: &str) -> Option<(File, u64)> {
+        let file = File::open(self.file(name)?).ok()?;
+        let body = file.metadata().ok()?.len().checked_sub(32)?;
+        let mut reader = BufReader::with_capacity(64 * 1024, &file);
+        let mut hasher = Algo::Sha256.hasher();
+        let mut left = body;
+        let mut buffer = vec![0; 64 * 1024];
+        while left > 0 {
+            let want = usize::try_from(left.min(buffer.len() as u64)).ok()?;
+            reader.read_exact(&mut buffer[..want]).ok()?;
+            hasher.update(&buffer[..want]);
+            left -= want as u64;
+        }
+        let mut stored = [0; 32];
+        reader.read_exact(&mut stored).ok()?;
+        (hasher.finish().as_bytes() == stored).then_some((file, body))
+    }
+
+    /// The remembered entries of the version whose dlist has this name and size.
+    pub(crate) fn load_previous(&self, dlist: &VolumeName, size: Option<u64>) -> Option<Previous> {
+        let (file, body) = self.checked("previous")?;
+        let mut header = Header::read(&file)?;
+        let name = header.bytes()?.to_vec();
+        let stored_size = header.u64()?;
+        let full = header.u64()? == 1;
+        let state = Hash::from_bytes(header.bytes()?)?;
+        let began = i64::try_from(header.u64()?).ok()?;
+        if name != dlist.as_str().as_bytes() || size.is_some_and(|s| s != stored_size) {
+            return None;
+        }
+        let records = header.u64()?;
+        let longest = usize::try_from(header.u64()?).ok()?;
+        let at = header.length();
+        let run = Run::adopt(file, at, body.checked_sub(at)?, records, longest);
+        Some(Previous {
+            run,
+            full,
+            state,
+            began,
+        })
+    }
+
+    /// Remembers the entries of a version. Best effort: an error only means that the next run reads the destination.
+    pub(crate) fn store_previous(
+        &self,
+        dlist: &str,
+        size: u64,
+        full: bool,
+        state: &Hash,
+        began: i64,
+        run: &Run,
+    ) -> Result<()> {
+        self.write("previous", &mut |out| {
+            let mut header = Vec::new();
+            put_bytes(&mut header, dlist.as_bytes());
+            put_u64(&mut header, size);
+            put_u64(&mut header, u64::from(full));
+            put_bytes(&mut header, state.as_bytes());
+            put_u64(&mut header, u64::try_from(began).unwrap_or(0));
+            put_u64(&mut header, run.len());
+            put_u64(&mut header, run.longest() as u64);
+            write_header(out, &header)?;
+            run.copy_to(out).map(|_| ())
+        })
+    }
+
+    /// The index as far as it is cached, if every volume it stands on is in the listing with the same size. `Err` only for
+    /// temporary files.
+    pub(crate) fn load_index(&self, volumes: &Volumes, tmp: &Tmp) -> Option<Result<CachedIndex>> {
+        let (file, body) = self.checked("index")?;
+        let mut header = Header::read(&file)?;
+        let count = header.u64()?;
+        let mut map: Vec<VolumeNo> = Vec::new();
+        let mut described = Vec::new();
+        let mut dindexes: Vec<u32> = Vec::new();
+        let index_of = index_by_name(volumes);
+        for _ in 0..count {
+            let dblock = VolumeName::parse(std::str::from_utf8(header.bytes()?).ok()?)?;
+            let dblock_size = header.u64()?;
+            let dindex = std::str::from_utf8(header.bytes()?).ok()?.to_owned();
+            let dindex_size = header.u64()?;
+            let hash = Hash::from_bytes(header.bytes()?);
+            let no = volumes.find_dblock(&dblock)?;
+            if volumes.dblock(no)? != (dblock, Some(dblock_size)) {
+                return None;
+            }
+            let at = index_of(&dindex)?;
+            if volumes.dindex(at as usize)?.1 != Some(dindex_size) {
+                return None;
+            }
+            map.push(no);
+            dindexes.push(at);
+            described.push((
+                no,
+                at,
+                Expected {
+                    hash,
+                    size: Some(dblock_size),
+                },
+            ));
+        }
+        let at = header.length();
+        let records = body.checked_sub(at)? / PLACE_LEN as u64;
+        dindexes.sort_unstable();
+        dindexes.dedup();
+        if map.iter().enumerate().all(|(i, &no)| i == no as usize) {
+            let table = Table::adopt(file, at, records, PLACE_LEN, ID_LEN).ok()?;
+            return Some(Ok(CachedIndex {
+                table,
+                described,
+                dindexes,
+            }));
+        }
+        // The file counts volumes as its header lists them; this listing counts otherwise.
+        let plain = Table::adopt(file, at, records, PLACE_LEN, ID_LEN).ok()?;
+        let renumber = || {
+            let mut builder = TableBuilder::new(tmp, PLACE_LEN, ID_LEN, records)?;
+            let mut reader = plain.reader();
+            let mut record = [0; PLACE_LEN];
+            while let Some(place) = reader.next()? {
+                record.copy_from_slice(place);
+                let old = split(place).map_or(u32::MAX, |(_, no)| no);
+                let Some(new) = map.get(old as usize) else {
+                    return Ok(None);
+                };
+                record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
+                builder.push(&record)?;
+            }
+            builder.finish().map(Some)
+        };
+        match renumber() {
+            Ok(Some(table)) => Some(Ok(CachedIndex {
+                table,
+                described,
+                dindexes,
+            })),
+            Ok(None) => None,
+            Err(e) => Some(Err(e)),
+        }
+    }
+
+    /// Remembers an index: `places`, whose volume numbers `renumber` turns into those of `volumes`, and `extra`, sorted places
+    /// that have them already. `described` tells dindex and facts of a dblock; volumes without are left out.
+    pub(crate) fn store_index(
+        &self,
+        volumes: &Volumes,
+        places: &Places,
+        renumber: &dyn Fn(VolumeNo) -> Option<VolumeNo>,
+        extra: Option<&Run>,
+        described: &mut dyn FnMut(VolumeNo) -> Option<(u32, Expected)>,
+    ) -> Result<()> {
+        if matches!(self, Cache::Off(_)) {
+            return Ok(());
+        }
+        let mut header = Vec::new();
+        let mut new_numbers = vec![u32::MAX; volumes.dblock_count() as usize];
+        let mut listed = 0u32;
+        let mut rows = Vec::new();
+        for no in 0..volumes.dblock_count() {
+            let (Some((dindex, expected)), Some((name, Some(size)))) =
+                (described(no), volumes.dblock(no))
+            else {
+                continue;
+            };
+            let Some((index_name, Some(index_size))) = volumes.dindex(dindex as usize) else {
+                continue;
+            };
+            new_numbers[no as usize] = listed;
+            listed += 1;
+            put_bytes(&mut rows, name.as_str().as_bytes());
+            put_u64(&mut rows, size);
+            put_bytes(&mut rows, index_name.as_str().as_bytes());
+            put_u64(&mut rows, index_size);
+            put_bytes(
+                &mut rows,
+                expected.hash.as_ref().map_or(&[], |h| h.as_bytes()),
+            );
+        }
+        put_u64(&mut header, u64::from(listed));
+        header.extend_from_slice(&rows);
+        self.write("index", &mut |out| {
+            write_header(out, &header)?;
+            let mut reader = places.reader()?;
+            let mut more = extra.map(Run::reader);
+            let mut a = reader.next()?.map(<[u8]>::to_vec);
+            let mut b = next_of(&mut more)?;
+            loop {
+                let from_a = match (&a, &b) {
+                    (None, None) => break,
+                    (Some(x), Some(y)) => x <= y,
+                    (Some(_), None) => true,
+                    (None, Some(_)) => false,
+                };
+                let record = if from_a {
+                    std::mem::replace(&mut a, reader.next()?.map(<[u8]>::to_vec))
+                } else {
+                    std::mem::replace(&mut b, next_of(&mut more)?)
+                };
+                let Some(mut record) = record else { break };
+                let Some((_, no)) = split(&record) else {
+                    continue;
+                };
+                let no = if from_a { renumber(no) } else { Some(no) };
+                let Some(&new) = no
+                    .and_then(|n| new_numbers.get(n as usize))
+                    .filter(|&&n| n != u32::MAX)
+                else {
+                    continue;
+                };
+                record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
+                out.write_all(&record)
+                    .doing(|| "write the cache".to_owned())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets one file.
+    pub(crate) fn forget(&self, name: &str) {
+        if let Some(path) = self.file(name) {
+            // Absent is as good as removed, and a file that stays is still checked before use.
+            let _gone = fs::remove_file(path);
+        }
+    }
+
+    fn write(&self, name: &str, body: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
+        let Some(path) = self.file(name) else {
+            return Ok(());
+        };
+        let temporary = path.with_file_name(format!(".{name}-{}", rand::hex::<8>()?));
+        let write = || {
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)
+                .doing(|| "write the cache".to_owned())?;
+            let mut out = HashWriter::new(BufWriter::with_capacity(64 * 1024, file), Algo::Sha256);
+            body(&mut out)?;
+            let (mut out, digest, _) = out.finish();
+            out.write_all(digest.as_bytes())
+                .and_then(|()| out.flush())
+                .doing(|| "write the cache".to_owned())?;
+            fs::rename(&temporary, &path).doing(|| "write the cache".to_owned())
+        };
+        let mut write = write;
+        let done = write();
+        if done.is_err() {
+            let _gone = fs::remove_file(&temporary);
+        }
+        done
+    }
+}
+
+fn next_of(reader: &mut Option<RunReader>) -> Result<Option<Vec<u8>>> {
+    match reader {
+        Some(r) => Ok(r.next()?.map(<[u8]>::to_vec)),
+        None => Ok(None),
+    }
+}
+
+/// Look-up of a dindex number by name over one listing.
+fn index_by_name(volumes: &Volumes) -> impl Fn(&str) -> Option<u32> + '_ {
+    move |name| {
+        let name = VolumeName::parse(name)?;
+        volumes.find_dindex(&name)
+    }
+}
+
+fn put_u64(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(&n.to_be_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, data: &[u8]) {
+    put_u64(out, data.len() as u64);
+    out.extend_from_slice(data);
+}
+
+fn write_header(out: &mut dyn Write, header: &[u8]) -> Result<()> {
+    let mut start = MAGIC.to_vec();
+    put_u64(&mut start, header.len() as u64);
+    start.extend_from_slice(header);
+    out.write_all(&start).doing(|| "write the cache".to_owned())
+}
+
+/// A header read back, taken apart in the order it was put together. Bounded by what a listing can hold.
+struct Header {
+    data: Vec<u8>,
+    at: usize,
+}
+
+const HEADER_AT_MOST: u64 = 256 << 20;
+
+impl Header {
+    fn read(file: &File) -> Option<Header> {
+        let mut reader = BufReader::with_capacity(64 * 1024, file);
+        std::io::Seek::rewind(&mut reader).ok()?;
+        let mut start = [0; 16];
+        reader.read_exact(&mut start).ok()?;
+        let mut cursor = Cursor::new(&start);
+        if cursor.take(8)? != MAGIC {
+            return None;
+        }
+        let len = cursor.u64_be()?;
+        if len > HEADER_AT_MOST || len > file.metadata().ok()?.len() {
+            return None;
+        }
+        let mut data = vec![0; usize::try_from(len).ok()?];
+        reader.read_exact(&mut data).ok()?;
+        Some(Header { data, at: 0 })
+    }
+
+    /// Bytes from the start of the file to the end of the header.
+    fn length(&self) -> u64 {
+        16 + self.data.len() as u64
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        let mut cursor = Cursor::new(self.data.get(self.at..)?);
+        let n = cursor.u64_be()?;
+        self.at += 8;
+        Some(n)
+    }
+
+    fn bytes(&mut self) -> Option<&[u8]> {
+        let len = usize::try_from(self.u64()?).ok()?;
+        let end = self.at.checked_add(len)?;
+        let out = self.data.get(self.at..end)?;
+        self.at = end;
+        Some(out)
+    }
+}
+
+/// `$XDG_CACHE_HOME/duplet`, `~/.cache/duplet`, for root `/var/cache/duplet`.
+fn default_folder() -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(folder) = set("DUPLET_CACHE") {
+        return Some(folder);
+    }
+    if let Some(folder) = set("XDG_CACHE_HOME").filter(|p| p.is_absolute()) {
+        return Some(folder.join("duplet"));
+    }
+    if sys::effective_uid() == 0 {
+        return Some(PathBuf::from("/var/cache/duplet"));
+    }
+    set("HOME")
+        .filter(|p| p.is_absolute())
+        .map(|h| h.join(".cache/duplet"))
+}
+
+/// Makes the folder private to us, and marks its parent as a cache for other backup programs.
+fn private(folder: &PathBuf, parent: &PathBuf) -> Result<PathBuf> {
+    let doing = || "use the cache folder".to_owned();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .doing(doing)?;
+    for place in [parent, folder] {
+        let meta = fs::symlink_metadata(place).doing(doing)?;
+        if !meta.is_dir() || meta.uid() != sys::effective_uid() {
+            return Err(Error::new(
+                crate::base::error::Kind::Local,
+                "it is not a folder of this user",
+            )
+            .doing(doing()));
+        }
+    }
+    let mode = fs::metadata(folder).doing(doing)?.mode();
+    if mode & 0o077 != 0 {
+        return Err(
+            Error::new(crate::base::error::Kind::Local, "other users may enter it").doing(doing()),
+        );
+    }
+    let tag = parent.join("CACHEDIR.TAG");
+    if !tag.exists() {
+        // Only a courtesy to other programs.
+        let _tagged = fs::write(
+            tag,
+            "Signature: 8a477f597d28d172789f06886806bc55\n# cache of duplet; may be deleted at any time\n",
+        );
+    }
+    Ok(folder.clone())
+}

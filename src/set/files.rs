@@ -1,0 +1,149 @@
+//! The entries of one version, streamed or sorted by path.
+
+use crate::base::error::{Doing, Error, Result};
+use crate::base::text;
+use crate::base::ui::Ui;
+use crate::format::deflate::Inflater;
+use crate::format::filelist::{self, Entry, EntryKind};
+use crate::format::manifest;
+use crate::set::Set;
+use crate::set::volume::{Opened, reading};
+use crate::spill::run::Run;
+use crate::spill::sorter::Sorter;
+
+/// Memory of the sort by path.
+const SORT_CAP: usize = 4 << 20;
+
+/// What a whole pass over a version told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listing {
+    /// False for a partial version.
+    pub(crate) full: bool,
+    pub(crate) entries: u64,
+}
+
+/// An entry as a sorted record: the entry, then what the file system said of it when it was last read (zeros: unknown).
+/// Records sort by path.
+pub(crate) struct Record {
+    pub(crate) entry: Entry,
+    pub(crate) ino: u64,
+    /// Status change time, Unix nanoseconds.
+    pub(crate) ctime: i64,
+}
+
+const SUFFIX: usize = 16;
+
+impl Record {
+    /// Appends the encoded record to `out`.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.entry.encode(out);
+        out.extend_from_slice(&self.ino.to_be_bytes());
+        out.extend_from_slice(&self.ctime.to_be_bytes());
+    }
+
+    pub(crate) fn decode(record: &[u8]) -> Result<Record> {
+        let parsed = || {
+            let (body, suffix) = record.split_at_checked(record.len().checked_sub(SUFFIX)?)?;
+            let (ino, ctime) = suffix.split_at(8);
+            Some(Record {
+                entry: Entry::decode(body)?,
+                ino: u64::from_be_bytes(ino.try_into().ok()?),
+                ctime: i64::from_be_bytes(ctime.try_into().ok()?),
+            })
+        };
+        parsed().ok_or_else(|| Error::bug("a spilled entry reads back"))
+    }
+
+    /// The path of an encoded record.
+    pub(crate) fn path(record: &[u8]) -> &[u8] {
+        record.split(|&b| b == 0).next().unwrap_or_default()
+    }
+}
+
+impl Set {
+    /// Every entry of version `no` in stored order. Link paths come without a trailing separator (R14). An error of `each`
+    /// ends the pass.
+    pub(crate) fn files(
+        &mut self,
+        ui: &mut Ui,
+        no: usize,
+        each: &mut dyn FnMut(Entry) -> Result<()>,
+    ) -> Result<Listing> {
+        self.open_dlist(ui, no)?;
+        let (held, opened) = self
+            .last_dlist
+            .take()
+            .ok_or_else(|| Error::bug("the dlist is open"))?;
+        let mut stopped: Option<Error> = None;
+        let read = |opened: &Opened, inflater: &mut Inflater| -> Result<Listing> {
+            let zip = opened.zip()?;
+            let full = match zip.find(b"fileset")? {
+                Some(entry) => manifest::read_fileset(&mut zip.reader(entry, inflater)?)?,
+                None => true,
+            };
+            let entry = zip
+                .find(b"filelist.json")?
+                .ok_or_else(|| Error::damaged("it has no filelist.json"))?;
+            let mut reader = zip.reader(entry, inflater)?;
+            let entries = filelist::read_list(&mut reader, &mut |mut entry| {
+                if entry.kind == EntryKind::Symlink
+                    && entry.path.len() > 1
+                    && matches!(entry.path.last(), Some(b'/' | b'\\'))
+                {
+                    entry.path.pop();
+                }
+                each(entry).map_err(|e| {
+                    stopped = Some(e);
+                    Error::bug("the pass was stopped")
+                })
+            })?;
+            Ok(Listing { full, entries })
+        };
+        let mut read = read;
+        let result = read(&opened, &mut self.inflater);
+        let name = opened.name.clone();
+        self.last_dlist = Some((held, opened));
+        match stopped {
+            Some(e) => Err(e),
+            None => result.doing(|| reading(&name)),
+        }
+    }
+
+    /// Version `no` as records sorted by path; of entries with one path the first is kept and the rest are warned about.
+    pub(crate) fn sorted_files(&mut self, ui: &mut Ui, no: usize) -> Result<(Run, Listing)> {
+        let tmp = self.tmp.clone();
+        let mut sorter = Sorter::new(&tmp, SORT_CAP);
+        let mut encoded = Vec::new();
+        let listing = self.files(ui, no, &mut |entry| {
+            encoded.clear();
+            Record {
+                entry,
+                ino: 0,
+                ctime: 0,
+            }
+            .encode(&mut encoded);
+            sorter.add(&encoded)
+        })?;
+        let mut stream = sorter.finish()?;
+        let mut run = crate::spill::run::RunWriter::new(&tmp);
+        let mut last: Option<Vec<u8>> = None;
+        while let Some(record) = stream.next()? {
+            let path = Record::path(record);
+            if last.as_deref() == Some(path) {
+                ui.warn(
+                    "repeated-path",
+                    &format!(
+                        "{} is listed twice in the version; the first one counts",
+                        text::safe(path)
+                    ),
+                );
+                continue;
+            }
+            run.push(record)?;
+            let kept = last.get_or_insert_with(Vec::new);
+            kept.clear();
+            kept.extend_from_slice(path);
+        }
+        Ok((run.finish()?, listing))
+    }
+}

@@ -1,0 +1,296 @@
+//! Layer 4: what is there. [`Set`] is one destination as this run's listing shows it: volumes, versions, parameters, and
+//! the ways to read them. What a set knows never changes after it was opened.
+
+mod blocks;
+mod cache;
+mod files;
+mod gpg;
+mod versions;
+mod volume;
+mod volumes;
+
+pub(crate) use blocks::{IndexReport, Places, renumber};
+pub(crate) use cache::{Cache, Previous};
+pub(crate) use files::{Listing, Record};
+pub(crate) use versions::VersionChoice;
+pub(crate) use volume::{Expected, Opened, digest};
+pub(crate) use volumes::{VolumeNo, Volumes};
+
+use crate::base::digest::Hash;
+use crate::base::error::{Error, Kind, Result};
+use crate::base::secret::Secret;
+use crate::base::text;
+use crate::base::time::Timestamp;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Ui;
+use crate::dest::Listed;
+use crate::format::deflate::Inflater;
+use crate::format::manifest::Params;
+use crate::format::names::{Prefix, VolumeName};
+use crate::remote::Remote;
+
+/// The prefix of new destinations (`format.md` 2).
+pub(crate) const DEFAULT_PREFIX: &str = "duplicati";
+
+/// Asked for the passphrase once the listing shows that one is needed. The argument is true for a new destination.
+pub(crate) type AskPassphrase<'a> = dyn FnMut(&mut Ui, Need) -> Result<Option<Secret>> + 'a;
+
+/// Why a passphrase is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Encrypted volumes are there.
+    ToRead,
+    /// The destination is empty and will be written.
+    ToCreate,
+}
+
+/// What `Set::open` needs beside the remote.
+pub(crate) struct SetOptions {
+    pub(crate) prefix: Option<Prefix>,
+    /// The command will write: an empty or missing folder is no error.
+    pub(crate) writing: bool,
+    pub(crate) case_insensitive: bool,
+    /// Program to run for `.gpg` volumes.
+    pub(crate) gpg_program: String,
+    pub(crate) cache: Cache,
+}
+
+/// A destination as one listing shows it.
+pub(crate) struct Set {
+    remote: Remote,
+    tmp: Tmp,
+    prefix: Prefix,
+    volumes: Volumes,
+    passphrase: Option<Secret>,
+    gpg_program: String,
+    params: Option<Params>,
+    inflater: Inflater,
+    cache: Cache,
+    /// False when the destination's folder does not exist yet.
+    folder_exists: bool,
+    /// Files in the folder that are not volumes of this prefix.
+    strays: u64,
+    /// The last dlist that was opened, kept so that looking and reading cost one download.
+    last_dlist: Option<(usize, Opened)>,
+}
+
+impl Set {
+    /// Lists the destination, picks the prefix and asks for the passphrase if the listing shows encrypted volumes. Reads no
+    /// volume. `Missing` when there is no backup and `writing` is off.
+    pub(crate) fn open(
+        mut remote: Remote,
+        tmp: Tmp,
+        options: SetOptions,
+        ui: &mut Ui,
+        ask: &mut AskPassphrase<'_>,
+    ) -> Result<Set> {
+        let (found, folder_exists, strays) = list(&mut remote, &options, ui)?;
+        let (prefix, volumes) = pick(found, &options, &remote)?;
+        if volumes.repeated > 0 {
+            let what = text::count(volumes.repeated, "name");
+            ui.warn(
+                "repeated-names",
+                &format!("the destination lists {what} more than once"),
+            );
+        }
+        if volumes.len() == 0 && !options.writing {
+            let at = remote.describe().to_owned();
+            let cause = if folder_exists {
+                "there is no backup in it"
+            } else {
+                "the folder does not exist"
+            };
+            return Err(Error::new(Kind::Missing, cause)
+                .doing(format!("read {at}"))
+                .hint("check the URL and --prefix"));
+        }
+        let passphrase = if volumes.any_encrypted() {
+            ask(ui, Need::ToRead)?
+        } else if volumes.len() == 0 {
+            ask(ui, Need::ToCreate)?
+        } else {
+            None
+        };
+        Ok(Set {
+            remote,
+            tmp,
+            prefix,
+            volumes,
+            passphrase,
+            gpg_program: options.gpg_program,
+            params: None,
+            inflater: Inflater::new(),
+            cache: options.cache,
+            folder_exists,
+            strays,
+            last_dlist: None,
+        })
+    }
+
+    pub(crate) fn remote(&mut self) -> &mut Remote {
+        &mut self.remote
+    }
+
+    pub(crate) fn tmp(&self) -> &Tmp {
+        &self.tmp
+    }
+
+    pub(crate) fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    pub(crate) fn volumes(&self) -> &Volumes {
+        &self.volumes
+    }
+
+    pub(crate) fn folder_exists(&self) -> bool {
+        self.folder_exists
+    }
+
+    pub(crate) fn strays(&self) -> u64 {
+        self.strays
+    }
+
+    pub(crate) fn passphrase(&self) -> Option<&Secret> {
+        self.passphrase.as_ref()
+    }
+
+    pub(crate) fn cache(&mut self) -> &mut Cache {
+        &mut self.cache
+    }
+
+    pub(crate) fn inflater(&mut self) -> &mut Inflater {
+        &mut self.inflater
+    }
+
+    /// Parameters of the destination, known once any volume was opened.
+    pub(crate) fn params(&self) -> Option<Params> {
+        self.params
+    }
+
+    /// Versions, newest first: their times.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = Timestamp> {
+        self.volumes.dlists().iter().filter_map(|d| d.0.time())
+    }
+
+    /// Name and listed size of version `no` (0 = newest).
+    pub(crate) fn dlist(&self, no: usize) -> Option<(&VolumeName, Option<u64>)> {
+        self.volumes.dlists().get(no).map(|d| (&d.0, d.1))
+    }
+
+    /// Digest of the listing: equal states mean equal destinations.
+    pub(crate) fn state(&self) -> Hash {
+        self.volumes.state()
+    }
+
+    /// Lists again, for a look at what changed while the command ran.
+    pub(crate) fn list_again(&mut self, ui: &mut Ui) -> Result<Volumes> {
+        let mut all = Volumes::new(self.prefix.as_str());
+        let prefix = self.prefix.as_str().to_owned();
+        self.remote.list(ui, &mut |listed| {
+            match listed {
+                Listed::Restart => all = Volumes::new(&prefix),
+                Listed::Entry(file) => {
+                    if let Some(name) =
+                        VolumeName::parse(&file.name).filter(|n| n.prefix() == prefix)
+                    {
+                        all.add(name, file.size);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        all.seal();
+        Ok(all)
+    }
+}
+
+/// Volumes by prefix, in order of first appearance; more prefixes than this are not a backup folder.
+const PREFIXES_AT_MOST: usize = 64;
+
+fn list(
+    remote: &mut Remote,
+    options: &SetOptions,
+    ui: &mut Ui,
+) -> Result<(Vec<Volumes>, bool, u64)> {
+    let mut found: Vec<Volumes> = Vec::new();
+    let mut strays = 0u64;
+    let wanted = options.prefix.as_ref().map(|p| p.as_str().to_owned());
+    let exists = remote.list(ui, &mut |listed| {
+        let file = match listed {
+            Listed::Restart => {
+                found.clear();
+                strays = 0;
+                return Ok(());
+            }
+            Listed::Entry(file) => file,
+        };
+        let name = VolumeName::parse(&file.name).or_else(|| {
+            options
+                .case_insensitive
+                .then(|| VolumeName::parse(&file.name.to_ascii_lowercase()))
+                .flatten()
+        });
+        let Some(name) = name.filter(|n| wanted.as_deref().is_none_or(|w| w == n.prefix())) else {
+            strays += 1;
+            return Ok(());
+        };
+        let at = match found.iter().position(|v| v.prefix() == name.prefix()) {
+            Some(i) => i,
+            None if found.len() < PREFIXES_AT_MOST => {
+                found.push(Volumes::new(name.prefix()));
+                found.len() - 1
+            }
+            None => {
+                strays += 1;
+                return Ok(());
+            }
+        };
+        found[at].add(name, file.size);
+        Ok(())
+    })?;
+    for volumes in &mut found {
+        volumes.seal();
+    }
+    Ok((found, exists, strays))
+}
+
+fn pick(
+    mut found: Vec<Volumes>,
+    options: &SetOptions,
+    remote: &Remote,
+) -> Result<(Prefix, Volumes)> {
+    if let Some(prefix) = &options.prefix {
+        let volumes = found.pop().unwrap_or_else(|| Volumes::new(prefix.as_str()));
+        return Ok((prefix.clone(), volumes));
+    }
+    let names = || {
+        found
+            .iter()
+            .map(|v| text::safe(v.prefix().as_bytes()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match found.len() {
+        0 => Ok((Prefix::parse(DEFAULT_PREFIX)?, Volumes::new(DEFAULT_PREFIX))),
+        1 if !options.writing || found[0].prefix() == DEFAULT_PREFIX => {
+            let volumes = found.remove(0);
+            Ok((Prefix::parse(volumes.prefix())?, volumes))
+        }
+        1 => Err(Error::new(
+            Kind::Missing,
+            format!("it holds a backup with the prefix {}", names()),
+        )
+        .doing(format!("write to {}", remote.describe()))
+        .hint(format!(
+            "give --prefix={} to continue it, or another folder",
+            names()
+        ))),
+        _ => Err(Error::new(
+            Kind::Missing,
+            format!("it holds backups with several prefixes: {}", names()),
+        )
+        .doing(format!("use {}", remote.describe()))
+        .hint("choose one with --prefix=NAME")),
+    }
+}

@@ -1,0 +1,234 @@
+//! Choosing versions by number or time (`commands.md` 4).
+
+use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
+use crate::base::text;
+use crate::base::time::{Civil, Timestamp};
+
+/// Which versions a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VersionChoice {
+    /// Nothing was said.
+    Any,
+    /// Numbers, 0 = newest.
+    Numbers(Vec<usize>),
+    /// The newest version at or before this time.
+    At(Timestamp),
+}
+
+impl VersionChoice {
+    /// From `--version` and `--time`; both together are refused.
+    pub(crate) fn parse(
+        version: Option<&str>,
+        time: Option<&str>,
+        now: Timestamp,
+    ) -> Result<VersionChoice> {
+        match (version, time) {
+            (Some(_), Some(_)) => Err(Error::usage("--version and --time cannot be used together")),
+            (Some(text), None) => Ok(VersionChoice::Numbers(parse_numbers(text)?)),
+            (None, Some(text)) => parse_time(text, now).map(VersionChoice::At).ok_or_else(|| {
+                let shown = text::safe_cut(text.as_bytes(), 40);
+                Error::usage(format!(
+                    "--time={shown} is not valid: an age such as 3D or 12h, or a date such as 2026-03-01 or 2026-03-01T12:00 is expected"
+                ))
+            }),
+            (None, None) => Ok(VersionChoice::Any),
+        }
+    }
+
+    /// Version numbers, in the order given, of `times` (newest first). `Any` gives none. `Missing` when a number or time
+    /// names no version.
+    pub(crate) fn resolve(&self, times: &[Timestamp]) -> Result<Vec<usize>> {
+        let have = || match times.len() {
+            0 => "there are no versions".to_owned(),
+            1 => "there is version 0 only".to_owned(),
+            n => format!("there are versions 0 to {}", n - 1),
+        };
+        match self {
+            VersionChoice::Any => Ok(Vec::new()),
+            VersionChoice::Numbers(numbers) => match numbers.iter().find(|&&n| n >= times.len()) {
+                Some(n) => Err(
+                    Error::new(Kind::Missing, format!("version {n} does not exist")).hint(have()),
+                ),
+                None => Ok(numbers.clone()),
+            },
+            VersionChoice::At(time) => match times.iter().position(|t| t <= time) {
+                Some(n) => Ok(vec![n]),
+                None => {
+                    let oldest = times
+                        .last()
+                        .map_or_else(String::new, |t| format!("; the oldest is of {}", t.local()));
+                    Err(Error::new(
+                        Kind::Missing,
+                        format!("no version is as old as {}{oldest}", time.local()),
+                    ))
+                }
+            },
+        }
+    }
+}
+
+fn parse_numbers(text: &str) -> Result<Vec<usize>> {
+    let bad = || {
+        let shown = text::safe_cut(text.as_bytes(), 40);
+        Error::usage(format!(
+            "--version={shown} is not valid: numbers and ranges such as 0 or 0,2-4 are expected"
+        ))
+    };
+    let mut out: Vec<usize> = Vec::new();
+    for part in text.split(',') {
+        let (a, b) = part.split_once('-').unwrap_or((part, part));
+        let (a, b): (usize, usize) = (
+            a.trim().parse().map_err(|_| bad())?,
+            b.trim().parse().map_err(|_| bad())?,
+        );
+        if a.abs_diff(b) > 100_000 || out.len() > 100_000 {
+            return Err(bad());
+        }
+        let range: Vec<usize> = if a <= b {
+            (a..=b).collect()
+        } else {
+            (b..=a).rev().collect()
+        };
+        for n in range {
+            if !out.contains(&n) {
+                out.push(n);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// An age counted back from `now` (with or without `-`), Unix seconds from 10^8, `now`, or a date of `commands.md` 4.
+pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("now") {
+        return Some(now);
+    }
+    if let Some(t) = Timestamp::parse_compact(text.as_bytes()) {
+        return Some(t);
+    }
+    if let Ok(n) = text.parse::<i64>() {
+        return (n >= 100_000_000).then_some(Timestamp(n));
+    }
+    if let Some(t) = parse_date(text) {
+        return Some(t);
+    }
+    let age = text.strip_prefix('-').unwrap_or(text);
+    if age.is_empty() || !age.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = crate::base::size::parse_span(age)?;
+    now.0.checked_sub(seconds).map(Timestamp)
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let number = |s: &str, len: usize| {
+        (s.len() == len && s.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| s.parse::<u32>().ok())
+            .flatten()
+    };
+    let (date, rest) = text.split_at_checked(10)?;
+    let mut parts = date.split('-');
+    let (y, m, d) = (
+        number(parts.next()?, 4)?,
+        number(parts.next()?, 2)?,
+        number(parts.next()?, 2)?,
+    );
+    let mut civil = Civil {
+        year: i64::from(y),
+        month: m,
+        day: d,
+        hour: 0,
+        minute: 0,
+        second: 0,
+    };
+    let mut zone: Option<i64> = None;
+    if !rest.is_empty() {
+        let mut clock = rest.strip_prefix(['T', 't', ' '])?;
+        if let Some(body) = clock.strip_suffix(['Z', 'z']) {
+            (clock, zone) = (body, Some(0));
+        } else if let Some(at) = clock.find(['+', '-']) {
+            let (body, offset) = clock.split_at(at);
+            let sign = if offset.starts_with('-') { -1 } else { 1 };
+            let (h, min) = offset[1..].split_once(':')?;
+            zone = Some(sign * i64::from(number(h, 2)? * 3600 + number(min, 2)? * 60));
+            clock = body;
+        }
+        let mut fields = clock.split(':');
+        civil.hour = number(fields.next()?, 2)?;
+        civil.minute = number(fields.next()?, 2)?;
+        civil.second = fields.next().map_or(Some(0), |s| number(s, 2))?;
+        if fields.next().is_some() {
+            return None;
+        }
+    }
+    let as_utc = civil.to_unix()?;
+    let offset = zone.unwrap_or_else(|| sys::utc_offset(as_utc - sys::utc_offset(as_utc)));
+    Some(Timestamp(as_utc - offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_774_958_400);
+
+    #[test]
+    fn times() {
+        for (text, want) in [
+            ("2D", Some(NOW.0 - 172_800)),
+            ("-2D", Some(NOW.0 - 172_800)),
+            ("12h", Some(NOW.0 - 43_200)),
+            ("now", Some(NOW.0)),
+            ("20240131T123456Z", Some(1_706_704_496)),
+            ("2024-01-31T12:34:56Z", Some(1_706_704_496)),
+            ("2024-01-31 14:34:56+02:00", Some(1_706_704_496)),
+            ("1706704496", Some(1_706_704_496)),
+            ("12345", None),
+            ("yesterday", None),
+            ("2024-02-30", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_time(text, NOW), want.map(Timestamp), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_ranges() {
+        let parse = |t: &str| VersionChoice::parse(Some(t), None, NOW);
+        assert_eq!(
+            parse("0,2-4,7").expect("good"),
+            VersionChoice::Numbers(vec![0, 2, 3, 4, 7])
+        );
+        assert_eq!(
+            parse("4-2").expect("good"),
+            VersionChoice::Numbers(vec![4, 3, 2])
+        );
+        assert!(parse("x").is_err() && parse("1-").is_err() && parse("").is_err());
+        assert!(VersionChoice::parse(Some("0"), Some("1D"), NOW).is_err());
+    }
+
+    #[test]
+    fn versions_must_exist() {
+        let times = [Timestamp(300), Timestamp(200), Timestamp(100)];
+        let pick = |c: VersionChoice| c.resolve(&times);
+        assert_eq!(
+            pick(VersionChoice::Numbers(vec![2, 0])).expect("there"),
+            [2, 0]
+        );
+        assert_eq!(pick(VersionChoice::At(Timestamp(250))).expect("there"), [1]);
+        assert_eq!(
+            pick(VersionChoice::Numbers(vec![3]))
+                .expect_err("absent")
+                .to_string(),
+            "version 3 does not exist (there are versions 0 to 2)"
+        );
+        assert_eq!(
+            pick(VersionChoice::At(Timestamp(99)))
+                .expect_err("absent")
+                .kind(),
+            Kind::Missing
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! One volume: fetched, checked, decrypted into an unnamed file, its manifest read.
+
+use std::io::Read;
+
+use crate::base::digest::{Algo, Hash};
+use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::text;
+use crate::base::tmp::Spool;
+use crate::base::ui::Ui;
+use crate::format::aes_read;
+use crate::format::manifest::{self, Params};
+use crate::format::names::VolumeName;
+use crate::format::zip_read::ZipReader;
+use crate::set::{Set, gpg};
+
+/// A decrypted volume on disk, not in memory.
+pub(crate) struct Opened {
+    pub(crate) name: VolumeName,
+    /// The zip archive.
+    pub(crate) plain: Spool,
+    pub(crate) params: Params,
+    /// Bytes as stored at the destination.
+    pub(crate) stored: u64,
+    /// SHA-256 of the bytes as stored.
+    pub(crate) sha256: Hash,
+}
+
+impl Opened {
+    /// The archive.
+    pub(crate) fn zip(&self) -> Result<ZipReader<'_>> {
+        ZipReader::open(&self.plain).doing(|| reading(&self.name))
+    }
+}
+
+/// `read VOLUME`, for errors.
+pub(crate) fn reading(name: &VolumeName) -> String {
+    format!("read volume {}", text::safe(name.as_str().as_bytes()))
+}
+
+/// What a dindex says a dblock must be.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Expected {
+    pub(crate) hash: Option<Hash>,
+    pub(crate) size: Option<u64>,
+}
+
+impl Set {
+    /// Downloads and opens a volume. Two temporary files of its size exist for a moment, one remains.
+    ///
+    /// `Missing`: listed but not there. `Damaged`: size, hash, encryption, archive or manifest is wrong. `Passphrase`: refused
+    /// by its header. `Unsupported`: other archive, encryption or parameters than this destination's.
+    pub(crate) fn fetch(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<Opened> {
+        let mut stored = Spool::new(&self.tmp)?;
+        if let Some(size) = size {
+            self.tmp.need(size.saturating_mul(2))?;
+        }
+        self.remote.get(ui, name.as_str(), size, &mut stored)?;
+        let length = stored.len()?;
+        let sha256 = digest(&mut stored, Algo::Sha256)?;
+        if expected.size.is_some_and(|s| s != length) {
+            let wanted = expected.size.unwrap_or(0);
+            return Err(
+                Error::damaged(format!("it has {length} bytes, its index says {wanted}"))
+                    .doing(reading(name)),
+            );
+        }
+        if let Some(wanted) = expected.hash
+            && wanted != sha256
+            && !self.matches_file_hash(&mut stored, &wanted)?
+        {
+            return Err(
+                Error::damaged("its hash differs from the one in its index").doing(reading(name))
+            );
+        }
+        let plain = self.decrypt(name, stored)?;
+        if name.compression() != "zip" {
+            let what = text::safe(name.compression().as_bytes());
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("it is a {what} archive; only zip is supported"),
+            )
+            .doing(reading(name)));
+        }
+        let params = self.read_manifest(&plain).doing(|| reading(name))?;
+        match self.params {
+            None => self.params = Some(params),
+            Some(known) if !agree(&known, &params) => {
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    format!(
+                        "its manifest says {}, the rest of the backup uses {}",
+                        describe(&params),
+                        describe(&known)
+                    ),
+                )
+                .doing(reading(name)));
+            }
+            Some(_) => {}
+        }
+        Ok(Opened {
+            name: name.clone(),
+            plain,
+            params,
+            stored: length,
+            sha256,
+        })
+    }
+
+    /// Volume hashes are SHA-256 in old backups and the file hash algorithm in new ones (R23a).
+    fn matches_file_hash(&self, stored: &mut Spool, wanted: &Hash) -> Result<bool> {
+        for algo in [Algo::Md5, Algo::Sha1, Algo::Sha384, Algo::Sha512] {
+            if algo.len() == wanted.as_bytes().len() {
+                return Ok(digest(stored, algo)? == *wanted);
+            }
+        }
+        Ok(false)
+    }
+
+    fn decrypt(&mut self, name: &VolumeName, mut stored: Spool) -> Result<Spool> {
+        stored.rewind()?;
+        let no_passphrase = || {
+            Error::new(
+                Kind::Passphrase,
+                "it is encrypted and there is no passphrase",
+            )
+            .hint("give one with --passphrase-file, PASSPHRASE or --passphrase")
+        };
+        match name.encryption() {
+            None => Ok(stored),
+            Some("aes") => {
+                let secret = self
+                    .passphrase
+                    .as_ref()
+                    .ok_or_else(|| no_passphrase().doing(reading(name)))?;
+                let mut plain = Spool::new(&self.tmp)?;
+                aes_read::decrypt(&mut stored, secret, &mut plain).doing(|| reading(name))?;
+                plain.rewind()?;
+                Ok(plain)
+            }
+            Some("gpg") => gpg::decrypt(
+                &self.gpg_program,
+                &stored,
+                self.passphrase.as_ref(),
+                &self.tmp,
+            )
+            .doing(|| reading(name)),
+            Some(other) => {
+                let what = text::safe(other.as_bytes());
+                Err(Error::new(
+                    Kind::Unsupported,
+                    format!("it is encrypted with the module {what}"),
+                )
+                .doing(reading(name)))
+            }
+        }
+    }
+
+    fn read_manifest(&mut self, plain: &Spool) -> Result<Params> {
+        let zip = ZipReader::open(plain)?;
+        let entry = zip
+            .find(b"manifest")?
+            .ok_or_else(|| Error::damaged("it has no manifest"))?;
+        let mut reader = zip.reader(entry, &mut self.inflater)?;
+        manifest::read_manifest(&mut reader)
+    }
+
+    /// Learns the parameters from the newest readable dlist, else from a dindex, and so proves the passphrase. Does nothing
+    /// when they are known. `Passphrase` only when no volume accepts the passphrase.
+    pub(crate) fn learn_params(&mut self, ui: &mut Ui) -> Result<Params> {
+        if let Some(params) = self.params {
+            return Ok(params);
+        }
+        let mut first: Option<Error> = None;
+        for no in 0..self.volumes.dlists().len().min(3) {
+            match self.open_dlist(ui, no) {
+                Ok(_) => break,
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        Kind::Damaged | Kind::Passphrase | Kind::Unsupported | Kind::Missing
+                    ) =>
+                {
+                    first = first.or(Some(e))
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        for i in 0..self.volumes.dindex_count().min(3) {
+            if self.params.is_some() {
+                break;
+            }
+            if let Some((name, size)) = self.volumes.dindex(i) {
+                match self.fetch(ui, &name, size, Expected::default()) {
+                    Ok(_) => {}
+                    Err(e)
+                        if matches!(
+                            e.kind(),
+                            Kind::Damaged | Kind::Passphrase | Kind::Unsupported | Kind::Missing
+                        ) =>
+                    {
+                        first = first.or(Some(e))
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        if self.params.is_none()
+            && first.is_none()
+            && self.volumes.dblock_count() > 0
+            && let Some((name, size)) = self.volumes.dblock(0)
+        {
+            self.fetch(ui, &name, size, Expected::default())?;
+        }
+        match (self.params, first) {
+            (Some(params), _) => Ok(params),
+            (None, Some(e)) => Err(e),
+            (None, None) => Err(Error::new(
+                Kind::Missing,
+                "the destination holds no readable volume",
+            )),
+        }
+    }
+
+    /// The dlist of version `no`, kept open for the next call. Learns the parameters.
+    pub(crate) fn open_dlist(&mut self, ui: &mut Ui, no: usize) -> Result<&Opened> {
+        if self.last_dlist.as_ref().is_none_or(|(n, _)| *n != no) {
+            self.last_dlist = None;
+            let (name, size) = self
+                .volumes
+                .dlists()
+                .get(no)
+                .cloned()
+                .ok_or_else(|| Error::bug("a version number was resolved"))?;
+            let opened = self.fetch(ui, &name, size, Expected::default());
+            let opened = self.passphrase_or_damage(opened)?;
+            self.last_dlist = Some((no, opened));
+        }
+        match &self.last_dlist {
+            Some((_, opened)) => Ok(opened),
+            None => Err(Error::bug("the dlist was just opened")),
+        }
+    }
+
+    /// A header that refuses a passphrase which other volumes accepted is damage.
+    pub(crate) fn passphrase_or_damage<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(e)
+                if e.kind() == Kind::Passphrase
+                    && self.params.is_some()
+                    && self.passphrase.is_some() =>
+            {
+                Err(e
+                    .with_kind(Kind::Damaged)
+                    .hint("other volumes accept the passphrase, so this one is damaged"))
+            }
+            other => other,
+        }
+    }
+}
+
+/// The version of the manifest may differ within one backup, the parameters may not.
+fn agree(a: &Params, b: &Params) -> bool {
+    (a.block_size, a.block_hash, a.file_hash) == (b.block_size, b.block_hash, b.file_hash)
+}
+
+fn describe(p: &Params) -> String {
+    format!(
+        "blocks of {} bytes, {} and {}",
+        p.block_size,
+        p.block_hash.name(),
+        p.file_hash.name()
+    )
+}
+
+/// Digest of a whole spool; leaves it rewound.
+pub(crate) fn digest(spool: &mut Spool, algo: Algo) -> Result<Hash> {
+    spool.rewind()?;
+    let mut hasher = algo.hasher();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let n = spool
+            .read(&mut buffer)
+            .doing(|| "read a temporary file".to_owned())?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&buffer[..n]);
+    }
+    spool.rewind()?;
+    Ok(hasher.finish())
+}

@@ -1,0 +1,206 @@
+//! One dblock being filled, and the dindex that will describe it. Nothing of either is held in memory.
+
+use std::io::{self, BufReader, BufWriter, Read, Write};
+
+use crate::base::digest::{Algo, Hash, HashWriter};
+use crate::base::error::{Doing, Error, Result};
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::base::tmp::{Spool, Tmp};
+use crate::format::aes_write::AesWriter;
+use crate::format::deflate::{DeflateStream, Deflater};
+use crate::format::index::{self, VolWriter};
+use crate::format::manifest::{self, Params};
+use crate::format::names::{Prefix, VolumeKind, VolumeName};
+use crate::format::zip_write::ZipWriter;
+
+/// Encrypted or plain, the bytes go on to the spool through a hash.
+pub(super) enum Seal {
+    Plain(HashWriter<Spool>),
+    Aes(AesWriter<HashWriter<Spool>>),
+}
+
+impl Seal {
+    pub(super) fn new(tmp: &Tmp, secret: Option<&Secret>) -> Result<Seal> {
+        let out = HashWriter::new(Spool::new(tmp)?, Algo::Sha256);
+        match secret {
+            None => Ok(Seal::Plain(out)),
+            Some(secret) => Ok(Seal::Aes(AesWriter::new(out, secret)?)),
+        }
+    }
+
+    /// The stored bytes (rewound), their SHA-256 and their number.
+    pub(super) fn finish(self) -> Result<(Spool, Hash, u64)> {
+        let out = match self {
+            Seal::Plain(out) => out,
+            Seal::Aes(aes) => aes.finish()?,
+        };
+        let (mut spool, hash, size) = out.finish();
+        spool.rewind()?;
+        Ok((spool, hash, size))
+    }
+}
+
+impl Write for Seal {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Seal::Plain(out) => out.write(data),
+            Seal::Aes(out) => out.write(data),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Seal::Plain(out) => out.flush(),
+            Seal::Aes(out) => out.flush(),
+        }
+    }
+}
+
+/// A dblock being filled.
+pub(super) struct Pack {
+    name: VolumeName,
+    zip: ZipWriter<Seal>,
+    deflater: Deflater,
+    vol: VolWriter<BufWriter<Spool>>,
+    lists: Spool,
+    list_ids: Vec<(Hash, u32)>,
+    entries: u32,
+}
+
+/// A dblock ready to be sent.
+pub(super) struct Finished {
+    pub(super) name: VolumeName,
+    pub(super) stored: Spool,
+    pub(super) sha256: Hash,
+    pub(super) volume_hash: Hash,
+    pub(super) size: u64,
+    vol: VolWriter<BufWriter<Spool>>,
+    lists: Spool,
+    list_ids: Vec<(Hash, u32)>,
+}
+
+impl Pack {
+    pub(super) fn begin(
+        tmp: &Tmp,
+        prefix: &Prefix,
+        params: &Params,
+        secret: Option<&Secret>,
+        mut deflater: Deflater,
+    ) -> Result<Pack> {
+        let name = VolumeName::block(prefix, VolumeKind::Dblock, secret.is_some())?;
+        let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
+        zip.add(
+            b"manifest",
+            &manifest::manifest_bytes(params, Timestamp::now()),
+            &mut deflater,
+        )?;
+        let vol = VolWriter::new(BufWriter::with_capacity(16 * 1024, Spool::new(tmp)?));
+        Ok(Pack {
+            name,
+            zip,
+            deflater,
+            vol,
+            lists: Spool::new(tmp)?,
+            list_ids: Vec::new(),
+            entries: 0,
+        })
+    }
+
+    /// The caller makes sure that an id comes once.
+    pub(super) fn add(&mut self, hash: &Hash, data: &[u8]) -> Result<()> {
+        self.zip
+            .add(&index::block_name(hash), data, &mut self.deflater)?;
+        let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
+        self.vol.add(hash, size)?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// A blocklist copy for the index.
+    pub(super) fn add_list(&mut self, hash: &Hash, data: &[u8]) -> Result<()> {
+        if self.list_ids.iter().any(|(h, _)| h == hash) {
+            return Ok(());
+        }
+        self.lists
+            .write_all(data)
+            .doing(|| "spool a blocklist".to_owned())?;
+        self.list_ids.push((
+            *hash,
+            u32::try_from(data.len()).map_err(|_| Error::bug("a blocklist is at most a block"))?,
+        ));
+        Ok(())
+    }
+
+    /// Bytes so far with the directory that is still to come.
+    pub(super) fn size(&self) -> u64 {
+        self.zip.written() + self.zip.directory_len()
+    }
+
+    pub(super) fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    pub(super) fn lists(&self) -> usize {
+        self.list_ids.len()
+    }
+
+    /// Closes the archive; hands the deflater back for the next one.
+    pub(super) fn finish(self, file_hash: Algo) -> Result<(Finished, Deflater)> {
+        let (mut stored, sha256, size) = self.zip.finish()?.finish()?;
+        let volume_hash = super::volume_hash(&mut stored, sha256, file_hash)?;
+        let finished = Finished {
+            name: self.name,
+            stored,
+            sha256,
+            volume_hash,
+            size,
+            vol: self.vol,
+            lists: self.lists,
+            list_ids: self.list_ids,
+        };
+        Ok((finished, self.deflater))
+    }
+}
+
+impl Finished {
+    /// The dindex: its stored bytes (rewound), SHA-256, size. Once only.
+    pub(super) fn index(
+        &mut self,
+        params: &Params,
+        secret: Option<&Secret>,
+        deflater: &mut Deflater,
+        tmp: &Tmp,
+    ) -> Result<(Spool, Hash, u64)> {
+        let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
+        zip.add(
+            b"manifest",
+            &manifest::manifest_bytes(params, Timestamp::now()),
+            deflater,
+        )?;
+        let empty = VolWriter::new(BufWriter::with_capacity(0, Spool::new(tmp)?));
+        let vol = std::mem::replace(&mut self.vol, empty).finish(&self.volume_hash, self.size)?;
+        let mut json = vol
+            .into_inner()
+            .map_err(|e| crate::base::error::unwrap_io(e.into_error()))?;
+        json.rewind()?;
+        let mut packed = DeflateStream::new(Spool::new(tmp)?, deflater);
+        io::copy(&mut json, &mut packed).doing(|| "pack an index volume".to_owned())?;
+        let (mut packed, facts) = packed
+            .finish()
+            .doing(|| "pack an index volume".to_owned())?;
+        packed.rewind()?;
+        zip.add_stream(&index::vol_name(self.name.as_str()), &facts, &mut packed)?;
+        self.lists.rewind()?;
+        let mut input = BufReader::with_capacity(64 * 1024, &mut self.lists);
+        let mut data = Vec::new();
+        for (hash, len) in &self.list_ids {
+            data.resize(*len as usize, 0);
+            input
+                .read_exact(&mut data)
+                .doing(|| "read a temporary file".to_owned())?;
+            zip.add_stored(&index::list_name(hash), &data)?;
+        }
+        zip.finish()?.finish()
+    }
+}
