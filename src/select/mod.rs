@@ -1,1 +1,9 @@
 //! Layer 1, choosing: the filter language of `commands.md` 6.
+
+mod filter;
+mod glob;
+mod groups;
+mod pattern;
+
+pub(crate) use filter::{Decision, FilterSet, Rule, expand_environment};
+pub(crate) use pattern::{Case, Selection};

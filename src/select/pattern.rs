@@ -1,0 +1,233 @@
+//! One pattern in any of the forms of `commands.md` 6.1, and selections made of them. A pattern fits the whole path or not.
+
+use regex_lite::{Regex, RegexBuilder};
+
+use super::glob::{Fold, equal, matches};
+use super::groups;
+use crate::base::error::{Error, Result};
+use crate::base::text::safe_cut;
+
+/// Whether upper and lower case differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    Sensitive,
+    Insensitive,
+}
+
+impl Case {
+    pub(super) fn fold(self) -> Fold {
+        match self {
+            Case::Sensitive => Fold::Exact,
+            Case::Insensitive => Fold::Letters,
+        }
+    }
+}
+
+/// True for a path stored by Windows: `C:\…` or `\\server\…`.
+pub(super) fn is_windows(path: &[u8]) -> bool {
+    path.starts_with(b"\\\\")
+        || matches!(path, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
+}
+
+pub(super) enum Pattern {
+    Regex {
+        exact: Box<Regex>,
+        folded: Box<Regex>,
+    },
+    Literal(Vec<u8>),
+    Glob(Vec<u8>),
+    /// Last component is this literal.
+    Last(Vec<u8>),
+    Group(Vec<Pattern>),
+}
+
+impl Pattern {
+    /// `text` as given; a mistake is a `Usage` error that names it.
+    pub(super) fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Pattern> {
+        let refuse = |why: String| {
+            let shown = safe_cut(text.as_bytes(), 80);
+            Err(Error::usage(format!("filter {shown} is not valid: {why}")))
+        };
+        if text.is_empty() || text == "@" {
+            return refuse("it is empty".to_owned());
+        }
+        if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+            return match regex(inner) {
+                Ok(pattern) => Ok(pattern),
+                Err(why) => refuse(why),
+            };
+        }
+        if let Some(names) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+            return match groups::expand(names, env) {
+                Ok(list) => Ok(Pattern::Group(list.iter().map(|p| plain(p)).collect())),
+                Err(name) => refuse(format!(
+                    "there is no filter group named '{}'",
+                    safe_cut(name.as_bytes(), 40)
+                )),
+            };
+        }
+        match text.strip_prefix('@') {
+            Some(literal) => Ok(Pattern::Literal(literal.as_bytes().to_vec())),
+            None => Ok(plain(text)),
+        }
+    }
+
+    pub(super) fn matches(&self, path: &[u8], fold: Fold) -> bool {
+        match self {
+            Pattern::Regex { exact, folded } => {
+                let Ok(text) = std::str::from_utf8(path) else {
+                    return false;
+                };
+                match fold {
+                    Fold::Exact => exact.is_match(text),
+                    Fold::Letters => folded.is_match(text),
+                    Fold::Windows => {
+                        folded.is_match(text) || folded.is_match(&text.replace('\\', "/"))
+                    }
+                }
+            }
+            Pattern::Literal(text) => equal(text, path, fold),
+            Pattern::Glob(glob) => matches(glob, path, fold),
+            Pattern::Last(name) => {
+                let is_end = |c: &u8| *c == b'/' || (fold == Fold::Windows && *c == b'\\');
+                let path = match path.split_last() {
+                    Some((last, rest)) if is_end(last) => rest,
+                    _ => path,
+                };
+                let start = path.iter().rposition(|c| is_end(c)).map_or(0, |i| i + 1);
+                equal(name, &path[start..], fold)
+            }
+            Pattern::Group(all) => all.iter().any(|p| p.matches(path, fold)),
+        }
+    }
+
+    /// True for `*` and `[.*]`.
+    pub(super) fn is_everything(&self) -> bool {
+        match self {
+            Pattern::Glob(glob) => glob.iter().all(|&c| c == b'*'),
+            Pattern::Regex { exact, .. } => exact.as_str() == anchored(".*"),
+            _ => false,
+        }
+    }
+}
+
+fn plain(text: &str) -> Pattern {
+    let bytes = text.as_bytes().to_vec();
+    if text.contains(['*', '?']) {
+        Pattern::Glob(bytes)
+    } else {
+        Pattern::Literal(bytes)
+    }
+}
+
+fn anchored(text: &str) -> String {
+    format!("\\A(?:{text})\\z")
+}
+
+fn regex(text: &str) -> std::result::Result<Pattern, String> {
+    if let Some(what) = unsupported(text) {
+        return Err(format!("{what} cannot be used in regular expressions here"));
+    }
+    let build = |fold| {
+        RegexBuilder::new(&anchored(text))
+            .dot_matches_new_line(true)
+            .case_insensitive(fold)
+            .size_limit(1 << 20)
+            .build()
+            .map(Box::new)
+            .map_err(|e| safe_cut(e.to_string().as_bytes(), 120))
+    };
+    // Alone as well: with the anchors around it `a)|(b` would seem balanced.
+    Regex::new(text).map_err(|e| safe_cut(e.to_string().as_bytes(), 120))?;
+    Ok(Pattern::Regex {
+        exact: build(false)?,
+        folded: build(true)?,
+    })
+}
+
+/// What .NET understands and regex-lite does not, or understands otherwise.
+fn unsupported(text: &str) -> Option<&'static str> {
+    let mut in_class = false;
+    let mut chars = text.char_indices();
+    while let Some((i, c)) = chars.next() {
+        let rest = &text[i + c.len_utf8()..];
+        match c {
+            '\\' => match chars.next().map(|(_, c)| c) {
+                Some('1'..='9' | 'k') => return Some("a back reference"),
+                Some('G' | 'Z') => return Some("the anchor \\G or \\Z"),
+                Some('p' | 'P') => return Some("a Unicode class such as \\p{L}"),
+                Some('c' | 'e' | '0') => return Some("a control character escape"),
+                Some('b') if in_class => return Some("\\b inside a class"),
+                Some('w' | 'W' | 'd' | 'D' | 's' | 'S') if !text.is_ascii() => {
+                    return Some("\\w, \\d or \\s together with letters outside ASCII");
+                }
+                _ => {}
+            },
+            '[' if in_class && !rest.starts_with(':') => return Some("a class inside a class"),
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '-' if in_class && rest.starts_with('[') => return Some("subtraction of classes"),
+            '&' if in_class && rest.starts_with('&') => return Some("&& inside a class"),
+            '(' if !in_class => {
+                let named = ["?<=", "?<!", "?=", "?!"];
+                if named.iter().any(|n| rest.starts_with(n)) {
+                    return Some("a look-ahead or look-behind");
+                }
+                if rest.starts_with("?>") {
+                    return Some("an atomic group");
+                }
+                if rest.starts_with("?(") {
+                    return Some("a conditional group");
+                }
+                if rest.starts_with("?'") || rest.starts_with("?#") {
+                    return Some("a quoted group name or comment");
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Positional arguments of list, find and restore.
+pub(crate) struct Selection(Vec<Pattern>);
+
+impl Selection {
+    /// A bare name means `*/name`, `@name` a last component, a trailing slash everything below. Versions and times are the
+    /// caller's business.
+    pub(crate) fn parse(words: &[String]) -> Result<Selection> {
+        let no_env = |name: &str| std::env::var(name).ok();
+        let parse = |word: &String| {
+            if let Some(name) = word.strip_prefix('@').filter(|n| !n.is_empty()) {
+                return Ok(Pattern::Last(name.as_bytes().to_vec()));
+            }
+            let bracketed = (word.starts_with('[') && word.ends_with(']'))
+                || (word.starts_with('{') && word.ends_with('}'));
+            let windows = is_windows(word.as_bytes());
+            if bracketed || word.is_empty() {
+                Pattern::parse(word, &no_env)
+            } else if word.ends_with('/') || (windows && word.ends_with('\\')) {
+                Pattern::parse(&format!("{word}*"), &no_env)
+            } else if !windows && !word.contains(['/', '*', '?']) {
+                Pattern::parse(&format!("*/{word}"), &no_env)
+            } else {
+                Pattern::parse(word, &no_env)
+            }
+        };
+        words
+            .iter()
+            .map(parse)
+            .collect::<Result<_>>()
+            .map(Selection)
+    }
+
+    /// True when any pattern fits, or when there is none.
+    pub(crate) fn matches(&self, path: &[u8], case: Case) -> bool {
+        let fold = if is_windows(path) {
+            Fold::Windows
+        } else {
+            case.fold()
+        };
+        self.0.is_empty() || self.0.iter().any(|p| p.matches(path, fold))
+    }
+}
