@@ -109,6 +109,8 @@ fn mistakes_are_named() {
         "-[a)|(b]",
         "-[[a-z-[b]]]",
         "-[\\k<a>]",
+        "-[[[:alpha:]]]",
+        "-[\\<a\\>]",
     ] {
         let e = try_set(rule, Case::Sensitive).err().unwrap();
         assert_eq!(e.kind(), Kind::Usage, "{rule}");
@@ -144,7 +146,7 @@ fn environment() {
     let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
     for (text, want) in [
         ("%HOME%/x", "/h/x"),
-        ("%NO%/%HOME%", "%NO%/h".replace("/h", "//h").as_str()),
+        ("%NO%/%HOME%", "%NO%//h"),
         ("100%", "100%"),
         ("%%HOME%", "%/h"),
         ("", ""),
@@ -162,6 +164,8 @@ fn selections() {
         ("@x[1]", "/d/x[1]", true),
         ("@x", "/d/x/", true),
         ("@x", "/x/d", false),
+        ("@/d/*", "/d/*", true),
+        ("@/d/*", "/d/x", false),
         ("/d/", "/d/a/b", true),
         ("/d/", "/d/", true),
         ("/d/", "/e/a", false),

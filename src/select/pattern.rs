@@ -94,7 +94,7 @@ impl Pattern {
                     Some((last, rest)) if is_end(last) => rest,
                     _ => path,
                 };
-                let start = path.iter().rposition(|c| is_end(c)).map_or(0, |i| i + 1);
+                let start = path.iter().rposition(is_end).map_or(0, |i| i + 1);
                 equal(name, &path[start..], fold)
             }
             Pattern::Group(all) => all.iter().any(|p| p.matches(path, fold)),
@@ -157,16 +157,16 @@ fn unsupported(text: &str) -> Option<&'static str> {
                 Some('G' | 'Z') => return Some("the anchor \\G or \\Z"),
                 Some('p' | 'P') => return Some("a Unicode class such as \\p{L}"),
                 Some('c' | 'e' | '0') => return Some("a control character escape"),
+                Some('<' | '>') => return Some("the escape \\< or \\>"),
                 Some('b') if in_class => return Some("\\b inside a class"),
                 Some('w' | 'W' | 'd' | 'D' | 's' | 'S') if !text.is_ascii() => {
                     return Some("\\w, \\d or \\s together with letters outside ASCII");
                 }
                 _ => {}
             },
-            '[' if in_class && !rest.starts_with(':') => return Some("a class inside a class"),
+            '[' if in_class => return Some("a class inside a class"),
             '[' => in_class = true,
             ']' => in_class = false,
-            '-' if in_class && rest.starts_with('[') => return Some("subtraction of classes"),
             '&' if in_class && rest.starts_with('&') => return Some("&& inside a class"),
             '(' if !in_class => {
                 let named = ["?<=", "?<!", "?=", "?!"];
@@ -193,25 +193,30 @@ fn unsupported(text: &str) -> Option<&'static str> {
 pub(crate) struct Selection(Vec<Pattern>);
 
 impl Selection {
-    /// A bare name means `*/name`, `@name` a last component, a trailing slash everything below. Versions and times are the
+    /// A bare name means `*/name`, `@name` a last component (with a slash: a whole path), a trailing slash everything below. Versions and times are the
     /// caller's business.
     pub(crate) fn parse(words: &[String]) -> Result<Selection> {
-        let no_env = |name: &str| std::env::var(name).ok();
+        let env = |name: &str| std::env::var(name).ok();
         let parse = |word: &String| {
             if let Some(name) = word.strip_prefix('@').filter(|n| !n.is_empty()) {
-                return Ok(Pattern::Last(name.as_bytes().to_vec()));
+                let bytes = name.as_bytes().to_vec();
+                return Ok(if name.contains('/') || is_windows(&bytes) {
+                    Pattern::Literal(bytes)
+                } else {
+                    Pattern::Last(bytes)
+                });
             }
             let bracketed = (word.starts_with('[') && word.ends_with(']'))
                 || (word.starts_with('{') && word.ends_with('}'));
             let windows = is_windows(word.as_bytes());
             if bracketed || word.is_empty() {
-                Pattern::parse(word, &no_env)
+                Pattern::parse(word, &env)
             } else if word.ends_with('/') || (windows && word.ends_with('\\')) {
-                Pattern::parse(&format!("{word}*"), &no_env)
+                Pattern::parse(&format!("{word}*"), &env)
             } else if !windows && !word.contains(['/', '*', '?']) {
-                Pattern::parse(&format!("*/{word}"), &no_env)
+                Pattern::parse(&format!("*/{word}"), &env)
             } else {
-                Pattern::parse(word, &no_env)
+                Pattern::parse(word, &env)
             }
         };
         words

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
+use std::io::{self, Read, Write};
+
 use super::*;
 use crate::base::secret::Secret;
 

@@ -3,13 +3,20 @@
 //! A volume appears under its name only when it is whole and on the medium: it is written to a temporary name in the same
 //! folder, synced, checked and renamed. Nothing is retried here and the source of an upload is never consumed.
 
+mod parts;
+
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use parts::{
+    absolute, check_name, copy_body, fault, folder_missing, ignore_unsupported, is_absent,
+    is_temporary, read_some, remote_file, short, shown,
+};
+
 use super::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
-use crate::base::error::{Error, Result, io_text};
+use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options};
 use crate::base::size::show_size;
@@ -458,139 +465,5 @@ impl Destination for FileDest {
     }
 }
 
-fn absolute(path: &str) -> Result<PathBuf> {
-    let bytes = path.as_bytes();
-    let has_drive = bytes.len() >= 2
-        && bytes[0].is_ascii_alphabetic()
-        && bytes[1] == b':'
-        && matches!(bytes.get(2), None | Some(b'\\' | b'/'));
-    if has_drive || path.starts_with("\\\\") {
-        let shown = text::safe(bytes);
-        return Err(Error::usage(format!(
-            "the Windows path {shown} is not supported on this platform"
-        )));
-    }
-    if path.is_empty() {
-        return Err(Error::usage("the path of the destination is empty"));
-    }
-    if path.contains('\0') {
-        return Err(Error::usage(
-            "the path of the destination has a NUL character",
-        ));
-    }
-    std::path::absolute(path).map_err(|e| Error::io(&e).doing("find the current folder"))
-}
-
-fn check_name(name: &str) -> Done<()> {
-    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        let text = format!("{} is not a file name", text::safe_cut(name.as_bytes(), 60));
-        return Err(Fault::new(Class::Usage, text));
-    }
-    Ok(())
-}
-
-fn is_temporary(name: &str) -> bool {
-    name.starts_with(TEMPORARY)
-}
-
-fn is_absent(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn shown(path: &Path) -> String {
-    text::safe(path.as_os_str().as_encoded_bytes())
-}
-
-fn folder_missing(folder: &Path) -> Fault {
-    let text = format!("folder {} does not exist", shown(folder));
-    Fault::new(Class::FolderMissing, text)
-}
-
-fn short(found: u64, wanted: u64) -> Fault {
-    let text = format!("the file ends after {found} bytes, {wanted} were expected");
-    Fault::new(Class::Integrity, text)
-}
-
-fn remote_file(name: String, facts: &std::fs::Metadata) -> RemoteFile {
-    use std::os::unix::fs::MetadataExt;
-    RemoteFile {
-        name,
-        size: facts.is_file().then(|| facts.len()),
-        modified: Some(facts.mtime()),
-        is_folder: facts.is_dir(),
-        is_archived: false,
-    }
-}
-
-fn copy_body(body: &mut dyn Body, file: &mut impl Write, path: &Path) -> Done<u64> {
-    let mut buffer = vec![0; BUFFER];
-    let mut written = 0;
-    loop {
-        let n = read_some(body, &mut buffer).map_err(Fault::local)?;
-        if n == 0 {
-            return Ok(written);
-        }
-        file.write_all(&buffer[..n]).map_err(|e| fault(&e, path))?;
-        written += n as u64;
-    }
-}
-
-fn read_some(from: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match from.read(buffer) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
-/// File systems without a flush answer these.
-fn ignore_unsupported(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(e)
-            if matches!(
-                e.raw_os_error(),
-                Some(libc::ENOTSUP | libc::EINVAL | libc::ENOTTY)
-            ) =>
-        {
-            Ok(())
-        }
-        done => done,
-    }
-}
-
-fn fault(e: &io::Error, path: &Path) -> Fault {
-    let class = match e.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => Class::Full,
-        Some(libc::EROFS) => Class::Locked,
-        Some(libc::EACCES | libc::EPERM) => Class::Auth,
-        Some(
-            libc::EIO
-            | libc::ESTALE
-            | libc::ETIMEDOUT
-            | libc::EHOSTDOWN
-            | libc::ENOTCONN
-            | libc::ENODEV
-            | libc::ENXIO,
-        ) => Class::Transient,
-        Some(libc::EFBIG) => Class::TooBig,
-        Some(libc::ENAMETOOLONG | libc::ENOTDIR | libc::EISDIR) => Class::Usage,
-        Some(libc::ENOENT) => Class::FolderMissing,
-        _ => Class::Local,
-    };
-    let fault = Fault::new(class, format!("{}: {}", shown(path), io_text(e)));
-    match class {
-        Class::TooBig => {
-            fault.hint("FAT32 holds files below 4 GiB: choose a smaller --dblock-size")
-        }
-        Class::Auth => fault.hint(format!(
-            "this process runs as user {}",
-            sys::effective_uid()
-        )),
-        _ => fault,
-    }
-}
-
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;
