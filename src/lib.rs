@@ -9,6 +9,7 @@ mod dest;
 mod format;
 mod net;
 mod remote;
+mod restore;
 mod select;
 mod set;
 mod spill;

@@ -9,7 +9,7 @@ mod versions;
 mod volume;
 mod volumes;
 
-pub(crate) use blocks::{IndexReport, Places, renumber};
+pub(crate) use blocks::{IndexReport, Places, PlacesReader, renumber, split as split_place};
 pub(crate) use cache::{Cache, Previous};
 pub(crate) use files::{Listing, Record};
 pub(crate) use versions::VersionChoice;
