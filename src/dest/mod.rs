@@ -5,6 +5,8 @@
 
 #[cfg(feature = "dest-file")]
 mod file;
+#[cfg(feature = "dest-s3")]
+mod s3;
 
 use std::io::{self, Read, Write};
 
@@ -125,6 +127,11 @@ pub(crate) trait Destination {
         false
     }
 
+    /// What was noticed since the last call and is worth a line; asked after every operation.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// End of a run that changed something: lines worth telling the person.
     fn finish(&mut self) -> std::result::Result<Vec<String>, Fault> {
         Ok(Vec::new())
@@ -155,4 +162,8 @@ pub(crate) struct Scheme {
 pub(crate) static SCHEMES: &[&Scheme] = &[
     #[cfg(feature = "dest-file")]
     &file::SCHEME,
+    #[cfg(feature = "dest-s3")]
+    &s3::S3,
+    #[cfg(feature = "dest-s3")]
+    &s3::E2,
 ];
