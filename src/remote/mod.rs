@@ -417,4 +417,8 @@ fn complete(
 }
 
 #[cfg(test)]
+mod live;
+#[cfg(all(test, feature = "dest-s3"))]
+mod s3_faults;
+#[cfg(test)]
 mod tests;

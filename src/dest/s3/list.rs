@@ -71,21 +71,21 @@ pub(super) fn list(
         if pages > PAGES_MAX {
             return Err(stuck());
         }
-        let page = match one_page(client, rules, &token, encoded, each) {
-            Ok(Some(page)) => page,
-            Ok(None) => {
+        let page = match one_page(client, rules, &token, encoded, each)? {
+            Fetched::Page(page) => page,
+            Fetched::OldServer => {
                 rules.version = Version::V1;
                 token.clear();
                 each(Listed::Restart)?;
                 continue;
             }
-            Err(fault) if fault.class == Class::Protocol && !encoded => {
+            Fetched::Malformed(_) if !encoded => {
                 encoded = true;
                 token.clear();
                 each(Listed::Restart)?;
                 continue;
             }
-            Err(fault) => return Err(fault),
+            Fetched::Malformed(fault) => return Err(fault),
         };
         if !page.truncated {
             return Ok(());
@@ -117,14 +117,22 @@ fn stuck() -> Fault {
     Fault::new(Class::Protocol, "listing does not advance")
 }
 
-/// One page; `None` when the server does not know version 2.
+/// What came of asking for a page.
+enum Fetched {
+    Page(Page),
+    /// The server does not know version 2.
+    OldServer,
+    /// It is not XML, perhaps because of a key with characters that XML cannot hold.
+    Malformed(Fault),
+}
+
 fn one_page(
     client: &mut Client,
     rules: &Rules,
     token: &str,
     encoded: bool,
     each: &mut Each<'_>,
-) -> Result<Option<Page>, Fault> {
+) -> Result<Fetched, Fault> {
     let prefix = client.setup.prefix.clone();
     let mut query = vec![("max-keys", "1000"), ("prefix", prefix.as_str())];
     if !rules.recursive {
@@ -148,40 +156,43 @@ fn one_page(
         pace: Pace::List,
         ..Call::new("GET", Target::Bucket, RIGHT)
     };
-    let reply = match client.try_call(&mut call)? {
+    let mut reply = match client.try_call(&mut call)? {
         Ok(reply) => reply,
         Err(refusal) if refusal.is_unknown_listing() && rules.version == Version::Auto => {
-            return Ok(None);
+            return Ok(Fetched::OldServer);
         }
         Err(refusal) => return Err(client.fault(&refusal, &call)),
     };
-    let page = read_page(reply, &prefix, rules, each)?;
+    if let Some(fault) = not_xml(&mut reply) {
+        return Err(fault);
+    }
+    let io = reply.io_fault();
+    let page = match parse(&mut reply, &io, &prefix, rules, each) {
+        Ok(page) => page,
+        Err(fault) if fault.class == Class::Protocol => return Ok(Fetched::Malformed(fault)),
+        Err(fault) => return Err(fault),
+    };
     if !page.is_list {
         return Err(client.fault(&page.error, &call));
     }
-    Ok(Some(page))
+    Ok(Fetched::Page(page))
 }
 
-fn read_page(
-    mut reply: Reply,
-    prefix: &str,
-    rules: &Rules,
-    each: &mut Each<'_>,
-) -> Result<Page, Fault> {
+/// The fault of a web page in place of a listing.
+fn not_xml(reply: &mut Reply) -> Option<Fault> {
     let kind = reply.header("content-type").unwrap_or("").to_owned();
-    if kind.to_ascii_lowercase().contains("html") {
-        let body = reply.error_body();
-        return Err(Fault::new(
-            Class::Protocol,
-            format!(
-                "the reply is {} and not a listing, this is not an S3 server (captive portal?): {}",
-                text::safe_cut(kind.as_bytes(), 40),
-                text::safe_cut(&body[..body.len().min(200)], 80)
-            ),
-        ));
+    if !kind.to_ascii_lowercase().contains("html") {
+        return None;
     }
-    let io = reply.io_fault();
-    parse(&mut reply, &io, prefix, rules, each)
+    let body = reply.error_body();
+    Some(Fault::new(
+        Class::Protocol,
+        format!(
+            "the reply is {} and not a listing, this is not an S3 server (captive portal?): {}",
+            text::safe_cut(kind.as_bytes(), 40),
+            text::safe_cut(&body[..body.len().min(200)], 80)
+        ),
+    ))
 }
 
 /// Reads a page from XML. Entries are handed on as they come; a page that is cut ends with a fault.
