@@ -112,6 +112,11 @@ pub(crate) trait Destination {
     /// `scheme://host/path` without user, query or secrets.
     fn describe(&self) -> String;
 
+    /// The folder itself when it is one of this machine, so that a backup of it into itself can be refused.
+    fn local_folder(&self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     /// Digests to compute for uploads.
     fn wants(&self) -> Wants {
         Wants::default()

@@ -119,6 +119,11 @@ impl Remote {
         &self.shown
     }
 
+    /// The folder of a destination on this machine.
+    pub(crate) fn local_folder(&self) -> Option<std::path::PathBuf> {
+        self.dest.local_folder()
+    }
+
     pub(crate) fn stats(&self) -> &RemoteStats {
         &self.stats
     }
