@@ -119,6 +119,11 @@ impl Remote {
         &self.shown
     }
 
+    /// The folder of a destination on this machine.
+    pub(crate) fn local_folder(&self) -> Option<std::path::PathBuf> {
+        self.dest.local_folder()
+    }
+
     pub(crate) fn stats(&self) -> &RemoteStats {
         &self.stats
     }
@@ -165,6 +170,7 @@ impl Remote {
                     Fault::new(Class::Local, "the listing was given up")
                 })
             });
+            self.tell(ui);
             if let Some(e) = theirs {
                 return Err(e);
             }
@@ -221,6 +227,7 @@ impl Remote {
             if let Some(e) = sink.own_error {
                 return Err(e.doing(doing));
             }
+            self.tell(ui);
             let result = match result {
                 _ if too_long => Err(Fault::new(
                     Class::Integrity,
@@ -268,10 +275,19 @@ impl Remote {
         let stops = sys::stops_requested();
         loop {
             self.stats.calls += 1;
-            match operation(self.dest.as_mut()) {
+            let result = operation(self.dest.as_mut());
+            self.tell(ui);
+            match result {
                 Ok(value) => return Ok(value),
                 Err(fault) => self.again(&mut attempts, fault, doing, stops, ui)?,
             }
+        }
+    }
+
+    /// Passes on what the destination noticed.
+    fn tell(&mut self, ui: &mut Ui) {
+        for line in self.dest.notices() {
+            ui.note(&self.redact.clean(line));
         }
     }
 
@@ -405,5 +421,9 @@ fn complete(
     }
 }
 
+#[cfg(test)]
+mod live;
+#[cfg(all(test, feature = "dest-s3"))]
+mod s3_faults;
 #[cfg(test)]
 mod tests;

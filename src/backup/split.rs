@@ -1,0 +1,171 @@
+//! A file cut into blocks, stored through the writer (`format.md` 7).
+
+use std::io::{self, Read};
+
+use crate::base::digest::Hash;
+use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
+use crate::base::ui::Ui;
+use crate::format::filelist::Content;
+use crate::writer::Writer;
+
+/// Ids of blocklists of one file that are kept in memory: 256 Ki of them, at the default block size 8 PiB of file.
+const LISTS_AT_MOST: usize = 256 * 1024;
+
+/// Buffers for cutting files, reused: one block and one blocklist.
+pub(super) struct Splitter {
+    block: Vec<u8>,
+    list: Vec<u8>,
+}
+
+/// Why a file was not stored.
+pub(super) enum Trouble {
+    /// Reading the source failed; the backup goes on.
+    Source(io::Error),
+    /// Everything else ends the backup.
+    Fatal(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(e: Error) -> Trouble {
+        Trouble::Fatal(e)
+    }
+}
+
+impl Splitter {
+    pub(super) fn new() -> Splitter {
+        Splitter {
+            block: Vec::new(),
+            list: Vec::new(),
+        }
+    }
+
+    /// Stores everything `source` yields and tells what to list for it. `tick` hears of bytes read.
+    pub(super) fn store(
+        &mut self,
+        writer: &mut Writer<'_>,
+        ui: &mut Ui,
+        source: &mut dyn Read,
+        tick: &mut dyn FnMut(&mut Ui, u64),
+    ) -> std::result::Result<Content, Trouble> {
+        let params = *writer.params();
+        let block_size = params.block_size as usize;
+        let per_list = params.hashes_per_list() as usize * params.block_hash.len();
+        let same = params.block_hash == params.file_hash;
+        let mut whole = params.file_hash.hasher();
+        let mut size = 0u64;
+        let mut blocks = 0u64;
+        let mut first: Option<Hash> = None;
+        let mut lists: Vec<Hash> = Vec::new();
+        self.list.clear();
+        self.block.resize(block_size, 0);
+        loop {
+            if sys::stops_requested() > 0 {
+                return Err(Error::new(Kind::Interrupted, "stopped").into());
+            }
+            let n = fill(source, &mut self.block).map_err(Trouble::Source)?;
+            if n == 0 {
+                break;
+            }
+            let data = &self.block[..n];
+            let id = params.block_hash.hash(data);
+            // A file of one block needs no second digest when both algorithms are one.
+            if !(same && blocks == 0 && n < block_size) {
+                whole.update(data);
+            }
+            size += n as u64;
+            blocks += 1;
+            writer.add_block(ui, &id, data)?;
+            tick(ui, n as u64);
+            if blocks == 1 {
+                first = Some(id);
+            }
+            self.list.extend_from_slice(id.as_bytes());
+            if self.list.len() >= per_list && blocks > 1 {
+                push_list(writer, ui, &mut self.list, &mut lists)?;
+            }
+            if n < block_size {
+                break;
+            }
+        }
+        if blocks <= 1 {
+            let hash = match first {
+                Some(id) if same => id,
+                _ => whole.finish(),
+            };
+            let block = first.filter(|id| *id != hash);
+            return Ok(Content {
+                hash: Some(hash),
+                size,
+                block,
+                lists: Vec::new(),
+            });
+        }
+        if !self.list.is_empty() {
+            push_list(writer, ui, &mut self.list, &mut lists)?;
+        }
+        Ok(Content {
+            hash: Some(whole.finish()),
+            size,
+            block: None,
+            lists,
+        })
+    }
+
+    /// Stores a metadata blob; one that needs more than one blocklist is replaced by the empty blob (W20), which the second
+    /// result tells.
+    pub(super) fn store_blob(
+        &mut self,
+        writer: &mut Writer<'_>,
+        ui: &mut Ui,
+        blob: &[u8],
+    ) -> Result<(Content, bool)> {
+        let params = *writer.params();
+        let fits =
+            blob.len() as u64 <= u64::from(params.block_size) * u64::from(params.hashes_per_list());
+        let mut data: &[u8] = if fits {
+            blob
+        } else {
+            crate::format::meta::EMPTY_BLOB
+        };
+        match self.store(writer, ui, &mut data, &mut |_, _| {}) {
+            Ok(content) => Ok((content, fits)),
+            Err(Trouble::Fatal(e)) => Err(e),
+            Err(Trouble::Source(_)) => Err(Error::bug("memory can be read")),
+        }
+    }
+}
+
+fn push_list(
+    writer: &mut Writer<'_>,
+    ui: &mut Ui,
+    list: &mut Vec<u8>,
+    lists: &mut Vec<Hash>,
+) -> Result<()> {
+    if lists.len() >= LISTS_AT_MOST {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "the file is too large for this block size",
+        )
+        .hint("use a new destination with a larger --blocksize"));
+    }
+    let id = writer.params().block_hash.hash(list);
+    writer.add_list(ui, &id, list)?;
+    lists.push(id);
+    list.clear();
+    Ok(())
+}
+
+/// Fills the buffer as far as the source goes.
+fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while n < buffer.len() {
+        match source.read(&mut buffer[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n)
+}
