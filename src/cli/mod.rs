@@ -1,7 +1,10 @@
 //! Layer 7: the command line. Arguments in, exit code out; every command is a row of [`COMMANDS`] and a `cmd_` file that
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
+mod cmd_backup;
+mod cmd_restore;
 mod cmd_system_info;
+mod cmd_test_filters;
 mod cmd_vacuum;
 mod frame;
 mod help;
@@ -54,6 +57,9 @@ pub(crate) struct Command {
 
 /// All commands, in the order of the help.
 pub(crate) static COMMANDS: &[Command] = &[
+    cmd_backup::COMMAND,
+    cmd_restore::COMMAND,
+    cmd_test_filters::COMMAND,
     cmd_vacuum::COMMAND,
     cmd_system_info::COMMAND,
     help::COMMAND,
@@ -69,8 +75,6 @@ static ELSEWHERE: &[(&str, &str)] = &[
 
 /// Commands planned, so that their names are not taken for mistakes.
 static LATER: &[&str] = &[
-    "backup",
-    "restore",
     "list",
     "find",
     "list-filesets",
@@ -87,7 +91,6 @@ static LATER: &[&str] = &[
     "list-broken-files",
     "purge-broken-files",
     "affected",
-    "test-filters",
     "set-locks",
     "read-lock-info",
 ];
