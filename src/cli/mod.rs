@@ -142,8 +142,11 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     match prepared {
         Ok((mut call, notes, mut ui)) => {
             frame::begin(&mut ui, Some(call.command));
-            for note in notes {
-                ui.verbose(&note);
+            for (level, note) in notes {
+                match level {
+                    Level::Verbose => ui.verbose(&note),
+                    _ => ui.note(&note),
+                }
             }
             let result = (call.command.run)(&mut call, &mut ui);
             finish(&mut ui, result)
@@ -178,8 +181,8 @@ fn finish(ui: &mut Ui, mut result: Result<Outcome>) -> u8 {
     }
 }
 
-/// From arguments to a call, and what is worth saying at `-v`.
-fn prepare(args: &[OsString]) -> Result<(Call, Vec<String>)> {
+/// From arguments to a call, and what is worth saying about it.
+fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if parse::early(args, &["--help", "-h"]) || args.is_empty() {
         return Ok((help_call(args), Vec::new()));
     }
@@ -194,7 +197,10 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<String>)> {
         return Err(Error::usage("no command is given").hint("try 'duplet help'"));
     }
     let command = find(&line.words.remove(0))?;
-    let usage = || format!("usage: duplet {} {}", command.name, command.usage);
+    let usage = || {
+        let whole = format!("usage: duplet {} {}", command.name, command.usage);
+        whole.trim_end().to_owned()
+    };
     let (call, notes) = sources::merge(command, line).map_err(|e| match e.kind() {
         Kind::Usage => e.hint(format!("try 'duplet help {}'", command.name)),
         _ => e,
