@@ -93,6 +93,11 @@ fn exit_codes_and_messages() {
             "duplet: the destination URL is - but DUPLET_URL is not set (try 'duplet help vacuum')\n",
         ),
         (
+            &["vacuum", "/x", "--version"],
+            200,
+            "duplet: --version needs a value: --version=TEXT\n",
+        ),
+        (
             &["system-info", "x"],
             200,
             "duplet: too many arguments for system-info (usage: duplet system-info)\n",
@@ -168,6 +173,7 @@ fn json_is_one_object_whatever_happens() {
         (&["vacuum", "/x", "--json"][..], "vacuum", 0, "ok"),
         (&["system-info", "--json"], "system-info", 0, "ok"),
         (&["help", "all", "--json"], "help", 0, "ok"),
+        (&["--version", "--json"], "version", 0, "ok"),
         (&["vacuum", "--json"], "", 200, "usage"),
         (&["--json", "--nonsense"], "", 200, "usage"),
         (

@@ -186,12 +186,13 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if parse::early(args, &["--help", "-h"]) || args.is_empty() {
         return Ok((help_call(args), Vec::new()));
     }
-    let mut line = match args {
-        [only] if only == "--version" => parse::Line {
-            words: vec!["version".to_owned()],
-            ..parse::Line::default()
-        },
-        _ => parse::read(args)?,
+    let mut line = if wants_version(args) {
+        let rest: Vec<OsString> = args.iter().filter(|a| *a != "--version").cloned().collect();
+        let mut line = parse::read(&rest)?;
+        line.words.push("version".to_owned());
+        line
+    } else {
+        parse::read(args)?
     };
     if line.words.is_empty() {
         return Err(Error::usage("no command is given").hint("try 'duplet help'"));
@@ -217,6 +218,12 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
         );
     }
     Ok((call, notes))
+}
+
+/// `--version` without a value and without a command; with a value it chooses versions of a backup.
+fn wants_version(args: &[OsString]) -> bool {
+    args.iter().any(|a| a == "--version")
+        && args.iter().all(|a| a.as_encoded_bytes().starts_with(b"--"))
 }
 
 /// Help wins over everything else on the line, mistakes included.
