@@ -8,6 +8,8 @@ mod base;
 mod cli;
 mod dest;
 mod format;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod net;
 mod remote;
 mod restore;
