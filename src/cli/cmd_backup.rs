@@ -23,7 +23,7 @@ pub(super) const COMMAND: Command = Command {
     aliases: &[],
     section: Section::Everyday,
     summary: "add a version",
-    usage: "<url> <folder>... [--option[=value] ...]",
+    usage: "<url> <folder>...",
     details: "\
 Looks at the sources, reads what changed since the newest version, and adds a
 version. The first backup of a destination fixes its block size, hashes and

@@ -17,16 +17,17 @@ pub(super) const COMMAND: Command = Command {
     aliases: &[],
     section: Section::Everyday,
     summary: "bring files back",
-    usage: "<url> [path|pattern]... [--option[=value] ...]",
+    usage: "<url> [path]...",
     details: "\
-Restores the newest version that holds what is asked for, or the one chosen with
---version or --time. Without a path everything is restored; a bare name means a
-file or folder of that name anywhere, a path ending in / the contents of a
-folder. Files go to their original places, or below --restore-path without the
-folders that all of them share. A different file that is already there is kept,
-and the restored one gets the version's date in its name, unless --overwrite or
---existing says otherwise. What damaged or missing volumes spoil is listed, and
-the exit code is 3; a file with lost parts is kept as NAME.DATE.incomplete.",
+Restores the newest version that holds what is asked for, or the one chosen
+with --version or --time. Without a path everything is restored; a bare name
+means a file or folder of that name anywhere, a path ending in / the contents
+of a folder. Files go to their original places, or below --restore-path without
+the folders that all of them share. A different file that is already there is
+kept, and the restored one gets the version's date in its name, unless
+--overwrite or --existing says otherwise. What damaged or missing volumes spoil
+is listed, and the exit code is 3; a file with lost parts is kept as
+NAME.DATE.incomplete.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,

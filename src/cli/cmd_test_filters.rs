@@ -13,10 +13,10 @@ pub(super) const COMMAND: Command = Command {
     aliases: &["test-filter"],
     section: Section::Helpers,
     summary: "explain what a backup would take",
-    usage: "<folder>... [--include=RULE] [--exclude=RULE] ...",
+    usage: "<folder>...",
     details: "\
-Walks the folders as a backup would and prints every decision with the rule that
-made it. No destination is contacted.",
+Walks the folders as a backup would and prints every decision with the rule
+that made it. No destination is contacted.",
     needs_url: false,
     words: (1, usize::MAX),
     writes: false,

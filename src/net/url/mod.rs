@@ -45,6 +45,14 @@ impl DestUrl {
         parse_network(scheme, place, query)
     }
 
+    /// First value of a query option.
+    pub(crate) fn option(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.reveal())
+    }
+
     /// `scheme://host[:port]/path`: without user, password and query; safe to print.
     pub(crate) fn display(&self) -> String {
         let mut out = format!("{}://{}", self.scheme, self.host);
