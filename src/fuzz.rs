@@ -6,11 +6,12 @@
 use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
-use crate::base::error::Result;
+use crate::base::digest::Hash;
+use crate::base::error::{Doing, Result};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
-use crate::base::{bytes, size, text};
+use crate::base::{size, text};
 use crate::format::aes_key::{Iv, Key};
 use crate::format::deflate::{Deflater, Inflater};
 use crate::format::meta::Attrs;
@@ -140,7 +141,7 @@ fn with_text(data: &[u8], each: &dyn Fn(&str)) {
 
 fn zip(data: &[u8]) -> Result<()> {
     let mut spool = Spool::new(&Tmp::open(None)?)?;
-    spool.write_all(data)?;
+    spool.write_all(data).doing(|| "spool".to_owned())?;
     let zip = ZipReader::open(&spool)?;
     let mut found = Vec::new();
     zip.entries(&mut |_, entry| {
@@ -210,7 +211,7 @@ fn filter(all: &str) {
 fn values(data: &[u8]) {
     let safe = text::safe(data);
     assert!(!safe.chars().any(char::is_control), "{safe:?}");
-    drop(bytes::from_base64(data));
+    drop(Hash::from_base64(data));
     let _ = Timestamp::parse_compact(data).map(Timestamp::iso);
     with_text(data, &|text| {
         let _ = size::parse_size(text, 1).map(size::show_size);
