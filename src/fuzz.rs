@@ -52,7 +52,7 @@ pub fn one(target: &str, data: &[u8]) {
         }
         "index" => {
             drop(index::read_vol(&mut &*data, &mut |_, _| Ok(())));
-            drop(index::parse_block_name(data));
+            let _ = index::parse_block_name(data);
             let _ = index::parse_index_entry(data);
         }
         "meta" => {
@@ -70,16 +70,15 @@ pub fn one(target: &str, data: &[u8]) {
         }),
         "filter" => with_text(data, &filter),
         "names" => with_text(data, &|text| {
-            for parsed in [VolumeName::parse(text), VolumeName::parse_any_case(text)] {
-                if let Some(name) = parsed {
-                    assert_eq!(name.as_str(), text);
-                    let _ = (
-                        name.time(),
-                        name.guid(),
-                        name.compression(),
-                        name.encryption(),
-                    );
-                }
+            let parsed = [VolumeName::parse(text), VolumeName::parse_any_case(text)];
+            for name in parsed.into_iter().flatten() {
+                assert_eq!(name.as_str(), text);
+                let _ = (
+                    name.time(),
+                    name.guid(),
+                    name.compression(),
+                    name.encryption(),
+                );
             }
             drop(Prefix::parse(text));
         }),
@@ -211,7 +210,7 @@ fn filter(all: &str) {
 fn values(data: &[u8]) {
     let safe = text::safe(data);
     assert!(!safe.chars().any(char::is_control), "{safe:?}");
-    drop(Hash::from_base64(data));
+    let _ = Hash::from_base64(data);
     let _ = Timestamp::parse_compact(data).map(Timestamp::iso);
     with_text(data, &|text| {
         let _ = size::parse_size(text, 1).map(size::show_size);
