@@ -12,4 +12,5 @@ mod remote;
 mod select;
 mod set;
 mod spill;
+mod upkeep;
 mod writer;

@@ -5,13 +5,15 @@ mod blocks;
 mod cache;
 mod files;
 mod gpg;
+mod members;
 mod versions;
 mod volume;
 mod volumes;
 
-pub(crate) use blocks::{IndexReport, Places, renumber};
+pub(crate) use blocks::{IndexReport, PLACE_LEN, Places, Seen, renumber, split};
 pub(crate) use cache::{Cache, Previous};
 pub(crate) use files::{Listing, Record};
+pub(crate) use members::{Members, broken};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
 pub(crate) use volumes::{VolumeNo, Volumes};

@@ -1,0 +1,3 @@
+//! Layer 6, keeping backups well: looking into versions and checking what is stored.
+
+pub(crate) mod verify;
