@@ -231,3 +231,6 @@ impl Noted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

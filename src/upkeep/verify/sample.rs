@@ -43,7 +43,15 @@ mod tests {
 
     #[test]
     fn every_volume_has_its_turn() {
-        for (count, wanted) in [(1, 1), (7, 1), (7, 2), (10, 3), (5, 5), (3, 9), (0, 1)] {
+        for (count, wanted) in [
+            (1usize, 1usize),
+            (7, 1),
+            (7, 2),
+            (10, 3),
+            (5, 5),
+            (3, 9),
+            (0, 1),
+        ] {
             let mut name = |i: usize| format!("volume {i}");
             let turns = count.max(1).div_ceil(wanted);
             let mut seen = vec![0; count];
