@@ -4,6 +4,7 @@
 //! over `writer`, over `set`, over `remote`, over `dest`, over `format` `net` `select` `spill`, over `base`.
 
 mod base;
+mod cli;
 mod dest;
 mod format;
 mod net;
@@ -12,3 +13,8 @@ mod select;
 mod set;
 mod spill;
 mod writer;
+
+/// Runs the program with its arguments (the first is its own name) and returns the exit code.
+pub fn run(args: Vec<std::ffi::OsString>) -> u8 {
+    cli::run(&args)
+}
