@@ -11,7 +11,7 @@ mod volume;
 mod volumes;
 
 pub(crate) use blocks::{IndexReport, PLACE_LEN, Places, Seen, renumber, split};
-pub(crate) use cache::{Cache, Previous};
+pub(crate) use cache::{Cache, Previous, default_folder};
 pub(crate) use files::{Listing, Record};
 pub(crate) use members::{Members, broken};
 pub(crate) use versions::VersionChoice;
