@@ -1,10 +1,14 @@
 //! Layer 7: the command line. Arguments in, exit code out; every command is a row of [`COMMANDS`] and a `cmd_` file that
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
+mod cmd_find;
+mod cmd_list;
 mod cmd_system_info;
 mod cmd_vacuum;
+mod cmd_verify;
 mod frame;
 mod help;
+mod listing;
 pub(crate) mod options;
 mod parse;
 mod passphrase;
@@ -54,6 +58,13 @@ pub(crate) struct Command {
 
 /// All commands, in the order of the help.
 pub(crate) static COMMANDS: &[Command] = &[
+    cmd_list::LIST,
+    cmd_find::FIND,
+    cmd_verify::COMMAND,
+    cmd_list::FILESETS,
+    cmd_list::FOLDER,
+    cmd_find::FILE_VERSIONS,
+    cmd_find::SEARCH,
     cmd_vacuum::COMMAND,
     cmd_system_info::COMMAND,
     help::COMMAND,
@@ -71,17 +82,9 @@ static ELSEWHERE: &[(&str, &str)] = &[
 static LATER: &[&str] = &[
     "backup",
     "restore",
-    "list",
-    "find",
-    "list-filesets",
-    "list-folder-content",
-    "list-file-versions",
-    "search-entries",
     "compare",
     "delete",
     "compact",
-    "test",
-    "verify",
     "repair",
     "purge",
     "list-broken-files",
