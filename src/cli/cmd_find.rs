@@ -3,12 +3,10 @@
 use crate::base::error::Result;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::listing::Printer;
 use crate::cli::session::{open_set, version_choice};
-use crate::cli::{Call, Command, Outcome, Section};
+use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::Set;
-use crate::upkeep::find::{self, Found, Query};
+use crate::upkeep::find::{Query, find};
 
 pub(super) const FIND: Command = Command {
     name: "find",
@@ -69,27 +67,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if versions.is_empty() {
         versions = (0..times.len()).collect();
     }
-    if search(&mut set, ui, &versions, &times, &query)?.hits == 0 {
+    let hits = find(&mut set, ui, &versions, &query)?;
+    if hits.is_empty() {
         ui.note("nothing fits");
     }
+    listing::print(ui, hits, &times)?;
     Ok(Outcome::Done)
-}
-
-/// Searches and prints, grouped by path when there are several versions.
-pub(super) fn search(
-    set: &mut Set,
-    ui: &mut Ui,
-    versions: &[usize],
-    times: &[Timestamp],
-    query: &Query,
-) -> Result<Found> {
-    let mut printer = Printer::new(versions, times);
-    let found = find::find(set, ui, versions, query, &mut |ui, hit| {
-        printer.hit(ui, &hit);
-        Ok(())
-    })?;
-    printer.finish(ui);
-    Ok(found)
 }
 
 /// `--include` and `--exclude` of the call.

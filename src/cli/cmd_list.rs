@@ -5,13 +5,12 @@ use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::cmd_find::{self, filters};
-use crate::cli::listing::Printer;
+use crate::cli::cmd_find::filters;
 use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY,
 };
 use crate::cli::session::{open_set, version_choice};
-use crate::cli::{Call, Command, Outcome, Section};
+use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::select::{Case, Selection};
 use crate::set::{Set, VersionChoice};
 use crate::upkeep::find::{self, Query, Summary};
@@ -109,21 +108,16 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             },
         });
     }
-    let mut printer = Printer::new(&versions, &times);
-    let mut found = find::find(&mut set, ui, &versions, &query, &mut |ui, hit| {
-        printer.hit(ui, &hit);
-        Ok(())
-    })?;
-    if found.hits == 0 && anywhere && times.len() > 1 {
+    let mut hits = find::find(&mut set, ui, &versions, &query)?;
+    if hits.is_empty() && anywhere && times.len() > 1 {
         ui.note("nothing fits in the newest version; looking in the others");
         let others: Vec<usize> = (1..times.len()).collect();
-        found = cmd_find::search(&mut set, ui, &others, &times, &query)?;
-    } else {
-        printer.finish(ui);
+        hits = find::find(&mut set, ui, &others, &query)?;
     }
-    if found.hits == 0 {
+    if hits.is_empty() {
         ui.note("nothing fits");
     }
+    listing::print(ui, hits, &times)?;
     Ok(Outcome::Done)
 }
 

@@ -111,22 +111,34 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
             text::count(report.lists_unchecked, "blocklist"),
         ));
     }
-    if report.lost_blocks + report.spared_blocks > 0 {
+    if report.lost_blocks > 0 {
+        let blocks = text::count(report.lost_blocks, "block");
         ui.result(&format!(
-            "{} lost; {} held by another volume, too, which loses nothing",
-            text::count(report.lost_blocks, "block"),
-            text::count(report.spared_blocks, "damaged block"),
+            "{blocks} lost: damaged or gone, and in no other volume"
+        ));
+    }
+    if report.spared_blocks > 0 {
+        let blocks = text::count(report.spared_blocks, "damaged block");
+        ui.result(&format!(
+            "{blocks} also held by another volume: nothing is lost by them"
         ));
     }
     json(ui, report);
     if report.finding_count > 0 {
         let problems = text::count(report.finding_count, "problem");
-        let cost = if report.losses.iter().any(|l| l.files + l.only_metadata > 0) {
+        let mut cost = Vec::new();
+        if report.unrestorable > 0 {
+            let versions = text::count(report.unrestorable, "version");
+            cost.push(format!("{versions} cannot be restored"));
+        }
+        if !report.losses.is_empty() {
             let versions = text::count(report.losses.len() as u64, "version");
-            format!("files of {versions} lose data")
-        } else {
-            "no file is known to lose data".to_owned()
-        };
+            cost.push(format!("files of {versions} lose data"));
+        }
+        if cost.is_empty() {
+            cost.push("no file is known to lose data".to_owned());
+        }
+        let cost = cost.join(", ");
         ui.error(&format!("{problems} found; {cost}"));
     }
 }
@@ -174,6 +186,7 @@ fn json(ui: &mut Ui, report: &VerifyReport) {
             ("SparedBlocks", report.spared_blocks),
             ("BlocklistsNotChecked", report.lists_unchecked),
             ("DblocksNotOpened", report.unindexed_unread),
+            ("VersionsNotRestorable", report.unrestorable),
         ] {
             w.key(name)?;
             w.number(i128::from(n))?;

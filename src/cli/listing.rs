@@ -1,44 +1,71 @@
 //! Hits of a search as text and JSON, as they come: one line each for one version, grouped by path for several.
 
+use crate::base::error::Result;
 use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
-use crate::upkeep::find::Hit;
+use crate::upkeep::find::{Hit, Hits};
 
-/// Prints hits that come by path and then by version. Holds one path.
-pub(super) struct Printer {
-    /// The versions that are searched, in the order in which hits of one path come.
-    versions: Vec<(usize, Timestamp)>,
-    begun: bool,
+/// Prints all of `hits`; `times` are those of all versions.
+pub(super) fn print(ui: &mut Ui, mut hits: Hits, times: &[Timestamp]) -> Result<()> {
+    let version = |&number: &usize| {
+        Some(Version {
+            number,
+            time: *times.get(number)?,
+            unread: hits.is_unread(number),
+        })
+    };
+    let mut printer = Printer {
+        versions: hits.versions().iter().filter_map(version).collect(),
+        group: None,
+    };
+    printer.begin(ui);
+    while let Some(hit) = hits.next()? {
+        printer.hit(ui, &hit);
+        if ui.broken() {
+            return Ok(());
+        }
+    }
+    printer.close(ui);
+    ui.json(|w| w.end_array());
+    Ok(())
+}
+
+struct Version {
+    number: usize,
+    time: Timestamp,
+    unread: bool,
+}
+
+impl Version {
+    fn row(&self, extent: &str) -> String {
+        format!("{:>4}  {}  {extent}", self.number, self.time.local())
+    }
+}
+
+/// Takes hits by path and then by version. Holds one path.
+struct Printer {
+    /// In the order in which hits of one path come.
+    versions: Vec<Version>,
     /// The path of the open group and how many of its versions were printed.
     group: Option<(Vec<u8>, usize)>,
 }
 
 impl Printer {
-    pub(super) fn new(versions: &[usize], times: &[Timestamp]) -> Printer {
-        let timed = |&v: &usize| Some((v, *times.get(v)?));
-        Printer {
-            versions: versions.iter().filter_map(timed).collect(),
-            begun: false,
-            group: None,
-        }
-    }
-
-    fn begin(&mut self, ui: &mut Ui) {
-        if std::mem::replace(&mut self.begun, true) {
-            return;
-        }
+    fn begin(&self, ui: &mut Ui) {
         ui.json(|w| {
             w.key("Filesets")?;
             w.begin_array()?;
-            for (version, time) in &self.versions {
+            for v in &self.versions {
                 w.begin_object()?;
                 w.key("Version")?;
-                w.number(*version as i128)?;
+                w.number(v.number as i128)?;
                 w.key("Time")?;
-                w.string(time.iso().as_bytes())?;
+                w.string(v.time.iso().as_bytes())?;
+                w.key("Readable")?;
+                w.boolean(!v.unread)?;
                 w.end_object()?;
             }
             w.end_array()?;
@@ -47,8 +74,7 @@ impl Printer {
         });
     }
 
-    pub(super) fn hit(&mut self, ui: &mut Ui, hit: &Hit) {
-        self.begin(ui);
+    fn hit(&mut self, ui: &mut Ui, hit: &Hit) {
         if self.versions.len() == 1 {
             ui.result(&single(hit));
             ui.json(|w| {
@@ -76,7 +102,7 @@ impl Printer {
                 w.begin_array()
             });
         }
-        let at = self.versions.iter().position(|(v, _)| *v == hit.version);
+        let at = self.versions.iter().position(|v| v.number == hit.version);
         let (Some(at), Some((_, printed))) = (at, &mut self.group) else {
             return;
         };
@@ -86,12 +112,11 @@ impl Printer {
             return;
         }
         self.absent(ui, from, at);
-        let (version, time) = self.versions[at];
-        ui.result(&row(version, time, &extent(hit)));
+        ui.result(&self.versions[at].row(&extent(hit)));
         ui.json(|w| {
             w.begin_object()?;
             w.key("Version")?;
-            w.number(version as i128)?;
+            w.number(hit.version as i128)?;
             facts(w, hit)?;
             w.end_object()
         });
@@ -99,8 +124,8 @@ impl Printer {
 
     /// Rows of the versions from `from` to before `to`, which lack the path.
     fn absent(&self, ui: &mut Ui, from: usize, to: usize) {
-        for (version, time) in self.versions.iter().take(to).skip(from) {
-            ui.result(&row(*version, *time, "-"));
+        for version in self.versions.iter().take(to).skip(from) {
+            ui.result(&version.row(if version.unread { "unreadable" } else { "-" }));
         }
     }
 
@@ -113,17 +138,6 @@ impl Printer {
             });
         }
     }
-
-    /// After the last hit; without one the JSON lists are there and empty.
-    pub(super) fn finish(mut self, ui: &mut Ui) {
-        self.begin(ui);
-        self.close(ui);
-        ui.json(|w| w.end_array());
-    }
-}
-
-fn row(version: usize, time: Timestamp, extent: &str) -> String {
-    format!("{version:>4}  {}  {extent}", time.local())
 }
 
 fn single(hit: &Hit) -> String {

@@ -7,7 +7,7 @@ use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{Case, FilterSet, Selection};
 use crate::set::{Record, Set};
-use crate::spill::sorter::Sorter;
+use crate::spill::sorter::{Sorter, Stream};
 
 /// Memory of the sort by path.
 const SORT_CAP: usize = 4 << 20;
@@ -31,14 +31,6 @@ pub(crate) struct Hit {
     pub(crate) size: Option<u64>,
     /// Last write time of a file.
     pub(crate) time: Option<Timestamp>,
-}
-
-/// What a search told beside its hits.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) hits: u64,
-    /// Versions that could be read.
-    pub(crate) read: usize,
 }
 
 /// Counts of one version.
@@ -72,16 +64,10 @@ fn is_separator(byte: u8, folder: &[u8]) -> bool {
     folder.last() == Some(&byte)
 }
 
-/// Hands over the entries of `versions` that fit, by path and then in order of `versions`. When several versions are asked
-/// for, one that cannot be read is an error told and counted; when none can, the error ends the search.
-pub(crate) fn find(
-    set: &mut Set,
-    ui: &mut Ui,
-    versions: &[usize],
-    query: &Query,
-    each: &mut dyn FnMut(&mut Ui, Hit) -> Result<()>,
-) -> Result<Found> {
-    let mut found = Found::default();
+/// The entries of `versions` that fit, by path and then in order of `versions`. When several versions are asked for, one
+/// that cannot be read is an error told and counted; when none can, the error ends the search.
+pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query) -> Result<Hits> {
+    let mut unread = Vec::new();
     let mut sorter = Sorter::new(set.tmp(), SORT_CAP);
     let mut failed = None;
     for (turn, &version) in versions.iter().enumerate() {
@@ -102,29 +88,58 @@ pub(crate) fn find(
             Ok(())
         });
         match read {
-            Ok(_) => found.read += 1,
+            Ok(_) => {}
             Err(e) if versions.len() > 1 && is_volume_fault(&e) => {
                 ui.error(&format!("version {version} is left out: {e}"));
+                unread.push(version);
                 failed = Some(e);
             }
             Err(e) => return Err(e),
         }
     }
-    if let (Some(e), 0) = (failed, found.read) {
+    if let Some(e) = failed
+        && unread.len() == versions.len()
+    {
         return Err(e);
     }
-    found.hits = sorter.len();
-    let mut stream = sorter.finish()?;
-    while let Some(record) = stream.next()? {
+    Ok(Hits {
+        versions: versions.to_vec(),
+        unread,
+        stream: sorter.finish()?,
+    })
+}
+
+/// What a search found, on disk past a few MiB.
+pub(crate) struct Hits {
+    versions: Vec<usize>,
+    unread: Vec<usize>,
+    stream: Stream,
+}
+
+impl Hits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stream.is_empty()
+    }
+
+    /// The versions that were searched.
+    pub(crate) fn versions(&self) -> &[usize] {
+        &self.versions
+    }
+
+    /// True for a version that could not be read to its end.
+    pub(crate) fn is_unread(&self, version: usize) -> bool {
+        self.unread.contains(&version)
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<Hit>> {
+        let Some(record) = self.stream.next()? else {
+            return Ok(None);
+        };
         let (mut hit, rank) =
             decode(record).ok_or_else(|| Error::bug("a spilled entry reads back"))?;
-        hit.version = versions.get(rank).copied().unwrap_or(rank);
-        each(ui, hit)?;
-        if ui.broken() {
-            break;
-        }
+        hit.version = self.versions.get(rank).copied().unwrap_or(rank);
+        Ok(Some(hit))
     }
-    Ok(found)
 }
 
 pub(crate) fn is_volume_fault(e: &Error) -> bool {

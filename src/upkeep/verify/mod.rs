@@ -88,6 +88,16 @@ pub(crate) struct Finding {
     pub(crate) what: String,
 }
 
+impl Finding {
+    fn new(volume: &VolumeName, status: Status, what: String) -> Finding {
+        Finding {
+            volume: text::safe(volume.as_str().as_bytes()),
+            status,
+            what,
+        }
+    }
+}
+
 /// A version that lost data.
 pub(crate) struct Loss {
     pub(crate) version: usize,
@@ -118,17 +128,28 @@ pub(crate) struct VerifyReport {
     /// dblocks without an index that were not opened.
     pub(crate) unindexed_unread: u64,
     pub(crate) losses: Vec<Loss>,
+    /// Versions whose dlist cannot be read.
+    pub(crate) unrestorable: u64,
+    /// Findings of versions at the head of `findings`.
+    versions_told: usize,
 }
 
 impl VerifyReport {
     fn find(&mut self, volume: &VolumeName, status: Status, what: impl Into<String>) {
         self.finding_count += 1;
         if self.findings.len() < FINDINGS_AT_MOST {
-            self.findings.push(Finding {
-                volume: text::safe(volume.as_str().as_bytes()),
-                status,
-                what: what.into(),
-            });
+            self.findings
+                .push(Finding::new(volume, status, what.into()));
+        }
+    }
+
+    /// What a version lost comes before all causes.
+    fn find_version(&mut self, dlist: &VolumeName, status: Status, what: String) {
+        self.finding_count += 1;
+        if self.versions_told < FINDINGS_AT_MOST {
+            let finding = Finding::new(dlist, status, what);
+            self.findings.insert(self.versions_told, finding);
+            self.versions_told += 1;
         }
     }
 
@@ -157,6 +178,7 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
     let mut read = vec![false; set.volumes().dindex_count()];
 
     let mut noted = Noted::default();
+    let mut resized: Vec<VolumeName> = Vec::new();
     let (mut places, index) = set.load_index_seeing(ui, &mut |dindex, what| {
         if let Some(slot) = read.get_mut(dindex as usize) {
             *slot = true;
@@ -177,11 +199,13 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
                 dblock,
                 stated,
                 listed,
-            } => noted.add(
-                dindex,
-                Status::Modified,
-                volumes::resized(dblock, stated, listed),
-            ),
+            } => {
+                if resized.len() < FINDINGS_AT_MOST {
+                    resized.extend(VolumeName::parse(dblock));
+                }
+                let what = volumes::resized(dblock, stated, listed);
+                noted.add(dindex, Status::Modified, what);
+            }
         }
         Ok(())
     })?;
@@ -192,7 +216,11 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
         }
     }
 
-    let mut volumes = Volumes::new(&tmp, params);
+    let resized = resized
+        .iter()
+        .filter_map(|name| set.volumes().find_dblock(name))
+        .collect();
+    let mut volumes = Volumes::new(&tmp, params, resized);
     volumes.dindexes(
         set,
         ui,

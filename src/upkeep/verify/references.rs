@@ -43,7 +43,9 @@ struct Outcome {
     entries: u64,
     files: u64,
     only_metadata: u64,
-    named: Vec<String>,
+    /// A few of each.
+    named_files: Vec<String>,
+    named_others: Vec<String>,
     /// It refers to lists that were not known when it was read.
     unsure: bool,
     /// It could not be read: status and reason.
@@ -200,15 +202,17 @@ impl References {
             None => State::Whole,
         };
         out.unsure |= data == State::Unsure || meta == State::Unsure;
-        if data == State::Lost {
+        let named = if data == State::Lost {
             out.files += 1;
+            &mut out.named_files
         } else if meta == State::Lost {
             out.only_metadata += 1;
+            &mut out.named_others
         } else {
             return Ok(());
-        }
-        if out.named.len() < NAMED_AT_MOST {
-            out.named.push(text::safe_cut(&entry.path, NAME_CHARS));
+        };
+        if named.len() < NAMED_AT_MOST {
+            named.push(text::safe_cut(&entry.path, NAME_CHARS));
         }
         Ok(())
     }
@@ -346,49 +350,41 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
     let when = name.time().map_or_else(String::new, |t| t.local());
     if let Some((status, cause)) = outcome.unreadable {
         let what = format!("{cause}; version {version} of {when} cannot be restored");
-        report.find(name, status, what);
+        report.find_version(name, status, what);
+        report.unrestorable += 1;
         return;
     }
     if blind || outcome.files + outcome.only_metadata == 0 {
         return;
     }
     let mut parts = Vec::new();
-    if outcome.files > 0 {
-        let verb = if outcome.files == 1 { "loses" } else { "lose" };
-        parts.push(format!(
-            "{} {verb} data",
-            text::count(outcome.files, "file")
-        ));
+    for (n, noun, what, named) in [
+        (outcome.files, "file", "data", &outcome.named_files),
+        (
+            outcome.only_metadata,
+            "entry",
+            "only owner, permissions and times",
+            &outcome.named_others,
+        ),
+    ] {
+        if n > 0 {
+            let verb = if n == 1 { "loses" } else { "lose" };
+            let more = match n - named.len() as u64 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let (count, named) = (text::count(n, noun), named.join(", "));
+            parts.push(format!("{count} {verb} {what} ({named}{more})"));
+        }
     }
-    if outcome.only_metadata > 0 {
-        let verb = if outcome.only_metadata == 1 {
-            "loses"
-        } else {
-            "lose"
-        };
-        parts.push(format!(
-            "{} {verb} owner, permissions and times",
-            text::count(outcome.only_metadata, "entry")
-        ));
-    }
-    let more = outcome.files + outcome.only_metadata - outcome.named.len() as u64;
-    let tail = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
     let unread = if report.unindexed_unread > 0 {
         let dblocks = text::count(report.unindexed_unread, "dblock");
         format!(" ({dblocks} without an index were not opened and may hold it)")
     } else {
         String::new()
     };
-    let what = format!(
-        "version {version} of {when}: {}: {}{tail}{unread}",
-        parts.join(", "),
-        outcome.named.join(", ")
-    );
-    report.find(name, Status::Missing, what);
+    let what = format!("version {version} of {when}: {}{unread}", parts.join("; "));
+    report.find_version(name, Status::Missing, what);
     report.losses.push(Loss {
         version,
         files: outcome.files,

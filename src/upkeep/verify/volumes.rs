@@ -39,13 +39,13 @@ pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
 
 pub(super) fn absent(dblock: &str) -> String {
     let dblock = text::safe(dblock.as_bytes());
-    format!("it describes {dblock}, which is missing; blocks only that volume held are lost")
+    format!("it describes {dblock}, which is missing; blocks that no other volume holds are lost")
 }
 
 pub(super) fn resized(dblock: &str, stated: u64, listed: u64) -> String {
     let dblock = text::safe(dblock.as_bytes());
     format!(
-        "it describes {dblock} as {stated} bytes, which has {listed}; blocks only that volume held are lost"
+        "it describes {dblock} as {stated} bytes, which has {listed}; blocks that no other volume holds are lost"
     )
 }
 
@@ -55,6 +55,8 @@ pub(super) struct Volumes {
     params: Params,
     /// Places (key, number) whose block is not there or not intact.
     bad: Sorter,
+    /// dblocks already found to have another size than their index states.
+    resized: Vec<VolumeNo>,
 }
 
 /// What the entries of a dblock told.
@@ -66,11 +68,12 @@ struct Counts {
 }
 
 impl Volumes {
-    pub(super) fn new(tmp: &Tmp, params: Params) -> Volumes {
+    pub(super) fn new(tmp: &Tmp, params: Params, resized: Vec<VolumeNo>) -> Volumes {
         Volumes {
             tmp: tmp.clone(),
             params,
             bad: Sorter::new(tmp, SORT_CAP),
+            resized,
         }
     }
 
@@ -132,7 +135,10 @@ impl Volumes {
                 *mark |= open_all;
                 report.unindexed_unread += u64::from(!*mark);
             }
-            if any_index && let Some((name, _)) = set.volumes().dblock(no) {
+            if any_index
+                && !self.resized.contains(&no)
+                && let Some((name, _)) = set.volumes().dblock(no)
+            {
                 report.find(
                     &name,
                     Status::Extra,
