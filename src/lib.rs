@@ -10,6 +10,7 @@ mod dest;
 mod format;
 mod net;
 mod remote;
+mod restore;
 mod select;
 mod set;
 mod spill;

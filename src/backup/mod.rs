@@ -17,6 +17,7 @@ use crate::base::error::{Error, Kind, Result, io_text};
 use crate::base::sys::{self, FileKind, Stat};
 use crate::base::text;
 use crate::base::time::Timestamp;
+use crate::base::tmp::Tmp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::manifest::Params;
@@ -168,6 +169,7 @@ pub(crate) fn run(
             );
             tell_cache(kept, ui);
             report.written = writer.finish(ui, &after)?;
+            set.grow(after);
             return Ok(report);
         }
     } else if let (true, false, Some((name, Some(size)))) =
@@ -807,4 +809,56 @@ fn open(path: &Path, follow: bool) -> io::Result<File> {
 fn fs_path(stored: &[u8]) -> &Path {
     use std::os::unix::ffi::OsStrExt;
     Path::new(std::ffi::OsStr::from_bytes(stored))
+}
+
+/// Totals of a walk whose only purpose is to explain.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct FilterTest {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Hears each decision: path as stored, in or out, why.
+pub(crate) type Explain<'a> = dyn FnMut(&mut Ui, &[u8], bool, &Reason) + 'a;
+
+/// Walks the sources as a backup would and tells `explain` every decision.
+pub(crate) fn test_filters(
+    choice: &Choice,
+    sources: &[Source],
+    tmp: &Tmp,
+    ui: &mut Ui,
+    explain: &mut Explain<'_>,
+) -> Result<FilterTest> {
+    struct Teller<'a, 'b> {
+        explain: &'a mut Explain<'b>,
+        total: FilterTest,
+    }
+    impl Visitor for Teller<'_, '_> {
+        fn found(&mut self, _ui: &mut Ui, found: &Found<'_>) -> Result<()> {
+            if found.stat.kind == FileKind::File {
+                self.total.files += 1;
+                self.total.bytes += found.stat.size;
+            }
+            Ok(())
+        }
+        fn decided(
+            &mut self,
+            ui: &mut Ui,
+            path: &[u8],
+            included: bool,
+            reason: &Reason,
+            _size: u64,
+        ) {
+            (self.explain)(ui, path, included, reason);
+        }
+        fn stopped(&mut self) -> bool {
+            sys::stops_requested() > 0
+        }
+    }
+    let mut teller = Teller {
+        explain,
+        total: FilterTest::default(),
+    };
+    Walk::new(choice, tmp).run(ui, sources, &mut teller)?;
+    Ok(teller.total)
 }

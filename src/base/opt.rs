@@ -176,6 +176,11 @@ impl Options {
         self.text(opt).map(|t| Secret::new(t.to_owned()))
     }
 
+    /// The value given, even if blank, else the default.
+    pub(crate) fn given_or_default(&self, opt: &'static Opt) -> Option<&str> {
+        self.or_default(opt)
+    }
+
     fn or_default(&self, opt: &'static Opt) -> Option<&str> {
         self.given(opt.name).or(if opt.default.is_empty() {
             None

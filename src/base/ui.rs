@@ -24,8 +24,6 @@ pub(crate) enum Volume {
     Verbose,
 }
 
-/// Warnings of one kind after which the rest is only counted.
-const SHOWN_PER_KIND: u64 = 20;
 /// Weight of a line in the log file, heaviest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -46,6 +44,8 @@ impl Level {
     }
 }
 
+/// Warnings of one kind after which the rest is only counted.
+const SHOWN_PER_KIND: u64 = 20;
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// One line of progress; `0` in a total means unknown.

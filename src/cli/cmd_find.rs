@@ -71,7 +71,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if hits.is_empty() {
         ui.note("nothing fits");
     }
-    listing::print(ui, hits, &times)?;
+    listing::show(ui, hits, &times)?;
     Ok(Outcome::Done)
 }
 

@@ -20,7 +20,7 @@ pub(super) const LIST: Command = Command {
     aliases: &["ls"],
     section: Section::Everyday,
     summary: "versions, or the files of one",
-    usage: "<url> [version | time | pattern...]",
+    usage: "<url> [version|pattern]...",
     details: "\
 Without a word after the URL: the versions, 0 is the newest. With a number, an
 age (3D) or a date: all of that version. With patterns: what fits in the
@@ -117,7 +117,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if hits.is_empty() {
         ui.note("nothing fits");
     }
-    listing::print(ui, hits, &times)?;
+    listing::show(ui, hits, &times)?;
     Ok(Outcome::Done)
 }
 

@@ -9,7 +9,7 @@ use crate::format::filelist::EntryKind;
 use crate::upkeep::find::{Hit, Hits};
 
 /// Prints all of `hits`; `times` are those of all versions.
-pub(super) fn print(ui: &mut Ui, mut hits: Hits, times: &[Timestamp]) -> Result<()> {
+pub(super) fn show(ui: &mut Ui, mut hits: Hits, times: &[Timestamp]) -> Result<()> {
     let version = |&number: &usize| {
         Some(Version {
             number,

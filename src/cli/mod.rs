@@ -1,9 +1,12 @@
 //! Layer 7: the command line. Arguments in, exit code out; every command is a row of [`COMMANDS`] and a `cmd_` file that
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
+mod cmd_backup;
 mod cmd_find;
 mod cmd_list;
+mod cmd_restore;
 mod cmd_system_info;
+mod cmd_test_filters;
 mod cmd_vacuum;
 mod cmd_verify;
 mod frame;
@@ -58,9 +61,12 @@ pub(crate) struct Command {
 
 /// All commands, in the order of the help.
 pub(crate) static COMMANDS: &[Command] = &[
+    cmd_backup::COMMAND,
+    cmd_restore::COMMAND,
     cmd_list::LIST,
     cmd_find::FIND,
     cmd_verify::COMMAND,
+    cmd_test_filters::COMMAND,
     cmd_list::FILESETS,
     cmd_list::FOLDER,
     cmd_find::FILE_VERSIONS,
@@ -80,8 +86,6 @@ static ELSEWHERE: &[(&str, &str)] = &[
 
 /// Commands planned, so that their names are not taken for mistakes.
 static LATER: &[&str] = &[
-    "backup",
-    "restore",
     "compare",
     "delete",
     "compact",
@@ -90,7 +94,6 @@ static LATER: &[&str] = &[
     "list-broken-files",
     "purge-broken-files",
     "affected",
-    "test-filters",
     "set-locks",
     "read-lock-info",
 ];
@@ -142,8 +145,11 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     match prepared {
         Ok((mut call, notes, mut ui)) => {
             frame::begin(&mut ui, Some(call.command));
-            for note in notes {
-                ui.verbose(&note);
+            for (level, note) in notes {
+                match level {
+                    Level::Verbose => ui.verbose(&note),
+                    _ => ui.note(&note),
+                }
             }
             let result = (call.command.run)(&mut call, &mut ui);
             finish(&mut ui, result)
@@ -178,23 +184,27 @@ fn finish(ui: &mut Ui, mut result: Result<Outcome>) -> u8 {
     }
 }
 
-/// From arguments to a call, and what is worth saying at `-v`.
-fn prepare(args: &[OsString]) -> Result<(Call, Vec<String>)> {
+/// From arguments to a call, and what is worth saying about it.
+fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if parse::early(args, &["--help", "-h"]) || args.is_empty() {
         return Ok((help_call(args), Vec::new()));
     }
-    let mut line = match args {
-        [only] if only == "--version" => parse::Line {
-            words: vec!["version".to_owned()],
-            ..parse::Line::default()
-        },
-        _ => parse::read(args)?,
+    let mut line = if wants_version(args) {
+        let rest: Vec<OsString> = args.iter().filter(|a| *a != "--version").cloned().collect();
+        let mut line = parse::read(&rest)?;
+        line.words.push("version".to_owned());
+        line
+    } else {
+        parse::read(args)?
     };
     if line.words.is_empty() {
         return Err(Error::usage("no command is given").hint("try 'duplet help'"));
     }
     let command = find(&line.words.remove(0))?;
-    let usage = || format!("usage: duplet {} {}", command.name, command.usage);
+    let usage = || {
+        let whole = format!("usage: duplet {} {}", command.name, command.usage);
+        whole.trim_end().to_owned()
+    };
     let (call, notes) = sources::merge(command, line).map_err(|e| match e.kind() {
         Kind::Usage => e.hint(format!("try 'duplet help {}'", command.name)),
         _ => e,
@@ -211,6 +221,12 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<String>)> {
         );
     }
     Ok((call, notes))
+}
+
+/// `--version` without a value and without a command; with a value it chooses versions of a backup.
+fn wants_version(args: &[OsString]) -> bool {
+    args.iter().any(|a| a == "--version")
+        && args.iter().all(|a| a.as_encoded_bytes().starts_with(b"--"))
 }
 
 /// Help wins over everything else on the line, mistakes included.

@@ -97,3 +97,17 @@ fn first_lines() {
         assert_eq!(first_line(text).unwrap(), want);
     }
 }
+
+#[test]
+fn without_any_source_the_ways_are_named() {
+    for (need, code) in [(Need::ToCreate, 200), (Need::ToRead, 100)] {
+        let e = absent(need);
+        assert!(e.to_string().contains("--passphrase-file"));
+        assert_eq!(e.kind().exit_code(), code);
+    }
+    assert!(
+        absent(Need::ToCreate)
+            .to_string()
+            .contains("--no-encryption")
+    );
+}

@@ -67,3 +67,67 @@ fn user(call: &Call) -> Result<String> {
         .or_else(|| std::env::var("AUTH_USERNAME").ok())
         .unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+    use super::*;
+    use crate::base::opt::{Opt, Options};
+    use crate::base::ui::Ui;
+    use crate::cli::COMMANDS;
+    use crate::cli::options::{NO_ENCRYPTION, PASSPHRASE};
+
+    fn call(url: &str, rows: &[(&'static Opt, &str)]) -> Call {
+        let mut options = Options::default();
+        for (opt, value) in rows.iter().chain(&[(&NO_CACHE, "")]) {
+            options.set(opt, value).unwrap();
+        }
+        Call {
+            command: &COMMANDS[0],
+            url: url.to_owned(),
+            words: Vec::new(),
+            options,
+            rules: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_backup_can_be_written_but_not_read() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let mut ui = Ui::silent();
+        let plain = call(here, &[(&NO_ENCRYPTION, "")]);
+        let set = open_set(&plain, &mut ui, true).unwrap();
+        assert!(set.passphrase().is_none() && set.volumes().len() == 0);
+        let e = open_set(&plain, &mut ui, false).err().unwrap();
+        assert_eq!(e.kind().exit_code(), 100);
+        let given = call(here, &[(&PASSPHRASE, "x y")]);
+        let set = open_set(&given, &mut ui, true).unwrap();
+        assert_eq!(set.passphrase().unwrap().reveal(), "x y");
+    }
+
+    #[test]
+    fn mistakes_are_found_before_the_destination_is_touched() {
+        let mut ui = Ui::silent();
+        for rows in [
+            [(&PASSPHRASE as &'static Opt, " ")],
+            [(&PREFIX as &'static Opt, "a-b")],
+        ] {
+            let e = open_set(&call("/nonexistent", &rows), &mut ui, false);
+            assert_eq!(e.err().unwrap().kind().exit_code(), 200);
+        }
+        let both = call("/x", &[(&VERSION, "0"), (&TIME, "3D")]);
+        assert_eq!(version_choice(&both).err().unwrap().kind().exit_code(), 200);
+    }
+
+    #[test]
+    fn users_of_one_server_are_told_apart() {
+        for (url, name) in [
+            ("s3://h/p?aws-access-key-id=k", "k"),
+            ("webdav://u:pw@h/p", "u"),
+            ("webdav://u@h/p?b2-accountid=b", "b"),
+        ] {
+            assert_eq!(user(&call(url, &[])).unwrap(), name);
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::io::Read;
 use crate::base::error::{Doing, Error, Result};
 use crate::base::opt::{Kind, Opt, Options};
 use crate::base::text;
+use crate::base::ui::Level;
 use crate::cli::options::{self, EXCLUDE, INCLUDE, PARAMETERS_FILE};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
@@ -27,8 +28,11 @@ struct Extra {
     instead: Option<Vec<Rule>>,
 }
 
-/// Merges all sources into a call of `command`. `line.words` begins after the command.
-pub(super) fn merge(command: &'static Command, mut line: Line) -> Result<(Call, Vec<String>)> {
+/// Merges all sources into a call of `command`, and says what is worth saying. `line.words` begins after the command.
+pub(super) fn merge(
+    command: &'static Command,
+    mut line: Line,
+) -> Result<(Call, Vec<(Level, String)>)> {
     let mut notes = std::mem::take(&mut line.notes);
     let mut extra = Extra::default();
     let mut from_file = Vec::new();
@@ -68,12 +72,12 @@ pub(super) fn merge(command: &'static Command, mut line: Line) -> Result<(Call, 
         words.append(&mut extra.sources);
     }
     let (url, from_url) = take_query(&url);
-    if from_url.iter().any(|(o, _)| o.kind == Kind::Secret) {
-        notes.push(
-            "a passphrase in a URL is easily seen by others; --passphrase-file is safer".to_owned(),
-        );
-    }
     let mut chosen = Options::default();
+    let mut said: Vec<(Level, String)> = Vec::new();
+    if from_url.iter().any(|(o, _)| o.kind == Kind::Secret) {
+        let note = "a passphrase in a URL is easily seen by others; --passphrase-file is safer";
+        said.push((Level::Information, note.to_owned()));
+    }
     for (opt, value) in line.values.into_iter().chain(from_file).chain(from_url) {
         opt.check(&value)?;
         let suits = applies(opt, command);
@@ -83,6 +87,7 @@ pub(super) fn merge(command: &'static Command, mut line: Line) -> Result<(Call, 
             chosen.set(opt, &value)?;
         }
     }
+    said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));
     let rules = if applies(&INCLUDE, command) {
         rules
     } else {
@@ -95,7 +100,7 @@ pub(super) fn merge(command: &'static Command, mut line: Line) -> Result<(Call, 
         options: chosen,
         rules,
     };
-    Ok((call, notes))
+    Ok((call, said))
 }
 
 /// True when the command takes the option.

@@ -11,24 +11,13 @@ use crate::cli::options::{BLOCKSIZE, DBLOCK_SIZE, JSON, PASSPHRASE};
 
 static BACKUP: Command = Command {
     name: "backup",
-    aliases: &[],
-    section: Section::Everyday,
-    summary: "",
-    usage: "",
-    details: "",
-    needs_url: true,
-    words: (0, 9),
-    writes: true,
-    run: |_, _| Ok(crate::cli::Outcome::Done),
+    ..ROW
 };
-
 static LIST: Command = Command {
     name: "list",
-    words: (0, 9),
-    ..BACKUP_LIKE
+    ..ROW
 };
-
-const BACKUP_LIKE: Command = Command {
+const ROW: Command = Command {
     name: "",
     aliases: &[],
     section: Section::Everyday,
@@ -46,7 +35,7 @@ fn merged(
     command: &'static Command,
     words: &[&str],
     file: Option<&str>,
-) -> Result<(Call, Vec<String>)> {
+) -> Result<(Call, Vec<(Level, String)>)> {
     let mut args: Vec<OsString> = words.iter().map(OsString::from).collect();
     let held = Tmp::open(None)?.file()?;
     if let Some(text) = file {
@@ -142,7 +131,8 @@ fn mistakes_in_a_parameters_file_are_named_without_its_text() {
 #[test]
 fn options_of_other_commands_are_noted_and_dropped() {
     let (call, notes) = merged(&LIST, &["/u", "--dblock-size=1gb", "--file-sync"], None).unwrap();
-    assert_eq!(notes, ["--dblock-size has no effect on list"]);
+    assert_eq!(notes.len(), 1);
+    assert_eq!(notes[0].1, "--dblock-size has no effect on list");
     assert_eq!(call.options.given("dblock-size"), None);
     assert_eq!(call.options.given("file-sync"), Some(""));
     let e = merged(&LIST, &["/u", "--dblock-size=x"], None)

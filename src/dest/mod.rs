@@ -5,6 +5,8 @@
 
 #[cfg(feature = "dest-file")]
 mod file;
+#[cfg(feature = "dest-s3")]
+mod s3;
 
 use std::io::{self, Read, Write};
 
@@ -110,6 +112,11 @@ pub(crate) trait Destination {
     /// `scheme://host/path` without user, query or secrets.
     fn describe(&self) -> String;
 
+    /// The folder itself when it is one of this machine, so that a backup of it into itself can be refused.
+    fn local_folder(&self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     /// Digests to compute for uploads.
     fn wants(&self) -> Wants {
         Wants::default()
@@ -123,6 +130,11 @@ pub(crate) trait Destination {
     /// True when a completed `put` needs no extra look to know that the file arrived whole.
     fn put_is_proof(&self) -> bool {
         false
+    }
+
+    /// What was noticed since the last call and is worth a line; asked after every operation.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
     }
 
     /// End of a run that changed something: lines worth telling the person.
@@ -155,4 +167,8 @@ pub(crate) struct Scheme {
 pub(crate) static SCHEMES: &[&Scheme] = &[
     #[cfg(feature = "dest-file")]
     &file::SCHEME,
+    #[cfg(feature = "dest-s3")]
+    &s3::S3,
+    #[cfg(feature = "dest-s3")]
+    &s3::E2,
 ];

@@ -1,4 +1,14 @@
 //! Layer 1, the network side: URLs, HTTP, TLS, names, XML, signatures. Knows nothing of volumes or files.
 
+#[cfg(feature = "http")]
+pub(crate) mod http;
 pub(crate) mod opts;
+#[cfg(feature = "http")]
+pub(crate) mod resolve;
+#[cfg(feature = "http")]
+pub(crate) mod sigv4;
+#[cfg(feature = "http")]
+pub(crate) mod tls;
 pub(crate) mod url;
+#[cfg(feature = "xml")]
+pub(crate) mod xml;

@@ -97,7 +97,7 @@ pub(crate) const NO_REUSE: Opt = row(
 );
 pub(crate) const HTTP_PROXY: Opt = row(
     "http-proxy",
-    Kind::Text,
+    Kind::Secret,
     "",
     "Proxy URL, or none; by default ALL_PROXY, HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read.",
 );

@@ -73,6 +73,11 @@ impl Remote {
         let env = |name: &str| std::env::var(name).ok();
         let plan = open::plan(url, options, SCHEMES, &env, ui)?;
         let dest = (plan.scheme.open)(&plan.url, &plan.options)?;
+        if plan.options.flag(&crate::net::opts::SSL_ANY) && plan.scheme.names[0] != "file" {
+            ui.note(
+                "every certificate is accepted: anybody on the way can read and change the traffic",
+            );
+        }
         Ok(Remote::with(
             dest,
             &plan.options,
@@ -117,6 +122,11 @@ impl Remote {
     /// `scheme://host/path` without user, query or secrets.
     pub(crate) fn describe(&self) -> &str {
         &self.shown
+    }
+
+    /// The folder of a destination on this machine.
+    pub(crate) fn local_folder(&self) -> Option<std::path::PathBuf> {
+        self.dest.local_folder()
     }
 
     pub(crate) fn stats(&self) -> &RemoteStats {
@@ -165,6 +175,7 @@ impl Remote {
                     Fault::new(Class::Local, "the listing was given up")
                 })
             });
+            self.tell(ui);
             if let Some(e) = theirs {
                 return Err(e);
             }
@@ -221,6 +232,7 @@ impl Remote {
             if let Some(e) = sink.own_error {
                 return Err(e.doing(doing));
             }
+            self.tell(ui);
             let result = match result {
                 _ if too_long => Err(Fault::new(
                     Class::Integrity,
@@ -268,10 +280,19 @@ impl Remote {
         let stops = sys::stops_requested();
         loop {
             self.stats.calls += 1;
-            match operation(self.dest.as_mut()) {
+            let result = operation(self.dest.as_mut());
+            self.tell(ui);
+            match result {
                 Ok(value) => return Ok(value),
                 Err(fault) => self.again(&mut attempts, fault, doing, stops, ui)?,
             }
+        }
+    }
+
+    /// Passes on what the destination noticed.
+    fn tell(&mut self, ui: &mut Ui) {
+        for line in self.dest.notices() {
+            ui.note(&self.redact.clean(line));
         }
     }
 
@@ -405,5 +426,11 @@ fn complete(
     }
 }
 
+#[cfg(test)]
+mod live;
+#[cfg(all(test, feature = "dest-s3"))]
+mod s3_faults;
+#[cfg(all(test, feature = "dest-s3"))]
+mod s3_tls;
 #[cfg(test)]
 mod tests;

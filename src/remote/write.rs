@@ -73,6 +73,7 @@ impl<'a> RemoteMut<'a> {
             }
             doubtful = false;
             let (result, whole) = self.send(name, body, sha256, &doing)?;
+            self.remote.tell(ui);
             let result = match result {
                 Ok(()) => self.verify(ui, name, body.len()?, &doing)?,
                 Err(fault) => Err(fault),

@@ -309,6 +309,15 @@ impl Set {
         Ok(())
     }
 
+    /// Remembers an index that was read whole and clean, best effort.
+    pub(crate) fn store_index(&mut self, places: &Places) -> Result<()> {
+        let facts = |no: VolumeNo| Some((places.dindex_of(no)?, places.expected(no).ok()?));
+        self.cache
+            .store_index(&self.volumes, places, &|no| Some(no), None, &mut |no| {
+                facts(no)
+            })
+    }
+
     /// Opens dblocks that no dindex describes and adds their blocks (R8). Costs one download each.
     pub(crate) fn index_dblocks(
         &mut self,

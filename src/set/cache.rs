@@ -69,6 +69,10 @@ impl Cache {
         }
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        matches!(self, Cache::On(_))
+    }
+
     fn file(&self, name: &str) -> Option<PathBuf> {
         match self {
             Cache::On(folder) => Some(folder.join(name)),

@@ -10,7 +10,9 @@ mod versions;
 mod volume;
 mod volumes;
 
-pub(crate) use blocks::{IndexReport, PLACE_LEN, Places, Seen, renumber, split};
+pub(crate) use blocks::{
+    IndexReport, PLACE_LEN, Places, PlacesReader, Seen, renumber, split as split_place,
+};
 pub(crate) use cache::{Cache, Previous, default_folder};
 pub(crate) use files::{Listing, Record};
 pub(crate) use members::{Members, broken};
@@ -133,6 +135,11 @@ impl Set {
         &mut self.remote
     }
 
+    /// The folder of a destination on this machine.
+    pub(crate) fn local_folder(&self) -> Option<std::path::PathBuf> {
+        self.remote.local_folder()
+    }
+
     pub(crate) fn tmp(&self) -> &Tmp {
         &self.tmp
     }
@@ -183,6 +190,13 @@ impl Set {
     /// Digest of the listing: equal states mean equal destinations.
     pub(crate) fn state(&self) -> Hash {
         self.volumes.state()
+    }
+
+    /// Takes the listing as it is after this run's uploads, so that what follows needs no further listing.
+    pub(crate) fn grow(&mut self, after: Volumes) {
+        self.volumes = after;
+        self.last_dlist = None;
+        self.folder_exists = true;
     }
 
     /// Lists again, for a look at what changed while the command ran.

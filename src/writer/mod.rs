@@ -570,3 +570,8 @@ fn volume_hash(stored: &mut Spool, sha256: Hash, algo: Algo) -> Result<Hash> {
         crate::set::digest(stored, algo)
     }
 }
+
+/// Ends a run that changed the destination: what the destination wants to say about it.
+pub(crate) fn finish(set: &mut Set, ui: &mut Ui) -> Result<Vec<String>> {
+    RemoteMut::new(set.remote(), &Permit::to_write()).finish(ui)
+}

@@ -14,7 +14,7 @@ pub(crate) use restore::*;
 pub(crate) use source::*;
 pub(crate) use volumes::*;
 
-use crate::base::opt::Opt;
+use crate::base::opt::{Kind, Opt};
 use crate::dest::SCHEMES;
 use crate::remote;
 
@@ -96,7 +96,10 @@ pub(crate) fn find(name: &str) -> Option<&'static Opt> {
             .strip_suffix('*')
             .is_some_and(|stem| name.starts_with(stem))
     };
+    // What one destination ignores may mean something to another.
     real()
+        .filter(|o| o.kind != Kind::Ignored)
+        .chain(real())
         .chain(foreign())
         .find(|o| o.is_named(name))
         .or_else(|| foreign().find(family))
@@ -107,7 +110,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
     use super::*;
-    use crate::base::opt::Kind;
 
     #[test]
     fn every_row_is_well_formed() {

@@ -437,6 +437,12 @@ impl Destination for FileDest {
         std::fs::create_dir_all(path).map_err(|e| fault(&e, path))
     }
 
+    fn local_folder(&self) -> Option<PathBuf> {
+        self.chosen
+            .clone()
+            .or_else(|| self.candidates.first().cloned())
+    }
+
     fn describe(&self) -> String {
         format!(
             "file://{}",

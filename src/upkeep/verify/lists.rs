@@ -65,7 +65,8 @@ impl Lists {
             std::io::Write::write_all(&mut self.scratch, &buffer[..n])
                 .doing(|| "keep a blocklist".to_owned())?;
         }
-        if hasher.finish() != *id || len % self.params.block_hash.len() as u64 != 0 {
+        let whole = len.is_multiple_of(self.params.block_hash.len() as u64);
+        if hasher.finish() != *id || !whole {
             return Ok(said());
         }
         if !self.known.insert(&BlockKey::new(id, 0))? {

@@ -31,14 +31,12 @@ pub(crate) enum Amount {
     All,
 }
 
-/// Where the members of blocklists may be read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where the members of blocklists are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListsFrom {
-    /// Index volumes that have to be read anyhow.
-    Seen,
-    /// Also other index volumes.
+    /// The copies in index volumes.
     Indexes,
-    /// Also dblocks.
+    /// Also dblocks, for those without a copy.
     Dblocks,
 }
 

@@ -141,10 +141,8 @@ impl References {
         let asked = std::mem::replace(&mut self.unknown, Sorter::new(set.tmp(), SORT_CAP));
         if !asked.is_empty() {
             let asked = asked.finish()?.into_run()?;
-            if options.lists >= ListsFrom::Indexes {
-                self.lists_from_indexes(set, ui, &asked, report)?;
-            }
-            if options.lists >= ListsFrom::Dblocks {
+            self.lists_from_indexes(set, ui, &asked, report)?;
+            if options.lists == ListsFrom::Dblocks {
                 self.lists_from_dblocks(set, ui, &asked)?;
             }
             let mut reader = asked.reader();

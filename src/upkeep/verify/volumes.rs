@@ -12,7 +12,7 @@ use crate::format::index::{self, IndexEntry};
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::format::zip_read::{EntryRef, ZipReader};
-use crate::set::{Expected, Opened, PLACE_LEN, Places, Set, VolumeNo, split};
+use crate::set::{Expected, Opened, PLACE_LEN, Places, Set, VolumeNo, split_place};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
@@ -153,15 +153,14 @@ impl Volumes {
         let mut expected = by_volume(places, &picked, &self.tmp)?;
         let mut head = expected.next()?.map(<[u8]>::to_vec);
         let mut found = Sorter::new(&self.tmp, SORT_CAP);
-        let mut done = 0;
-        for no in (0..set.volumes().dblock_count()).filter(|&no| picked[no as usize]) {
+        let numbers = (0..set.volumes().dblock_count()).filter(|&no| picked[no as usize]);
+        for (done, no) in numbers.enumerate() {
             let progress = Progress {
-                files: done,
+                files: done as u64,
                 files_total: total,
                 ..Progress::default()
             };
             ui.progress("checking volumes", progress);
-            done += 1;
             let mut wanted = Wanted {
                 no,
                 stream: &mut expected,
@@ -312,7 +311,7 @@ impl Volumes {
         let mut id: Option<Hash> = None;
         loop {
             let next = bad.next()?.and_then(|r| {
-                let (key, no) = split(r)?;
+                let (key, no) = split_place(r)?;
                 Some((Hash::from_bytes(r.get(..32)?)?, no, key.size()))
             });
             if next.as_ref().map(|n| n.0) != id
@@ -366,7 +365,7 @@ fn by_volume(places: &Places, picked: &[bool], tmp: &Tmp) -> Result<Stream> {
     let mut reader = places.reader()?;
     let mut record = [0; BY_VOLUME];
     while let Some(found) = reader.next()? {
-        if let Some((key, no)) = split(found)
+        if let Some((key, no)) = split_place(found)
             && picked.get(no as usize) == Some(&true)
         {
             record[..4].copy_from_slice(&no.to_be_bytes());

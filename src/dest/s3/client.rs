@@ -1,0 +1,458 @@
+//! One signed S3 request with the corrections a server can ask for: region, host, clock, addressing style, redirect.
+//!
+//! A correction is remembered for the run and repeated a fixed number of times, so that no server can keep it going round.
+
+use std::io::{self, Read};
+
+use crate::base::bytes::hex;
+use crate::base::digest::Algo;
+use crate::base::error::Result;
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::base::text;
+use crate::base::time::Timestamp;
+use crate::dest::Body;
+use crate::dest::s3::config::{Endpoint, Setup, region_of};
+use crate::dest::s3::error::{Asked, Refusal};
+use crate::dest::s3::options;
+use crate::dest::s3::place::{e2_host, foreign, same_owner, split};
+use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
+use crate::net::url::{encode, encode_path};
+
+const REGION_FIXES_MAX: u8 = 2;
+const HOPS_MAX: usize = 5;
+/// A clock that is off by more than this is refused by servers.
+const SKEW_SECONDS: i64 = 900;
+
+/// What a request is about.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    Bucket,
+    /// Name of a file in the folder.
+    Object(&'a str),
+}
+
+/// The body of a request.
+pub(super) enum Content<'a> {
+    None,
+    Bytes(&'a [u8]),
+    /// `len` bytes of an upload from `from`; `sha256` is their digest in hex.
+    Part {
+        body: &'a mut dyn Body,
+        from: u64,
+        len: u64,
+        sha256: String,
+    },
+}
+
+/// A request before it is signed.
+pub(super) struct Call<'a> {
+    pub(super) method: &'static str,
+    pub(super) target: Target<'a>,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// Lower-case names.
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) content: Content<'a>,
+    pub(super) pace: Pace,
+    /// The right it needs, for messages.
+    pub(super) right: &'static str,
+    /// Statuses beside 2xx that the caller understands.
+    pub(super) accept: &'static [u16],
+}
+
+impl<'a> Call<'a> {
+    /// A request without query, headers and body.
+    pub(super) fn new(method: &'static str, target: Target<'a>, right: &'static str) -> Call<'a> {
+        Call {
+            method,
+            target,
+            query: &[],
+            headers: &[],
+            content: Content::None,
+            pace: Pace::Short,
+            right,
+            accept: &[],
+        }
+    }
+}
+
+/// Connection, credentials and what was learnt about the server.
+pub(super) struct Client {
+    http: Http,
+    pub(super) setup: Setup,
+    /// Where redirects may lead: the endpoint of the options.
+    home: Endpoint,
+    unsigned: bool,
+    expect: bool,
+    /// Server time minus ours, seconds.
+    clock_offset: i64,
+    clock_fixed: bool,
+    region_fixes: u8,
+    style_switched: bool,
+    /// iDrive e2: the host is asked for before the first request.
+    lookup: Option<String>,
+    pub(super) notices: Vec<String>,
+}
+
+impl Client {
+    pub(super) fn new(setup: Setup, given: &Options, lookup: Option<String>) -> Result<Client> {
+        let expect = !setup.endpoint.is_under("storage.googleapis.com");
+        Ok(Client {
+            http: Http::new(given)?,
+            home: setup.endpoint.clone(),
+            unsigned: given.flag(&options::UNSIGNED_PAYLOAD) && setup.endpoint.tls,
+            setup,
+            expect,
+            clock_offset: 0,
+            clock_fixed: false,
+            region_fixes: 0,
+            style_switched: false,
+            lookup,
+            notices: Vec::new(),
+        })
+    }
+
+    /// The key of a file.
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.setup.prefix)
+    }
+
+    /// `/bucket/key` encoded, as `x-amz-copy-source` and messages want it.
+    fn url(&self, target: Target<'_>, query: &str) -> String {
+        let Setup {
+            bucket,
+            endpoint,
+            virtual_host,
+            ..
+        } = &self.setup;
+        let scheme = if endpoint.tls { "https" } else { "http" };
+        let mut url = format!("{scheme}://");
+        if *virtual_host {
+            if !endpoint.host.starts_with(&format!("{bucket}.")) {
+                url.push_str(bucket);
+                url.push('.');
+            }
+            url.push_str(&endpoint.host);
+        } else {
+            url.push_str(&endpoint.host);
+            url.push('/');
+            url.push_str(&encode(bucket));
+        }
+        match target {
+            Target::Bucket => {
+                if *virtual_host || !query.is_empty() {
+                    url.push('/');
+                }
+            }
+            Target::Object(name) => {
+                url.push('/');
+                url.push_str(&encode_path(&self.key(name)));
+            }
+        }
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(query);
+        }
+        url
+    }
+
+    fn asked<'b>(&'b self, call: &Call<'_>) -> Asked<'b> {
+        Asked {
+            right: call.right,
+            object: matches!(call.target, Target::Object(_)),
+            bucket: &self.setup.bucket,
+            host: &self.setup.endpoint.host,
+            key_id: &self.setup.keys.id,
+            region: &self.setup.region,
+        }
+    }
+
+    /// The reply of a success; every refusal is a fault.
+    pub(super) fn call(&mut self, mut call: Call<'_>) -> std::result::Result<Reply, Fault> {
+        match self.try_call(&mut call)? {
+            Ok(reply) => Ok(reply),
+            Err(refusal) => Err(refusal.fault(&self.asked(&call))),
+        }
+    }
+
+    /// The fault of a refusal found in the body of a success.
+    pub(super) fn fault(&self, refusal: &Refusal, call: &Call<'_>) -> Fault {
+        refusal.fault(&self.asked(call))
+    }
+
+    /// As [`Client::call`], with the refusal itself.
+    pub(super) fn try_call(
+        &mut self,
+        call: &mut Call<'_>,
+    ) -> std::result::Result<std::result::Result<Reply, Refusal>, Fault> {
+        self.find_host()?;
+        let query = canonical_query(call.query);
+        let mut redirected: Option<String> = None;
+        let mut seen: Vec<String> = Vec::new();
+        loop {
+            let url = match redirected.take() {
+                Some(url) => url,
+                None => self.url(call.target, &query),
+            };
+            let mut reply = self.once(&url, call)?;
+            if (200..300).contains(&reply.status) || call.accept.contains(&reply.status) {
+                return Ok(Ok(reply));
+            }
+            let location = reply.header("location").map(str::to_owned);
+            let refusal = Refusal::of(&mut reply);
+            if self.correct(&refusal, call)? {
+                continue;
+            }
+            if (300..400).contains(&refusal.status)
+                && let Some(location) = location
+            {
+                seen.push(url);
+                redirected = Some(self.follow(&seen, &location)?);
+                continue;
+            }
+            return Ok(Err(refusal));
+        }
+    }
+
+    /// Signs and sends once.
+    fn once(&mut self, url: &str, call: &mut Call<'_>) -> std::result::Result<Reply, Fault> {
+        let (authority, path, query) = split(url);
+        let now = Timestamp::now().0.saturating_add(self.clock_offset);
+        let time = Timestamp(now).compact();
+        let payload = match &call.content {
+            Content::None => EMPTY_SHA256.to_owned(),
+            Content::Bytes(bytes) => hex(Algo::Sha256.hash(bytes).as_bytes()),
+            Content::Part { .. } if self.unsigned && url.starts_with("https:") => {
+                UNSIGNED.to_owned()
+            }
+            Content::Part { sha256, .. } => sha256.clone(),
+        };
+        let token = self.setup.token.as_ref().map(|t| t.reveal().to_owned());
+        let mut amz = vec![
+            ("x-amz-date", time.as_str()),
+            ("x-amz-content-sha256", payload.as_str()),
+        ];
+        if let Some(token) = &token {
+            amz.push(("x-amz-security-token", token));
+        }
+        let mut signed = vec![("host", authority)];
+        signed.extend(amz.iter().copied());
+        signed.extend(call.headers.iter().copied().filter(|(name, _)| {
+            name.starts_with("x-amz-") || matches!(*name, "content-md5" | "content-type" | "range")
+        }));
+        let mut parts: Vec<&str> = query.split('&').filter(|p| !p.is_empty()).collect();
+        parts.sort_unstable();
+        let canonical = Canonical::new(call.method, path, &parts.join("&"), &signed, &payload);
+        let authorization =
+            self.setup
+                .keys
+                .authorization(&time, &self.setup.region, "s3", &canonical);
+        let mut headers = call.headers.to_vec();
+        headers.extend(amz);
+        headers.push(("authorization", &authorization));
+        let mut slice;
+        let payload = match &mut call.content {
+            Content::None => Payload::None,
+            Content::Bytes(bytes) => Payload::Bytes(bytes),
+            Content::Part {
+                body, from, len, ..
+            } => {
+                body.seek_to(*from).map_err(Fault::local)?;
+                slice = Slice {
+                    body: &mut **body,
+                    left: *len,
+                };
+                Payload::Stream(&mut slice, *len)
+            }
+        };
+        self.http.send(Request {
+            method: call.method,
+            url,
+            headers: &headers,
+            payload,
+            pace: call.pace,
+            expect: self.expect,
+        })
+    }
+
+    /// Takes up what the server says is wrong with our picture of it. True = repeat the request.
+    fn correct(&mut self, refusal: &Refusal, call: &Call<'_>) -> std::result::Result<bool, Fault> {
+        let creating = call.method == "PUT" && matches!(call.target, Target::Bucket);
+        if self.correct_clock(refusal) {
+            return Ok(true);
+        }
+        if refusal.is_style() && !self.style_switched {
+            self.style_switched = true;
+            self.setup.virtual_host = !self.setup.virtual_host;
+            return Ok(true);
+        }
+        let redirect = (300..400).contains(&refusal.status);
+        let named = refusal.is_region() && !(creating && refusal.code.starts_with("Illegal"));
+        let header = !refusal.region.is_empty() && refusal.region != self.setup.region;
+        if !(redirect || named || header && (300..500).contains(&refusal.status)) {
+            return Ok(false);
+        }
+        self.correct_region(refusal, redirect)
+    }
+
+    fn correct_clock(&mut self, refusal: &Refusal) -> bool {
+        let now = Timestamp::now().0;
+        let Some(offset) = refusal.server_time.map(|t| t.saturating_sub(now)) else {
+            return false;
+        };
+        let silent = refusal.status == 403
+            && refusal.code.is_empty()
+            && offset.unsigned_abs() > SKEW_SECONDS.unsigned_abs();
+        if self.clock_fixed || !(refusal.is_clock() || silent) {
+            return false;
+        }
+        self.clock_fixed = true;
+        self.clock_offset = offset;
+        self.notices.push(format!(
+            "device clock is off by {} s; the server's clock is used for its requests",
+            offset.unsigned_abs()
+        ));
+        true
+    }
+
+    fn correct_region(
+        &mut self,
+        refusal: &Refusal,
+        redirect: bool,
+    ) -> std::result::Result<bool, Fault> {
+        if self.region_fixes >= REGION_FIXES_MAX {
+            return match redirect && refusal.expected_region().is_some() {
+                true => Err(
+                    Fault::new(Class::Auth, "the server names another region each time")
+                        .hint("give --s3-server-name and --s3-authentication-region"),
+                ),
+                false => Ok(false),
+            };
+        }
+        let mut endpoint = self.setup.endpoint.clone();
+        let mut region = refusal.expected_region();
+        if redirect {
+            if !refusal.endpoint.is_empty() {
+                endpoint.host = refusal.endpoint.to_ascii_lowercase();
+            } else if let Some(region) = region.as_deref().filter(|_| endpoint.is_aws()) {
+                endpoint.host = format!("s3.{region}.amazonaws.com");
+            }
+            if !same_owner(&self.home, &endpoint) {
+                return Err(foreign(&endpoint.host));
+            }
+            if region.is_none() && !refusal.endpoint.is_empty() {
+                region = region_of(endpoint.name()).map(str::to_owned);
+            }
+        }
+        let region = region.unwrap_or_else(|| self.setup.region.clone());
+        if endpoint == self.setup.endpoint && region == self.setup.region {
+            return Ok(false);
+        }
+        self.region_fixes += 1;
+        if endpoint
+            .host
+            .starts_with(&format!("{}.", self.setup.bucket))
+        {
+            self.setup.virtual_host = true;
+        }
+        self.setup.endpoint = endpoint;
+        self.setup.region = region;
+        Ok(true)
+    }
+
+    /// Where a redirect leads, if that is allowed.
+    fn follow(&self, seen: &[String], location: &str) -> std::result::Result<String, Fault> {
+        let from = seen.last().map_or("", String::as_str);
+        let refused = |why: &str| {
+            Fault::new(
+                Class::Protocol,
+                format!(
+                    "redirect refused, {why}: {}",
+                    text::safe_cut(split(location).0.as_bytes(), 80)
+                ),
+            )
+        };
+        let (authority, _, _) = split(from);
+        let scheme = from.split("://").next().unwrap_or("http");
+        let to = if location.contains("://") {
+            location.to_owned()
+        } else if location.starts_with("//") {
+            format!("{scheme}:{location}")
+        } else if location.starts_with('/') {
+            format!("{scheme}://{authority}{location}")
+        } else {
+            return Err(refused("it is not understood"));
+        };
+        let to = to.split('#').next().unwrap_or("").to_owned();
+        let tls = to.starts_with("https://");
+        if !tls && !to.starts_with("http://") {
+            return Err(refused("it leads away from HTTP"));
+        }
+        if from.starts_with("https://") && !tls {
+            return Err(refused("it leads from TLS to plain HTTP"));
+        }
+        if seen.contains(&to) {
+            return Err(refused("it leads in a circle"));
+        }
+        if seen.len() > HOPS_MAX {
+            return Err(refused("there are more than 5"));
+        }
+        let endpoint = Endpoint {
+            tls,
+            host: split(&to).0.to_ascii_lowercase(),
+        };
+        if endpoint.host.contains('@') || !same_owner(&self.home, &endpoint) {
+            return Err(foreign(&endpoint.host));
+        }
+        Ok(to)
+    }
+
+    /// iDrive e2: asks once which host serves this key.
+    fn find_host(&mut self) -> std::result::Result<(), Fault> {
+        let Some(base) = self.lookup.clone() else {
+            return Ok(());
+        };
+        let url = format!("{base}{}", encode(&self.setup.keys.id));
+        let mut reply = self.http.send(Request {
+            method: "GET",
+            url: &url,
+            headers: &[],
+            payload: Payload::None,
+            pace: Pace::Short,
+            expect: false,
+        })?;
+        let body = reply.error_body();
+        let host = e2_host(&body).filter(|_| reply.status == 200);
+        let Some(host) = host else {
+            return Err(Fault::new(Class::Auth, "iDrive e2 endpoint lookup failed")
+                .hint("check the access key id"));
+        };
+        self.setup.region = region_of(&host).unwrap_or("us-east-1").to_owned();
+        self.setup.endpoint = Endpoint { tls: true, host };
+        self.home = self.setup.endpoint.clone();
+        self.lookup = None;
+        Ok(())
+    }
+}
+
+/// Exactly `left` bytes of a body.
+struct Slice<'a> {
+    body: &'a mut dyn Body,
+    left: u64,
+}
+
+impl Read for Slice<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        if most == 0 {
+            return Ok(0);
+        }
+        let n = self.body.read(&mut buf[..most])?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
+}

@@ -1,0 +1,463 @@
+//! What an S3 server's refusal means (`destinations-core.md` 3.7): from status, code and message to a class and a sentence.
+
+use std::io;
+use std::time::Duration;
+
+use crate::base::fault::{Class, Fault};
+use crate::base::text;
+use crate::net::http::Reply;
+use crate::net::xml::{self, Step};
+
+/// Wait for a server that is too busy and does not say how long.
+const SLOW_DOWN: Duration = Duration::from_secs(1);
+
+/// A refusal as the server told it.
+#[derive(Default, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) region: String,
+    pub(super) endpoint: String,
+    /// Seconds since 1970.
+    pub(super) server_time: Option<i64>,
+    pub(super) retry_after: Option<Duration>,
+    /// A page of a portal or of a web server instead of S3's XML.
+    pub(super) html: bool,
+}
+
+/// What was asked, for messages.
+pub(super) struct Asked<'a> {
+    /// Right needed, as `s3:PutObject`.
+    pub(super) right: &'a str,
+    /// The request was about an object, not the bucket.
+    pub(super) object: bool,
+    pub(super) bucket: &'a str,
+    pub(super) host: &'a str,
+    pub(super) key_id: &'a str,
+    pub(super) region: &'a str,
+}
+
+impl Refusal {
+    /// Reads the rest of a reply that is no success.
+    pub(super) fn of(reply: &mut Reply) -> Refusal {
+        let body = reply.error_body();
+        let mut refusal = Refusal::parse(&body);
+        refusal.status = reply.status;
+        refusal.retry_after = reply.retry_after();
+        if refusal.server_time.is_none() {
+            refusal.server_time = reply.date();
+        }
+        if refusal.region.is_empty()
+            && let Some(region) = reply.header("x-amz-bucket-region")
+        {
+            refusal.region = clean(region);
+        }
+        refusal
+    }
+
+    /// From an error body; empty fields where it says nothing.
+    pub(super) fn parse(body: &[u8]) -> Refusal {
+        let mut out = Refusal::default();
+        let unreadable = |_: &io::Error| Fault::new(Class::Transient, "");
+        let _ = xml::read(body, &unreadable, &mut |step| {
+            if let Step::Close { path, text } = step
+                && path.len() == 2
+                && path[0] == "Error"
+            {
+                let value = text.unwrap_or("");
+                match path[1].as_str() {
+                    "Code" => out.code = clean(value),
+                    "Message" => out.message = value.to_owned(),
+                    "Region" => out.region = clean(value),
+                    "Endpoint" => out.endpoint = clean(value),
+                    "ServerTime" => out.server_time = iso_time(value),
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+        if out.code.is_empty() {
+            out.html = body.first() == Some(&b'<');
+            out.message = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        }
+        out
+    }
+
+    /// The region the server expects, if it told one.
+    pub(super) fn expected_region(&self) -> Option<String> {
+        if !self.region.is_empty() {
+            return Some(self.region.clone());
+        }
+        for mark in ["expecting '", "expected: '", "expecting \"", "expected \""] {
+            if let Some(at) = self.message.find(mark) {
+                let rest = &self.message[at + mark.len()..];
+                let end = rest.find(['\'', '"']).unwrap_or(0);
+                let region = clean(&rest[..end]);
+                if !region.is_empty() {
+                    return Some(region);
+                }
+            }
+        }
+        None
+    }
+
+    /// True when the signing region was refused.
+    pub(super) fn is_region(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "AuthorizationHeaderMalformed" | "InvalidRegion" | "IllegalLocationConstraintException"
+        )
+    }
+
+    /// True when the clock was refused.
+    pub(super) fn is_clock(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "RequestTimeTooSkewed" | "RequestExpired"
+        ) || (self.code == "AccessDenied" && self.message.contains("Request has expired"))
+    }
+
+    /// True when the server wants the other addressing style.
+    pub(super) fn is_style(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "SecondLevelDomainForbidden" | "VirtualHostDomainRequired"
+        ) || self.message.contains("virtual hosted style")
+    }
+
+    /// True when the server does not know the kind of listing that was asked for.
+    pub(super) fn is_unknown_listing(&self) -> bool {
+        matches!(self.status, 400 | 501)
+            && matches!(self.code.as_str(), "NotImplemented" | "InvalidArgument")
+    }
+
+    /// The fault it is.
+    pub(super) fn fault(&self, asked: &Asked<'_>) -> Fault {
+        let class = self.class(asked.object);
+        let fault = Fault::new(class, self.text(class, asked));
+        match self.hint(class, asked) {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
+    }
+
+    fn class(&self, object: bool) -> Class {
+        match self.code.as_str() {
+            "NoSuchKey" => Class::NotFound,
+            "NoSuchBucket" => Class::FolderMissing,
+            "AccessDenied"
+            | "AllAccessDisabled"
+            | "AccountProblem"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "TokenRefreshRequired"
+            | "NotSignedUp"
+            | "InvalidPayer"
+            | "UnauthorizedAccess"
+            | "RequestTimeTooSkewed"
+            | "RequestExpired"
+            | "AuthorizationHeaderMalformed"
+            | "InvalidRegion" => Class::Auth,
+            "InternalError"
+            | "RequestTimeout"
+            | "OperationAborted"
+            | "ConditionalRequestConflict"
+            | "IncompleteBody"
+            | "BadDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "InvalidDigest" => Class::Transient,
+            "EntityTooLarge" | "MaxMessageLengthExceeded" => Class::TooBig,
+            "InvalidObjectState" => Class::Archived,
+            "QuotaExceeded"
+            | "StorageFull"
+            | "XMinioStorageFull"
+            | "XMinioAdminBucketQuotaExceeded"
+            | "InsufficientCapacity" => Class::Full,
+            "InvalidBucketName"
+            | "InvalidStorageClass"
+            | "KeyTooLongError"
+            | "InvalidURI"
+            | "InvalidLocationConstraint"
+            | "MalformedXML"
+            | "SecondLevelDomainForbidden"
+            | "VirtualHostDomainRequired" => Class::Usage,
+            "MethodNotAllowed" | "NotImplemented" => Class::Unsupported,
+            code if slow(code) => self.throttled(),
+            code if code.starts_with("InvalidPart") => Class::Usage,
+            _ => self.class_of_status(object),
+        }
+    }
+
+    fn class_of_status(&self, object: bool) -> Class {
+        match self.status {
+            404 if object => Class::NotFound,
+            404 => Class::FolderMissing,
+            401 | 403 | 407 => Class::Auth,
+            413 => Class::TooBig,
+            429 | 503 => self.throttled(),
+            507 => Class::Full,
+            405 | 501 => Class::Unsupported,
+            408 | 425 | 500 | 502 | 504 | 520..=527 => Class::Transient,
+            400 if self.message.contains("HTTP request") && self.message.contains("HTTPS") => {
+                Class::Tls
+            }
+            _ => Class::Protocol,
+        }
+    }
+
+    fn throttled(&self) -> Class {
+        Class::Throttled(Some(self.retry_after.unwrap_or(SLOW_DOWN).max(SLOW_DOWN)))
+    }
+
+    fn text(&self, class: Class, asked: &Asked<'_>) -> String {
+        let known = match self.code.as_str() {
+            "SignatureDoesNotMatch" => Some(format!(
+                "secret key rejected for access key '{}' in region {}",
+                text::safe(asked.key_id.as_bytes()),
+                text::safe(asked.region.as_bytes())
+            )),
+            "InvalidAccessKeyId" | "NotSignedUp" => Some(format!(
+                "access key '{}' unknown at {}",
+                text::safe(asked.key_id.as_bytes()),
+                text::safe(asked.host.as_bytes())
+            )),
+            _ => None,
+        };
+        if let Some(known) = known {
+            return known;
+        }
+        let what = match class {
+            Class::FolderMissing => {
+                return format!(
+                    "bucket '{}' does not exist at {}",
+                    text::safe(asked.bucket.as_bytes()),
+                    text::safe(asked.host.as_bytes())
+                );
+            }
+            Class::NotFound => return "not found".to_owned(),
+            Class::Auth => format!("access denied, {} is needed", asked.right),
+            Class::Archived => "it is in cold storage".to_owned(),
+            Class::Full => "no space at the destination".to_owned(),
+            Class::TooBig => "the server refuses a file of this size".to_owned(),
+            Class::Throttled(_) => "the server is too busy".to_owned(),
+            Class::Tls => "the server speaks TLS on this port".to_owned(),
+            _ if self.html => "this is not an S3 server (captive portal?)".to_owned(),
+            _ => return self.said(),
+        };
+        format!("{what}; {}", self.said())
+    }
+
+    /// `the server says 403 AccessDenied: text`.
+    fn said(&self) -> String {
+        let message = if self.html {
+            text::safe_cut(self.message.as_bytes(), 80)
+        } else {
+            text::safe_cut(self.message.trim().as_bytes(), 200)
+        };
+        let mut out = format!("the server says {}", self.status);
+        if !self.code.is_empty() {
+            out.push(' ');
+            out.push_str(&self.code);
+        }
+        if !message.is_empty() {
+            out.push_str(": ");
+            out.push_str(message.trim_end_matches('.'));
+        }
+        out
+    }
+
+    fn hint(&self, class: Class, asked: &Asked<'_>) -> Option<String> {
+        let hint = match self.code.as_str() {
+            "SignatureDoesNotMatch" => {
+                "check --auth-password, percent-encode / and + of the secret in the URL, and check the clock"
+            }
+            "InvalidAccessKeyId" | "NotSignedUp" => "check --auth-username and --s3-server-name",
+            "InvalidBucketName" => "correct the bucket name in the URL",
+            "InvalidStorageClass" => "correct --s3-storage-class",
+            "InvalidLocationConstraint" | "IllegalLocationConstraintException" => {
+                "correct --s3-location-constraint"
+            }
+            "KeyTooLongError" => "use a shorter folder in the URL",
+            "SecondLevelDomainForbidden" | "VirtualHostDomainRequired" => {
+                "try --s3-ext-forcepathstyle=false"
+            }
+            "RequestTimeTooSkewed" | "RequestExpired" => "set this machine's clock",
+            "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+                "get new temporary credentials and give --aws-session-token"
+            }
+            "AuthorizationHeaderMalformed" | "InvalidRegion" => "give --s3-authentication-region",
+            _ => match class {
+                Class::Tls => "use use-ssl=true",
+                Class::FolderMissing => {
+                    return Some(format!(
+                        "check the bucket name in s3://{}",
+                        text::safe(asked.bucket.as_bytes())
+                    ));
+                }
+                _ => return None,
+            },
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn slow(code: &str) -> bool {
+    matches!(
+        code,
+        "SlowDown"
+            | "SlowDownRead"
+            | "SlowDownWrite"
+            | "ServiceUnavailable"
+            | "Busy"
+            | "TooManyRequests"
+            | "RequestLimitExceeded"
+    ) || code.starts_with("Throttling")
+}
+
+/// A word that may go into a header, a host name or a message.
+fn clean(word: &str) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    word.trim().chars().filter(|&c| good(c)).take(120).collect()
+}
+
+/// `2013-05-24T00:00:00.000Z` or `20130524T000000Z`, seconds since 1970.
+pub(super) fn iso_time(text: &str) -> Option<i64> {
+    let digits: String = text
+        .trim()
+        .trim_end_matches('Z')
+        .split('.')
+        .next()?
+        .chars()
+        .filter(|c| *c != '-' && *c != ':')
+        .collect();
+    crate::base::time::Timestamp::parse_compact(format!("{digits}Z").as_bytes()).map(|t| t.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: Asked<'_> = Asked {
+        right: "s3:PutObject",
+        object: true,
+        bucket: "bkt",
+        host: "h",
+        key_id: "AKIA",
+        region: "r",
+    };
+
+    fn refusal(status: u16, code: &str, message: &str) -> Refusal {
+        let body = format!(
+            "<?xml version=\"1.0\"?><Error xmlns=\"x\"><Code>{code}</Code><Message>{message}</Message><Other><Code>no</Code></Other></Error>"
+        );
+        Refusal {
+            status,
+            ..Refusal::parse(body.as_bytes())
+        }
+    }
+
+    #[test]
+    fn codes_and_statuses() {
+        for (status, code, class) in [
+            (404, "NoSuchKey", Class::NotFound),
+            (404, "NoSuchBucket", Class::FolderMissing),
+            (403, "SignatureDoesNotMatch", Class::Auth),
+            (403, "SomethingElse", Class::Auth),
+            (400, "ExpiredToken", Class::Auth),
+            (503, "SlowDown", Class::Throttled(Some(SLOW_DOWN))),
+            (
+                400,
+                "ThrottlingException",
+                Class::Throttled(Some(SLOW_DOWN)),
+            ),
+            (400, "RequestTimeout", Class::Transient),
+            (409, "OperationAborted", Class::Transient),
+            (400, "BadDigest", Class::Transient),
+            (400, "EntityTooLarge", Class::TooBig),
+            (403, "InvalidObjectState", Class::Archived),
+            (507, "XMinioStorageFull", Class::Full),
+            (400, "InvalidStorageClass", Class::Usage),
+            (400, "InvalidPartOrder", Class::Usage),
+            (501, "NotImplemented", Class::Unsupported),
+            (400, "Strange", Class::Protocol),
+            (522, "", Class::Transient),
+            (429, "", Class::Throttled(Some(SLOW_DOWN))),
+            (413, "", Class::TooBig),
+            (507, "", Class::Full),
+            (404, "", Class::NotFound),
+        ] {
+            assert_eq!(
+                refusal(status, code, "m").fault(&ASKED).class,
+                class,
+                "{status} {code}"
+            );
+        }
+        let bucket = Asked {
+            object: false,
+            ..ASKED
+        };
+        let f = refusal(404, "", "").fault(&bucket);
+        assert_eq!(f.class, Class::FolderMissing);
+        assert!(f.text.contains("bucket 'bkt' does not exist"));
+    }
+
+    #[test]
+    fn sentences_say_what_to_do() {
+        let f = refusal(403, "SignatureDoesNotMatch", "long").fault(&ASKED);
+        assert!(f.text.contains("secret key rejected") && f.text.contains("'AKIA'"));
+        assert!(f.hint.contains("clock") && f.hint.contains("--auth-password"));
+        let f = refusal(403, "InvalidAccessKeyId", "x").fault(&ASKED);
+        assert!(f.text.contains("'AKIA' unknown at h"));
+        let f = refusal(403, "AccessDenied", "no\u{1b}[31m").fault(&ASKED);
+        assert!(
+            f.text.contains("s3:PutObject") && f.text.contains("\\x1b"),
+            "{}",
+            f.text
+        );
+        let html = Refusal {
+            status: 200,
+            ..Refusal::parse(b"<html><body>Please log in to HotelWifi</body>")
+        };
+        assert!(html.fault(&ASKED).text.contains("captive portal"));
+        let plain = Refusal {
+            status: 400,
+            ..Refusal::parse(b"Client sent an HTTP request to an HTTPS server.\n")
+        };
+        let f = plain.fault(&ASKED);
+        assert_eq!((f.class, f.hint.as_str()), (Class::Tls, "use use-ssl=true"));
+    }
+
+    #[test]
+    fn regions_and_times_in_bodies() {
+        let r = refusal(
+            400,
+            "AuthorizationHeaderMalformed",
+            "the region 'a' is wrong; expecting 'eu-test-1'",
+        );
+        assert!(r.is_region());
+        assert_eq!(r.expected_region().as_deref(), Some("eu-test-1"));
+        let r = Refusal::parse(b"<Error><Code>X</Code><Region>eu-1\r\nEvil: x</Region><ServerTime>2013-05-24T00:00:00Z</ServerTime></Error>");
+        assert_eq!(r.expected_region().as_deref(), Some("eu-1Evil:x"));
+        assert_eq!(r.server_time, Some(1_369_353_600));
+        assert_eq!(iso_time("20130524T000000Z"), Some(1_369_353_600));
+        assert_eq!(iso_time("2013-05-24T00:00:00.123Z"), Some(1_369_353_600));
+        assert_eq!(iso_time("soon"), None);
+        assert!(refusal(403, "AccessDenied", "Request has expired").is_clock());
+    }
+
+    #[test]
+    fn no_body_makes_it_panic() {
+        for body in [
+            &b""[..],
+            b"<",
+            b"<Error>",
+            b"\xff\xfe",
+            b"<Error><Code>a</Code>",
+        ] {
+            let _ = Refusal::parse(body).fault(&ASKED);
+        }
+    }
+}

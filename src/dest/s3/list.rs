@@ -1,0 +1,382 @@
+//! Listing a bucket page by page (`destinations-core.md` 3.6): version 2, falling back to version 1, as a stream.
+
+use std::io::Read;
+
+use crate::base::fault::{Class, Fault};
+use crate::base::text;
+use crate::dest::s3::client::{Call, Client, Content, Target};
+use crate::dest::s3::error::{Refusal, iso_time};
+use crate::dest::{Listed, RemoteFile};
+use crate::net::http::{Pace, Reply};
+use crate::net::url::decode;
+use crate::net::xml::{self, Step};
+
+const PAGES_MAX: u32 = 100_000;
+const RIGHT: &str = "s3:ListBucket";
+
+/// How to ask.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Version 2 until the server turns out not to know it.
+    Auto,
+    V1,
+    V2,
+}
+
+/// The rules of a listing.
+pub(super) struct Rules {
+    pub(super) version: Version,
+    pub(super) recursive: bool,
+    /// Upper case.
+    pub(super) archive_classes: Vec<String>,
+}
+
+/// What a page says about the next one.
+#[derive(Default)]
+struct Page {
+    truncated: bool,
+    token: Option<String>,
+    next_marker: Option<String>,
+    key_count: bool,
+    /// Greatest key or common prefix of the page.
+    last: String,
+    url_encoded: bool,
+    is_list: bool,
+    error: Refusal,
+}
+
+/// One `Contents` while it is read.
+#[derive(Default)]
+struct Entry {
+    key: Option<String>,
+    size: Option<u64>,
+    modified: Option<i64>,
+    class: String,
+}
+
+/// Where a listing gives its entries.
+type Each<'a> = dyn FnMut(Listed) -> Result<(), Fault> + 'a;
+
+/// Every file of the folder, or a fault.
+pub(super) fn list(
+    client: &mut Client,
+    rules: &mut Rules,
+    each: &mut Each<'_>,
+) -> Result<(), Fault> {
+    let mut token = String::new();
+    let mut encoded = false;
+    let mut pages = 0;
+    loop {
+        pages += 1;
+        if pages > PAGES_MAX {
+            return Err(stuck());
+        }
+        let page = match one_page(client, rules, &token, encoded, each)? {
+            Fetched::Page(page) => page,
+            Fetched::OldServer => {
+                rules.version = Version::V1;
+                token.clear();
+                each(Listed::Restart)?;
+                continue;
+            }
+            Fetched::Malformed(_) if !encoded => {
+                encoded = true;
+                token.clear();
+                each(Listed::Restart)?;
+                continue;
+            }
+            Fetched::Malformed(fault) => return Err(fault),
+        };
+        if !page.truncated {
+            return Ok(());
+        }
+        if rules.version == Version::Auto && !page.key_count && page.token.is_none() {
+            rules.version = Version::V1;
+            token.clear();
+            each(Listed::Restart)?;
+            continue;
+        }
+        let next = match rules.version {
+            Version::V1 => page.next_marker.unwrap_or(page.last),
+            _ => page.token.unwrap_or_default(),
+        };
+        if next.is_empty() {
+            return Err(Fault::new(
+                Class::Protocol,
+                "listing incomplete: the server says there is more but not where",
+            ));
+        }
+        if next == token {
+            return Err(stuck());
+        }
+        token = next;
+    }
+}
+
+fn stuck() -> Fault {
+    Fault::new(Class::Protocol, "listing does not advance")
+}
+
+/// What came of asking for a page.
+enum Fetched {
+    Page(Page),
+    /// The server does not know version 2.
+    OldServer,
+    /// It is not XML, perhaps because of a key with characters that XML cannot hold.
+    Malformed(Fault),
+}
+
+fn one_page(
+    client: &mut Client,
+    rules: &Rules,
+    token: &str,
+    encoded: bool,
+    each: &mut Each<'_>,
+) -> Result<Fetched, Fault> {
+    let prefix = client.setup.prefix.clone();
+    let mut query = vec![("max-keys", "1000"), ("prefix", prefix.as_str())];
+    if !rules.recursive {
+        query.push(("delimiter", "/"));
+    }
+    if encoded {
+        query.push(("encoding-type", "url"));
+    }
+    if rules.version == Version::V1 {
+        if !token.is_empty() {
+            query.push(("marker", token));
+        }
+    } else {
+        query.push(("list-type", "2"));
+        if !token.is_empty() {
+            query.push(("continuation-token", token));
+        }
+    }
+    let mut call = Call {
+        query: &query,
+        pace: Pace::List,
+        ..Call::new("GET", Target::Bucket, RIGHT)
+    };
+    let mut reply = match client.try_call(&mut call)? {
+        Ok(reply) => reply,
+        Err(refusal) if refusal.is_unknown_listing() && rules.version == Version::Auto => {
+            return Ok(Fetched::OldServer);
+        }
+        Err(refusal) => return Err(client.fault(&refusal, &call)),
+    };
+    if let Some(fault) = not_xml(&mut reply) {
+        return Err(fault);
+    }
+    let io = reply.io_fault();
+    let page = match parse(&mut reply, &io, &prefix, rules, each) {
+        Ok(page) => page,
+        Err(fault) if fault.class == Class::Protocol => return Ok(Fetched::Malformed(fault)),
+        Err(fault) => return Err(fault),
+    };
+    if !page.is_list {
+        return Err(client.fault(&page.error, &call));
+    }
+    Ok(Fetched::Page(page))
+}
+
+/// The fault of a web page in place of a listing.
+fn not_xml(reply: &mut Reply) -> Option<Fault> {
+    let kind = reply.header("content-type").unwrap_or("").to_owned();
+    if !kind.to_ascii_lowercase().contains("html") {
+        return None;
+    }
+    let body = reply.error_body();
+    Some(Fault::new(
+        Class::Protocol,
+        format!(
+            "the reply is {} and not a listing, this is not an S3 server (captive portal?): {}",
+            text::safe_cut(kind.as_bytes(), 40),
+            text::safe_cut(&body[..body.len().min(200)], 80)
+        ),
+    ))
+}
+
+/// Reads a page from XML. Entries are handed on as they come; a page that is cut ends with a fault.
+fn parse(
+    input: &mut dyn Read,
+    io: &dyn Fn(&std::io::Error) -> Fault,
+    prefix: &str,
+    rules: &Rules,
+    each: &mut Each<'_>,
+) -> Result<Page, Fault> {
+    let mut page = Page::default();
+    let mut entry = Entry::default();
+    let result = xml::read(input, io, &mut |step| {
+        let (path, text) = match step {
+            Step::Open { path } => {
+                if path.len() == 1 {
+                    page.is_list = path[0].starts_with("ListBucket");
+                }
+                if path.len() == 2 && path[1] == "Contents" {
+                    entry = Entry::default();
+                }
+                return Ok(());
+            }
+            Step::Close { path, text } => (path, text),
+        };
+        let names: Vec<&str> = path.iter().skip(1).map(String::as_str).collect();
+        let value = text.unwrap_or("");
+        if !page.is_list {
+            if let [field] = names[..] {
+                match field {
+                    "Code" => page.error.code = value.to_owned(),
+                    "Message" => page.error.message = value.to_owned(),
+                    _ => {}
+                }
+            }
+            return Ok(());
+        }
+        match names[..] {
+            ["IsTruncated"] => page.truncated = value.eq_ignore_ascii_case("true"),
+            ["NextContinuationToken"] => page.token = Some(value.to_owned()),
+            ["NextMarker"] => page.next_marker = Some(value.to_owned()),
+            ["KeyCount"] => page.key_count = true,
+            ["EncodingType"] => page.url_encoded = value.eq_ignore_ascii_case("url"),
+            ["CommonPrefixes", "Prefix"] => page.last = page.last.as_str().max(value).to_owned(),
+            ["Contents", "Key"] => entry.key = text.map(str::to_owned),
+            ["Contents", "Size"] => entry.size = value.parse().ok(),
+            ["Contents", "LastModified"] => entry.modified = iso_time(value),
+            ["Contents", "StorageClass"] => entry.class = value.to_ascii_uppercase(),
+            ["Contents"] => {
+                let raw = entry.key.take();
+                let encoded = page.url_encoded;
+                if let Some(raw) = raw {
+                    page.last = page.last.as_str().max(&raw).to_owned();
+                    let key = if encoded { decode(&raw) } else { raw };
+                    hand_on(&key, &entry, prefix, rules, each)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    result.map_err(|fault| match fault.class {
+        Class::Protocol => Fault {
+            text: format!("listing incomplete: {}", fault.text),
+            ..fault
+        },
+        _ => fault,
+    })?;
+    if page.url_encoded {
+        page.last = decode(&page.last);
+        page.next_marker = page.next_marker.map(|m| decode(&m));
+    }
+    Ok(page)
+}
+
+fn hand_on(
+    key: &str,
+    entry: &Entry,
+    prefix: &str,
+    rules: &Rules,
+    each: &mut Each<'_>,
+) -> Result<(), Fault> {
+    let Some(name) = key.strip_prefix(prefix) else {
+        return Ok(());
+    };
+    if name.is_empty() || name.ends_with('/') || (rules.recursive && name.contains('/')) {
+        return Ok(());
+    }
+    each(Listed::Entry(RemoteFile {
+        name: name.to_owned(),
+        size: entry.size,
+        modified: entry.modified,
+        is_folder: false,
+        is_archived: rules.archive_classes.contains(&entry.class),
+    }))
+}
+
+/// One small page that proves that the folder can be listed.
+pub(super) fn bucket_exists(client: &mut Client) -> Result<bool, Fault> {
+    let call = Call {
+        content: Content::None,
+        ..Call::new("HEAD", Target::Bucket, RIGHT)
+    };
+    match client.call(call) {
+        Ok(_) => Ok(true),
+        Err(f) if matches!(f.class, Class::FolderMissing | Class::Auth) => Ok(false),
+        Err(f) => Err(f),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            version: Version::Auto,
+            recursive: false,
+            archive_classes: vec!["GLACIER".to_owned()],
+        }
+    }
+
+    fn parsed(xml: &str, prefix: &str) -> Result<(Page, Vec<String>), Fault> {
+        let mut names = Vec::new();
+        let io = |_: &std::io::Error| Fault::new(Class::Transient, "io");
+        let page = parse(&mut xml.as_bytes(), &io, prefix, &rules(), &mut |item| {
+            if let Listed::Entry(f) = item {
+                names.push(format!(
+                    "{}:{}:{}:{}",
+                    f.name,
+                    f.size.map_or(-1, |s| i64::try_from(s).unwrap_or(-2)),
+                    f.modified.unwrap_or(-1),
+                    f.is_archived
+                ));
+            }
+            Ok(())
+        })?;
+        Ok((page, names))
+    }
+
+    const PAGE: &str = "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://doc.s3.amazonaws.com/2006-03-01\"><Name>b</Name><Prefix>p/</Prefix><KeyCount>3</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t/=</NextContinuationToken>\
+        <Contents><Key>p/a&amp;b</Key><LastModified>2013-05-24T00:00:00.000Z</LastModified><Size>12</Size><StorageClass>GLACIER</StorageClass><Owner><ID>x</ID><Key>no</Key></Owner></Contents>\
+        <Contents><Key>p/</Key><Size>0</Size></Contents><Contents/><Contents><Key>other</Key></Contents><Contents><Key>p/z</Key><Size>x</Size></Contents>\
+        <CommonPrefixes><Prefix>p/sub/</Prefix></CommonPrefixes></ListBucketResult>";
+
+    #[test]
+    fn a_page() {
+        let (page, names) = parsed(PAGE, "p/").expect("good");
+        assert_eq!(names, ["a&b:12:1369353600:true", "z:-1:-1:false"]);
+        assert!(page.truncated && page.key_count && page.is_list);
+        assert_eq!(page.token.as_deref(), Some("t/="));
+        assert_eq!(page.last, "p/z");
+    }
+
+    #[test]
+    fn a_cut_page_is_a_fault() {
+        for cut in 0..PAGE.len() {
+            let e = parsed(&PAGE[..cut], "p/").err().expect("cut");
+            assert_eq!(e.class, Class::Protocol);
+            assert!(e.text.contains("listing incomplete"));
+        }
+    }
+
+    #[test]
+    fn url_encoded_keys_are_decoded_only_when_announced() {
+        let xml = |head: &str| {
+            format!(
+                "<ListBucketResult>{head}<Contents><Key>p/a+b%2Bc</Key><Size>1</Size></Contents></ListBucketResult>"
+            )
+        };
+        let (_, names) = parsed(&xml("<EncodingType>url</EncodingType>"), "p/").expect("good");
+        assert_eq!(names, ["a b+c:1:-1:false"]);
+        let (_, names) = parsed(&xml(""), "p/").expect("good");
+        assert_eq!(names, ["a+b%2Bc:1:-1:false"]);
+    }
+
+    #[test]
+    fn an_error_in_a_success_is_an_error() {
+        let (page, _) = parsed(
+            "<Error><Code>InternalError</Code><Message>m</Message></Error>",
+            "",
+        )
+        .expect("parsed");
+        assert!(!page.is_list);
+        assert_eq!(page.error.code, "InternalError");
+    }
+}

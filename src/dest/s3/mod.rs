@@ -1,0 +1,315 @@
+//! S3 and services that speak it (`destinations-core.md` 3): `s3://bucket/folder`, and iDrive's `e2://`.
+//!
+//! Signs every request and body; trusts no ETag as a digest. Does not retry: only corrections that the server asks for are
+//! repeated, each a fixed number of times.
+
+mod client;
+mod config;
+mod error;
+mod list;
+mod multipart;
+mod options;
+mod place;
+
+use crate::base::bytes::{base64, hex};
+use crate::base::error::Result;
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::base::text;
+use crate::dest::s3::client::{Call, Client, Content, Target};
+use crate::dest::s3::config::Setup;
+use crate::dest::s3::error::Refusal;
+use crate::dest::s3::list::{Rules, Version};
+use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
+use crate::net::http::{Pace, Reply, parse_date};
+use crate::net::url::DestUrl;
+
+/// Largest single upload that S3 allows.
+const PUT_MAX_BYTES: u64 = 5 << 30;
+const E2_LOOKUP: &str = "https://api.idrivee2.com/api/service/get_region_end_point/";
+
+pub(crate) static S3: Scheme = Scheme {
+    names: &["s3"],
+    help: "S3 and compatible services: s3://bucket/folder?s3-server-name=host",
+    options: options::OPTIONS,
+    open: |url, options| Ok(Box::new(S3Folder::new(url, options, None)?)),
+};
+
+pub(crate) static E2: Scheme = Scheme {
+    names: &["e2"],
+    help: "iDrive e2: e2://bucket/folder",
+    options: options::OPTIONS,
+    open: |url, options| Ok(Box::new(S3Folder::new(url, options, Some(E2_LOOKUP))?)),
+};
+
+/// A prefix of a bucket.
+struct S3Folder {
+    client: Client,
+    shown: String,
+    rules: Rules,
+    storage_class: Option<String>,
+    checksum: bool,
+    multipart_from: u64,
+    part_size: u64,
+    /// The file that a download may go on with: name, ETag, total length.
+    resume: Option<(String, String, Option<u64>)>,
+}
+
+impl S3Folder {
+    fn new(url: &DestUrl, given: &Options, lookup: Option<&str>) -> Result<S3Folder> {
+        let host = lookup.map(|_| "https://api.idrivee2.com");
+        let setup = Setup::new(url, given, host)?;
+        let classes = given.text(&options::ARCHIVE_CLASSES).unwrap_or("");
+        Ok(S3Folder {
+            client: Client::new(setup, given, lookup.map(str::to_owned))?,
+            shown: url.display(),
+            rules: Rules {
+                version: match given.choice(&options::LIST_VERSION) {
+                    Some("v1") => Version::V1,
+                    Some("v2") => Version::V2,
+                    _ => Version::Auto,
+                },
+                recursive: given.flag(&options::RECURSIVE),
+                archive_classes: classes
+                    .split(',')
+                    .map(|c| c.trim().to_ascii_uppercase())
+                    .filter(|c| !c.is_empty())
+                    .collect(),
+            },
+            storage_class: given.text(&options::STORAGE_CLASS).map(str::to_owned),
+            checksum: given.choice(&options::CHECKSUM) == Some("sha256"),
+            multipart_from: given
+                .size(&options::MULTIPART_FROM)
+                .unwrap_or(1 << 30)
+                .min(PUT_MAX_BYTES),
+            part_size: given.size(&options::PART_SIZE).unwrap_or(64 << 20),
+            resume: None,
+        })
+    }
+
+    /// Headers that decide how an object is stored.
+    fn object_headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("content-type", "application/octet-stream".to_owned())];
+        if let Some(class) = &self.storage_class {
+            headers.push(("x-amz-storage-class", class.clone()));
+        }
+        headers
+    }
+
+    fn put_whole(
+        &mut self,
+        name: &str,
+        body: &mut dyn Body,
+        mut headers: Vec<(&'static str, String)>,
+    ) -> std::result::Result<(), Fault> {
+        if let Some(md5) = body.md5() {
+            headers.push(("content-md5", base64(&md5)));
+        }
+        let sha256 = body.sha256();
+        if self.checksum {
+            headers.push(("x-amz-checksum-sha256", base64(&sha256)));
+        }
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let len = body.len();
+        let mut call = Call {
+            headers: &headers,
+            content: Content::Part {
+                body,
+                from: 0,
+                len,
+                sha256: hex(&sha256),
+            },
+            pace: Pace::Upload,
+            ..Call::new("PUT", Target::Object(name), "s3:PutObject")
+        };
+        match self.client.try_call(&mut call)? {
+            Ok(reply) => self.no_error_inside(reply, &call),
+            Err(refusal) if refusal.status == 404 && refusal.code.is_empty() => {
+                let call = Call::new("PUT", Target::Bucket, "s3:PutObject");
+                Err(self.client.fault(&refusal, &call))
+            }
+            Err(refusal) => Err(self.client.fault(&refusal, &call)),
+        }
+    }
+
+    /// A success may carry an error in its body.
+    fn no_error_inside(&self, mut reply: Reply, call: &Call<'_>) -> std::result::Result<(), Fault> {
+        let refusal = Refusal::of(&mut reply);
+        if refusal.code.is_empty() {
+            Ok(())
+        } else {
+            Err(self.client.fault(&refusal, call))
+        }
+    }
+
+    /// One request of a download. `None` = nothing usable came, start from 0.
+    fn get_from(
+        &mut self,
+        name: &str,
+        from: u64,
+        into: &mut dyn Sink,
+    ) -> std::result::Result<Option<GetFacts>, Fault> {
+        let range = format!("bytes={from}-");
+        let known = self.resume.take().filter(|(of, ..)| from > 0 && of == name);
+        let mut headers = Vec::new();
+        if from > 0 {
+            headers.push(("range", range.as_str()));
+            if let Some((_, etag, _)) = known.as_ref().filter(|(_, etag, _)| !etag.is_empty()) {
+                headers.push(("if-match", etag.as_str()));
+            }
+        }
+        let call = Call {
+            headers: &headers,
+            pace: Pace::Download,
+            accept: if from > 0 { &[412, 416] } else { &[] },
+            ..Call::new("GET", Target::Object(name), "s3:GetObject")
+        };
+        let mut reply = self.client.call(call)?;
+        let total = match (reply.status, reply.content_range()) {
+            (412, _) => return Ok(None),
+            (416, _) => {
+                return Ok((reply.range_total() == Some(from)).then_some(GetFacts {
+                    total: Some(from),
+                    sha1: None,
+                }));
+            }
+            (206, None) => return Ok(None),
+            (_, Some((start, total))) => {
+                let old = known.as_ref().and_then(|(_, _, total)| *total);
+                if start != from || (old.is_some() && total.is_some() && old != total) {
+                    return Ok(None);
+                }
+                total
+            }
+            (_, None) => {
+                if from > 0 {
+                    into.restart().map_err(Fault::local)?;
+                }
+                reply.content_length()
+            }
+        };
+        let etag = reply.header("etag").unwrap_or("").to_owned();
+        self.resume = Some((name.to_owned(), etag, total));
+        reply.copy(into)?;
+        Ok(Some(GetFacts { total, sha1: None }))
+    }
+}
+
+impl Destination for S3Folder {
+    fn list(
+        &mut self,
+        each: &mut dyn FnMut(Listed) -> std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        list::list(&mut self.client, &mut self.rules, each)
+    }
+
+    fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault> {
+        let call = Call::new("HEAD", Target::Object(name), "s3:GetObject");
+        let reply = self.client.call(call)?;
+        let class = reply.header("x-amz-storage-class").unwrap_or("");
+        Ok(RemoteFile {
+            name: name.to_owned(),
+            size: reply.content_length(),
+            modified: reply.header("last-modified").and_then(parse_date),
+            is_folder: false,
+            is_archived: self
+                .rules
+                .archive_classes
+                .contains(&class.to_ascii_uppercase()),
+        })
+    }
+
+    fn get(
+        &mut self,
+        name: &str,
+        from: u64,
+        into: &mut dyn Sink,
+    ) -> std::result::Result<GetFacts, Fault> {
+        if let Some(facts) = self.get_from(name, from, into)? {
+            return Ok(facts);
+        }
+        into.restart().map_err(Fault::local)?;
+        match self.get_from(name, 0, into)? {
+            Some(facts) => Ok(facts),
+            None => Err(Fault::new(
+                Class::Protocol,
+                "the server sends another part of the file than it was asked for",
+            )),
+        }
+    }
+
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
+        let headers = self.object_headers();
+        if body.len() <= self.multipart_from {
+            return self.put_whole(name, body, headers);
+        }
+        let scaleway = self.client.setup.endpoint.is_under("scw.cloud");
+        let limit = if scaleway { 1000 } else { 10_000 };
+        let size = multipart::part_size(body.len(), self.part_size, limit);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        multipart::put(&mut self.client, name, body, size, &headers)
+    }
+
+    fn delete(&mut self, name: &str) -> std::result::Result<(), Fault> {
+        let call = Call {
+            accept: &[404],
+            ..Call::new("DELETE", Target::Object(name), "s3:DeleteObject")
+        };
+        self.client.call(call)?.finish()
+    }
+
+    fn create_folder(&mut self) -> std::result::Result<(), Fault> {
+        let region = match self.client.setup.location.as_str() {
+            "" => self.client.setup.region.as_str(),
+            given => given,
+        };
+        let body = match region {
+            "" | "auto" | "us-east-1" => String::new(),
+            region => format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+                region.replace(['<', '>', '&'], "")
+            ),
+        };
+        let mut call = Call {
+            content: Content::Bytes(body.as_bytes()),
+            pace: Pace::List,
+            ..Call::new("PUT", Target::Bucket, "s3:CreateBucket")
+        };
+        let refusal = match self.client.try_call(&mut call)? {
+            Ok(mut reply) => return reply.finish(),
+            Err(refusal) => refusal,
+        };
+        match refusal.code.as_str() {
+            "BucketAlreadyOwnedByYou" => Ok(()),
+            "BucketAlreadyExists" | "BucketNameUnavailable" => {
+                if list::bucket_exists(&mut self.client)? {
+                    return Ok(());
+                }
+                Err(Fault::new(
+                    Class::Auth,
+                    format!(
+                        "bucket name '{}' taken by another account",
+                        text::safe(self.client.setup.bucket.as_bytes())
+                    ),
+                )
+                .hint("choose another bucket name"))
+            }
+            _ => Err(self.client.fault(&refusal, &call)),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.shown.clone()
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            sha1: false,
+            md5: true,
+        }
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.client.notices)
+    }
+}

@@ -1,0 +1,660 @@
+//! S3 through `Remote` against a server that misbehaves by script (rows of `destinations-core.md` 9).
+
+#[path = "../../tests/support/faulty_s3.rs"]
+mod faulty_s3;
+
+use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
+use std::rc::Rc;
+
+use super::*;
+use crate::base::error::Kind;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Volume;
+use faulty_s3::{Server, Trouble, error};
+
+const NAME: &str = "duplicati-b1.dblock.zip";
+const KEY: &str = "p/duplicati-b1.dblock.zip";
+const SECRET: &str = "s3cr3t/+value";
+const MIB: usize = 1 << 20;
+
+struct Bench {
+    server: Server,
+    remote: Remote,
+    ui: Ui,
+    tmp: Tmp,
+    waits: Rc<RefCell<Vec<u64>>>,
+}
+
+fn bench() -> Bench {
+    bench_on(Server::start(), "")
+}
+
+fn bench_with(query: &str) -> Bench {
+    bench_on(Server::start(), query)
+}
+
+fn bench_on(server: Server, query: &str) -> Bench {
+    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+    let url = format!(
+        "s3://KEYID:s3cr3t%2F%2Bvalue@bkt/p?s3-server-name={}&retry-delay=0s&http-proxy=none&{query}",
+        server.address
+    );
+    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");
+    let waits = Rc::new(RefCell::new(Vec::new()));
+    let kept = waits.clone();
+    remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
+    Bench {
+        server,
+        remote,
+        ui,
+        tmp: Tmp::open(None).expect("tmp"),
+        waits,
+    }
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..=250).cycle().take(len).collect()
+}
+
+/// A refusal as the server sends it.
+fn says(status: u16, code: &str, more: &str) -> Trouble {
+    Trouble::Answer(status, Vec::new(), error(code, more))
+}
+
+impl Bench {
+    fn put(&mut self, data: &[u8]) -> Result<()> {
+        let mut spool = Spool::new(&self.tmp)?;
+        spool.write_all(data).expect("write");
+        let sha = Algo::Sha256.hash(data);
+        let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
+            &mut self.ui,
+            NAME,
+            &mut spool,
+            &sha,
+        );
+        done.map_err(checked)
+    }
+
+    fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
+        let mut spool = Spool::new(&self.tmp)?;
+        let remote = &mut self.remote;
+        let done = remote.get(&mut self.ui, NAME, size, &mut spool);
+        done.map_err(checked)?;
+        let mut data = Vec::new();
+        spool.read_to_end(&mut data).expect("read");
+        Ok(data)
+    }
+
+    fn list(&mut self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let done = self.remote.list(&mut self.ui, &mut |item| {
+            match item {
+                Listed::Restart => names.clear(),
+                Listed::Entry(file) => names.push(file.name),
+            }
+            Ok(())
+        });
+        done.map_err(checked)?;
+        Ok(names)
+    }
+
+    /// A stored file that downloads get, of this length.
+    fn stored(&self, len: usize) -> Vec<u8> {
+        let data = bytes(len);
+        self.server.put(KEY, &data);
+        data
+    }
+
+    fn ranges(&self) -> Vec<String> {
+        let gets = self.server.seen("GET");
+        let ranges = gets
+            .iter()
+            .map(|s| s.header("range").unwrap_or("-").to_owned());
+        ranges.collect()
+    }
+}
+
+/// No error may show the secret in any spelling.
+fn checked(e: Error) -> Error {
+    let text = e.to_string();
+    for form in [
+        SECRET,
+        "s3cr3t%2F%2Bvalue",
+        &crate::base::bytes::base64(SECRET.as_bytes()),
+    ] {
+        assert!(!text.contains(form), "{text}");
+    }
+    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
+    e
+}
+
+#[test]
+fn row_1_and_2_resets_during_uploads() {
+    let mut b = bench();
+    b.server
+        .script("PUT", "dblock", Trouble::Reset(MIB as u64 / 2));
+    let data = bytes(MIB);
+    b.put(&data).expect("stored");
+    assert_eq!(b.server.file(KEY).expect("there"), data);
+    assert_eq!(b.server.seen("PUT").len(), 2);
+
+    let mut b = bench();
+    for _ in 0..6 {
+        b.server.script("PUT", "dblock", Trouble::Reset(100));
+    }
+    let e = b.put(&data).expect_err("never");
+    assert_eq!(e.kind(), Kind::Busy);
+    assert!(e.to_string().contains("6 attempts"), "{e}");
+    assert_eq!(b.server.file(KEY), None);
+}
+
+#[test]
+fn row_3_a_lost_reply_is_no_second_upload() {
+    let mut b = bench();
+    b.server.script("PUT", "dblock", Trouble::Swallow);
+    b.put(&bytes(MIB)).expect("stored");
+    assert_eq!(b.server.seen("PUT").len(), 1);
+    assert_eq!(b.server.seen("HEAD").len(), 1);
+}
+
+#[test]
+fn rows_4_to_6_servers_that_are_busy() {
+    let mut b = bench();
+    b.server
+        .script("PUT", "dblock", says(500, "InternalError", ""));
+    b.put(&bytes(10)).expect("stored");
+    let mut b = bench();
+    for _ in 0..3 {
+        b.server.script("PUT", "dblock", says(503, "SlowDown", ""));
+    }
+    b.put(&bytes(10)).expect("stored");
+    assert_eq!(*b.waits.borrow(), [1, 1, 1]);
+    for (wait, fine) in [("2", true), ("3600", false)] {
+        let mut b = bench();
+        b.stored(10);
+        let after = vec![("retry-after", wait.to_owned())];
+        b.server
+            .script("GET", "dblock", Trouble::Answer(429, after, String::new()));
+        match b.get(None) {
+            Ok(_) if fine => assert_eq!(*b.waits.borrow(), [2]),
+            Err(e) if !fine => assert!(e.to_string().contains("asks to wait 1h00m"), "{e}"),
+            other => panic!("{wait}: {:?}", other.map(|d| d.len())),
+        }
+    }
+}
+
+#[test]
+fn rows_7_to_10_downloads_that_break() {
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::Cut(700));
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.ranges(), ["-", "bytes=700-"]);
+    assert!(b.server.seen("GET")[1].header("if-match").is_some());
+
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::Cut(700));
+    b.server.script("GET", "dblock", Trouble::Whole);
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::Cut(700));
+    b.server.script("GET", "dblock", Trouble::WrongRange);
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.ranges(), ["-", "bytes=700-", "-"]);
+
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::CutOpen(700));
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+}
+
+#[test]
+fn rows_11_and_12_files_that_are_not_what_was_listed() {
+    let mut b = bench();
+    b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::Cut(700));
+    b.server
+        .script("GET", "dblock", Trouble::Replace(KEY, vec![7; 900]));
+    let e = b.get(Some(1000)).expect_err("replaced");
+    assert_eq!(e.kind(), Kind::Damaged);
+    assert!(
+        e.to_string().contains("900") && e.to_string().contains("1000"),
+        "{e}"
+    );
+
+    let mut b = bench();
+    b.stored(1000);
+    let e = b.get(Some(999)).expect_err("longer");
+    assert_eq!(e.kind(), Kind::Damaged);
+    assert_eq!(b.server.seen("GET").len(), 2);
+}
+
+#[test]
+fn rows_15_and_17_answers_before_the_body() {
+    let data = bytes(2 * MIB);
+    for (status, body, kind) in [
+        (
+            403,
+            "<Error><Code>AccessDenied</Code></Error>",
+            Kind::Credentials,
+        ),
+        (413, "", Kind::Unsupported),
+        (507, "", Kind::NoSpace),
+    ] {
+        let mut b = bench();
+        b.server
+            .script("PUT", "dblock", Trouble::Early(status, body));
+        assert_eq!(b.put(&data).expect_err("refused").kind(), kind);
+        assert_eq!(b.server.seen("PUT").len(), 1);
+    }
+    let mut b = bench();
+    b.server.script("PUT", "dblock", Trouble::Early(417, ""));
+    b.put(&data).expect("stored");
+    b.put(&data).expect("stored");
+    let puts = b.server.seen("PUT");
+    let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
+    assert_eq!(b.remote.stats().retries, 0);
+}
+
+#[test]
+fn rows_18_and_19_clock_and_region_are_learnt() {
+    let mut b = bench();
+    b.stored(10);
+    let late = "<ServerTime>2033-01-01T00:00:00Z</ServerTime>";
+    b.server
+        .script("GET", "dblock", says(403, "RequestTimeTooSkewed", late));
+    b.get(None).expect("got");
+    let gets = b.server.seen("GET");
+    assert!(
+        gets[1]
+            .header("x-amz-date")
+            .expect("signed")
+            .starts_with("20330101T")
+    );
+
+    let mut b = bench();
+    b.stored(10);
+    let region = "<Region>eu-test-1</Region>";
+    b.server.script(
+        "GET",
+        "dblock",
+        says(400, "AuthorizationHeaderMalformed", region),
+    );
+    b.get(None).expect("got");
+    b.get(None).expect("remembered");
+    let gets = b.server.seen("GET");
+    assert_eq!(gets.len(), 3);
+    assert!(
+        gets[2]
+            .header("authorization")
+            .expect("signed")
+            .contains("/eu-test-1/s3/")
+    );
+
+    let mut b = bench();
+    b.stored(10);
+    let header = vec![("x-amz-bucket-region", "r2".to_owned())];
+    b.server.script(
+        "HEAD",
+        "dblock",
+        Trouble::Answer(301, header, String::new()),
+    );
+    let remote = &mut b.remote;
+    assert!(remote.stat(&mut b.ui, NAME).expect("asked").is_some());
+
+    let mut b = bench();
+    b.stored(10);
+    for region in ["a1", "b2", "c3", "d4"] {
+        let region = format!("<Region>{region}</Region>");
+        b.server.script(
+            "GET",
+            "dblock",
+            says(400, "AuthorizationHeaderMalformed", &region),
+        );
+    }
+    assert_eq!(b.get(None).expect_err("endless").kind(), Kind::Credentials);
+    assert_eq!(b.server.seen("GET").len(), 3);
+}
+
+#[test]
+fn row_23_redirects() {
+    let moved = |to: String| Trouble::Answer(307, vec![("location", to)], String::new());
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.server.script(
+        "GET",
+        "/p/dup",
+        moved(format!("http://{}/bkt/{KEY}?x=1", b.server.address)),
+    );
+    assert_eq!(b.get(None).expect("followed"), data);
+
+    let mut b = bench();
+    let data = bytes(2 * MIB);
+    let to = format!("http://{}/bkt/{KEY}?x=1", b.server.address);
+    b.server.script("PUT", "dblock", moved(to));
+    b.put(&data).expect("followed with its body");
+    assert_eq!(b.server.file(KEY).expect("there"), data);
+
+    let mut b = bench();
+    b.stored(10);
+    let a = format!("http://{}/bkt/{KEY}", b.server.address);
+    for _ in 0..20 {
+        b.server.script("GET", "x=1", moved(a.clone()));
+        b.server.script("GET", "dblock", moved(format!("{a}?x=1")));
+    }
+    let e = b.get(None).expect_err("circle");
+    assert!(e.to_string().contains("circle"), "{e}");
+
+    let other = Server::start();
+    for to in [
+        format!("http://localhost:{}/bkt/{KEY}", other.address.port()),
+        "ftp://127.0.0.1/x".to_owned(),
+        "x".to_owned(),
+    ] {
+        let mut b = bench();
+        for _ in 0..2 {
+            b.server.script("GET", "dblock", moved(to.clone()));
+        }
+        let e = b.get(None).expect_err("refused");
+        assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+    }
+    assert_eq!(other.state.lock().expect("state").connections, 0);
+}
+
+#[test]
+fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
+    let mut b = bench();
+    b.server.put("p/a", b"1");
+    let whole = "<ListBucketResult><Contents><Key>p/a</Key></Contents></ListBucketResult>";
+    for cut in [10, 30, 52, 57, whole.len() - 1] {
+        for _ in 0..4 {
+            let body = whole[..cut].to_owned();
+            b.server
+                .script("GET", "list-type", Trouble::Answer(200, Vec::new(), body));
+        }
+        let e = b.list().expect_err("cut");
+        assert!(e.to_string().contains("listing incomplete"), "{e}");
+        b.server.state.lock().expect("state").script.clear();
+    }
+    let html = || {
+        let kind = vec![("content-type", "text/html".to_owned())];
+        Trouble::Answer(200, kind, "<html>log in</html>".to_owned())
+    };
+    for _ in 0..4 {
+        b.server.script("GET", "list-type", html());
+    }
+    let e = b.list().expect_err("portal");
+    assert!(e.to_string().contains("captive portal"), "{e}");
+    b.server.state.lock().expect("state").script.clear();
+    assert_eq!(b.list().expect("well again"), ["a"]);
+}
+
+#[test]
+fn rows_27_and_28_long_listings() {
+    for only_v1 in [false, true] {
+        let mut b = bench();
+        b.server.state.lock().expect("state").only_v1 = only_v1;
+        for i in 0..20_000 {
+            b.server.put(&format!("p/file{i:05}"), b"");
+        }
+        let names = b.list().expect("listed");
+        assert_eq!(names.len(), 20_000);
+        assert_eq!(b.server.seen("GET").len(), if only_v1 { 21 } else { 20 });
+    }
+    let mut b = bench();
+    let page = "<ListBucketResult><IsTruncated>true</IsTruncated><KeyCount>0</KeyCount><NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
+    for _ in 0..8 {
+        b.server.script(
+            "GET",
+            "list-type",
+            Trouble::Answer(200, Vec::new(), page.to_owned()),
+        );
+    }
+    let e = b.list().expect_err("circle");
+    assert!(e.to_string().contains("does not advance"), "{e}");
+    let mut b = bench_with("s3-list-api-version=v2");
+    for _ in 0..4 {
+        let page = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+        b.server.script(
+            "GET",
+            "list-type",
+            Trouble::Answer(200, Vec::new(), page.to_owned()),
+        );
+    }
+    let e = b.list().expect_err("no way on");
+    assert!(e.to_string().contains("listing incomplete"), "{e}");
+}
+
+#[test]
+fn row_29_hostile_names() {
+    let mut b = bench();
+    let entry = |key: &str| format!("<Contents><Key>p/{key}</Key></Contents>");
+    let long = "x".repeat(300);
+    let body: String = [
+        "..",
+        "a/b",
+        "x&#10;y",
+        "&#27;[31m",
+        "../x",
+        &long,
+        "%2e%2e%2f",
+        "good",
+    ]
+    .iter()
+    .map(|k| entry(k))
+    .collect();
+    let page = format!("<ListBucketResult>{body}</ListBucketResult>");
+    b.server
+        .script("GET", "list-type", Trouble::Answer(200, Vec::new(), page));
+    assert_eq!(b.list().expect("listed"), ["%2e%2e%2f", "good"]);
+    assert_eq!(b.ui.warnings(), 1);
+    let message = &b.ui.messages()[0];
+    assert!(
+        message.contains("6 names") && !message.contains('\u{1b}'),
+        "{message}"
+    );
+}
+
+#[test]
+fn row_33_a_connection_closed_while_idle_is_no_failure() {
+    let mut b = bench();
+    let data = b.stored(1000);
+    for _ in 0..3 {
+        b.server.script("GET", "dblock", Trouble::CloseAfter);
+    }
+    b.server.script("HEAD", "dblock", Trouble::Close);
+    for _ in 0..3 {
+        assert_eq!(b.get(Some(1000)).expect("got"), data);
+    }
+    assert!(b.get(Some(1000)).is_ok());
+    let remote = &mut b.remote;
+    assert!(remote.stat(&mut b.ui, NAME).expect("asked").is_some());
+    assert_eq!(b.remote.stats().retries, 0);
+}
+
+#[test]
+fn rows_34_and_35_uploads_that_do_not_show() {
+    let mut b = bench();
+    b.server.script("HEAD", "dblock", Trouble::Length(3));
+    b.put(&bytes(10)).expect("stored");
+    assert_eq!(b.server.seen("PUT").len(), 2);
+    assert_eq!(b.server.seen("DELETE").len(), 1);
+    let mut b = bench();
+    for _ in 0..2 {
+        b.server.script(
+            "HEAD",
+            "dblock",
+            Trouble::Answer(404, Vec::new(), String::new()),
+        );
+    }
+    b.put(&bytes(10)).expect("stored");
+    assert_eq!(*b.waits.borrow(), [1, 2]);
+}
+
+#[test]
+fn row_36_compressed_replies_are_refused() {
+    let mut b = bench();
+    b.stored(10);
+    for _ in 0..2 {
+        let gzip = vec![("content-encoding", "gzip".to_owned())];
+        b.server
+            .script("GET", "dblock", Trouble::Answer(200, gzip, "x".to_owned()));
+    }
+    let e = b.get(None).expect_err("compressed");
+    assert!(e.to_string().contains("compressed"), "{e}");
+}
+
+#[test]
+fn rows_37_and_38_uploads_in_parts() {
+    let query = "s3-multipart-threshold=1mb&s3-part-size=5mb";
+    let data = bytes(11 * MIB);
+    let mut b = bench_with(query);
+    for _ in 0..3 {
+        b.server.script("PUT", "partNumber=2", Trouble::Reset(1000));
+    }
+    b.put(&data).expect("stored");
+    assert_eq!(b.server.file(KEY).expect("there"), data);
+    let puts = b.server.seen("PUT");
+    let second = puts
+        .iter()
+        .filter(|p| p.target.contains("partNumber=2&"))
+        .count();
+    assert_eq!((puts.len(), second), (6, 4));
+
+    let mut b = bench_with(query);
+    let inside = || {
+        Trouble::Answer(
+            200,
+            Vec::new(),
+            format!(" \n{}", error("InternalError", "")),
+        )
+    };
+    b.server.script("POST", "uploadId", inside());
+    b.put(&data).expect("completed at the second try");
+    assert_eq!(b.server.file(KEY).expect("there"), data);
+
+    let mut b = bench_with(query);
+    b.server
+        .script("PUT", "partNumber=1", says(403, "AccessDenied", ""));
+    let e = b.put(&data).expect_err("refused");
+    assert_eq!(e.kind(), Kind::Credentials);
+    assert!(
+        b.server.seen("DELETE")[0].target.contains("uploadId"),
+        "aborted"
+    );
+    assert_eq!(b.server.file(KEY), None);
+
+    let mut b = bench_with(query);
+    b.server.script("POST", "uploadId", Trouble::Swallow);
+    b.put(&data).expect("settled by looking");
+    assert_eq!(b.server.file(KEY).expect("there"), data);
+}
+
+#[test]
+fn refusals_are_final_and_say_what_to_do() {
+    for (code, part) in [
+        ("SignatureDoesNotMatch", "secret key rejected"),
+        ("InvalidAccessKeyId", "access key 'KEYID' unknown"),
+        ("AccessDenied", "s3:ListBucket is needed"),
+    ] {
+        let mut b = bench();
+        let echo = format!("<StringToSign>{SECRET}</StringToSign>");
+        b.server.script("GET", "list-type", says(403, code, &echo));
+        let e = b.list().expect_err(code);
+        assert_eq!(e.kind(), Kind::Credentials);
+        assert!(e.to_string().contains(part), "{e}");
+        assert_eq!(b.server.seen("GET").len(), 1);
+    }
+    let mut b = bench();
+    let echo = Trouble::Answer(
+        400,
+        Vec::new(),
+        format!("<Error><Code>Odd</Code><Message>{SECRET}</Message></Error>"),
+    );
+    b.server.script("GET", "list-type", echo);
+    b.server.script("GET", "list-type", says(400, "Odd", ""));
+    let e = b.list().map_err(|e| e.to_string());
+    assert!(e.expect_err("odd").contains("Odd"));
+    let mut b = bench();
+    b.server
+        .script("GET", "dblock", says(403, "InvalidObjectState", ""));
+    let e = b.get(Some(1)).expect_err("cold");
+    assert!(e.to_string().contains("cold storage"), "{e}");
+}
+
+#[test]
+fn a_missing_bucket_is_made_by_the_first_upload_only() {
+    let mut b = bench();
+    b.server.state.lock().expect("state").bucket = false;
+    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
+    assert!(!there.expect("no error"));
+    b.put(&bytes(10)).expect("stored");
+    assert!(b.server.file(KEY).is_some());
+}
+
+#[test]
+fn a_dead_server_and_an_unknown_host_are_named() {
+    let url = |host: &str| {
+        format!(
+            "s3://KEYID:{SECRET2}@bkt/p?s3-server-name={host}&number-of-retries=0&http-proxy=none"
+        )
+    };
+    const SECRET2: &str = "s3cr3tvalue";
+    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+        listener.local_addr().expect("address").port()
+    };
+    for (host, part) in [
+        (format!("127.0.0.1:{port}"), "connection refused"),
+        ("a..b".to_owned(), "cannot resolve 'a..b'"),
+    ] {
+        let mut remote = Remote::open(&url(&host), &Options::default(), &mut ui).expect("opens");
+        let e = remote.stat(&mut ui, NAME).err().expect("dead").to_string();
+        assert!(e.contains(part) && !e.contains(SECRET2), "{e}");
+    }
+}
+
+#[test]
+fn rows_13_and_14_servers_that_fall_silent() {
+    let mut b = bench_with("read-write-timeout=1s");
+    let data = b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::Stall(Some(700)));
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.ranges(), ["-", "bytes=700-"]);
+
+    let mut b = bench_with("http-operation-timeout=1s");
+    b.server.script("PUT", "dblock", Trouble::Stall(None));
+    b.put(&bytes(10)).expect("settled by looking");
+    assert_eq!(b.server.seen("PUT").len(), 1);
+}
+
+#[test]
+fn row_50_proxies() {
+    let proxied = |server: &Server| {
+        let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+        let url = format!(
+            "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name=s3.invalid&number-of-retries=0&http-proxy=http://u:proxypass@{}",
+            server.address
+        );
+        let mut remote = Remote::open(&url, &Options::default(), &mut ui)?;
+        remote.stat(&mut ui, NAME)
+    };
+    let server = Server::start();
+    server.put(KEY, b"x");
+    assert!(proxied(&server).expect("asked").is_some());
+    let connect = &server.seen("CONNECT")[0];
+    assert_eq!(connect.target, "s3.invalid:80");
+    assert!(connect.header("proxy-authorization").is_some());
+    let nobody = || Trouble::Answer(407, Vec::new(), String::new());
+    let server = Server::start();
+    server.script("CONNECT", "", nobody());
+    let e = proxied(&server).err().expect("refused");
+    assert_eq!(e.kind(), Kind::Credentials, "{e}");
+    assert!(!e.to_string().contains("proxypass"), "{e}");
+}

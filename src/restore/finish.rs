@@ -1,0 +1,455 @@
+//! The last step of every entry: whole-file check, attributes, the final name; links after files, folders last, from the
+//! deepest up.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::base::digest::Algo;
+use crate::base::error::{Error, Result};
+use crate::base::sys::{self, Dir, FileKind, Users};
+use crate::base::text;
+use crate::base::time::{Timestamp, unix_from_ticks};
+use crate::base::ui::Ui;
+use crate::format::filelist::{Content, EntryKind};
+use crate::format::manifest::Params;
+use crate::format::meta::Attrs;
+use crate::restore::place::{Place, beside, entry_error};
+use crate::restore::scatter::{begin_file, order_key, temp_name};
+use crate::restore::targets::{Action, Target, Targets};
+use crate::restore::{Existing, RestoreOptions, RestoreReport};
+use crate::spill::sorter::Stream;
+
+/// Metadata longer than this is not believed.
+const META_BYTES_AT_MOST: usize = 16 << 20;
+
+pub(super) struct Finish<'a> {
+    pub(super) place: &'a mut Place,
+    pub(super) targets: &'a Targets,
+    pub(super) options: &'a RestoreOptions,
+    pub(super) params: Params,
+    pub(super) temp_name: &'a str,
+    pub(super) date: String,
+    pub(super) metas: Stream,
+    pub(super) bad: Stream,
+    pub(super) meta_head: Option<Vec<u8>>,
+    pub(super) bad_head: Option<Vec<u8>>,
+    pub(super) users: Users,
+    pub(super) owner_trouble: bool,
+    pub(super) report: &'a mut RestoreReport,
+}
+
+impl Finish<'_> {
+    pub(super) fn run(&mut self, ui: &mut Ui) -> Result<()> {
+        self.meta_head = self.metas.next()?.map(<[u8]>::to_vec);
+        self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
+        let count = self.targets.len();
+        for kind in [EntryKind::File, EntryKind::Symlink] {
+            for no in 0..count {
+                let target = self.targets.get(no)?;
+                if target.record.entry.kind == kind {
+                    self.one(ui, no, &target)?;
+                }
+            }
+        }
+        for no in (0..count).rev() {
+            let target = self.targets.get(no)?;
+            if target.record.entry.kind == EntryKind::Folder {
+                self.one(ui, no, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, ui: &mut Ui, no: u64, target: &Target) -> Result<()> {
+        let key = order_key(&target.record.entry, no);
+        let (lost_content, lost_meta) = self.bad_of(&key)?;
+        let blob = self.blob_of(&key)?;
+        if target.action == Action::Leave {
+            return Ok(());
+        }
+        let shown = self.place.shown(&target.slices());
+        let wanted = target.record.entry.meta.as_ref().map_or(0, |m| m.size);
+        let mut attrs = None;
+        if !self.options.skip_metadata && wanted > 0 {
+            let whole = blob
+                .as_ref()
+                .filter(|b| b.len() as u64 == wanted && !lost_meta);
+            match whole.map(|b| Attrs::parse(b)) {
+                Some(Ok(parsed)) => attrs = Some(parsed),
+                Some(Err(_)) => ui.warn(
+                    "bad-metadata",
+                    &format!("the metadata of {shown} cannot be understood and is left out"),
+                ),
+                None => {
+                    self.report.incomplete(&shown);
+                    ui.error(&format!("the metadata of {shown} is lost"));
+                }
+            }
+        }
+        let done = match target.record.entry.kind {
+            EntryKind::File => self.file(ui, no, target, attrs.as_ref(), lost_content, &shown),
+            EntryKind::Symlink => self.symlink(ui, target, attrs.as_ref(), &shown),
+            EntryKind::Folder => self.folder(ui, target, attrs.as_ref(), &shown),
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                let why = entry_error(&e)?;
+                self.report.failed += 1;
+                ui.error(&format!("cannot restore {shown}: {why}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn bad_of(&mut self, key: &[u8; 9]) -> Result<(bool, bool)> {
+        let (mut content, mut meta) = (false, false);
+        while let Some(head) = self.bad_head.take() {
+            let (mine, flag) = head.split_at(head.len().min(9));
+            match mine.cmp(key.as_slice()) {
+                std::cmp::Ordering::Greater => {
+                    self.bad_head = Some(head);
+                    break;
+                }
+                std::cmp::Ordering::Equal if flag == [1] => meta = true,
+                std::cmp::Ordering::Equal => content = true,
+                std::cmp::Ordering::Less => {}
+            }
+            self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
+        }
+        Ok((content, meta))
+    }
+
+    fn blob_of(&mut self, key: &[u8; 9]) -> Result<Option<Vec<u8>>> {
+        let mut blob: Option<Vec<u8>> = None;
+        while let Some(head) = self.meta_head.take() {
+            let (mine, rest) = head.split_at(head.len().min(9));
+            match mine.cmp(key.as_slice()) {
+                std::cmp::Ordering::Greater => {
+                    self.meta_head = Some(head);
+                    break;
+                }
+                std::cmp::Ordering::Equal => {
+                    let out = blob.get_or_insert_with(Vec::new);
+                    let (offset, bytes) = rest.split_at(rest.len().min(8));
+                    let offset = offset.try_into().map_or(u64::MAX, u64::from_be_bytes);
+                    // A block that two volumes hold may come twice.
+                    if offset == out.len() as u64 && out.len() + bytes.len() <= META_BYTES_AT_MOST {
+                        out.extend_from_slice(bytes);
+                    }
+                }
+                std::cmp::Ordering::Less => {}
+            }
+            self.meta_head = self.metas.next()?.map(<[u8]>::to_vec);
+        }
+        Ok(blob)
+    }
+
+    fn file(
+        &mut self,
+        ui: &mut Ui,
+        no: u64,
+        target: &Target,
+        attrs: Option<&Attrs>,
+        lost: bool,
+        shown: &str,
+    ) -> io::Result<()> {
+        let parts = target.slices();
+        if target.action == Action::Attributes {
+            let spot = self.place.spot(&parts, false)?;
+            let name = spot.name.to_owned();
+            return self.attributes(ui, &parts, &name, attrs, target, shown);
+        }
+        let temp = OsString::from(temp_name(self.temp_name, no));
+        let Some(content) = target.record.entry.content.as_ref().filter(|_| !lost) else {
+            return self.incomplete(ui, target, &temp, shown);
+        };
+        let temp_text = temp_name(self.temp_name, no);
+        let file = begin_file(
+            self.place,
+            &parts,
+            &temp_text,
+            content.size,
+            self.options.permissions,
+        )?;
+        if !self.right(&file, content)? {
+            self.report.incomplete(shown);
+            ui.error(&format!("{shown} was restored, but its content does not have the hash that the version lists"));
+        }
+        drop(file);
+        self.attributes(ui, &parts, &temp, attrs, target, shown)?;
+        let spot = self.place.spot(&parts, false)?;
+        let placed = if target.action == Action::Replace {
+            spot.dir.rename(&temp, spot.name)
+        } else {
+            spot.dir.rename_noreplace(&temp, spot.name)
+        };
+        if let Err(e) = placed {
+            let _gone = spot.dir.unlink(&temp);
+            return Err(e);
+        }
+        self.report.files += 1;
+        self.report.bytes += content.size;
+        Ok(())
+    }
+
+    /// Whether the whole file is what the version lists. A file of one block was checked as that block.
+    fn right(&self, file: &File, content: &Content) -> io::Result<bool> {
+        let Some(wanted) = content.hash else {
+            return Ok(true);
+        };
+        let same = self.params.block_hash == self.params.file_hash;
+        let one_block = content.lists.is_empty() && same && content.size > 0;
+        if one_block || !self.options.verify {
+            return Ok(true);
+        }
+        if wanted.as_bytes().len() != self.params.file_hash.len() {
+            return Ok(false);
+        }
+        Ok(hash_file(file, self.params.file_hash)? == wanted)
+    }
+
+    /// What there is of a file with lost blocks is kept under another name, so that it never passes for the file.
+    fn incomplete(
+        &mut self,
+        ui: &mut Ui,
+        target: &Target,
+        temp: &OsStr,
+        shown: &str,
+    ) -> io::Result<()> {
+        self.report.incomplete(shown);
+        let parts = target.slices();
+        let date = format!("{}.incomplete", self.date);
+        let Ok(spot) = self.place.spot(&parts, false) else {
+            ui.error(&format!("{shown} could not be restored: its data is lost"));
+            return Ok(());
+        };
+        if spot.dir.stat(temp).is_err() {
+            ui.error(&format!("{shown} could not be restored: its data is lost"));
+            return Ok(());
+        }
+        for attempt in 0..100 {
+            let name = OsString::from_vec(beside(spot.name.as_bytes(), &date, attempt));
+            match spot.dir.rename_noreplace(temp, &name) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+                Ok(()) => {
+                    let name = text::safe(name.as_bytes());
+                    ui.error(&format!("{shown} is incomplete: part of its data is lost; the rest is in {name}, with zeros for what is lost"));
+                    return Ok(());
+                }
+            }
+        }
+        spot.dir.unlink(temp)
+    }
+
+    fn symlink(
+        &mut self,
+        ui: &mut Ui,
+        target: &Target,
+        attrs: Option<&Attrs>,
+        shown: &str,
+    ) -> io::Result<()> {
+        let Some(link) = attrs
+            .and_then(|a| a.symlink.as_deref())
+            .filter(|l| !l.is_empty() && !l.contains(&0))
+        else {
+            self.report.incomplete(shown);
+            ui.error(&format!(
+                "the symbolic link {shown} could not be restored: its target is not known"
+            ));
+            return Ok(());
+        };
+        let parts = target.slices();
+        let spot = self.place.spot(&parts, true)?;
+        let mut name = spot.name.to_owned();
+        let link = OsStr::from_bytes(link);
+        match spot.dir.stat(&name) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+            Ok(there) => {
+                let mut at = self.options.root.clone();
+                at.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
+                if there.kind == FileKind::Symlink
+                    && std::fs::read_link(&at).is_ok_and(|have| have.as_os_str() == link)
+                {
+                    self.report.unmodified += 1;
+                    return Ok(());
+                }
+                match self.options.existing {
+                    Existing::Skip => {
+                        self.report.skipped += 1;
+                        return Ok(());
+                    }
+                    Existing::Overwrite | Existing::Newer if there.kind == FileKind::Folder => {
+                        spot.dir.rmdir(&name)?
+                    }
+                    Existing::Overwrite | Existing::Newer => spot.dir.unlink(&name)?,
+                    Existing::Rename => name = free_name(spot.dir, spot.name, &self.date)?,
+                }
+            }
+        }
+        spot.dir.symlink(link, &name)?;
+        self.report.symlinks += 1;
+        if self.options.permissions {
+            self.owner(ui, &parts, &name, attrs, shown)?;
+        }
+        if self.options.symlink_metadata {
+            self.times(&parts, &name, attrs, None)?;
+        }
+        Ok(())
+    }
+
+    fn folder(
+        &mut self,
+        ui: &mut Ui,
+        target: &Target,
+        attrs: Option<&Attrs>,
+        shown: &str,
+    ) -> io::Result<()> {
+        let parts = target.slices();
+        self.place.folder(&parts, true)?;
+        self.report.folders += 1;
+        if parts.is_empty() {
+            // The root folder of this machine keeps its attributes.
+            let Ok(spot) = self.place.spot(&parts, false) else {
+                return Ok(());
+            };
+            let name = spot.name.to_owned();
+            return self.attributes(ui, &parts, &name, attrs, target, shown);
+        }
+        let spot = self.place.spot(&parts, false)?;
+        let name = spot.name.to_owned();
+        self.attributes(ui, &parts, &name, attrs, target, shown)
+    }
+
+    /// Owner, mode, extended attributes, then the time, on `name` beside the target.
+    fn attributes(
+        &mut self,
+        ui: &mut Ui,
+        parts: &[&[u8]],
+        name: &OsStr,
+        attrs: Option<&Attrs>,
+        target: &Target,
+        shown: &str,
+    ) -> io::Result<()> {
+        if self.options.permissions {
+            self.owner(ui, parts, name, attrs, shown)?;
+        }
+        if let Some(attrs) = attrs {
+            let spot = self.place.spot(parts, false)?;
+            for (attribute, value) in &attrs.xattrs {
+                if let Err(e) = spot.dir.set_xattr(name, attribute, value) {
+                    ui.warn(
+                        "xattr",
+                        &format!(
+                            "the attribute {} of {shown} cannot be set: {}",
+                            text::safe(attribute),
+                            crate::base::error::io_text(&e)
+                        ),
+                    );
+                }
+            }
+        }
+        if self.options.permissions
+            && let Some(owner) = attrs.and_then(|a| a.owner.as_ref())
+        {
+            self.place
+                .spot(parts, false)?
+                .dir
+                .chmod(name, owner.mode & 0o777)?;
+        }
+        self.times(parts, name, attrs, target.record.entry.time)
+    }
+
+    fn times(
+        &mut self,
+        parts: &[&[u8]],
+        name: &OsStr,
+        attrs: Option<&Attrs>,
+        fallback: Option<Timestamp>,
+    ) -> io::Result<()> {
+        if self.options.skip_metadata {
+            return Ok(());
+        }
+        let ticks = attrs.and_then(|a| a.modified).filter(|&t| t != 0);
+        let time = ticks.map(unix_from_ticks).or(fallback.map(|t| (t.0, 0)));
+        match time {
+            Some(time) => self.place.spot(parts, false)?.dir.set_times(name, time),
+            None => Ok(()),
+        }
+    }
+
+    /// Names first, numbers second. Without the right to do so one warning in all.
+    fn owner(
+        &mut self,
+        ui: &mut Ui,
+        parts: &[&[u8]],
+        name: &OsStr,
+        attrs: Option<&Attrs>,
+        shown: &str,
+    ) -> io::Result<()> {
+        let Some((attrs, owner)) = attrs.and_then(|a| Some((a, a.owner.as_ref()?))) else {
+            return Ok(());
+        };
+        let uid = attrs
+            .owner_name
+            .as_deref()
+            .and_then(|n| self.users.uid_of(n))
+            .unwrap_or(owner.uid);
+        let gid = attrs
+            .group_name
+            .as_deref()
+            .and_then(|n| self.users.gid_of(n))
+            .unwrap_or(owner.gid);
+        let spot = self.place.spot(parts, false)?;
+        match spot.dir.chown(name, uid, gid) {
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
+                if !self.owner_trouble {
+                    self.owner_trouble = true;
+                    let who = sys::effective_uid();
+                    ui.warn("owner", &format!("owners cannot be restored by user {who}, first for {shown}; run as root for that"));
+                }
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// A name that is free beside `name`.
+pub(super) fn free_name(dir: &Dir, name: &OsStr, date: &str) -> io::Result<OsString> {
+    for attempt in 0..100 {
+        let candidate = OsString::from_vec(beside(name.as_bytes(), date, attempt));
+        match dir.stat(&candidate) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(candidate),
+            Err(e) => return Err(e),
+            Ok(_) => {}
+        }
+    }
+    Err(io::Error::other(
+        "a hundred files of that name are there already",
+    ))
+}
+
+/// Digest of a whole file, read from its start.
+pub(super) fn hash_file(file: &File, algo: Algo) -> io::Result<crate::base::digest::Hash> {
+    use std::io::Seek;
+    let mut hasher = algo.hasher();
+    let mut buffer = vec![0; 128 * 1024];
+    let mut file = file;
+    file.rewind()?;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+        if sys::stops_requested() > 1 {
+            return Err(Error::new(crate::base::error::Kind::Interrupted, "stopped").into());
+        }
+    }
+}

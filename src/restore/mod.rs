@@ -1,0 +1,582 @@
+//! Layer 6: the restore. Chooses a version and entries, plans which blocks of which volumes are needed, fetches each volume
+//! once, writes blocks where they belong, and finishes every entry under its name only when it is whole.
+
+mod finish;
+mod place;
+mod plan;
+mod scatter;
+mod targets;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use crate::base::error::{Error, Kind, Result};
+use crate::base::rand;
+use crate::base::sys::{FileKind, Users};
+use crate::base::text;
+use crate::base::time::Timestamp;
+use crate::base::ui::{Progress, Ui};
+use crate::format::filelist::EntryKind;
+use crate::select::{Case, FilterSet, Selection};
+use crate::set::{Record, Set, VersionChoice};
+use crate::spill::run::Run;
+use crate::spill::sorter::Sorter;
+
+use finish::{Finish, free_name, hash_file};
+use place::{Place, Prefix, entry_error, is_windows, parts};
+use plan::{Wants, join};
+use scatter::Scatter;
+use targets::{Action, Target, Targets};
+
+/// What to do where something is already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Restore beside it.
+    Rename,
+    Skip,
+    Overwrite,
+    /// Overwrite what is older than the stored file.
+    Newer,
+}
+
+/// What to restore and how.
+pub(crate) struct RestoreOptions {
+    pub(crate) version: VersionChoice,
+    pub(crate) selection: Selection,
+    pub(crate) filters: FilterSet,
+    /// `None`: to the original place.
+    pub(crate) target: Option<PathBuf>,
+    /// Keep whole paths below the target.
+    pub(crate) whole_paths: bool,
+    pub(crate) existing: Existing,
+    pub(crate) permissions: bool,
+    pub(crate) symlink_metadata: bool,
+    pub(crate) skip_metadata: bool,
+    /// Follow links on the way to a target.
+    pub(crate) allow_outside: bool,
+    /// Compare whole-file hashes.
+    pub(crate) verify: bool,
+    pub(crate) dry_run: bool,
+    /// Do not download dblocks that no index volume describes.
+    pub(crate) no_scan: bool,
+    /// Filled in by `run`: the folder everything goes below.
+    pub(crate) root: PathBuf,
+}
+
+/// What a restore did.
+#[derive(Default)]
+pub(crate) struct RestoreReport {
+    pub(crate) version: Option<(usize, Timestamp)>,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) folders: u64,
+    pub(crate) symlinks: u64,
+    pub(crate) unmodified: u64,
+    pub(crate) skipped: u64,
+    pub(crate) failed: u64,
+    pub(crate) volumes: u64,
+    /// Bytes of the volumes needed (dry run: that would be fetched).
+    pub(crate) volume_bytes: u64,
+    pub(crate) incomplete_count: u64,
+    /// The first of them.
+    pub(crate) incomplete_names: Vec<String>,
+    pub(crate) root: PathBuf,
+    /// Selected: files and bytes.
+    pub(crate) selected: (u64, u64),
+}
+
+const INCOMPLETE_NAMED: usize = 100;
+
+impl RestoreReport {
+    fn incomplete(&mut self, name: &str) {
+        if self
+            .incomplete_names
+            .last()
+            .is_some_and(|last| last == name)
+        {
+            return;
+        }
+        self.incomplete_count += 1;
+        if self.incomplete_names.len() < INCOMPLETE_NAMED {
+            self.incomplete_names.push(name.to_owned());
+        }
+    }
+}
+
+/// Restores. Trouble with single entries is told through `ui` and counted; the error is for what ends everything.
+pub(crate) fn run(
+    set: &mut Set,
+    mut options: RestoreOptions,
+    ui: &mut Ui,
+) -> Result<RestoreReport> {
+    let mut report = RestoreReport::default();
+    let (no, run) = choose(set, &options, ui)?;
+    let time = set
+        .versions()
+        .nth(no)
+        .ok_or_else(|| Error::bug("a chosen version has a time"))?;
+    report.version = Some((no, time));
+    let params = set.learn_params(ui)?;
+    let (prefix, selected) = survey(&run, &options)?;
+    report.selected = (selected.files_total, selected.bytes_total);
+    let prefix = settle_root(&mut options, prefix)?;
+    report.root.clone_from(&options.root);
+    let place = Place::open(
+        &options.root,
+        options.allow_outside,
+        options.permissions,
+        options.dry_run,
+    )?;
+    let mut spare = None;
+    let mut place = match place {
+        Some(place) => place,
+        None => {
+            // A dry run into a folder that is not there: everything is absent.
+            spare.replace(());
+            Place::open(&PathBuf::from("/"), false, false, true)?
+                .ok_or_else(|| Error::bug("the root folder exists"))?
+        }
+    };
+    let fresh = spare.is_some();
+    let tmp = set.tmp().clone();
+    let mut targets = Targets::new(&tmp)?;
+    let mut wants = Wants::new(&tmp, params);
+    let mut unresolvable: Vec<(u64, bool)> = Vec::new();
+    let date = time.local()[..10].to_owned();
+    let mut seen = Progress {
+        files: 0,
+        bytes: 0,
+        ..selected
+    };
+    let mut reader = run.reader();
+    while let Some(raw) = reader.next()? {
+        let record = Record::decode(raw)?;
+        seen.files += u64::from(record.entry.kind == EntryKind::File);
+        ui.progress("looking at what is there", seen);
+        let Some(path) = parts(&record.entry.path, &prefix)
+            .map(|p| p.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>())
+        else {
+            report.failed += 1;
+            ui.error(&format!(
+                "{} is not restored: its path leads out of the target",
+                text::safe(&record.entry.path)
+            ));
+            continue;
+        };
+        if path.is_empty() && record.entry.kind != EntryKind::Folder {
+            continue;
+        }
+        let mut target = Target {
+            action: Action::Create,
+            parts: path,
+            record,
+        };
+        if !fresh {
+            match arrange(
+                &mut place,
+                &mut target,
+                &options,
+                params.file_hash,
+                &date,
+                &mut report,
+            ) {
+                Ok(()) => {}
+                Err(e) => {
+                    let why = entry_error(&e)?;
+                    report.failed += 1;
+                    ui.error(&format!(
+                        "cannot restore {}: {why}",
+                        place.shown(&target.slices())
+                    ));
+                    continue;
+                }
+            }
+        }
+        let number = targets.len();
+        let entry = &target.record.entry;
+        if matches!(target.action, Action::Create | Action::Replace)
+            && entry.kind == EntryKind::File
+        {
+            let known = match &entry.content {
+                Some(content) => wants.add(content, number, false)?,
+                None => false,
+            };
+            if !known && unresolvable.len() < 1_000_000 {
+                unresolvable.push((number, false));
+            }
+        }
+        if !options.skip_metadata
+            && target.action != Action::Leave
+            && let Some(meta) = &entry.meta
+            && !wants.add(meta, number, true)?
+            && unresolvable.len() < 1_000_000
+        {
+            unresolvable.push((number, true));
+        }
+        targets.push(&target)?;
+    }
+    targets.seal()?;
+
+    let (mut places, index) = wants.resolve(set, ui, &mut |number, meta| {
+        unresolvable.push((number, meta));
+        Ok(())
+    })?;
+    for (name, why) in &index.unreadable {
+        ui.warn(
+            "unreadable-index",
+            &format!("index volume {name} is of no use: {why}"),
+        );
+    }
+    let wanted = wants.take()?;
+    let temp_prefix = format!(".duplet-restore-{}", rand::hex::<8>()?);
+    let mut scatter = Scatter::new(
+        &mut place,
+        &targets,
+        set,
+        temp_prefix.clone(),
+        options.permissions,
+    );
+    scatter.progress = Progress {
+        files: 0,
+        bytes: 0,
+        files_total: 0,
+        ..selected
+    };
+    for (number, meta) in unresolvable {
+        scatter.spoil(number, meta)?;
+    }
+    let mut lost = Sorter::new(&tmp, 1 << 20);
+    let mut keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
+        let mut record = key.as_bytes().to_vec();
+        goal.encode(&mut record);
+        sorter.add(&record)
+    };
+    let mut plan = join(&wanted, &places, set, &scatter.failed, &mut |key, goal| {
+        keep(&mut lost, key, goal)
+    })?;
+    let mut lost = lost.finish()?.into_run()?;
+    if !lost.is_empty() && !index.unindexed.is_empty() && !options.no_scan {
+        let bytes: u64 = index
+            .unindexed
+            .iter()
+            .filter_map(|&n| set.volumes().dblock(n)?.1)
+            .sum();
+        ui.note(&format!(
+            "reading {} ({}) that no index volume describes",
+            text::count(index.unindexed.len() as u64, "dblock volume"),
+            crate::base::size::show_size(bytes)
+        ));
+        set.index_dblocks(ui, &index.unindexed, &mut places)?;
+        let mut still = Sorter::new(&tmp, 1 << 20);
+        plan = join(&wanted, &places, set, &scatter.failed, &mut |key, goal| {
+            keep(&mut still, key, goal)
+        })?;
+        lost = still.finish()?.into_run()?;
+    }
+    report.volume_bytes = plan.bytes;
+    report.volumes = plan.volumes;
+    if options.dry_run {
+        dry_summary(&targets, &mut report, lost.len(), ui)?;
+        return Ok(report);
+    }
+    give_up(&mut scatter, &lost)?;
+    loop {
+        scatter.run(set, &places, &plan, ui)?;
+        let again = std::mem::replace(&mut scatter.again, Sorter::new(&tmp, 1 << 18))
+            .finish()?
+            .into_run()?;
+        if again.is_empty() {
+            break;
+        }
+        let mut lost = Sorter::new(&tmp, 1 << 20);
+        plan = join(&again, &places, set, &scatter.failed, &mut |key, goal| {
+            keep(&mut lost, key, goal)
+        })?;
+        give_up(&mut scatter, &lost.finish()?.into_run()?)?;
+    }
+    report.volumes = scatter.volumes;
+    let Scatter { metas, bad, .. } = scatter;
+    let mut finish = Finish {
+        place: &mut place,
+        targets: &targets,
+        options: &options,
+        params,
+        temp_name: &temp_prefix,
+        date,
+        metas: metas.finish()?,
+        bad: bad.finish()?,
+        meta_head: None,
+        bad_head: None,
+        users: Users::new(),
+        owner_trouble: false,
+        report: &mut report,
+    };
+    finish.run(ui)?;
+    if set.cache().is_on() && index.clean() && index.fetched > 0 {
+        remember(set, &places, ui);
+    }
+    Ok(report)
+}
+
+fn remember(set: &mut Set, places: &crate::set::Places, ui: &mut Ui) {
+    if let Err(e) = set.store_index(places) {
+        ui.verbose(&format!("the cache was not written: {e}"));
+    }
+}
+
+fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
+    let mut reader = lost.reader();
+    while let Some(record) = reader.next()? {
+        let goal = plan::Goal::decode(
+            record
+                .get(crate::base::digest::BlockKey::LEN..)
+                .unwrap_or_default(),
+        )?;
+        scatter.spoil(goal.target, goal.meta)?;
+    }
+    Ok(())
+}
+
+/// The newest version that holds a chosen file, and its chosen entries sorted by path.
+fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Result<(usize, Run)> {
+    let times: Vec<Timestamp> = set.versions().collect();
+    let mut numbers = options.version.resolve(&times)?;
+    let explicit = !numbers.is_empty();
+    if !explicit {
+        numbers = (0..times.len()).collect();
+    }
+    let mut failure: Option<Error> = None;
+    for &no in &numbers {
+        let sorted = match set.sorted_files(ui, no) {
+            Ok((run, _)) => run,
+            Err(e)
+                if !explicit
+                    && matches!(e.kind(), Kind::Damaged | Kind::Missing | Kind::Unsupported) =>
+            {
+                ui.error(&format!("version {no} is passed over: {e}"));
+                failure = failure.or(Some(e));
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        let mut chosen = crate::spill::run::RunWriter::new(set.tmp());
+        let mut any = false;
+        let mut reader = sorted.reader();
+        while let Some(raw) = reader.next()? {
+            let record = Record::decode(raw)?;
+            let path = &record.entry.path;
+            if options.selection.matches(path, Case::Sensitive)
+                && options.filters.decide_stored(path).included
+            {
+                any |= record.entry.kind != EntryKind::Folder || numbers.len() == 1;
+                chosen.push(raw)?;
+            }
+        }
+        let chosen = chosen.finish()?;
+        if any && !chosen.is_empty() {
+            return Ok((no, chosen));
+        }
+        if numbers.len() == 1 && !chosen.is_empty() {
+            return Ok((no, chosen));
+        }
+    }
+    if times.is_empty() {
+        return Err(Error::new(
+            Kind::Missing,
+            "the destination holds no version (dlist volume)",
+        )
+        .doing("restore"));
+    }
+    match failure {
+        Some(e) => Err(e),
+        None => Err(Error::new(Kind::Missing, "nothing in the backup matches")
+            .doing("restore")
+            .hint("see 'duplet find URL PATTERN'; a folder's path ends with /")),
+    }
+}
+
+/// The shared folder of all chosen entries, and their totals.
+fn survey(run: &Run, options: &RestoreOptions) -> Result<(Vec<u8>, Progress)> {
+    let mut prefix = Prefix::default();
+    let mut totals = Progress::default();
+    let mut reader = run.reader();
+    while let Some(raw) = reader.next()? {
+        let record = Record::decode(raw)?;
+        prefix.add(&record.entry.path);
+        if record.entry.kind == EntryKind::File {
+            totals.files_total += 1;
+            totals.bytes_total += record.entry.content.as_ref().map_or(0, |c| c.size);
+        }
+        if options.target.is_none() && is_windows(&record.entry.path) {
+            return Err(Error::usage(
+                "the backup is of a Windows machine, so its paths do not exist here; name a folder with --restore-path",
+            ));
+        }
+    }
+    Ok((prefix.get().to_vec(), totals))
+}
+
+/// Where everything goes below, and the part of stored paths that is left out there.
+fn settle_root(options: &mut RestoreOptions, prefix: Vec<u8>) -> Result<Vec<u8>> {
+    match &options.target {
+        Some(target) => {
+            options.root.clone_from(target);
+            if !options.whole_paths {
+                return Ok(prefix);
+            }
+            Ok(if prefix.first() == Some(&b'/') {
+                b"/".to_vec()
+            } else {
+                Vec::new()
+            })
+        }
+        None => {
+            // The folders above the shared one belong to this machine; links among them are its owner's.
+            if prefix.split(|&b| b == b'/').any(|p| p == b"..") {
+                return Err(Error::damaged("the stored paths contain '..'")
+                    .doing("restore")
+                    .hint("use --restore-path"));
+            }
+            options.root = PathBuf::from(OsStr::from_bytes(&prefix));
+            Ok(prefix)
+        }
+    }
+}
+
+/// Decides what happens to one entry by what is at its place (`commands.md` 10.2).
+fn arrange(
+    place: &mut Place,
+    target: &mut Target,
+    options: &RestoreOptions,
+    algo: crate::base::digest::Algo,
+    date: &str,
+    report: &mut RestoreReport,
+) -> io::Result<()> {
+    let entry = &target.record.entry;
+    if entry.kind != EntryKind::File {
+        return Ok(());
+    }
+    let slices = target.slices();
+    let spot = match place.spot(&slices, false) {
+        Ok(spot) => spot,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let there = match spot.dir.stat(spot.name) {
+        Ok(stat) => stat,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let content = entry.content.as_ref();
+    let same = |name: &OsStr| -> io::Result<bool> {
+        let Some((wanted, size)) = content.and_then(|c| Some((c.hash?, c.size))) else {
+            return Ok(false);
+        };
+        let stat = spot.dir.stat(name)?;
+        if stat.kind != FileKind::File || stat.size != size {
+            return Ok(false);
+        }
+        Ok(hash_file(&spot.dir.open_file(name, false)?, algo)? == wanted)
+    };
+    let equal = there.kind == FileKind::File && same(spot.name)?;
+    let (action, name) = match options.existing {
+        _ if equal => {
+            report.unmodified += 1;
+            let overwrite = matches!(options.existing, Existing::Overwrite | Existing::Newer);
+            (
+                if overwrite {
+                    Action::Attributes
+                } else {
+                    Action::Leave
+                },
+                None,
+            )
+        }
+        Existing::Skip => {
+            report.skipped += 1;
+            (Action::Leave, None)
+        }
+        Existing::Newer if entry.time.is_none_or(|t| there.mtime.0 >= t.0) => {
+            report.skipped += 1;
+            (Action::Leave, None)
+        }
+        Existing::Overwrite | Existing::Newer => {
+            if there.kind == FileKind::Folder {
+                spot.dir.rmdir(spot.name)?;
+            }
+            (Action::Replace, None)
+        }
+        Existing::Rename => {
+            let mut choice = None;
+            for attempt in 0..100 {
+                let name = std::ffi::OsString::from_vec(place::beside(
+                    spot.name.as_bytes(),
+                    date,
+                    attempt,
+                ));
+                if spot.dir.stat(&name).is_err() {
+                    choice = Some((Action::Create, Some(name)));
+                    break;
+                }
+                if same(&name).unwrap_or(false) {
+                    report.unmodified += 1;
+                    choice = Some((Action::Leave, None));
+                    break;
+                }
+            }
+            match choice {
+                Some(choice) => choice,
+                None => (Action::Create, Some(free_name(spot.dir, spot.name, date)?)),
+            }
+        }
+    };
+    drop(slices);
+    target.action = action;
+    if let (Some(name), Some(last)) = (name, target.parts.last_mut()) {
+        *last = name.into_vec();
+    }
+    Ok(())
+}
+
+fn dry_summary(
+    targets: &Targets,
+    report: &mut RestoreReport,
+    lost: u64,
+    ui: &mut Ui,
+) -> Result<()> {
+    for no in 0..targets.len() {
+        let target = targets.get(no)?;
+        let entry = &target.record.entry;
+        if target.action == Action::Leave {
+            continue;
+        }
+        match entry.kind {
+            EntryKind::File => {
+                report.files += 1;
+                report.bytes += entry.content.as_ref().map_or(0, |c| c.size);
+            }
+            EntryKind::Folder => report.folders += 1,
+            EntryKind::Symlink => report.symlinks += 1,
+        }
+        let verb = match (target.action, entry.kind) {
+            (Action::Replace, _) => "replace",
+            (Action::Attributes, _) => "set attributes of",
+            _ => "create",
+        };
+        let mut path = report.root.clone();
+        path.extend(target.parts.iter().map(|p| OsStr::from_bytes(p)));
+        ui.result(&format!(
+            "would {verb} {}",
+            text::safe(path.as_os_str().as_bytes())
+        ));
+    }
+    if lost > 0 {
+        ui.error(&format!(
+            "{} of the chosen entries are not stored anywhere",
+            text::count(lost, "block")
+        ));
+    }
+    Ok(())
+}

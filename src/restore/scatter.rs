@@ -1,0 +1,444 @@
+//! Volumes, each fetched once, and their blocks written to every file that wants them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
+use crate::base::text;
+use crate::base::ui::{Progress, Ui};
+use crate::format::index::parse_block_name;
+use crate::format::zip_read::EntryRef;
+use crate::restore::place::{Place, entry_error};
+use crate::restore::plan::{Goal, Plan, is_one_volume};
+use crate::restore::targets::Targets;
+use crate::set::{Opened, Places, Set, VolumeNo};
+use crate::spill::run::RunReader;
+use crate::spill::sorter::{Sorter, Stream};
+
+/// Target files kept open.
+const FILES_OPEN: usize = 32;
+/// Blocks up to this size are held in memory; larger ones pass through a temporary file.
+const DIRECTORY_CAP: usize = 2 << 20;
+
+/// Receives what the volumes give.
+pub(super) struct Scatter<'a> {
+    pub(super) place: &'a mut Place,
+    pub(super) targets: &'a Targets,
+    /// Names of files under way: this, then the number.
+    pub(super) temp_name: String,
+    pub(super) private: bool,
+    /// Metadata: order key, offset, bytes.
+    pub(super) metas: Sorter,
+    /// Goals that could not be reached: order key, meta flag.
+    pub(super) bad: Sorter,
+    /// Goals to try again with another volume: key, goal.
+    pub(super) again: Sorter,
+    pub(super) failed: Vec<bool>,
+    pub(super) progress: Progress,
+    open: Vec<(u64, File, u64)>,
+    clock: u64,
+    block: Vec<u8>,
+    pub(super) volumes: u64,
+    /// Errors already told, per target at most once.
+    pub(super) told: Vec<String>,
+}
+
+/// The name of the file in which target `no` is put together.
+pub(super) fn temp_name(prefix: &str, no: u64) -> String {
+    format!("{prefix}-{no:x}")
+}
+
+impl<'a> Scatter<'a> {
+    pub(super) fn new(
+        place: &'a mut Place,
+        targets: &'a Targets,
+        set: &Set,
+        temp_name: String,
+        private: bool,
+    ) -> Scatter<'a> {
+        let tmp = set.tmp();
+        Scatter {
+            place,
+            targets,
+            temp_name,
+            private,
+            metas: Sorter::new(tmp, 1 << 20),
+            bad: Sorter::new(tmp, 1 << 18),
+            again: Sorter::new(tmp, 1 << 18),
+            failed: vec![false; set.volumes().dblock_count() as usize],
+            progress: Progress::default(),
+            open: Vec::new(),
+            clock: 0,
+            block: Vec::new(),
+            volumes: 0,
+            told: Vec::new(),
+        }
+    }
+
+    /// Fetches the volumes of a plan one after the other.
+    pub(super) fn run(
+        &mut self,
+        set: &mut Set,
+        places: &Places,
+        plan: &Plan,
+        ui: &mut Ui,
+    ) -> Result<()> {
+        let mut reader = plan.run.reader();
+        let mut head = next(&mut reader)?;
+        while let Some(first) = head.clone() {
+            if sys::stops_requested() > 0 {
+                return Err(Error::new(
+                    Kind::Interrupted,
+                    "stopped before all files were restored",
+                )
+                .hint("run again: finished files are kept"));
+            }
+            let no = volume_of(&first)?;
+            let (name, size) = set
+                .volumes()
+                .dblock(no)
+                .ok_or_else(|| Error::bug("a planned volume is listed"))?;
+            ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
+            let expected = places.expected(no)?;
+            let opened = set.fetch(ui, &name, size, expected);
+            let opened = match set.passphrase_or_damage(opened) {
+                Ok(opened) => Some(opened),
+                Err(e) if is_one_volume(&e) => {
+                    ui.error(&e.to_string());
+                    if let Some(slot) = self.failed.get_mut(no as usize) {
+                        *slot = true;
+                    }
+                    None
+                }
+                Err(e) => return Err(e),
+            };
+            self.volumes += 1;
+            match opened {
+                Some(opened) => self.volume(set, &opened, no, &mut reader, &mut head, ui)?,
+                None => {
+                    while let Some(record) = head.take() {
+                        if volume_of(&record)? != no {
+                            head = Some(record);
+                            break;
+                        }
+                        self.again.add(record.get(4..).unwrap_or_default())?;
+                        head = next(&mut reader)?;
+                    }
+                }
+            }
+        }
+        self.open.clear();
+        Ok(())
+    }
+
+    /// All wanted blocks of one volume, in key order.
+    fn volume(
+        &mut self,
+        set: &mut Set,
+        opened: &Opened,
+        no: VolumeNo,
+        reader: &mut RunReader,
+        head: &mut Option<Vec<u8>>,
+        ui: &mut Ui,
+    ) -> Result<()> {
+        let zip = opened.zip();
+        let directory = zip
+            .as_ref()
+            .map_err(|e| e.to_string())
+            .and_then(|zip| directory(zip, set, opened).map_err(|e| e.to_string()));
+        let mut directory = match directory {
+            Ok(stream) => Some(Directory { stream, head: None }),
+            Err(text) => {
+                ui.error(&text);
+                None
+            }
+        };
+        let mut damaged = 0u64;
+        while let Some(record) = head.take() {
+            if volume_of(&record)? != no {
+                *head = Some(record);
+                break;
+            }
+            let key = BlockKey::from_record(record.get(4..).unwrap_or_default())
+                .ok_or_else(|| Error::bug("a planned block has a key"))?;
+            let mut group = vec![record];
+            let mut failed = false;
+            let entry = match &mut directory {
+                Some(d) => d.find(&key)?,
+                None => None,
+            };
+            let good = match (entry, &zip) {
+                (Some((hash, entry)), Ok(zip)) => {
+                    match self.read_block(zip, set, opened, &key, &hash, entry) {
+                        Ok(good) => good,
+                        Err(e) if is_one_volume(&e) => false,
+                        Err(e) => return Err(e),
+                    }
+                }
+                _ => false,
+            };
+            // One block goes to all its places while it is in memory; the places are not collected.
+            while let Some(record) = group.pop() {
+                let tail = record.get(4..).unwrap_or_default();
+                if good {
+                    self.deliver(
+                        Goal::decode(tail.get(BlockKey::LEN..).unwrap_or_default())?,
+                        ui,
+                    )?;
+                } else {
+                    failed = true;
+                    self.again.add(tail)?;
+                }
+                match next(reader)? {
+                    Some(more)
+                        if volume_of(&more)? == no
+                            && more.get(4..4 + BlockKey::LEN)
+                                == Some(key.as_bytes().as_slice()) =>
+                    {
+                        group.push(more)
+                    }
+                    other => *head = other,
+                }
+            }
+            damaged += u64::from(failed);
+        }
+        if damaged > 0 {
+            if let Some(slot) = self.failed.get_mut(no as usize) {
+                *slot = true;
+            }
+            ui.error(&format!(
+                "volume {} lacks or spoils {}",
+                text::safe(opened.name.as_str().as_bytes()),
+                text::count(damaged, "block")
+            ));
+        }
+        Ok(())
+    }
+
+    fn read_block(
+        &mut self,
+        zip: &crate::format::zip_read::ZipReader<'_>,
+        set: &mut Set,
+        opened: &Opened,
+        key: &BlockKey,
+        hash: &Hash,
+        entry: EntryRef,
+    ) -> Result<bool> {
+        let size = key.size() as usize;
+        if entry.size != u64::from(key.size()) {
+            return Ok(false);
+        }
+        self.block.resize(size, 0);
+        let mut reader = zip.reader(entry, set.inflater())?;
+        let mut at = 0;
+        while at < size {
+            match reader.read(&mut self.block[at..]) {
+                Ok(0) => return Ok(false),
+                Ok(n) => at += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(crate::base::error::unwrap_io(e)),
+            }
+        }
+        // The last read past the end checks the archive's own sum.
+        if reader
+            .read(&mut [0])
+            .map_err(crate::base::error::unwrap_io)?
+            != 0
+        {
+            return Ok(false);
+        }
+        Ok(opened.params.block_hash.hash(&self.block) == *hash && key.matches(hash))
+    }
+
+    /// Puts the block in memory where the goal says. Trouble with one file spoils that file only.
+    fn deliver(&mut self, goal: Goal, ui: &mut Ui) -> Result<()> {
+        if goal.meta {
+            let mut record =
+                order_key(&self.targets.get(goal.target)?.record.entry, goal.target).to_vec();
+            record.extend_from_slice(&goal.offset.to_be_bytes());
+            record.extend_from_slice(&self.block);
+            return self.metas.add(&record);
+        }
+        self.progress.bytes += self.block.len() as u64;
+        ui.progress("restore", self.progress);
+        // The file was made with its full length: what is not written reads as zeros.
+        let zeros = self.block.iter().all(|&b| b == 0);
+        let block = std::mem::take(&mut self.block);
+        let done = self.file(goal.target).and_then(|file| {
+            if zeros {
+                Ok(())
+            } else {
+                file.write_all_at(&block, goal.offset)
+            }
+        });
+        self.block = block;
+        match done {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                let target = self.targets.get(goal.target)?;
+                let why = entry_error(&e)?;
+                let shown = self.place.shown(&target.slices());
+                if self.told.last() != Some(&shown) {
+                    ui.error(&format!("cannot write {shown}: {why}"));
+                    self.told.push(shown);
+                    if self.told.len() > 8 {
+                        self.told.remove(0);
+                    }
+                }
+                self.spoil(goal.target, false)
+            }
+        }
+    }
+
+    /// Remembers that a target lacks content or metadata.
+    pub(super) fn spoil(&mut self, no: u64, meta: bool) -> Result<()> {
+        let mut record = order_key(&self.targets.get(no)?.record.entry, no).to_vec();
+        record.push(u8::from(meta));
+        self.bad.add(&record)
+    }
+
+    fn file(&mut self, no: u64) -> io::Result<&File> {
+        self.clock += 1;
+        let clock = self.clock;
+        if let Some(i) = self.open.iter().position(|(n, _, _)| *n == no) {
+            self.open[i].2 = clock;
+            return Ok(&self.open[i].1);
+        }
+        if self.open.len() >= FILES_OPEN
+            && let Some(oldest) = (0..self.open.len()).min_by_key(|&i| self.open[i].2)
+        {
+            self.open.swap_remove(oldest);
+        }
+        let target = self.targets.get(no)?;
+        let file = begin_file(
+            self.place,
+            &target.slices(),
+            &temp_name(&self.temp_name, no),
+            target.record.entry.content.as_ref().map_or(0, |c| c.size),
+            self.private,
+        )?;
+        self.open.push((no, file, clock));
+        let last = self.open.len() - 1;
+        Ok(&self.open[last].1)
+    }
+}
+
+/// Opens, or makes with its full length, the file in which a target is put together.
+pub(super) fn begin_file(
+    place: &mut Place,
+    parts: &[&[u8]],
+    temp: &str,
+    size: u64,
+    private: bool,
+) -> io::Result<File> {
+    let spot = place.spot(parts, true)?;
+    let name = std::ffi::OsStr::new(temp);
+    match spot
+        .dir
+        .create_file(name, if private { 0o600 } else { 0o666 })
+    {
+        Ok(file) => {
+            file.set_len(size)?;
+            Ok(file)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => spot.dir.open_file(name, true),
+        Err(e) => Err(e),
+    }
+}
+
+/// Files first, then links, then folders from the deepest: byte order of the order of finishing.
+pub(super) fn order_key(entry: &crate::format::filelist::Entry, no: u64) -> [u8; 9] {
+    use crate::format::filelist::EntryKind;
+    let (class, n) = match entry.kind {
+        EntryKind::File => (0u8, no),
+        EntryKind::Symlink => (1, no),
+        EntryKind::Folder => (2, u64::MAX - no),
+    };
+    let mut key = [class; 9];
+    key[1..].copy_from_slice(&n.to_be_bytes());
+    key
+}
+
+fn next(reader: &mut RunReader) -> Result<Option<Vec<u8>>> {
+    Ok(reader.next()?.map(<[u8]>::to_vec))
+}
+
+fn volume_of(record: &[u8]) -> Result<VolumeNo> {
+    record
+        .get(..4)
+        .and_then(|b| b.try_into().ok())
+        .map(u32::from_be_bytes)
+        .ok_or_else(|| Error::bug("a planned block has a volume"))
+}
+
+/// The block entries of a volume sorted by id: digest length, id (64 bytes, padded), entry.
+fn directory(
+    zip: &crate::format::zip_read::ZipReader<'_>,
+    set: &Set,
+    opened: &Opened,
+) -> Result<Stream> {
+    let mut sorter = Sorter::new(set.tmp(), DIRECTORY_CAP);
+    let len = opened.params.block_hash.len();
+    zip.entries(&mut |name, entry| {
+        let Some(id) = parse_block_name(name).filter(|h| h.as_bytes().len() == len) else {
+            return Ok(());
+        };
+        let mut record = id.as_bytes().to_vec();
+        for n in [
+            u64::from(entry.method),
+            u64::from(entry.crc),
+            entry.compressed,
+            entry.size,
+            entry.offset,
+        ] {
+            record.extend_from_slice(&n.to_be_bytes());
+        }
+        sorter.add(&record)
+    })?;
+    sorter.finish()
+}
+
+struct Directory {
+    stream: Stream,
+    head: Option<Vec<u8>>,
+}
+
+impl Directory {
+    /// The entry of a key; keys must be asked in order.
+    fn find(&mut self, key: &BlockKey) -> Result<Option<(Hash, EntryRef)>> {
+        loop {
+            if self.head.is_none() {
+                self.head = self.stream.next()?.map(<[u8]>::to_vec);
+            }
+            let Some(head) = &self.head else {
+                return Ok(None);
+            };
+            let split = head.len().saturating_sub(40);
+            let (id, rest) = head.split_at(split);
+            let mine = Hash::from_bytes(id).map(|h| BlockKey::new(&h, key.size()));
+            match (mine, mine.map(|m| m.cmp(key))) {
+                (Some(_), Some(std::cmp::Ordering::Equal)) => {
+                    let mut c = crate::base::bytes::Cursor::new(rest);
+                    let mut n = || {
+                        c.u64_be()
+                            .ok_or_else(|| Error::bug("a directory record reads back"))
+                    };
+                    let (method, crc) = (n()?, n()?);
+                    let entry = EntryRef {
+                        method: u16::try_from(method).unwrap_or(u16::MAX),
+                        crc: u32::try_from(crc).unwrap_or(0),
+                        compressed: n()?,
+                        size: n()?,
+                        offset: n()?,
+                    };
+                    return Ok(Hash::from_bytes(id).map(|h| (h, entry)));
+                }
+                (_, Some(std::cmp::Ordering::Greater)) => return Ok(None),
+                _ => self.head = None,
+            }
+        }
+    }
+}
