@@ -227,3 +227,26 @@ fn a_backup_without_index_volumes_is_looked_up_in_its_dblocks() {
         .code(&[3])
         .says("lose data");
 }
+
+#[test]
+fn a_warm_cache_hides_no_damage_from_a_full_check() {
+    let scratch = Scratch::new("verify-cache");
+    let source = scratch.folder("source");
+    let mut rand = support::Rand(7);
+    fs::write(source.join("big"), rand.bytes(3_000_000)).expect("writable");
+    let dest = scratch.folder("dest");
+    let args = ["backup", text(&dest), text(&source), "--no-encryption"];
+    let sizes = ["--blocksize=10kb", "--dblock-size=1mb"];
+    scratch.run(&[&args[..], &sizes].concat()).code(&[0]);
+    let run = |words: &[&str]| scratch.run(&[&["verify", text(&dest)], words].concat());
+    run(&[]).code(&[0]);
+    let report = run(&["all", "--json"]).code(&[0]).json();
+    let there = volumes(&dest, "dindex");
+    assert!(there.len() > 2, "several volumes");
+    assert_eq!(number(&report, "CheckedIndexVolumes"), there.len() as u64);
+    support::harm::flip(&there[1], None);
+    run(&["all"])
+        .code(&[3])
+        .says("Modified ")
+        .says(text(&there[1]).rsplit('/').next().expect("named"));
+}
