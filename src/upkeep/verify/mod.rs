@@ -4,6 +4,7 @@
 //! a sample, or all, of the volumes is downloaded and each byte checked. Each problem is one [`Finding`]; damage is followed
 //! to the versions and files that lose data by it. Memory: a few bytes a volume, all else is spilled.
 
+mod indexes;
 mod lists;
 mod references;
 mod sample;
@@ -189,10 +190,10 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
                 }
             }
             Seen::Unreadable(e) => {
-                let (status, what) = volumes::unreadable_index(e);
+                let (status, what) = indexes::unreadable_index(e);
                 noted.add(dindex, status, what);
             }
-            Seen::Absent(dblock) => noted.add(dindex, Status::Missing, volumes::absent(dblock)),
+            Seen::Absent(dblock) => noted.add(dindex, Status::Missing, indexes::absent(dblock)),
             Seen::Resized {
                 dblock,
                 stated,
@@ -201,7 +202,7 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
                 if resized.len() < FINDINGS_AT_MOST {
                     resized.extend(VolumeName::parse(dblock));
                 }
-                let what = volumes::resized(dblock, stated, listed);
+                let what = indexes::resized(dblock, stated, listed);
                 noted.add(dindex, Status::Modified, what);
             }
         }

@@ -14,7 +14,7 @@ use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::verify::lists::{Lists, usable};
 use crate::upkeep::verify::{
-    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, is_finding, sample, volumes,
+    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, is_finding, sample, volumes,
 };
 
 const SORT_CAP: usize = 1 << 20;
@@ -180,7 +180,7 @@ impl References {
         match read {
             Ok(_) => {}
             Err(e) if is_finding(&e) => {
-                let (status, _) = volumes::unreadable_index(&e);
+                let (status, _) = indexes::unreadable_index(&e);
                 out.unreadable = Some((status, e.cause().to_owned()));
             }
             Err(e) => return Err(e),
@@ -284,7 +284,7 @@ impl References {
         }
         for (i, _) in wanted.iter().enumerate().filter(|(_, w)| **w) {
             if !std::mem::replace(&mut self.read[i], true) {
-                volumes::dindex(set, ui, i, &self.places, &mut self.lists, report)?;
+                indexes::dindex(set, ui, i, &self.places, &mut self.lists, report)?;
             }
         }
         Ok(())

@@ -1,14 +1,14 @@
-//! Volumes byte by byte: index volumes against the listing, dblocks against their index.
+//! Dblocks byte by byte against their index, and which blocks are lost by what is wrong there.
 
 use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Error, Result, unwrap_io};
+use crate::base::error::{Kind, Result, unwrap_io};
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::deflate::Inflater;
-use crate::format::index::{self, IndexEntry};
+use crate::format::index;
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::format::zip_read::{EntryRef, ZipReader};
@@ -17,37 +17,12 @@ use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::{
-    Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, is_finding, sample,
+    Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding, sample,
 };
 
 const SORT_CAP: usize = 2 << 20;
 /// Number, then key.
 const BY_VOLUME: usize = 4 + BlockKey::LEN;
-
-pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
-    let status = match e.kind() {
-        crate::base::error::Kind::Missing => Status::Missing,
-        crate::base::error::Kind::Damaged => Status::Modified,
-        _ => Status::Error,
-    };
-    let what = format!(
-        "{}; the dblock it describes has to be opened to restore from it",
-        e.cause()
-    );
-    (status, what)
-}
-
-pub(super) fn absent(dblock: &str) -> String {
-    let dblock = text::safe(dblock.as_bytes());
-    format!("it describes {dblock}, which is missing; blocks that no other volume holds are lost")
-}
-
-pub(super) fn resized(dblock: &str, stated: u64, listed: u64) -> String {
-    let dblock = text::safe(dblock.as_bytes());
-    format!(
-        "it describes {dblock} as {stated} bytes, which has {listed}; blocks that no other volume holds are lost"
-    )
-}
 
 /// The volume checks of one run.
 pub(super) struct Volumes {
@@ -97,7 +72,7 @@ impl Volumes {
         });
         for (i, _) in picked.iter().enumerate().filter(|(_, p)| **p) {
             if !std::mem::replace(&mut read[i], true) {
-                dindex(set, ui, i, places, lists, report)?;
+                indexes::dindex(set, ui, i, places, lists, report)?;
             }
         }
         Ok(())
@@ -194,7 +169,7 @@ impl Volumes {
         let mut opened = fetch(set, ui, &name, size, facts);
         let mut said = false;
         if let Err(e) = &opened
-            && e.kind() == crate::base::error::Kind::Damaged
+            && e.kind() == Kind::Damaged
             && (facts.hash.is_some() || facts.size.is_some())
         {
             let first = e.cause().to_owned();
@@ -446,76 +421,4 @@ fn hash_entry(
             n => hasher.update(&buffer[..n]),
         }
     }
-}
-
-/// One index volume, which the cache let the run skip: whole, its dblock as it says, each of its blocks in the table, its
-/// blocklists intact.
-pub(super) fn dindex(
-    set: &mut Set,
-    ui: &mut Ui,
-    number: usize,
-    places: &Places,
-    lists: &mut Lists,
-    report: &mut VerifyReport,
-) -> Result<()> {
-    let Some((name, size)) = set.volumes().dindex(number) else {
-        return Ok(());
-    };
-    let mut found: Vec<(Status, String)> = Vec::new();
-    let done = fetch(set, ui, &name, size, Expected::default()).and_then(|opened| {
-        let zip = opened.zip()?;
-        let mut inflater = Inflater::new();
-        zip.entries(
-            &mut |entry_name, entry| match index::parse_index_entry(entry_name) {
-                Some(IndexEntry::Vol(dblock)) => {
-                    let vol = index::read_vol(
-                        &mut zip.reader(entry, &mut inflater)?,
-                        &mut |_, _| Ok(()),
-                    )?;
-                    let no = VolumeName::parse(dblock).and_then(|n| set.volumes().find_dblock(&n));
-                    let listed = no.and_then(|no| set.volumes().dblock(no));
-                    match (no, listed, vol.size) {
-                        _ if found.len() >= super::FINDINGS_AT_MOST => {}
-                        (Some(_), Some((_, Some(listed))), Some(stated)) if listed != stated => {
-                            found.push((Status::Modified, resized(dblock, stated, listed)));
-                        }
-                        (Some(no), Some(_), _) => {
-                            let known = places.expected(no)?;
-                            let both = known.hash.zip(vol.hash);
-                            if both.is_some_and(|(a, b)| {
-                                a != b && a.as_bytes().len() == b.as_bytes().len()
-                            }) {
-                                let what =
-                                    "it states another hash of its dblock than it did before";
-                                found.push((Status::Modified, what.to_owned()));
-                            }
-                        }
-                        _ => found.push((Status::Missing, absent(dblock))),
-                    }
-                    Ok(())
-                }
-                Some(IndexEntry::List(id)) if entry.size > 0 => {
-                    if let Some(what) = lists.add(&id, &mut zip.reader(entry, &mut inflater)?)?
-                        && found.len() < super::FINDINGS_AT_MOST
-                    {
-                        found.push((Status::Modified, what));
-                    }
-                    Ok(())
-                }
-                _ => Ok(()),
-            },
-        )
-    });
-    for (status, what) in found {
-        report.find(&name, status, what);
-    }
-    match done {
-        Ok(()) => report.dindexes += 1,
-        Err(e) if is_finding(&e) => {
-            let (status, what) = unreadable_index(&e);
-            report.find(&name, status, what);
-        }
-        Err(e) => return Err(e),
-    }
-    Ok(())
 }
