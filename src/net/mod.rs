@@ -4,6 +4,8 @@
 pub(crate) mod http;
 pub(crate) mod opts;
 #[cfg(feature = "http")]
+pub(crate) mod primitives;
+#[cfg(feature = "http")]
 pub(crate) mod resolve;
 #[cfg(feature = "http")]
 pub(crate) mod sigv4;
