@@ -356,6 +356,10 @@ fn the_self_test_says_what_is_sound_and_what_is_not() {
         .collect();
     assert_eq!(
         bad,
-        ["temporary folder", "zip there and back", "file times after 2038"]
+        [
+            "temporary folder",
+            "zip there and back",
+            "file times after 2038"
+        ]
     );
 }
