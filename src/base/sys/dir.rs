@@ -9,7 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::files::{FileKind, Stat, from_std, is_missing_call, statx, xattr_get_c, xattr_set_c};
+use super::files::{
+    FileKind, Stat, from_std, is_missing_call, statx, xattr_get_c, xattr_read, xattr_set_c,
+};
 use super::{c_bytes, check, proc_path};
 
 const RENAME_NOREPLACE: libc::c_uint = 1;
@@ -186,34 +188,68 @@ impl Dir {
         }
         let mode = std::fs::Permissions::from_mode(mode & 0o7777);
         match std::fs::set_permissions(proc_path(held.as_raw_fd()), mode.clone()) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => self
-                .open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)?
-                .set_permissions(mode),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.open_any(name)?.set_permissions(mode)
+            }
             done => done,
         }
     }
 
-    /// Sets an extended attribute of the entry itself; needs `/proc`.
+    /// Sets an extended attribute of the entry itself. Without `/proc` only of what can be opened: no symlink, and not what
+    /// this user may not read.
     pub(crate) fn set_xattr(&self, name: &OsStr, attribute: &[u8], value: &[u8]) -> io::Result<()> {
         component(name)?;
-        xattr_set_c(&self.proc_c(name)?, &c_bytes(attribute)?, value)
+        let attribute = c_bytes(attribute)?;
+        match xattr_set_c(&self.proc_c(name)?, &attribute, value) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let (data, len) = (value.as_ptr().cast(), value.len());
+                let file = self.open_any(name)?;
+                // SAFETY: the descriptor is open; the name ends in NUL and the value has `len` bytes; both live on.
+                let done =
+                    unsafe { libc::fsetxattr(file.as_raw_fd(), attribute.as_ptr(), data, len, 0) };
+                check(done).map(|_| ())
+            }
+            done => done,
+        }
     }
 
-    /// Value of an extended attribute of the entry itself; needs `/proc`.
+    /// Value of an extended attribute of the entry itself. Without `/proc` as [`Dir::set_xattr`].
     pub(crate) fn get_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
         component(name)?;
-        xattr_get_c(&self.proc_c(name)?, &c_bytes(attribute)?)
+        let attribute = c_bytes(attribute)?;
+        match xattr_get_c(&self.proc_c(name)?, &attribute) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let file = self.open_any(name)?;
+                xattr_read(|buffer, len| {
+                    let (fd, name) = (file.as_raw_fd(), attribute.as_ptr());
+                    // SAFETY: the descriptor is open, the name ends in NUL, the buffer has `len` bytes; all live on.
+                    unsafe { libc::fgetxattr(fd, name, buffer.cast(), len) }
+                })
+            }
+            done => done,
+        }
     }
 
-    /// Removes an extended attribute of the entry itself; one that is not there is success. Needs `/proc`.
+    /// Removes an extended attribute of the entry itself; one that is not there is success. Without `/proc` as
+    /// [`Dir::set_xattr`].
     pub(crate) fn remove_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<()> {
         component(name)?;
         let (path, attribute) = (self.proc_c(name)?, c_bytes(attribute)?);
         // SAFETY: both texts end in NUL and live through the call.
-        match check(unsafe { libc::lremovexattr(path.as_ptr(), attribute.as_ptr()) }) {
+        let mut done = check(unsafe { libc::lremovexattr(path.as_ptr(), attribute.as_ptr()) });
+        if matches!(&done, Err(e) if e.kind() == io::ErrorKind::NotFound) {
+            let file = self.open_any(name)?;
+            // SAFETY: the descriptor is open; the name ends in NUL and lives through the call.
+            done = check(unsafe { libc::fremovexattr(file.as_raw_fd(), attribute.as_ptr()) });
+        }
+        match done {
             Err(e) if e.raw_os_error() != Some(libc::ENODATA) => Err(e),
             _ => Ok(()),
         }
+    }
+
+    fn open_any(&self, name: &OsStr) -> io::Result<File> {
+        self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)
     }
 
     /// Every name in the folder but `.` and `..`, in no order, with its kind where the file system tells it for nothing.
