@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::io::Write;
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
 use crate::base::tmp::{Spool, Tmp};
@@ -64,6 +64,26 @@ impl IndexReport {
     }
 }
 
+/// A blocklist longer than this is not believed: 512 Ki blocks of one file.
+const LIST_BYTES_AT_MOST: u64 = 16 << 20;
+
+/// The bytes of a blocklist copy if they are what its name says. A damaged copy is as good as none: the block itself is in a
+/// dblock. `algo` is `None` while the parameters are not known; then the length of the id tells.
+fn whole_list(id: &Hash, data: &mut dyn Read, algo: Option<Algo>) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match data.take(LIST_BYTES_AT_MOST + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > LIST_BYTES_AT_MOST => Ok(None),
+        Ok(_) => {
+            let algo = algo.or_else(|| Algo::of_length(id.as_bytes().len()));
+            Ok(algo.is_some_and(|a| a.hash(&bytes) == *id).then_some(bytes))
+        }
+        Err(e) => match crate::base::error::unwrap_io(e) {
+            e if e.kind() == Kind::Damaged => Ok(None),
+            e => Err(e),
+        },
+    }
+}
+
 /// Receives each blocklist copy found in a dindex: its id and its bytes.
 pub(crate) type ListSink<'a> = dyn FnMut(&Hash, &mut dyn Read) -> Result<()> + 'a;
 
@@ -81,6 +101,8 @@ pub(crate) enum Seen<'a> {
         stated: u64,
         listed: u64,
     },
+    /// Its zip directory is damaged; it was read without.
+    Rescued,
     /// Its copy of a blocklist.
     List(&'a Hash, &'a mut dyn Read),
 }
@@ -96,8 +118,12 @@ impl Set {
         ui: &mut Ui,
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
+        let algo = self.params().map(|p| p.block_hash);
         self.load_index_seeing(ui, &mut |_, seen| match seen {
-            Seen::List(id, data) => on_list(id, data),
+            Seen::List(id, data) => match whole_list(id, data, algo)? {
+                Some(bytes) => on_list(id, &mut bytes.as_slice()),
+                None => Ok(()),
+            },
             _ => Ok(()),
         })
     }
@@ -201,6 +227,9 @@ impl Set {
         on: &mut SeenSink<'_>,
     ) -> Result<()> {
         let zip = opened.zip()?;
+        if zip.rescued() {
+            on(dindex, Seen::Rescued)?;
+        }
         let algo = opened.params.block_hash;
         let inflater = &mut self.inflater;
         let volumes = &self.volumes;
@@ -294,7 +323,11 @@ impl Set {
                     Some(IndexEntry::List(id))
                         if entry.size > 0 && entry.size <= u64::from(opened.params.block_size) =>
                     {
-                        on_list(&id, &mut zip.reader(entry, inflater)?)
+                        let algo = Some(opened.params.block_hash);
+                        match whole_list(&id, &mut zip.reader(entry, inflater)?, algo)? {
+                            Some(bytes) => on_list(&id, &mut bytes.as_slice()),
+                            None => Ok(()),
+                        }
                     }
                     _ => Ok(()),
                 })
