@@ -330,7 +330,13 @@ fn as_nobody(scratch: &Scratch, open: &Path, words: &[&str]) -> Ran {
         .env("XDG_CACHE_HOME", open);
     other.current_dir(open).uid(65534).gid(65534);
     command = other;
-    let output = command.output().unwrap();
+    // A child of another test, forked while the copy was written, may hold it open for a moment.
+    let output = loop {
+        match command.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            output => break output.unwrap(),
+        }
+    };
     Ran {
         code: output.status.code().unwrap_or(i32::MIN),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

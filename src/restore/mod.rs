@@ -226,7 +226,7 @@ pub(crate) fn run(
     for (name, why) in &index.unreadable {
         ui.warn(
             "unreadable-index",
-            &format!("index volume {name} is of no use: {why}"),
+            &format!("index volume {name} is damaged: {why}"),
         );
     }
     let wanted = wants.take()?;

@@ -56,6 +56,14 @@ impl IndexReport {
         self.missing_count == 0 && self.unreadable_count == 0
     }
 
+    fn unreadable(&mut self, name: &VolumeName, why: String) {
+        self.unreadable_count += 1;
+        if self.unreadable.len() < NAMED_AT_MOST {
+            let name = text::safe(name.as_str().as_bytes());
+            self.unreadable.push((name, why));
+        }
+    }
+
     fn missing(&mut self, name: &str) {
         self.missing_count += 1;
         if self.missing.len() < NAMED_AT_MOST {
@@ -119,13 +127,26 @@ impl Set {
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let algo = self.params().map(|p| p.block_hash);
-        self.load_index_seeing(ui, &mut |_, seen| match seen {
+        let mut spoiled: Vec<u32> = Vec::new();
+        let (places, mut report) = self.load_index_seeing(ui, &mut |dindex, seen| match seen {
             Seen::List(id, data) => match whole_list(id, data, algo)? {
                 Some(bytes) => on_list(id, &mut bytes.as_slice()),
-                None => Ok(()),
+                None => {
+                    if spoiled.last() != Some(&dindex) && spoiled.len() < NAMED_AT_MOST {
+                        spoiled.push(dindex);
+                    }
+                    Ok(())
+                }
             },
             _ => Ok(()),
-        })
+        })?;
+        for dindex in spoiled {
+            if let Some((name, _)) = self.volumes.dindex(dindex as usize) {
+                let why = "its copy of a blocklist is not what its name says";
+                report.unreadable(&name, why.to_owned());
+            }
+        }
+        Ok((places, report))
     }
 
     /// As [`Set::load_index`], telling all that it sees. What the cache covers is not read and so not seen.
@@ -189,12 +210,7 @@ impl Set {
                 Ok(()) => on(number, Seen::Whole)?,
                 Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
                     on(number, Seen::Unreadable(&e))?;
-                    report.unreadable_count += 1;
-                    if report.unreadable.len() < NAMED_AT_MOST {
-                        report
-                            .unreadable
-                            .push((text::safe(name.as_str().as_bytes()), e.to_string()));
-                    }
+                    report.unreadable(&name, e.to_string());
                 }
                 Err(e) => return Err(e),
             }
