@@ -72,7 +72,12 @@ pub fn one(target: &str, data: &[u8]) {
             for parsed in [VolumeName::parse(text), VolumeName::parse_any_case(text)] {
                 if let Some(name) = parsed {
                     assert_eq!(name.as_str(), text);
-                    let _ = (name.time(), name.guid(), name.compression(), name.encryption());
+                    let _ = (
+                        name.time(),
+                        name.guid(),
+                        name.compression(),
+                        name.encryption(),
+                    );
                 }
             }
             drop(Prefix::parse(text));
@@ -107,13 +112,24 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
             "file:///mnt/usb%20disk/backup?alternate-target-paths=/a%3b/b",
             "/mnt/a folder/backup",
         ],
-        "filter" => &["*/Temp?/[ab]*.txt\n/home/*/x", "[.*\\.(jpe?g|png)$]", "{CacheFiles,TemporaryFiles}\n@/home/%USER%/[literal]", "/home/a/\n*\\Thumbs.db"],
+        "filter" => &[
+            "*/Temp?/[ab]*.txt\n/home/*/x",
+            "[.*\\.(jpe?g|png)$]",
+            "{CacheFiles,TemporaryFiles}\n@/home/%USER%/[literal]",
+            "/home/a/\n*\\Thumbs.db",
+        ],
         "names" => &[
             "duplicati-b0123456789abcdef0123456789abcdef.dblock.zip.aes",
             "duplicati-20240131T123500Z.dlist.zip",
             "p-iABCDEF0123456789abcdef0123456789.dindex.tgz.gpg",
         ],
-        _ => &["50mb", "1W2D3h4m5s", "20240131T123456Z", "arcu6553sHVAiX4MjW0j7I7vD4w6R+Gz9Ok0Q9lTa+0=", "\u{1b}[31m\u{202e}x"],
+        _ => &[
+            "50mb",
+            "1W2D3h4m5s",
+            "20240131T123456Z",
+            "arcu6553sHVAiX4MjW0j7I7vD4w6R+Gz9Ok0Q9lTa+0=",
+            "\u{1b}[31m\u{202e}x",
+        ],
     };
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
@@ -149,14 +165,18 @@ fn aes(data: &[u8]) {
     let [old, new] = KEYS.get_or_init(|| {
         let passphrase = || Secret::new("p\u{e4}ss\u{8a9e}\u{1f511}".to_owned());
         let rounds = std::num::NonZeroU32::new(1000).unwrap_or(std::num::NonZeroU32::MIN);
-        [Key::from_sha256_rounds(&iv, &passphrase()), Key::from_pbkdf2(&iv, &passphrase(), rounds)]
+        [
+            Key::from_sha256_rounds(&iv, &passphrase()),
+            Key::from_pbkdf2(&iv, &passphrase(), rounds),
+        ]
     });
-    let _ = aes_read::decrypt_with(&mut &*data, &mut io::sink(), &mut |given, rounds| {
-        match (given == &iv, rounds) {
-            (false, _) => Key::from_bytes(&[7; 32]),
-            (true, None) => Key::from_bytes(old.bytes()),
-            (true, Some(_)) => Key::from_bytes(new.bytes()),
-        }
+    let _ = aes_read::decrypt_with(&mut &*data, &mut io::sink(), &mut |given, rounds| match (
+        given == &iv,
+        rounds,
+    ) {
+        (false, _) => Key::from_bytes(&[7; 32]),
+        (true, None) => Key::from_bytes(old.bytes()),
+        (true, Some(_)) => Key::from_bytes(new.bytes()),
     });
 }
 
@@ -194,7 +214,9 @@ fn values(data: &[u8]) {
     let _ = Timestamp::parse_compact(data).map(Timestamp::iso);
     with_text(data, &|text| {
         let _ = size::parse_size(text, 1).map(size::show_size);
-        let _ = size::parse_span(text).map(i64::unsigned_abs).map(size::show_span);
+        let _ = size::parse_span(text)
+            .map(i64::unsigned_abs)
+            .map(size::show_span);
     });
 }
 
@@ -205,7 +227,11 @@ fn zip_sample() -> Vec<u8> {
         let mut deflater = Deflater::new(6);
         zip.add(b"manifest", &[b'm'; 300], &mut deflater)?;
         zip.add_stored(b"vol/a", b"stored content")?;
-        zip.add(b"qUiQTy8PR5uPgZdpSzAYSw0u0cHNKh7A-4XSmaGSpEc=", b"hello world\n", &mut deflater)?;
+        zip.add(
+            b"qUiQTy8PR5uPgZdpSzAYSw0u0cHNKh7A-4XSmaGSpEc=",
+            b"hello world\n",
+            &mut deflater,
+        )?;
         zip.finish()
     };
     make().unwrap_or_default()

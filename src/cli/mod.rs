@@ -2,6 +2,7 @@
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
 mod cmd_backup;
+mod cmd_remote;
 mod cmd_restore;
 mod cmd_system_info;
 mod cmd_test_filters;
@@ -60,6 +61,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_backup::COMMAND,
     cmd_restore::COMMAND,
     cmd_test_filters::COMMAND,
+    cmd_remote::COMMAND,
     cmd_vacuum::COMMAND,
     cmd_system_info::COMMAND,
     help::COMMAND,

@@ -3,7 +3,10 @@
 //! Environment: `INPUTS` for each target (1 000 000), `TARGETS` (comma separated; all), `SEED` (from the clock, printed).
 //! An input that breaks a reader is written below the target folder and printed in hex. Run by `make fuzz`.
 
-#![allow(clippy::print_stdout, reason = "a program whose result is what it prints")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a program whose result is what it prints"
+)]
 
 #[path = "../support/rand.rs"]
 mod rand;
@@ -20,9 +23,15 @@ const MEMORY_KIB: u64 = 128 << 10;
 const SLOW_SECONDS: u64 = 5;
 
 fn main() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.trim().parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|v| v.trim().parse::<u64>().ok())
+    };
     let inputs = number("INPUTS").unwrap_or(1_000_000);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs());
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |d| d.as_secs());
     let seed = number("SEED").unwrap_or(clock);
     let chosen = std::env::var("TARGETS").unwrap_or_default();
     println!("seed {seed}, {inputs} inputs a target");
@@ -54,11 +63,22 @@ fn run(target: &str, inputs: u64, seed: u64) -> bool {
         let millis = began.elapsed().as_millis();
         slowest = slowest.max(millis);
         if done.is_err() || millis > u128::from(SLOW_SECONDS) * 1000 {
-            let what = if done.is_err() { "panicked" } else { "was slow" };
-            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{seed}-{n}"));
+            let what = if done.is_err() {
+                "panicked"
+            } else {
+                "was slow"
+            };
+            let file =
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{seed}-{n}"));
             let kept = std::fs::write(&file, &input).is_ok();
-            println!("{target}: input {n} {what} after {millis} ms, kept {kept} in {}", file.display());
-            println!("{}", input.iter().map(|b| format!("{b:02x}")).collect::<String>());
+            println!(
+                "{target}: input {n} {what} after {millis} ms, kept {kept} in {}",
+                file.display()
+            );
+            println!(
+                "{}",
+                input.iter().map(|b| format!("{b:02x}")).collect::<String>()
+            );
             return false;
         }
     }
@@ -87,10 +107,34 @@ fn index(rand: &mut Rand, len: usize) -> usize {
 
 fn mutate(rand: &mut Rand, data: &mut Vec<u8>, samples: &[Vec<u8>]) {
     const EDGES: [u64; 12] = [
-        0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 32, u64::MAX >> 1, u64::MAX, 0x8000_0000_0000_0000,
+        0,
+        1,
+        0x7f,
+        0x80,
+        0xff,
+        0xffff,
+        0x7fff_ffff,
+        0xffff_ffff,
+        1 << 32,
+        u64::MAX >> 1,
+        u64::MAX,
+        0x8000_0000_0000_0000,
     ];
     const WORDS: [&str; 14] = [
-        "\"", "\\u", "\\ud800", "{", "[", "null", "-1", "1e999", "18446744073709551616", "\u{feff}", "..", "%", "\\", "[[:",
+        "\"",
+        "\\u",
+        "\\ud800",
+        "{",
+        "[",
+        "null",
+        "-1",
+        "1e999",
+        "18446744073709551616",
+        "\u{feff}",
+        "..",
+        "%",
+        "\\",
+        "[[:",
     ];
     let at = index(rand, data.len() + 1);
     let end = (at + index(rand, 16)).min(data.len());
@@ -112,8 +156,16 @@ fn mutate(rand: &mut Rand, data: &mut Vec<u8>, samples: &[Vec<u8>]) {
             // A number at its edge, in either byte order and any width: lengths, counts, offsets.
             let value = EDGES[index(rand, EDGES.len())].wrapping_sub(rand.below(3));
             let width = 1 << rand.below(4);
-            let bytes = if rand.below(2) == 0 { value.to_le_bytes() } else { value.to_be_bytes() };
-            let slice = if rand.below(2) == 0 { &bytes[..width] } else { &bytes[8 - width..] };
+            let bytes = if rand.below(2) == 0 {
+                value.to_le_bytes()
+            } else {
+                value.to_be_bytes()
+            };
+            let slice = if rand.below(2) == 0 {
+                &bytes[..width]
+            } else {
+                &bytes[8 - width..]
+            };
             let end = (at + width).min(data.len());
             data.splice(at..end, slice.iter().copied());
         }
@@ -134,5 +186,6 @@ fn mutate(rand: &mut Rand, data: &mut Vec<u8>, samples: &[Vec<u8>]) {
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    line.and_then(|l| l.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|l| l.trim().split(' ').next()?.parse().ok())
+        .unwrap_or(0)
 }
