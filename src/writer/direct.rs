@@ -243,6 +243,9 @@ fn invent(spool: &mut Spool, len: u64) -> Result<Hash> {
 /// Removes what a failed test left, and says so when it could not.
 fn clean(remote: &mut Remote, ui: &mut Ui, probes: &[Probe]) {
     for probe in probes.iter().filter(|p| p.made) {
+        if let Ok(None) = remote.stat(ui, &probe.name) {
+            continue;
+        }
         if change(remote).delete(ui, &probe.name).is_err() {
             ui.warn(
                 "test-file-stays",
