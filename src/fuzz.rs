@@ -6,11 +6,12 @@
 use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
-use crate::base::error::Result;
+use crate::base::digest::Hash;
+use crate::base::error::{Doing, Result};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
-use crate::base::{bytes, size, text};
+use crate::base::{size, text};
 use crate::format::aes_key::{Iv, Key};
 use crate::format::deflate::{Deflater, Inflater};
 use crate::format::meta::Attrs;
@@ -51,7 +52,7 @@ pub fn one(target: &str, data: &[u8]) {
         }
         "index" => {
             drop(index::read_vol(&mut &*data, &mut |_, _| Ok(())));
-            drop(index::parse_block_name(data));
+            let _ = index::parse_block_name(data);
             let _ = index::parse_index_entry(data);
         }
         "meta" => {
@@ -69,16 +70,15 @@ pub fn one(target: &str, data: &[u8]) {
         }),
         "filter" => with_text(data, &filter),
         "names" => with_text(data, &|text| {
-            for parsed in [VolumeName::parse(text), VolumeName::parse_any_case(text)] {
-                if let Some(name) = parsed {
-                    assert_eq!(name.as_str(), text);
-                    let _ = (
-                        name.time(),
-                        name.guid(),
-                        name.compression(),
-                        name.encryption(),
-                    );
-                }
+            let parsed = [VolumeName::parse(text), VolumeName::parse_any_case(text)];
+            for name in parsed.into_iter().flatten() {
+                assert_eq!(name.as_str(), text);
+                let _ = (
+                    name.time(),
+                    name.guid(),
+                    name.compression(),
+                    name.encryption(),
+                );
             }
             drop(Prefix::parse(text));
         }),
@@ -140,7 +140,7 @@ fn with_text(data: &[u8], each: &dyn Fn(&str)) {
 
 fn zip(data: &[u8]) -> Result<()> {
     let mut spool = Spool::new(&Tmp::open(None)?)?;
-    spool.write_all(data)?;
+    spool.write_all(data).doing(|| "spool".to_owned())?;
     let zip = ZipReader::open(&spool)?;
     let mut found = Vec::new();
     zip.entries(&mut |_, entry| {
@@ -210,7 +210,7 @@ fn filter(all: &str) {
 fn values(data: &[u8]) {
     let safe = text::safe(data);
     assert!(!safe.chars().any(char::is_control), "{safe:?}");
-    drop(bytes::from_base64(data));
+    let _ = Hash::from_base64(data);
     let _ = Timestamp::parse_compact(data).map(Timestamp::iso);
     with_text(data, &|text| {
         let _ = size::parse_size(text, 1).map(size::show_size);

@@ -16,6 +16,7 @@ mod restore;
 mod select;
 mod set;
 mod spill;
+mod upkeep;
 mod writer;
 
 /// Runs the program with its arguments (the first is its own name) and returns the exit code.

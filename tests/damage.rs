@@ -23,7 +23,7 @@ enum Victim {
     Manifest,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     /// Which versions there are.
     Versions,
@@ -52,7 +52,12 @@ fn right(victim: Victim, how: Harm, act: Act, encrypted: bool) -> (&'static [i32
         (_, _, Versions) => (&[0], false),
         // A version whose list is gone does not exist, and nobody can tell that it did; exchanged lists are two good ones.
         (Victim::Dlist, Harm::Delete | Harm::Swap, Backup) => (&[0, 2], false),
+        (Victim::Dlist, Harm::Delete, RestoreOlder) => (&[100], false),
         (Victim::Dlist, Harm::Delete | Harm::Swap, _) => (&[0], false),
+        // Another backup's parameters: the list is whole, but no other volume agrees with it.
+        (Victim::Manifest, Harm::Swap, List) => (&[0], false),
+        (Victim::Manifest, Harm::Swap, Restore | Verify) => (&[3, 100], false),
+        (Victim::Manifest, Harm::Swap, Backup) => (&[100], false),
         (Victim::Dlist | Victim::Manifest, _, List | Restore) => (&[100], true),
         (Victim::Dlist | Victim::Manifest, _, RestoreOlder) => (&[0], false),
         // The run warns, and backs up without comparing with the damaged list. A manifest of another backup refuses it.
@@ -66,6 +71,10 @@ fn right(victim: Victim, how: Harm, act: Act, encrypted: bool) -> (&'static [i32
         (Victim::Dindex, Harm::Delete | Harm::Swap, Backup) => (&[0, 2], false),
         (Victim::Dindex, Harm::Delete | Harm::Swap, Verify) => (&[0, 2, 3], false),
         (Victim::Dindex, _, List) => (&[0, 2], false),
+        // The entries before the cut are whole in a plain volume, and may be all that is needed.
+        (Victim::Dindex, Harm::Truncate, Restore | RestoreOlder | Backup) if !encrypted => {
+            (&[0, 2], false)
+        }
         (Victim::Dindex, _, Restore | RestoreOlder | Backup) => (&[2], true),
         (Victim::Dindex, _, Verify) => (&[3], true),
         (Victim::Dblock, _, List) => (&[0], false),
@@ -262,7 +271,11 @@ fn matrix(encrypted: bool) {
                     Act::RestoreOlder => 0,
                     _ => continue,
                 };
-                let gone = victim == Victim::Dlist && matches!(how, Harm::Delete | Harm::Swap);
+                let gone = match victim {
+                    Victim::Dlist => matches!(how, Harm::Delete | Harm::Swap),
+                    Victim::Manifest => how == Harm::Swap && act == Act::Restore,
+                    _ => false,
+                };
                 if ran.code != 100 && !gone {
                     let kept = intact(&base.versions[version], &to, &ran);
                     let files = if matches!(victim, Victim::Dblock) {

@@ -360,12 +360,13 @@ class Set:
             ids = [single or full]
         elif single is not None:
             fault("W8", where, "blockhash of nothing")
-        data = b""
+        parts = []
         for n, id_text in enumerate(ids):
             block = self.need("W16", where, id_text, needed)
             if len(block) != min(self.block_size, size - n * self.block_size):
                 fault("W4", where, f"block {n} has {len(block)} bytes")
-            data += block
+            parts.append(block)
+        data = b"".join(parts)
         if len(data) != size or b64(self.file_hash(data)) != full:
             fault("W9" if what else "W5", where, "hash of the whole differs")
         return data, (what + "blocklists" if count >= 2 else None)

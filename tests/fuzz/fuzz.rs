@@ -91,7 +91,8 @@ fn run(target: &str, inputs: u64, seed: u64) -> bool {
 fn input(rand: &mut Rand, samples: &[Vec<u8>]) -> Vec<u8> {
     let pick = rand.next();
     if pick & 7 == 0 || samples.is_empty() {
-        let len = rand.below(1 << (1 + rand.below(10)));
+        let width = 1 + rand.below(10);
+        let len = rand.below(1 << width);
         return rand.bytes(usize::try_from(len).unwrap_or(0));
     }
     let mut data = samples[index(rand, samples.len())].clone();
