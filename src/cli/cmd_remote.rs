@@ -103,8 +103,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         most: options.size(&o::TEST_MOST).unwrap_or(0),
         rounds: number(&o::TEST_ROUNDS),
     };
-    if trial.files > 1000 {
-        return Err(Error::usage("--number-of-files must be at most 1000"));
+    if trial.files > 10_000 {
+        return Err(Error::usage("--number-of-files must be at most 10000"));
     }
     let mut open = Open {
         remote: Remote::open(&call.url, options, ui)?,

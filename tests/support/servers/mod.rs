@@ -180,7 +180,10 @@ impl<T> Shared<T> {
     }
 
     pub fn get(&self, start: impl FnOnce() -> T) -> Arc<T> {
-        let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(there) = held.upgrade() {
             return there;
         }

@@ -141,10 +141,18 @@ fn start_swift() -> S3 {
     let mut command = Command::new("memcached");
     command.args(["-l", "127.0.0.1", "-U", "0", "-m", "16", "-u", &user, "-p"]);
     command.arg(memcached.to_string());
-    servers.push(Server::start("memcached", command, &home.at("memcached.log")));
+    servers.push(Server::start(
+        "memcached",
+        command,
+        &home.at("memcached.log"),
+    ));
     let ring = |args: &[&str]| {
         let mut command = Command::new(installed("swift-ring-builder"));
-        let done = command.args(args).current_dir(home.at("")).output().unwrap();
+        let done = command
+            .args(args)
+            .current_dir(home.at(""))
+            .output()
+            .unwrap();
         // It exits with 1 for mere warnings.
         assert!(matches!(done.status.code(), Some(0 | 1)), "{done:?}");
     };

@@ -89,7 +89,9 @@ impl Tls {
         leaf(&folder, "UnknownIssuer", "other", here, 30);
         openssl(
             &folder,
-            &format!("req -x509 {NEW_KEY} -keyout SelfSigned.key -out SelfSigned.pem -days 30 -subj /CN=nas"),
+            &format!(
+                "req -x509 {NEW_KEY} -keyout SelfSigned.key -out SelfSigned.pem -days 30 -subj /CN=nas"
+            ),
         );
         let ports: Vec<u16> = FLAWS.iter().map(|_| free_port()).collect();
         let mut conf = String::from(
