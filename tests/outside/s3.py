@@ -17,11 +17,11 @@ if action == "make":
     s3.create_bucket(Bucket=bucket)
 elif action == "store":
     folder = sys.argv[6]
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
+    for root, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = os.path.join(root, name)
             with open(path, "rb") as body:
-                s3.put_object(Bucket=bucket, Key=prefix + name, Body=body)
+                s3.put_object(Bucket=bucket, Key=prefix + os.path.relpath(path, folder), Body=body)
 elif action == "fetch":
     folder = sys.argv[6]
     os.makedirs(folder, exist_ok=True)
