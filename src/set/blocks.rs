@@ -89,14 +89,15 @@ pub(crate) enum Seen<'a> {
 pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 
 impl Set {
-    /// Reads every dindex that the cache does not already cover. Blocklists of those read go to `on_list`. Unreadable index
-    /// volumes are reported, not fatal; a wrong passphrase is.
+    /// Reads every dindex, with `cached` those that the cache does not already cover. Blocklists of those read go to
+    /// `on_list`. Unreadable index volumes are reported, not fatal; a wrong passphrase is.
     pub(crate) fn load_index(
         &mut self,
         ui: &mut Ui,
+        cached: bool,
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
-        self.load_index_seeing(ui, &mut |_, seen| match seen {
+        self.load_index_seeing(ui, cached, &mut |_, seen| match seen {
             Seen::List(id, data) => on_list(id, data),
             _ => Ok(()),
         })
@@ -106,6 +107,7 @@ impl Set {
     pub(crate) fn load_index_seeing(
         &mut self,
         ui: &mut Ui,
+        cached: bool,
         on: &mut SeenSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let mut report = IndexReport::default();
@@ -116,7 +118,10 @@ impl Set {
             described_by: vec![u32::MAX; count as usize],
         };
         let mut have = vec![false; self.volumes.dindex_count()];
-        if let Some(cached) = self.cache.load_index(&self.volumes, &self.tmp) {
+        let cached = cached
+            .then(|| self.cache.load_index(&self.volumes, &self.tmp))
+            .flatten();
+        if let Some(cached) = cached {
             let cached = cached?;
             for (no, dindex, expected) in cached.described {
                 places.described_by[no as usize] = dindex;
