@@ -54,7 +54,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
     let encrypt = encryption(call, &set)?;
-    let write = write_options(call, &options.params, encrypt, dry_run)?;
+    // What is there already has its own block size.
+    let block_size = match (set.volumes().len(), options.explicit[0]) {
+        (1.., false) => 0,
+        _ => u64::from(options.params.block_size),
+    };
+    let write = write_options(call, block_size, encrypt, dry_run)?;
     let permit = (!dry_run).then(Permit::to_write);
     if set.strays() > 0 {
         ui.verbose(&format!(
@@ -243,13 +248,13 @@ fn backup_options(call: &Call, sources: Vec<Source>, choice: Choice) -> Result<B
 
 fn write_options(
     call: &Call,
-    params: &Params,
+    block_size: u64,
     encrypt: bool,
     dry_run: bool,
 ) -> Result<WriteOptions> {
     let options = &call.options;
     let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
-    let least = (1u64 << 20).max(2 * u64::from(params.block_size));
+    let least = (1u64 << 20).max(2 * block_size);
     if dblock_size < least {
         return Err(Error::usage(format!(
             "--dblock-size must be at least {}",

@@ -136,7 +136,8 @@ impl Wants {
             table,
             done: None,
         };
-        let (mut places, report) = set.load_index(ui, &mut |id, data| expander.offer(id, data))?;
+        let (mut places, report) =
+            set.load_index(ui, true, &mut |id, data| expander.offer(id, data))?;
         if expander.wants.lists_wanted > 0 {
             // What the cache covered was not read; ask the index volumes that describe the blocklists' dblocks.
             let missing = expander.missing()?;

@@ -119,27 +119,29 @@ pub(crate) enum Seen<'a> {
 pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 
 impl Set {
-    /// Reads every dindex that the cache does not already cover. Blocklists of those read go to `on_list`. Unreadable index
-    /// volumes are reported, not fatal; a wrong passphrase is.
+    /// Reads every dindex, with `cached` those that the cache does not already cover. Blocklists of those read go to
+    /// `on_list`. Unreadable index volumes are reported, not fatal; a wrong passphrase is.
     pub(crate) fn load_index(
         &mut self,
         ui: &mut Ui,
+        cached: bool,
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let algo = self.params().map(|p| p.block_hash);
         let mut spoiled: Vec<u32> = Vec::new();
-        let (places, mut report) = self.load_index_seeing(ui, &mut |dindex, seen| match seen {
-            Seen::List(id, data) => match whole_list(id, data, algo)? {
-                Some(bytes) => on_list(id, &mut bytes.as_slice()),
-                None => {
-                    if spoiled.last() != Some(&dindex) && spoiled.len() < NAMED_AT_MOST {
-                        spoiled.push(dindex);
+        let (places, mut report) =
+            self.load_index_seeing(ui, cached, &mut |dindex, seen| match seen {
+                Seen::List(id, data) => match whole_list(id, data, algo)? {
+                    Some(bytes) => on_list(id, &mut bytes.as_slice()),
+                    None => {
+                        if spoiled.last() != Some(&dindex) && spoiled.len() < NAMED_AT_MOST {
+                            spoiled.push(dindex);
+                        }
+                        Ok(())
                     }
-                    Ok(())
-                }
-            },
-            _ => Ok(()),
-        })?;
+                },
+                _ => Ok(()),
+            })?;
         for dindex in spoiled {
             if let Some((name, _)) = self.volumes.dindex(dindex as usize) {
                 let why = "its copy of a blocklist is not what its name says";
@@ -153,6 +155,7 @@ impl Set {
     pub(crate) fn load_index_seeing(
         &mut self,
         ui: &mut Ui,
+        cached: bool,
         on: &mut SeenSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let mut report = IndexReport::default();
@@ -163,7 +166,10 @@ impl Set {
             described_by: vec![u32::MAX; count as usize],
         };
         let mut have = vec![false; self.volumes.dindex_count()];
-        if let Some(cached) = self.cache.load_index(&self.volumes, &self.tmp) {
+        let cached = cached
+            .then(|| self.cache.load_index(&self.volumes, &self.tmp))
+            .flatten();
+        if let Some(cached) = cached {
             let cached = cached?;
             for (no, dindex, expected) in cached.described {
                 places.described_by[no as usize] = dindex;

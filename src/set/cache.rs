@@ -267,6 +267,7 @@ impl Cache {
             let mut more = extra.map(Run::reader);
             let mut a = reader.next()?.map(<[u8]>::to_vec);
             let mut b = next_of(&mut more)?;
+            let mut last: Vec<u8> = Vec::new();
             loop {
                 let from_a = match (&a, &b) {
                     (None, None) => break,
@@ -291,6 +292,11 @@ impl Cache {
                     continue;
                 };
                 record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
+                // Two index volumes may say the same.
+                if record == last {
+                    continue;
+                }
+                last.clone_from(&record);
                 out.write_all(&record)
                     .doing(|| "write the cache".to_owned())?;
             }

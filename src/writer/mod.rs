@@ -27,6 +27,9 @@ use pack::{Finished, Pack};
 /// Entries of a dblock after which the next one is begun: below the count that needs zip64 (`format.md` 5.1).
 const ENTRIES_AT_MOST: u32 = 65_000;
 
+/// Blocklist copies in one dindex after which the next dblock is begun.
+const LISTS_AT_MOST: usize = 4096;
+
 /// How to write.
 pub(crate) struct WriteOptions {
     /// Target size of a dblock in bytes.
@@ -111,15 +114,24 @@ impl<'a> Writer<'a> {
         self.stats
     }
 
-    /// The index volumes' account of what is stored, read at the first call. Also finds the blocklists that name a block
-    /// which no volume holds.
+    /// The index volumes' account of what is stored, read at the first call.
     pub(crate) fn index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
+        self.read_index(ui, true)
+    }
+
+    /// As [`Writer::index`], before its first call: reads every index volume, so that [`Writer::intact`] also knows the
+    /// blocklists that name a block which no volume holds. The cache does not hold blocklists.
+    pub(crate) fn whole_index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
+        self.read_index(ui, false)
+    }
+
+    fn read_index(&mut self, ui: &mut Ui, cached: bool) -> Result<&mut (Places, IndexReport)> {
         if self.index.is_none() {
             let tmp = self.set.tmp().clone();
             let mut members = Members::new(&tmp, self.params.block_hash.len());
             let loaded = self
                 .set
-                .load_index(ui, &mut |id, data| members.add(id, data))?;
+                .load_index(ui, cached, &mut |id, data| members.add(id, data))?;
             self.members = members.finish()?;
             self.index = Some(loaded);
             self.find_broken_lists()?;
@@ -219,7 +231,9 @@ impl<'a> Writer<'a> {
         if !known && !self.options.dry_run {
             self.open_pack()?;
         }
-        if let Some(pack) = &mut self.pack {
+        if let Some(pack) = &mut self.pack
+            && (!known || pack.lists() < LISTS_AT_MOST)
+        {
             pack.add_list(hash, data)?;
         }
         if known {
@@ -263,7 +277,7 @@ impl<'a> Writer<'a> {
             Some(pack)
                 if pack.size() > limit
                     || pack.entries() >= ENTRIES_AT_MOST
-                    || pack.lists() >= 4096 =>
+                    || pack.lists() >= LISTS_AT_MOST =>
             {
                 self.flush(ui)
             }

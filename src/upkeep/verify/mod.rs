@@ -178,7 +178,7 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
 
     let mut noted = Noted::default();
     let mut resized: Vec<VolumeName> = Vec::new();
-    let (mut places, index) = set.load_index_seeing(ui, &mut |dindex, what| {
+    let (mut places, index) = set.load_index_seeing(ui, true, &mut |dindex, what| {
         if let Some(slot) = read.get_mut(dindex as usize) {
             *slot = true;
         }
