@@ -5,6 +5,7 @@
 
 mod backup;
 mod base;
+mod cli;
 mod dest;
 mod format;
 mod net;
@@ -14,3 +15,8 @@ mod select;
 mod set;
 mod spill;
 mod writer;
+
+/// Runs the program with its arguments (the first is its own name) and returns the exit code.
+pub fn run(args: Vec<std::ffi::OsString>) -> u8 {
+    cli::run(&args)
+}

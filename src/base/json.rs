@@ -35,7 +35,8 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
 pub(crate) struct JsonWriter<W: Write> {
     out: W,
     buffer: Vec<u8>,
-    first: Vec<bool>,
+    /// One a level: nothing was written in it yet, and the byte that ends it.
+    levels: Vec<(bool, u8)>,
     after_key: bool,
 }
 
@@ -44,7 +45,7 @@ impl<W: Write> JsonWriter<W> {
         JsonWriter {
             out,
             buffer: Vec::new(),
-            first: vec![true],
+            levels: vec![(true, b' ')],
             after_key: false,
         }
     }
@@ -52,11 +53,11 @@ impl<W: Write> JsonWriter<W> {
     fn separate(&mut self) {
         if self.after_key {
             self.after_key = false;
-        } else if let Some(first) = self.first.last_mut() {
-            if !*first {
+        } else if let Some(level) = self.levels.last_mut() {
+            if !level.0 {
                 self.buffer.push(b',');
             }
-            *first = false;
+            level.0 = false;
         }
     }
 
@@ -73,31 +74,45 @@ impl<W: Write> JsonWriter<W> {
     }
 
     pub(crate) fn begin_object(&mut self) -> io::Result<()> {
-        self.first_level("{")
+        self.begin("{", b'}')
     }
 
     pub(crate) fn end_object(&mut self) -> io::Result<()> {
-        self.last_level(b'}')
+        self.end()
     }
 
     pub(crate) fn begin_array(&mut self) -> io::Result<()> {
-        self.first_level("[")
+        self.begin("[", b']')
     }
 
     pub(crate) fn end_array(&mut self) -> io::Result<()> {
-        self.last_level(b']')
+        self.end()
     }
 
-    fn first_level(&mut self, open: &str) -> io::Result<()> {
+    fn begin(&mut self, open: &str, close: u8) -> io::Result<()> {
         self.raw(open)?;
-        self.first.push(true);
+        self.levels.push((true, close));
         Ok(())
     }
 
-    fn last_level(&mut self, close: u8) -> io::Result<()> {
-        self.first.pop();
-        self.buffer.push(close);
+    fn end(&mut self) -> io::Result<()> {
+        if self.levels.len() > 1
+            && let Some((_, close)) = self.levels.pop()
+        {
+            self.buffer.push(close);
+        }
         self.drain()
+    }
+
+    /// Ends levels until `depth` are open (0 = none), so that a document broken off in the middle is one all the same.
+    pub(crate) fn close_to(&mut self, depth: usize) -> io::Result<()> {
+        if self.after_key {
+            self.null()?;
+        }
+        while self.levels.len() > depth.saturating_add(1) {
+            self.end()?;
+        }
+        Ok(())
     }
 
     pub(crate) fn key(&mut self, name: &str) -> io::Result<()> {
@@ -149,6 +164,25 @@ mod tests {
             String::from_utf8(out).expect("text"),
             "\"a/\\\"\\\\\\n\\u0001é\\u2028🔑\""
         );
+    }
+
+    #[test]
+    fn a_document_broken_off_can_be_closed() {
+        let mut w = JsonWriter::new(Vec::new());
+        let doc = (|| {
+            w.begin_object()?;
+            w.key("a")?;
+            w.begin_array()?;
+            w.begin_object()?;
+            w.key("b")?;
+            w.close_to(1)?;
+            w.key("c")?;
+            w.number(1)?;
+            w.close_to(0)
+        })();
+        assert!(doc.is_ok());
+        let text = String::from_utf8(w.finish()).expect("text");
+        assert_eq!(text, "{\"a\":[{\"b\":null}],\"c\":1}");
     }
 
     #[test]

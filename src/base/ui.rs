@@ -3,12 +3,15 @@
 //! With `--json` standard output carries exactly one JSON object, which `cli` builds through [`Ui::json`]; result lines
 //! are then dropped. A closed pipe is quiet: once standard output is gone the rest is discarded and [`Ui::broken`] says so.
 
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
 use crate::base::json::JsonWriter;
 use crate::base::size::{show_size, show_span};
+use crate::base::sys;
+use crate::base::time::Timestamp;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +22,26 @@ pub(crate) enum Volume {
     Normal,
     /// Also what was done and why (`-v`).
     Verbose,
+}
+
+/// Weight of a line in the log file, heaviest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Verbose,
+    Information,
+    Warning,
+    Error,
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Verbose => "Verbose",
+            Level::Information => "Information",
+            Level::Warning => "Warning",
+            Level::Error => "Error",
+        }
+    }
 }
 
 /// Warnings of one kind after which the rest is only counted.
@@ -48,6 +71,12 @@ pub(crate) struct Ui {
     warnings: Vec<(&'static str, u64)>,
     errors: u64,
     messages: Vec<String>,
+    log: Option<(File, Level)>,
+    /// Kinds of warnings that are only notes.
+    suppressed: Vec<String>,
+    /// Why standard output failed, unless its reader just went away.
+    failure: Option<io::Error>,
+    failed: bool,
 }
 
 impl Ui {
@@ -69,7 +98,21 @@ impl Ui {
             warnings: Vec::new(),
             errors: 0,
             messages: Vec::new(),
+            log: None,
+            suppressed: Vec::new(),
+            failure: None,
+            failed: false,
         }
+    }
+
+    /// From now on every line from `level` on also goes to `file`, with its time and level, whatever the console shows.
+    pub(crate) fn log_to(&mut self, file: File, level: Level) {
+        self.log = Some((file, level));
+    }
+
+    /// Warnings of these kinds become notes.
+    pub(crate) fn suppress(&mut self, kinds: Vec<String>) {
+        self.suppressed = kinds;
     }
 
     /// Says nothing at all but errors, for a look ahead whose findings will come again.
@@ -92,6 +135,7 @@ impl Ui {
 
     /// A line of the command's result. Dropped with `--json`.
     pub(crate) fn result(&mut self, line: &str) {
+        self.record(Level::Information, line);
         if self.json || self.broken {
             return;
         }
@@ -105,10 +149,10 @@ impl Ui {
 
     /// Bytes of the command's result as they are (one file to standard output). Fails on a closed pipe, quietly.
     pub(crate) fn raw(&mut self, data: &[u8]) -> Result<()> {
-        self.out
-            .get_mut()
-            .write_all(data)
-            .map_err(|e| Error::io(&e).doing("write to standard output"))
+        self.out.get_mut().write_all(data).map_err(|e| {
+            self.broken |= e.kind() == io::ErrorKind::BrokenPipe;
+            Error::io(&e).doing("write to standard output")
+        })
     }
 
     /// Builds part of the JSON object; does nothing without `--json`.
@@ -123,9 +167,24 @@ impl Ui {
     }
 
     fn check(&mut self, done: io::Result<()>) {
-        if done.is_err() {
+        if let Err(e) = done {
             self.broken = true;
+            if e.kind() != io::ErrorKind::BrokenPipe && self.failure.is_none() {
+                self.failure = Some(e);
+            }
         }
+    }
+
+    /// True when the reader of standard output went away.
+    pub(crate) fn broken_pipe(&self) -> bool {
+        self.broken && self.failure.is_none() && !self.failed
+    }
+
+    /// Why standard output could not be written (full disk), once; a reader that went away is no failure.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        let e = self.failure.take()?;
+        self.failed = true;
+        Some(Error::io(&e).doing("write to standard output"))
     }
 
     /// True when standard output went away.
@@ -135,6 +194,7 @@ impl Ui {
 
     /// Information worth a line in every run that is not quiet.
     pub(crate) fn note(&mut self, line: &str) {
+        self.record(Level::Information, line);
         if self.volume >= Volume::Normal {
             self.say(line);
         }
@@ -142,6 +202,7 @@ impl Ui {
 
     /// Information for `-v`.
     pub(crate) fn verbose(&mut self, line: &str) {
+        self.record(Level::Verbose, line);
         if self.volume >= Volume::Verbose {
             self.say(line);
         }
@@ -150,6 +211,11 @@ impl Ui {
     /// A warning: shown, counted, and the exit code will be at least 2. `kind` is a stable word; from the 20th of a kind on
     /// they are only counted.
     pub(crate) fn warn(&mut self, kind: &'static str, line: &str) {
+        if self.suppressed.iter().any(|s| s.eq_ignore_ascii_case(kind)) {
+            self.note(line);
+            return;
+        }
+        self.record(Level::Warning, line);
         let count = match self.warnings.iter_mut().find(|w| w.0 == kind) {
             Some(w) => {
                 w.1 += 1;
@@ -174,6 +240,7 @@ impl Ui {
 
     /// A failure that the command survives (one file of many): shown, counted, exit code at least 3. `kind` as in `warn`.
     pub(crate) fn error(&mut self, line: &str) {
+        self.record(Level::Error, line);
         self.errors += 1;
         if self.errors <= 5 * SHOWN_PER_KIND {
             self.keep(format!("error: {line}"));
@@ -185,7 +252,22 @@ impl Ui {
 
     /// The error that ended the command; said even when quiet, not counted.
     pub(crate) fn fatal(&mut self, e: &Error) {
+        self.record(Level::Error, &e.to_string());
         self.say(&format!("duplet: {e}"));
+    }
+
+    /// A log that cannot be written ends with a word about it; the run goes on.
+    fn record(&mut self, level: Level, line: &str) {
+        let Some((file, _)) = self.log.as_mut().filter(|l| level >= l.1) else {
+            return;
+        };
+        let now = Timestamp::now();
+        let zone = sys::utc_offset(now.0) / 3600;
+        let text = format!("{} {zone:+03} - [{}]: {line}\n", now.local(), level.word());
+        if file.write_all(text.as_bytes()).is_err() {
+            self.log = None;
+            self.warn("log-file", "the log file cannot be written any more");
+        }
     }
 
     fn keep(&mut self, message: String) {

@@ -8,7 +8,7 @@ use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
 
 struct Live {
-    remote: RemoteMut,
+    remote: Remote,
     ui: Ui,
     tmp: Tmp,
 }
@@ -23,7 +23,7 @@ impl Live {
         }
         let remote = Remote::open(url, &options, &mut ui).expect("opens");
         Live {
-            remote: RemoteMut::new(remote, Permit::to_write()),
+            remote,
             ui,
             tmp: Tmp::open(None).expect("tmp"),
         }
@@ -33,13 +33,18 @@ impl Live {
         let mut spool = Spool::new(&self.tmp).expect("spool");
         spool.write_all(data).expect("write");
         let sha = Algo::Sha256.hash(data);
-        let done = self.remote.put(&mut self.ui, name, &mut spool, &sha);
+        let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
+            &mut self.ui,
+            name,
+            &mut spool,
+            &sha,
+        );
         done.expect(name);
     }
 
     fn get(&mut self, name: &str, size: Option<u64>) -> Vec<u8> {
         let mut spool = Spool::new(&self.tmp).expect("spool");
-        let remote = self.remote.remote();
+        let remote = &mut self.remote;
         let done = remote.get(&mut self.ui, name, size, &mut spool);
         done.expect(name);
         let mut data = Vec::new();
@@ -49,7 +54,7 @@ impl Live {
 
     fn list(&mut self) -> Vec<(String, Option<u64>)> {
         let mut found = Vec::new();
-        let there = self.remote.remote().list(&mut self.ui, &mut |item| {
+        let there = self.remote.list(&mut self.ui, &mut |item| {
             match item {
                 Listed::Restart => found.clear(),
                 Listed::Entry(file) => found.push((file.name, file.size)),
@@ -111,13 +116,13 @@ fn every_operation_against_the_destination_named_in_the_environment() {
     assert!(listed.contains(&(name.to_owned(), Some(len))));
     let mut spool = Spool::new(&live.tmp).expect("spool");
     let mut pace = Pace::new(0);
-    let dest = &mut live.remote.remote().dest;
+    let dest = &mut live.remote.dest;
     let from = len - 100;
     spool.truncate(from).expect("hole");
     let mut sink = SpoolSink::new(&mut spool, &mut pace, from, Some(len));
     dest.get(name, from, &mut sink).expect("the end of a file");
     assert_eq!(sink.received, 100, "only the end was sent");
-    let remote = live.remote.remote();
+    let remote = &mut live.remote;
     let found = remote
         .stat(&mut live.ui, name)
         .expect("asked")
@@ -130,9 +135,11 @@ fn every_operation_against_the_destination_named_in_the_environment() {
             .is_none()
     );
     for (name, _) in listed {
-        live.remote.delete(&mut live.ui, &name).expect("deleted");
+        RemoteMut::new(&mut live.remote, &Permit::to_write())
+            .delete(&mut live.ui, &name)
+            .expect("deleted");
     }
-    live.remote
+    RemoteMut::new(&mut live.remote, &Permit::to_write())
         .delete(&mut live.ui, "absent")
         .expect("nothing to do");
     assert!(live.list().is_empty());

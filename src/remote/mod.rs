@@ -73,6 +73,11 @@ impl Remote {
         let env = |name: &str| std::env::var(name).ok();
         let plan = open::plan(url, options, SCHEMES, &env, ui)?;
         let dest = (plan.scheme.open)(&plan.url, &plan.options)?;
+        if plan.options.flag(&crate::net::opts::SSL_ANY) && plan.scheme.names[0] != "file" {
+            ui.note(
+                "every certificate is accepted: anybody on the way can read and change the traffic",
+            );
+        }
         Ok(Remote::with(
             dest,
             &plan.options,
@@ -425,5 +430,7 @@ fn complete(
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_faults;
+#[cfg(all(test, feature = "dest-s3"))]
+mod s3_tls;
 #[cfg(test)]
 mod tests;

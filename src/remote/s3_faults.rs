@@ -20,7 +20,7 @@ const MIB: usize = 1 << 20;
 
 struct Bench {
     server: Server,
-    remote: RemoteMut,
+    remote: Remote,
     ui: Ui,
     tmp: Tmp,
     waits: Rc<RefCell<Vec<u64>>>,
@@ -46,7 +46,7 @@ fn bench_on(server: Server, query: &str) -> Bench {
     remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
     Bench {
         server,
-        remote: RemoteMut::new(remote, Permit::to_write()),
+        remote,
         ui,
         tmp: Tmp::open(None).expect("tmp"),
         waits,
@@ -54,7 +54,7 @@ fn bench_on(server: Server, query: &str) -> Bench {
 }
 
 fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251) as u8).collect()
+    (0..=250).cycle().take(len).collect()
 }
 
 /// A refusal as the server sends it.
@@ -67,13 +67,18 @@ impl Bench {
         let mut spool = Spool::new(&self.tmp)?;
         spool.write_all(data).expect("write");
         let sha = Algo::Sha256.hash(data);
-        let done = self.remote.put(&mut self.ui, NAME, &mut spool, &sha);
+        let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
+            &mut self.ui,
+            NAME,
+            &mut spool,
+            &sha,
+        );
         done.map_err(checked)
     }
 
     fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
         let mut spool = Spool::new(&self.tmp)?;
-        let remote = self.remote.remote();
+        let remote = &mut self.remote;
         let done = remote.get(&mut self.ui, NAME, size, &mut spool);
         done.map_err(checked)?;
         let mut data = Vec::new();
@@ -83,7 +88,7 @@ impl Bench {
 
     fn list(&mut self) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        let done = self.remote.remote().list(&mut self.ui, &mut |item| {
+        let done = self.remote.list(&mut self.ui, &mut |item| {
             match item {
                 Listed::Restart => names.clear(),
                 Listed::Entry(file) => names.push(file.name),
@@ -253,7 +258,7 @@ fn rows_15_and_17_answers_before_the_body() {
     let puts = b.server.seen("PUT");
     let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
     assert_eq!(asked, [true, false, false]);
-    assert_eq!(b.remote.remote().stats().retries, 0);
+    assert_eq!(b.remote.stats().retries, 0);
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn rows_18_and_19_clock_and_region_are_learnt() {
         "dblock",
         Trouble::Answer(301, header, String::new()),
     );
-    let remote = b.remote.remote();
+    let remote = &mut b.remote;
     assert!(remote.stat(&mut b.ui, NAME).expect("asked").is_some());
 
     let mut b = bench();
@@ -467,9 +472,9 @@ fn row_33_a_connection_closed_while_idle_is_no_failure() {
         assert_eq!(b.get(Some(1000)).expect("got"), data);
     }
     assert!(b.get(Some(1000)).is_ok());
-    let remote = b.remote.remote();
+    let remote = &mut b.remote;
     assert!(remote.stat(&mut b.ui, NAME).expect("asked").is_some());
-    assert_eq!(b.remote.remote().stats().retries, 0);
+    assert_eq!(b.remote.stats().retries, 0);
 }
 
 #[test]
@@ -586,7 +591,7 @@ fn refusals_are_final_and_say_what_to_do() {
 fn a_missing_bucket_is_made_by_the_first_upload_only() {
     let mut b = bench();
     b.server.state.lock().expect("state").bucket = false;
-    let there = b.remote.remote().list(&mut b.ui, &mut |_| Ok(()));
+    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
     assert!(!there.expect("no error"));
     b.put(&bytes(10)).expect("stored");
     assert!(b.server.file(KEY).is_some());
@@ -613,4 +618,43 @@ fn a_dead_server_and_an_unknown_host_are_named() {
         let e = remote.stat(&mut ui, NAME).err().expect("dead").to_string();
         assert!(e.contains(part) && !e.contains(SECRET2), "{e}");
     }
+}
+
+#[test]
+fn rows_13_and_14_servers_that_fall_silent() {
+    let mut b = bench_with("read-write-timeout=1s");
+    let data = b.stored(1000);
+    b.server.script("GET", "dblock", Trouble::Stall(Some(700)));
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.ranges(), ["-", "bytes=700-"]);
+
+    let mut b = bench_with("http-operation-timeout=1s");
+    b.server.script("PUT", "dblock", Trouble::Stall(None));
+    b.put(&bytes(10)).expect("settled by looking");
+    assert_eq!(b.server.seen("PUT").len(), 1);
+}
+
+#[test]
+fn row_50_proxies() {
+    let proxied = |server: &Server| {
+        let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+        let url = format!(
+            "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name=s3.invalid&number-of-retries=0&http-proxy=http://u:proxypass@{}",
+            server.address
+        );
+        let mut remote = Remote::open(&url, &Options::default(), &mut ui)?;
+        remote.stat(&mut ui, NAME)
+    };
+    let server = Server::start();
+    server.put(KEY, b"x");
+    assert!(proxied(&server).expect("asked").is_some());
+    let connect = &server.seen("CONNECT")[0];
+    assert_eq!(connect.target, "s3.invalid:80");
+    assert!(connect.header("proxy-authorization").is_some());
+    let nobody = || Trouble::Answer(407, Vec::new(), String::new());
+    let server = Server::start();
+    server.script("CONNECT", "", nobody());
+    let e = proxied(&server).err().expect("refused");
+    assert_eq!(e.kind(), Kind::Credentials, "{e}");
+    assert!(!e.to_string().contains("proxypass"), "{e}");
 }

@@ -313,7 +313,12 @@ impl Finish<'_> {
         self.place.folder(&parts, true)?;
         self.report.folders += 1;
         if parts.is_empty() {
-            return self.attributes(ui, &parts, OsStr::new("."), attrs, target, shown);
+            // The root folder of this machine keeps its attributes.
+            let Ok(spot) = self.place.spot(&parts, false) else {
+                return Ok(());
+            };
+            let name = spot.name.to_owned();
+            return self.attributes(ui, &parts, &name, attrs, target, shown);
         }
         let spot = self.place.spot(&parts, false)?;
         let name = spot.name.to_owned();

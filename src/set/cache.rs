@@ -415,7 +415,8 @@ impl Header {
 }
 
 /// `$XDG_CACHE_HOME/duplet`, `~/.cache/duplet`, for root `/var/cache/duplet`.
-fn default_folder() -> Option<PathBuf> {
+/// Where caches are without `--cache-dir`; `None` when no home folder is known.
+pub(crate) fn default_folder() -> Option<PathBuf> {
     let set = |name: &str| {
         std::env::var_os(name)
             .filter(|v| !v.is_empty())

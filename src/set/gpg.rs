@@ -32,6 +32,7 @@ pub(crate) fn decrypt(
         from.file().as_raw_fd()
     );
     let mut child = Command::new(program)
+        .env_remove("PASSPHRASE")
         .args([
             "--batch",
             "--quiet",

@@ -10,7 +10,7 @@ mod volume;
 mod volumes;
 
 pub(crate) use blocks::{IndexReport, Places, PlacesReader, renumber, split as split_place};
-pub(crate) use cache::{Cache, Previous};
+pub(crate) use cache::{Cache, Previous, default_folder};
 pub(crate) use files::{Listing, Record};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};

@@ -39,6 +39,8 @@ pub enum Trouble {
     Replace(&'static str, Vec<u8>),
     /// Closes as soon as the request has come.
     Close,
+    /// Does what was asked, sends so many bytes of the reply's body (`None`: not even its head), then stays silent.
+    Stall(Option<u64>),
 }
 
 /// One request as it came.
@@ -149,6 +151,10 @@ type Io<T> = std::io::Result<T>;
 
 /// One request. False = the connection ends.
 fn serve(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<State>) -> Io<bool> {
+    if stream.fill_buf()?.first() == Some(&0x16) {
+        let text = b"Client sent a TLS greeting to an HTTP server";
+        return answer(stream, 400, &[], text).map(|()| false);
+    }
     let Some(mut request) = read_head(stream)? else {
         return Ok(false);
     };
@@ -205,6 +211,16 @@ fn serve(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<State>) -> Io<bo
     let (status, mut headers, reply) = act(&mut state.lock().unwrap(), &request, body, whole, late);
     match trouble {
         Some(Trouble::Swallow) => return Ok(false),
+        Some(Trouble::Stall(part)) => {
+            if let Some(n) = part {
+                let n = usize::try_from(n).unwrap().min(reply.len());
+                headers.push(("content-length", reply.len().to_string()));
+                answer(stream, status, &headers, &reply[..n])?;
+            }
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest)?;
+            return Ok(false);
+        }
         Some(Trouble::Length(n)) => {
             headers.retain(|(name, _)| *name != "content-length");
             headers.push(("content-length", n.to_string()));
@@ -299,6 +315,9 @@ fn refuse(status: u16, code: &str) -> Reply {
 
 /// What a good server would do; path style only.
 fn act(state: &mut State, request: &Seen, body: Vec<u8>, whole: bool, late: bool) -> Reply {
+    if request.method == "CONNECT" {
+        return (200, vec![("content-length", String::new())], Vec::new());
+    }
     let (path, query) = request
         .target
         .split_once('?')

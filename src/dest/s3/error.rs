@@ -245,26 +245,26 @@ impl Refusal {
             Class::Throttled(_) => "the server is too busy".to_owned(),
             Class::Tls => "the server speaks TLS on this port".to_owned(),
             _ if self.html => "this is not an S3 server (captive portal?)".to_owned(),
-            _ => "the server refuses".to_owned(),
+            _ => return self.said(),
         };
-        format!("{what}{}", self.said())
+        format!("{what}; {}", self.said())
     }
 
-    /// ` (403 AccessDenied: text)`.
+    /// `the server says 403 AccessDenied: text`.
     fn said(&self) -> String {
         let message = if self.html {
             text::safe_cut(self.message.as_bytes(), 80)
         } else {
             text::safe_cut(self.message.trim().as_bytes(), 200)
         };
-        let mut out = format!("; server: {}", self.status);
+        let mut out = format!("the server says {}", self.status);
         if !self.code.is_empty() {
             out.push(' ');
             out.push_str(&self.code);
         }
         if !message.is_empty() {
-            out.push_str(", ");
-            out.push_str(&message);
+            out.push_str(": ");
+            out.push_str(message.trim_end_matches('.'));
         }
         out
     }

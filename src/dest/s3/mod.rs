@@ -8,6 +8,8 @@ mod config;
 mod error;
 mod list;
 mod multipart;
+mod options;
+mod place;
 
 use crate::base::bytes::{base64, hex};
 use crate::base::error::Result;
@@ -29,14 +31,14 @@ const E2_LOOKUP: &str = "https://api.idrivee2.com/api/service/get_region_end_poi
 pub(crate) static S3: Scheme = Scheme {
     names: &["s3"],
     help: "S3 and compatible services: s3://bucket/folder?s3-server-name=host",
-    options: config::OPTIONS,
+    options: options::OPTIONS,
     open: |url, options| Ok(Box::new(S3Folder::new(url, options, None)?)),
 };
 
 pub(crate) static E2: Scheme = Scheme {
     names: &["e2"],
     help: "iDrive e2: e2://bucket/folder",
-    options: config::OPTIONS,
+    options: options::OPTIONS,
     open: |url, options| Ok(Box::new(S3Folder::new(url, options, Some(E2_LOOKUP))?)),
 };
 
@@ -54,33 +56,33 @@ struct S3Folder {
 }
 
 impl S3Folder {
-    fn new(url: &DestUrl, options: &Options, lookup: Option<&str>) -> Result<S3Folder> {
+    fn new(url: &DestUrl, given: &Options, lookup: Option<&str>) -> Result<S3Folder> {
         let host = lookup.map(|_| "https://api.idrivee2.com");
-        let setup = Setup::new(url, options, host)?;
-        let classes = options.text(&config::ARCHIVE_CLASSES).unwrap_or("");
+        let setup = Setup::new(url, given, host)?;
+        let classes = given.text(&options::ARCHIVE_CLASSES).unwrap_or("");
         Ok(S3Folder {
-            client: Client::new(setup, options, lookup.map(str::to_owned))?,
+            client: Client::new(setup, given, lookup.map(str::to_owned))?,
             shown: url.display(),
             rules: Rules {
-                version: match options.choice(&config::LIST_VERSION) {
+                version: match given.choice(&options::LIST_VERSION) {
                     Some("v1") => Version::V1,
                     Some("v2") => Version::V2,
                     _ => Version::Auto,
                 },
-                recursive: options.flag(&config::RECURSIVE),
+                recursive: given.flag(&options::RECURSIVE),
                 archive_classes: classes
                     .split(',')
                     .map(|c| c.trim().to_ascii_uppercase())
                     .filter(|c| !c.is_empty())
                     .collect(),
             },
-            storage_class: options.text(&config::STORAGE_CLASS).map(str::to_owned),
-            checksum: options.choice(&config::CHECKSUM) == Some("sha256"),
-            multipart_from: options
-                .size(&config::MULTIPART_FROM)
+            storage_class: given.text(&options::STORAGE_CLASS).map(str::to_owned),
+            checksum: given.choice(&options::CHECKSUM) == Some("sha256"),
+            multipart_from: given
+                .size(&options::MULTIPART_FROM)
                 .unwrap_or(1 << 30)
                 .min(PUT_MAX_BYTES),
-            part_size: options.size(&config::PART_SIZE).unwrap_or(64 << 20),
+            part_size: given.size(&options::PART_SIZE).unwrap_or(64 << 20),
             resume: None,
         })
     }

@@ -36,6 +36,8 @@ pub(super) fn put(
             .and_then(|etags| complete(client, name, &id, &etags));
         match done {
             Ok(()) => return Ok(()),
+            Err(Gone::Completed) if has_length(client, name, body.len())? => return Ok(()),
+            Err(Gone::Completed) if !restarted => restarted = true,
             Err(Gone::Upload) if !restarted => restarted = true,
             Err(gone) => {
                 let abort = Call {
@@ -46,7 +48,7 @@ pub(super) fn put(
                 let _ = client.call(abort);
                 return Err(match gone {
                     Gone::Fault(fault) => fault,
-                    Gone::Upload => {
+                    Gone::Upload | Gone::Completed => {
                         Fault::new(Class::Transient, "the server lost the parts of the upload")
                     }
                 });
@@ -59,12 +61,22 @@ pub(super) fn put(
 enum Gone {
     /// The server does not know the upload any more.
     Upload,
+    /// The same when it was to be completed: perhaps it is, and only the reply was lost.
+    Completed,
     Fault(Fault),
 }
 
 impl From<Fault> for Gone {
     fn from(fault: Fault) -> Gone {
         Gone::Fault(fault)
+    }
+}
+
+fn has_length(client: &mut Client, name: &str, len: u64) -> Result<bool, Fault> {
+    match client.call(Call::new("HEAD", Target::Object(name), RIGHT)) {
+        Ok(reply) => Ok(reply.content_length() == Some(len)),
+        Err(fault) if fault.class == Class::NotFound => Ok(false),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -202,7 +214,7 @@ fn complete(client: &mut Client, name: &str, id: &str, etags: &[String]) -> Resu
         };
         let mut reply = match client.try_call(&mut call)? {
             Ok(reply) => reply,
-            Err(refusal) if refusal.code == "NoSuchUpload" => return Err(Gone::Upload),
+            Err(refusal) if refusal.code == "NoSuchUpload" => return Err(Gone::Completed),
             Err(refusal) => return Err(client.fault(&refusal, &call).into()),
         };
         // A success may still carry an error, after white space that kept the connection alive.

@@ -1,24 +1,17 @@
-//! TLS (`destinations-core.md` 0.6): rustls with ring, built-in roots and an own file of roots, pinned fingerprints, and
-//! refusals that say what to do.
+//! Which certificates are good: built-in roots and an own file of roots, pinned fingerprints, and refusals that say what to do.
 //!
 //! A fingerprint is one more way in, not a restriction. Revocation is not checked.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
-    Error as TlsError, InvalidMessage, OtherError, RootCertStore, SignatureScheme, StreamOwned,
-};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError,
+    InvalidMessage, OtherError, RootCertStore, SignatureScheme,
 };
 
 use crate::base::bytes::{Cursor, hex, hex_decode};
@@ -373,134 +366,6 @@ fn date(tag: u8, raw: &[u8]) -> Option<i64> {
         second: pair(at + 8)?,
     }
     .to_unix()
-}
-
-/// Connections made so far and when the last one was ready, so that `http` can tell a reused connection from a new one.
-#[derive(Debug)]
-pub(crate) struct Connects {
-    made: AtomicU64,
-    base: Instant,
-    ready_millis: AtomicU64,
-}
-
-impl Connects {
-    pub(crate) fn new() -> Connects {
-        Connects {
-            made: AtomicU64::new(0),
-            base: Instant::now(),
-            ready_millis: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
-    }
-
-    /// Milliseconds since this was made.
-    pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// When the last connection was ready, on the scale of [`Connects::now`].
-    pub(crate) fn ready(&self) -> u64 {
-        self.ready_millis.load(Ordering::Relaxed)
-    }
-
-    fn note(&self) {
-        self.made.fetch_add(1, Ordering::Relaxed);
-        self.ready_millis.store(self.now(), Ordering::Relaxed);
-    }
-}
-
-/// Last link of the connector chain: wraps the connection in TLS where the URL asks for it.
-#[derive(Debug)]
-pub(crate) struct TlsConnector {
-    pub(crate) config: Arc<ClientConfig>,
-    pub(crate) connects: Arc<Connects>,
-}
-
-impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Either<In, TlsTransport>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> std::result::Result<Option<Self::Out>, ureq::Error> {
-        let Some(transport) = chained else {
-            return Ok(None);
-        };
-        if !details.needs_tls() || transport.is_tls() {
-            self.connects.note();
-            return Ok(Some(Either::A(transport)));
-        }
-        let host = details.uri.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_owned())
-            .map_err(|_| ureq::Error::Tls("the host name cannot be in a certificate"))?;
-        let mut conn = ClientConnection::new(self.config.clone(), name)?;
-        let mut sock = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        sock.set_timeout(details.timeout);
-        conn.complete_io(&mut sock)?;
-        self.connects.note();
-        Ok(Some(Either::B(TlsTransport {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
-            stream: StreamOwned { conn, sock },
-        })))
-    }
-}
-
-/// A connection inside TLS.
-pub(crate) struct TlsTransport {
-    buffers: LazyBuffers,
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
-}
-
-impl fmt::Debug for TlsTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsTransport")
-    }
-}
-
-impl Transport for TlsTransport {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(
-        &mut self,
-        amount: usize,
-        timeout: NextTimeout,
-    ) -> std::result::Result<(), ureq::Error> {
-        self.stream.get_mut().set_timeout(timeout);
-        let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output)?;
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> std::result::Result<bool, ureq::Error> {
-        self.stream.get_mut().set_timeout(timeout);
-        let input = self.buffers.input_append_buf();
-        let amount = loop {
-            match self.stream.read(input) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
-            }
-        };
-        self.buffers.input_appended(amount);
-        Ok(amount > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.stream.get_mut().get_mut().is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,65 @@
+//! The frame of the one JSON object of `--json`: what every command says beside its own fields.
+
+use crate::base::error::Result;
+use crate::base::ui::Ui;
+use crate::cli::{Command, Outcome};
+
+pub(super) fn begin(ui: &mut Ui, command: Option<&Command>) {
+    ui.json(|w| {
+        w.begin_object()?;
+        w.key("Command")?;
+        match command {
+            Some(command) => w.string(command.name.as_bytes()),
+            None => w.null(),
+        }
+    });
+}
+
+/// Closes whatever the command left open, then adds the fields of all commands and the line end.
+pub(super) fn end(ui: &mut Ui, result: &Result<Outcome>, code: u8) {
+    let (warnings, errors) = (ui.warnings(), ui.errors());
+    let messages: Vec<String> = ui.messages().to_vec();
+    ui.json(|w| {
+        w.close_to(1)?;
+        w.key("Warnings")?;
+        w.number(i128::from(warnings))?;
+        w.key("Errors")?;
+        w.number(i128::from(errors))?;
+        w.key("Messages")?;
+        w.begin_array()?;
+        for message in &messages {
+            w.string(message.as_bytes())?;
+        }
+        w.end_array()?;
+        w.key("Error")?;
+        match result {
+            Ok(_) => w.null()?,
+            Err(e) => {
+                w.begin_object()?;
+                w.key("Kind")?;
+                w.string(e.kind().word().as_bytes())?;
+                w.key("Message")?;
+                w.string(e.to_string().as_bytes())?;
+                w.end_object()?;
+            }
+        }
+        w.key("ExitCode")?;
+        w.number(i128::from(code))?;
+        w.key("Code")?;
+        w.string(word(result, code).as_bytes())?;
+        w.close_to(0)?;
+        std::io::Write::write_all(w.get_mut(), b"\n")
+    });
+}
+
+/// The stable word of the exit code, or of the failure.
+fn word(result: &Result<Outcome>, code: u8) -> &'static str {
+    match (result, code) {
+        (Err(e), _) => e.kind().word(),
+        (_, 1) => "nothing-new",
+        (_, 2) => "warnings",
+        (_, 3) => "errors",
+        (_, 50) => "partial",
+        _ => "ok",
+    }
+}

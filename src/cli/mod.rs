@@ -1,0 +1,371 @@
+//! Layer 7: the command line. Arguments in, exit code out; every command is a row of [`COMMANDS`] and a `cmd_` file that
+//! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
+
+mod cmd_backup;
+mod cmd_restore;
+mod cmd_system_info;
+mod cmd_test_filters;
+mod cmd_vacuum;
+mod frame;
+mod help;
+pub(crate) mod options;
+mod parse;
+mod passphrase;
+pub(crate) mod session;
+mod sources;
+mod topics;
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+
+use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::opt::Options;
+use crate::base::sys;
+use crate::base::text;
+use crate::base::ui::{Level, Ui, Volume};
+use crate::select::Rule;
+
+/// Where a command stands in the help.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Everyday,
+    Care,
+    Helpers,
+}
+
+/// One command. The only place where it is declared.
+pub(crate) struct Command {
+    /// Lower case.
+    pub(crate) name: &'static str,
+    /// Other names.
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) section: Section,
+    /// One line of at most 45 characters.
+    pub(crate) summary: &'static str,
+    /// What follows the name, as `<url> [path]...`.
+    pub(crate) usage: &'static str,
+    /// More for `help COMMAND`, lines of at most 79 characters; may be empty.
+    pub(crate) details: &'static str,
+    /// The first word is the destination.
+    pub(crate) needs_url: bool,
+    /// Least and most words after the URL.
+    pub(crate) words: (usize, usize),
+    /// It can change the destination.
+    pub(crate) writes: bool,
+    pub(crate) run: fn(&mut Call, &mut Ui) -> Result<Outcome>,
+}
+
+/// All commands, in the order of the help.
+pub(crate) static COMMANDS: &[Command] = &[
+    cmd_backup::COMMAND,
+    cmd_restore::COMMAND,
+    cmd_test_filters::COMMAND,
+    cmd_vacuum::COMMAND,
+    cmd_system_info::COMMAND,
+    help::COMMAND,
+    help::VERSION,
+];
+
+/// Commands of Duplicati that do not exist here, and why.
+static ELSEWHERE: &[(&str, &str)] = &[
+    ("create-report", "there is no database to report on"),
+    ("sync", "duplet makes backups, not mirrors"),
+    ("send-mail", "duplet sends no mail"),
+];
+
+/// Commands planned, so that their names are not taken for mistakes.
+static LATER: &[&str] = &[
+    "list",
+    "find",
+    "list-filesets",
+    "list-folder-content",
+    "list-file-versions",
+    "search-entries",
+    "compare",
+    "delete",
+    "compact",
+    "test",
+    "verify",
+    "repair",
+    "purge",
+    "list-broken-files",
+    "purge-broken-files",
+    "affected",
+    "set-locks",
+    "read-lock-info",
+];
+
+/// One invocation of a command, everything about it decided but the environment.
+pub(crate) struct Call {
+    pub(crate) command: &'static Command,
+    /// Destination URL, with credentials; empty when the command takes none.
+    pub(crate) url: String,
+    /// Words after the URL; their number is within the command's limits.
+    pub(crate) words: Vec<String>,
+    /// Only options that the command takes; values are well formed.
+    pub(crate) options: Options,
+    /// `--include` and `--exclude` in order, variables expanded.
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// A backup that found nothing to store.
+    NothingNew,
+    /// Stopped on request; what was done so far is safe.
+    Partial,
+}
+
+/// The exit code of every command (`commands.md` 2.2).
+fn exit_code(result: &Result<Outcome>, warnings: u64, errors: u64) -> u8 {
+    match result {
+        Err(e) => e.kind().exit_code(),
+        Ok(Outcome::Partial) => 50,
+        Ok(_) if errors > 0 => 3,
+        Ok(_) if warnings > 0 => 2,
+        Ok(Outcome::NothingNew) => 1,
+        Ok(Outcome::Done) => 0,
+    }
+}
+
+/// Runs the program; `args` begins with its name.
+pub(crate) fn run(args: &[OsString]) -> u8 {
+    sys::wipe_arguments(&parse::secret_from);
+    sys::install_stop_handler();
+    let args = args.get(1..).unwrap_or_default();
+    let prepared = prepare(args).and_then(|(call, notes)| {
+        let ui = open_ui(&call.options)?;
+        Ok((call, notes, ui))
+    });
+    match prepared {
+        Ok((mut call, notes, mut ui)) => {
+            frame::begin(&mut ui, Some(call.command));
+            for (level, note) in notes {
+                match level {
+                    Level::Verbose => ui.verbose(&note),
+                    _ => ui.note(&note),
+                }
+            }
+            let result = (call.command.run)(&mut call, &mut ui);
+            finish(&mut ui, result)
+        }
+        Err(e) => {
+            let mut ui = Ui::new(Volume::Normal, parse::early(args, &["--json"]), Some(false));
+            frame::begin(&mut ui, None);
+            finish(&mut ui, Err(e))
+        }
+    }
+}
+
+fn finish(ui: &mut Ui, mut result: Result<Outcome>) -> u8 {
+    ui.flush();
+    if let Some(e) = ui.take_failure() {
+        result = result.and(Err(e));
+    }
+    if let Err(e) = &result
+        && !ui.broken_pipe()
+    {
+        ui.fatal(e);
+    }
+    let code = exit_code(&result, ui.warnings(), ui.errors());
+    frame::end(ui, &result, code);
+    ui.flush();
+    match ui.take_failure() {
+        Some(e) if code == 0 => {
+            ui.fatal(&e);
+            e.kind().exit_code()
+        }
+        _ => code,
+    }
+}
+
+/// From arguments to a call, and what is worth saying about it.
+fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
+    if parse::early(args, &["--help", "-h"]) || args.is_empty() {
+        return Ok((help_call(args), Vec::new()));
+    }
+    let mut line = if wants_version(args) {
+        let rest: Vec<OsString> = args.iter().filter(|a| *a != "--version").cloned().collect();
+        let mut line = parse::read(&rest)?;
+        line.words.push("version".to_owned());
+        line
+    } else {
+        parse::read(args)?
+    };
+    if line.words.is_empty() {
+        return Err(Error::usage("no command is given").hint("try 'duplet help'"));
+    }
+    let command = find(&line.words.remove(0))?;
+    let usage = || {
+        let whole = format!("usage: duplet {} {}", command.name, command.usage);
+        whole.trim_end().to_owned()
+    };
+    let (call, notes) = sources::merge(command, line).map_err(|e| match e.kind() {
+        Kind::Usage => e.hint(format!("try 'duplet help {}'", command.name)),
+        _ => e,
+    })?;
+    let (least, most) = command.words;
+    if call.words.len() < least || call.words.len() > most {
+        let what = if call.words.len() < least {
+            "few"
+        } else {
+            "many"
+        };
+        return Err(
+            Error::usage(format!("too {what} arguments for {}", command.name)).hint(usage()),
+        );
+    }
+    Ok((call, notes))
+}
+
+/// `--version` without a value and without a command; with a value it chooses versions of a backup.
+fn wants_version(args: &[OsString]) -> bool {
+    args.iter().any(|a| a == "--version")
+        && args.iter().all(|a| a.as_encoded_bytes().starts_with(b"--"))
+}
+
+/// Help wins over everything else on the line, mistakes included.
+fn help_call(args: &[OsString]) -> Call {
+    let mut options = Options::default();
+    if parse::early(args, &["--json"]) {
+        // A flag takes every value that is a flag's.
+        let _ = options.set(&options::JSON, "true");
+    }
+    let first = args
+        .iter()
+        .take_while(|a| *a != "--")
+        .filter_map(|a| a.to_str())
+        .find(|a| !a.starts_with('-'));
+    let command = first.and_then(|f| lookup(&f.to_lowercase()));
+    Call {
+        command: &help::COMMAND,
+        url: String::new(),
+        words: command
+            .iter()
+            .filter(|c| c.name != "help")
+            .map(|c| c.name.to_owned())
+            .collect(),
+        options,
+        rules: Vec::new(),
+    }
+}
+
+/// The command of a name or alias in lower case.
+fn lookup(name: &str) -> Option<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|c| c.name == name || c.aliases.contains(&name))
+}
+
+fn find(word: &str) -> Result<&'static Command> {
+    let name = word.to_lowercase();
+    if let Some(command) = lookup(&name) {
+        return Ok(command);
+    }
+    let shown = text::safe_cut(word.as_bytes(), 40);
+    if let Some((_, why)) = ELSEWHERE.iter().find(|(n, _)| *n == name) {
+        return Err(Error::usage(format!("there is no command {shown}: {why}")));
+    }
+    if LATER.contains(&name.as_str()) {
+        return Err(Error::usage(format!(
+            "{shown} is not available in this version"
+        )));
+    }
+    let names = COMMANDS
+        .iter()
+        .flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()));
+    let e = Error::usage(format!("unknown command {shown}"));
+    Err(match text::nearest(&name, names) {
+        Some(near) => e.hint(format!("did you mean {near}?")),
+        None => e.hint("try 'duplet help'"),
+    })
+}
+
+fn open_ui(options: &Options) -> Result<Ui> {
+    let console = options
+        .choice(&options::CONSOLE_LOG_LEVEL)
+        .unwrap_or("Warning");
+    let volume = if options.flag(&options::QUIET) {
+        Volume::Quiet
+    } else if options.flag(&options::VERBOSE) {
+        Volume::Verbose
+    } else {
+        match level(console) {
+            Level::Verbose => Volume::Verbose,
+            Level::Error => Volume::Quiet,
+            _ => Volume::Normal,
+        }
+    };
+    let progress = match options.choice(&options::PROGRESS) {
+        Some("none") => Some(false),
+        Some("plain") => Some(true),
+        _ => None,
+    };
+    let mut ui = Ui::new(volume, options.flag(&options::JSON), progress);
+    if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
+        ui.suppress(list.split(',').map(|k| k.trim().to_owned()).collect());
+    }
+    if let Some(path) = options.text(&options::LOG_FILE) {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .doing(|| format!("open the log file {}", text::safe(path.as_bytes())))?;
+        let least = options
+            .choice(&options::LOG_FILE_LEVEL)
+            .unwrap_or("Information");
+        ui.log_to(file, level(least));
+    }
+    Ok(ui)
+}
+
+/// Duplicati's levels on our four.
+fn level(word: &str) -> Level {
+    match word {
+        "Profiling" | "Verbose" | "Retry" => Level::Verbose,
+        "Warning" => Level::Warning,
+        "Error" => Level::Error,
+        _ => Level::Information,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_rule_gives_every_exit_code() {
+        let usage = || Err(Error::usage("x"));
+        let stopped = || Err(Error::new(Kind::Interrupted, "x"));
+        for (result, warnings, errors, code) in [
+            (Ok(Outcome::Done), 0, 0, 0),
+            (Ok(Outcome::NothingNew), 0, 0, 1),
+            (Ok(Outcome::NothingNew), 1, 0, 2),
+            (Ok(Outcome::Done), 1, 1, 3),
+            (Ok(Outcome::Partial), 1, 1, 50),
+            (stopped(), 0, 0, 50),
+            (Err(Error::damaged("x")), 0, 1, 100),
+            (usage(), 1, 1, 200),
+        ] {
+            assert_eq!(exit_code(&result, warnings, errors), code);
+        }
+    }
+
+    #[test]
+    fn command_rows_are_well_formed() {
+        let mut names: Vec<&str> = COMMANDS
+            .iter()
+            .flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()))
+            .collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|w| w[0] != w[1]));
+        for c in COMMANDS {
+            assert!(c.summary.len() <= 45, "{}", c.name);
+            assert!(c.details.lines().all(|l| l.len() < 80), "{}", c.name);
+            assert!(c.words.0 <= c.words.1);
+            assert_eq!(c.name, c.name.to_lowercase());
+        }
+    }
+}

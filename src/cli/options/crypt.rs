@@ -1,0 +1,15 @@
+//! Passphrases and where they come from.
+
+use super::{ALL_COMMANDS, BACKUP, options};
+use crate::base::opt::Kind::{Choice, Flag, Secret, Text};
+
+options! { LIST:
+    PASSPHRASE = "passphrase", Secret, "", ALL_COMMANDS, "Passphrase of the backup; also from PASSPHRASE, or asked for at the terminal.";
+    PASSPHRASE_FILE = "passphrase-file", Text, "", ALL_COMMANDS, "File whose first line is the passphrase.";
+    PASSPHRASE_COMMAND = "passphrase-command", Text, "", ALL_COMMANDS, "Shell command whose first line of output is the passphrase.";
+    PASSPHRASE_STDIN = "force-passphrase-from-stdin", Flag, "", ALL_COMMANDS, "Reads the passphrase from the first line of standard input.";
+    NO_ENCRYPTION = "no-encryption", Flag, "", BACKUP, "Writes plain volumes; said at the first backup.";
+    ENCRYPTION_MODULE = "encryption-module", Choice(&["aes"]), "aes", BACKUP, "How volumes are encrypted.";
+    AES_VERSION = "aes-version", Choice(&["2"]), "2", BACKUP, "Version of the AES Crypt streams to write; 0 to 3 are read.";
+    GPG_PROGRAM = "gpg-program-path", Text, "gpg", ALL_COMMANDS, "Program that reads .gpg volumes.";
+}

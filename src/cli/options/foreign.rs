@@ -1,0 +1,155 @@
+//! Duplicati's options that mean nothing here, or that this version cannot honour. A name ending in `*` stands for all that
+//! begin so.
+
+use crate::base::opt::{Kind, Opt};
+
+const fn row(name: &'static str, kind: Kind, help: &'static str) -> Opt {
+    Opt {
+        name,
+        aliases: &[],
+        kind,
+        default: "",
+        help,
+        commands: &[],
+    }
+}
+
+const fn ignored(name: &'static str) -> Opt {
+    row(name, Kind::Ignored, "Accepted without effect.")
+}
+
+const fn missing(name: &'static str) -> Opt {
+    row(
+        name,
+        Kind::Refused("it is not available in this version"),
+        "",
+    )
+}
+
+const fn refused(name: &'static str, reason: &'static str) -> Opt {
+    row(name, Kind::Refused(reason), "")
+}
+
+const OTHER_SYSTEM: &str = "it belongs to another operating system";
+
+pub(super) static IGNORED: &[Opt] = &[
+    ignored("ignore-advisory-locking"),
+    ignored("disable-file-scanner"),
+    ignored("disable-filepath-cache"),
+    ignored("file-read-buffer-size"),
+    ignored("zip-compression-zip64"),
+    ignored("zip-compression-library"),
+    ignored("compression-extension-file"),
+    ignored("disable-synthetic-filelist"),
+    ignored("index-file-policy"),
+    ignored("allow-passphrase-change"),
+    ignored("aes-v3-iterations"),
+    ignored("asynchronous-*"),
+    ignored("synchronous-upload"),
+    ignored("concurrency-*"),
+    ignored("cpu-intensity"),
+    ignored("thread-priority"),
+    ignored("use-background-io-priority"),
+    ignored("log-http-requests"),
+    ignored("log-socket-data"),
+    ignored("no-auto-compact"),
+    ignored("auto-vacuum"),
+    ignored("auto-vacuum-interval"),
+    ignored("full-block-verification"),
+    ignored("dont-replace-faulty-index-files"),
+    ignored("auto-cleanup"),
+    ignored("reduced-purge-statistics"),
+    ignored("disable-partial-dblock-recovery"),
+    ignored("no-local-db"),
+    ignored("no-local-blocks"),
+    ignored("dbpath"),
+    ignored("restore-legacy"),
+    ignored("restore-file-processors"),
+    ignored("restore-volume-*"),
+    ignored("restore-channel-buffer-size"),
+    ignored("restore-preallocate-size"),
+    ignored("repair-*"),
+    ignored("store-metadata-content-in-database"),
+    ignored("debug-output"),
+    ignored("debug-retry-errors"),
+    ignored("backup-id"),
+    ignored("machine-id"),
+    ignored("machine-name"),
+    ignored("next-scheduled-run"),
+    ignored("secret-provider-cache"),
+    ignored("secret-provider-pattern"),
+    ignored("log-retention"),
+    ignored("profile-*"),
+    ignored("internal-profiling"),
+    ignored("force-locale"),
+    ignored("force-actual-date"),
+    ignored("enable-module"),
+    ignored("disable-module"),
+    ignored("disable-on-battery"),
+    ignored("allow-sleep"),
+    ignored("auto-update"),
+    ignored("portable-mode"),
+    ignored("server-datafolder"),
+    ignored("allow-paths-in-log-messages"),
+    ignored("remote-sync-json-config"),
+    ignored("sync-*"),
+    ignored("disable-filelist-consistency-checks"),
+    ignored("quota-warning-threshold"),
+    ignored("quota-disable"),
+    ignored("exclude-non-local-files"),
+    ignored("disable-ads-restore"),
+];
+
+pub(super) static REFUSED: &[Opt] = &[
+    missing("keep-versions"),
+    missing("keep-time"),
+    missing("retention-policy"),
+    missing("allow-full-removal"),
+    missing("disable-time-tolerance"),
+    missing("threshold"),
+    missing("small-file-size"),
+    missing("small-file-max-count"),
+    missing("auto-compact-interval"),
+    missing("rebuild-missing-dblock-files"),
+    missing("disable-replace-missing-metadata"),
+    missing("skip-file-hash-checks"),
+    missing("dont-read-manifests"),
+    missing("changed-files"),
+    missing("deleted-files"),
+    missing("control-files"),
+    missing("stdin-filename"),
+    missing("checkpoint"),
+    missing("upload-verification-file"),
+    missing("new-passphrase"),
+    missing("aes-minimal-header"),
+    missing("aes-ignore-padding-bytes"),
+    missing("soft-delete-prefix"),
+    missing("prevent-backend-rename"),
+    missing("quota-size"),
+    missing("remote-file-lock-*"),
+    missing("restore-with-local-blocks"),
+    missing("patch-with-local-blocks"),
+    missing("restore-all-files"),
+    missing("console-log-filter"),
+    missing("console-log-ignore"),
+    missing("log-file-log-filter"),
+    missing("log-file-log-ignore"),
+    missing("run-script-*"),
+    missing("send-http-*"),
+    missing("secret-provider"),
+    refused("send-mail-*", "duplet sends no mail"),
+    refused("send-xmpp-*", "duplet sends no messages"),
+    refused("send-telegram-*", "duplet sends no messages"),
+    refused("snapshot-policy", "duplet makes no snapshots"),
+    refused("snapshot-provider", "duplet makes no snapshots"),
+    refused("usn-policy", OTHER_SYSTEM),
+    refused("photos-*", OTHER_SYSTEM),
+    refused("enable-ads-backup", OTHER_SYSTEM),
+    refused("vss-*", OTHER_SYSTEM),
+    refused("backupread-*", OTHER_SYSTEM),
+    refused("hyperv-*", OTHER_SYSTEM),
+    refused("mssql-*", OTHER_SYSTEM),
+    refused("parity-module", "duplet writes no recovery files"),
+    refused("par2-*", "duplet writes no recovery files"),
+    refused("gpg-*", "duplet reads volumes of gpg and writes none"),
+];

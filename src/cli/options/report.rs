@@ -1,0 +1,33 @@
+//! What is said and where, and what a run may use.
+
+use super::{ALL_COMMANDS, options};
+use crate::base::opt::Kind::{Choice, Flag, Text};
+
+const LEVELS: &[&str] = &[
+    "Profiling",
+    "Verbose",
+    "Retry",
+    "Information",
+    "DryRun",
+    "Warning",
+    "Error",
+];
+const CHANGING: &[&str] = &["backup", "restore"];
+
+options! { LIST:
+    HELP = "help", Flag, "", ALL_COMMANDS, "Shows help, also as -h.";
+    JSON = "json", Flag, "", ALL_COMMANDS, "Writes one JSON object to standard output instead of text.";
+    VERBOSE = "verbose", Flag, "", ALL_COMMANDS, "Says more, also as -v.";
+    QUIET = "quiet-console", Flag, "", ALL_COMMANDS, "Says errors and results only, also as -q.";
+    PROGRESS = "progress", Choice(&["auto", "none", "plain"]), "auto", ALL_COMMANDS, "Progress line: when standard error is a terminal, never, or always.";
+    CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "Verbose is -v, Error is -q.";
+    LOG_FILE = "log-file", Text, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
+    LOG_FILE_LEVEL = "log-file-log-level" | "log-level", Choice(LEVELS), "Information", ALL_COMMANDS, "Least level of a line in --log-file.";
+    SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are only notes.";
+    DRY_RUN = "dry-run" | "dryrun", Flag, "", CHANGING, "Shows what would happen and changes nothing.";
+    BACKUP_NAME = "backup-name", Text, "", ALL_COMMANDS, "Name of the backup in reports.";
+    PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Text, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
+    TEMPDIR = "tempdir", Text, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
+    CACHE_DIR = "cache-dir", Text, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
+    NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";
+}

@@ -1,0 +1,179 @@
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use super::*;
+use std::os::unix::ffi::OsStringExt;
+
+fn args(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+fn values(line: &Line) -> Vec<String> {
+    line.values
+        .iter()
+        .map(|(o, v)| format!("{}={v}", o.name))
+        .collect()
+}
+
+#[test]
+fn words_and_options_stand_anywhere() {
+    for (given, words, options) in [
+        (
+            vec!["list", "u", "--json"],
+            vec!["list", "u"],
+            vec!["json="],
+        ),
+        (vec!["--JSON", "list"], vec!["list"], vec!["json="]),
+        (
+            vec!["a", "-", "-v", "-q"],
+            vec!["a", "-"],
+            vec!["verbose=", "quiet-console="],
+        ),
+        (
+            vec!["a", "--", "--json", "-x"],
+            vec!["a", "--json", "-x"],
+            vec![],
+        ),
+        (
+            vec!["--remote-volume-size=\"1gb\""],
+            vec![],
+            vec!["dblock-size=1gb"],
+        ),
+        (
+            vec!["--passphrase=\"", "--passphrase=a=b"],
+            vec![],
+            vec!["passphrase=\"", "passphrase=a=b"],
+        ),
+        (
+            vec!["--exclude=1", "--include=2", "--exclude=3"],
+            vec![],
+            vec!["exclude=1", "include=2", "exclude=3"],
+        ),
+        (
+            vec!["--full-remote-verification"],
+            vec![],
+            vec!["full-remote-verification=True"],
+        ),
+        (
+            vec!["--no-local-db", "--keep-versions=0", "--vss-x=off"],
+            vec![],
+            vec![],
+        ),
+    ] {
+        let line = read(&args(&given)).unwrap();
+        assert_eq!(line.words, words, "{given:?}");
+        assert_eq!(values(&line), options, "{given:?}");
+    }
+    let line = read(&args(&["--no-local-db", "--keep-versions=0"])).unwrap();
+    assert_eq!(line.notes.len(), 2);
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (given, message) in [
+        (
+            "--dblok-size=1",
+            "unknown option --dblok-size (did you mean --dblock-size?)",
+        ),
+        (
+            "--zzzzzzzz",
+            "unknown option --zzzzzzzz (see 'duplet help options')",
+        ),
+        (
+            "-passphrase=x",
+            "unknown option -passphrase (options begin with two dashes; words that begin with a dash go after --)",
+        ),
+        (
+            "--passphrase",
+            "--passphrase needs a value: --passphrase=TEXT",
+        ),
+        (
+            "--keep-versions=3",
+            "--keep-versions is not supported: it is not available in this version",
+        ),
+        (
+            "--send-mail-to=x",
+            "--send-mail-to is not supported: duplet sends no mail",
+        ),
+        ("--=x", "unknown option -- (see 'duplet help options')"),
+    ] {
+        let e = read(&args(&[given])).err().unwrap();
+        assert_eq!(
+            (e.to_string(), e.kind().exit_code()),
+            (message.to_owned(), 200)
+        );
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_refused_and_a_secret_in_it_not_shown() {
+    let bytes = |b: &[u8]| vec![OsString::from("list"), OsString::from_vec(b.to_vec())];
+    let e = read(&bytes(b"/x\xff")).err().unwrap();
+    assert_eq!(e.to_string(), "argument 2 is not valid UTF-8: /x\\xff");
+    let e = read(&bytes(b"--passphrase=hunter\xff")).err().unwrap();
+    assert_eq!(e.to_string(), "argument 2 is not valid UTF-8: an option");
+}
+
+#[test]
+fn secrets_are_found_in_arguments() {
+    for (arg, shown) in [
+        ("--passphrase=x", "--passphrase="),
+        ("--AUTH-Password=x", "--AUTH-Password="),
+        ("--pasphrase=x", "--pasphrase="),
+        ("--dblock-size=1", "--dblock-size=1"),
+        ("--json", "--json"),
+        ("/path?x", "/path?x"),
+        ("s3://user:pw@host/p", "s3://user:"),
+        ("s3://user:pw@host/p?a=b", "s3://user:"),
+        ("s3://user@host/p?a=b", "s3://user@host/p?"),
+        ("s3://host:80/p", "s3://host:80/p"),
+        ("--http-proxy=http://u:p@h", "--http-proxy="),
+        ("--", "--"),
+    ] {
+        let from = secret_from(arg.as_bytes()).unwrap_or(arg.len());
+        assert_eq!(&arg[..from], shown);
+    }
+}
+
+/// Whatever the bytes: an answer, no panic.
+#[test]
+fn random_arguments_are_answered() {
+    let mut state = 7u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 33) as usize
+    };
+    let pieces = [
+        "--",
+        "-",
+        "=",
+        "json",
+        "include",
+        "\"",
+        "://",
+        "?",
+        ":",
+        "@",
+        "é",
+        "x",
+        "passphrase",
+        "*",
+    ];
+    for _ in 0..2000 {
+        let words: Vec<String> = (0..next() % 4)
+            .map(|_| {
+                (0..next() % 6)
+                    .map(|_| pieces[next() % pieces.len()])
+                    .collect()
+            })
+            .collect();
+        let given = args(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        for arg in &words {
+            assert!(secret_from(arg.as_bytes()).is_none_or(|n| n <= arg.len()));
+        }
+        if let Ok(line) = read(&given) {
+            assert!(line.words.len() <= words.len());
+        }
+    }
+}

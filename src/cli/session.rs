@@ -1,0 +1,133 @@
+//! From a call to an opened destination; shared by all commands that read or write one.
+
+use crate::base::error::Result;
+use crate::base::time::Timestamp;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Ui;
+use crate::cli::options::{
+    CACHE_DIR, CASE_INSENSITIVE, GPG_PROGRAM, NO_CACHE, PREFIX, TEMPDIR, TIME, VERSION,
+};
+use crate::cli::{Call, passphrase};
+use crate::format::names::Prefix;
+use crate::net::url::DestUrl;
+use crate::remote::Remote;
+use crate::set::{Cache, Set, SetOptions, VersionChoice};
+
+/// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
+/// its passphrase is asked for twice.
+pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
+    let options = &call.options;
+    passphrase::check(options)?;
+    let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
+    let remote = Remote::open(&call.url, options, ui)?;
+    let tmp = Tmp::open(options.text(&TEMPDIR))?;
+    let cache = if options.flag(&NO_CACHE) {
+        Cache::Off("--no-cache is given".to_owned())
+    } else {
+        let name = prefix.as_ref().map_or("", Prefix::as_str);
+        let id = format!("{}\n{name}\n{}", remote.describe(), user(call)?);
+        Cache::open(options.text(&CACHE_DIR), &id)
+    };
+    if let Cache::Off(why) = &cache {
+        ui.verbose(&format!("no cache is used: {why}"));
+    }
+    let set = SetOptions {
+        prefix,
+        writing,
+        case_insensitive: options.flag(&CASE_INSENSITIVE),
+        gpg_program: options.text(&GPG_PROGRAM).unwrap_or("gpg").to_owned(),
+        cache,
+    };
+    Set::open(remote, tmp, set, ui, &mut |_, need| {
+        passphrase::resolve(options, need, writing)
+    })
+}
+
+/// `--version` and `--time` of the call.
+pub(crate) fn version_choice(call: &Call) -> Result<VersionChoice> {
+    VersionChoice::parse(
+        call.options.given(VERSION.name),
+        call.options.given(TIME.name),
+        Timestamp::now(),
+    )
+}
+
+/// Who logs in, as far as the call says: two users of one server see two destinations.
+fn user(call: &Call) -> Result<String> {
+    let (url, _) = DestUrl::parse(&call.url)?;
+    let named = |name: &str| {
+        url.option(name)
+            .or_else(|| call.options.given(name))
+            .map(str::to_owned)
+    };
+    Ok(named("aws-access-key-id")
+        .or_else(|| named("b2-accountid"))
+        .or_else(|| url.user.clone())
+        .or_else(|| named("auth-username"))
+        .or_else(|| std::env::var("AUTH_USERNAME").ok())
+        .unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+    use super::*;
+    use crate::base::opt::{Opt, Options};
+    use crate::base::ui::Ui;
+    use crate::cli::COMMANDS;
+    use crate::cli::options::{NO_ENCRYPTION, PASSPHRASE};
+
+    fn call(url: &str, rows: &[(&'static Opt, &str)]) -> Call {
+        let mut options = Options::default();
+        for (opt, value) in rows.iter().chain(&[(&NO_CACHE, "")]) {
+            options.set(opt, value).unwrap();
+        }
+        Call {
+            command: &COMMANDS[0],
+            url: url.to_owned(),
+            words: Vec::new(),
+            options,
+            rules: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_backup_can_be_written_but_not_read() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let mut ui = Ui::silent();
+        let plain = call(here, &[(&NO_ENCRYPTION, "")]);
+        let set = open_set(&plain, &mut ui, true).unwrap();
+        assert!(set.passphrase().is_none() && set.volumes().len() == 0);
+        let e = open_set(&plain, &mut ui, false).err().unwrap();
+        assert_eq!(e.kind().exit_code(), 100);
+        let given = call(here, &[(&PASSPHRASE, "x y")]);
+        let set = open_set(&given, &mut ui, true).unwrap();
+        assert_eq!(set.passphrase().unwrap().reveal(), "x y");
+    }
+
+    #[test]
+    fn mistakes_are_found_before_the_destination_is_touched() {
+        let mut ui = Ui::silent();
+        for rows in [
+            [(&PASSPHRASE as &'static Opt, " ")],
+            [(&PREFIX as &'static Opt, "a-b")],
+        ] {
+            let e = open_set(&call("/nonexistent", &rows), &mut ui, false);
+            assert_eq!(e.err().unwrap().kind().exit_code(), 200);
+        }
+        let both = call("/x", &[(&VERSION, "0"), (&TIME, "3D")]);
+        assert_eq!(version_choice(&both).err().unwrap().kind().exit_code(), 200);
+    }
+
+    #[test]
+    fn users_of_one_server_are_told_apart() {
+        for (url, name) in [
+            ("s3://h/p?aws-access-key-id=k", "k"),
+            ("webdav://u:pw@h/p", "u"),
+            ("webdav://u@h/p?b2-accountid=b", "b"),
+        ] {
+            assert_eq!(user(&call(url, &[])).unwrap(), name);
+        }
+    }
+}

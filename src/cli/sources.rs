@@ -1,0 +1,272 @@
+//! Which source of an option wins: URL query over parameters file over command line (`commands.md` 1 and 13.3). The
+//! environment and the defaults come last and are looked up by those who use them.
+
+use std::fs::File;
+use std::io::Read;
+
+use crate::base::error::{Doing, Error, Result};
+use crate::base::opt::{Kind, Opt, Options};
+use crate::base::text;
+use crate::base::ui::Level;
+use crate::cli::options::{self, EXCLUDE, INCLUDE, PARAMETERS_FILE};
+use crate::cli::parse::{self, Line};
+use crate::cli::{Call, Command};
+use crate::dest::SCHEMES;
+use crate::net::url::decode;
+use crate::select::{Rule, expand_environment};
+
+/// Largest parameters file, in bytes.
+const FILE_MAX: u64 = 4 << 20;
+
+/// What a parameters file says beside options.
+#[derive(Default)]
+struct Extra {
+    target: Option<String>,
+    sources: Vec<String>,
+    before: Vec<Rule>,
+    after: Vec<Rule>,
+    instead: Option<Vec<Rule>>,
+}
+
+/// Merges all sources into a call of `command`, and says what is worth saying. `line.words` begins after the command.
+pub(super) fn merge(
+    command: &'static Command,
+    mut line: Line,
+) -> Result<(Call, Vec<(Level, String)>)> {
+    let mut notes = std::mem::take(&mut line.notes);
+    let mut extra = Extra::default();
+    let mut from_file = Vec::new();
+    let last = line
+        .values
+        .iter()
+        .rfind(|(o, _)| o.name == PARAMETERS_FILE.name);
+    if let Some((_, path)) = last {
+        from_file = read_file(path, &mut extra, &mut notes)?;
+    }
+    let rules = rules(
+        &line.values,
+        &from_file,
+        extra.before,
+        extra.after,
+        extra.instead,
+    )?;
+    let mut words = line.words;
+    let mut url = String::new();
+    if command.needs_url {
+        if let Some(target) = extra.target {
+            words.splice(..words.len().min(1), [target]);
+        }
+        if words.is_empty() {
+            return Err(Error::usage(format!(
+                "{} needs a destination URL",
+                command.name
+            )));
+        }
+        url = words.remove(0);
+        if url == "-" {
+            url = std::env::var("DUPLET_URL")
+                .map_err(|_| Error::usage("the destination URL is - but DUPLET_URL is not set"))?;
+        }
+    }
+    if ["backup", "test-filters"].contains(&command.name) {
+        words.append(&mut extra.sources);
+    }
+    let (url, from_url) = take_query(&url);
+    let mut chosen = Options::default();
+    let mut said: Vec<(Level, String)> = Vec::new();
+    if from_url.iter().any(|(o, _)| o.kind == Kind::Secret) {
+        let note = "a passphrase in a URL is easily seen by others; --passphrase-file is safer";
+        said.push((Level::Information, note.to_owned()));
+    }
+    for (opt, value) in line.values.into_iter().chain(from_file).chain(from_url) {
+        opt.check(&value)?;
+        let suits = applies(opt, command);
+        if !suits {
+            notes.push(format!("--{} has no effect on {}", opt.name, command.name));
+        } else if opt.kind != Kind::Many {
+            chosen.set(opt, &value)?;
+        }
+    }
+    said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));
+    let rules = if applies(&INCLUDE, command) {
+        rules
+    } else {
+        Vec::new()
+    };
+    let call = Call {
+        command,
+        url,
+        words,
+        options: chosen,
+        rules,
+    };
+    Ok((call, said))
+}
+
+/// True when the command takes the option.
+pub(super) fn applies(opt: &Opt, command: &Command) -> bool {
+    opt.commands.is_empty()
+        || opt
+            .commands
+            .iter()
+            .any(|c| *c == command.name || command.aliases.contains(c))
+}
+
+fn rules(
+    line: &[(&'static Opt, String)],
+    file: &[(&'static Opt, String)],
+    mut before: Vec<Rule>,
+    after: Vec<Rule>,
+    instead: Option<Vec<Rule>>,
+) -> Result<Vec<Rule>> {
+    let of = |values: &[(&'static Opt, String)]| -> Vec<Rule> {
+        let mut out = Vec::new();
+        for (opt, value) in values {
+            if opt.name == INCLUDE.name || opt.name == EXCLUDE.name {
+                out.push(Rule {
+                    include: opt.name == INCLUDE.name,
+                    text: expand(value),
+                });
+            }
+        }
+        out
+    };
+    let (mut line, mut file) = (of(line), of(file));
+    if !line.is_empty() && !file.is_empty() {
+        return Err(Error::usage(
+            "filters are given on the command line and in the parameters file",
+        )
+        .hint("use --append-filter or --prepend-filter in the file"));
+    }
+    if let Some(instead) = instead {
+        line = instead;
+        file = Vec::new();
+    }
+    before.append(&mut line);
+    before.append(&mut file);
+    before.extend(after);
+    Ok(before)
+}
+
+fn expand(value: &str) -> String {
+    expand_environment(value, &|name| std::env::var(name).ok())
+}
+
+fn read_file(
+    path: &str,
+    extra: &mut Extra,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(&'static Opt, String)>> {
+    let doing = || format!("read the parameters file {}", text::safe(path.as_bytes()));
+    let mut content = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(FILE_MAX + 1).read_to_end(&mut content))
+        .doing(doing)?;
+    if content.len() as u64 > FILE_MAX {
+        return Err(Error::usage("it is larger than 4 MiB").doing(doing()));
+    }
+    let content = String::from_utf8(content)
+        .map_err(|_| Error::usage("it is not valid UTF-8").doing(doing()))?;
+    let mut out = Vec::new();
+    for (at, whole) in content.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line = whole.trim();
+        let comment = line.starts_with(['#', '!'])
+            || line
+                .get(..4)
+                .is_some_and(|s| s.eq_ignore_ascii_case("rem "));
+        if line.is_empty() || comment {
+            continue;
+        }
+        if !line.starts_with("--") {
+            return Err(
+                Error::usage(format!("line {} is not of the form --name=value", at + 1))
+                    .doing(doing()),
+            );
+        }
+        let line = expand(line);
+        if !special(&line, extra).doing(doing)?
+            && let Some((opt, value)) = parse::option(&line, notes)?
+        {
+            if opt.name == PARAMETERS_FILE.name {
+                return Err(Error::usage("it names another parameters file").doing(doing()));
+            }
+            out.push((opt, value));
+        }
+    }
+    Ok(out)
+}
+
+/// Takes a key that only parameters files have.
+fn special(line: &str, extra: &mut Extra) -> Result<bool> {
+    let Some((name, value)) = line.split_once('=') else {
+        return Ok(false);
+    };
+    let value = value.trim();
+    let value = value
+        .strip_prefix('"')
+        .and_then(|v| v.strip_suffix('"'))
+        .unwrap_or(value);
+    match name.to_lowercase().as_str() {
+        "--source" => extra.sources.push(value.to_owned()),
+        "--target" => extra.target = Some(value.to_owned()),
+        "--append-filter" => extra.after.append(&mut signed(value)?),
+        "--prepend-filter" => extra.before.append(&mut signed(value)?),
+        "--replace-filter" => extra.instead = Some(signed(value)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// `+rule:-rule`.
+fn signed(list: &str) -> Result<Vec<Rule>> {
+    let mut out = Vec::new();
+    for part in list.split(':').filter(|p| !p.is_empty()) {
+        let (include, text) = match (part.strip_prefix('+'), part.strip_prefix('-')) {
+            (Some(text), _) => (true, text),
+            (_, Some(text)) => (false, text),
+            _ => {
+                let shown = text::safe_cut(part.as_bytes(), 60);
+                return Err(Error::usage(format!(
+                    "the filter {shown} begins with neither + nor -"
+                )));
+            }
+        };
+        out.push(Rule {
+            include,
+            text: text.to_owned(),
+        });
+    }
+    Ok(out)
+}
+
+/// The URL without those options in its query that are the program's own, and these with their values.
+fn take_query(url: &str) -> (String, Vec<(&'static Opt, String)>) {
+    let Some((place, query)) = url.split_once('?').filter(|(p, _)| p.contains("://")) else {
+        return (url.to_owned(), Vec::new());
+    };
+    let scheme = place.split("://").next().unwrap_or("").to_lowercase();
+    let row = SCHEMES.iter().find(|s| {
+        s.names
+            .iter()
+            .any(|n| *n == scheme || scheme.strip_suffix('s') == Some(n))
+    });
+    let mut left = String::new();
+    let mut taken = Vec::new();
+    for part in query.split('&') {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let name = decode(name).to_lowercase();
+        let theirs = row.is_some_and(|s| s.options.iter().any(|o| o.is_named(&name)));
+        match options::own().find(|o| !theirs && o.is_named(&name)) {
+            Some(opt) => taken.push((opt, decode(value))),
+            None => {
+                left.push(if left.is_empty() { '?' } else { '&' });
+                left.push_str(part);
+            }
+        }
+    }
+    (format!("{place}{left}"), taken)
+}
+
+#[cfg(test)]
+#[path = "sources_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use super::*;
+use crate::cli::Section;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
+use crate::base::tmp::Tmp;
+use crate::cli::options::{BLOCKSIZE, DBLOCK_SIZE, JSON, PASSPHRASE};
+
+static BACKUP: Command = Command {
+    name: "backup",
+    ..ROW
+};
+static LIST: Command = Command {
+    name: "list",
+    ..ROW
+};
+const ROW: Command = Command {
+    name: "",
+    aliases: &[],
+    section: Section::Everyday,
+    summary: "",
+    usage: "",
+    details: "",
+    needs_url: true,
+    words: (0, 9),
+    writes: false,
+    run: |_, _| Ok(crate::cli::Outcome::Done),
+};
+
+/// Merges a line; `file` is the content of a parameters file.
+fn merged(
+    command: &'static Command,
+    words: &[&str],
+    file: Option<&str>,
+) -> Result<(Call, Vec<(Level, String)>)> {
+    let mut args: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let held = Tmp::open(None)?.file()?;
+    if let Some(text) = file {
+        (&held).write_all(text.as_bytes()).unwrap();
+        let path = format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd());
+        args.push(format!("--parameters-file={path}").into());
+    }
+    merge(command, parse::read(&args)?)
+}
+
+fn rules_of(call: &Call) -> String {
+    let sign = |r: &Rule| if r.include { '+' } else { '-' };
+    let all: Vec<String> = call
+        .rules
+        .iter()
+        .map(|r| format!("{}{}", sign(r), r.text))
+        .collect();
+    all.join(" ")
+}
+
+#[test]
+fn the_url_beats_the_file_and_the_file_the_line() {
+    let line = [
+        "s3://b/p?dblock-size=20mb&x=1",
+        "--dblock-size=10mb",
+        "--blocksize=1",
+    ];
+    let (call, _) = merged(&BACKUP, &line, Some("--dblock-size=15mb\n--blocksize=2\n")).unwrap();
+    assert_eq!(call.options.size(&DBLOCK_SIZE), Some(20 << 20));
+    assert_eq!(call.options.size(&BLOCKSIZE), Some(2048));
+    assert_eq!(call.url, "s3://b/p?x=1");
+    let (call, notes) = merged(&BACKUP, &["s3://b/p?passphrase=a%20b"], None).unwrap();
+    assert_eq!(call.options.given(PASSPHRASE.name), Some("a b"));
+    assert_eq!((call.url.as_str(), notes.len()), ("s3://b/p", 1));
+    let (call, _) = merged(&BACKUP, &["/local?dblock-size=x"], None).unwrap();
+    assert_eq!(call.url, "/local?dblock-size=x");
+}
+
+#[test]
+fn a_parameters_file_holds_options_sources_target_and_filters() {
+    let text = "\u{feff}# note\r\n! note\r\nREM note\r\n\r\n  --JSON  \r\n--target=/new\n--source=/a\n--source=\"/b c\"\n\
+                --append-filter=-*.z:+@/y\n--prepend-filter=+/first\n";
+    let (call, _) = merged(&BACKUP, &["/old", "/src", "--exclude=*.tmp"], Some(text)).unwrap();
+    assert_eq!(
+        (call.url.as_str(), call.words.join(" ")),
+        ("/new", "/src /a /b c".to_owned())
+    );
+    assert!(call.options.flag(&JSON));
+    assert_eq!(rules_of(&call), "+/first -*.tmp -*.z +@/y");
+    let (call, _) = merged(&LIST, &[], Some(text)).unwrap();
+    assert_eq!((call.url.as_str(), call.words.len()), ("/new", 0));
+    let (call, _) = merged(
+        &BACKUP,
+        &["/u", "--exclude=a"],
+        Some("--replace-filter=-b\n"),
+    )
+    .unwrap();
+    assert_eq!(rules_of(&call), "-b");
+    let (call, _) = merged(
+        &BACKUP,
+        &["/u"],
+        Some("--exclude=a\n--include=b\n--append-filter=-c\n"),
+    )
+    .unwrap();
+    assert_eq!(rules_of(&call), "-a +b -c");
+}
+
+#[test]
+fn mistakes_in_a_parameters_file_are_named_without_its_text() {
+    for (text, want) in [
+        ("secret words\n", "line 1 is not of the form --name=value"),
+        (
+            "--exclude=a\n",
+            "filters are given on the command line and in the parameters file",
+        ),
+        ("--parameters-file=x\n", "it names another parameters file"),
+        ("--nonsense=hunter2\n", "unknown option --nonsense"),
+        ("--append-filter=x\n", "begins with neither + nor -"),
+        ("--dblock-size=x\n", "--dblock-size=x is not valid"),
+    ] {
+        let e = merged(&BACKUP, &["/u", "--include=i"], Some(text))
+            .err()
+            .unwrap();
+        assert!(e.to_string().contains(want), "{e}");
+        assert!(!e.to_string().contains("hunter2") && e.kind().exit_code() == 200);
+    }
+    let e = merged(&BACKUP, &["/u", "--parameters-file=/nonexistent/x"], None)
+        .err()
+        .unwrap();
+    assert_eq!(e.kind().exit_code(), 100);
+}
+
+#[test]
+fn options_of_other_commands_are_noted_and_dropped() {
+    let (call, notes) = merged(&LIST, &["/u", "--dblock-size=1gb", "--file-sync"], None).unwrap();
+    assert_eq!(notes.len(), 1);
+    assert_eq!(notes[0].1, "--dblock-size has no effect on list");
+    assert_eq!(call.options.given("dblock-size"), None);
+    assert_eq!(call.options.given("file-sync"), Some(""));
+    let e = merged(&LIST, &["/u", "--dblock-size=x"], None)
+        .err()
+        .unwrap();
+    assert_eq!(e.kind().exit_code(), 200);
+    let e = merged(&LIST, &[], None).err().unwrap();
+    assert_eq!(e.to_string(), "list needs a destination URL");
+}

@@ -1,0 +1,151 @@
+//! The options of the `s3` scheme (`destinations-core.md` 3.1).
+
+use crate::base::opt::{Kind, Opt};
+use crate::net::opts;
+
+const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
+    Opt {
+        name,
+        aliases: &[],
+        kind,
+        default,
+        help,
+        commands: &[],
+    }
+}
+
+pub(crate) const KEY_ID: Opt = Opt {
+    name: "aws-access-key-id",
+    aliases: &["access_key_id"],
+    kind: Kind::Text,
+    default: "",
+    help: "Access key id; also auth-username, the URL, or AWS_ACCESS_KEY_ID.",
+    commands: &[],
+};
+pub(crate) const SECRET: Opt = Opt {
+    name: "aws-secret-access-key",
+    aliases: &["access_key_secret", "access_secret_key"],
+    kind: Kind::Secret,
+    default: "",
+    help: "Secret access key; also auth-password, the URL, or AWS_SECRET_ACCESS_KEY.",
+    commands: &[],
+};
+pub(crate) const TOKEN: Opt = row(
+    "aws-session-token",
+    Kind::Secret,
+    "",
+    "Session token of temporary credentials; also AWS_SESSION_TOKEN.",
+);
+pub(crate) const SERVER: Opt = Opt {
+    name: "s3-server-name",
+    aliases: &["s3-servername"],
+    kind: Kind::Text,
+    default: "",
+    help: "Host (with port if needed) of the S3 service; s3.amazonaws.com without it.",
+    commands: &[],
+};
+pub(crate) const LOCATION: Opt = row(
+    "s3-location-constraint",
+    Kind::Text,
+    "",
+    "Region in which a bucket is made; picks the host of Amazon's regions.",
+);
+pub(crate) const REGION: Opt = row(
+    "s3-authentication-region",
+    Kind::Text,
+    "",
+    "Region to sign for, where it cannot be told from the host name.",
+);
+pub(crate) const STORAGE_CLASS: Opt = row(
+    "s3-storage-class",
+    Kind::Text,
+    "",
+    "Storage class of uploaded files.",
+);
+pub(crate) const ARCHIVE_CLASSES: Opt = row(
+    "s3-archive-classes",
+    Kind::Text,
+    "DEEP_ARCHIVE,GLACIER,GLACIER_IR,SNOW",
+    "Storage classes whose files cannot be read at once.",
+);
+pub(crate) const CLIENT: Opt = row(
+    "s3-client",
+    Kind::Choice(&["aws", "minio"]),
+    "aws",
+    "Accepted for Duplicati's sake; both words mean the same client.",
+);
+pub(crate) const UNSIGNED_PAYLOAD: Opt = row(
+    "s3-disable-payload-signing",
+    Kind::Flag,
+    "",
+    "Do not sign upload bodies; only over TLS.",
+);
+pub(crate) const LIST_VERSION: Opt = Opt {
+    name: "s3-list-api-version",
+    aliases: &["list-api-version"],
+    kind: Kind::Choice(&["auto", "v1", "v2"]),
+    default: "auto",
+    help: "Version of the listing request.",
+    commands: &[],
+};
+pub(crate) const RECURSIVE: Opt = row(
+    "s3-recursive-list",
+    Kind::Flag,
+    "",
+    "List without a delimiter, for servers that need it.",
+);
+pub(crate) const PATH_STYLE: Opt = row(
+    "s3-ext-forcepathstyle",
+    Kind::Flag,
+    "",
+    "Put the bucket into the path (true) or the host name (false); chosen by host without it.",
+);
+pub(crate) const DUALSTACK: Opt = Opt {
+    name: "s3-dualstack",
+    aliases: &["s3-ext-usedualstackendpoint"],
+    kind: Kind::Flag,
+    default: "",
+    help: "Use Amazon's hosts that also speak IPv6.",
+    commands: &[],
+};
+pub(crate) const CHECKSUM: Opt = row(
+    "s3-checksum",
+    Kind::Choice(&["none", "sha256"]),
+    "none",
+    "Additional checksum header to send with uploads.",
+);
+pub(crate) const MULTIPART_FROM: Opt = row(
+    "s3-multipart-threshold",
+    Kind::Size(1 << 20),
+    "1gb",
+    "Files larger than this are sent in parts.",
+);
+pub(crate) const PART_SIZE: Opt = row(
+    "s3-part-size",
+    Kind::Size(1 << 20),
+    "64mb",
+    "Size of a part; at least 5 MiB.",
+);
+
+/// Every option of the `s3` scheme.
+pub(crate) static OPTIONS: &[Opt] = &[
+    opts::USE_SSL,
+    KEY_ID,
+    SECRET,
+    TOKEN,
+    SERVER,
+    LOCATION,
+    REGION,
+    STORAGE_CLASS,
+    ARCHIVE_CLASSES,
+    CLIENT,
+    UNSIGNED_PAYLOAD,
+    LIST_VERSION,
+    RECURSIVE,
+    PATH_STYLE,
+    DUALSTACK,
+    CHECKSUM,
+    MULTIPART_FROM,
+    PART_SIZE,
+    row("s3-disable-chunk-encoding", Kind::Ignored, "", "No effect."),
+];

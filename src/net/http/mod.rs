@@ -1,0 +1,305 @@
+//! HTTP requests over ureq with what destinations need (`destinations-core.md` 0.5): one blocking request at a time, own
+//! timeouts, `Expect`, a quiet repeat on a stale connection, replies as streams, transport errors as faults.
+//!
+//! Follows no redirect, judges no status, retries nothing else.
+
+mod fault;
+mod reply;
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+use ureq::http::Request as HttpRequest;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+
+use crate::base::error::{Error, Result};
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::net::http::fault::{OwnResolver, Place, fault};
+use crate::net::opts;
+use crate::net::tls::{self, Connects, TlsConnector};
+
+pub(crate) use crate::net::http::reply::{Reply, parse_date};
+
+const BUFFER_BYTES: usize = 16 * 1024;
+/// Longest reply header.
+const HEADER_MAX_BYTES: usize = 32 * 1024;
+/// Longest path with query.
+const TARGET_MAX_BYTES: usize = 8 * 1024;
+/// Wait for `100 Continue` before a body is sent unasked.
+const EXPECT_WAIT: Duration = Duration::from_secs(1);
+/// Bodies from this length on are announced with `Expect`.
+const EXPECT_FROM_BYTES: u64 = 1 << 20;
+/// Longest wait for the reply to an uploaded body.
+const UPLOAD_REPLY: Duration = Duration::from_secs(600);
+
+/// What is sent.
+pub(crate) enum Payload<'a> {
+    None,
+    Bytes(&'a [u8]),
+    /// Exactly so many bytes; the reader fails rather than end early.
+    Stream(&'a mut dyn Read, u64),
+}
+
+/// How long the reply may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// A small question with a small answer.
+    Short,
+    /// A listing.
+    List,
+    /// The reply's body is the transfer.
+    Download,
+    /// The request's body is the transfer.
+    Upload,
+}
+
+/// One request. The URL goes out byte for byte.
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    /// `http://` or `https://`, authority, encoded path and query.
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) payload: Payload<'a>,
+    pub(crate) pace: Pace,
+    /// Ask before sending a large body.
+    pub(crate) expect: bool,
+}
+
+/// The client: at most one idle connection, no thread, no redirect, no cookie, no decompression.
+pub(crate) struct Http {
+    agent: Agent,
+    connects: Arc<Connects>,
+    short: Duration,
+    list: Duration,
+    transfer: Duration,
+    upload_reply: Duration,
+    expect: bool,
+    expired_expects: u32,
+}
+
+impl Http {
+    /// Reads the options of `net::opts`. No network.
+    pub(crate) fn new(options: &Options) -> Result<Http> {
+        let span = |opt, least: u64| {
+            let seconds = options.span(opt).unwrap_or(30);
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(least))
+        };
+        let operation = options.given(opts::OPERATION_TIMEOUT.name).is_some();
+        let list = if operation {
+            span(&opts::OPERATION_TIMEOUT, 1)
+        } else {
+            span(&opts::LIST_TIMEOUT, 1)
+        };
+        let short = span(&opts::SHORT_TIMEOUT, 1);
+        let transfer = span(&opts::READ_WRITE_TIMEOUT, 1);
+        let idle = usize::from(!options.flag(&opts::NO_REUSE));
+        let connects = Arc::new(Connects::new());
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .allow_non_standard_methods(true)
+            .user_agent(format!(
+                "duplet/{} ({})",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::OS
+            ))
+            .accept_encoding("identity")
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .max_response_header_size(HEADER_MAX_BYTES)
+            .max_idle_connections(idle)
+            .max_idle_connections_per_host(idle)
+            .max_idle_age(Duration::from_secs(15))
+            .timeout_connect(Some(short))
+            .timeout_await_100(Some(EXPECT_WAIT))
+            .proxy(proxy(options)?)
+            .build();
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector {
+                    config: tls::config(options)?,
+                    connects: connects.clone(),
+                });
+        Ok(Http {
+            agent: Agent::with_parts(config, connector, OwnResolver),
+            connects,
+            short,
+            list,
+            transfer,
+            upload_reply: if operation { list } else { UPLOAD_REPLY },
+            expect: !options.flag(&opts::NO_EXPECT),
+            expired_expects: 0,
+        })
+    }
+
+    /// Sends one request and returns the reply whatever its status; the fault is one of transport.
+    ///
+    /// A failure on a reused connection before any byte of the body was taken is repeated once on a new connection, and
+    /// `417` is repeated once without `Expect`.
+    pub(crate) fn send(&mut self, mut request: Request<'_>) -> std::result::Result<Reply, Fault> {
+        let place = Place::of(request.url);
+        let mut fresh = false;
+        loop {
+            let made = self.connects.made();
+            let started = self.connects.now();
+            let wanted = self.wants_expect(&request);
+            let mut taken = Taken {
+                first: None,
+                connects: &self.connects,
+            };
+            let result = self.attempt(&mut request, wanted, &mut taken, &place);
+            let first = taken.first;
+            if wanted && let Some(at) = first {
+                self.count_expect(at.saturating_sub(started.max(self.connects.ready())));
+            }
+            match result {
+                Ok(reply) if reply.status == 417 && wanted && first.is_none() => {
+                    self.expect = false;
+                }
+                Ok(reply) => return Ok(reply),
+                Err(fault)
+                    if !fresh
+                        && first.is_none()
+                        && fault.class == Class::Transient
+                        && self.connects.made() == made
+                        && made > 0 =>
+                {
+                    fresh = true;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    fn wants_expect(&self, request: &Request<'_>) -> bool {
+        let large = matches!(request.payload, Payload::Stream(_, len) if len >= EXPECT_FROM_BYTES);
+        self.expect && request.expect && large
+    }
+
+    fn count_expect(&mut self, waited_millis: u64) {
+        if u128::from(waited_millis) + 50 >= EXPECT_WAIT.as_millis() {
+            self.expired_expects += 1;
+            if self.expired_expects >= 2 {
+                self.expect = false;
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        request: &mut Request<'_>,
+        expect: bool,
+        taken: &mut Taken<'_>,
+        place: &Place,
+    ) -> std::result::Result<Reply, Fault> {
+        let target = request.url.len().saturating_sub(place.host.len());
+        if target > TARGET_MAX_BYTES {
+            return Err(Fault::new(Class::Usage, "the request would be too long"));
+        }
+        let (reply, read, write) = match request.pace {
+            Pace::Short => (self.short, self.short, self.short),
+            Pace::List => (self.list, self.list, self.short),
+            Pace::Download => (self.short, self.transfer, self.short),
+            Pace::Upload => (self.upload_reply, self.upload_reply, self.transfer),
+        };
+        let mut builder = HttpRequest::builder()
+            .method(request.method)
+            .uri(request.url);
+        for (name, value) in request.headers {
+            builder = builder.header(*name, *value);
+        }
+        if expect {
+            builder = builder.header("expect", "100-continue");
+        }
+        let bad = |_| Fault::new(Class::Usage, "the destination URL makes no valid request");
+        let run = |body: ureq::SendBody<'_>, builder: ureq::http::request::Builder| {
+            let request = builder.body(body).map_err(bad)?;
+            let request = self
+                .agent
+                .configure_request(request)
+                .timeout_recv_response(Some(reply))
+                .timeout_per_read(Some(read))
+                .timeout_per_write(Some(write))
+                .build();
+            self.agent.run(request).map_err(|e| fault(&e, place))
+        };
+        let response = match &mut request.payload {
+            Payload::None => run(ureq::SendBody::none(), builder)?,
+            Payload::Bytes(bytes) => {
+                let mut reader = *bytes;
+                let builder = builder.header("content-length", bytes.len());
+                run(ureq::SendBody::from_reader(&mut reader), builder)?
+            }
+            Payload::Stream(reader, len) => {
+                let mut watched = Watched {
+                    inner: *reader,
+                    taken,
+                };
+                let builder = builder.header("content-length", *len);
+                run(ureq::SendBody::from_reader(&mut watched), builder)?
+            }
+        };
+        let (parts, body) = response.into_parts();
+        let reply = Reply {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.into_reader(),
+            deadline: (request.pace != Pace::Download)
+                .then(|| Instant::now() + read.max(self.short)),
+            place: place.clone(),
+        };
+        match reply.header("content-encoding") {
+            None | Some("identity" | "") => Ok(reply),
+            Some(_) => Err(Fault::new(
+                Class::Protocol,
+                "a proxy or the server compressed the reply although that was not allowed",
+            )),
+        }
+    }
+}
+
+fn proxy(options: &Options) -> Result<Option<ureq::Proxy>> {
+    let proxy = match options.text(&opts::HTTP_PROXY) {
+        Some(word) if word.trim().eq_ignore_ascii_case("none") => None,
+        Some(url) => Some(
+            ureq::Proxy::new(url)
+                .map_err(|_| Error::usage("--http-proxy is not a valid proxy URL"))?,
+        ),
+        None => ureq::Proxy::try_from_env(),
+    };
+    let known = |p: &ureq::Proxy| {
+        matches!(
+            p.protocol(),
+            ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https
+        )
+    };
+    match proxy {
+        Some(p) if !known(&p) => Err(Error::usage("only HTTP proxies are supported")
+            .hint("--http-proxy=none connects directly")),
+        other => Ok(other),
+    }
+}
+
+/// When the first byte of a body was taken.
+struct Taken<'a> {
+    first: Option<u64>,
+    connects: &'a Connects,
+}
+
+struct Watched<'a, 'b> {
+    inner: &'a mut dyn Read,
+    taken: &'a mut Taken<'b>,
+}
+
+impl Read for Watched<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let taken = &mut self.taken;
+        taken.first.get_or_insert_with(|| taken.connects.now());
+        self.inner.read(buf)
+    }
+}

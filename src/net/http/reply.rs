@@ -1,0 +1,173 @@
+//! A reply: its headers as values, its body as a stream (`destinations-core.md` 0.5).
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use ureq::http::HeaderMap;
+
+use crate::base::fault::Fault;
+use crate::base::time::Civil;
+use crate::net::http::BUFFER_BYTES;
+use crate::net::http::fault::{Place, io_fault};
+
+/// As much of an error body is read.
+const ERROR_MAX_BYTES: u64 = 16 * 1024;
+
+/// A reply whose body has not been read.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ureq::BodyReader<'static>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) place: Place,
+}
+
+impl Read for Reply {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.deadline.is_some_and(|d| Instant::now() > d) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.body.read(buf)
+    }
+}
+
+impl Reply {
+    /// A header's first value, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.header("content-length")?.trim().parse().ok()
+    }
+
+    /// First position and total length of a `Content-Range: bytes a-b/n`.
+    pub(crate) fn content_range(&self) -> Option<(u64, Option<u64>)> {
+        let (range, total) = self
+            .header("content-range")?
+            .trim()
+            .strip_prefix("bytes ")?
+            .split_once('/')?;
+        let start = range.split_once('-')?.0.trim().parse().ok()?;
+        Some((start, total.trim().parse().ok()))
+    }
+
+    /// Total length of a `Content-Range: bytes */n`.
+    pub(crate) fn range_total(&self) -> Option<u64> {
+        let value = self.header("content-range")?;
+        value.split_once('/')?.1.trim().parse().ok()
+    }
+
+    /// The server's clock, seconds since 1970.
+    pub(crate) fn date(&self) -> Option<i64> {
+        parse_date(self.header("date")?)
+    }
+
+    /// How long the server asks to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?.trim();
+        if let Ok(seconds) = value.parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let now = self
+            .date()
+            .unwrap_or_else(|| crate::base::time::Timestamp::now().0);
+        let wait = parse_date(value)?.saturating_sub(now);
+        u64::try_from(wait).ok().map(Duration::from_secs)
+    }
+
+    /// Up to 16 KiB of the body, whatever it is; less when it cannot be read.
+    pub(crate) fn error_body(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let _ = self.by_ref().take(ERROR_MAX_BYTES).read_to_end(&mut out);
+        out
+    }
+
+    /// Reads a small body to its end so that the connection can be used again.
+    pub(crate) fn finish(&mut self) -> std::result::Result<(), Fault> {
+        let mut rest = [0; 512];
+        for _ in 0..128 {
+            match self.read(&mut rest) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(e) => return Err(self.fault(&e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The body into `into`; bytes copied. Errors of `into` are [`Class::Local`].
+    pub(crate) fn copy(&mut self, into: &mut dyn Write) -> std::result::Result<u64, Fault> {
+        let mut buffer = [0; BUFFER_BYTES];
+        let mut total = 0u64;
+        loop {
+            match self.read(&mut buffer) {
+                Ok(0) => return Ok(total),
+                Ok(n) => {
+                    into.write_all(&buffer[..n]).map_err(Fault::local)?;
+                    total += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.fault(&e)),
+            }
+        }
+    }
+
+    /// The fault of a body that could not be read.
+    pub(crate) fn fault(&self, e: &io::Error) -> Fault {
+        self.io_fault()(e)
+    }
+
+    /// As [`Reply::fault`], for a reader that took the reply over.
+    pub(crate) fn io_fault(&self) -> impl Fn(&io::Error) -> Fault + use<> {
+        let place = self.place.clone();
+        move |e| io_fault(e, &place)
+    }
+}
+
+/// An HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`), seconds since 1970.
+pub(crate) fn parse_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
+    let mut words = text.split([' ', '-']).filter(|w| !w.is_empty());
+    words.next()?;
+    let day = words.next()?.parse().ok()?;
+    let month = words.next()?.to_ascii_lowercase();
+    let month = MONTHS.iter().position(|m| *m == month)?;
+    let year = words
+        .next()?
+        .parse::<i64>()
+        .ok()
+        .filter(|y| (1970..10_000).contains(y))?;
+    let mut time = words.next()?.split(':');
+    let mut part = || time.next()?.parse::<u32>().ok();
+    Civil {
+        year,
+        month: u32::try_from(month).ok()? + 1,
+        day,
+        hour: part()?,
+        minute: part()?,
+        second: part()?,
+    }
+    .to_unix()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        for (text, want) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Fri, 24 May 2013 00:00:00 GMT", Some(1_369_353_600)),
+            ("06 Nov 1994", None),
+            ("Sun, 06 Nov 1994 08:49 GMT", None),
+            ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_date(text), want, "{text}");
+        }
+    }
+}
