@@ -6,6 +6,8 @@ pub(crate) mod http;
 pub(crate) mod json;
 pub(crate) mod opts;
 #[cfg(feature = "http")]
+pub(crate) mod ranged;
+#[cfg(feature = "http")]
 pub(crate) mod redirect;
 #[cfg(feature = "http")]
 pub(crate) mod resolve;

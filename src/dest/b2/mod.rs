@@ -21,6 +21,7 @@ use crate::dest::b2::upload::Uploads;
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
 use crate::net::http::Reply;
 use crate::net::json::{self, Step};
+use crate::net::ranged::{self, Ranged};
 use crate::net::url::{DestUrl, encode, encode_path};
 
 /// Rounds of deleting up to a thousand versions each.
@@ -48,6 +49,13 @@ struct Resume {
     id: Option<String>,
     total: Option<u64>,
     sha1: Option<[u8; 20]>,
+}
+
+impl Resume {
+    /// True when both have an id and they differ: another version of the file.
+    fn is_other(&self, now: &Resume) -> bool {
+        self.id.is_some() && now.id.is_some() && self.id != now.id
+    }
 }
 
 impl B2Folder {
@@ -100,39 +108,27 @@ impl B2Folder {
             Err(refusal) => return Err(self.client.fault(&refusal, &DOWNLOAD)),
         };
         let now = facts(&reply, full);
-        let same = |a: &Resume, b: &Resume| {
-            let ids = a.id.is_none() || b.id.is_none() || a.id == b.id;
-            let totals = a.total.is_none() || b.total.is_none() || a.total == b.total;
-            ids && totals
-        };
-        let total = match (reply.status, reply.content_range()) {
-            (416, _) => {
-                let complete = from > 0 && reply.range_total() == Some(from);
-                return Ok(complete.then(|| GetFacts {
+        let total = known.as_ref().and_then(|k| k.total);
+        let total = match ranged::judge(&reply, from, total) {
+            Ranged::Done => {
+                return Ok(Some(GetFacts {
                     total: Some(from),
-                    sha1: known.and_then(|r| r.sha1),
+                    sha1: known.and_then(|k| k.sha1),
                 }));
             }
-            (206, None) => return Ok(None),
-            (_, Some((start, total))) => {
-                let now = Resume { total, ..now };
-                if start != from || known.is_some_and(|k| !same(&k, &now)) {
-                    return Ok(None);
-                }
-                self.resume = Some(now);
-                total
-            }
-            (_, None) => {
+            Ranged::Other => return Ok(None),
+            Ranged::Part(_) if known.is_some_and(|k| k.is_other(&now)) => return Ok(None),
+            Ranged::Part(total) => total,
+            Ranged::Whole(total) => {
                 if from > 0 {
                     into.restart().map_err(Fault::local)?;
                 }
-                let total = reply.content_length();
-                self.resume = Some(Resume { total, ..now });
                 total
             }
         };
+        let sha1 = now.sha1;
+        self.resume = Some(Resume { total, ..now });
         reply.copy(into)?;
-        let sha1 = self.resume.as_ref().and_then(|r| r.sha1);
         Ok(Some(GetFacts { total, sha1 }))
     }
 }
