@@ -7,7 +7,7 @@ rights of a key, listing with a delimiter, ranges, and the shapes of every versi
 
     POST /test/set    {"fail_uploads": 0.3, "seed": 1, "expire_every": 20, "cap": true, ...}   see SETTINGS
     POST /test/key    {"bucket": NAME or null, "prefix": TEXT or null, "capabilities": [...]}  -> {"id", "key"}
-    POST /test/fill   {"bucket", "prefix", "files", "versions"}                                many small files
+    POST /test/fill   {"bucket", "prefix", "suffix", "files", "versions"}                      many small files
     GET  /test/state  calls by name, versions by file name, large files without an end
 """
 
@@ -259,7 +259,7 @@ class Account:
                     data = b"%d" % v
                     sha1 = hashlib.sha1(data).hexdigest()
                     self.sim.upload_file(
-                        url, url, f"{q['prefix']}{n:05}", len(data), "x/y", sha1, {}, io.BytesIO(data))
+                        url, url, f"{q['prefix']}{n:032x}{q['suffix']}", len(data), "x/y", sha1, {}, io.BytesIO(data))
             return {}
         versions, unfinished = {}, 0
         for bucket in self.sim.bucket_name_to_bucket.values():
