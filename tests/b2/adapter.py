@@ -16,6 +16,7 @@ import hashlib
 import http.server
 import inspect
 import io
+import itertools
 import json
 import random
 import re
@@ -25,7 +26,7 @@ import urllib.parse
 
 from b2sdk._internal import exception as e
 from b2sdk._internal.raw_api import ALL_CAPABILITIES
-from b2sdk._internal.raw_simulator import RawSimulator
+from b2sdk._internal.raw_simulator import BucketSimulator, RawSimulator
 
 SETTINGS = {
     "fail_uploads": 0.0,  # part of the uploads that is refused with 503
@@ -45,6 +46,11 @@ NEEDED = {
     "b2_get_file_info": "readFiles", "b2_download_file_by_id": "readFiles",
     "b2_delete_file_version": "deleteFiles", "b2_delete_bucket": "deleteBuckets",
 }
+
+# The simulator numbers 9999 files, 200 upload URLs and 5000 seconds a bucket.
+FIRST_ID = 99_999_999
+BucketSimulator.FIRST_FILE_NUMBER = FIRST_ID
+BucketSimulator.FIRST_FILE_ID = str(FIRST_ID)
 
 
 class Refusal(Exception):
@@ -152,6 +158,10 @@ class Account:
             reply = method(**{k: v for k, v in given.items() if k in known})
         except KeyError:
             raise Refusal(404, "not_found", "file or bucket not found") from None
+        if name == "b2_create_bucket":
+            bucket = self.sim.bucket_id_to_bucket[reply["bucketId"]]
+            bucket.upload_url_counter = itertools.count()
+            bucket.upload_timestamp_counter = itertools.count(1_700_000_000_000, 1000)
         if "uploadUrl" in reply:
             self.count += 1
             slot = f"slot_{self.count}_{random.getrandbits(64):x}"
