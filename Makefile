@@ -5,10 +5,19 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: all test check bench fuzz peer install help
+.PHONY: all demo test check bench fuzz peer readme install help
 
 all:
 	$(CARGO) build --release --locked
+
+# A real backup and restore of src/ in a scratch folder.
+demo: all
+	.ci/demo $(TARGET)/release/duplet
+
+# The help of all options, into README.md.
+readme:
+	$(CARGO) build --locked
+	.ci/readme $(TARGET)/debug/duplet
 
 test:
 	.ci/prepare
@@ -38,6 +47,7 @@ install: all
 
 help:
 	@echo 'make              build target/release/duplet'
+	@echo 'make demo         back up and restore a folder, to see it work'
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000'

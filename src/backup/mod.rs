@@ -299,7 +299,7 @@ fn preflight(writer: &mut Writer<'_>, run: &Run, verify: bool, ui: &mut Ui) -> R
     for (name, why) in &report.unreadable {
         ui.warn(
             "unreadable-index",
-            &format!("index volume {name} is of no use: {why}"),
+            &format!("index volume {name} is damaged: {why}"),
         );
     }
     if report.clean() && report.unindexed.is_empty() {

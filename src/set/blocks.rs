@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::io::Write;
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
 use crate::base::tmp::{Spool, Tmp};
@@ -56,11 +56,39 @@ impl IndexReport {
         self.missing_count == 0 && self.unreadable_count == 0
     }
 
+    fn unreadable(&mut self, name: &VolumeName, why: String) {
+        self.unreadable_count += 1;
+        if self.unreadable.len() < NAMED_AT_MOST {
+            let name = text::safe(name.as_str().as_bytes());
+            self.unreadable.push((name, why));
+        }
+    }
+
     fn missing(&mut self, name: &str) {
         self.missing_count += 1;
         if self.missing.len() < NAMED_AT_MOST {
             self.missing.push(text::safe(name.as_bytes()));
         }
+    }
+}
+
+/// A blocklist longer than this is not believed: 512 Ki blocks of one file.
+const LIST_BYTES_AT_MOST: u64 = 16 << 20;
+
+/// The bytes of a blocklist copy if they are what its name says. A damaged copy is as good as none: the block itself is in a
+/// dblock. `algo` is `None` while the parameters are not known; then the length of the id tells.
+fn whole_list(id: &Hash, data: &mut dyn Read, algo: Option<Algo>) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match data.take(LIST_BYTES_AT_MOST + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > LIST_BYTES_AT_MOST => Ok(None),
+        Ok(_) => {
+            let algo = algo.or_else(|| Algo::of_length(id.as_bytes().len()));
+            Ok(algo.is_some_and(|a| a.hash(&bytes) == *id).then_some(bytes))
+        }
+        Err(e) => match crate::base::error::unwrap_io(e) {
+            e if e.kind() == Kind::Damaged => Ok(None),
+            e => Err(e),
+        },
     }
 }
 
@@ -81,6 +109,8 @@ pub(crate) enum Seen<'a> {
         stated: u64,
         listed: u64,
     },
+    /// Its zip directory is damaged; it was read without.
+    Rescued,
     /// Its copy of a blocklist.
     List(&'a Hash, &'a mut dyn Read),
 }
@@ -96,10 +126,27 @@ impl Set {
         ui: &mut Ui,
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
-        self.load_index_seeing(ui, &mut |_, seen| match seen {
-            Seen::List(id, data) => on_list(id, data),
+        let algo = self.params().map(|p| p.block_hash);
+        let mut spoiled: Vec<u32> = Vec::new();
+        let (places, mut report) = self.load_index_seeing(ui, &mut |dindex, seen| match seen {
+            Seen::List(id, data) => match whole_list(id, data, algo)? {
+                Some(bytes) => on_list(id, &mut bytes.as_slice()),
+                None => {
+                    if spoiled.last() != Some(&dindex) && spoiled.len() < NAMED_AT_MOST {
+                        spoiled.push(dindex);
+                    }
+                    Ok(())
+                }
+            },
             _ => Ok(()),
-        })
+        })?;
+        for dindex in spoiled {
+            if let Some((name, _)) = self.volumes.dindex(dindex as usize) {
+                let why = "its copy of a blocklist is not what its name says";
+                report.unreadable(&name, why.to_owned());
+            }
+        }
+        Ok((places, report))
     }
 
     /// As [`Set::load_index`], telling all that it sees. What the cache covers is not read and so not seen.
@@ -163,12 +210,7 @@ impl Set {
                 Ok(()) => on(number, Seen::Whole)?,
                 Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
                     on(number, Seen::Unreadable(&e))?;
-                    report.unreadable_count += 1;
-                    if report.unreadable.len() < NAMED_AT_MOST {
-                        report
-                            .unreadable
-                            .push((text::safe(name.as_str().as_bytes()), e.to_string()));
-                    }
+                    report.unreadable(&name, e.to_string());
                 }
                 Err(e) => return Err(e),
             }
@@ -201,6 +243,9 @@ impl Set {
         on: &mut SeenSink<'_>,
     ) -> Result<()> {
         let zip = opened.zip()?;
+        if zip.rescued() {
+            on(dindex, Seen::Rescued)?;
+        }
         let algo = opened.params.block_hash;
         let inflater = &mut self.inflater;
         let volumes = &self.volumes;
@@ -294,7 +339,11 @@ impl Set {
                     Some(IndexEntry::List(id))
                         if entry.size > 0 && entry.size <= u64::from(opened.params.block_size) =>
                     {
-                        on_list(&id, &mut zip.reader(entry, inflater)?)
+                        let algo = Some(opened.params.block_hash);
+                        match whole_list(&id, &mut zip.reader(entry, inflater)?, algo)? {
+                            Some(bytes) => on_list(&id, &mut bytes.as_slice()),
+                            None => Ok(()),
+                        }
                     }
                     _ => Ok(()),
                 })

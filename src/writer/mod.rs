@@ -134,7 +134,13 @@ impl<'a> Writer<'a> {
         };
         let tmp = self.set.tmp();
         let mut lists = Keyset::new(tmp);
-        broken(&self.members, places, &mut Keyset::new(tmp), &mut lists)?;
+        broken(
+            &self.members,
+            places,
+            &mut Keyset::new(tmp),
+            &mut lists,
+            &mut |_| {},
+        )?;
         self.broken_lists = lists;
         Ok(())
     }

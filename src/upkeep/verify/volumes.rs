@@ -110,16 +110,6 @@ impl Volumes {
                 *mark |= open_all;
                 report.unindexed_unread += u64::from(!*mark);
             }
-            if any_index
-                && !self.resized.contains(&no)
-                && let Some((name, _)) = set.volumes().dblock(no)
-            {
-                report.find(
-                    &name,
-                    Status::Extra,
-                    "no readable index volume describes it; it has to be opened to restore from it",
-                );
-            }
         }
         let total = picked.iter().filter(|p| **p).count() as u64;
         if total == 0 {
@@ -276,6 +266,11 @@ impl Volumes {
 
     fn add_bad(&mut self, key: &BlockKey, no: VolumeNo) -> Result<()> {
         self.bad.add(&place(key, no))
+    }
+
+    /// True for a dblock of another size than its index says.
+    pub(super) fn is_resized(&self, no: VolumeNo) -> bool {
+        self.resized.contains(&no)
     }
 
     /// Ids (keys of size 0) of which every place is bad.
