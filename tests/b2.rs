@@ -73,7 +73,14 @@ impl Bench {
 
     /// A backup of the source in small volumes; its report.
     fn backup(&self, source: &Path, code: i32) -> Value {
-        let args = ["backup", text(source), PLAIN, "--dblock-size=1mb", "--json"];
+        let args = [
+            "backup",
+            text(source),
+            PLAIN,
+            "--blocksize=64kb",
+            "--dblock-size=1mb",
+            "--json",
+        ];
         self.run(&args, &[code]).json()
     }
 

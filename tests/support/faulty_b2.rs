@@ -25,6 +25,9 @@ pub struct Version {
     info: Option<String>,
 }
 
+/// A large file without its end: name, SHA-1 as announced, parts.
+type Large = (String, Option<String>, BTreeMap<u64, Vec<u8>>);
+
 /// The service. Tokens are `acct-N` and `up-N`.
 pub struct B2 {
     address: SocketAddr,
@@ -43,7 +46,7 @@ pub struct B2 {
     used: u64,
     slots: u64,
     next: u64,
-    large: BTreeMap<String, (String, Option<String>, BTreeMap<u64, Vec<u8>>)>,
+    large: BTreeMap<String, Large>,
 }
 
 fn refuse(status: u16, code: &str, message: &str) -> Reply {

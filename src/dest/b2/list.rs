@@ -5,7 +5,8 @@ use std::io::{self, Read};
 
 use crate::base::fault::{Class, Fault};
 use crate::dest::b2::account::ID_MAX_BYTES;
-use crate::dest::b2::client::{Client, LIST_NAMES, LIST_VERSIONS, read_json};
+use crate::dest::b2::client::{Client, read_json};
+use crate::dest::b2::ops::{LIST_NAMES, LIST_VERSIONS};
 use crate::dest::{Listed, RemoteFile};
 use crate::net::json::{self, Step};
 
@@ -35,9 +36,12 @@ struct Page {
     next_id: Option<String>,
 }
 
+/// What takes the steps of a reply.
+type Steps<'a> = dyn FnMut(Step<'_>) -> Result<(), Fault> + 'a;
+
 /// Reads a page; entries are handed on as they come. A page that is cut or lacks its parts ends with a fault.
 fn parse(
-    reply: &mut dyn FnMut(&mut dyn FnMut(Step<'_>) -> Result<(), Fault>) -> Result<(), Fault>,
+    reply: &mut dyn FnMut(&mut Steps<'_>) -> Result<(), Fault>,
     each: &mut dyn FnMut(&Entry) -> Result<(), Fault>,
 ) -> Result<Page, Fault> {
     let mut page = Page::default();
