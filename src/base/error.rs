@@ -126,6 +126,16 @@ impl Error {
         self
     }
 
+    /// Puts the larger undertaking before what was being done.
+    pub(crate) fn during(mut self, what: &str) -> Error {
+        self.0.doing = if self.0.doing.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {}", self.0.doing)
+        };
+        self
+    }
+
     /// Same error, other kind.
     pub(crate) fn with_kind(mut self, kind: Kind) -> Error {
         self.0.kind = kind;

@@ -258,7 +258,7 @@ fn write_options(
     }
     let level = match options.choice(&o::ZIP_METHOD) {
         Some("None") => 0,
-        _ => options.int(&o::ZIP_LEVEL).unwrap_or(1),
+        _ => options.int(&o::ZIP_LEVEL).unwrap_or(3),
     };
     let Some(level) = u8::try_from(level).ok().filter(|l| *l <= 9) else {
         return Err(Error::usage("--zip-compression-level must be 0 to 9"));

@@ -1,6 +1,7 @@
 //! Layer 5: the only writer. [`Writer`] packs blocks into volumes and publishes them in the one safe order: a dblock, its
 //! dindex, ..., the dlist last. A version exists exactly when its dlist does.
 
+pub(crate) mod direct;
 mod list;
 mod pack;
 

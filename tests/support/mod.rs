@@ -7,6 +7,7 @@
 
 pub mod harm;
 pub mod rand;
+pub mod servers;
 pub mod snapshot;
 pub mod tree;
 
@@ -192,6 +193,13 @@ impl Ran {
             let odd = text.chars().find(|&c| c.is_control() && c != '\n');
             assert!(odd.is_none(), "printed {odd:?}: {}", self.all());
         }
+    }
+
+    /// As [`Ran::sane`], for output whose columns are separated by tabs or that is a file's content.
+    #[track_caller]
+    pub fn sane_but_tabs(&self) {
+        assert!(!self.err.contains("panicked"), "{}", self.all());
+        assert!(self.code >= 0, "{}", self.all());
     }
 
     pub fn all(&self) -> String {

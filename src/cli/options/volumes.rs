@@ -14,7 +14,7 @@ options! { LIST:
     FILE_HASH = "file-hash-algorithm", Choice(HASHES), "SHA256", BACKUP, "Hash of a file; fixed by the first backup.";
     PREFIX = "prefix", Text, "duplicati", ALL_COMMANDS, "First part of every volume's name; tells several backups in one folder apart.";
     COMPRESSION_MODULE = "compression-module", Choice(&["zip"]), "zip", BACKUP, "Container of a volume.";
-    ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "6", BACKUP, "How hard to compress, 0 (not at all) to 9.";
+    ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "3", BACKUP, "How hard to compress, 0 (not at all) to 9.";
     ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", BACKUP, "How entries of a volume are compressed.";
     SKIP_METADATA = "skip-metadata", Flag, "", SKIPPING, "Neither stores nor restores times, owners, modes and attributes.";
     UPLOAD_UNCHANGED = "upload-unchanged-backups", Flag, "", BACKUP, "Adds a version even when nothing changed.";
