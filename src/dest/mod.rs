@@ -7,6 +7,8 @@
 mod file;
 #[cfg(feature = "dest-s3")]
 mod s3;
+#[cfg(feature = "dest-webdav")]
+mod webdav;
 
 use std::io::{self, Read, Write};
 
@@ -171,4 +173,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::S3,
     #[cfg(feature = "dest-s3")]
     &s3::E2,
+    #[cfg(feature = "dest-webdav")]
+    &webdav::SCHEME,
 ];

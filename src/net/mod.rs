@@ -1,8 +1,16 @@
 //! Layer 1, the network side: URLs, HTTP, TLS, names, XML, signatures. Knows nothing of volumes or files.
 
+#[cfg(feature = "http-auth")]
+pub(crate) mod challenge;
+#[cfg(feature = "http-auth")]
+pub(crate) mod digest;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod opts;
+#[cfg(feature = "http")]
+pub(crate) mod ranged;
+#[cfg(feature = "http")]
+pub(crate) mod redirect;
 #[cfg(feature = "http")]
 pub(crate) mod resolve;
 #[cfg(feature = "http")]
