@@ -426,6 +426,8 @@ fn complete(
     }
 }
 
+#[cfg(all(test, feature = "dest-webdav"))]
+mod dav_faults;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]

@@ -149,7 +149,7 @@ impl Folder {
             all += 1;
             match named(&item.href, base) {
                 Named::Folder if item.refused.is_some() => {}
-                Named::Folder => own = Some(item.is_folder),
+                Named::Folder => own = Some(item.is_folder || item.size.is_none()),
                 Named::Child(_) if item.refused.is_some() => children += 1,
                 Named::Child(name) => {
                     children += 1;
@@ -250,7 +250,7 @@ impl Folder {
     pub(super) fn folder_exists(&mut self) -> Done<bool> {
         let base = self.client.base.clone();
         match self.look(&base)? {
-            Some(item) if item.is_folder => Ok(true),
+            Some(item) if item.is_folder || item.size.is_none() => Ok(true),
             Some(_) => Err(self.is_a_file()),
             None => Ok(false),
         }

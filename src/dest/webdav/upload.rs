@@ -110,7 +110,7 @@ impl Folder {
     fn rename(&mut self, from: &str, to: &str) -> Done<()> {
         let target = self.url(to);
         let path = split(&target).1.to_owned();
-        let mut last = None;
+        let mut last = String::new();
         for destination in [target, path] {
             let headers = [("destination", destination.as_str()), ("overwrite", "T")];
             let call = Call {
@@ -129,10 +129,14 @@ impl Folder {
             ) {
                 return Err(fault);
             }
-            last = Some(fault);
+            last = fault.text;
         }
         self.cannot_move = true;
-        Err(last.unwrap_or_else(|| Fault::new(Class::Protocol, "the server does not rename")))
+        Err(Fault::new(
+            Class::Unsupported,
+            format!("the server cannot rename files: {last}"),
+        )
+        .hint("--webdav-temporary-names=never"))
     }
 
     /// Makes the folder and what is missing above it.
