@@ -8,7 +8,7 @@ use std::io::Write;
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
-use crate::base::tmp::Spool;
+use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::{Progress, Ui};
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
@@ -67,6 +67,27 @@ impl IndexReport {
 /// Receives each blocklist copy found in a dindex: its id and its bytes.
 pub(crate) type ListSink<'a> = dyn FnMut(&Hash, &mut dyn Read) -> Result<()> + 'a;
 
+/// What reading an index volume showed, as it is seen.
+pub(crate) enum Seen<'a> {
+    /// It was read to its end.
+    Whole,
+    /// It cannot be read.
+    Unreadable(&'a Error),
+    /// It describes a dblock that is not in the listing.
+    Absent(&'a str),
+    /// It describes a dblock of another size in bytes than the listing has.
+    Resized {
+        dblock: &'a str,
+        stated: u64,
+        listed: u64,
+    },
+    /// Its copy of a blocklist.
+    List(&'a Hash, &'a mut dyn Read),
+}
+
+/// Receives the number of a dindex and what was seen in it.
+pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
+
 impl Set {
     /// Reads every dindex that the cache does not already cover. Blocklists of those read go to `on_list`. Unreadable index
     /// volumes are reported, not fatal; a wrong passphrase is.
@@ -74,6 +95,18 @@ impl Set {
         &mut self,
         ui: &mut Ui,
         on_list: &mut ListSink<'_>,
+    ) -> Result<(Places, IndexReport)> {
+        self.load_index_seeing(ui, &mut |_, seen| match seen {
+            Seen::List(id, data) => on_list(id, data),
+            _ => Ok(()),
+        })
+    }
+
+    /// As [`Set::load_index`], telling all that it sees. What the cache covers is not read and so not seen.
+    pub(crate) fn load_index_seeing(
+        &mut self,
+        ui: &mut Ui,
+        on: &mut SeenSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let mut report = IndexReport::default();
         let count = self.volumes.dblock_count();
@@ -108,7 +141,8 @@ impl Set {
                     ..Progress::default()
                 },
             );
-            let Some((name, size)) = self.volumes.dindex(i) else {
+            let (Some((name, size)), Ok(number)) = (self.volumes.dindex(i), u32::try_from(i))
+            else {
                 continue;
             };
             report.fetched += 1;
@@ -117,17 +151,18 @@ impl Set {
             let done = opened.and_then(|opened| {
                 self.read_dindex(
                     &opened,
-                    i,
+                    number,
                     &mut places,
                     &mut report,
                     &mut sorter,
                     &mut scratch,
-                    on_list,
+                    on,
                 )
             });
             match done {
-                Ok(()) => {}
+                Ok(()) => on(number, Seen::Whole)?,
                 Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                    on(number, Seen::Unreadable(&e))?;
                     report.unreadable_count += 1;
                     if report.unreadable.len() < NAMED_AT_MOST {
                         report
@@ -158,12 +193,12 @@ impl Set {
     fn read_dindex(
         &mut self,
         opened: &Opened,
-        dindex: usize,
+        dindex: u32,
         places: &mut Places,
         report: &mut IndexReport,
         sorter: &mut Sorter,
         scratch: &mut Spool,
-        on_list: &mut ListSink<'_>,
+        on: &mut SeenSink<'_>,
     ) -> Result<()> {
         let zip = opened.zip()?;
         let algo = opened.params.block_hash;
@@ -175,7 +210,7 @@ impl Set {
                 let Some((no, listed)) = found.and_then(|no| Some((no, volumes.dblock(no)?.1)))
                 else {
                     report.missing(dblock);
-                    return Ok(());
+                    return on(dindex, Seen::Absent(dblock));
                 };
                 scratch.clear()?;
                 let mut out = std::io::BufWriter::with_capacity(32 * 1024, &mut *scratch);
@@ -199,7 +234,12 @@ impl Set {
                     report.missing(&format!(
                         "{dblock} (it has {listed} bytes, its index says {stated})"
                     ));
-                    return Ok(());
+                    let seen = Seen::Resized {
+                        dblock,
+                        stated,
+                        listed,
+                    };
+                    return on(dindex, seen);
                 }
                 scratch.rewind()?;
                 let mut input = std::io::BufReader::with_capacity(32 * 1024, &mut *scratch);
@@ -212,10 +252,7 @@ impl Set {
                         Err(e) => return Err(e).doing(|| "read a temporary file".to_owned()),
                     }
                 }
-                if let (Some(slot), Ok(dindex)) = (
-                    places.described_by.get_mut(no as usize),
-                    u32::try_from(dindex),
-                ) {
+                if let Some(slot) = places.described_by.get_mut(no as usize) {
                     *slot = dindex;
                 }
                 places.facts.set(
@@ -230,7 +267,7 @@ impl Set {
                 if entry.size == 0 || entry.size > u64::from(opened.params.block_size) {
                     return Ok(());
                 }
-                on_list(&id, &mut zip.reader(entry, inflater)?)
+                on(dindex, Seen::List(&id, &mut zip.reader(entry, inflater)?))
             }
             _ => Ok(()),
         })
@@ -384,6 +421,15 @@ impl Places {
             sources,
             current: Vec::new(),
         })
+    }
+
+    /// Adds places (key, then the volume's number as big-endian `u32`) that were found by other means.
+    pub(crate) fn add(&mut self, found: Sorter, tmp: &Tmp) -> Result<()> {
+        let table = Table::build(found.finish()?, PLACE_LEN, ID_LEN, tmp)?;
+        if table.len() > 0 {
+            self.tables.push(table);
+        }
+        Ok(())
     }
 
     /// What the index says of a dblock.

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
-use crate::set::Places;
+use crate::set::blocks::Places;
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -14,13 +14,13 @@ const SORT_CAP: usize = 2 << 20;
 const ID_LEN: usize = 32;
 
 /// Collects the members of blocklists: 64 bytes a member, spilled.
-pub(super) struct Members {
+pub(crate) struct Members {
     sorter: Sorter,
     hash_len: usize,
 }
 
 impl Members {
-    pub(super) fn new(tmp: &Tmp, hash_len: usize) -> Members {
+    pub(crate) fn new(tmp: &Tmp, hash_len: usize) -> Members {
         Members {
             sorter: Sorter::new(tmp, SORT_CAP),
             hash_len,
@@ -28,7 +28,7 @@ impl Members {
     }
 
     /// Adds one blocklist. A length that is no multiple of the hash length ends it early.
-    pub(super) fn add(&mut self, id: &Hash, data: &mut dyn Read) -> Result<()> {
+    pub(crate) fn add(&mut self, id: &Hash, data: &mut dyn Read) -> Result<()> {
         let mut record = [0; 2 * ID_LEN];
         record[ID_LEN..].copy_from_slice(&BlockKey::new(id, 0).as_bytes()[..ID_LEN]);
         let mut member = vec![0; self.hash_len];
@@ -46,13 +46,19 @@ impl Members {
     }
 
     /// Sorted by member.
-    pub(super) fn finish(self) -> Result<Run> {
+    pub(crate) fn finish(self) -> Result<Run> {
         self.sorter.finish()?.into_run()
     }
 }
 
-/// Puts the ids (keys of size 0) of blocklists with a member that has no place into `broken`. One pass over both.
-pub(super) fn broken(members: &Run, places: &Places, broken: &mut Keyset) -> Result<()> {
+/// Puts the ids (keys of size 0) of blocklists with a member that has no place, or is in `lost` (keys of size 0), into
+/// `broken`. One pass over both.
+pub(crate) fn broken(
+    members: &Run,
+    places: &Places,
+    lost: &mut Keyset,
+    broken: &mut Keyset,
+) -> Result<()> {
     let mut stored = places.reader()?;
     let mut head: Option<[u8; ID_LEN]> = None;
     let mut ended = false;
@@ -68,9 +74,14 @@ pub(super) fn broken(members: &Run, places: &Places, broken: &mut Keyset) -> Res
                 }
             };
         }
-        if head.is_none_or(|h| h.as_slice() != member)
-            && let Some(id) = Hash::from_bytes(list)
+        let mut gone = head.is_none_or(|h| h.as_slice() != member);
+        if !gone
+            && !lost.is_empty()
+            && let Some(id) = Hash::from_bytes(member)
         {
+            gone = lost.contains(&BlockKey::new(&id, 0))?;
+        }
+        if gone && let Some(id) = Hash::from_bytes(list) {
             broken.insert(&BlockKey::new(&id, 0))?;
         }
     }
