@@ -179,7 +179,7 @@ impl Folder {
         })?;
         if let Err(refusal) = asked {
             return Err(match refusal.status {
-                404 | 409 | 410 => self.no_folder(&refusal)?,
+                400 | 403 | 404 | 405 | 409 | 410 => self.no_folder(&refusal)?,
                 _ => refusal.fault(Verb::List, &self.path_shown()),
             });
         }
@@ -205,12 +205,10 @@ impl Folder {
     /// The fault of a folder that the server does not find: there may be a file of that name.
     fn no_folder(&mut self, refusal: &Refusal) -> Done<Fault> {
         let bare = self.client.base.trim_end_matches('/').to_owned();
-        if let Some(item) = self.look(&bare)?
-            && !item.is_folder
-        {
-            return Ok(self.is_a_file());
+        match self.look(&bare) {
+            Ok(Some(item)) if !item.is_folder && item.size.is_some() => Ok(self.is_a_file()),
+            _ => Ok(refusal.fault(Verb::List, &self.path_shown())),
         }
-        Ok(refusal.fault(Verb::List, &self.path_shown()))
     }
 
     pub(super) fn missing(&self) -> Fault {
