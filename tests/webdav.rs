@@ -275,11 +275,11 @@ fn a_client_killed_in_mid_upload_harms_nothing() {
     for kind in servers::ALL {
         let Some(b) = bench(kind) else { continue };
         let source = b.scratch.folder("source");
-        tree::make(&source, 3, 10 << 10);
+        tree::write(&source.join("first"), &support::Rand(99).bytes(100_000));
         let relay = Relay::to(b.server.port);
         let url = b.server.url_at(relay.port, "basic/x", "");
         b.backup(&url, &[], 0);
-        for round in 0..4u64 {
+        for round in 0..3u64 {
             tree::write(
                 &source.join("new"),
                 &support::Rand(round + 1).bytes(3 << 20),
@@ -316,7 +316,7 @@ fn a_server_killed_in_mid_upload_harms_nothing() {
     for kind in servers::ALL {
         let Some(mut b) = bench(kind) else { continue };
         let source = b.scratch.folder("source");
-        tree::make(&source, 3, 10 << 10);
+        tree::write(&source.join("first"), &support::Rand(99).bytes(100_000));
         let relay = Relay::to(b.server.port);
         let url = b.server.url_at(relay.port, "basic/x", "");
         b.backup(&url, &[], 0);
