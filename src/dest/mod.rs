@@ -9,6 +9,8 @@ mod b2;
 mod file;
 #[cfg(feature = "dest-s3")]
 mod s3;
+#[cfg(feature = "dest-webdav")]
+mod webdav;
 
 use std::io::{self, Read, Write};
 
@@ -213,4 +215,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::E2,
     #[cfg(feature = "dest-b2")]
     &b2::SCHEME,
+    #[cfg(feature = "dest-webdav")]
+    &webdav::SCHEME,
 ];

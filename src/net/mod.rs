@@ -1,5 +1,9 @@
 //! Layer 1, the network side: URLs, HTTP, TLS, names, XML, JSON, signatures. Knows nothing of volumes or files.
 
+#[cfg(feature = "http-auth")]
+pub(crate) mod challenge;
+#[cfg(feature = "http-auth")]
+pub(crate) mod digest;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 #[cfg(feature = "json")]

@@ -22,6 +22,7 @@ pub(crate) fn good_name(name: &str) -> bool {
         && name != "."
         && name != ".."
         && name.len() <= NAME_MAX_BYTES
+        && !name.contains(char::REPLACEMENT_CHARACTER)
         && !name.bytes().any(|b| b == b'/' || b < 0x20 || b == 0x7f)
 }
 
@@ -294,7 +295,17 @@ mod tests {
         }
         let long = "x".repeat(256);
         for bad in [
-            "", ".", "..", "a/b", "../x", "x\0y", "x\ny", "\x1b[31m", "x\x7f", &long,
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            "x\0y",
+            "x\ny",
+            "\x1b[31m",
+            "x\x7f",
+            "x\u{fffd}",
+            &long,
         ] {
             assert!(!good_name(bad), "{bad:?}");
         }

@@ -433,6 +433,8 @@ fn complete(
 mod b2_faults;
 #[cfg(all(test, feature = "dest-b2"))]
 mod b2_service;
+#[cfg(all(test, feature = "dest-webdav"))]
+mod dav_faults;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]

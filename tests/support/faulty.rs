@@ -74,6 +74,11 @@ pub struct Twist {
 /// What a good server would do.
 pub trait Service: Send + 'static {
     fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply;
+
+    /// The answer to a request that asks with `Expect` before it sends its body, if that is refused.
+    fn early(&mut self, _request: &Seen) -> Option<Reply> {
+        None
+    }
 }
 
 /// Which requests a trouble is for: method, and a part of the target.
@@ -170,6 +175,11 @@ fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>)
         _ => {}
     }
     if request.header("expect").is_some() {
+        let refused = state.lock().unwrap().service.early(&request);
+        if let Some((status, headers, body)) = refused {
+            note(&request);
+            return answer(stream, status, &headers, &body).map(|()| false);
+        }
         stream
             .get_mut()
             .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
