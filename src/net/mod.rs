@@ -2,6 +2,8 @@
 
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "ipld")]
+pub(crate) mod ipld;
 pub(crate) mod opts;
 #[cfg(feature = "http")]
 pub(crate) mod resolve;
