@@ -17,7 +17,7 @@ pub(super) const COMMAND: Command = Command {
     aliases: &[],
     section: Section::Everyday,
     summary: "bring files back",
-    usage: "<url> [path|pattern]...",
+    usage: "<url> [path]...",
     details: "\
 Restores the newest version that holds what is asked for, or the one chosen
 with --version or --time. Without a path everything is restored; a bare name

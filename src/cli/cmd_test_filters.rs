@@ -13,7 +13,7 @@ pub(super) const COMMAND: Command = Command {
     aliases: &["test-filter"],
     section: Section::Helpers,
     summary: "explain what a backup would take",
-    usage: "<folder>... [--exclude=RULE] ...",
+    usage: "<folder>...",
     details: "\
 Walks the folders as a backup would and prints every decision with the rule
 that made it. No destination is contacted.",

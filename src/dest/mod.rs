@@ -3,6 +3,8 @@
 //! A destination maps its protocol to these methods and to [`Fault`]. It does not retry, sleep, print, redact, throttle or
 //! know what a volume is; `remote` does that once for all of them.
 
+#[cfg(feature = "dest-b2")]
+mod b2;
 #[cfg(feature = "dest-file")]
 mod file;
 #[cfg(feature = "dest-s3")]
@@ -47,6 +49,39 @@ pub(crate) trait Body: Read {
     fn sha1(&self) -> Option<[u8; 20]>;
     /// MD5 of the whole; `Some` when the destination declared it in [`Wants`].
     fn md5(&self) -> Option<[u8; 16]>;
+}
+
+/// Exactly so many bytes of a body; a body that is shorter is an error, never an early end.
+pub(crate) struct Slice<'a> {
+    body: &'a mut dyn Body,
+    left: u64,
+}
+
+impl<'a> Slice<'a> {
+    /// From where the body stands.
+    pub(crate) fn new(body: &'a mut dyn Body, len: u64) -> Slice<'a> {
+        Slice { body, left: len }
+    }
+
+    /// Bytes not read yet.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+impl Read for Slice<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        if most == 0 {
+            return Ok(0);
+        }
+        let n = self.body.read(&mut buf[..most])?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
 }
 
 /// Where a download goes. `Write` appends; a destination never keeps a whole body in memory.
@@ -171,4 +206,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::S3,
     #[cfg(feature = "dest-s3")]
     &s3::E2,
+    #[cfg(feature = "dest-b2")]
+    &b2::SCHEME,
 ];
