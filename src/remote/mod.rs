@@ -294,6 +294,9 @@ impl Remote {
         for line in self.dest.notices() {
             ui.note(&self.redact.clean(line));
         }
+        for line in self.dest.warnings() {
+            ui.warn("destination", &self.redact.clean(line));
+        }
     }
 
     /// Counts a failure and waits, or makes it the final error. `stops` is how many stop signals had come at the start.

@@ -46,7 +46,7 @@ fn feed(data: &[u8]) {
     }
     if let Ok(node) = unixfs::Node::parse(data) {
         assert!(node.links().count() <= data.len());
-        drop((node.kind(), node.file_size()));
+        let _ = (node.kind(), node.file_size());
         if let Ok((inline, children)) = node.file() {
             let sum: u64 = children.iter().map(|c| c.len).sum();
             assert_eq!(Some(sum + inline.len() as u64), node.file_size());
