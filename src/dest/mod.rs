@@ -225,6 +225,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &file::SCHEME,
     #[cfg(feature = "dest-ipfs")]
     &ipfs::IPFS,
+    #[cfg(feature = "dest-ipfs")]
+    &ipfs::IPNS,
     #[cfg(feature = "dest-s3")]
     &s3::S3,
     #[cfg(feature = "dest-s3")]

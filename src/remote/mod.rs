@@ -129,6 +129,11 @@ impl Remote {
         self.dest.local_folder()
     }
 
+    /// True when nothing can be written there, whatever the credentials.
+    pub(crate) fn read_only(&self) -> bool {
+        self.dest.read_only()
+    }
+
     pub(crate) fn stats(&self) -> &RemoteStats {
         &self.stats
     }

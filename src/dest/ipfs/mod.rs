@@ -11,12 +11,23 @@ mod rpc;
 mod keep;
 mod node;
 
+mod gateway;
+mod table;
+
+mod name;
+mod walk;
+
+mod content;
+
 use crate::base::error::{Error, Kind, Result};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::{Destination, Scheme};
 use crate::net::ipld::cid::Cid;
 use crate::net::url::DestUrl;
+use content::ContentFolder;
+use name::Start;
+use node::NodeFolder;
 
 /// Hosts without a dot of at least this length are taken for mistyped identifiers.
 const CID_LEAST_CHARS: usize = 44;
@@ -28,18 +39,32 @@ pub(crate) static IPFS: Scheme = Scheme {
     open: open_ipfs,
 };
 
-fn open_ipfs(url: &DestUrl, given: &Options) -> Result<Box<dyn Destination>> {
+pub(crate) static IPNS: Scheme = Scheme {
+    names: &["ipns"],
+    help: "IPFS by a published name, read only: ipns://NAME?ipfs-gateway=URL",
+    options: options::OPTIONS,
+    open: open_ipns,
+};
+
+fn host(url: &DestUrl) -> Result<&str> {
     let host = url.host.trim();
     if host.is_empty() {
         return Err(Error::usage("missing host name in the destination URL")
-            .hint("write it as ipfs://host:5001/folder or ipfs://CID"));
+            .hint("write it as ipfs://host:5001/folder, ipfs://CID or ipns://NAME"));
     }
+    Ok(host)
+}
+
+fn open_ipfs(url: &DestUrl, given: &Options) -> Result<Box<dyn Destination>> {
+    let host = host(url)?;
     if url.port.is_none() {
-        if Cid::parse(host).is_some() {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "gateways are not supported yet",
-            ));
+        if let Some(cid) = Cid::parse(host) {
+            if let Some(what) = cid.unsupported() {
+                let e = Error::new(Kind::Unsupported, format!("{cid} uses {what}"));
+                return Err(e.doing("read it"));
+            }
+            let folder = ContentFolder::new(url, given, Start::Content(cid))?;
+            return Ok(Box::new(folder));
         }
         if host.len() >= CID_LEAST_CHARS && !host.contains(['.', ':', '[']) {
             return Err(Error::usage(format!(
@@ -49,5 +74,13 @@ fn open_ipfs(url: &DestUrl, given: &Options) -> Result<Box<dyn Destination>> {
             .hint("check it letter by letter; a host of this name must be written with its port"));
         }
     }
-    Ok(Box::new(node::NodeFolder::new(url, given)?))
+    Ok(Box::new(NodeFolder::new(url, given)?))
 }
+
+fn open_ipns(url: &DestUrl, given: &Options) -> Result<Box<dyn Destination>> {
+    let start = Start::of_name(host(url)?);
+    Ok(Box::new(ContentFolder::new(url, given, start)?))
+}
+
+#[cfg(test)]
+mod tests;
