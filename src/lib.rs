@@ -8,12 +8,15 @@ mod base;
 mod cli;
 mod dest;
 mod format;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod net;
 mod remote;
 mod restore;
 mod select;
 mod set;
 mod spill;
+mod upkeep;
 mod writer;
 
 /// Runs the program with its arguments (the first is its own name) and returns the exit code.

@@ -135,6 +135,11 @@ impl Error {
     pub(crate) fn kind(&self) -> Kind {
         self.0.kind
     }
+
+    /// The clause alone, for a list of what is wrong with one thing.
+    pub(crate) fn cause(&self) -> &str {
+        &self.0.cause
+    }
 }
 
 /// The operating system's reason without its number.

@@ -11,7 +11,7 @@ use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, options as o, session};
+use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session};
 use crate::format::manifest::Params;
 use crate::remote::Permit;
 use crate::select::{Case, FilterSet};
@@ -81,6 +81,14 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     });
     if report.partial {
         return Ok(Outcome::Partial);
+    }
+    let samples = call.options.int(&o::BACKUP_TEST_SAMPLES).unwrap_or(0);
+    if samples > 0
+        && report.version.is_some()
+        && !dry_run
+        && !call.options.flag(&o::NO_BACKEND_VERIFICATION)
+    {
+        cmd_verify::sample(&mut set, samples, call, ui)?;
     }
     Ok(if report.version.is_none() {
         Outcome::NothingNew

@@ -2,12 +2,16 @@
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
 mod cmd_backup;
+mod cmd_find;
+mod cmd_list;
 mod cmd_restore;
 mod cmd_system_info;
 mod cmd_test_filters;
 mod cmd_vacuum;
+mod cmd_verify;
 mod frame;
 mod help;
+mod listing;
 pub(crate) mod options;
 mod parse;
 mod passphrase;
@@ -59,7 +63,14 @@ pub(crate) struct Command {
 pub(crate) static COMMANDS: &[Command] = &[
     cmd_backup::COMMAND,
     cmd_restore::COMMAND,
+    cmd_list::LIST,
+    cmd_find::FIND,
+    cmd_verify::COMMAND,
     cmd_test_filters::COMMAND,
+    cmd_list::FILESETS,
+    cmd_list::FOLDER,
+    cmd_find::FILE_VERSIONS,
+    cmd_find::SEARCH,
     cmd_vacuum::COMMAND,
     cmd_system_info::COMMAND,
     help::COMMAND,
@@ -75,17 +86,9 @@ static ELSEWHERE: &[(&str, &str)] = &[
 
 /// Commands planned, so that their names are not taken for mistakes.
 static LATER: &[&str] = &[
-    "list",
-    "find",
-    "list-filesets",
-    "list-folder-content",
-    "list-file-versions",
-    "search-entries",
     "compare",
     "delete",
     "compact",
-    "test",
-    "verify",
     "repair",
     "purge",
     "list-broken-files",

@@ -71,7 +71,7 @@ impl Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.0)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }

@@ -29,7 +29,28 @@ pub(crate) fn decrypt(
     passphrase: &Secret,
     into: &mut dyn Write,
 ) -> Result<u64> {
-    let head = Head::read(src, passphrase)?;
+    if passphrase.is_blank() {
+        return Err(Error::new(
+            Kind::Passphrase,
+            "the passphrase is empty or only white space",
+        ));
+    }
+    decrypt_with(src, into, &mut |iv, rounds| match rounds {
+        Some(n) => Key::from_pbkdf2(iv, passphrase, n),
+        None => Key::from_sha256_rounds(iv, passphrase),
+    })
+}
+
+/// Stretches the passphrase with the public IV: by PBKDF2 with so many iterations, or by the rounds of versions 0 to 2.
+type Stretch<'a> = dyn FnMut(&Iv, Option<NonZeroU32>) -> Key + 'a;
+
+/// As [`decrypt`] with the costly part of the key given by the caller.
+pub(crate) fn decrypt_with(
+    src: &mut dyn Read,
+    into: &mut dyn Write,
+    stretch: &mut Stretch<'_>,
+) -> Result<u64> {
+    let head = Head::read(src, stretch)?;
     let key = head.key.for_hmac();
     let body = Body {
         layout: head.layout,
@@ -69,13 +90,7 @@ struct Head {
 }
 
 impl Head {
-    fn read(src: &mut dyn Read, passphrase: &Secret) -> Result<Head> {
-        if passphrase.is_blank() {
-            return Err(Error::new(
-                Kind::Passphrase,
-                "the passphrase is empty or only white space",
-            ));
-        }
+    fn read(src: &mut dyn Read, stretch: &mut Stretch<'_>) -> Result<Head> {
         let magic: [u8; 3] = array(src)?;
         if &magic != b"AES" {
             return Err(Error::damaged("not an AES Crypt file"));
@@ -94,7 +109,7 @@ impl Head {
                 layout: Layout::V0 {
                     over: reserved & 15,
                 },
-                key: Key::from_sha256_rounds(&iv, passphrase),
+                key: stretch(&iv, None),
                 iv,
             });
         }
@@ -113,10 +128,7 @@ impl Head {
         let iv1: Iv = array(src)?;
         let mut sealed: [u8; SEALED_BYTES] = array(src)?;
         let tag: [u8; TAG_BYTES] = array(src)?;
-        let outer = match iterations {
-            Some(n) => Key::from_pbkdf2(&iv1, passphrase, n),
-            None => Key::from_sha256_rounds(&iv1, passphrase),
-        };
+        let outer = stretch(&iv1, iterations);
         let mut signed = sealed.to_vec();
         if version == 3 {
             signed.push(3);

@@ -275,6 +275,9 @@ pub(crate) fn run(
         })?;
         lost = still.finish()?.into_run()?;
     }
+    if !lost.is_empty() {
+        tell_lost(&lost, &index, ui);
+    }
     report.volume_bytes = plan.bytes;
     report.volumes = plan.volumes;
     if options.dry_run {
@@ -318,6 +321,23 @@ pub(crate) fn run(
         remember(set, &places, ui);
     }
     Ok(report)
+}
+
+/// Says which volumes the lost blocks were in, as far as index volumes know.
+fn tell_lost(lost: &Run, index: &crate::set::IndexReport, ui: &mut Ui) {
+    let blocks = text::count(lost.len(), "needed block");
+    let named = index.missing.join(", ");
+    let rest = index.missing_count - index.missing.len() as u64;
+    let more = if rest > 0 {
+        format!(" and {rest} more")
+    } else {
+        String::new()
+    };
+    ui.error(&if named.is_empty() {
+        format!("{blocks} are in no volume of the destination")
+    } else {
+        format!("{blocks} are in no volume of the destination; missing or changed: {named}{more}")
+    });
 }
 
 fn remember(set: &mut Set, places: &crate::set::Places, ui: &mut Ui) {

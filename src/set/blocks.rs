@@ -5,10 +5,10 @@
 use std::io::Read;
 use std::io::Write;
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
-use crate::base::tmp::Spool;
+use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::{Progress, Ui};
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
@@ -64,8 +64,51 @@ impl IndexReport {
     }
 }
 
+/// A blocklist longer than this is not believed: 512 Ki blocks of one file.
+const LIST_BYTES_AT_MOST: u64 = 16 << 20;
+
+/// The bytes of a blocklist copy if they are what its name says. A damaged copy is as good as none: the block itself is in a
+/// dblock. `algo` is `None` while the parameters are not known; then the length of the id tells.
+fn whole_list(id: &Hash, data: &mut dyn Read, algo: Option<Algo>) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match data.take(LIST_BYTES_AT_MOST + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > LIST_BYTES_AT_MOST => Ok(None),
+        Ok(_) => {
+            let algo = algo.or_else(|| Algo::of_length(id.as_bytes().len()));
+            Ok(algo.is_some_and(|a| a.hash(&bytes) == *id).then_some(bytes))
+        }
+        Err(e) => match crate::base::error::unwrap_io(e) {
+            e if e.kind() == Kind::Damaged => Ok(None),
+            e => Err(e),
+        },
+    }
+}
+
 /// Receives each blocklist copy found in a dindex: its id and its bytes.
 pub(crate) type ListSink<'a> = dyn FnMut(&Hash, &mut dyn Read) -> Result<()> + 'a;
+
+/// What reading an index volume showed, as it is seen.
+pub(crate) enum Seen<'a> {
+    /// It was read to its end.
+    Whole,
+    /// It cannot be read.
+    Unreadable(&'a Error),
+    /// It describes a dblock that is not in the listing.
+    Absent(&'a str),
+    /// It describes a dblock of another size in bytes than the listing has.
+    Resized {
+        dblock: &'a str,
+        stated: u64,
+        listed: u64,
+    },
+    /// Its zip directory is damaged; it was read without.
+    Rescued,
+    /// Its copy of a blocklist.
+    List(&'a Hash, &'a mut dyn Read),
+}
+
+/// Receives the number of a dindex and what was seen in it.
+pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 
 impl Set {
     /// Reads every dindex that the cache does not already cover. Blocklists of those read go to `on_list`. Unreadable index
@@ -74,6 +117,22 @@ impl Set {
         &mut self,
         ui: &mut Ui,
         on_list: &mut ListSink<'_>,
+    ) -> Result<(Places, IndexReport)> {
+        let algo = self.params().map(|p| p.block_hash);
+        self.load_index_seeing(ui, &mut |_, seen| match seen {
+            Seen::List(id, data) => match whole_list(id, data, algo)? {
+                Some(bytes) => on_list(id, &mut bytes.as_slice()),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        })
+    }
+
+    /// As [`Set::load_index`], telling all that it sees. What the cache covers is not read and so not seen.
+    pub(crate) fn load_index_seeing(
+        &mut self,
+        ui: &mut Ui,
+        on: &mut SeenSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let mut report = IndexReport::default();
         let count = self.volumes.dblock_count();
@@ -108,7 +167,8 @@ impl Set {
                     ..Progress::default()
                 },
             );
-            let Some((name, size)) = self.volumes.dindex(i) else {
+            let (Some((name, size)), Ok(number)) = (self.volumes.dindex(i), u32::try_from(i))
+            else {
                 continue;
             };
             report.fetched += 1;
@@ -117,17 +177,18 @@ impl Set {
             let done = opened.and_then(|opened| {
                 self.read_dindex(
                     &opened,
-                    i,
+                    number,
                     &mut places,
                     &mut report,
                     &mut sorter,
                     &mut scratch,
-                    on_list,
+                    on,
                 )
             });
             match done {
-                Ok(()) => {}
+                Ok(()) => on(number, Seen::Whole)?,
                 Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                    on(number, Seen::Unreadable(&e))?;
                     report.unreadable_count += 1;
                     if report.unreadable.len() < NAMED_AT_MOST {
                         report
@@ -158,14 +219,17 @@ impl Set {
     fn read_dindex(
         &mut self,
         opened: &Opened,
-        dindex: usize,
+        dindex: u32,
         places: &mut Places,
         report: &mut IndexReport,
         sorter: &mut Sorter,
         scratch: &mut Spool,
-        on_list: &mut ListSink<'_>,
+        on: &mut SeenSink<'_>,
     ) -> Result<()> {
         let zip = opened.zip()?;
+        if zip.rescued() {
+            on(dindex, Seen::Rescued)?;
+        }
         let algo = opened.params.block_hash;
         let inflater = &mut self.inflater;
         let volumes = &self.volumes;
@@ -175,7 +239,7 @@ impl Set {
                 let Some((no, listed)) = found.and_then(|no| Some((no, volumes.dblock(no)?.1)))
                 else {
                     report.missing(dblock);
-                    return Ok(());
+                    return on(dindex, Seen::Absent(dblock));
                 };
                 scratch.clear()?;
                 let mut out = std::io::BufWriter::with_capacity(32 * 1024, &mut *scratch);
@@ -199,7 +263,12 @@ impl Set {
                     report.missing(&format!(
                         "{dblock} (it has {listed} bytes, its index says {stated})"
                     ));
-                    return Ok(());
+                    let seen = Seen::Resized {
+                        dblock,
+                        stated,
+                        listed,
+                    };
+                    return on(dindex, seen);
                 }
                 scratch.rewind()?;
                 let mut input = std::io::BufReader::with_capacity(32 * 1024, &mut *scratch);
@@ -212,10 +281,7 @@ impl Set {
                         Err(e) => return Err(e).doing(|| "read a temporary file".to_owned()),
                     }
                 }
-                if let (Some(slot), Ok(dindex)) = (
-                    places.described_by.get_mut(no as usize),
-                    u32::try_from(dindex),
-                ) {
+                if let Some(slot) = places.described_by.get_mut(no as usize) {
                     *slot = dindex;
                 }
                 places.facts.set(
@@ -230,7 +296,7 @@ impl Set {
                 if entry.size == 0 || entry.size > u64::from(opened.params.block_size) {
                     return Ok(());
                 }
-                on_list(&id, &mut zip.reader(entry, inflater)?)
+                on(dindex, Seen::List(&id, &mut zip.reader(entry, inflater)?))
             }
             _ => Ok(()),
         })
@@ -257,7 +323,11 @@ impl Set {
                     Some(IndexEntry::List(id))
                         if entry.size > 0 && entry.size <= u64::from(opened.params.block_size) =>
                     {
-                        on_list(&id, &mut zip.reader(entry, inflater)?)
+                        let algo = Some(opened.params.block_hash);
+                        match whole_list(&id, &mut zip.reader(entry, inflater)?, algo)? {
+                            Some(bytes) => on_list(&id, &mut bytes.as_slice()),
+                            None => Ok(()),
+                        }
                     }
                     _ => Ok(()),
                 })
@@ -384,6 +454,15 @@ impl Places {
             sources,
             current: Vec::new(),
         })
+    }
+
+    /// Adds places (key, then the volume's number as big-endian `u32`) that were found by other means.
+    pub(crate) fn add(&mut self, found: Sorter, tmp: &Tmp) -> Result<()> {
+        let table = Table::build(found.finish()?, PLACE_LEN, ID_LEN, tmp)?;
+        if table.len() > 0 {
+            self.tables.push(table);
+        }
+        Ok(())
     }
 
     /// What the index says of a dblock.

@@ -20,6 +20,8 @@ pub(crate) struct Listing {
     /// False for a partial version.
     pub(crate) full: bool,
     pub(crate) entries: u64,
+    /// The archive's directory is damaged; it was read without.
+    pub(crate) rescued: bool,
 }
 
 /// An entry as a sorted record: the entry, then what the file system said of it when it was last read (zeros: unknown).
@@ -97,7 +99,11 @@ impl Set {
                     Error::bug("the pass was stopped")
                 })
             })?;
-            Ok(Listing { full, entries })
+            Ok(Listing {
+                full,
+                entries,
+                rescued: zip.rescued(),
+            })
         };
         let mut read = read;
         let result = read(&opened, &mut self.inflater);

@@ -5,13 +5,17 @@ mod blocks;
 mod cache;
 mod files;
 mod gpg;
+mod members;
 mod versions;
 mod volume;
 mod volumes;
 
-pub(crate) use blocks::{IndexReport, Places, PlacesReader, renumber, split as split_place};
+pub(crate) use blocks::{
+    IndexReport, PLACE_LEN, Places, PlacesReader, Seen, renumber, split as split_place,
+};
 pub(crate) use cache::{Cache, Previous, default_folder};
 pub(crate) use files::{Listing, Record};
+pub(crate) use members::{Members, broken};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
 pub(crate) use volumes::{VolumeNo, Volumes};

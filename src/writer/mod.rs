@@ -2,7 +2,6 @@
 //! dindex, ..., the dlist last. A version exists exactly when its dlist does.
 
 mod list;
-mod members;
 mod pack;
 
 use std::os::unix::fs::FileExt;
@@ -19,11 +18,10 @@ use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::remote::{Permit, RemoteMut};
-use crate::set::{IndexReport, Places, Set, VolumeNo, Volumes};
+use crate::set::{IndexReport, Members, Places, Set, VolumeNo, Volumes, broken};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunWriter};
 use crate::spill::sorter::Sorter;
-use members::Members;
 use pack::{Finished, Pack};
 
 /// Entries of a dblock after which the next one is begun: below the count that needs zip64 (`format.md` 5.1).
@@ -135,9 +133,16 @@ impl<'a> Writer<'a> {
         let Some((places, _)) = &self.index else {
             return Ok(());
         };
-        let mut broken = Keyset::new(self.set.tmp());
-        members::broken(&self.members, places, &mut broken)?;
-        self.broken_lists = broken;
+        let tmp = self.set.tmp();
+        let mut lists = Keyset::new(tmp);
+        broken(
+            &self.members,
+            places,
+            &mut Keyset::new(tmp),
+            &mut lists,
+            &mut |_| {},
+        )?;
+        self.broken_lists = lists;
         Ok(())
     }
 

@@ -41,8 +41,24 @@ const RESTORE: &[&str] = &["restore"];
 /// Commands that walk the sources.
 const WALK: &[&str] = &["backup", "test-filters"];
 /// Commands that choose among stored paths or source paths.
-const FILTERED: &[&str] = &["backup", "restore", "list", "find", "test-filters"];
-const VERSIONED: &[&str] = &["restore", "list", "find", "test"];
+const FILTERED: &[&str] = &[
+    "backup",
+    "restore",
+    "list",
+    "find",
+    "list-folder-content",
+    "search-entries",
+    "test-filters",
+];
+const VERSIONED: &[&str] = &[
+    "restore",
+    "list",
+    "find",
+    "list-folder-content",
+    "list-file-versions",
+    "search-entries",
+    "test",
+];
 
 /// One heading of the help and its options.
 pub(crate) type Group = (&'static str, &'static [&'static Opt]);

@@ -1,0 +1,81 @@
+//! `find`, `list-file-versions`, `search-entries`: entries over all versions.
+
+use crate::base::error::Result;
+use crate::base::time::Timestamp;
+use crate::base::ui::Ui;
+use crate::cli::session::{open_set, version_choice};
+use crate::cli::{Call, Command, Outcome, Section, listing};
+use crate::select::{Case, FilterSet, Selection};
+use crate::upkeep::find::{Query, find};
+
+pub(super) const FIND: Command = Command {
+    name: "find",
+    aliases: &[],
+    section: Section::Everyday,
+    summary: "which versions hold which files",
+    usage: "<url> [pattern...]",
+    details: "\
+Looks in all versions, or those of --version or --time. Under each path stand
+the versions with the size it has there, - where it is absent.",
+    needs_url: true,
+    words: (0, usize::MAX),
+    writes: false,
+    run,
+};
+
+pub(super) const FILE_VERSIONS: Command = Command {
+    name: "list-file-versions",
+    section: Section::Helpers,
+    summary: "the versions of given paths",
+    usage: "<url> <path>...",
+    details: "Paths are taken literally.",
+    words: (1, usize::MAX),
+    ..FIND
+};
+
+pub(super) const SEARCH: Command = Command {
+    name: "search-entries",
+    aliases: &["search-files", "search"],
+    section: Section::Helpers,
+    summary: "entries below folders in all versions",
+    usage: "<url> [folder...]",
+    details: "With --include and --exclude for what is wanted below the folders.",
+    ..FIND
+};
+
+fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
+    let choice = version_choice(call)?;
+    let literal = call.command.name == FILE_VERSIONS.name;
+    let below = call.command.name == SEARCH.name;
+    let words: Vec<String> = std::mem::take(&mut call.words)
+        .into_iter()
+        .map(|word| match (literal, below) {
+            (true, _) => format!("@{word}"),
+            (_, true) if !word.ends_with(['/', '\\']) => format!("{word}/"),
+            _ => word,
+        })
+        .collect();
+    let query = Query {
+        selection: Selection::parse(&words)?,
+        filters: filters(call)?,
+        case: Case::Sensitive,
+        folder: None,
+    };
+    let mut set = open_set(call, ui, false)?;
+    let times: Vec<Timestamp> = set.versions().collect();
+    let mut versions = choice.resolve(&times)?;
+    if versions.is_empty() {
+        versions = (0..times.len()).collect();
+    }
+    let hits = find(&mut set, ui, &versions, &query)?;
+    if hits.is_empty() {
+        ui.note("nothing fits");
+    }
+    listing::show(ui, hits, &times)?;
+    Ok(Outcome::Done)
+}
+
+/// `--include` and `--exclude` of the call.
+pub(super) fn filters(call: &Call) -> Result<FilterSet> {
+    FilterSet::parse(&call.rules, Case::Sensitive)
+}

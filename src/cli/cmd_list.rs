@@ -1,0 +1,294 @@
+//! `list`, `list-filesets`, `list-folder-content`: what versions there are, and what is in one of them.
+
+use crate::base::error::{Error, Result};
+use crate::base::size::show_size;
+use crate::base::text;
+use crate::base::time::Timestamp;
+use crate::base::ui::Ui;
+use crate::cli::cmd_find::filters;
+use crate::cli::options::{
+    ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY,
+};
+use crate::cli::session::{open_set, version_choice};
+use crate::cli::{Call, Command, Outcome, Section, listing};
+use crate::select::{Case, Selection};
+use crate::set::{Set, VersionChoice};
+use crate::upkeep::find::{self, Query, Summary};
+
+pub(super) const LIST: Command = Command {
+    name: "list",
+    aliases: &["ls"],
+    section: Section::Everyday,
+    summary: "versions, or the files of one",
+    usage: "<url> [version|pattern]...",
+    details: "\
+Without a word after the URL: the versions, 0 is the newest. With a number, an
+age (3D) or a date: all of that version. With patterns: what fits in the
+newest version, or, when nothing does, in the others. A bare name fits in any
+folder; a folder with a slash at its end means everything below it.",
+    needs_url: true,
+    words: (0, usize::MAX),
+    writes: false,
+    run,
+};
+
+pub(super) const FILESETS: Command = Command {
+    name: "list-filesets",
+    aliases: &[],
+    section: Section::Helpers,
+    summary: "versions only",
+    usage: "<url>",
+    details: "",
+    words: (0, 0),
+    ..LIST
+};
+
+pub(super) const FOLDER: Command = Command {
+    name: "list-folder-content",
+    aliases: &["list-folder-contents"],
+    section: Section::Helpers,
+    summary: "what is directly in a folder",
+    usage: "<url> [folder]",
+    details: "Without a folder: the one that all entries of the version lie in.",
+    words: (0, 1),
+    ..LIST
+};
+
+fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
+    let mut choice = version_choice(call)?;
+    let mut words = std::mem::take(&mut call.words);
+    let one_folder = call.command.name == FOLDER.name || call.options.flag(&LIST_FOLDER_CONTENTS);
+    let prefix_only = call.options.flag(&LIST_PREFIX_ONLY);
+    if !one_folder
+        && choice == VersionChoice::Any
+        && let [word] = words.as_slice()
+        && let Some(meant) = as_version(word)
+    {
+        choice = meant;
+        words.clear();
+    }
+    if one_folder && words.len() > 1 {
+        return Err(Error::usage("one folder at a time can be listed"));
+    }
+    let mut query = Query {
+        selection: Selection::parse(if one_folder { &[] } else { &words })?,
+        filters: filters(call)?,
+        case: Case::Sensitive,
+        folder: None,
+    };
+    let sets_only = call.command.name == FILESETS.name || call.options.flag(&LIST_SETS_ONLY);
+    let all = call.options.flag(&ALL_VERSIONS);
+    let nothing_asked = words.is_empty()
+        && choice == VersionChoice::Any
+        && query.filters.is_empty()
+        && !one_folder
+        && !prefix_only
+        && !all;
+
+    let mut set = open_set(call, ui, false)?;
+    let times: Vec<Timestamp> = set.versions().collect();
+    if sets_only || nothing_asked {
+        return list_sets(call, &mut set, ui, &times);
+    }
+    let mut versions = choice.resolve(&times)?;
+    let anywhere = versions.is_empty() && !all && !one_folder;
+    if versions.is_empty() {
+        let last = if all { times.len() } else { times.len().min(1) };
+        versions = (0..last).collect();
+    }
+    if prefix_only {
+        return list_prefix(&mut set, ui, &versions);
+    }
+    if one_folder {
+        query.folder = Some(match words.first() {
+            Some(word) => with_separator(word),
+            None => match versions.first() {
+                Some(&v) => find::common_folder(&mut set, ui, v)?,
+                None => Vec::new(),
+            },
+        });
+    }
+    let mut hits = find::find(&mut set, ui, &versions, &query)?;
+    if hits.is_empty() && anywhere && times.len() > 1 {
+        ui.note("nothing fits in the newest version; looking in the others");
+        let others: Vec<usize> = (1..times.len()).collect();
+        hits = find::find(&mut set, ui, &others, &query)?;
+    }
+    if hits.is_empty() {
+        ui.note("nothing fits");
+    }
+    listing::show(ui, hits, &times)?;
+    Ok(Outcome::Done)
+}
+
+/// A number, an age or a date.
+fn as_version(word: &str) -> Option<VersionChoice> {
+    if word.bytes().all(|b| b.is_ascii_digit()) && word.len() < 9 {
+        return word.parse().ok().map(|n| VersionChoice::Numbers(vec![n]));
+    }
+    VersionChoice::parse(None, Some(word), Timestamp::now()).ok()
+}
+
+fn with_separator(folder: &str) -> Vec<u8> {
+    let mut folder = folder.as_bytes().to_vec();
+    let separator = if !folder.contains(&b'/') && folder.contains(&b'\\') {
+        b'\\'
+    } else {
+        b'/'
+    };
+    if folder.last() != Some(&separator) {
+        folder.push(separator);
+    }
+    folder
+}
+
+/// The table of versions. Downloads nothing unless counts are asked for.
+fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Result<Outcome> {
+    let counted = call.options.flag(&FULL_RESULT);
+    if times.is_empty() {
+        ui.note("there are no versions yet");
+    }
+    ui.json(|w| {
+        w.key("Filesets")?;
+        w.begin_array()
+    });
+    for (version, time) in times.iter().enumerate() {
+        let size = set.dlist(version).and_then(|(_, size)| size);
+        let mut summary = find::remembered(set, version)?;
+        if summary.is_none() && counted {
+            match find::count(set, ui, version) {
+                Ok(s) => summary = Some(s),
+                Err(e) if find::is_volume_fault(&e) => {
+                    ui.error(&format!("version {version}: {e}"));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        ui.result(&set_line(version, *time, size, summary));
+        set_json(ui, version, *time, size, summary);
+        if ui.broken() {
+            break;
+        }
+    }
+    ui.json(|w| w.end_array());
+    Ok(Outcome::Done)
+}
+
+fn set_line(
+    version: usize,
+    time: Timestamp,
+    size: Option<u64>,
+    summary: Option<Summary>,
+) -> String {
+    let mut line = format!("{version:>4}  {}", time.local());
+    match (summary, size) {
+        (Some(s), _) => {
+            let files = text::count(s.files, "file");
+            line.push_str(&format!("  {files}, {}", show_size(s.bytes)));
+            if !s.full {
+                line.push_str(", partial");
+            }
+        }
+        (None, Some(size)) => line.push_str(&format!("  list of {}", show_size(size))),
+        (None, None) => {}
+    }
+    line
+}
+
+fn set_json(
+    ui: &mut Ui,
+    version: usize,
+    time: Timestamp,
+    size: Option<u64>,
+    summary: Option<Summary>,
+) {
+    ui.json(|w| {
+        w.begin_object()?;
+        w.key("Version")?;
+        w.number(version as i128)?;
+        w.key("Time")?;
+        w.string(time.iso().as_bytes())?;
+        for (name, n) in [
+            ("ListSize", size),
+            ("FileCount", summary.map(|s| s.files)),
+            ("FileSizes", summary.map(|s| s.bytes)),
+        ] {
+            w.key(name)?;
+            match n {
+                Some(n) => w.number(i128::from(n))?,
+                None => w.null()?,
+            }
+        }
+        w.key("IsFullBackup")?;
+        match summary {
+            Some(s) => w.boolean(s.full)?,
+            None => w.null()?,
+        }
+        w.end_object()
+    });
+}
+
+fn list_prefix(set: &mut Set, ui: &mut Ui, versions: &[usize]) -> Result<Outcome> {
+    ui.json(|w| {
+        w.key("Prefixes")?;
+        w.begin_array()
+    });
+    for &version in versions {
+        let folder = find::common_folder(set, ui, version)?;
+        ui.result(&text::safe(&folder));
+        ui.json(|w| w.string(&folder));
+    }
+    ui.json(|w| w.end_array());
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_version_or_a_pattern() {
+        for (word, want) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("x", None),
+            ("*.txt", None),
+        ] {
+            let want = want.map(|n| VersionChoice::Numbers(vec![n]));
+            assert_eq!(as_version(word), want, "{word}");
+        }
+        for word in ["3D", "2024-01-31", "20240131T123456Z", "1706704496"] {
+            assert!(
+                matches!(as_version(word), Some(VersionChoice::At(_))),
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn folders_end_with_their_separator() {
+        for (word, want) in [
+            ("/a", "/a/"),
+            ("/a/", "/a/"),
+            ("C:\\a", "C:\\a\\"),
+            ("", "/"),
+        ] {
+            assert_eq!(with_separator(word), want.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_version_is_one_line() {
+        let summary = Summary {
+            full: false,
+            files: 2,
+            bytes: 2048,
+        };
+        let time = Timestamp(1_706_704_496);
+        let line = set_line(3, time, Some(5), Some(summary));
+        assert!(line.starts_with("   3  2024-01-31 "), "{line}");
+        assert!(line.ends_with("  2 files, 2.00 KiB, partial"), "{line}");
+        let line = set_line(3, time, Some(5), None);
+        assert!(line.ends_with("  list of 5 bytes"), "{line}");
+    }
+}

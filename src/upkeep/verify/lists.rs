@@ -1,0 +1,120 @@
+//! Blocklists as they are met: which are known, what their members are, and which name a block that is gone.
+
+use std::io::Read;
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Doing, Error, Result};
+use crate::base::tmp::{Spool, Tmp};
+use crate::format::manifest::Params;
+use crate::set::{Members, Places, VolumeNo, broken};
+use crate::spill::keyset::Keyset;
+
+/// Blocklists whose content was read. 64 bytes a member, spilled.
+pub(super) struct Lists {
+    tmp: Tmp,
+    params: Params,
+    known: Keyset,
+    broken: Keyset,
+    fresh: Members,
+    any_fresh: bool,
+    scratch: Spool,
+}
+
+impl Lists {
+    pub(super) fn new(tmp: &Tmp, params: Params) -> Result<Lists> {
+        Ok(Lists {
+            tmp: tmp.clone(),
+            params,
+            known: Keyset::new(tmp),
+            broken: Keyset::new(tmp),
+            fresh: Members::new(tmp, params.block_hash.len()),
+            any_fresh: false,
+            scratch: Spool::new(tmp)?,
+        })
+    }
+
+    /// Takes a blocklist if its bytes hash to `id`; else says what is wrong. Errors are those of this machine.
+    pub(super) fn add(&mut self, id: &Hash, data: &mut dyn Read) -> Result<Option<String>> {
+        let said = || {
+            Some(format!(
+                "its copy of the blocklist {} is damaged",
+                id.base64()
+            ))
+        };
+        self.scratch.clear()?;
+        let mut hasher = self.params.block_hash.hasher();
+        let mut len = 0u64;
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let n = match data.read(&mut buffer) {
+                Ok(n) => n,
+                Err(e) => {
+                    let e = crate::base::error::unwrap_io(e);
+                    return if super::is_finding(&e) {
+                        Ok(said())
+                    } else {
+                        Err(e)
+                    };
+                }
+            };
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+            len += n as u64;
+            std::io::Write::write_all(&mut self.scratch, &buffer[..n])
+                .doing(|| "keep a blocklist".to_owned())?;
+        }
+        let whole = len.is_multiple_of(self.params.block_hash.len() as u64);
+        if hasher.finish() != *id || !whole {
+            return Ok(said());
+        }
+        if !self.known.insert(&BlockKey::new(id, 0))? {
+            return Ok(None);
+        }
+        self.any_fresh = true;
+        self.scratch.rewind()?;
+        let mut input = std::io::BufReader::with_capacity(16 * 1024, &mut self.scratch);
+        self.fresh.add(id, &mut input)?;
+        Ok(None)
+    }
+
+    /// Looks up the members of what was added since the last call; true when a list turned out broken.
+    /// `held` hears of the volumes that hold each member.
+    pub(super) fn settle(
+        &mut self,
+        places: &Places,
+        lost: &mut Keyset,
+        held: &mut dyn FnMut(&[VolumeNo]),
+    ) -> Result<bool> {
+        if !std::mem::take(&mut self.any_fresh) {
+            return Ok(false);
+        }
+        let next = Members::new(&self.tmp, self.params.block_hash.len());
+        let members = std::mem::replace(&mut self.fresh, next).finish()?;
+        let before = self.broken.len();
+        broken(&members, places, lost, &mut self.broken, held)?;
+        Ok(self.broken.len() > before)
+    }
+
+    pub(super) fn knows(&mut self, id: &Hash) -> Result<bool> {
+        self.known.contains(&BlockKey::new(id, 0))
+    }
+
+    /// True when a member of this known list is stored nowhere.
+    pub(super) fn is_broken(&mut self, id: &Hash) -> Result<bool> {
+        if self.broken.is_empty() {
+            return Ok(false);
+        }
+        self.broken.contains(&BlockKey::new(id, 0))
+    }
+}
+
+/// Only for lists that a dblock holds: a zip entry that cannot be opened is no list.
+pub(super) fn usable<T>(opened: Result<T>) -> Result<Option<T>> {
+    match opened {
+        Ok(t) => Ok(Some(t)),
+        Err(e) if super::is_finding(&e) => Ok(None),
+        Err(e) => Err::<Option<T>, Error>(e),
+    }
+}

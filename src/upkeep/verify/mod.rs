@@ -1,0 +1,270 @@
+//! Is what the versions need still stored, and intact? Reads only; it uploads, deletes and repairs nothing.
+//!
+//! Always: the listing against the index volumes, and every reference of the chosen versions against the index. Beyond that
+//! a sample, or all, of the volumes is downloaded and each byte checked. Each problem is one [`Finding`]; damage is followed
+//! to the versions and files that lose data by it. Memory: a few bytes a volume, all else is spilled.
+
+mod indexes;
+mod lists;
+mod references;
+mod sample;
+mod volumes;
+
+use crate::base::error::{Error, Kind, Result};
+use crate::base::text;
+use crate::base::ui::Ui;
+use crate::format::names::VolumeName;
+use crate::set::{Seen, Set, VolumeNo};
+use lists::Lists;
+use references::References;
+use volumes::Volumes;
+
+/// Findings kept for the report; the rest is counted.
+const FINDINGS_AT_MOST: usize = 1000;
+/// dblocks without an index that a sample opens, so that references into them can be resolved.
+const UNINDEXED_AT_MOST: usize = 16;
+
+/// How much is downloaded and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// So many volumes of each kind.
+    Sample(usize),
+    All,
+}
+
+/// Where the members of blocklists are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListsFrom {
+    /// The copies in index volumes.
+    Indexes,
+    /// Also dblocks, for those without a copy.
+    Dblocks,
+}
+
+/// What to check.
+pub(crate) struct VerifyOptions {
+    pub(crate) amount: Amount,
+    /// Version numbers to check; empty: the newest and the sample's.
+    pub(crate) versions: Vec<usize>,
+    /// Moves the sample on; another value each time (the day) sweeps all volumes.
+    pub(crate) turn: u64,
+    pub(crate) lists: ListsFrom,
+    /// Look into versions.
+    pub(crate) dlists: bool,
+    /// Download dblocks.
+    pub(crate) dblocks: bool,
+}
+
+/// What is wrong with a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Something is there that should not be.
+    Extra,
+    Missing,
+    /// Not as it was written.
+    Modified,
+    /// It could not be checked.
+    Error,
+}
+
+impl Status {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Status::Extra => "Extra",
+            Status::Missing => "Missing",
+            Status::Modified => "Modified",
+            Status::Error => "Error",
+        }
+    }
+}
+
+/// One problem.
+pub(crate) struct Finding {
+    /// File name, escaped.
+    pub(crate) volume: String,
+    pub(crate) status: Status,
+    /// What it is and what it means.
+    pub(crate) what: String,
+}
+
+impl Finding {
+    fn new(volume: &VolumeName, status: Status, what: String) -> Finding {
+        Finding {
+            volume: text::safe(volume.as_str().as_bytes()),
+            status,
+            what,
+        }
+    }
+}
+
+/// A version that lost data.
+pub(crate) struct Loss {
+    pub(crate) version: usize,
+    pub(crate) files: u64,
+    /// Entries of which only owner, permissions or times are lost.
+    pub(crate) only_metadata: u64,
+}
+
+/// What was done and found.
+#[derive(Default)]
+pub(crate) struct VerifyReport {
+    /// Volumes that were downloaded and checked whole.
+    pub(crate) dlists: u64,
+    pub(crate) dindexes: u64,
+    pub(crate) dblocks: u64,
+    /// Entries whose references were looked up.
+    pub(crate) entries: u64,
+    pub(crate) blocks_hashed: u64,
+    /// The first findings.
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) finding_count: u64,
+    /// Damaged blocks of which no volume holds an intact copy.
+    pub(crate) lost_blocks: u64,
+    /// Damaged blocks that another volume holds intact as far as was checked.
+    pub(crate) spared_blocks: u64,
+    /// Blocklists whose members were not looked at.
+    pub(crate) lists_unchecked: u64,
+    /// dblocks without an index that were not opened.
+    pub(crate) unindexed_unread: u64,
+    pub(crate) losses: Vec<Loss>,
+    /// Versions whose dlist cannot be read.
+    pub(crate) unrestorable: u64,
+    /// Findings of versions at the head of `findings`.
+    versions_told: usize,
+}
+
+impl VerifyReport {
+    fn find(&mut self, volume: &VolumeName, status: Status, what: impl Into<String>) {
+        self.finding_count += 1;
+        if self.findings.len() < FINDINGS_AT_MOST {
+            self.findings
+                .push(Finding::new(volume, status, what.into()));
+        }
+    }
+
+    /// What a version lost comes before all causes.
+    fn find_version(&mut self, dlist: &VolumeName, status: Status, what: String) {
+        self.finding_count += 1;
+        if self.versions_told < FINDINGS_AT_MOST {
+            let finding = Finding::new(dlist, status, what);
+            self.findings.insert(self.versions_told, finding);
+            self.versions_told += 1;
+        }
+    }
+
+    /// A volume that `cause` keeps from being read; `meaning` says what that costs.
+    fn unreadable(&mut self, volume: &VolumeName, cause: &Error, meaning: &str) {
+        let status = match cause.kind() {
+            Kind::Missing => Status::Missing,
+            Kind::Damaged => Status::Modified,
+            _ => Status::Error,
+        };
+        self.find(volume, status, format!("{}; {meaning}", cause.cause()));
+    }
+}
+
+/// True for what is wrong with a volume; anything else ends the check.
+fn is_finding(e: &Error) -> bool {
+    matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing)
+}
+
+/// Checks `set`. A wrong passphrase, and a destination of which nothing can be read, are errors, not findings.
+pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result<VerifyReport> {
+    let params = set.learn_params(ui)?;
+    let tmp = set.tmp().clone();
+    let mut report = VerifyReport::default();
+    let mut lists = Lists::new(&tmp, params)?;
+    let mut read = vec![false; set.volumes().dindex_count()];
+
+    let mut noted = Noted::default();
+    let mut resized: Vec<VolumeName> = Vec::new();
+    let (mut places, index) = set.load_index_seeing(ui, &mut |dindex, what| {
+        if let Some(slot) = read.get_mut(dindex as usize) {
+            *slot = true;
+        }
+        match what {
+            Seen::Whole => report.dindexes += 1,
+            Seen::List(id, data) => {
+                if let Some(what) = lists.add(id, data)? {
+                    noted.add(dindex, Status::Modified, what);
+                }
+            }
+            Seen::Rescued => noted.add(dindex, Status::Modified, indexes::RESCUED.to_owned()),
+            Seen::Unreadable(e) => {
+                let (status, what) = indexes::unreadable_index(e);
+                noted.add(dindex, status, what);
+            }
+            Seen::Absent(dblock) => noted.add(dindex, Status::Missing, indexes::absent(dblock)),
+            Seen::Resized {
+                dblock,
+                stated,
+                listed,
+            } => {
+                if resized.len() < FINDINGS_AT_MOST {
+                    resized.extend(VolumeName::parse(dblock));
+                }
+                let what = indexes::resized(dblock, stated, listed);
+                noted.add(dindex, Status::Modified, what);
+            }
+        }
+        Ok(())
+    })?;
+    report.finding_count += noted.more;
+    for (dindex, status, what) in noted.first {
+        if let Some((name, _)) = set.volumes().dindex(dindex as usize) {
+            report.find(&name, status, what);
+        }
+    }
+
+    let resized = resized
+        .iter()
+        .filter_map(|name| set.volumes().find_dblock(name))
+        .collect();
+    let mut volumes = Volumes::new(&tmp, params, resized);
+    volumes.dindexes(
+        set,
+        ui,
+        options,
+        &mut read,
+        &places,
+        &mut lists,
+        &mut report,
+    )?;
+    volumes.dblocks(set, ui, options, &index.unindexed, &mut places, &mut report)?;
+    let orphans: Vec<VolumeNo> = index
+        .unindexed
+        .iter()
+        .copied()
+        .filter(|no| !volumes.is_resized(*no))
+        .collect();
+    let lost = volumes.lost(&mut places, &mut report)?;
+    if options.dlists {
+        References::new(set, params, places, lost, lists, read, &orphans)?.check(
+            set,
+            ui,
+            options,
+            &mut report,
+        )?;
+    }
+    Ok(report)
+}
+
+/// Findings of index volumes while only their numbers are known.
+#[derive(Default)]
+struct Noted {
+    first: Vec<(u32, Status, String)>,
+    more: u64,
+}
+
+impl Noted {
+    fn add(&mut self, dindex: u32, status: Status, what: String) {
+        if self.first.len() < FINDINGS_AT_MOST {
+            self.first.push((dindex, status, what));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

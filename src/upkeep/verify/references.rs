@@ -1,0 +1,465 @@
+//! Every reference of the chosen versions against what is stored, and what a lost block costs: which files of which versions.
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::Result;
+use crate::base::text;
+use crate::base::ui::{Progress, Ui};
+use crate::format::deflate::Inflater;
+use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::index;
+use crate::format::manifest::Params;
+use crate::set::{Places, Set, VolumeNo};
+use crate::spill::keyset::Keyset;
+use crate::spill::run::Run;
+use crate::spill::sorter::Sorter;
+use crate::upkeep::verify::lists::{Lists, usable};
+use crate::upkeep::verify::{
+    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, is_finding, sample, volumes,
+};
+
+const SORT_CAP: usize = 1 << 20;
+/// Files named for each version.
+const NAMED_AT_MOST: usize = 5;
+/// Characters of a named file.
+const NAME_CHARS: usize = 300;
+
+/// What references are looked up in.
+pub(super) struct References {
+    params: Params,
+    places: Places,
+    lost: Keyset,
+    lists: Lists,
+    /// dindexes that were downloaded, by number.
+    read: Vec<bool>,
+    /// dblocks without an index, and whether something is only there.
+    orphans: Orphans,
+    /// Blocklists that were referred to while nothing knew them, each once.
+    asked: Keyset,
+    unknown: Sorter,
+}
+
+/// What one version told.
+#[derive(Default)]
+struct Outcome {
+    version: usize,
+    entries: u64,
+    files: u64,
+    only_metadata: u64,
+    /// A few of each.
+    named_files: Vec<String>,
+    named_others: Vec<String>,
+    /// It refers to lists that were not known when it was read.
+    unsure: bool,
+    /// Its archive is damaged, though all of it could be read.
+    rescued: bool,
+    /// It could not be read: status and reason.
+    unreadable: Option<(Status, String)>,
+}
+
+/// What is known of one content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    Lost,
+    Unsure,
+}
+
+/// dblocks that no readable index volume describes. One that nothing needs is what an interrupted run leaves.
+struct Orphans {
+    /// Sorted; with each, whether something is held by it alone.
+    numbers: Vec<(VolumeNo, bool)>,
+}
+
+impl Orphans {
+    fn new(unindexed: &[VolumeNo]) -> Orphans {
+        let mut numbers: Vec<_> = unindexed.iter().map(|&no| (no, false)).collect();
+        numbers.sort_unstable();
+        Orphans { numbers }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    fn find(&self, no: VolumeNo) -> Option<usize> {
+        self.numbers.binary_search_by_key(&no, |n| n.0).ok()
+    }
+
+    /// A block that is needed is in these volumes.
+    fn held(&mut self, volumes: &[VolumeNo]) {
+        if self.is_empty() || volumes.iter().any(|&no| self.find(no).is_none()) {
+            return;
+        }
+        if let Some(i) = volumes.first().and_then(|&no| self.find(no)) {
+            self.numbers[i].1 = true;
+        }
+    }
+
+    fn tell(&self, set: &Set, ui: &mut Ui, report: &mut VerifyReport) {
+        if set.volumes().dindex_count() == 0 {
+            return;
+        }
+        for &(no, needed) in &self.numbers {
+            let Some((name, _)) = set.volumes().dblock(no) else {
+                continue;
+            };
+            if needed {
+                let what =
+                    "no readable index volume describes it; it has to be opened to restore from it";
+                report.find(&name, Status::Extra, what);
+            } else {
+                let name = text::safe(name.as_str().as_bytes());
+                ui.note(&format!(
+                    "{name} has no index volume and nothing needs it: an interrupted run left it"
+                ));
+            }
+        }
+    }
+}
+
+impl References {
+    pub(super) fn new(
+        set: &Set,
+        params: Params,
+        places: Places,
+        lost: Keyset,
+        lists: Lists,
+        read: Vec<bool>,
+        unindexed: &[VolumeNo],
+    ) -> Result<References> {
+        Ok(References {
+            params,
+            places,
+            lost,
+            lists,
+            read,
+            orphans: Orphans::new(unindexed),
+            asked: Keyset::new(set.tmp()),
+            unknown: Sorter::new(set.tmp(), SORT_CAP),
+        })
+    }
+
+    pub(super) fn check(
+        mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        options: &VerifyOptions,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let count = set.volumes().dlists().len();
+        let mut picked = vec![false; count];
+        if options.versions.is_empty() {
+            picked = sample::choose(options.amount, options.turn, count, &mut |i| {
+                set.dlist(i)
+                    .map_or_else(String::new, |(name, _)| name.as_str().to_owned())
+            });
+            if let Some(newest) = picked.first_mut() {
+                *newest = true;
+            }
+        }
+        for &v in &options.versions {
+            if let Some(mark) = picked.get_mut(v) {
+                *mark = true;
+            }
+        }
+        let orphans = &mut self.orphans;
+        self.lists
+            .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?;
+        let mut outcomes = self.read_all(set, ui, options, &picked, report)?;
+        let blind = set.volumes().dindex_count() == 0 && report.unindexed_unread > 0;
+        if blind {
+            let dblocks = text::count(report.unindexed_unread, "dblock");
+            ui.note(&format!(
+                "references were not checked: {dblocks} have no index volume and were not opened (verify URL all opens them)"
+            ));
+        }
+        let hurt = |o: &[Outcome]| o.iter().any(|o| o.files + o.only_metadata > 0);
+        if !blind && (!self.lost.is_empty() || hurt(&outcomes)) && picked.contains(&false) {
+            ui.note("data is missing; reading all versions to find what that costs");
+            let rest: Vec<bool> = picked.iter().map(|p| !p).collect();
+            outcomes.extend(self.read_all(set, ui, options, &rest, report)?);
+            outcomes.sort_by_key(|o| o.version);
+        }
+        for outcome in outcomes {
+            tell(set, outcome, blind, report);
+        }
+        self.orphans.tell(set, ui, report);
+        Ok(())
+    }
+
+    /// Reads the marked versions, then what they asked for, then once more those for which that changed something.
+    fn read_all(
+        &mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        options: &VerifyOptions,
+        marked: &[bool],
+        report: &mut VerifyReport,
+    ) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for (v, _) in marked.iter().enumerate().filter(|(_, m)| **m) {
+            outcomes.push(self.version(set, ui, v)?);
+        }
+        let asked = std::mem::replace(&mut self.unknown, Sorter::new(set.tmp(), SORT_CAP));
+        if !asked.is_empty() {
+            let asked = asked.finish()?.into_run()?;
+            self.lists_from_indexes(set, ui, &asked, report)?;
+            if options.lists == ListsFrom::Dblocks {
+                self.lists_from_dblocks(set, ui, &asked)?;
+            }
+            let mut reader = asked.reader();
+            while let Some(id) = reader.next()?.and_then(Hash::from_bytes) {
+                report.lists_unchecked += u64::from(!self.lists.knows(&id)?);
+            }
+            let orphans = &mut self.orphans;
+            if self
+                .lists
+                .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?
+            {
+                for outcome in outcomes.iter_mut().filter(|o| o.unsure) {
+                    *outcome = self.version(set, ui, outcome.version)?;
+                }
+            }
+        }
+        for outcome in &outcomes {
+            report.entries += outcome.entries;
+            report.dlists += u64::from(outcome.unreadable.is_none());
+        }
+        Ok(outcomes)
+    }
+
+    fn version(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<Outcome> {
+        let mut out = Outcome {
+            version,
+            ..Outcome::default()
+        };
+        let what = Progress {
+            files: version as u64,
+            files_total: set.volumes().dlists().len() as u64,
+            ..Progress::default()
+        };
+        ui.progress("checking versions", what);
+        let read = set.files(ui, version, &mut |entry| {
+            out.entries += 1;
+            self.entry(&entry, &mut out)
+        });
+        match read {
+            Ok(listing) => out.rescued = listing.rescued,
+            Err(e) if is_finding(&e) => {
+                let (status, _) = indexes::unreadable_index(&e);
+                out.unreadable = Some((status, e.cause().to_owned()));
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(out)
+    }
+
+    fn entry(&mut self, entry: &Entry, out: &mut Outcome) -> Result<()> {
+        let same = self.params.block_hash == self.params.file_hash;
+        let data = match (&entry.content, entry.kind) {
+            (Some(content), _) => self.content(content, same)?,
+            (None, EntryKind::File) => State::Lost,
+            (None, _) => State::Whole,
+        };
+        let meta = match &entry.meta {
+            Some(meta) => self.content(meta, same || self.params.version == 1)?,
+            None => State::Whole,
+        };
+        out.unsure |= data == State::Unsure || meta == State::Unsure;
+        let named = if data == State::Lost {
+            out.files += 1;
+            &mut out.named_files
+        } else if meta == State::Lost {
+            out.only_metadata += 1;
+            &mut out.named_others
+        } else {
+            return Ok(());
+        };
+        if named.len() < NAMED_AT_MOST {
+            named.push(text::safe_cut(&entry.path, NAME_CHARS));
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, content: &Content, same: bool) -> Result<State> {
+        if content.size == 0 {
+            return Ok(State::Whole);
+        }
+        if content.lists.is_empty() {
+            return match content.single(same) {
+                Some(id) => Ok(if self.stored(&id)? {
+                    State::Whole
+                } else {
+                    State::Lost
+                }),
+                // R20: the id of the only block is not written down anywhere.
+                None => Ok(State::Whole),
+            };
+        }
+        let blocks = content
+            .size
+            .div_ceil(u64::from(self.params.block_size).max(1));
+        let lists = blocks.div_ceil(u64::from(self.params.hashes_per_list()).max(1));
+        if lists != content.lists.len() as u64 {
+            return Ok(State::Lost);
+        }
+        let mut state = State::Whole;
+        for id in &content.lists {
+            if self.lists.is_broken(id)? {
+                return Ok(State::Lost);
+            }
+            if self.lists.knows(id)? {
+                continue;
+            }
+            if !self.stored(id)? {
+                return Ok(State::Lost);
+            }
+            state = State::Unsure;
+            if self.asked.insert(&BlockKey::new(id, 0))? {
+                self.unknown.add(id.as_bytes())?;
+            }
+        }
+        Ok(state)
+    }
+
+    fn stored(&mut self, id: &Hash) -> Result<bool> {
+        if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
+            return Ok(false);
+        }
+        if self.orphans.is_empty() {
+            return self.places.contains_id(id);
+        }
+        let held: Vec<VolumeNo> = self.places.find_id(id)?.iter().map(|p| p.0).collect();
+        self.orphans.held(&held);
+        Ok(!held.is_empty())
+    }
+
+    /// Copies in index volumes that the cache let the run skip.
+    fn lists_from_indexes(
+        &mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        asked: &Run,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let mut wanted = vec![false; self.read.len()];
+        let mut reader = asked.reader();
+        while let Some(id) = reader.next()?.and_then(Hash::from_bytes) {
+            for (no, _) in self.places.find_id(&id)? {
+                if let Some(dindex) = self.places.dindex_of(no)
+                    && let Some(mark) = wanted.get_mut(dindex as usize)
+                {
+                    *mark = true;
+                }
+            }
+        }
+        for (i, _) in wanted.iter().enumerate().filter(|(_, w)| **w) {
+            if !std::mem::replace(&mut self.read[i], true) {
+                indexes::dindex(set, ui, i, &self.places, &mut self.lists, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The blocklists themselves, volume by volume. A volume that cannot be read leaves its lists unknown; the volume checks
+    /// tell of it.
+    fn lists_from_dblocks(&mut self, set: &mut Set, ui: &mut Ui, asked: &Run) -> Result<()> {
+        let mut by_volume = Sorter::new(set.tmp(), SORT_CAP);
+        let mut reader = asked.reader();
+        while let Some(id) = reader.next()?.and_then(Hash::from_bytes) {
+            if !self.lists.knows(&id)?
+                && let Some((no, _)) = self.places.find_id(&id)?.first()
+            {
+                by_volume.add(&[&no.to_be_bytes(), id.as_bytes()].concat())?;
+            }
+        }
+        let mut stream = by_volume.finish()?;
+        let mut held: Option<(VolumeNo, Option<crate::set::Opened>)> = None;
+        let mut inflater = Inflater::new();
+        while let Some(record) = stream.next()? {
+            let Some((no, id)) = record.split_first_chunk::<4>() else {
+                continue;
+            };
+            let (no, Some(id)) = (u32::from_be_bytes(*no), Hash::from_bytes(id)) else {
+                continue;
+            };
+            if held.as_ref().is_none_or(|(n, _)| *n != no) {
+                let volume = set.volumes().dblock(no);
+                let opened = match volume {
+                    Some((name, size)) => {
+                        let facts = self.places.expected(no)?;
+                        usable(volumes::fetch(set, ui, &name, size, facts))?
+                    }
+                    None => None,
+                };
+                held = Some((no, opened));
+            }
+            let Some((_, Some(opened))) = &held else {
+                continue;
+            };
+            let Some(zip) = usable(opened.zip())? else {
+                continue;
+            };
+            if let Some(Some(entry)) = usable(zip.find(&index::block_name(&id)))?
+                && let Some(mut data) = usable(zip.reader(entry, &mut inflater))?
+            {
+                self.lists.add(&id, &mut data)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a version lost, as a finding of its dlist.
+fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
+    let Some((name, _)) = set.dlist(outcome.version) else {
+        return;
+    };
+    let version = outcome.version;
+    let when = name.time().map_or_else(String::new, |t| t.local());
+    if let Some((status, cause)) = outcome.unreadable {
+        let what = format!("{cause}; version {version} of {when} cannot be restored");
+        report.find_version(name, status, what);
+        report.unrestorable += 1;
+        return;
+    }
+    if outcome.rescued {
+        report.find_version(name, Status::Modified, indexes::RESCUED.to_owned());
+    }
+    if blind || outcome.files + outcome.only_metadata == 0 {
+        return;
+    }
+    let mut parts = Vec::new();
+    for (n, noun, what, named) in [
+        (outcome.files, "file", "data", &outcome.named_files),
+        (
+            outcome.only_metadata,
+            "entry",
+            "only owner, permissions and times",
+            &outcome.named_others,
+        ),
+    ] {
+        if n > 0 {
+            let verb = if n == 1 { "loses" } else { "lose" };
+            let more = match n - named.len() as u64 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let (count, named) = (text::count(n, noun), named.join(", "));
+            parts.push(format!("{count} {verb} {what} ({named}{more})"));
+        }
+    }
+    let unread = if report.unindexed_unread > 0 {
+        let dblocks = text::count(report.unindexed_unread, "dblock");
+        format!(" ({dblocks} without an index were not opened and may hold it)")
+    } else {
+        String::new()
+    };
+    let what = format!("version {version} of {when}: {}{unread}", parts.join("; "));
+    report.find_version(name, Status::Missing, what);
+    report.losses.push(Loss {
+        version,
+        files: outcome.files,
+        only_metadata: outcome.only_metadata,
+    });
+}

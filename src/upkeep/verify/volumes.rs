@@ -1,0 +1,419 @@
+//! Dblocks byte by byte against their index, and which blocks are lost by what is wrong there.
+
+use std::io::Read;
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Kind, Result, unwrap_io};
+use crate::base::text;
+use crate::base::tmp::Tmp;
+use crate::base::ui::{Progress, Ui};
+use crate::format::deflate::Inflater;
+use crate::format::index;
+use crate::format::manifest::Params;
+use crate::format::names::VolumeName;
+use crate::format::zip_read::{EntryRef, ZipReader};
+use crate::set::{Expected, Opened, PLACE_LEN, Places, Set, VolumeNo, split_place};
+use crate::spill::keyset::Keyset;
+use crate::spill::sorter::{Sorter, Stream};
+use crate::upkeep::verify::lists::Lists;
+use crate::upkeep::verify::{
+    Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding, sample,
+};
+
+const SORT_CAP: usize = 2 << 20;
+/// Number, then key.
+const BY_VOLUME: usize = 4 + BlockKey::LEN;
+
+/// The volume checks of one run.
+pub(super) struct Volumes {
+    tmp: Tmp,
+    params: Params,
+    /// Places (key, number) whose block is not there or not intact.
+    bad: Sorter,
+    /// dblocks already found to have another size than their index states.
+    resized: Vec<VolumeNo>,
+}
+
+/// What the entries of a dblock told.
+#[derive(Default)]
+struct Counts {
+    damaged: u64,
+    missing: u64,
+    extra: u64,
+}
+
+impl Volumes {
+    pub(super) fn new(tmp: &Tmp, params: Params, resized: Vec<VolumeNo>) -> Volumes {
+        Volumes {
+            tmp: tmp.clone(),
+            params,
+            bad: Sorter::new(tmp, SORT_CAP),
+            resized,
+        }
+    }
+
+    /// Downloads the sample's index volumes that were not `read` yet, and compares each with what is known of its dblock.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one run, lent for one step"
+    )]
+    pub(super) fn dindexes(
+        &self,
+        set: &mut Set,
+        ui: &mut Ui,
+        options: &VerifyOptions,
+        read: &mut [bool],
+        places: &Places,
+        lists: &mut Lists,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let picked = sample::choose(options.amount, options.turn, read.len(), &mut |i| {
+            name_of(set.volumes().dindex(i))
+        });
+        for (i, _) in picked.iter().enumerate().filter(|(_, p)| **p) {
+            if !std::mem::replace(&mut read[i], true) {
+                indexes::dindex(set, ui, i, places, lists, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Downloads the sample's dblocks and those without an index.
+    pub(super) fn dblocks(
+        &mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        options: &VerifyOptions,
+        unindexed: &[VolumeNo],
+        places: &mut Places,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let count = set.volumes().dblock_count() as usize;
+        let mut picked = if options.dblocks {
+            sample::choose(options.amount, options.turn, count, &mut |i| {
+                name_of(
+                    u32::try_from(i)
+                        .ok()
+                        .and_then(|no| set.volumes().dblock(no)),
+                )
+            })
+        } else {
+            vec![false; count]
+        };
+        let any_index = set.volumes().dindex_count() > 0;
+        if !any_index && count > 0 {
+            ui.note("there are no index volumes; blocks are looked up in the dblocks themselves");
+        }
+        let open_all = unindexed.len() <= UNINDEXED_AT_MOST;
+        for &no in unindexed {
+            if let Some(mark) = picked.get_mut(no as usize) {
+                *mark |= open_all;
+                report.unindexed_unread += u64::from(!*mark);
+            }
+        }
+        let total = picked.iter().filter(|p| **p).count() as u64;
+        if total == 0 {
+            return Ok(());
+        }
+        let mut expected = by_volume(places, &picked, &self.tmp)?;
+        let mut head = expected.next()?.map(<[u8]>::to_vec);
+        let mut found = Sorter::new(&self.tmp, SORT_CAP);
+        let numbers = (0..set.volumes().dblock_count()).filter(|&no| picked[no as usize]);
+        for (done, no) in numbers.enumerate() {
+            let progress = Progress {
+                files: done as u64,
+                files_total: total,
+                ..Progress::default()
+            };
+            ui.progress("checking volumes", progress);
+            let mut wanted = Wanted {
+                no,
+                stream: &mut expected,
+                head: &mut head,
+            };
+            let indexed = places.dindex_of(no).is_some();
+            let facts = places.expected(no)?;
+            self.dblock(set, ui, facts, indexed, &mut wanted, &mut found, report)?;
+            while wanted.next()?.is_some() {}
+        }
+        places.add(found, &self.tmp)
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one run, lent for one step"
+    )]
+    fn dblock(
+        &mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        facts: Expected,
+        indexed: bool,
+        wanted: &mut Wanted<'_>,
+        found: &mut Sorter,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let Some((name, size)) = set.volumes().dblock(wanted.no) else {
+            return Ok(());
+        };
+        let mut opened = fetch(set, ui, &name, size, facts);
+        let mut said = false;
+        if let Err(e) = &opened
+            && e.kind() == Kind::Damaged
+            && (facts.hash.is_some() || facts.size.is_some())
+        {
+            let first = e.cause().to_owned();
+            opened = fetch(set, ui, &name, size, Expected::default());
+            if opened.is_ok() {
+                report.find(&name, Status::Modified, first);
+                said = true;
+            }
+        }
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(e) if is_finding(&e) => {
+                let mut blocks = 0u64;
+                while let Some(key) = wanted.next()? {
+                    blocks += 1;
+                    self.add_bad(&key, wanted.no)?;
+                }
+                let meaning = if indexed {
+                    format!("its {} cannot be read", text::count(blocks, "block"))
+                } else {
+                    "no block can be read from it".to_owned()
+                };
+                report.unreadable(&name, &e, &meaning);
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        let mut actual = Sorter::new(&self.tmp, SORT_CAP);
+        let walked = hash_entries(&opened, self.params, set.inflater(), &mut actual, report);
+        match walked {
+            Ok(rescued) => {
+                report.dblocks += 1;
+                if rescued && !said {
+                    report.find(&name, Status::Modified, "its zip directory is damaged");
+                }
+            }
+            Err(e) if is_finding(&e) => {
+                report.unreadable(&name, &e, "blocks after that point cannot be read");
+            }
+            Err(e) => return Err(e),
+        }
+        let counts = self.compare(actual.finish()?, indexed, wanted, found)?;
+        for (n, status, what) in [
+            (counts.damaged, Status::Modified, "damaged"),
+            (
+                counts.missing,
+                Status::Missing,
+                "missing although its index lists them",
+            ),
+            (counts.extra, Status::Extra, "not in its index"),
+        ] {
+            if n > 0 {
+                let blocks = text::count(n, "block");
+                report.find(&name, status, format!("{blocks} in it: {what}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A merge of what a dblock holds with what its index says. Without an index what is intact becomes a place.
+    fn compare(
+        &mut self,
+        mut actual: Stream,
+        indexed: bool,
+        wanted: &mut Wanted<'_>,
+        found: &mut Sorter,
+    ) -> Result<Counts> {
+        let mut counts = Counts::default();
+        let no = wanted.no;
+        let mut want = wanted.next()?;
+        while let Some(record) = actual.next()? {
+            let (Some(have), intact) = (BlockKey::from_record(record), record.last() == Some(&0))
+            else {
+                continue;
+            };
+            while let Some(key) = want.filter(|w| *w < have) {
+                counts.missing += 1;
+                self.add_bad(&key, no)?;
+                want = wanted.next()?;
+            }
+            let listed = want == Some(have);
+            if listed {
+                want = wanted.next()?;
+            }
+            match (intact, listed) {
+                (true, true) => {}
+                (true, false) if indexed => counts.extra += 1,
+                (true, false) => found.add(&place(&have, no))?,
+                (false, _) => {
+                    counts.damaged += 1;
+                    if listed {
+                        self.add_bad(&have, no)?;
+                    }
+                }
+            }
+        }
+        while let Some(key) = want {
+            counts.missing += 1;
+            self.add_bad(&key, no)?;
+            want = wanted.next()?;
+        }
+        Ok(counts)
+    }
+
+    fn add_bad(&mut self, key: &BlockKey, no: VolumeNo) -> Result<()> {
+        self.bad.add(&place(key, no))
+    }
+
+    /// True for a dblock of another size than its index says.
+    pub(super) fn is_resized(&self, no: VolumeNo) -> bool {
+        self.resized.contains(&no)
+    }
+
+    /// Ids (keys of size 0) of which every place is bad.
+    pub(super) fn lost(self, places: &mut Places, report: &mut VerifyReport) -> Result<Keyset> {
+        let mut lost = Keyset::new(&self.tmp);
+        let mut bad = self.bad.finish()?;
+        let mut same: Vec<(VolumeNo, u32)> = Vec::new();
+        let mut id: Option<Hash> = None;
+        loop {
+            let next = bad.next()?.and_then(|r| {
+                let (key, no) = split_place(r)?;
+                Some((Hash::from_bytes(r.get(..32)?)?, no, key.size()))
+            });
+            if next.as_ref().map(|n| n.0) != id
+                && let Some(id) = id
+            {
+                let all = places.find_id(&id)?;
+                if all.iter().all(|place| same.contains(place)) {
+                    report.lost_blocks += 1;
+                    lost.insert(&BlockKey::new(&id, 0))?;
+                } else {
+                    report.spared_blocks += 1;
+                }
+                same.clear();
+            }
+            let Some((next, no, size)) = next else {
+                return Ok(lost);
+            };
+            id = Some(next);
+            same.push((no, size));
+        }
+    }
+}
+
+/// The index's blocks of the dblocks in turn, in key order.
+struct Wanted<'a> {
+    no: VolumeNo,
+    stream: &'a mut Stream,
+    head: &'a mut Option<Vec<u8>>,
+}
+
+impl Wanted<'_> {
+    /// The next block of this dblock, each once.
+    fn next(&mut self) -> Result<Option<BlockKey>> {
+        let number = self.no.to_be_bytes();
+        let Some(record) = self.head.take_if(|h| h.starts_with(&number)) else {
+            return Ok(None);
+        };
+        while let Some(next) = self.stream.next()? {
+            if next != record {
+                *self.head = Some(next.to_vec());
+                break;
+            }
+        }
+        Ok(record.get(4..).and_then(BlockKey::from_record))
+    }
+}
+
+/// All places in the marked volumes, by volume.
+fn by_volume(places: &Places, picked: &[bool], tmp: &Tmp) -> Result<Stream> {
+    let mut sorter = Sorter::new(tmp, SORT_CAP);
+    let mut reader = places.reader()?;
+    let mut record = [0; BY_VOLUME];
+    while let Some(found) = reader.next()? {
+        if let Some((key, no)) = split_place(found)
+            && picked.get(no as usize) == Some(&true)
+        {
+            record[..4].copy_from_slice(&no.to_be_bytes());
+            record[4..].copy_from_slice(key.as_bytes());
+            sorter.add(&record)?;
+        }
+    }
+    sorter.finish()
+}
+
+fn place(key: &BlockKey, no: VolumeNo) -> [u8; PLACE_LEN] {
+    let mut record = [0; PLACE_LEN];
+    record[..BlockKey::LEN].copy_from_slice(key.as_bytes());
+    record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
+    record
+}
+
+fn name_of(volume: Option<(VolumeName, Option<u64>)>) -> String {
+    volume.map_or_else(String::new, |(name, _)| name.as_str().to_owned())
+}
+
+pub(super) fn fetch(
+    set: &mut Set,
+    ui: &mut Ui,
+    name: &VolumeName,
+    size: Option<u64>,
+    facts: Expected,
+) -> Result<Opened> {
+    let opened = set.fetch(ui, name, size, facts);
+    set.passphrase_or_damage(opened)
+}
+
+/// Hashes every block of a dblock into `actual`: its key, then 0 when it is intact. True when the directory was broken.
+fn hash_entries(
+    opened: &Opened,
+    params: Params,
+    inflater: &mut Inflater,
+    actual: &mut Sorter,
+    report: &mut VerifyReport,
+) -> Result<bool> {
+    let zip = opened.zip()?;
+    let len = params.block_hash.len();
+    let mut record = [0; BlockKey::LEN + 1];
+    let mut buffer = vec![0; 32 * 1024];
+    zip.entries(&mut |name, entry| {
+        let id = index::parse_block_name(name).filter(|h| h.as_bytes().len() == len);
+        let (Some(id), Ok(size)) = (id, u32::try_from(entry.size)) else {
+            return Ok(());
+        };
+        if size == 0 {
+            return Ok(());
+        }
+        report.blocks_hashed += 1;
+        let intact = match hash_entry(&zip, entry, params, inflater, &mut buffer) {
+            Ok(hash) => hash == id,
+            Err(e) if is_finding(&e) => false,
+            Err(e) => return Err(e),
+        };
+        record[..BlockKey::LEN].copy_from_slice(BlockKey::new(&id, size).as_bytes());
+        record[BlockKey::LEN] = u8::from(!intact);
+        actual.add(&record)
+    })?;
+    Ok(zip.rescued())
+}
+
+fn hash_entry(
+    zip: &ZipReader<'_>,
+    entry: EntryRef,
+    params: Params,
+    inflater: &mut Inflater,
+    buffer: &mut [u8],
+) -> Result<Hash> {
+    let mut reader = zip.reader(entry, inflater)?;
+    let mut hasher = params.block_hash.hasher();
+    loop {
+        match reader.read(buffer).map_err(unwrap_io)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}

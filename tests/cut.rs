@@ -1,0 +1,141 @@
+//! The program is killed after the n-th file reached the destination, for every n: what was safe stays safe, and the next
+//! run finishes the work with what was uploaded already.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod support;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use support::snapshot::{But, same, take};
+use support::{Rand, Scratch, names, text, tree, volumes};
+
+const PASSPHRASE: &str = "--passphrase=cut";
+
+/// A source whose second version needs several volumes.
+fn grow(source: &Path) {
+    let mut rand = Rand(77);
+    for n in 0..8 {
+        tree::write(&source.join(format!("more {n}")), &rand.bytes(600_000));
+    }
+}
+
+fn backup(dest: &Path, source: &Path) -> Vec<String> {
+    let args = [
+        "backup",
+        text(dest),
+        text(source),
+        "--blocksize=10kb",
+        "--dblock-size=1mb",
+        "--no-cache",
+        PASSPHRASE,
+    ];
+    args.map(str::to_owned).to_vec()
+}
+
+/// Kills a backup as soon as `n` new files are in the destination; false when it ended before.
+fn kill_after(scratch: &Scratch, source: &Path, had: &[OsString], n: usize) -> bool {
+    let dest = scratch.at("dest");
+    let mut child = scratch.start(&backup(&dest, source));
+    loop {
+        if names(&dest)
+            .iter()
+            .filter(|name| !had.contains(name))
+            .count()
+            >= n
+        {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+    }
+}
+
+fn restores(scratch: &Scratch, version: usize, want: &support::snapshot::Snapshot, what: &str) {
+    let to = scratch.at("restored");
+    let _ = fs::remove_dir_all(&to);
+    let (dest, version) = (scratch.at("dest"), format!("--version={version}"));
+    let path = format!("--restore-path={}", text(&to));
+    let args = [
+        "restore",
+        text(&dest),
+        &path,
+        &version,
+        "--restore-permissions",
+        "--no-cache",
+        PASSPHRASE,
+    ];
+    scratch.run(&args).code(&[0]);
+    same(want, &take(&to), But::default(), what);
+}
+
+#[test]
+fn killed_after_every_upload() {
+    let base = Scratch::new("cut-base");
+    let source = base.folder("source");
+    tree::write(&source.join("old"), &Rand(1).bytes(50_000));
+    base.run(&backup(&base.at("dest"), &source)).code(&[0]);
+    let (first, had) = (take(&source), names(&base.at("dest")));
+    grow(&source);
+    let second = take(&source);
+    let after = base.at("after");
+    support::copy_folder(&base.at("dest"), &after);
+    base.run(&backup(&after, &source)).code(&[0]);
+    let whole = volumes(&after, "dblock").len();
+    let mut stopped = 0;
+    for n in 1.. {
+        let scratch = Scratch::new("cut");
+        let dest = scratch.at("dest");
+        support::copy_folder(&base.at("dest"), &dest);
+        if !kill_after(&scratch, &source, &had, n) {
+            break;
+        }
+        stopped += 1;
+        assert!(
+            scratch.left_in_tmp().is_empty(),
+            "killed after {n}: {:?}",
+            scratch.left_in_tmp()
+        );
+        let what = format!("killed after {n}");
+        let finished = volumes(&dest, "dlist").len() == 2;
+        restores(&scratch, usize::from(finished), &first, &what);
+        let uploaded = volumes(&dest, "dblock");
+        let indexed = volumes(&dest, "dindex").len();
+        let args = backup(&dest, &source);
+        scratch.run(&args).code(if finished { &[1] } else { &[0] });
+        restores(&scratch, 0, &second, &what);
+        restores(&scratch, 1, &first, &what);
+        // Every volume that had its index is used, none is uploaded twice.
+        for volume in &uploaded {
+            assert!(volume.exists(), "{what}: {volume:?} is gone");
+        }
+        let now = volumes(&dest, "dblock").len();
+        let lost = uploaded.len() - indexed;
+        assert!(
+            now <= whole + lost + 1,
+            "{what}: {now} volumes, {whole} without the stop, {lost} had no index"
+        );
+        let args = [
+            "verify",
+            text(&dest),
+            "all",
+            "--full-remote-verification",
+            "--no-cache",
+            PASSPHRASE,
+        ];
+        scratch.run(&args).code(&[0]);
+        let strays: Vec<_> = names(&dest)
+            .into_iter()
+            .filter(|n| !n.to_string_lossy().contains(".zip.aes"))
+            // A half-written upload has a name no reader looks at; it is removed when it is a day old.
+            .filter(|n| !n.to_string_lossy().starts_with(".duplet-tmp-"))
+            .collect();
+        assert!(strays.is_empty(), "{what}: {strays:?}");
+    }
+    assert!(stopped >= 8, "only {stopped} runs could be stopped");
+}

@@ -1,0 +1,280 @@
+//! The architecture holds: a module uses only layers below its own, `unsafe` and printing live in one place each.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules side by side are in one row; each row may use the rows above it.
+const LAYERS: [&[&str]; 8] = [
+    &["base"],
+    &["format", "net", "select", "spill"],
+    &["dest"],
+    &["remote"],
+    &["set"],
+    &["writer"],
+    &["backup", "restore", "upkeep", "mount"],
+    // The fuzz door (feature `fuzz`) reaches every reader.
+    &["cli", "fuzz"],
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|row| row.contains(&module))
+}
+
+struct Source {
+    /// Relative to `src`.
+    path: String,
+    /// First folder or file below `src`, without extension.
+    module: String,
+    /// With comments and the insides of texts blanked out.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut open = vec![root.clone()];
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(support::names(&path).into_iter().map(|n| path.join(n)));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(source(&root, &path));
+        }
+    }
+    assert!(found.len() > 30, "the sources were not found");
+    found
+}
+
+fn source(root: &Path, path: &Path) -> Source {
+    let rel: PathBuf = path.strip_prefix(root).expect("below the root").into();
+    let first = rel.components().next().expect("a file name");
+    let first = first.as_os_str().to_string_lossy();
+    let text = fs::read_to_string(path).expect("a readable source");
+    Source {
+        module: first.trim_end_matches(".rs").to_owned(),
+        path: rel.to_string_lossy().into_owned(),
+        code: blank(&text),
+    }
+}
+
+/// Blanks out comments and the insides of string and character literals.
+fn blank(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let skip = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("r\"") || rest.starts_with("r#") || rest.starts_with("br") {
+            raw_text(rest)
+        } else if c == '"' {
+            literal(rest, '"')
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\") {
+            literal(rest, '\'')
+        } else {
+            0
+        };
+        if skip == 0 {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        } else {
+            out.push(' ');
+            rest = &rest[skip..];
+        }
+    }
+    out
+}
+
+fn raw_text(rest: &str) -> usize {
+    let body = rest.trim_start_matches('b');
+    let Some(after) = body.strip_prefix('r') else {
+        return 0;
+    };
+    let marks = after.len() - after.trim_start_matches('#').len();
+    if !after[marks..].starts_with('"') {
+        return 0;
+    }
+    let end = format!("\"{}", "#".repeat(marks));
+    let head = rest.len() - after.len() + marks + 1;
+    rest[head..]
+        .find(&end)
+        .map_or(rest.len(), |at| head + at + end.len())
+}
+
+fn literal(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if c == quote => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// Names right after every `crate::`, also inside `crate::{a, b::{c}}`.
+fn used(code: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for (at, word) in code.match_indices("crate::") {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &code[at + word.len()..];
+        match rest.trim_start().strip_prefix('{') {
+            None => out.push(first_name(rest)),
+            Some(group) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (i, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        c if start && !c.is_whitespace() => {
+                            out.push(first_name(&group[i..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn first_name(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+#[test]
+fn modules_use_only_layers_below() {
+    let mut faults = Vec::new();
+    for file in sources() {
+        let top = file.module == "lib" || file.module == "main";
+        let Some(own) = layer(&file.module).or(top.then_some(LAYERS.len())) else {
+            faults.push(format!("src/{}: no layer named for this module", file.path));
+            continue;
+        };
+        for other in used(&file.code) {
+            let Some(theirs) = layer(&other) else {
+                if !top {
+                    faults.push(format!(
+                        "src/{}: uses crate::{other}, which has no layer",
+                        file.path
+                    ));
+                }
+                continue;
+            };
+            if other != file.module && theirs >= own {
+                faults.push(format!(
+                    "src/{}: uses crate::{other}, which is not below it",
+                    file.path
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Ends of the paths of files that are compiled into the unit tests only: `#[cfg(test)] mod name;`.
+fn test_files(sources: &[Source]) -> Vec<String> {
+    let mut names = vec!["tests.rs".to_owned()];
+    for file in sources {
+        for part in file.code.split("#[cfg(test)]").skip(1) {
+            let mut words = part
+                .split_whitespace()
+                .skip_while(|w| w.starts_with('#') || *w == "=" || w.ends_with(']'));
+            let mut word = words.next().unwrap_or_default();
+            if word.starts_with("pub") {
+                word = words.next().unwrap_or_default();
+            }
+            let name = words.next().and_then(|w| w.strip_suffix(';'));
+            if let ("mod", Some(name)) = (word, name) {
+                names.push(format!("/{name}.rs"));
+            }
+        }
+    }
+    names
+}
+
+/// Every word of `words` is found only in files whose path starts with `allowed`; unit tests count if `tests` says so.
+fn only_in(allowed: &str, words: &[&str], tests: bool) {
+    let mut faults = Vec::new();
+    let mut home = 0;
+    let sources = sources();
+    let test_files = test_files(&sources);
+    for mut file in sources {
+        if !tests {
+            if test_files.iter().any(|name| file.path.ends_with(name)) {
+                continue;
+            }
+            let end = file
+                .code
+                .find("#[cfg(test)]\nmod ")
+                .or(file.code.find("\nmod tests {"));
+            file.code.truncate(end.unwrap_or(file.code.len()));
+        }
+        for word in words {
+            let hits = file
+                .code
+                .match_indices(word)
+                .filter(|(at, _)| whole(&file.code, *at, word))
+                .count();
+            if file.path.starts_with(allowed) {
+                home += hits;
+            } else if hits > 0 {
+                faults.push(format!("src/{}: {word}", file.path));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(
+        home > 0,
+        "nothing found in src/{allowed}: the search is broken"
+    );
+}
+
+fn whole(code: &str, at: usize, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let before = code[..at].chars().next_back().is_some_and(part);
+    let after = code[at + word.len()..].chars().next().is_some_and(part);
+    !before && !after
+}
+
+#[test]
+fn unsafe_code_is_in_one_place() {
+    only_in("base/sys", &["unsafe"], true);
+}
+
+#[test]
+fn printing_is_in_one_place() {
+    let words = [
+        "stdout()",
+        "stderr()",
+        "io::stdout",
+        "io::stderr",
+        "println",
+        "eprintln",
+        "print",
+        "eprint",
+        "dbg",
+    ];
+    only_in("base/ui.rs", &words, false);
+}
+
+#[test]
+fn the_search_itself_finds_what_it_should() {
+    let code = blank(
+        "// crate::no\nuse crate::a::b; let x = \"crate::no\"; use crate::{c::{d, e}, f};\nr#\"crate::no\"#; '\"'; crate::g()",
+    );
+    assert_eq!(used(&code), ["a", "c", "f", "g"]);
+    assert!(whole("x unsafe {", 2, "unsafe"));
+    assert!(!whole("unsafe_code", 0, "unsafe"));
+}

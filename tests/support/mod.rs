@@ -1,0 +1,265 @@
+//! What the black-box tests share: fixtures, scratch folders, running the program, made trees, comparing and damaging.
+//!
+//! Nothing here knows the remote format: these tests see the program as its user does.
+
+// Each test file compiles its own copy and uses its own part.
+#![allow(dead_code)]
+
+pub mod harm;
+pub mod rand;
+pub mod snapshot;
+pub mod tree;
+
+pub use rand::Rand;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The folder of one backup written by Duplicati. The only place that knows where they are.
+pub fn fixture(name: &str) -> PathBuf {
+    fixture_root().join(name)
+}
+
+/// The names of all fixtures there are, sorted.
+pub fn fixture_names() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(fixture_root())
+        .expect("fixtures are part of the tree")
+        .map(|e| e.expect("a readable folder"))
+        .filter(|e| e.path().is_dir())
+        .map(|e| e.file_name().into_string().expect("plain names"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn fixture_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fixtures")
+}
+
+/// A scratch folder of its own with a home, a temporary and a cache folder in it; removed when dropped.
+pub struct Scratch {
+    root: PathBuf,
+}
+
+/// What a run of the program left behind.
+pub struct Ran {
+    /// Exit code; minus the signal's number when it was killed.
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+    /// The command line, for messages.
+    pub line: String,
+}
+
+impl Scratch {
+    pub fn new(label: &str) -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{label}-{}-{n}", std::process::id()));
+        for sub in ["home", "tmp", "cache"] {
+            fs::create_dir_all(root.join(sub)).expect("a writable target folder");
+        }
+        Scratch { root }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path inside; nothing is made.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// A new, empty folder inside.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let path = self.at(name);
+        fs::create_dir_all(&path).expect("a writable target folder");
+        path
+    }
+
+    /// The program with a clean environment, no standard input and arguments given.
+    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_duplet"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.at("home"))
+            .env("TMPDIR", self.at("tmp"))
+            .env("XDG_CACHE_HOME", self.at("cache"))
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC")
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Ran {
+        finish(self.command(args), args)
+    }
+
+    /// As [`Scratch::run`] with further environment variables.
+    pub fn run_env<S: AsRef<OsStr>>(&self, args: &[S], env: &[(&str, &str)]) -> Ran {
+        let mut command = self.command(args);
+        command.envs(env.iter().copied());
+        finish(command, args)
+    }
+
+    /// Starts the program and returns at once, with its output thrown away.
+    pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Child {
+        self.command(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    /// Names left in the temporary folder: there must never be any.
+    pub fn left_in_tmp(&self) -> Vec<OsString> {
+        names(&self.at("tmp"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("kept for a look: {}", self.root.display());
+            return;
+        }
+        // A folder without write permission inside would keep root's tests clean but not a user's.
+        let _ = Command::new("chmod")
+            .args(["-R", "u+rwX"])
+            .arg(&self.root)
+            .stderr(Stdio::null())
+            .status();
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn finish<S: AsRef<OsStr>>(mut command: Command, args: &[S]) -> Ran {
+    let output = command.output().expect("the program starts");
+    ran(&output, args)
+}
+
+fn ran<S: AsRef<OsStr>>(output: &Output, args: &[S]) -> Ran {
+    use std::os::unix::process::ExitStatusExt;
+    let status = output.status;
+    let code = status.code().or(status.signal().map(|s| -s));
+    let words: Vec<_> = args.iter().map(|a| a.as_ref().to_string_lossy()).collect();
+    Ran {
+        code: code.unwrap_or(i32::MIN),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        line: format!("duplet {}", words.join(" ")),
+    }
+}
+
+impl Ran {
+    /// Fails with everything there is to see unless the exit code is one of `codes`, or when the program panicked.
+    #[track_caller]
+    pub fn code(self, codes: &[i32]) -> Ran {
+        self.sane();
+        assert!(
+            codes.contains(&self.code),
+            "expected {codes:?}, {}",
+            self.all()
+        );
+        self
+    }
+
+    /// Fails unless standard error or standard output holds `text`.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Ran {
+        let found = self.err.contains(text) || self.out.contains(text);
+        assert!(found, "expected {text:?} in the output, {}", self.all());
+        self
+    }
+
+    /// Fails when the program panicked, was killed, or printed a control character other than a line end.
+    #[track_caller]
+    pub fn sane(&self) {
+        assert!(!self.err.contains("panicked"), "{}", self.all());
+        assert!(!self.err.contains("internal error"), "{}", self.all());
+        assert!(self.code >= 0, "{}", self.all());
+        for text in [&self.out, &self.err] {
+            let odd = text.chars().find(|&c| c.is_control() && c != '\n');
+            assert!(odd.is_none(), "printed {odd:?}: {}", self.all());
+        }
+    }
+
+    pub fn all(&self) -> String {
+        format!(
+            "exit {} from: {}\n--- stdout\n{}--- stderr\n{}---",
+            self.code, self.line, self.out, self.err
+        )
+    }
+
+    /// Standard output as one JSON object.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|e| panic!("not one JSON object ({e}), {}", self.all()))
+    }
+}
+
+/// Sorted names in a folder; empty when it is not there.
+pub fn names(folder: &Path) -> Vec<OsString> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = entries.filter_map(|e| Some(e.ok()?.file_name())).collect();
+    names.sort();
+    names
+}
+
+/// Paths of the volumes in a destination whose name holds `word` (`dlist`, `dindex`, `dblock`), sorted by name.
+pub fn volumes(dest: &Path, word: &str) -> Vec<PathBuf> {
+    names(dest)
+        .iter()
+        .filter(|n| n.to_string_lossy().contains(&format!(".{word}.")))
+        .map(|n| dest.join(n))
+        .collect()
+}
+
+/// Copies a flat folder of files.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a writable scratch folder");
+    for name in names(from) {
+        fs::copy(from.join(&name), to.join(&name)).expect("a plain file");
+    }
+}
+
+/// A path as text for a command line.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("scratch paths are plain")
+}
+
+/// True when the tests run as root, who can read everything and own anything.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}
+
+/// Runs another program; its standard output. Fails with `install` as advice when it is not there or fails.
+#[track_caller]
+pub fn tool(program: &str, args: &[&OsStr], install: &str) -> Vec<u8> {
+    let output = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("this test needs {program} ({e}): {install}"));
+    assert!(
+        output.status.success(),
+        "{program} {args:?} failed\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
