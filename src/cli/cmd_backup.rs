@@ -459,6 +459,7 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
         n("FilesDownloaded", stats.files_down)?;
         n("RemoteCalls", stats.calls)?;
         n("RetryAttempts", stats.retries)?;
+        session::billed(&stats, &mut n)?;
         w.key("PartialBackup")?;
         w.boolean(r.partial)?;
         w.key("Dryrun")?;

@@ -191,6 +191,10 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
             w.key(key)?;
             w.number(n.into())?;
         }
+        session::billed(&stats, &mut |key, n| {
+            w.key(key)?;
+            w.number(n.into())
+        })?;
         w.key("BrokenLocalFiles")?;
         w.begin_array()?;
         for name in &r.incomplete_names {

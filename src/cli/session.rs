@@ -10,7 +10,7 @@ use crate::cli::options::{
 use crate::cli::{Call, passphrase};
 use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
-use crate::remote::Remote;
+use crate::remote::{Remote, RemoteStats};
 use crate::set::{Cache, Set, SetOptions, VersionChoice};
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
@@ -47,6 +47,20 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     Set::open(remote, tmp, set, ui, &mut |_, need| {
         passphrase::resolve(options, need, writing)
     })
+}
+
+/// Writes what the service bills for, where it bills by classes of calls.
+pub(crate) fn billed(
+    stats: &RemoteStats,
+    number: &mut dyn FnMut(&str, u64) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    if stats.billed == [0; 3] {
+        return Ok(());
+    }
+    for (class, n) in ["A", "B", "C"].into_iter().zip(stats.billed) {
+        number(&format!("TransactionsClass{class}"), n)?;
+    }
+    Ok(())
 }
 
 /// `--version` and `--time` of the call.

@@ -198,6 +198,11 @@ pub(crate) trait Destination {
         Ok(Vec::new())
     }
 
+    /// Calls so far that the service bills, in its classes A, B and C; zeros where there are none.
+    fn billed(&self) -> [u64; 3] {
+        [0; 3]
+    }
+
     /// Best effort; never fails a run.
     fn quota(&mut self) -> std::result::Result<Quota, Fault> {
         Err(Fault::new(

@@ -47,6 +47,8 @@ pub(crate) struct RemoteStats {
     pub(crate) files_up: u64,
     pub(crate) files_down: u64,
     pub(crate) retries: u64,
+    /// Calls that the service bills, in its classes A, B and C.
+    pub(crate) billed: [u64; 3],
 }
 
 /// A destination that can be read.
@@ -296,6 +298,7 @@ impl Remote {
 
     /// Passes on what the destination noticed.
     fn tell(&mut self, ui: &mut Ui) {
+        self.stats.billed = self.dest.billed();
         for line in self.dest.notices() {
             ui.note(&self.redact.clean(line));
         }
@@ -434,6 +437,10 @@ fn complete(
     }
 }
 
+#[cfg(all(test, feature = "dest-b2"))]
+mod b2_faults;
+#[cfg(all(test, feature = "dest-b2"))]
+mod b2_service;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]

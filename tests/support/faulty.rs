@@ -186,8 +186,7 @@ fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>)
         whole: matches!(trouble, Some(Trouble::Whole)),
         late: matches!(trouble, Some(Trouble::WrongRange)),
     };
-    let (status, mut headers, mut reply) =
-        state.lock().unwrap().service.act(&request, body, twist);
+    let (status, mut headers, mut reply) = state.lock().unwrap().service.act(&request, body, twist);
     match trouble {
         Some(Trouble::Swallow) => return Ok(false),
         Some(Trouble::Stall(part)) => {

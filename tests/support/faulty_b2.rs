@@ -130,7 +130,10 @@ impl B2 {
         allowed["bucketName"] = self.allowed["buckets"][0]["name"].clone();
         allowed["namePrefix"] = self.allowed["namePrefix"].clone();
         if version == 3 {
-            storage.as_object_mut().unwrap().extend(allowed.as_object().unwrap().clone());
+            storage
+                .as_object_mut()
+                .unwrap()
+                .extend(allowed.as_object().unwrap().clone());
             return good(&json!({
                 "accountId": "acc", "authorizationToken": token,
                 "apiInfo": { "storageApi": storage },
@@ -192,7 +195,10 @@ impl B2 {
             };
             if let Some((folder, _)) = rest.split_once('/').filter(|_| folders) {
                 let name = format!("{prefix}{folder}/");
-                if all.last().is_none_or(|(_, f)| f["fileName"] != name.as_str()) {
+                if all
+                    .last()
+                    .is_none_or(|(_, f)| f["fileName"] != name.as_str())
+                {
                     let folder = json!({ "fileName": name, "action": "folder" });
                     all.push((name, folder));
                 }
@@ -216,7 +222,9 @@ impl B2 {
                 break;
             }
         }
-        let next = all.get(most).map(|(name, v)| (name.clone(), v["fileId"].clone()));
+        let next = all
+            .get(most)
+            .map(|(name, v)| (name.clone(), v["fileId"].clone()));
         all.truncate(most);
         let files: Vec<Value> = all.into_iter().map(|(_, v)| v).collect();
         let (name, id) = next.map_or((Value::Null, Value::Null), |(n, id)| (n.into(), id));
@@ -261,7 +269,9 @@ impl B2 {
                 self.slots += 1;
                 let id = q["fileId"].as_str().unwrap_or("file");
                 let url = format!("{base}/upload/{}/{id}", self.slots);
-                good(&json!({ "uploadUrl": url, "authorizationToken": format!("up-{}", self.slots) }))
+                good(
+                    &json!({ "uploadUrl": url, "authorizationToken": format!("up-{}", self.slots) }),
+                )
             }
             "b2_start_large_file" => {
                 self.next += 1;
@@ -281,8 +291,9 @@ impl B2 {
                     return refuse(400, "bad_request", "parts");
                 }
                 let data: Vec<u8> = parts.into_values().flatten().collect();
-                let id = self.store(&name, &data);
-                self.files.get_mut(&name).unwrap().last_mut().unwrap().info = info;
+                self.store(&name, &data);
+                let stored = self.files.get_mut(&name).unwrap().last_mut().unwrap();
+                (stored.info, stored.id) = (info, id.to_owned());
                 good(&json!({
                     "fileId": id, "fileName": name, "contentLength": data.len(), "contentSha1": "none",
                 }))
@@ -303,7 +314,10 @@ impl B2 {
 
 impl Service for B2 {
     fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
-        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((&request.target, ""));
         if path.starts_with("/upload/") {
             return self.upload(request, body);
         }

@@ -259,6 +259,10 @@ impl Destination for B2Folder {
         true
     }
 
+    fn billed(&self) -> [u64; 3] {
+        self.client.billed
+    }
+
     fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
         let [a, b, c] = self.client.billed;
         Ok(vec![Fact {

@@ -11,7 +11,7 @@ use crate::base::secret::Secret;
 use crate::dest::Body;
 use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
 use crate::dest::b2::client::{
-    CANCEL_LARGE, Client, Content, DELETE, FINISH_LARGE, Op, PART_URL, START_LARGE, UPLOAD,
+    CANCEL_LARGE, Client, Content, DELETE, FINISH_LARGE, Op, PART_URL, Place, START_LARGE, UPLOAD,
     UPLOAD_PART, UPLOAD_URL, read_json,
 };
 use crate::dest::b2::config::{PUT_MAX_BYTES, base_url};
@@ -352,18 +352,18 @@ fn large(
         }
     };
     let request = serde_json::json!({ "fileId": id, "partSha1Array": sha1s }).to_string();
-    let stored = match client.call(
-        "POST",
-        crate::dest::b2::client::Place::Api,
-        &FINISH_LARGE,
-        &[],
-        &request,
-    ) {
+    let stored = match client.call("POST", Place::Api, &FINISH_LARGE, &[], &request) {
         Ok(Ok(mut reply)) => Stored::read(&mut reply).map_err(|fault| Fault {
             class: Class::Transient,
             ..fault
         }),
         Ok(Err(refusal)) if refusal.is_definite() => {
+            // A call that was repeated on a fresh connection finds the file finished.
+            if refusal.status == 400
+                && list::stat(client, full, full).is_ok_and(|f| f.size == Some(len))
+            {
+                return Ok(id);
+            }
             cancel(client, &id);
             return Err(client.fault(&refusal, &FINISH_LARGE));
         }
