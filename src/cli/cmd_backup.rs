@@ -68,12 +68,22 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ));
     }
     let report = backup::run(&mut set, permit, &options, write, ui)?;
-    if report.version.is_some() && !dry_run {
-        for line in crate::writer::finish(&mut set, ui)? {
-            ui.result(&line);
-        }
-    }
+    let facts = if report.version.is_some() && !dry_run {
+        crate::writer::finish(&mut set, ui)?
+    } else {
+        Vec::new()
+    };
     tell(&report, &mut set, dry_run, ui);
+    for fact in &facts {
+        ui.result(&format!("{}: {}", fact.name, fact.value));
+    }
+    ui.json(|w| {
+        for fact in &facts {
+            w.key(fact.key)?;
+            w.string(fact.value.as_bytes())?;
+        }
+        Ok(())
+    });
     if report.partial {
         return Ok(Outcome::Partial);
     }

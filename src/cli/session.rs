@@ -1,6 +1,6 @@
 //! From a call to an opened destination; shared by all commands that read or write one.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
@@ -20,6 +20,12 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
     let remote = Remote::open(&call.url, options, ui)?;
+    if call.command.writes && remote.read_only() {
+        return Err(
+            Error::usage(format!("{} is a read-only destination", remote.describe()))
+                .hint("write to the folder of a node, such as ipfs://host:5001/folder"),
+        );
+    }
     let tmp = Tmp::open(options.text(&TEMPDIR))?;
     let cache = if options.flag(&NO_CACHE) {
         Cache::Off("--no-cache is given".to_owned())

@@ -7,6 +7,8 @@
 mod b2;
 #[cfg(feature = "dest-file")]
 mod file;
+#[cfg(feature = "dest-ipfs")]
+mod ipfs;
 #[cfg(feature = "dest-s3")]
 mod s3;
 #[cfg(feature = "dest-webdav")]
@@ -117,6 +119,15 @@ pub(crate) struct Quota {
     pub(crate) free: Option<u64>,
 }
 
+/// Something a person or a script should know after a run, such as the address of what was written.
+pub(crate) struct Fact {
+    /// In words.
+    pub(crate) name: &'static str,
+    /// For `--json`.
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+}
+
 /// One flat folder of files on some server. One object, one thread, blocking. Semantics: `destinations-core.md` 0.
 pub(crate) trait Destination {
     /// Every file directly in the folder, or an error: never a part. Streams; a name may come twice; order unspecified.
@@ -174,8 +185,18 @@ pub(crate) trait Destination {
         Vec::new()
     }
 
-    /// End of a run that changed something: lines worth telling the person.
-    fn finish(&mut self) -> std::result::Result<Vec<String>, Fault> {
+    /// What went wrong without spoiling the operation, since the last call; asked after every operation.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// True when nothing can be written there, whatever the credentials.
+    fn read_only(&self) -> bool {
+        false
+    }
+
+    /// End of a run that changed something: what the person should know of the result.
+    fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
         Ok(Vec::new())
     }
 
@@ -209,6 +230,10 @@ pub(crate) struct Scheme {
 pub(crate) static SCHEMES: &[&Scheme] = &[
     #[cfg(feature = "dest-file")]
     &file::SCHEME,
+    #[cfg(feature = "dest-ipfs")]
+    &ipfs::IPFS,
+    #[cfg(feature = "dest-ipfs")]
+    &ipfs::IPNS,
     #[cfg(feature = "dest-s3")]
     &s3::S3,
     #[cfg(feature = "dest-s3")]

@@ -131,6 +131,11 @@ impl Remote {
         self.dest.local_folder()
     }
 
+    /// True when nothing can be written there, whatever the credentials.
+    pub(crate) fn read_only(&self) -> bool {
+        self.dest.read_only()
+    }
+
     pub(crate) fn stats(&self) -> &RemoteStats {
         &self.stats
     }
@@ -296,6 +301,9 @@ impl Remote {
         self.stats.billed = self.dest.billed();
         for line in self.dest.notices() {
             ui.note(&self.redact.clean(line));
+        }
+        for line in self.dest.warnings() {
+            ui.warn("destination", &self.redact.clean(line));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
+use crate::dest::Fact;
 use crate::format::deflate::Deflater;
 use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
@@ -593,6 +594,6 @@ fn volume_hash(stored: &mut Spool, sha256: Hash, algo: Algo) -> Result<Hash> {
 }
 
 /// Ends a run that changed the destination: what the destination wants to say about it.
-pub(crate) fn finish(set: &mut Set, ui: &mut Ui) -> Result<Vec<String>> {
+pub(crate) fn finish(set: &mut Set, ui: &mut Ui) -> Result<Vec<Fact>> {
     RemoteMut::new(set.remote(), &Permit::to_write()).finish(ui)
 }

@@ -21,7 +21,7 @@ use crate::dest::b2::client::{Client, Place, read_json};
 use crate::dest::b2::config::Setup;
 use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD};
 use crate::dest::b2::upload::Uploads;
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
+use crate::dest::{Body, Destination, Fact, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
 use crate::net::http::Reply;
 use crate::net::json::{self, Step};
 use crate::net::ranged::{self, Ranged};
@@ -266,10 +266,12 @@ impl Destination for B2Folder {
         self.client.billed
     }
 
-    fn finish(&mut self) -> std::result::Result<Vec<String>, Fault> {
+    fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
         let [a, b, c] = self.client.billed;
-        Ok(vec![format!(
-            "Backblaze transactions: {a} of class A (free), {b} of class B, {c} of class C"
-        )])
+        Ok(vec![Fact {
+            name: "Backblaze transactions",
+            key: "BackblazeTransactions",
+            value: format!("{a} of class A (free), {b} of class B, {c} of class C"),
+        }])
     }
 }
