@@ -107,7 +107,7 @@ impl Bench {
     /// Calls of class A, B and C so far, as the destination reports them.
     fn billed(&mut self) -> String {
         let lines = self.remote.dest.finish().expect("nothing to do");
-        lines[0].clone()
+        lines[0].value.clone()
     }
 
     /// A stored file that downloads get, of this length.

@@ -33,7 +33,9 @@ pub(crate) fn create_folder(remote: &mut Remote, ui: &mut Ui) -> Result<()> {
 
 /// End of a run that changed something: lines worth telling the person.
 pub(crate) fn finish(remote: &mut Remote, ui: &mut Ui) -> Result<Vec<String>> {
-    change(remote).finish(ui)
+    let facts = change(remote).finish(ui)?;
+    let lines = facts.iter().map(|f| format!("{}: {}", f.name, f.value));
+    Ok(lines.collect())
 }
 
 fn change(remote: &mut Remote) -> RemoteMut<'_> {
