@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use server::{Server, programs};
+use support::servers::b2::{Server, programs};
 use support::snapshot::{But, same, take};
 use support::{Ran, Rand, Scratch, copy_folder, fixture, fixture_names, names, text, tree};
 

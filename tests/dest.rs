@@ -7,10 +7,11 @@
 
 mod support;
 
+use std::any::Any;
 use std::fs;
 use std::sync::Arc;
 
-use support::servers::s3;
+use support::servers::{b2, s3};
 use support::{Ran, Rand, Scratch, text};
 
 /// One destination folder, empty and not yet made.
@@ -22,7 +23,7 @@ struct Place {
     /// Longer listings than one page are worth their time here.
     quick: bool,
     /// Keeps what the URL points at alive.
-    _held: Option<Arc<s3::S3>>,
+    _held: Option<Arc<dyn Any>>,
 }
 
 /// Every destination of this run, for one case: `case` makes folders of their own.
@@ -43,6 +44,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
             _held: Some(server),
         });
     }
+    let server = b2::Server::start();
+    all.push(Place {
+        name: "b2".to_owned(),
+        url: server.url(&server.master(), &format!("kit-{case}/päth%20a%2Bb/x"), ""),
+        can_be_missing: true,
+        quick: true,
+        _held: Some(Arc::new(server)),
+    });
     if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
         all.push(Place {
             name: "DUPLET_TEST_URL".to_owned(),
