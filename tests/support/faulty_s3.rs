@@ -450,8 +450,11 @@ fn list(state: &State, query: &BTreeMap<String, String>) -> String {
     let prefix = value("prefix");
     let keys: Vec<(&String, &Vec<u8>)> = state
         .files
-        .iter()
-        .filter(|(k, _)| k.starts_with(prefix.as_str()) && k.as_str() > after.as_str())
+        .range::<str, _>((
+            std::ops::Bound::Excluded(after.max(prefix).as_str()),
+            std::ops::Bound::Unbounded,
+        ))
+        .take_while(|(k, _)| k.starts_with(prefix.as_str()))
         .take(1001)
         .collect();
     let more = keys.len() > 1000;
