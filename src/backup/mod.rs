@@ -217,7 +217,15 @@ fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Result<Params> 
     if set.volumes().len() == 0 {
         return Ok(options.params);
     }
-    let have = set.learn_params(ui)?;
+    let versionless = set.volumes().dlists().len() == 0 && set.volumes().dindex_count() == 0;
+    let have = match set.learn_params(ui) {
+        // What a first run left that was cut off: no version can need it.
+        Err(e) if versionless && e.kind() == Kind::Damaged => {
+            ui.note(&format!("{e}; left aside, no version uses it"));
+            return Ok(options.params);
+        }
+        other => other?,
+    };
     let wanted = &options.params;
     let clash = if options.explicit[0] && wanted.block_size != have.block_size {
         Some(format!(

@@ -49,7 +49,25 @@ impl Set {
     ///
     /// `Missing`: listed but not there. `Damaged`: size, hash, encryption, archive or manifest is wrong. `Passphrase`: refused
     /// by its header. `Unsupported`: other archive, encryption or parameters than this destination's.
+    ///
+    /// What came damaged over a network is fetched once more from its start: the damage may be the line's.
     pub(crate) fn fetch(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<Opened> {
+        match self.fetch_once(ui, name, size, expected) {
+            Err(e) if e.kind() == Kind::Damaged && self.remote.local_folder().is_none() => {
+                ui.note(&format!("{e}; fetching it once more"));
+                self.fetch_once(ui, name, size, expected)
+            }
+            other => other,
+        }
+    }
+
+    fn fetch_once(
         &mut self,
         ui: &mut Ui,
         name: &VolumeName,

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod harm;
+pub mod proxy;
 pub mod rand;
 pub mod servers;
 pub mod snapshot;
