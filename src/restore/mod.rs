@@ -143,7 +143,6 @@ pub(crate) fn run(
     let tmp = set.tmp().clone();
     let mut targets = Targets::new(&tmp)?;
     let mut wants = Wants::new(&tmp, params);
-    let mut unresolvable: Vec<(u64, bool)> = Vec::new();
     let date = time.local()[..10].to_owned();
     let mut seen = Progress {
         files: 0,
@@ -199,30 +198,22 @@ pub(crate) fn run(
         if matches!(target.action, Action::Create | Action::Replace)
             && entry.kind == EntryKind::File
         {
-            let known = match &entry.content {
+            match &entry.content {
                 Some(content) => wants.add(content, number, false)?,
-                None => false,
-            };
-            if !known && unresolvable.len() < 1_000_000 {
-                unresolvable.push((number, false));
+                None => wants.lose(number, false)?,
             }
         }
         if !options.skip_metadata
             && target.action != Action::Leave
             && let Some(meta) = &entry.meta
-            && !wants.add(meta, number, true)?
-            && unresolvable.len() < 1_000_000
         {
-            unresolvable.push((number, true));
+            wants.add(meta, number, true)?;
         }
         targets.push(&target)?;
     }
     targets.seal()?;
 
-    let (mut places, index) = wants.resolve(set, ui, &mut |number, meta| {
-        unresolvable.push((number, meta));
-        Ok(())
-    })?;
+    let (mut places, index) = wants.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
         ui.warn(
             "unreadable-index",
@@ -244,9 +235,7 @@ pub(crate) fn run(
         files_total: 0,
         ..selected
     };
-    for (number, meta) in unresolvable {
-        scatter.spoil(number, meta)?;
-    }
+    wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
     let mut keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
         let mut record = key.as_bytes().to_vec();
@@ -285,22 +274,14 @@ pub(crate) fn run(
         return Ok(report);
     }
     give_up(&mut scatter, &lost)?;
-    loop {
-        scatter.run(set, &places, &plan, ui)?;
-        let again = std::mem::replace(&mut scatter.again, Sorter::new(&tmp, 1 << 18))
-            .finish()?
-            .into_run()?;
-        if again.is_empty() {
-            break;
-        }
-        let mut lost = Sorter::new(&tmp, 1 << 20);
-        plan = join(&again, &places, set, &scatter.failed, &mut |key, goal| {
-            keep(&mut lost, key, goal)
-        })?;
-        give_up(&mut scatter, &lost.finish()?.into_run()?)?;
-    }
+    let ended = fetch_all(&mut scatter, set, &places, plan, ui).err();
     report.volumes = scatter.volumes;
-    let Scatter { metas, bad, .. } = scatter;
+    let Scatter {
+        metas,
+        bad,
+        settled,
+        ..
+    } = scatter;
     let mut finish = Finish {
         place: &mut place,
         targets: &targets,
@@ -314,9 +295,24 @@ pub(crate) fn run(
         bad_head: None,
         users: Users::new(),
         owner_trouble: false,
+        only_whole: ended.is_some(),
         report: &mut report,
     };
-    finish.run(ui)?;
+    let finished = match &ended {
+        Some(_) if !settled => Ok(()),
+        _ => finish.run(ui),
+    };
+    if ended.is_some() || finished.is_err() {
+        finish.sweep();
+    }
+    if let Some(e) = ended {
+        ui.note(&format!(
+            "{} were finished before the end",
+            text::count(report.files, "file")
+        ));
+        return Err(e);
+    }
+    finished?;
     if set.cache().is_on() && index.clean() && index.fetched > 0 {
         remember(set, &places, ui);
     }
@@ -343,6 +339,40 @@ fn tell_lost(lost: &Run, index: &crate::set::IndexReport, ui: &mut Ui) {
 fn remember(set: &mut Set, places: &crate::set::Places, ui: &mut Ui) {
     if let Err(e) = set.store_index(places) {
         ui.verbose(&format!("the cache was not written: {e}"));
+    }
+}
+
+/// Fetches until there is no volume left to try. When that ends early, all that was not delivered counts as lost.
+fn fetch_all(
+    scatter: &mut Scatter<'_>,
+    set: &mut Set,
+    places: &crate::set::Places,
+    mut plan: plan::Plan,
+    ui: &mut Ui,
+) -> Result<()> {
+    let tmp = set.tmp().clone();
+    loop {
+        let done = scatter.run(set, places, &plan, ui);
+        let again = std::mem::replace(&mut scatter.again, Sorter::new(&tmp, 1 << 18))
+            .finish()?
+            .into_run()?;
+        if let Err(e) = done {
+            scatter.abandon(&plan)?;
+            give_up(scatter, &again)?;
+            scatter.settled = true;
+            return Err(e);
+        }
+        if again.is_empty() {
+            scatter.settled = true;
+            return Ok(());
+        }
+        let mut lost = Sorter::new(&tmp, 1 << 20);
+        plan = join(&again, places, set, &scatter.failed, &mut |key, goal| {
+            let mut record = key.as_bytes().to_vec();
+            goal.encode(&mut record);
+            lost.add(&record)
+        })?;
+        give_up(scatter, &lost.finish()?.into_run()?)?;
     }
 }
 
@@ -522,12 +552,7 @@ fn arrange(
             report.skipped += 1;
             (Action::Leave, None)
         }
-        Existing::Overwrite | Existing::Newer => {
-            if there.kind == FileKind::Folder {
-                spot.dir.rmdir(spot.name)?;
-            }
-            (Action::Replace, None)
-        }
+        Existing::Overwrite | Existing::Newer => (Action::Replace, None),
         Existing::Rename => {
             let mut choice = None;
             for attempt in 0..100 {

@@ -42,6 +42,10 @@ pub(super) struct Scatter<'a> {
     clock: u64,
     block: Vec<u8>,
     pub(super) volumes: u64,
+    /// Records of the plan under way that need no more.
+    done: u64,
+    /// Everything that was planned was delivered or is in `bad`.
+    pub(super) settled: bool,
     /// Errors already told, per target at most once.
     pub(super) told: Vec<String>,
 }
@@ -74,6 +78,8 @@ impl<'a> Scatter<'a> {
             clock: 0,
             block: Vec::new(),
             volumes: 0,
+            done: 0,
+            settled: false,
             told: Vec::new(),
         }
     }
@@ -86,6 +92,7 @@ impl<'a> Scatter<'a> {
         plan: &Plan,
         ui: &mut Ui,
     ) -> Result<()> {
+        self.done = 0;
         let mut reader = plan.run.reader();
         let mut head = next(&mut reader)?;
         while let Some(first) = head.clone() {
@@ -125,6 +132,7 @@ impl<'a> Scatter<'a> {
                             break;
                         }
                         self.again.add(record.get(4..).unwrap_or_default())?;
+                        self.done += 1;
                         head = next(&mut reader)?;
                     }
                 }
@@ -192,6 +200,7 @@ impl<'a> Scatter<'a> {
                     failed = true;
                     self.again.add(tail)?;
                 }
+                self.done += 1;
                 match next(reader)? {
                     Some(more)
                         if volume_of(&more)? == no
@@ -227,20 +236,18 @@ impl<'a> Scatter<'a> {
         hash: &Hash,
         entry: EntryRef,
     ) -> Result<bool> {
-        let size = key.size() as usize;
         if entry.size != u64::from(key.size()) {
             return Ok(false);
         }
-        self.block.resize(size, 0);
+        self.block.clear();
         let mut reader = zip.reader(entry, set.inflater())?;
-        let mut at = 0;
-        while at < size {
-            match reader.read(&mut self.block[at..]) {
-                Ok(0) => return Ok(false),
-                Ok(n) => at += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(crate::base::error::unwrap_io(e)),
-            }
+        // Room is taken as data comes, not as the directory promises it.
+        (&mut reader)
+            .take(u64::from(key.size()))
+            .read_to_end(&mut self.block)
+            .map_err(crate::base::error::unwrap_io)?;
+        if self.block.len() != key.size() as usize {
+            return Ok(false);
         }
         // The last read past the end checks the archive's own sum.
         if reader
@@ -291,6 +298,22 @@ impl<'a> Scatter<'a> {
                 self.spoil(goal.target, false)
             }
         }
+    }
+
+    /// After a plan that ended early: spoils what it had still to bring.
+    pub(super) fn abandon(&mut self, plan: &Plan) -> Result<()> {
+        self.open.clear();
+        let mut reader = plan.run.reader();
+        let mut at = 0u64;
+        while let Some(record) = reader.next()? {
+            at += 1;
+            if at > self.done {
+                let goal = record.get(4 + BlockKey::LEN..).unwrap_or_default();
+                let goal = Goal::decode(goal)?;
+                self.spoil(goal.target, goal.meta)?;
+            }
+        }
+        Ok(())
     }
 
     /// Remembers that a target lacks content or metadata.
