@@ -327,3 +327,35 @@ impl Drop for Scratch {
         let _ = std::fs::remove_file(&self.0);
     }
 }
+
+#[test]
+fn the_self_test_says_what_is_sound_and_what_is_not() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let good = folder.join(format!("self-test-{}", std::process::id()));
+    std::fs::create_dir(&good).unwrap();
+    let temp = format!("--tempdir={}", good.display());
+    let cache = format!("--cache-dir={}/cache", good.display());
+    let (code, stdout, stderr) = run(&["system-info", "--self-test", &temp, &cache]);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.lines().all(|l| l.starts_with("ok      ")));
+    assert!(stdout.lines().count() >= 20, "{stdout}");
+    let left: Vec<_> = std::fs::read_dir(&good).unwrap().flatten().collect();
+    assert!(left.iter().all(|e| e.file_name() == "cache"), "{left:?}");
+    std::fs::remove_dir_all(&good).unwrap();
+
+    let args = ["system-info", "--self-test", "--json", &temp, "--no-cache"];
+    let (code, stdout, _) = run(&args);
+    let v: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, v["Code"].as_str()), (3, Some("errors")));
+    let bad: Vec<&str> = v["Checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|c| c["Good"] == false)
+        .map(|c| c["Name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        bad,
+        ["temporary folder", "zip there and back", "file times after 2038"]
+    );
+}

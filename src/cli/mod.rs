@@ -16,6 +16,7 @@ mod listing;
 pub(crate) mod options;
 mod parse;
 mod passphrase;
+mod self_test;
 pub(crate) mod session;
 mod sources;
 mod topics;

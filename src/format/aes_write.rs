@@ -160,7 +160,7 @@ pub(crate) mod tests {
 
     #[test]
     fn published_streams() {
-        use crate::format::aes_read::tests::{PASS, V2, V2_16, V2_EMPTY};
+        use crate::format::vectors::{PASS, V2, V2_16, V2_EMPTY};
         let pass = Secret::new(PASS.to_owned());
         assert_eq!(hex(&fixed(b"duplet test vector\n", &pass, true)), V2);
         assert_eq!(hex(&fixed(b"", &pass, false)), V2_EMPTY);

@@ -17,6 +17,7 @@ mod json;
 pub(crate) mod manifest;
 pub(crate) mod meta;
 pub(crate) mod names;
+pub(crate) mod vectors;
 pub(crate) mod zip_raw;
 pub(crate) mod zip_read;
 pub(crate) mod zip_write;

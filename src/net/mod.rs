@@ -12,6 +12,8 @@ pub(crate) mod ipld;
 pub(crate) mod json;
 pub(crate) mod opts;
 #[cfg(feature = "http")]
+pub(crate) mod primitives;
+#[cfg(feature = "http")]
 pub(crate) mod ranged;
 #[cfg(feature = "http")]
 pub(crate) mod redirect;

@@ -29,5 +29,6 @@ options! { LIST:
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Text, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
     TEMPDIR = "tempdir", Text, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
     CACHE_DIR = "cache-dir", Text, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
+    SELF_TEST = "self-test", Flag, "", &["system-info"], "Checks that the program computes and stores rightly on this machine.";
     NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";
 }
