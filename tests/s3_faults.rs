@@ -181,7 +181,7 @@ fn base64(text: &str) -> String {
         char::from(DIGITS[value])
     };
     let mut out: String = bits.chunks(6).map(digit).collect();
-    while out.len() % 4 != 0 {
+    while !out.len().is_multiple_of(4) {
         out.push('=');
     }
     out

@@ -160,7 +160,7 @@ pub(crate) fn run(
     let refresh = list.differs();
     let run = list.finish()?;
     report.entries = run.len();
-    if needed && !(report.partial && !report.changed()) {
+    if needed && (report.changed() || !report.partial) {
         let (name, size) = writer.publish(ui, &run, time, whole)?;
         report.version = Some(time);
         if !dry_run {
@@ -217,7 +217,7 @@ fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Result<Params> 
     if set.volumes().len() == 0 {
         return Ok(options.params);
     }
-    let versionless = set.volumes().dlists().len() == 0 && set.volumes().dindex_count() == 0;
+    let versionless = set.volumes().dlists().is_empty() && set.volumes().dindex_count() == 0;
     let have = match set.learn_params(ui) {
         // What a first run left that was cut off: no version can need it.
         Err(e) if versionless && e.kind() == Kind::Damaged => {

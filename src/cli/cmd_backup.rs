@@ -14,7 +14,7 @@ use crate::base::ui::Ui;
 use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session};
 use crate::format::manifest::Params;
 use crate::remote::Permit;
-use crate::select::{Case, FilterSet};
+use crate::select::FilterSet;
 use crate::set::Set;
 use crate::writer::WriteOptions;
 
@@ -74,6 +74,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         Vec::new()
     };
     tell(&report, &mut set, dry_run, ui);
+    if call.options.flag(&o::FULL_RESULT) {
+        tell_space(&mut set, ui);
+    }
     for fact in &facts {
         ui.result(&format!("{}: {}", fact.name, fact.value));
     }
@@ -144,7 +147,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         }
     }
     Ok(Choice {
-        filters: FilterSet::parse(&call.rules, Case::Sensitive)?,
+        filters: FilterSet::parse(&call.rules, session::case())?,
         symlinks: match options.choice(&o::SYMLINK_POLICY) {
             Some("Follow") => SymlinkPolicy::Follow,
             Some("Ignore") => SymlinkPolicy::Ignore,
@@ -218,7 +221,7 @@ fn backup_options(call: &Call, sources: Vec<Source>, choice: Choice) -> Result<B
     };
     let (block_hash, file_hash) = (algo(&o::BLOCK_HASH), algo(&o::FILE_HASH));
     if !(BLOCKSIZE_LEAST..=BLOCKSIZE_MOST).contains(&block_size)
-        || block_size % block_hash.len() as u64 != 0
+        || !block_size.is_multiple_of(block_hash.len() as u64)
     {
         return Err(Error::usage(format!(
             "--blocksize must be between {} and {} and a multiple of {} bytes",
@@ -382,6 +385,27 @@ fn excluded(options: &BackupOptions, source: &[u8], inside: &Path) -> bool {
 fn as_path(stored: &[u8]) -> &Path {
     use std::os::unix::ffi::OsStrExt;
     Path::new(std::ffi::OsStr::from_bytes(stored))
+}
+
+/// Free and total space at the destination, where it says so.
+fn tell_space(set: &mut Set, ui: &mut Ui) {
+    let quota = set.remote().quota();
+    if let Some(free) = quota.free {
+        ui.result(&format!("{} free at the destination", show_size(free)));
+    }
+    ui.json(|w| {
+        for (key, value) in [
+            ("FreeQuotaSpace", quota.free),
+            ("TotalQuotaSpace", quota.total),
+        ] {
+            w.key(key)?;
+            match value {
+                Some(n) => w.number(n.into())?,
+                None => w.null()?,
+            }
+        }
+        Ok(())
+    });
 }
 
 fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {

@@ -204,7 +204,9 @@ fn inflate(packed: &[u8]) -> Result<Vec<u8>> {
             Step::Hungry if rest.is_empty() => return Err(wrong()),
             Step::Hungry => {
                 inflater.start = 0;
-                inflater.end = rest.read(&mut inflater.input).doing(|| "read memory".to_owned())?;
+                inflater.end = rest
+                    .read(&mut inflater.input)
+                    .doing(|| "read memory".to_owned())?;
             }
         }
     }
@@ -230,7 +232,10 @@ fn random() -> Result<String> {
     });
     // Seven of the sixteen digits missing among 64: less likely than a broken disk.
     if one == two || used.count_ones() < 10 {
-        return Err(Error::new(Kind::Local, "the system's random numbers repeat"));
+        return Err(Error::new(
+            Kind::Local,
+            "the system's random numbers repeat",
+        ));
     }
     Ok(String::new())
 }
@@ -264,7 +269,10 @@ fn temporary(call: &Call) -> Result<String> {
     // Beyond what 31 bits can count; the file is sparse.
     let far = 5 << 30;
     if spool.file().set_len(far).is_ok() {
-        same(&spool.seek(SeekFrom::Start(far - 1)).map_err(unwrap_io)?, &(far - 1))?;
+        same(
+            &spool.seek(SeekFrom::Start(far - 1)).map_err(unwrap_io)?,
+            &(far - 1),
+        )?;
         same(&spool.len()?, &far)?;
     }
     let free = sys::free_space(tmp.folder());
@@ -315,15 +323,24 @@ fn late_times(call: &Call) -> Result<String> {
         let shown = fs::symlink_metadata(&path)?.modified()?;
         let shown = shown.duration_since(std::time::UNIX_EPOCH);
         let shown = shown.map_or(0, |since| since.as_secs());
-        Ok((folder.stat(name)?.mtime.0, sys::lstat(&path)?.mtime.0, shown))
+        Ok((
+            folder.stat(name)?.mtime.0,
+            sys::lstat(&path)?.mtime.0,
+            shown,
+        ))
     });
     folder.unlink(name).doing(doing)?;
     for (second, found) in LATE.into_iter().zip(done) {
         let (a, b, c) = found.map_err(|e: std::io::Error| Error::io(&e).doing(doing()))?;
         if (a, b, u64::try_from(second)) != (second, second, Ok(c)) {
-            let text = format!("a file of {} says {}", Timestamp(second).iso(), Timestamp(a).iso());
-            return Err(Error::new(Kind::Local, text)
-                .hint("this file system cannot store such times"));
+            let text = format!(
+                "a file of {} says {}",
+                Timestamp(second).iso(),
+                Timestamp(a).iso()
+            );
+            return Err(
+                Error::new(Kind::Local, text).hint("this file system cannot store such times")
+            );
         }
     }
     Ok(String::new())

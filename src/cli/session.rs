@@ -1,6 +1,7 @@
 //! From a call to an opened destination; shared by all commands that read or write one.
 
 use crate::base::error::{Error, Result};
+use crate::base::opt::parse_flag;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
@@ -11,6 +12,7 @@ use crate::cli::{Call, passphrase};
 use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
 use crate::remote::{Remote, RemoteStats};
+use crate::select::Case;
 use crate::set::{Cache, Set, SetOptions, VersionChoice};
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
@@ -86,6 +88,15 @@ fn user(call: &Call) -> Result<String> {
         .or_else(|| named("auth-username"))
         .or_else(|| std::env::var("AUTH_USERNAME").ok())
         .unwrap_or_default())
+}
+
+/// Whether rules tell upper from lower case: as Duplicati on Linux, unless its variable says otherwise.
+pub(crate) fn case() -> Case {
+    let told = std::env::var("FILESYSTEM_CASE_SENSITIVE").ok();
+    match told.as_deref().and_then(parse_flag) {
+        Some(false) => Case::Insensitive,
+        _ => Case::Sensitive,
+    }
 }
 
 #[cfg(test)]

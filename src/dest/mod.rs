@@ -90,8 +90,6 @@ impl Read for Slice<'_> {
 
 /// Where a download goes. `Write` appends; a destination never keeps a whole body in memory.
 pub(crate) trait Sink: Write {
-    /// Bytes accepted since the sink was made (the offset to resume from is the caller's business).
-    fn written(&self) -> u64;
     /// Throw away everything: the server sends the file from its start although a later offset was asked for.
     fn restart(&mut self) -> io::Result<()>;
 }

@@ -177,7 +177,7 @@ fn a_backup_costs_one_log_in_and_the_listing() {
     assert_eq!(b.calls("b2_get_upload_url"), 1);
     assert_eq!(
         b.billed(),
-        "Backblaze transactions: 6 of class A (free), 0 of class B, 2 of class C"
+        "6 of class A (free), 0 of class B, 2 of class C"
     );
 }
 

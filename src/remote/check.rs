@@ -143,10 +143,6 @@ impl Write for SpoolSink<'_> {
 }
 
 impl Sink for SpoolSink<'_> {
-    fn written(&self) -> u64 {
-        self.written
-    }
-
     fn restart(&mut self) -> io::Result<()> {
         let cleared = self.spool.clear().map_err(io::Error::from);
         cleared.map_err(|e| self.keep(e))?;

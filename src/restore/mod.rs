@@ -46,6 +46,7 @@ pub(crate) struct RestoreOptions {
     pub(crate) version: VersionChoice,
     pub(crate) selection: Selection,
     pub(crate) filters: FilterSet,
+    pub(crate) case: Case,
     /// `None`: to the original place.
     pub(crate) target: Option<PathBuf>,
     /// Keep whole paths below the target.
@@ -237,7 +238,7 @@ pub(crate) fn run(
     };
     wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
-    let mut keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
+    let keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
         let mut record = key.as_bytes().to_vec();
         goal.encode(&mut record);
         sorter.add(&record)
@@ -417,7 +418,7 @@ fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Result<(usize
         while let Some(raw) = reader.next()? {
             let record = Record::decode(raw)?;
             let path = &record.entry.path;
-            if options.selection.matches(path, Case::Sensitive)
+            if options.selection.matches(path, options.case)
                 && options.filters.decide_stored(path).included
             {
                 any |= record.entry.kind != EntryKind::Folder || numbers.len() == 1;

@@ -29,8 +29,6 @@ pub(super) struct Goal {
     pub(super) meta: bool,
 }
 
-pub(super) const GOAL_LEN: usize = 17;
-
 impl Goal {
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.target.to_be_bytes());
@@ -189,7 +187,7 @@ impl Wants {
             if !dindexes.is_empty() && report.fetched < set.volumes().dindex_count() as u64 {
                 set.read_lists(ui, &dindexes, &mut |id, data| expander.offer(id, data))?;
             }
-            expander.from_dblocks(set, ui, &mut places, &report.unindexed)?;
+            expander.read_dblocks(set, ui, &mut places, &report.unindexed)?;
             let missing = expander.missing()?;
             let mut reader = missing.reader();
             while let Some(id) = reader.next()? {
@@ -337,7 +335,7 @@ impl Expander<'_> {
     }
 
     /// Blocklists without a copy in an index volume come from their dblocks (R9), one after the other.
-    fn from_dblocks(
+    fn read_dblocks(
         &mut self,
         set: &mut Set,
         ui: &mut Ui,

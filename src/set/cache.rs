@@ -304,14 +304,6 @@ impl Cache {
         })
     }
 
-    /// Forgets one file.
-    pub(crate) fn forget(&self, name: &str) {
-        if let Some(path) = self.file(name) {
-            // Absent is as good as removed, and a file that stays is still checked before use.
-            let _gone = fs::remove_file(path);
-        }
-    }
-
     fn write(&self, name: &str, body: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
         let Some(path) = self.file(name) else {
             return Ok(());

@@ -19,7 +19,6 @@ const SORT_CAP: usize = 4 << 20;
 pub(crate) struct Listing {
     /// False for a partial version.
     pub(crate) full: bool,
-    pub(crate) entries: u64,
     /// The archive's directory is damaged; it was read without.
     pub(crate) rescued: bool,
 }
@@ -87,7 +86,7 @@ impl Set {
                 .find(b"filelist.json")?
                 .ok_or_else(|| Error::damaged("it has no filelist.json"))?;
             let mut reader = zip.reader(entry, inflater)?;
-            let entries = filelist::read_list(&mut reader, &mut |mut entry| {
+            filelist::read_list(&mut reader, &mut |mut entry| {
                 if entry.kind == EntryKind::Symlink
                     && entry.path.len() > 1
                     && matches!(entry.path.last(), Some(b'/' | b'\\'))
@@ -101,7 +100,6 @@ impl Set {
             })?;
             Ok(Listing {
                 full,
-                entries,
                 rescued: zip.rescued(),
             })
         };

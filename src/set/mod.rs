@@ -14,7 +14,7 @@ pub(crate) use blocks::{
     IndexReport, PLACE_LEN, Places, PlacesReader, Seen, renumber, split as split_place,
 };
 pub(crate) use cache::{Cache, Previous, default_folder};
-pub(crate) use files::{Listing, Record};
+pub(crate) use files::Record;
 pub(crate) use members::{Members, broken};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
@@ -244,7 +244,7 @@ fn list(
         let name = VolumeName::parse(&file.name).or_else(|| {
             options
                 .case_insensitive
-                .then(|| VolumeName::parse(&file.name.to_ascii_lowercase()))
+                .then(|| VolumeName::parse_any_case(&file.name))
                 .flatten()
         });
         let Some(name) = name.filter(|n| wanted.as_deref().is_none_or(|w| w == n.prefix())) else {

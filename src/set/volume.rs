@@ -19,10 +19,6 @@ pub(crate) struct Opened {
     /// The zip archive.
     pub(crate) plain: Spool,
     pub(crate) params: Params,
-    /// Bytes as stored at the destination.
-    pub(crate) stored: u64,
-    /// SHA-256 of the bytes as stored.
-    pub(crate) sha256: Hash,
 }
 
 impl Opened {
@@ -125,8 +121,6 @@ impl Set {
             name: name.clone(),
             plain,
             params,
-            stored: length,
-            sha256,
         })
     }
 

@@ -207,39 +207,11 @@ impl Volumes {
         found.and_then(|i| u32::try_from(i).ok())
     }
 
-    /// Sum of the sizes that are known.
-    pub(crate) fn total_size(&self) -> u64 {
-        let packed = self
-            .dblocks
-            .iter()
-            .chain(&self.dindexes)
-            .filter_map(|p| known(p.size));
-        packed
-            .chain(self.dlists.iter().filter_map(|d| d.1))
-            .fold(0, u64::saturating_add)
-    }
-
-    /// The largest dblock's size, 0 when unknown: temporary space to have.
-    pub(crate) fn largest_dblock(&self) -> u64 {
-        self.dblocks
-            .iter()
-            .filter_map(|p| known(p.size))
-            .max()
-            .unwrap_or(0)
-    }
-
     /// True when any volume's name says that it is encrypted.
     pub(crate) fn any_encrypted(&self) -> bool {
         self.tails.iter().any(|t| t.contains('.'))
             || self.odd.iter().any(|n| n.encryption().is_some())
             || self.dlists.iter().any(|d| d.0.encryption().is_some())
-    }
-
-    /// True when any volume's name says that it is not encrypted.
-    pub(crate) fn any_plain(&self) -> bool {
-        self.tails.iter().any(|t| !t.contains('.'))
-            || self.odd.iter().any(|n| n.encryption().is_none())
-            || self.dlists.iter().any(|d| d.0.encryption().is_none())
     }
 
     /// Digest of all names and sizes, independent of the order of the listing.
@@ -356,8 +328,7 @@ mod tests {
                 "duplicati-babc.dblock.zip"
             ]
         );
-        assert!(v.any_encrypted() && v.any_plain());
-        assert_eq!(v.total_size(), 23);
+        assert!(v.any_encrypted());
     }
 
     #[test]

@@ -61,7 +61,6 @@ pub(crate) struct Writer<'a> {
     params: Params,
     options: WriteOptions,
     deflater: Deflater,
-    scratch: Vec<u8>,
     index: Option<(Places, IndexReport)>,
     /// What the blocklists of the index volumes read in this run name.
     members: Run,
@@ -90,7 +89,6 @@ impl<'a> Writer<'a> {
             params,
             deflater: Deflater::new(options.level),
             options,
-            scratch: Vec::new(),
             index: None,
             members: RunWriter::new(&tmp).finish()?,
             broken_lists: Keyset::new(&tmp),

@@ -30,6 +30,7 @@ pub(super) struct Table {
 }
 
 impl Table {
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }

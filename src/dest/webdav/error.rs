@@ -63,8 +63,8 @@ impl Refusal {
 
     /// The request was sent in the clear to a port that speaks TLS.
     fn is_tls_port(&self) -> bool {
-        self.status == 400 && self.says("https port")
-            || self.status == 400 && self.says("speaking plain http to an ssl")
+        let told = self.says("https port") || self.says("speaking plain http to an ssl");
+        self.status == 400 && told
     }
 
     /// `because` and what the server said.

@@ -1,6 +1,8 @@
 //! The text forms of identifiers: base32, base36, base58btc and hex, without padding and prefix letters.
 
-use crate::base::bytes::{hex, hex_decode};
+#[cfg(test)]
+use crate::base::bytes::hex;
+use crate::base::bytes::hex_decode;
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const BASE36: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
@@ -69,6 +71,7 @@ pub(crate) fn base58(data: &[u8]) -> String {
 }
 
 /// Base16 with its letter `f`.
+#[cfg(test)]
 pub(crate) fn base16(data: &[u8]) -> String {
     format!("f{}", hex(data))
 }
