@@ -21,7 +21,7 @@ pub(super) const COMMAND: Command = Command {
     aliases: &[],
     section: Section::Helpers,
     summary: "look after single files of a destination",
-    usage: "list|get|put|delete|mkdir|test <url> ...",
+    usage: "<action> <url> ...",
     details: "\
 list   <url>                 names, sizes and times, separated by tabs
 get    <url> <name> [file]   fetches a file; - is standard output
