@@ -12,21 +12,64 @@
 )]
 #![allow(dead_code, reason = "the tests' support is used in part")]
 
-#[path = "../bench/child.rs"]
-mod child;
 #[path = "../support/servers/mod.rs"]
 mod servers;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use child::{Cost, measure};
 use servers::s3::{self, S3};
 use servers::tls::{Flaw, Tls};
 use servers::{Home, installed};
 
 const VOLUME_BYTES: usize = 50 << 20;
+
+/// What a run cost: seconds, seconds of CPU in all its threads, highest resident memory.
+struct Cost {
+    wall: f64,
+    cpu: f64,
+    peak_kib: u64,
+    code: i32,
+}
+
+/// Runs a program to its end; reads its figures when it has ended and before it is reaped.
+fn measure(command: &mut Command) -> Cost {
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let file =
+        |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default();
+    let mut peak_kib = 0;
+    let ticks: f64 = loop {
+        let status = file("status");
+        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
+        peak_kib = peak.unwrap_or(0).max(peak_kib);
+        let stat = file("stat");
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest)
+            .split_whitespace()
+            .collect();
+        if matches!(fields.first(), None | Some(&"Z")) {
+            let tick = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok());
+            break tick(11).unwrap_or(0.0) + tick(12).unwrap_or(0.0);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    Cost {
+        wall: start.elapsed().as_secs_f64(),
+        cpu: ticks / 100.0,
+        peak_kib,
+        code: child.wait().unwrap().code().unwrap_or(-1),
+    }
+}
 
 /// Incompressible, different for each `seed`.
 fn fill(path: &Path, mut seed: u64) {
@@ -129,7 +172,7 @@ fn main() {
     line.duplet(&["mkdir"], "bench");
     let path = |folder: &str, name: &str| home.at(folder).join(name).display().to_string();
     println!("{volumes} volumes of 50 MiB, one after the other; wall s, cpu s, peak MiB");
-    let show = |what: &str, ours: Cost, theirs: Cost| {
+    let mut show = |what: &str, ours: Cost, theirs: Cost| {
         for (name, cost) in [("duplet", &ours), ("rclone", &theirs)] {
             println!(
                 "{what} {name}: {:.2} {:.2} {:.1}  ({:.0} MiB/s)",
