@@ -237,7 +237,7 @@ pub(crate) fn run(
     };
     wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
-    let mut keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
+    let keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
         let mut record = key.as_bytes().to_vec();
         goal.encode(&mut record);
         sorter.add(&record)

@@ -495,18 +495,18 @@ struct Facts {
     file: Spool,
 }
 
-const FACT_LEN: u64 = 73;
+const FACT_LEN: usize = 73;
 
 impl Facts {
     fn new(set: &Set) -> Result<Facts> {
         let mut file = Spool::new(&set.tmp)?;
-        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN)?;
+        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN as u64)?;
         Ok(Facts { file })
     }
 
     fn set(&mut self, no: VolumeNo, expected: Expected) -> Result<()> {
         use std::os::unix::fs::FileExt;
-        let mut record = [0u8; FACT_LEN as usize];
+        let mut record = [0u8; FACT_LEN];
         if let Some(hash) = expected.hash {
             let raw = hash.as_bytes();
             record[0] = u8::try_from(raw.len()).unwrap_or(0);
@@ -516,13 +516,14 @@ impl Facts {
         let done = self
             .file
             .file()
-            .write_all_at(&record, u64::from(no) * FACT_LEN);
+            .write_all_at(&record, u64::from(no) * FACT_LEN as u64);
         done.doing(|| "use a temporary file".to_owned())
     }
 
     fn get(&self, no: VolumeNo) -> Result<Expected> {
-        let mut record = [0u8; FACT_LEN as usize];
-        self.file.read_at(&mut record, u64::from(no) * FACT_LEN)?;
+        let mut record = [0u8; FACT_LEN];
+        self.file
+            .read_at(&mut record, u64::from(no) * FACT_LEN as u64)?;
         let size = record[65..]
             .try_into()
             .map(u64::from_be_bytes)
