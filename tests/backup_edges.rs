@@ -172,3 +172,30 @@ fn a_new_file_that_cannot_be_read_makes_no_version() {
         "{out}"
     );
 }
+
+#[test]
+fn a_dry_run_makes_nothing_at_all() {
+    let scratch = Scratch::new("backup-dry");
+    let source = two_volumes(&scratch);
+    backup(&scratch, &source, &["--blocksize=100kb", "--dry-run"]).code(&[0]);
+    assert!(!scratch.at("dest").exists());
+    assert!(support::names(&scratch.at("cache")).is_empty());
+    assert!(scratch.left_in_tmp().is_empty());
+}
+
+#[test]
+fn a_source_whose_name_cannot_be_stored_is_refused_at_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let scratch = Scratch::new("backup-name");
+    let source = scratch.path().join(std::ffi::OsStr::from_bytes(b"bad\xff"));
+    fs::create_dir_all(&source).unwrap();
+    let dest = scratch.at("dest");
+    let output = scratch
+        .command(&["backup", text(&dest), ".", "--no-encryption"])
+        .current_dir(&source)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(200));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not valid UTF-8"));
+    assert!(!dest.exists(), "nothing was made");
+}

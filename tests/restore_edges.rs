@@ -90,3 +90,38 @@ fn a_dry_run_removes_nothing_that_is_in_the_way() {
     assert!(way.join("mine").is_dir());
     assert_eq!(begun(&scratch.at("out")), 0);
 }
+
+#[test]
+fn what_cannot_be_written_here_is_not_called_lost() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let scratch = Scratch::new("restore-denied");
+    let (source, dest, out) = (
+        scratch.folder("src"),
+        scratch.at("dest"),
+        scratch.folder("out"),
+    );
+    fs::write(source.join("f"), "text").unwrap();
+    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&words).code(&[0]);
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&out, 0o555);
+    mode(&scratch.at("tmp"), 0o777);
+    let target = format!("--restore-path={}", text(&out));
+    let mut command = scratch.command(&["restore", text(&dest), &target, "--no-cache"]);
+    if support::is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let Ok(output) = command.output() else {
+        // Another user cannot even reach the program here.
+        assert!(support::is_root());
+        return;
+    };
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("permission denied"), "{err}");
+    assert!(!err.contains("lost"), "{err}");
+    assert!(names(&out).is_empty());
+}

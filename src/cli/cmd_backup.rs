@@ -192,6 +192,12 @@ pub(super) fn sources(call: &Call, ui: &mut Ui) -> Result<Vec<Source>> {
             .doing("back up")
             .hint("name a folder or file after the URL"));
     }
+    if let Some(source) = found.iter().find(|s| std::str::from_utf8(&s.path).is_err()) {
+        let shown = text::safe(&source.path);
+        return Err(Error::usage(format!(
+            "the source {shown} is not valid UTF-8, which the format cannot store"
+        )));
+    }
     if call.options.flag(&o::PREVENT_EMPTY) {
         for source in &found {
             let path = as_path(&source.path);

@@ -6,7 +6,7 @@ use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    CACHE_DIR, CASE_INSENSITIVE, GPG_PROGRAM, NO_CACHE, PREFIX, TEMPDIR, TIME, VERSION,
+    CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, NO_CACHE, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, passphrase};
 use crate::format::names::Prefix;
@@ -34,7 +34,7 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     } else {
         let name = prefix.as_ref().map_or("", Prefix::as_str);
         let id = format!("{}\n{name}\n{}", remote.describe(), user(call)?);
-        Cache::open(options.text(&CACHE_DIR), &id)
+        Cache::open(options.text(&CACHE_DIR), &id, !options.flag(&DRY_RUN))
     };
     if let Cache::Off(why) = &cache {
         ui.verbose(&format!("no cache is used: {why}"));

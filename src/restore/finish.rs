@@ -16,7 +16,7 @@ use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
 use crate::restore::place::{Place, beside, entry_error};
-use crate::restore::scatter::{begin_file, order_key, temp_name};
+use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
 use crate::restore::{Existing, RestoreOptions, RestoreReport};
 use crate::spill::sorter::Stream;
@@ -76,9 +76,15 @@ impl Finish<'_> {
 
     fn one(&mut self, ui: &mut Ui, no: u64, target: &Target) -> Result<()> {
         let key = order_key(&target.record.entry, no);
-        let (lost_content, lost_meta) = self.bad_of(&key)?;
+        let bad = self.bad_of(&key)?;
+        let (lost_content, lost_meta) = (bad[0], bad[1]);
         let blob = self.blob_of(&key)?;
         if target.action == Action::Leave || (self.only_whole && (lost_content || lost_meta)) {
+            return Ok(());
+        }
+        if bad[usize::from(UNWRITTEN)] {
+            self.report.failed += 1;
+            self.remove_begun(no, target);
             return Ok(());
         }
         let shown = self.place.shown(&target.slices());
@@ -138,8 +144,9 @@ impl Finish<'_> {
         }
     }
 
-    fn bad_of(&mut self, key: &[u8; 9]) -> Result<(bool, bool)> {
-        let (mut content, mut meta) = (false, false);
+    /// What is bad of a target, by the flags of `Scatter::bad`.
+    fn bad_of(&mut self, key: &[u8; 9]) -> Result<[bool; 3]> {
+        let mut bad = [false; 3];
         while let Some(head) = self.bad_head.take() {
             let (mine, flag) = head.split_at(head.len().min(9));
             match mine.cmp(key.as_slice()) {
@@ -147,13 +154,17 @@ impl Finish<'_> {
                     self.bad_head = Some(head);
                     break;
                 }
-                std::cmp::Ordering::Equal if flag == [1] => meta = true,
-                std::cmp::Ordering::Equal => content = true,
+                std::cmp::Ordering::Equal => {
+                    let slot = flag.first().and_then(|&f| bad.get_mut(usize::from(f)));
+                    if let Some(slot) = slot {
+                        *slot = true;
+                    }
+                }
                 std::cmp::Ordering::Less => {}
             }
             self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
         }
-        Ok((content, meta))
+        Ok(bad)
     }
 
     fn blob_of(&mut self, key: &[u8; 9]) -> Result<Option<Vec<u8>>> {

@@ -23,6 +23,9 @@ const FILES_OPEN: usize = 32;
 /// Blocks up to this size are held in memory; larger ones pass through a temporary file.
 const DIRECTORY_CAP: usize = 2 << 20;
 
+/// The content is there, but could not be written here; that was told.
+pub(super) const UNWRITTEN: u8 = 2;
+
 /// Receives what the volumes give.
 pub(super) struct Scatter<'a> {
     pub(super) place: &'a mut Place,
@@ -32,7 +35,7 @@ pub(super) struct Scatter<'a> {
     pub(super) private: bool,
     /// Metadata: order key, offset, bytes.
     pub(super) metas: Sorter,
-    /// Goals that could not be reached: order key, meta flag.
+    /// Goals that could not be reached: order key, then 0 for content, 1 for metadata, `UNWRITTEN`.
     pub(super) bad: Sorter,
     /// Goals to try again with another volume: key, goal.
     pub(super) again: Sorter,
@@ -295,7 +298,7 @@ impl<'a> Scatter<'a> {
                         self.told.remove(0);
                     }
                 }
-                self.spoil(goal.target, false)
+                self.remember(goal.target, UNWRITTEN)
             }
         }
     }
@@ -318,8 +321,12 @@ impl<'a> Scatter<'a> {
 
     /// Remembers that a target lacks content or metadata.
     pub(super) fn spoil(&mut self, no: u64, meta: bool) -> Result<()> {
+        self.remember(no, u8::from(meta))
+    }
+
+    fn remember(&mut self, no: u64, what: u8) -> Result<()> {
         let mut record = order_key(&self.targets.get(no)?.record.entry, no).to_vec();
-        record.push(u8::from(meta));
+        record.push(what);
         self.bad.add(&record)
     }
 

@@ -166,15 +166,21 @@ impl Set {
             described_by: vec![u32::MAX; count as usize],
         };
         let mut have = vec![false; self.volumes.dindex_count()];
-        let cached = cached
-            .then(|| self.cache.load_index(&self.volumes, &self.tmp))
-            .flatten();
-        if let Some(cached) = cached {
-            let cached = cached?;
-            for (no, dindex, expected) in cached.described {
-                places.described_by[no as usize] = dindex;
-                places.facts.set(no, expected)?;
-            }
+        let mut described = |no: VolumeNo, dindex, expected| {
+            places.described_by[no as usize] = dindex;
+            places.facts.set(no, expected)
+        };
+        let found = match cached {
+            true => self
+                .cache
+                .load_index(&self.volumes, &self.tmp, &mut described),
+            false => None,
+        };
+        if found.is_none() {
+            places.described_by.fill(u32::MAX);
+            places.facts = Facts::new(self)?;
+        }
+        if let Some(cached) = found.transpose()? {
             for i in cached.dindexes {
                 have[i as usize] = true;
             }

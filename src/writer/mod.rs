@@ -460,27 +460,31 @@ impl<'a> Writer<'a> {
         let tmp = self.set.tmp().clone();
         let old_to_new = crate::set::renumber(self.set.volumes(), after)?;
         let mut uploaded = Vec::new();
-        let mut described = vec![None; after.dblock_count() as usize];
+        // Where each volume's facts are: in the old index, or among the uploads.
+        let mut origin = vec![None; after.dblock_count() as usize];
         for (old, &new) in old_to_new.iter().enumerate() {
             let old = u32::try_from(old).map_err(|_| Error::bug("volume numbers are 32 bits"))?;
-            let index = places
-                .dindex_of(old)
-                .and_then(|i| self.set.volumes().dindex(i as usize))
-                .and_then(|(name, _)| after.find_dindex(&name));
-            if let (Some(index), Some(slot)) = (index, described.get_mut(new as usize)) {
-                *slot = Some((index, places.expected(old)?));
+            if let Some(slot) = origin.get_mut(new as usize) {
+                *slot = Some((true, old));
             }
         }
         for i in 0..self.uploads.count {
-            let upload = self.uploads.get(i)?;
-            let missing = || Error::bug("an uploaded volume is in the grown listing");
-            let no = after.find_dblock(&upload.dblock).ok_or_else(missing)?;
-            let index = after.find_dindex(&upload.dindex).ok_or_else(missing)?;
-            if let Some(slot) = described.get_mut(no as usize) {
-                *slot = Some((index, upload.expected()));
+            let no = after
+                .find_dblock(&self.uploads.get(i)?.dblock)
+                .ok_or_else(|| Error::bug("an uploaded volume is in the grown listing"))?;
+            if let Some(slot) = origin.get_mut(no as usize) {
+                *slot = Some((false, i));
             }
             uploaded.push(no);
         }
+        let before = self.set.volumes();
+        let index_numbers: Vec<Option<u32>> = (0..before.dindex_count())
+            .map(|i| {
+                before
+                    .dindex(i)
+                    .and_then(|(name, _)| after.find_dindex(&name))
+            })
+            .collect();
         let fresh = std::mem::replace(&mut self.fresh_places, Sorter::new(&tmp, 1 << 16));
         let mut stream = fresh.finish()?;
         let mut run = RunWriter::new(&tmp);
@@ -499,11 +503,21 @@ impl<'a> Writer<'a> {
         }
         let run = run.finish()?;
         let renumber = |no: u32| old_to_new.get(no as usize).copied();
+        let uploads = &self.uploads;
+        let mut described = |no: VolumeNo| match origin.get(no as usize).copied().flatten()? {
+            (true, old) => {
+                let index = places.dindex_of(old)?;
+                let index = index_numbers.get(index as usize).copied().flatten()?;
+                Some((index, places.expected(old).ok()?))
+            }
+            (false, i) => {
+                let upload = uploads.get(i).ok()?;
+                Some((after.find_dindex(&upload.dindex)?, upload.expected()))
+            }
+        };
         self.set
             .cache()
-            .store_index(after, places, &renumber, Some(&run), &mut |no| {
-                described.get(no as usize).copied().flatten()
-            })
+            .store_index(after, places, &renumber, Some(&run), &mut described)
     }
 }
 
