@@ -106,8 +106,8 @@ impl Bench {
 
     /// Calls of class A, B and C so far, as the destination reports them.
     fn billed(&mut self) -> String {
-        let lines = self.remote.dest.finish().expect("nothing to do");
-        lines[0].clone()
+        let facts = self.remote.dest.finish().expect("nothing to do");
+        format!("{}: {}", facts[0].name, facts[0].value)
     }
 
     /// A stored file that downloads get, of this length.

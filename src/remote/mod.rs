@@ -441,6 +441,10 @@ fn complete(
 mod b2_faults;
 #[cfg(all(test, feature = "dest-b2"))]
 mod b2_service;
+#[cfg(all(test, feature = "dest-ipfs"))]
+mod ipfs_faults;
+#[cfg(all(test, feature = "dest-ipfs"))]
+mod ipfs_kubo;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]

@@ -81,6 +81,3 @@ fn open_ipns(url: &DestUrl, given: &Options) -> Result<Box<dyn Destination>> {
     let start = Start::of_name(host(url)?);
     Ok(Box::new(ContentFolder::new(url, given, start)?))
 }
-
-#[cfg(test)]
-mod tests;
