@@ -11,8 +11,10 @@ mod rpc;
 mod keep;
 mod node;
 
-mod gateway;
+mod outcome;
 mod table;
+
+mod gateway;
 
 mod name;
 mod walk;

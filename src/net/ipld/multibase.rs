@@ -1,6 +1,6 @@
 //! The text forms of identifiers: base32, base36, base58btc and hex, without padding and prefix letters.
 
-use crate::base::bytes::{hex, hex_decode};
+use crate::base::bytes::hex_decode;
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const BASE36: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
@@ -68,11 +68,6 @@ pub(crate) fn base58(data: &[u8]) -> String {
     radix_encode(data, BASE58)
 }
 
-/// Base16 with its letter `f`.
-pub(crate) fn base16(data: &[u8]) -> String {
-    format!("f{}", hex(data))
-}
-
 fn base32_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() * 5 / 8);
     let (mut bits, mut count) = (0u32, 0u32);
@@ -136,6 +131,7 @@ fn radix_encode(data: &[u8], alphabet: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::bytes::hex;
 
     #[test]
     fn every_base_both_ways() {
@@ -143,7 +139,7 @@ mod tests {
             for text in [
                 base32(data),
                 base36(data),
-                base16(data),
+                format!("f{}", hex(data)),
                 format!("z{}", base58(data)),
             ] {
                 assert_eq!(decode(&text).as_deref(), Some(data), "{text}");

@@ -82,8 +82,7 @@ impl<'a> Node<'a> {
             4 => Kind::Symlink,
             5 => {
                 let fanout = self.data.fanout;
-                let fits =
-                    fanout.is_power_of_two() && (8..=1024).contains(&fanout) && fanout % 8 == 0;
+                let fits = fanout.is_power_of_two() && (8..=1024).contains(&fanout);
                 if !fits || self.data.hash_type != HAMT_HASH_MURMUR3 {
                     return Err(Malformed);
                 }

@@ -5,6 +5,7 @@
     dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stderr,
     reason = "shared by several test files; a server that does not run must fail the test"
 )]
 
