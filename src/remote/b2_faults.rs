@@ -106,8 +106,8 @@ impl Bench {
 
     /// Calls of class A, B and C so far, as the destination reports them.
     fn billed(&mut self) -> String {
-        let lines = self.remote.dest.finish().expect("nothing to do");
-        lines[0].value.clone()
+        let facts = self.remote.dest.finish().expect("nothing to do");
+        format!("{}: {}", facts[0].name, facts[0].value)
     }
 
     /// A stored file that downloads get, of this length.
@@ -177,7 +177,7 @@ fn a_backup_costs_one_log_in_and_the_listing() {
     assert_eq!(b.calls("b2_get_upload_url"), 1);
     assert_eq!(
         b.billed(),
-        "6 of class A (free), 0 of class B, 2 of class C"
+        "Backblaze transactions: 6 of class A (free), 0 of class B, 2 of class C"
     );
 }
 

@@ -443,6 +443,10 @@ mod b2_faults;
 mod b2_service;
 #[cfg(all(test, feature = "dest-webdav"))]
 mod dav_faults;
+#[cfg(all(test, feature = "dest-ipfs"))]
+mod ipfs_faults;
+#[cfg(all(test, feature = "dest-ipfs"))]
+mod ipfs_kubo;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]

@@ -3,7 +3,6 @@
 //!
 //! No gateway is trusted: what leaves here was checked against its identifier, except in the functions that say otherwise.
 
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
@@ -12,6 +11,7 @@ use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::base::text;
 use crate::dest::ipfs::options;
+use crate::dest::ipfs::outcome::{Outcome, fill, is_html, judge, shown, urgency};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::ipld::BLOCK_MAX_BYTES;
 use crate::net::ipld::car::CarReader;
@@ -58,16 +58,6 @@ struct Ask<'a> {
     accept: &'static str,
     range: Option<u64>,
     pace: Pace,
-}
-
-/// What one gateway came to.
-enum Outcome {
-    /// It has not got it.
-    Absent,
-    /// It lies or cannot do what is needed: never again.
-    Bad(String),
-    /// It may work later.
-    Later(Fault),
 }
 
 /// What all gateways came to.
@@ -271,6 +261,16 @@ impl Gateways {
         found.ok_or_else(|| Fault::new(Class::NotFound, "not found"))
     }
 
+    /// An archive of this gateway is given up.
+    pub(super) fn archive_broken(&mut self, i: usize, why: &str) {
+        if let Some(gateway) = self.list.get(i) {
+            self.notices.push(format!(
+                "an archive from gateway {} cannot be used to its end: {why}; going on block by block",
+                shown(&gateway.base)
+            ));
+        }
+    }
+
     /// Never asks this gateway again.
     pub(super) fn drop_one(&mut self, i: usize, why: String) {
         let Some(gateway) = self.list.get_mut(i) else {
@@ -417,87 +417,6 @@ impl Gateways {
                 }
                 _ => return judge(reply, &base),
             }
-        }
-    }
-}
-
-fn judge(mut reply: Reply, base: &str) -> std::result::Result<Reply, Outcome> {
-    let status = reply.status;
-    let later = |class| {
-        Outcome::Later(Fault::new(
-            class,
-            format!("gateway {} answers with status {status}", shown(base)),
-        ))
-    };
-    match status {
-        200 | 206 | 416 => return Ok(reply),
-        404 | 410 | 451 => {}
-        400 | 406 => {
-            return Err(Outcome::Bad(format!(
-                "it cannot give blocks (status {status})"
-            )));
-        }
-        401 | 403 => return Err(later(Class::Auth)),
-        429 | 503 => {
-            let after = reply.retry_after();
-            return Err(later(Class::Throttled(after)));
-        }
-        408 | 412 | 425 | 500..=599 => return Err(later(Class::Transient)),
-        _ => return Err(Outcome::Bad(format!("it answers with status {status}"))),
-    }
-    drop(reply.error_body());
-    Err(Outcome::Absent)
-}
-
-/// Which of several faults is told: the one that another try may cure, then the one that says how long to wait.
-fn urgency(class: Class) -> u8 {
-    match class {
-        Class::Transient => 2,
-        Class::Throttled(_) => 1,
-        _ => 0,
-    }
-}
-
-fn shown(base: &str) -> String {
-    text::safe_cut(redirect::split(base).0.as_bytes(), 80)
-}
-
-fn is_html(reply: &Reply) -> bool {
-    let kind = reply.header("content-type").unwrap_or("");
-    kind.trim().to_ascii_lowercase().starts_with("text/html")
-}
-
-/// The whole body into `out`, which never grows beyond `most` bytes.
-fn fill(reply: &mut Reply, out: &mut Vec<u8>, most: usize) -> std::result::Result<(), Outcome> {
-    out.clear();
-    let long = || {
-        Outcome::Bad(format!(
-            "it returned more than the {most} bytes there can be"
-        ))
-    };
-    if let Some(len) = reply.content_length() {
-        match usize::try_from(len) {
-            Ok(len) if len <= most => out.reserve_exact(len),
-            _ => return Err(long()),
-        }
-    }
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        match reply.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(n) if out.len() + n > most => {
-                out.clear();
-                return Err(long());
-            }
-            Ok(n) => {
-                if out.capacity() < out.len() + n {
-                    let step = out.len().max(buffer.len()).min(most - out.len());
-                    out.reserve_exact(step);
-                }
-                out.extend_from_slice(&buffer[..n]);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Outcome::Later(reply.fault(&e))),
         }
     }
 }

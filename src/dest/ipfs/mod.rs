@@ -11,8 +11,10 @@ mod rpc;
 mod keep;
 mod node;
 
-mod gateway;
+mod outcome;
 mod table;
+
+mod gateway;
 
 mod name;
 mod walk;
@@ -81,6 +83,3 @@ fn open_ipns(url: &DestUrl, given: &Options) -> Result<Box<dyn Destination>> {
     let start = Start::of_name(host(url)?);
     Ok(Box::new(ContentFolder::new(url, given, start)?))
 }
-
-#[cfg(test)]
-mod tests;

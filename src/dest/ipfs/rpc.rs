@@ -242,13 +242,8 @@ impl Rpc {
                 Ok(())
             },
         );
-        let said = text::safe_cut(
-            message
-                .as_deref()
-                .map_or(&body[..], str::as_bytes)
-                .trim_ascii(),
-            200,
-        );
+        let whole = message.as_deref().map_or(&body[..], str::as_bytes);
+        let said = ends(whole.trim_ascii());
         let quoted = if said.is_empty() {
             String::new()
         } else {
@@ -256,7 +251,7 @@ impl Rpc {
         };
         let plain = |class| Fault::new(class, format!("{command}: status {status}{quoted}"));
         let fault = match status {
-            500 if message.is_some() => self.command_failed(command, &said),
+            500 if let Some(message) = &message => self.command_failed(command, message, &said),
             401 => Fault::new(
                 Class::Auth,
                 format!("the IPFS node at {} wants a login", self.shown()),
@@ -299,8 +294,8 @@ impl Rpc {
         }
     }
 
-    fn command_failed(&self, command: &str, said: &str) -> Fault {
-        let lower = said.to_lowercase();
+    fn command_failed(&self, command: &str, whole: &str, said: &str) -> Fault {
+        let lower = whole.to_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|p| lower.contains(p));
         let class = if has(&["no space left", "disk quota", "file too large"])
             || (lower.contains("datastore") && lower.contains("full"))
@@ -313,9 +308,14 @@ impl Rpc {
         } else {
             Class::Transient
         };
+        let full = if class == Class::Full {
+            "no space left in the IPFS node: "
+        } else {
+            ""
+        };
         let fault = Fault::new(
             class,
-            format!("the IPFS node says to {command}: \"{said}\""),
+            format!("{full}the IPFS node says to {command}: \"{said}\""),
         );
         if has(&["context deadline exceeded"]) {
             return fault
@@ -323,6 +323,18 @@ impl Rpc {
         }
         fault
     }
+}
+
+/// Text of the server, its beginning and its end, where the reason is.
+fn ends(said: &[u8]) -> String {
+    let all = text::safe(said);
+    let count = all.chars().count();
+    if count <= 200 {
+        return all;
+    }
+    let head: String = all.chars().take(90).collect();
+    let tail: String = all.chars().skip(count - 100).collect();
+    format!("{head}...{tail}")
 }
 
 fn io_as_it_is(e: &io::Error) -> Fault {

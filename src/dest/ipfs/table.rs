@@ -30,11 +30,6 @@ pub(super) struct Table {
 }
 
 impl Table {
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     /// `size`: exact, of a plain block.
     pub(super) fn add(&mut self, name: &[u8], cid: &Cid, size: Option<u64>) {
         let size = size.and_then(|s| u32::try_from(s).ok()).unwrap_or(UNKNOWN);
@@ -107,7 +102,7 @@ mod tests {
             table.add(&i.to_be_bytes(), &Cid::of(RAW, &i.to_le_bytes()), None);
         }
         table.seal();
-        assert_eq!(table.len(), 5003);
+        assert_eq!(table.rows.len(), 5003);
         assert_eq!(table.find(b"a"), Some((Cid::of(RAW, b"1"), Some(1))));
         assert_eq!(table.find(b"b"), Some((Cid::of(DAG_PB, b"2"), None)));
         assert_eq!(table.find(b"c"), Some((inline, Some(2))));

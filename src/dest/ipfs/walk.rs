@@ -5,7 +5,7 @@ use crate::base::fault::{Class, Fault};
 use crate::dest::Sink;
 use crate::dest::ipfs::gateway::Gateways;
 use crate::net::http::Reply;
-use crate::net::ipld::car::CarReader;
+use crate::net::ipld::car::{Broken, CarReader};
 use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
 use crate::net::ipld::proto::Malformed;
 use crate::net::ipld::unixfs::{Child, Kind, Link, Node};
@@ -53,18 +53,23 @@ impl<'a> Archive<'a> {
             return false;
         };
         loop {
-            match reader.next(out) {
-                Ok(Some(found)) if found.inline().is_some() => {}
-                Ok(Some(found)) if found == *cid => match cid.names(out) {
-                    Some(true) => return true,
-                    _ => {
-                        let why = format!("it returned other data for {cid} in an archive");
-                        self.gateways.drop_one(*from, why);
-                        return false;
+            let why = match reader.next(out) {
+                Ok(Some(found)) if found.inline().is_some() => continue,
+                Ok(Some(found)) if found == *cid => {
+                    if cid.names(out) == Some(true) {
+                        return true;
                     }
-                },
-                _ => return false,
-            }
+                    let why = format!("it returned other data for {cid} in an archive");
+                    self.gateways.drop_one(*from, why);
+                    return false;
+                }
+                Ok(Some(_)) => "its blocks are in another order".to_owned(),
+                Ok(None) => "blocks are missing".to_owned(),
+                Err(Broken::Bad(why)) => why.to_owned(),
+                Err(Broken::Io(e)) => crate::base::error::io_text(&e),
+            };
+            self.gateways.archive_broken(*from, &why);
+            return false;
         }
     }
 }

@@ -16,5 +16,7 @@ pub(crate) mod unixfs;
 /// Largest block that is accepted, as everywhere on the network.
 pub(crate) const BLOCK_MAX_BYTES: usize = 2 << 20;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod fuzz_tests;

@@ -1,7 +1,5 @@
 //! The text forms of identifiers: base32, base36, base58btc and hex, without padding and prefix letters.
 
-#[cfg(test)]
-use crate::base::bytes::hex;
 use crate::base::bytes::hex_decode;
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -70,12 +68,6 @@ pub(crate) fn base58(data: &[u8]) -> String {
     radix_encode(data, BASE58)
 }
 
-/// Base16 with its letter `f`.
-#[cfg(test)]
-pub(crate) fn base16(data: &[u8]) -> String {
-    format!("f{}", hex(data))
-}
-
 fn base32_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() * 5 / 8);
     let (mut bits, mut count) = (0u32, 0u32);
@@ -139,6 +131,7 @@ fn radix_encode(data: &[u8], alphabet: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::bytes::hex;
 
     #[test]
     fn every_base_both_ways() {
@@ -146,7 +139,7 @@ mod tests {
             for text in [
                 base32(data),
                 base36(data),
-                base16(data),
+                format!("f{}", hex(data)),
                 format!("z{}", base58(data)),
             ] {
                 assert_eq!(decode(&text).as_deref(), Some(data), "{text}");

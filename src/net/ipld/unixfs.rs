@@ -82,9 +82,7 @@ impl<'a> Node<'a> {
             4 => Kind::Symlink,
             5 => {
                 let fanout = self.data.fanout;
-                let fits = fanout.is_power_of_two()
-                    && (8..=1024).contains(&fanout)
-                    && fanout.is_multiple_of(8);
+                let fits = fanout.is_power_of_two() && (8..=1024).contains(&fanout);
                 if !fits || self.data.hash_type != HAMT_HASH_MURMUR3 {
                     return Err(Malformed);
                 }
