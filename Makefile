@@ -3,21 +3,35 @@
 CARGO   ?= cargo
 PREFIX  ?= /usr/local
 DESTDIR ?=
-TARGET  := $(or $(CARGO_TARGET_DIR),target)
+BUILD   := $(or $(CARGO_TARGET_DIR),target)
+SHARE    = $(DESTDIR)$(PREFIX)/share
+PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo test check bench fuzz peer readme install help
+.PHONY: all demo static cross portable test check bench bench-peers fuzz peer readme install help
 
 all:
 	$(CARGO) build --release --locked
 
 # A real backup and restore of src/ in a scratch folder.
 demo: all
-	.ci/demo $(TARGET)/release/duplet
+	.ci/demo $(BUILD)/release/duplet
 
 # The help of all options, into README.md.
 readme:
 	$(CARGO) build --locked
-	.ci/readme $(TARGET)/debug/duplet
+	.ci/readme $(BUILD)/debug/duplet
+
+# FEATURES=dest-file,dest-s3: only these destinations.
+static:
+	FEATURES="$(FEATURES)" .ci/static
+
+# TARGET=aarch64, armv7, mipsel, mips, riscv64, i686 or x86_64. FEATURES as above.
+cross:
+	FEATURES="$(FEATURES)" .ci/cross $(or $(TARGET),x86_64)
+
+# TARGET='static mips': only these.
+portable:
+	.ci/portable $(TARGET)
 
 test:
 	.ci/prepare
@@ -35,6 +49,10 @@ bench: all
 	.ci/prepare.d/s3
 	VOLUMES="$(VOLUMES)" TLS="$(TLS)" $(CARGO) bench --locked --bench bench_s3
 
+# V1=FOLDER V2=FOLDER: two versions of a tree of your own. LIMIT=32: one backup within that many MiB of memory.
+bench-peers: all
+	DUPLET="$(PROGRAM)" LIMIT="$(LIMIT)" .ci/bench-peers $(V1) $(V2)
+
 # INPUTS=N: for each reader. TARGETS=zip,aes: only these. SEED=N: the same inputs again.
 fuzz:
 	INPUTS="$(INPUTS)" TARGETS="$(TARGETS)" SEED="$(SEED)" \
@@ -44,15 +62,25 @@ peer:
 	.ci/prepare
 	$(CARGO) test --locked --test outside --test golden
 
-install: all
-	install -D -m 755 $(TARGET)/release/duplet $(DESTDIR)$(PREFIX)/bin/duplet
+# PROGRAM=FILE: another build, such as target/static/x86_64-unknown-linux-gnu/release/duplet.
+install: $(if $(filter $(BUILD)/release/duplet,$(PROGRAM)),all)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/duplet
+	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(PROGRAM) help man >$(SHARE)/man/man1/duplet.1
+	$(PROGRAM) help bash >$(SHARE)/bash-completion/completions/duplet
+	$(PROGRAM) help zsh >$(SHARE)/zsh/site-functions/_duplet
+	$(PROGRAM) help fish >$(SHARE)/fish/vendor_completions.d/duplet.fish
 
 help:
 	@echo 'make              build target/release/duplet'
 	@echo 'make demo         back up and restore a folder, to see it work'
+	@echo 'make static       build target/static/HOST/release/duplet: needs no library, no file, runs in an empty container'
+	@echo 'make cross        the same, smaller, for TARGET=x86_64, aarch64, armv7, mipsel, mips, riscv64 or i686 (musl)'
+	@echo 'make portable     build and test static programs, other processors emulated; TARGET="static mips"'
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
+	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
-	@echo 'make install      copy the program to $$PREFIX/bin (default /usr/local); DESTDIR is respected'
+	@echo 'make install      program, manual page and completions to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'

@@ -4,10 +4,9 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use support::snapshot::{But, Kind, Node, Snapshot, same, take};
+use support::snapshot::{But, Kind, expected, same, take};
 use support::{Scratch, fixture, fixture_names, names, text};
 
 struct Case {
@@ -47,41 +46,6 @@ const CASES: [Case; 16] = [
     case("zip-none", ""),
     case("zip64", ""),
 ];
-
-/// What a version's source looked like, from its `expected/N.jsonl`.
-fn expected(case: &Case, number: &str) -> Snapshot {
-    let file = fixture(case.name)
-        .join("expected")
-        .join(format!("{number}.jsonl"));
-    let mut all = Snapshot::new();
-    for line in fs::read_to_string(file).unwrap().lines() {
-        let e: serde_json::Value = serde_json::from_str(line).unwrap();
-        let word = |key: &str| e[key].as_str().unwrap_or_default().to_owned();
-        let kind = match e["type"].as_str().unwrap() {
-            "file" => Kind::File,
-            "folder" => Kind::Folder,
-            "symlink" => Kind::Symlink,
-            other => panic!("type {other}"),
-        };
-        let xattr: BTreeMap<String, String> = e["xattr"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
-            .collect();
-        let node = Node {
-            kind,
-            mode: u32::from_str_radix(&word("mode"), 8).unwrap() & 0o777,
-            mtime: i128::from(e["mtime_ns"].as_i64().unwrap()).div_euclid(100),
-            size: e["size"].as_u64().unwrap_or(0),
-            sha256: word("sha256"),
-            target: word("target").into_bytes(),
-            xattr,
-        };
-        all.insert(word("path").into_bytes(), node);
-    }
-    all
-}
 
 impl Case {
     fn dest(&self) -> String {
@@ -142,7 +106,7 @@ fn every_version_restores_exactly() {
             args.push("--restore-permissions".to_owned());
             args.extend(case.options());
             scratch.run(&args).code(&[0]);
-            let (want, mut got) = (expected(case, number), take(&to));
+            let (want, mut got) = (expected(case.name, number), take(&to));
             if case.bare {
                 // No times of folders are kept at all.
                 let folders = want.iter().filter(|(_, n)| n.kind == Kind::Folder);
@@ -173,7 +137,7 @@ fn one_file_restores_alone() {
     for case in &CASES {
         let scratch = Scratch::new("golden-one");
         let version = case.versions().len() - 1;
-        let want = expected(case, &case.versions()[version]);
+        let want = expected(case.name, &case.versions()[version]);
         let largest = want.iter().max_by_key(|(_, n)| n.size).unwrap();
         let path = String::from_utf8(largest.0.clone()).unwrap();
         let to = scratch.at("to");
@@ -219,7 +183,7 @@ fn list_shows_every_version_and_find_every_path() {
             let mut args = vec!["list".to_owned(), case.dest(), version.to_string()];
             args.extend(case.options());
             let ran = scratch.run(&args).code(&[0]);
-            for path in expected(case, number).keys() {
+            for path in expected(case.name, number).keys() {
                 let path = String::from_utf8_lossy(path);
                 let last = path.rsplit('/').next().unwrap_or_default();
                 // Names with characters that are escaped when shown are the business of the unit tests.

@@ -138,13 +138,24 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
 fn list(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
     let mut sorter = Sorter::new(&open.tmp, SORT_BYTES);
     let tmp = &open.tmp;
+    let mut archived = 0u64;
     let there = open.remote.list(ui, &mut |item| match item {
         Listed::Restart => {
+            archived = 0;
             sorter = Sorter::new(tmp, SORT_BYTES);
             Ok(())
         }
-        Listed::Entry(file) => sorter.add(&record(&file)),
+        Listed::Entry(file) => {
+            archived += u64::from(file.is_archived);
+            sorter.add(&record(&file))
+        }
     })?;
+    if archived > 0 {
+        let what = text::count(archived, "file");
+        ui.note(&format!(
+            "{what} in cold storage: restore them there before they can be read"
+        ));
+    }
     if !there {
         return Err(Error::new(Kind::Missing, "the folder does not exist")
             .doing(format!("list {}", open.remote.describe()))

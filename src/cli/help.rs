@@ -9,7 +9,7 @@ use crate::cli::options::{self, GROUPS};
 use crate::cli::parse::placeholder;
 use crate::cli::sources::applies;
 use crate::cli::topics::{TOPICS, Topic};
-use crate::cli::{COMMANDS, Call, Command, Outcome, Section, lookup};
+use crate::cli::{COMMANDS, Call, Command, Outcome, Section, completion, lookup, manual};
 use crate::dest::{SCHEMES, Scheme};
 use crate::remote;
 
@@ -81,16 +81,21 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
 }
 
 fn about(word: &str) -> Result<Vec<String>> {
+    // Before the commands: 'examples' is another name of one, too.
+    if let Some(topic) = TOPICS.iter().find(|t| t.name == word && own_page(t)) {
+        return Ok(of_topic(topic));
+    }
     if let Some(command) = lookup(word) {
         return Ok(of_command(command));
-    }
-    if let Some(topic) = TOPICS.iter().find(|t| t.name == word) {
-        return Ok(of_topic(topic));
     }
     match word {
         "options" => return Ok(of_options()),
         "url" | "urls" | "destinations" => return Ok(of_urls()),
         "all" => return Ok(everything()),
+        "man" => return Ok(manual::page()),
+        "bash" => return Ok(completion::bash()),
+        "zsh" => return Ok(completion::zsh()),
+        "fish" => return Ok(completion::fish()),
         _ => {}
     }
     if let Some(scheme) = SCHEMES.iter().find(|s| s.names.contains(&word)) {
@@ -243,6 +248,11 @@ fn of_command(c: &Command) -> Vec<String> {
     lines
 }
 
+/// The topic is not part of a command's help.
+pub(super) fn own_page(topic: &Topic) -> bool {
+    lookup(topic.name).is_none_or(|c| c.name != topic.name)
+}
+
 fn of_topic(topic: &Topic) -> Vec<String> {
     topic
         .text
@@ -326,7 +336,7 @@ fn everything() -> Vec<String> {
         lines.extend([String::new(), format!("== {}", c.name)]);
         lines.append(&mut of_command(c));
     }
-    for topic in TOPICS.iter().filter(|t| lookup(t.name).is_none()) {
+    for topic in TOPICS.iter().filter(|t| own_page(t)) {
         lines.extend([String::new(), format!("== {}", topic.name)]);
         lines.append(&mut of_topic(topic));
     }
@@ -339,14 +349,23 @@ fn everything() -> Vec<String> {
 
 /// Name and type on one line, then the sentence and the default.
 fn option(lines: &mut Vec<String>, opt: &Opt) {
-    let value = match opt.kind {
+    wrap(lines, &format!("--{}{}", opt.name, value_of(opt)), 2);
+    wrap(lines, &sentence_of(opt), INDENT);
+}
+
+/// What follows the name: `=SIZE`, `=a|b`, or nothing.
+pub(super) fn value_of(opt: &Opt) -> String {
+    match opt.kind {
         Kind::Choice(words) => format!("={}", words.join("|")),
         kind => match placeholder(kind) {
             "" => String::new(),
             word => format!("={word}"),
         },
-    };
-    wrap(lines, &format!("--{}{value}", opt.name), 2);
+    }
+}
+
+/// The help of an option, its default and its other names.
+pub(super) fn sentence_of(opt: &Opt) -> String {
     let mut text = match opt.kind {
         Kind::Refused(reason) => format!("Not supported: {reason}."),
         _ => opt.help.to_owned(),
@@ -365,7 +384,7 @@ fn option(lines: &mut Vec<String>, opt: &Opt) {
     if !opt.aliases.is_empty() {
         text.push_str(&format!(" Also --{}.", opt.aliases.join(", --")));
     }
-    wrap(lines, &text, INDENT);
+    text
 }
 
 /// Appends text broken at spaces (and at bars of long lists), every line indented.

@@ -26,6 +26,10 @@ pub(super) static TOPICS: &[Topic] = &[
         name: "exit-codes",
         text: EXIT_CODES,
     },
+    Topic {
+        name: "examples",
+        text: EXAMPLES,
+    },
 ];
 
 const FILTERS: &str = r"
@@ -101,4 +105,69 @@ With --json the object on standard output says the same in ExitCode and Code;
 Code is ok, nothing-new, warnings, errors, partial, or for a failure its kind:
 usage, credentials, passphrase, missing, busy, tls, no-space, local, damaged,
 unsupported, interrupted, bug.
+"#;
+
+const EXAMPLES: &str = r#"
+duplet backup /mnt/usb/backup /home /etc --exclude=*.tmp
+duplet backup s3://bucket/box /data --passphrase-file=/etc/duplet.pass
+duplet list s3://bucket/box
+duplet restore s3://bucket/box '/data/notes/*' --restore-path=/tmp/r
+duplet verify s3://bucket/box
+
+A cron line, every night at 2:15; exit codes 0 and 1 are good. The file holds
+options (--passphrase=...), sources (/data) and the target, one a line:
+  15 2 * * * duplet backup - --parameters-file=/etc/duplet.conf -q
+
+OpenWrt: put the program into /usr/bin, temporary files on a disk (there is
+little memory behind /tmp), then
+  # /etc/crontabs/root
+  15 2 * * * /usr/bin/duplet backup - --parameters-file=/etc/duplet.conf -q
+  # /etc/duplet.conf (chmod 600)
+  --target=s3://bucket/router?s3-server-name=s3.example.org
+  --tempdir=/mnt/disk/tmp
+  --cache-dir=/mnt/disk/cache
+  --source=/etc/
+  --source=/mnt/disk/data/
+  # /etc/init.d/duplet, for: /etc/init.d/duplet enable; backs up at shutdown
+  #!/bin/sh /etc/rc.common
+  STOP=10
+  stop() { /usr/bin/duplet backup - --parameters-file=/etc/duplet.conf -q; }
+and keep both over an upgrade: echo /etc/duplet.conf >>/etc/sysupgrade.conf
+
+systemd, then: systemctl enable --now duplet.timer
+  # /etc/systemd/system/duplet.service
+  [Unit]
+  Description=Backup
+  Wants=network-online.target
+  After=network-online.target
+  [Service]
+  Type=oneshot
+  ExecStart=/usr/local/bin/duplet backup - --parameters-file=/etc/duplet.conf
+  SuccessExitStatus=1
+  Nice=10
+  IOSchedulingClass=idle
+  MemoryMax=64M
+  CacheDirectory=duplet
+  Environment=DUPLET_CACHE=/var/cache/duplet
+  ProtectSystem=strict
+  PrivateTmp=yes
+  # /etc/systemd/system/duplet.timer
+  [Timer]
+  OnCalendar=daily
+  RandomizedDelaySec=1h
+  Persistent=true
+  [Install]
+  WantedBy=timers.target
+
+A container that holds nothing else, from the static program (make static):
+  # Containerfile
+  FROM scratch
+  COPY duplet /duplet
+  ENV TMPDIR=/tmp DUPLET_CACHE=/tmp/cache
+  VOLUME /tmp
+  ENTRYPOINT ["/duplet"]
+  # podman build -t duplet . && podman run --rm -v /data:/data:ro duplet \
+  #   backup s3://bucket/box /data
+
+Manual page and completions: duplet help man|bash|zsh|fish
 "#;

@@ -172,7 +172,7 @@ fn main() {
     line.duplet(&["mkdir"], "bench");
     let path = |folder: &str, name: &str| home.at(folder).join(name).display().to_string();
     println!("{volumes} volumes of 50 MiB, one after the other; wall s, cpu s, peak MiB");
-    let mut show = |what: &str, ours: Cost, theirs: Cost| {
+    let show = |what: &str, ours: Cost, theirs: Cost| {
         for (name, cost) in [("duplet", &ours), ("rclone", &theirs)] {
             println!(
                 "{what} {name}: {:.2} {:.2} {:.1}  ({:.0} MiB/s)",

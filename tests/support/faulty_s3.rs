@@ -97,7 +97,11 @@ impl Server {
     }
 
     pub fn start_with(wrap: Wrap) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Server::start_at("127.0.0.1:0", wrap)
+    }
+
+    pub fn start_at(place: &str, wrap: Wrap) -> Server {
+        let listener = TcpListener::bind(place).expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(Mutex::new(State {
             bucket: true,

@@ -85,8 +85,14 @@ impl Scratch {
 
     /// The program with a clean environment, no standard input and arguments given.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_duplet"));
+        self.other(&[env!("CARGO_BIN_EXE_duplet")], args)
+    }
+
+    /// As [`Scratch::command`], with other words before the arguments: another build, an emulator.
+    pub fn other<S: AsRef<OsStr>>(&self, words: &[&str], args: &[S]) -> Command {
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -145,7 +151,8 @@ impl Drop for Scratch {
     }
 }
 
-fn finish<S: AsRef<OsStr>>(mut command: Command, args: &[S]) -> Ran {
+/// Runs a command of [`Scratch::command`] to its end; `args` are for messages.
+pub fn finish<S: AsRef<OsStr>>(mut command: Command, args: &[S]) -> Ran {
     let output = command.output().expect("the program starts");
     ran(&output, args)
 }

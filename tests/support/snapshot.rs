@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::tool;
+use super::{fixture, tool};
 
 /// Prints `path NUL name NUL value NUL` of every `user.*` attribute below a folder.
 const XATTRS: &str = r"
@@ -67,6 +67,49 @@ pub struct But {
     pub xattr: bool,
     /// The root folder itself.
     pub root: bool,
+}
+
+/// What the source of a fixture's version looked like, from its `expected/N.jsonl`.
+pub fn expected(name: &str, number: &str) -> Snapshot {
+    let file = fixture(name)
+        .join("expected")
+        .join(format!("{number}.jsonl"));
+    let mut all = Snapshot::new();
+    for line in fs::read_to_string(file)
+        .expect("a well-formed line")
+        .lines()
+    {
+        let e: serde_json::Value = serde_json::from_str(line).expect("a well-formed line");
+        let word = |key: &str| e[key].as_str().unwrap_or_default().to_owned();
+        let kind = match e["type"].as_str().expect("a well-formed line") {
+            "file" => Kind::File,
+            "folder" => Kind::Folder,
+            "symlink" => Kind::Symlink,
+            other => panic!("type {other}"),
+        };
+        let xattr: BTreeMap<String, String> = e["xattr"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| {
+                (
+                    k.clone(),
+                    v.as_str().expect("a well-formed line").to_owned(),
+                )
+            })
+            .collect();
+        let node = Node {
+            kind,
+            mode: u32::from_str_radix(&word("mode"), 8).expect("a well-formed line") & 0o777,
+            mtime: i128::from(e["mtime_ns"].as_i64().expect("a well-formed line")).div_euclid(100),
+            size: e["size"].as_u64().unwrap_or(0),
+            sha256: word("sha256"),
+            target: word("target").into_bytes(),
+            xattr,
+        };
+        all.insert(word("path").into_bytes(), node);
+    }
+    all
 }
 
 /// Reads a tree without following links.

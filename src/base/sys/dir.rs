@@ -9,9 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-#[cfg(test)]
-use super::files::xattr_get_c;
 use super::files::{FileKind, Stat, from_std, is_missing_call, statx, xattr_set_c};
+#[cfg(test)]
+use super::files::{xattr_get_c, xattr_read};
 use super::{c_bytes, check, proc_path};
 
 const RENAME_NOREPLACE: libc::c_uint = 1;
@@ -178,24 +178,51 @@ impl Dir {
         }
         let mode = std::fs::Permissions::from_mode(mode & 0o7777);
         match std::fs::set_permissions(proc_path(held.as_raw_fd()), mode.clone()) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => self
-                .open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)?
-                .set_permissions(mode),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.open_any(name)?.set_permissions(mode)
+            }
             done => done,
         }
     }
 
-    /// Sets an extended attribute of the entry itself; needs `/proc`.
+    /// Sets an extended attribute of the entry itself. Without `/proc` only of what can be opened: no symlink, and not what
+    /// this user may not read.
     pub(crate) fn set_xattr(&self, name: &OsStr, attribute: &[u8], value: &[u8]) -> io::Result<()> {
         component(name)?;
-        xattr_set_c(&self.proc_c(name)?, &c_bytes(attribute)?, value)
+        let attribute = c_bytes(attribute)?;
+        match xattr_set_c(&self.proc_c(name)?, &attribute, value) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let (data, len) = (value.as_ptr().cast(), value.len());
+                let file = self.open_any(name)?;
+                // SAFETY: the descriptor is open; the name ends in NUL and the value has `len` bytes; both live on.
+                let done =
+                    unsafe { libc::fsetxattr(file.as_raw_fd(), attribute.as_ptr(), data, len, 0) };
+                check(done).map(|_| ())
+            }
+            done => done,
+        }
     }
 
-    /// Value of an extended attribute of the entry itself; needs `/proc`.
+    /// Value of an extended attribute of the entry itself. Without `/proc` as [`Dir::set_xattr`].
     #[cfg(test)]
     pub(crate) fn get_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
         component(name)?;
-        xattr_get_c(&self.proc_c(name)?, &c_bytes(attribute)?)
+        let attribute = c_bytes(attribute)?;
+        match xattr_get_c(&self.proc_c(name)?, &attribute) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let file = self.open_any(name)?;
+                xattr_read(|buffer, len| {
+                    let (fd, name) = (file.as_raw_fd(), attribute.as_ptr());
+                    // SAFETY: the descriptor is open, the name ends in NUL, the buffer has `len` bytes; all live on.
+                    unsafe { libc::fgetxattr(fd, name, buffer.cast(), len) }
+                })
+            }
+            done => done,
+        }
+    }
+
+    fn open_any(&self, name: &OsStr) -> io::Result<File> {
+        self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)
     }
 
     fn raw(&self) -> libc::c_int {

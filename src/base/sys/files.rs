@@ -213,9 +213,14 @@ pub(crate) fn xattr_get(path: &Path, name: &[u8]) -> io::Result<Option<Vec<u8>>>
 
 pub(super) fn xattr_get_c(path: &CString, name: &CString) -> io::Result<Option<Vec<u8>>> {
     // SAFETY: both texts end in NUL; the buffer is `len` bytes long, or null with length 0.
-    let value =
-        sized(|buf, len| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buf.cast(), len) });
-    match value {
+    xattr_read(|buf, len| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buf.cast(), len) })
+}
+
+/// As [`xattr_get_c`] by one of the calls that fill a buffer of a length.
+pub(super) fn xattr_read(
+    call: impl FnMut(*mut u8, usize) -> libc::ssize_t,
+) -> io::Result<Option<Vec<u8>>> {
+    match sized(call) {
         Ok(value) => Ok(Some(value)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENODATA | libc::ENOTSUP)) => Ok(None),
         Err(e) => Err(e),

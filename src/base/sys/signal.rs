@@ -71,10 +71,12 @@ pub(super) enum Waited {
 
 /// Waits until `fd` can be read, the time is over or a stop is requested; no stop can slip in between check and wait.
 pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Waited> {
-    let limit = time.map(|t| libc::timespec {
-        tv_sec: libc::time_t::try_from(t.as_secs().min(86_400)).unwrap_or(86_400),
-        tv_nsec: libc::c_long::try_from(t.subsec_nanos()).unwrap_or(0),
-        ..zeroed_timespec()
+    let limit = time.map(|t| {
+        // Some targets have padding that may not be named.
+        let mut limit = zeroed_timespec();
+        limit.tv_sec = libc::time_t::try_from(t.as_secs().min(86_400)).unwrap_or(86_400);
+        limit.tv_nsec = libc::c_long::try_from(t.subsec_nanos()).unwrap_or(0);
+        limit
     });
     let mut watched = libc::pollfd {
         fd: fd.unwrap_or(-1),

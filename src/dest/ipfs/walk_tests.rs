@@ -41,10 +41,6 @@ impl Write for Kept {
 }
 
 impl Sink for Kept {
-    fn written(&self) -> u64 {
-        self.0.len() as u64
-    }
-
     fn restart(&mut self) -> io::Result<()> {
         self.0.clear();
         Ok(())

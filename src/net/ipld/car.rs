@@ -10,9 +10,13 @@ const HEADER_MAX_BYTES: u64 = 64 * 1024;
 /// An identifier with its longest digest.
 const CID_MAX_BYTES: usize = 160;
 
-/// No further block comes: reading failed, or it is no archive.
+/// Why no further block comes.
 #[derive(Debug)]
-pub(crate) struct Broken;
+pub(crate) enum Broken {
+    Io(io::Error),
+    /// What was found instead.
+    Bad(&'static str),
+}
 
 /// An archive being read. `inner` should be buffered: lengths are read byte by byte.
 pub(crate) struct CarReader<R> {
@@ -24,11 +28,11 @@ impl<R: Read> CarReader<R> {
     pub(crate) fn open(mut inner: R) -> Result<CarReader<R>, Broken> {
         let len = match length(&mut inner)? {
             Some(len @ 1..=HEADER_MAX_BYTES) => len,
-            _ => return Err(Broken),
+            _ => return Err(Broken::Bad("it has no header")),
         };
         let skipped = io::copy(&mut inner.by_ref().take(len), &mut io::sink());
-        if skipped.map_err(|_| Broken)? != len {
-            return Err(Broken);
+        if skipped.map_err(Broken::Io)? != len {
+            return Err(Broken::Bad("it ends in its header"));
         }
         Ok(CarReader { inner })
     }
@@ -41,19 +45,19 @@ impl<R: Read> CarReader<R> {
         };
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         if len == 0 || len > CID_MAX_BYTES + BLOCK_MAX_BYTES {
-            return Err(Broken);
+            return Err(Broken::Bad("a block in it is too large"));
         }
         let mut head = [0; CID_MAX_BYTES];
         let head = &mut head[..len.min(CID_MAX_BYTES)];
         self.fill(head)?;
         let mut cursor = Cursor::new(head);
         let Some(cid) = Cid::take(&mut cursor) else {
-            return Err(Broken);
+            return Err(Broken::Bad("a block in it has no identifier"));
         };
         let rest = cursor.rest();
         let total = len - (head.len() - rest.len());
         if total > BLOCK_MAX_BYTES {
-            return Err(Broken);
+            return Err(Broken::Bad("a block in it is too large"));
         }
         data.reserve_exact(rest.len());
         data.extend_from_slice(rest);
@@ -63,7 +67,7 @@ impl<R: Read> CarReader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Broken> {
-        self.inner.read_exact(buffer).map_err(|_| Broken)
+        self.inner.read_exact(buffer).map_err(cut)
     }
 }
 
@@ -75,10 +79,19 @@ fn fill(from: &mut impl Read, data: &mut Vec<u8>, wanted: usize) -> Result<(), B
         let at = data.len();
         data.reserve_exact(step);
         data.resize(at + step, 0);
-        from.read_exact(&mut data[at..]).map_err(|_| Broken)?;
+        from.read_exact(&mut data[at..]).map_err(cut)?;
         left -= step;
     }
     Ok(())
+}
+
+fn cut(e: io::Error) -> Broken {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof if e.get_ref().is_none() => {
+            Broken::Bad("it ends in the middle of a block")
+        }
+        _ => Broken::Io(e),
+    }
 }
 
 /// A length before a section; `None` at the end of the input.
@@ -89,10 +102,10 @@ fn length(from: &mut impl Read) -> Result<Option<u64>, Broken> {
         loop {
             match from.read(&mut byte) {
                 Ok(0) if i == 0 => return Ok(None),
-                Ok(0) => return Err(Broken),
+                Ok(0) => return Err(Broken::Bad("it ends in a length")),
                 Ok(_) => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Broken),
+                Err(e) => return Err(Broken::Io(e)),
             }
         }
         n |= u64::from(byte[0] & 0x7f) << (7 * i);
@@ -100,7 +113,7 @@ fn length(from: &mut impl Read) -> Result<Option<u64>, Broken> {
             return Ok(Some(n));
         }
     }
-    Err(Broken)
+    Err(Broken::Bad("a length in it is too large"))
 }
 
 #[cfg(test)]

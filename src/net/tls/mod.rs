@@ -7,7 +7,7 @@ mod verify;
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustls::pki_types::ServerName;
@@ -22,21 +22,21 @@ pub(crate) use crate::net::tls::verify::{config, fault};
 /// Connections made so far and when the last one was ready, so that `http` can tell a reused connection from a new one.
 #[derive(Debug)]
 pub(crate) struct Connects {
-    made: AtomicU64,
+    made: AtomicUsize,
     base: Instant,
-    ready_millis: AtomicU64,
+    ready_millis: AtomicUsize,
 }
 
 impl Connects {
     pub(crate) fn new() -> Connects {
         Connects {
-            made: AtomicU64::new(0),
+            made: AtomicUsize::new(0),
             base: Instant::now(),
-            ready_millis: AtomicU64::new(0),
+            ready_millis: AtomicUsize::new(0),
         }
     }
 
-    pub(crate) fn made(&self) -> u64 {
+    pub(crate) fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)
     }
 
@@ -45,14 +45,16 @@ impl Connects {
         u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// When the last connection was ready, on the scale of [`Connects::now`].
+    /// When the last connection was ready, on the scale of [`Connects::now`]; where words have 32 bits, exact for 49 days.
     pub(crate) fn ready(&self) -> u64 {
-        self.ready_millis.load(Ordering::Relaxed)
+        self.ready_millis.load(Ordering::Relaxed) as u64
     }
 
     fn note(&self) {
         self.made.fetch_add(1, Ordering::Relaxed);
-        self.ready_millis.store(self.now(), Ordering::Relaxed);
+        // Not every processor has atomic 64-bit numbers.
+        let now = usize::try_from(self.now()).unwrap_or(usize::MAX);
+        self.ready_millis.store(now, Ordering::Relaxed);
     }
 }
 

@@ -1,0 +1,126 @@
+//! The manual page (`duplet help man`), from the tables that make the help.
+
+use crate::base::opt::{Kind, Opt};
+use crate::cli::COMMANDS;
+use crate::cli::help::{self, value_of};
+use crate::cli::options::GROUPS;
+use crate::cli::topics::{TOPICS, Topic};
+use crate::dest::SCHEMES;
+use crate::remote;
+
+/// The page in the `man` macros, line by line.
+pub(super) fn page() -> Vec<String> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut out = vec![
+        format!(".TH DUPLET 1 \"\" \"duplet {version}\" \"User Commands\""),
+        ".SH NAME".to_owned(),
+        "duplet \\- backups in Duplicati\\(aqs format, without a database".to_owned(),
+        ".SH SYNOPSIS".to_owned(),
+        ".B duplet".to_owned(),
+        ".I command".to_owned(),
+        escape("[url] [argument]... [--option[=value]]..."),
+        ".SH DESCRIPTION".to_owned(),
+        "Backs up to, and restores from, Duplicati destinations.".to_owned(),
+        "A destination is a URL, or a folder of this machine.".to_owned(),
+        ".SH COMMANDS".to_owned(),
+    ];
+    for command in COMMANDS {
+        out.push(".TP".to_owned());
+        let usage = format!("\\fB{}\\fR {}", escape(command.name), escape(command.usage));
+        out.push(usage.trim_end().to_owned());
+        let mut text = format!("{}.", sentence(command.summary));
+        if !command.details.is_empty() {
+            text.push('\n');
+            text.push_str(command.details);
+        }
+        if !command.aliases.is_empty() {
+            text.push_str(&format!("\nAlso: {}.", command.aliases.join(", ")));
+        }
+        out.extend(text.lines().map(escape));
+    }
+    out.push(".SH OPTIONS".to_owned());
+    for (title, rows) in GROUPS {
+        out.push(format!(".SS {}", escape(title)));
+        rows.iter().for_each(|opt| option(&mut out, opt));
+    }
+    out.push(".SH DESTINATIONS".to_owned());
+    for scheme in SCHEMES {
+        out.push(format!(".SS {}://", scheme.names.join(":// ")));
+        out.push(escape(scheme.help));
+        scheme.options.iter().for_each(|opt| option(&mut out, opt));
+    }
+    out.push(".SS Every destination".to_owned());
+    remote::OPTIONS.iter().for_each(|opt| option(&mut out, opt));
+    for topic in TOPICS {
+        literal(&mut out, topic);
+    }
+    out
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}
+
+fn option(out: &mut Vec<String>, opt: &Opt) {
+    if matches!(opt.kind, Kind::Ignored | Kind::Refused(_)) {
+        return;
+    }
+    out.push(".TP".to_owned());
+    out.push(format!(
+        "\\fB{}\\fR{}",
+        escape(&format!("--{}", opt.name)),
+        escape(&value_of(opt))
+    ));
+    out.push(escape(&help::sentence_of(opt)));
+}
+
+/// A topic as it stands, for its columns matter.
+fn literal(out: &mut Vec<String>, topic: &Topic) {
+    let title = if help::own_page(topic) {
+        topic.name.replace('-', " ")
+    } else {
+        format!("{} in detail", topic.name)
+    };
+    out.push(format!(".SH {}", title.to_uppercase()));
+    out.push(".nf".to_owned());
+    out.extend(topic.text.trim_matches('\n').lines().map(escape));
+    out.push(".fi".to_owned());
+}
+
+/// Nothing in the line is taken for a macro or an escape.
+fn escape(line: &str) -> String {
+    let line = line
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq");
+    if line.starts_with('.') {
+        format!("\\&{line}")
+    } else {
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_macros_only_where_meant() {
+        for (plain, escaped) in [
+            ("--a\\b", "\\-\\-a\\eb"),
+            (".SH it's", "\\&.SH it\\(aqs"),
+            ("'x", "\\(aqx"),
+        ] {
+            assert_eq!(escape(plain), escaped);
+        }
+        let macros = ["TH", "SH", "SS", "TP", "B ", "I ", "nf", "fi"];
+        for line in page() {
+            if let Some(name) = line.strip_prefix('.') {
+                assert!(macros.iter().any(|m| name.starts_with(m)), "{line}");
+            }
+            assert!(!line.starts_with('\''), "{line}");
+        }
+    }
+}
