@@ -1,10 +1,12 @@
 //! What the black-box tests share: fixtures, scratch folders, running the program, made trees, comparing and damaging.
 //!
-//! Nothing here knows the remote format: these tests see the program as its user does.
+//! Nothing but `craft` and `crypt` knows the remote format: the tests see the program as its user does.
 
 // Each test file compiles its own copy and uses its own part.
 #![allow(dead_code)]
 
+pub mod craft;
+pub mod crypt;
 pub mod harm;
 pub mod rand;
 pub mod snapshot;
