@@ -8,7 +8,7 @@
 //! | R4 no `metahash` | `r04_no_metadata` |
 //! | R5 odd metadata | `r05_odd_metadata` |
 //! | R6 zip variants | `r06_zip_variants`, `r06_entry_count_modulo_65536` |
-//! | R7 other zip methods and archives | `r07_archives` |
+//! | R7 other zip methods and archives | `r07_zip_methods`, `r07_archives` |
 //! | R8 index volumes and dblocks that do not pair | `r08_dblock_without_index`, `r08_index_without_dblock`, `r08_index_names_another_suffix`, `r08_index_of_another_state`, `r08_several_indexes` |
 //! | R9 no `list/` | `r09_no_blocklist_copies` |
 //! | R10 a block in several dblocks | `r10_repeated_blocks`, `r10_repeated_blocklists` |
@@ -326,6 +326,39 @@ fn r06_entry_count_modulo_65536() {
     m.both(&mut volume);
     m.dlist(TIME, &entries);
     case.clean(&want);
+}
+
+/// R7: a zip method that cannot be read is named with its volume, and the rest is restored.
+#[test]
+fn r07_zip_methods() {
+    for method in [9, 12, 14, 93, 98] {
+        let (case, mut m) = Case::new("r07");
+        let (mut volumes, all, want) = apart(&m, &[1, 2]);
+        m.both(&mut volumes[0]);
+        m.dlist(TIME, &all);
+        m.style.method = method;
+        m.dblock(&mut volumes[1]);
+        m.style.method = 0;
+        let vol = m.vol(&volumes[1]);
+        m.dindex(2, &[(&volumes[1].name, vol)], &volumes[1].lists);
+        let named = format!("zip method {method}");
+        let (ran, to) = case.restore(&[]);
+        has(&to, &want[..1].to_vec(), &ran);
+        let ran = ran.code(&[3]).says(&volumes[1].name).says(&named);
+        ran.says("name 2");
+        case.verify().code(&[3]).says(&volumes[1].name).says(&named);
+    }
+    // An index volume of such a method costs only the look into its dblock.
+    let (case, mut m) = Case::new("r07-index");
+    let (mut volumes, all, want) = apart(&m, &[1]);
+    m.dblock(&mut volumes[0]);
+    m.dlist(TIME, &all);
+    m.style.method = 12;
+    let vol = m.vol(&volumes[0]);
+    let index = m.dindex(1, &[(&volumes[0].name, vol)], &[]);
+    let (ran, to) = case.restore(&[]);
+    has(&to, &want, &ran);
+    ran.code(&[2]).says(&index).says("zip method 12");
 }
 
 /// R7, R12: other archives are named, and the rest is restored; `tgz` too, which a reader need not know.

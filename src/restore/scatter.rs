@@ -157,6 +157,7 @@ impl<'a> Scatter<'a> {
             }
         };
         let mut damaged = 0u64;
+        let mut why: Option<String> = None;
         while let Some(record) = head.take() {
             if volume_of(&record)? != no {
                 *head = Some(record);
@@ -174,7 +175,10 @@ impl<'a> Scatter<'a> {
                 (Some((hash, entry)), Ok(zip)) => {
                     match self.read_block(zip, set, opened, &key, &hash, entry) {
                         Ok(good) => good,
-                        Err(e) if is_one_volume(&e) => false,
+                        Err(e) if is_one_volume(&e) => {
+                            why.get_or_insert_with(|| format!(": {}", e.cause()));
+                            false
+                        }
                         Err(e) => return Err(e),
                     }
                 }
@@ -210,9 +214,10 @@ impl<'a> Scatter<'a> {
                 *slot = true;
             }
             ui.error(&format!(
-                "volume {} lacks or spoils {}",
+                "volume {} lacks or spoils {}{}",
                 text::safe(opened.name.as_str().as_bytes()),
-                text::count(damaged, "block")
+                text::count(damaged, "block"),
+                why.unwrap_or_default(),
             ));
         }
         Ok(())
