@@ -10,7 +10,7 @@
 //! | R6 zip variants | `r06_zip_variants`, `r06_entry_count_modulo_65536` |
 //! | R7 other zip methods and archives | `r07_zip_methods`, `r07_archives` |
 //! | R8 index volumes and dblocks that do not pair | `r08_dblock_without_index`, `r08_index_without_dblock`, `r08_index_names_another_suffix`, `r08_index_of_another_state`, `r08_several_indexes` |
-//! | R9 no `list/` | `r09_no_blocklist_copies` |
+//! | R9 no `list/` | `r09_no_blocklist_copies`, `r09_blocklist_lost` |
 //! | R10 a block in several dblocks | `r10_repeated_blocks`, `r10_repeated_blocklists` |
 //! | R11 cut and empty volumes | `r11_cut_volumes` |
 //! | R12 mixed encryption | `r12_mixed_encryption`; mixed archives: `r07_archives` |
@@ -515,6 +515,39 @@ fn r09_no_blocklist_copies() {
     }
     m.dlist(TIME, &all);
     case.clean(&want);
+}
+
+/// R9, R11: when that dblock cannot be read either, the volume and the file are named.
+#[test]
+fn r09_blocklist_lost() {
+    let (case, m) = Case::new("r09-lost");
+    let (mut volumes, all, want) = apart(&m, &[1, 2]);
+    // The blocklist of the second file alone in a third dblock.
+    let mut third = Volume::new(3);
+    let list = volumes[1].lists[0].clone();
+    volumes[1].blocks.retain(|b| b.0 != list.0);
+    third.blocks.push(list);
+    volumes.push(third);
+    for volume in &mut volumes {
+        m.dblock(volume);
+        m.dindex(volume.guid, &[(&volume.name, m.vol(volume))], &[]);
+    }
+    m.dlist(TIME, &all);
+    case.clean(&want);
+    let path = m.dest.join(&volumes[2].name);
+    let good = fs::read(&path).unwrap();
+    let mut bad = good.clone();
+    for b in &mut bad[40..] {
+        *b ^= 0x55;
+    }
+    fs::write(&path, bad).unwrap();
+    let (ran, to) = case.restore(&[]);
+    has(&to, &want[..1].to_vec(), &ran);
+    ran.code(&[3]).says("name 2").says(&volumes[2].name);
+    case.verify()
+        .code(&[3])
+        .says("name 2")
+        .says(&volumes[2].name);
 }
 
 /// Damages the content of a stored block in a volume, and nothing else; the sizes stay.
