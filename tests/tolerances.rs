@@ -14,7 +14,7 @@
 //! | R10 a block in several dblocks | `r10_repeated_blocks`, `r10_repeated_blocklists` |
 //! | R11 cut and empty volumes | `r11_cut_volumes` |
 //! | R12 mixed encryption | `r12_mixed_encryption`; mixed archives: `r07_archives` |
-//! | R13 foreign files | `r13_foreign_files` |
+//! | R13 foreign files | `r13_foreign_files`, `r13_names_in_any_case` |
 //! | R14 links | `r14_links` |
 //! | R15 foreign paths | `r15_windows_paths` |
 //! | R16 order and absence of folders | `r16_folders_and_links` |
@@ -724,6 +724,52 @@ fn r13_foreign_files() {
     let (ran, to) = case.restore(&["--prefix=other"]);
     has(&to, &vec![one("file", b"other content")], &ran);
     ran.code(&[0]);
+}
+
+/// R13: names are matched without case on request, and read under the name they have.
+#[test]
+fn r13_names_in_any_case() {
+    for upper in [
+        &["dblock"][..],
+        &["dindex"],
+        &["dlist"],
+        &["dblock", "dindex", "dlist"],
+    ] {
+        let (case, m) = Case::new("r13-case");
+        let want = simple(&m);
+        for name in support::names(&m.dest) {
+            let name = name.to_str().unwrap();
+            if upper.iter().any(|u| name.contains(u)) {
+                fs::rename(m.dest.join(name), m.dest.join(name.to_uppercase())).unwrap();
+            }
+        }
+        let (ran, to) = case.restore(&["--case-insensitive-remote"]);
+        has(&to, &want, &ran);
+        ran.code(&[0]);
+        case.run("verify", &["all", "--case-insensitive-remote"])
+            .code(&[0]);
+        if upper.len() == 3 {
+            case.run("list", &["0"]).code(&[100]);
+        }
+        // A run on top continues it.
+        let source = case.scratch.folder("source");
+        fs::write(source.join("new"), b"new content").unwrap();
+        case.run(
+            "backup",
+            &[
+                text(&source),
+                "--case-insensitive-remote",
+                "--no-encryption",
+            ],
+        )
+        .code(&[0]);
+        for (version, want) in [("0", vec![one("new", b"new content")]), ("1", want)] {
+            let version = format!("--version={version}");
+            let (ran, to) = case.restore(&["--case-insensitive-remote", &version]);
+            has(&to, &want, &ran);
+            ran.code(&[0]);
+        }
+    }
 }
 
 /// R14: a separator after a link's path is stripped; links are made as they are and never followed.

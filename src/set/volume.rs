@@ -79,7 +79,7 @@ impl Set {
             );
         }
         let plain = self.decrypt(name, stored)?;
-        if name.compression() != "zip" {
+        if !name.compression().eq_ignore_ascii_case("zip") {
             let what = text::safe(name.compression().as_bytes());
             return Err(Error::new(
                 Kind::Unsupported,
@@ -131,7 +131,8 @@ impl Set {
             )
             .hint("give one with --passphrase-file, PASSPHRASE or --passphrase")
         };
-        match name.encryption() {
+        let encryption = name.encryption().map(str::to_ascii_lowercase);
+        match encryption.as_deref() {
             None => Ok(stored),
             Some("aes") => {
                 let secret = self
