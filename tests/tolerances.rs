@@ -18,6 +18,7 @@
 //! | R14 links | `r14_links` |
 //! | R15 foreign paths | `r15_windows_paths` |
 //! | R16 order and absence of folders | `r16_folders_and_links` |
+//! | R17 a path twice | `r17_first_of_a_path_wins` |
 //! | R18 empty `blocklists` items | `r18_empty_blocklist_items` |
 //! | R19 block sizes and hashes | `r19_sizes_and_hashes`, `r19_parameters_of_the_chosen_version` |
 //! | R20 version 1 with two hashes | `r20_old_manifest_with_two_hashes` |
@@ -882,6 +883,45 @@ fn r16_folders_and_links() {
     case.run("restore", &[&place, "--overwrite"]).sane();
     assert!(support::names(&outside).is_empty());
     case.verify().code(&[0]);
+}
+
+/// R17: of entries with one path the first in the list wins, and the path is warned about.
+#[test]
+fn r17_first_of_a_path_wins() {
+    let contents: Vec<Vec<u8>> = (0..6u64).map(|n| random(n, 20)).collect();
+    for first in 0..contents.len() {
+        let (case, m) = Case::new("r17");
+        let mut volume = Volume::new(1);
+        let mut all = vec![m.folder(&mut volume, "/d/", None)];
+        for i in 0..contents.len() {
+            let data = &contents[(first + i) % contents.len()];
+            all.push(m.file(&mut volume, "/d/twice", data, None));
+        }
+        all.push(m.symlink(&mut volume, "/d/twice/", "elsewhere"));
+        all.push(m.file(&mut volume, "/d/once", b"once", None));
+        m.both(&mut volume);
+        m.dlist(TIME, &all);
+        let (ran, to) = case.restore(&[]);
+        has(
+            &to,
+            &vec![one("twice", &contents[first]), one("once", b"once")],
+            &ran,
+        );
+        ran.code(&[2]).says("/d/twice");
+    }
+    // A link first, then a file.
+    let (case, m) = Case::new("r17-link");
+    let mut volume = Volume::new(1);
+    let all = [
+        m.symlink(&mut volume, "/d/twice", "elsewhere"),
+        m.file(&mut volume, "/d/twice", b"file", None),
+        m.file(&mut volume, "/d/once", b"once", None),
+    ];
+    m.both(&mut volume);
+    m.dlist(TIME, &all);
+    let (ran, to) = case.restore(&[]);
+    assert!(fs::read_link(to.join("twice")).is_ok(), "{}", ran.all());
+    ran.code(&[2]).says("/d/twice");
 }
 
 /// R18: `null` and empty strings among `blocklists` are passed over.
