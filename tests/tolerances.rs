@@ -26,6 +26,7 @@
 //! | R22 versions a second apart | `r22_a_second_apart` |
 //! | R23 empty blocks | `r23_empty_blocks` |
 //! | R23a `volumehash` by either algorithm | `r23a_volume_hashes` |
+//! | R24 content that is not what its hash says | `r24_wrong_file_hash` |
 //! | R25 unknown properties and types | `r25_unknown_json` |
 //! | R26 any volume size | `r26_any_volume_size` |
 
@@ -1111,6 +1112,37 @@ fn r23a_volume_hashes() {
         ran.code(&[3]).says(&volume.name);
         case.verify().code(&[3]).says(&volume.name);
     }
+}
+
+/// R24: a file that is not what its hash says although all blocks are good is restored and reported.
+#[test]
+fn r24_wrong_file_hash() {
+    let (case, m) = Case::new("r24");
+    let mut volume = Volume::new(1);
+    let (long, short) = (random(4, 5000), random(5, 300));
+    let right = Algo::Sha256.b64(&long);
+    let wrong = Algo::Sha256.b64(b"what it was when reading began");
+    let long_entry = m.file(&mut volume, "/d/long", &long, Some(META));
+    let long_entry = long_entry.replace(&right, &wrong);
+    let id = Algo::Sha256.b64(&short);
+    let short_entry = m.file(&mut volume, "/d/short", &short, Some(META));
+    let short_entry = short_entry.replace(
+        &format!("\"hash\":\"{id}\",\"size\":300"),
+        &format!("\"hash\":\"{wrong}\",\"size\":300,\"blockhash\":\"{id}\",\"blocksize\":300"),
+    );
+    let good = m.file(&mut volume, "/d/good", b"good", None);
+    m.both(&mut volume);
+    m.dlist(TIME, &[long_entry, short_entry, good]);
+    let (ran, to) = case.restore(&[]);
+    let want = vec![
+        one("long", &long),
+        one("short", &short),
+        one("good", b"good"),
+    ];
+    has(&to, &want, &ran);
+    let ran = ran.code(&[3]).says("/long").says("/short");
+    assert!(!ran.err.contains("/good"), "{}", ran.all());
+    assert_eq!(support::names(&to).len(), 3);
 }
 
 /// R25: unknown properties anywhere, any order of them, and unknown types of entries are ignored.
