@@ -1020,6 +1020,8 @@ fn r20_old_manifest_with_two_hashes() {
     for name in ["five", "empty"] {
         assert_eq!(mtime(&to.join(name)), META_TIME);
     }
+    // What cannot be restored is not called whole.
+    case.verify().code(&[3]).says("/d/single");
 }
 
 /// R21: AES Crypt 0 to 3, any extension, garbage for padding, high bits beside the length.
