@@ -677,6 +677,13 @@ fn r12_mixed_encryption() {
         set(&mut m, dlist);
         m.dlist(TIME, &all);
         case.clean(&want);
+        // The volumes that need no passphrase say nothing about it.
+        let dest = case.scratch.at("dest");
+        let place = format!("--restore-path={}", text(&case.scratch.folder("to wrong")));
+        let args = ["restore", text(&dest), "--no-cache", &place];
+        let ran = case.scratch.run_env(&args, &[("PASSPHRASE", "wrong")]);
+        assert!(!ran.err.contains("accept the passphrase"), "{}", ran.all());
+        ran.code(&[2, 3, 100]).says("passphrase");
     }
 }
 

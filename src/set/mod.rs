@@ -68,6 +68,8 @@ pub(crate) struct Set {
     passphrase: Option<Secret>,
     gpg_program: String,
     params: Option<Params>,
+    /// An encrypted volume was read with the passphrase.
+    accepted: bool,
     inflater: Inflater,
     cache: Cache,
     /// False when the destination's folder does not exist yet.
@@ -125,6 +127,7 @@ impl Set {
             passphrase,
             gpg_program: options.gpg_program,
             params: None,
+            accepted: false,
             inflater: Inflater::new(),
             cache: options.cache,
             folder_exists,

@@ -79,6 +79,7 @@ impl Set {
             );
         }
         let plain = self.decrypt(name, stored)?;
+        self.accepted |= name.encryption().is_some();
         if !name.compression().eq_ignore_ascii_case("zip") {
             let what = text::safe(name.compression().as_bytes());
             return Err(Error::new(
@@ -248,7 +249,8 @@ impl Set {
         }
     }
 
-    /// A header that refuses a passphrase which other volumes accepted is damage.
+    /// A header that refuses a passphrase which other volumes accepted is damage. Once volumes that are not encrypted could be
+    /// read, a wrong passphrase is no reason to stop either.
     pub(crate) fn passphrase_or_damage<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(e)
@@ -256,9 +258,11 @@ impl Set {
                     && self.params.is_some()
                     && self.passphrase.is_some() =>
             {
-                Err(e
-                    .with_kind(Kind::Damaged)
-                    .hint("other volumes accept the passphrase, so this one is damaged"))
+                Err(e.with_kind(Kind::Damaged).hint(if self.accepted {
+                    "other volumes accept the passphrase, so this one is damaged"
+                } else {
+                    "the volumes read so far are not encrypted, so the passphrase may be wrong"
+                }))
             }
             other => other,
         }
