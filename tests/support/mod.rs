@@ -1,6 +1,6 @@
 //! What the black-box tests share: fixtures, scratch folders, running the program, made trees, comparing and damaging.
 //!
-//! Nothing but `craft` and `crypt` knows the remote format: the tests see the program as its user does.
+//! Nothing but `craft`, `crypt` and `zip` knows the remote format: the tests see the program as its user does.
 
 // Each test file compiles its own copy and uses its own part.
 #![allow(dead_code)]
@@ -11,6 +11,7 @@ pub mod harm;
 pub mod rand;
 pub mod snapshot;
 pub mod tree;
+pub mod zip;
 
 pub use rand::Rand;
 use std::ffi::{OsStr, OsString};
