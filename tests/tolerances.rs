@@ -12,7 +12,7 @@
 //! | R8 index volumes and dblocks that do not pair | `r08_dblock_without_index`, `r08_index_without_dblock`, `r08_index_names_another_suffix`, `r08_index_of_another_state`, `r08_several_indexes` |
 //! | R9 no `list/` | `r09_no_blocklist_copies`, `r09_blocklist_lost` |
 //! | R10 a block in several dblocks | `r10_repeated_blocks`, `r10_repeated_blocklists` |
-//! | R11 cut and empty volumes | `r11_cut_volumes` |
+//! | R11 cut and empty volumes | `r11_cut_volumes`, `r11_one_damaged_block` |
 //! | R12 mixed encryption | `r12_mixed_encryption`; mixed archives: `r07_archives` |
 //! | R13 foreign files | `r13_foreign_files`, `r13_names_in_any_case` |
 //! | R14 links | `r14_links` |

@@ -388,3 +388,19 @@ fn r13_names_in_any_case() {
         }
     }
 }
+
+/// R11: one damaged block costs the files that need it, not the volume.
+#[test]
+fn r11_one_damaged_block() {
+    let (case, m) = Case::new("r11-block");
+    let mut volume = Volume::new(1);
+    let (entries, want) = basic(&m, &mut volume);
+    m.both(&mut volume);
+    m.dlist(TIME, &entries);
+    spoil(&m.dest.join(&volume.name), &want[0].1[1024..2048]);
+    let (ran, to) = case.restore(&[]);
+    has(&to, &want[1..].to_vec(), &ran);
+    assert!(!to.join("five").exists(), "{}", ran.all());
+    ran.code(&[3]).says(&volume.name).says("five");
+    case.verify().code(&[3]).says(&volume.name).says("/d/five");
+}
