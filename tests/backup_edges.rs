@@ -1,5 +1,7 @@
 //! Backups that meet trouble: stops at any moment, stored data that is gone, files that cannot be read.
 
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
 mod support;
 
 use std::fs;

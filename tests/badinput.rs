@@ -1,5 +1,10 @@
 //! What people get wrong: the message says what and what to do, the exit code tells the kind, nothing is harmed.
 
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it could not do or where to look"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod support;

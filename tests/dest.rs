@@ -3,6 +3,11 @@
 //! `DUPLET_TEST_URL` adds any real destination: an empty folder, with its credentials in the URL or the environment. A new
 //! kind of destination adds a row to [`places`].
 
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it could not do or where to look"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod support;

@@ -1,5 +1,10 @@
 //! A real Kubo node as destination, and its gateway, honest or not, as the only way to what was written.
 
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it could not do or where to look"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 #![cfg(feature = "dest-ipfs")]
 

@@ -1,5 +1,10 @@
 //! WebDAV against the servers people have: Apache, nginx with dav-ext, lighttpd, WsgiDAV.
 
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it could not do or where to look"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 #[path = "support/servers/relay.rs"]

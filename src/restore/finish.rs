@@ -252,8 +252,8 @@ impl Finish<'_> {
             return Ok(true);
         };
         let same = self.params.block_hash == self.params.file_hash;
-        let one_block =
-            content.lists.is_empty() && content.block.is_none() && same && content.size > 0;
+        let named = content.block.is_none() || content.block == content.hash;
+        let one_block = content.lists.is_empty() && same && named && content.size > 0;
         if one_block || !self.options.verify {
             return Ok(true);
         }

@@ -268,7 +268,7 @@ impl Expander<'_> {
         let mut bytes = Vec::new();
         data.take(LIST_BYTES_AT_MOST + 1)
             .read_to_end(&mut bytes)
-            .doing(|| "read a blocklist".to_owned())?;
+            .map_err(crate::base::error::unwrap_io)?;
         let params = self.wants.params;
         let len = params.block_hash.len();
         if bytes.len() as u64 > LIST_BYTES_AT_MOST
@@ -309,6 +309,13 @@ impl Expander<'_> {
             }
             Ok(())
         })
+    }
+
+    fn seen(&mut self, id: &Hash) -> Result<bool> {
+        match &mut self.done {
+            Some(done) => done.contains(&BlockKey::new(id, 0)),
+            None => Ok(false),
+        }
     }
 
     /// Ids of wanted blocklists that were not seen, sorted.
@@ -367,7 +374,12 @@ impl Expander<'_> {
                 .try_into()
                 .map(u32::from_be_bytes)
                 .map_err(|_| Error::bug("a volume number has four bytes"))?;
-            if failed == Some(no) {
+            let hash = full_id(id, self.wants.params.block_hash.len());
+            let Some(hash) = hash.filter(|_| failed != Some(no)) else {
+                continue;
+            };
+            // Another volume may have given it already.
+            if self.seen(&hash)? {
                 continue;
             }
             if open.as_ref().is_none_or(|(have, _)| *have != no) {
@@ -382,15 +394,14 @@ impl Expander<'_> {
                 match set.fetch(ui, &name, size, Expected::default()) {
                     Ok(opened) => open = Some((no, opened)),
                     Err(e) if is_one_volume(&e) => {
+                        ui.warn("unreadable-dblock", &e.to_string());
                         failed = Some(no);
                         continue;
                     }
                     Err(e) => return Err(e),
                 }
             }
-            let (Some((_, opened)), Some(hash)) =
-                (&open, full_id(id, self.wants.params.block_hash.len()))
-            else {
+            let Some((_, opened)) = &open else {
                 continue;
             };
             let read = (|| -> Result<()> {
@@ -408,9 +419,13 @@ impl Expander<'_> {
                     let mut reader = zip.reader(entry, set.inflater())?;
                     self.offer(&id, &mut reader)?;
                 }
-                Ok(())
+                if self.seen(&hash)? {
+                    return Ok(());
+                }
+                Err(Error::damaged("it lacks or spoils a blocklist"))
             })();
-            match read {
+            let volume = || text::safe(opened.name.as_str().as_bytes());
+            match read.doing(|| format!("read volume {}", volume())) {
                 Err(e) if is_one_volume(&e) => ui.warn("unreadable-dblock", &e.to_string()),
                 other => other?,
             }

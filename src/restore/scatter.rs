@@ -14,7 +14,7 @@ use crate::format::zip_read::EntryRef;
 use crate::restore::place::{Place, entry_error};
 use crate::restore::plan::{Goal, Plan, is_one_volume};
 use crate::restore::targets::Targets;
-use crate::set::{Opened, Places, Set, VolumeNo};
+use crate::set::{Expected, Opened, Places, Set, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::{Sorter, Stream};
 
@@ -113,7 +113,18 @@ impl<'a> Scatter<'a> {
                 .ok_or_else(|| Error::bug("a planned volume is listed"))?;
             ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
             let expected = places.expected(no)?;
-            let opened = set.fetch(ui, &name, size, expected);
+            let mut opened = set.fetch(ui, &name, size, expected);
+            // Every block is checked by itself: what is damaged elsewhere in the volume does not matter to it.
+            if let Err(e) = &opened
+                && e.kind() == Kind::Damaged
+                && (expected.hash.is_some() || expected.size.is_some())
+            {
+                let first = e.to_string();
+                opened = set.fetch(ui, &name, size, Expected::default());
+                if opened.is_ok() {
+                    ui.warn("changed-dblock", &first);
+                }
+            }
             let opened = match set.passphrase_or_damage(opened) {
                 Ok(opened) => Some(opened),
                 Err(e) if is_one_volume(&e) => {
@@ -168,6 +179,7 @@ impl<'a> Scatter<'a> {
             }
         };
         let mut damaged = 0u64;
+        let mut why: Option<String> = None;
         while let Some(record) = head.take() {
             if volume_of(&record)? != no {
                 *head = Some(record);
@@ -185,7 +197,10 @@ impl<'a> Scatter<'a> {
                 (Some((hash, entry)), Ok(zip)) => {
                     match self.read_block(zip, set, opened, &key, &hash, entry) {
                         Ok(good) => good,
-                        Err(e) if is_one_volume(&e) => false,
+                        Err(e) if is_one_volume(&e) => {
+                            why.get_or_insert_with(|| format!(": {}", e.cause()));
+                            false
+                        }
                         Err(e) => return Err(e),
                     }
                 }
@@ -222,9 +237,10 @@ impl<'a> Scatter<'a> {
                 *slot = true;
             }
             ui.error(&format!(
-                "volume {} lacks or spoils {}",
+                "volume {} lacks or spoils {}{}",
                 text::safe(opened.name.as_str().as_bytes()),
-                text::count(damaged, "block")
+                text::count(damaged, "block"),
+                why.unwrap_or_default(),
             ));
         }
         Ok(())

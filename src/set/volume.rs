@@ -93,7 +93,8 @@ impl Set {
             );
         }
         let plain = self.decrypt(name, stored)?;
-        if name.compression() != "zip" {
+        self.accepted |= name.encryption().is_some();
+        if !name.compression().eq_ignore_ascii_case("zip") {
             let what = text::safe(name.compression().as_bytes());
             return Err(Error::new(
                 Kind::Unsupported,
@@ -143,7 +144,8 @@ impl Set {
             )
             .hint("give one with --passphrase-file, PASSPHRASE or --passphrase")
         };
-        match name.encryption() {
+        let encryption = name.encryption().map(str::to_ascii_lowercase);
+        match encryption.as_deref() {
             None => Ok(stored),
             Some("aes") => {
                 let secret = self
@@ -259,7 +261,8 @@ impl Set {
         }
     }
 
-    /// A header that refuses a passphrase which other volumes accepted is damage.
+    /// A header that refuses a passphrase which other volumes accepted is damage. Once volumes that are not encrypted could be
+    /// read, a wrong passphrase is no reason to stop either.
     pub(crate) fn passphrase_or_damage<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(e)
@@ -267,9 +270,11 @@ impl Set {
                     && self.params.is_some()
                     && self.passphrase.is_some() =>
             {
-                Err(e
-                    .with_kind(Kind::Damaged)
-                    .hint("other volumes accept the passphrase, so this one is damaged"))
+                Err(e.with_kind(Kind::Damaged).hint(if self.accepted {
+                    "other volumes accept the passphrase, so this one is damaged"
+                } else {
+                    "the volumes read so far are not encrypted, so the passphrase may be wrong"
+                }))
             }
             other => other,
         }

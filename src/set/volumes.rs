@@ -182,9 +182,16 @@ impl Volumes {
                 exact.or((same > 0).then_some(first))
             });
         let found = found.or_else(|| {
-            self.dblocks.iter().position(|p| {
-                p.tail == ODD && self.unpack(p, VolumeKind::Dblock).as_ref() == Some(name)
-            })
+            let odd = |same: &dyn Fn(&VolumeName) -> bool| {
+                let odd = |n: &VolumeName| n.kind() == VolumeKind::Dblock && same(n);
+                let index = self.odd.iter().position(odd)? as u64;
+                self.dblocks
+                    .iter()
+                    .position(|p| p.tail == ODD && p.guid[..8] == index.to_be_bytes())
+            };
+            let guid = name.guid()?;
+            odd(&|n| n == name)
+                .or_else(|| odd(&|n| n.guid().is_some_and(|g| g.eq_ignore_ascii_case(guid))))
         });
         found.and_then(|i| u32::try_from(i).ok())
     }

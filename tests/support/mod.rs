@@ -1,16 +1,19 @@
 //! What the black-box tests share: fixtures, scratch folders, running the program, made trees, comparing and damaging.
 //!
-//! Nothing here knows the remote format: these tests see the program as its user does.
+//! Nothing but `craft`, `crypt` and `zip` knows the remote format: the tests see the program as its user does.
 
 // Each test file compiles its own copy and uses its own part.
 #![allow(dead_code)]
 
+pub mod craft;
+pub mod crypt;
 pub mod harm;
 pub mod proxy;
 pub mod rand;
 pub mod servers;
 pub mod snapshot;
 pub mod tree;
+pub mod zip;
 
 pub use rand::Rand;
 use std::ffi::{OsStr, OsString};
@@ -138,7 +141,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("kept for a look: {}", self.root.display());
+            #[allow(clippy::print_stderr, reason = "a failing test says where to look")]
+            {
+                eprintln!("kept for a look: {}", self.root.display());
+            }
             return;
         }
         // A folder without write permission inside would keep root's tests clean but not a user's.

@@ -292,8 +292,8 @@ impl References {
                 } else {
                     State::Lost
                 }),
-                // R20: the id of the only block is not written down anywhere.
-                None => Ok(State::Whole),
+                // R20: the id of the only block is not written down anywhere, so that nobody finds it.
+                None => Ok(State::Lost),
             };
         }
         let blocks = content
