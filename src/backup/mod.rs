@@ -38,6 +38,8 @@ pub(crate) use walk::{Choice, HardlinkPolicy, Reason, Source, SymlinkPolicy, sou
 
 /// A clock this many seconds behind the newest version is still believed.
 const CLOCK_SLACK: i64 = 5;
+/// Largest block that is written, bytes: two of them are held in memory.
+pub(crate) const BLOCK_SIZE_MOST: u32 = 8 << 20;
 
 /// What to back up and how.
 pub(crate) struct BackupOptions {
@@ -247,6 +249,17 @@ fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Result<Params> 
     } else {
         None
     };
+    if have.block_size > BLOCK_SIZE_MOST {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "its blocks have {} bytes; more than {BLOCK_SIZE_MOST} can be read but not written",
+                have.block_size
+            ),
+        )
+        .doing("add a version")
+        .hint("use a new destination"));
+    }
     match clash {
         Some(text) => Err(Error::new(Kind::Unsupported, text)
             .doing("add a version")

@@ -37,8 +37,7 @@ Ctrl-C once: what was done so far becomes a partial version (exit code 50).",
 };
 
 const BLOCKSIZE_LEAST: u64 = 1024;
-/// Two buffers of a block are held while a volume is packed.
-const BLOCKSIZE_MOST: u64 = 8 << 20;
+const BLOCKSIZE_MOST: u64 = backup::BLOCK_SIZE_MOST as u64;
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let choice = choice(call)?;

@@ -92,7 +92,7 @@ fn r22_a_second_apart() {
     }
     let times = ["20240131T123459Z", "20240131T123500Z", "20240229T000000Z"];
     for (time, entry) in times.iter().zip(&all) {
-        m.dlist(time, &[entry.clone()]);
+        m.dlist(time, std::slice::from_ref(entry));
     }
     let listed = case.run("list", &[]).code(&[0]);
     for time in ["12:34:59", "12:35:00", "00:00:00"] {
