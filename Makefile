@@ -7,10 +7,19 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all static cross portable test check bench bench-peers fuzz peer install help
+.PHONY: all demo static cross portable test check bench bench-peers fuzz peer readme install help
 
 all:
 	$(CARGO) build --release --locked
+
+# A real backup and restore of src/ in a scratch folder.
+demo: all
+	.ci/demo $(BUILD)/release/duplet
+
+# The help of all options, into README.md.
+readme:
+	$(CARGO) build --locked
+	.ci/readme $(BUILD)/debug/duplet
 
 # FEATURES=dest-file,dest-s3: only these destinations.
 static:
@@ -37,6 +46,8 @@ check:
 # DIR=FOLDER: a tree of your own instead. FILES=1000,10000: numbers of files.
 bench: all
 	DIR="$(DIR)" FILES="$(FILES)" $(CARGO) bench --locked --bench bench
+	.ci/prepare.d/s3
+	VOLUMES="$(VOLUMES)" TLS="$(TLS)" $(CARGO) bench --locked --bench bench_s3
 
 # V1=FOLDER V2=FOLDER: two versions of a tree of your own. LIMIT=32: one backup within that many MiB of memory.
 bench-peers: all
@@ -62,13 +73,14 @@ install: $(if $(filter $(BUILD)/release/duplet,$(PROGRAM)),all)
 
 help:
 	@echo 'make              build target/release/duplet'
+	@echo 'make demo         back up and restore a folder, to see it work'
 	@echo 'make static       build target/static/HOST/release/duplet: needs no library, no file, runs in an empty container'
 	@echo 'make cross        the same, smaller, for TARGET=x86_64, aarch64, armv7, mipsel, mips, riscv64 or i686 (musl)'
 	@echo 'make portable     build and test static programs, other processors emulated; TARGET="static mips"'
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
-	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000'
 	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
+	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
 	@echo 'make install      program, manual page and completions to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'

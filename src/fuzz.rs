@@ -23,8 +23,19 @@ use crate::net::url::{self, DestUrl};
 use crate::select::{Case, FilterSet, Rule, Selection, expand_environment};
 
 /// Every target that [`one`] knows.
-pub const TARGETS: [&str; 10] = [
-    "zip", "aes", "manifest", "filelist", "index", "meta", "url", "filter", "names", "values",
+pub const TARGETS: &[&str] = &[
+    "zip",
+    "aes",
+    "manifest",
+    "filelist",
+    "index",
+    "meta",
+    "url",
+    "filter",
+    "names",
+    "values",
+    #[cfg(feature = "ipld")]
+    "ipld",
 ];
 
 /// Plain bytes taken from one zip entry at most: a bomb is stopped by its reader's caller, here and elsewhere.
@@ -83,6 +94,8 @@ pub fn one(target: &str, data: &[u8]) {
             drop(Prefix::parse(text));
         }),
         "values" => values(data),
+        #[cfg(feature = "ipld")]
+        "ipld" => crate::net::ipld::fuzz::feed(data),
         other => panic!("no fuzz target is called {other}"),
     }
 }
@@ -91,6 +104,8 @@ pub fn one(target: &str, data: &[u8]) {
 pub fn samples(target: &str) -> Vec<Vec<u8>> {
     let texts: &[&str] = match target {
         "zip" => return vec![zip_sample()],
+        #[cfg(feature = "ipld")]
+        "ipld" => return crate::net::ipld::fuzz::samples(),
         "aes" => return AES_SAMPLES.iter().filter_map(|hex| unhex(hex)).collect(),
         "manifest" => &[
             "\u{feff}{\"Version\":2,\"Created\":\"20240131T123500Z\",\"Encoding\":\"utf8\",\"Blocksize\":1024,\"BlockHash\":\"SHA256\",\"FileHash\":\"SHA256\",\"AppVersion\":\"2.1.0.5\"}",
@@ -279,7 +294,7 @@ mod tests {
     /// The samples are good: a fuzz run that starts from refused input would find little.
     #[test]
     fn samples_are_read() {
-        for target in TARGETS {
+        for &target in TARGETS {
             for sample in samples(target) {
                 one(target, &sample);
             }

@@ -3,6 +3,18 @@
 //! Layers, each using only those below (`tests/layers.rs` checks it): `cli` over the engines `backup`, `restore`, `upkeep`,
 //! over `writer`, over `set`, over `remote`, over `dest`, over `format` `net` `select` `spill`, over `base`.
 
+// A build without some of the destinations does not use all that they share.
+#![cfg_attr(
+    not(all(
+        feature = "dest-b2",
+        feature = "dest-file",
+        feature = "dest-ipfs",
+        feature = "dest-s3",
+        feature = "dest-webdav"
+    )),
+    allow(dead_code, unused_imports)
+)]
+
 mod backup;
 mod base;
 mod cli;

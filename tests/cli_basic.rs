@@ -277,7 +277,7 @@ fn the_log_file_has_levels_and_grows() {
     let said: Vec<&str> = text.lines().map(|l| &l[26..]).collect();
     let result = "[Information]: nothing to vacuum: there is no database";
     let note = "[Verbose]: --no-local-db has no effect here";
-    assert_eq!(said, [&format!("{result}")[..], note, result]);
+    assert_eq!(said, [&result.to_string()[..], note, result]);
 }
 
 #[test]

@@ -320,6 +320,7 @@ fn lost_data_is_backed_up_again() {
         text(&dest),
         text(&source),
         "--dblock-size=1mb",
+        "--blocksize=50kb",
         "--no-backend-verification",
         "--no-cache",
         PASSPHRASE,

@@ -269,6 +269,29 @@ fn printing_is_in_one_place() {
     only_in("base/ui.rs", &words, false);
 }
 
+/// What changes a destination is asked for in `remote` and used in `writer` only.
+#[test]
+fn only_the_writer_changes_a_destination() {
+    let mut faults = Vec::new();
+    let sources = sources();
+    let test_files = test_files(&sources);
+    for file in &sources {
+        let home = file.path.starts_with("remote/") || file.path.starts_with("writer/");
+        if !home
+            && !test_files.iter().any(|name| file.path.ends_with(name))
+            && file.code.contains("RemoteMut")
+        {
+            faults.push(&file.path);
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(
+        sources
+            .iter()
+            .any(|f| f.path.starts_with("writer/") && f.code.contains("RemoteMut"))
+    );
+}
+
 #[test]
 fn the_search_itself_finds_what_it_should() {
     let code = blank(

@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::base::digest::Hash;
+use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Error, Kind, Result, io_text};
 use crate::base::sys::{self, FileKind, Stat};
 use crate::base::text;
@@ -21,6 +21,7 @@ use crate::base::tmp::Tmp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::manifest::Params;
+use crate::format::meta::EMPTY_BLOB;
 use crate::remote::Permit;
 use crate::set::{Previous, Record, Set};
 use crate::spill::run::{Run, RunReader};
@@ -37,6 +38,8 @@ pub(crate) use walk::{Choice, HardlinkPolicy, Reason, Source, SymlinkPolicy, sou
 
 /// A clock this many seconds behind the newest version is still believed.
 const CLOCK_SLACK: i64 = 5;
+/// Largest block that is written, bytes: two of them are held in memory.
+pub(crate) const BLOCK_SIZE_MOST: u32 = 8 << 20;
 
 /// What to back up and how.
 pub(crate) struct BackupOptions {
@@ -97,7 +100,12 @@ pub(crate) fn run(
 ) -> Result<BackupReport> {
     let params = agree(set, options, ui)?;
     let time = version_time(set)?;
-    let began = now_nanos();
+    // Stamps tell nothing of attributes that this run does not look at.
+    let began = if options.exclusion_attributes {
+        now_nanos()
+    } else {
+        0
+    };
     let previous = previous(set, ui)?;
     let had_previous = previous.is_some();
     let trusted = previous.as_ref().is_some_and(|p| p.state == set.state());
@@ -154,19 +162,22 @@ pub(crate) fn run(
     let refresh = list.differs();
     let run = list.finish()?;
     report.entries = run.len();
-    if needed && !(report.partial && !report.changed()) {
+    if needed && (report.changed() || !report.partial) {
         let (name, size) = writer.publish(ui, &run, time, whole)?;
         report.version = Some(time);
         if !dry_run {
             let after = writer.volumes_after(Some((&name, size)))?;
-            let kept = writer.set.cache().store_previous(
-                name.as_str(),
-                size,
-                whole,
-                &after.state(),
-                began,
-                &run,
-            );
+            // What a stopped run kept without a look must be looked up by the next one.
+            let state = if trusted || whole {
+                after.state()
+            } else {
+                unknown_state()
+            };
+            let kept =
+                writer
+                    .set
+                    .cache()
+                    .store_previous(name.as_str(), size, whole, &state, began, &run);
             tell_cache(kept, ui);
             report.written = writer.finish(ui, &after)?;
             set.grow(after);
@@ -208,7 +219,15 @@ fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Result<Params> 
     if set.volumes().len() == 0 {
         return Ok(options.params);
     }
-    let have = set.learn_params(ui)?;
+    let versionless = set.volumes().dlists().is_empty() && set.volumes().dindex_count() == 0;
+    let have = match set.learn_params(ui) {
+        // What a first run left that was cut off: no version can need it.
+        Err(e) if versionless && e.kind() == Kind::Damaged => {
+            ui.note(&format!("{e}; left aside, no version uses it"));
+            return Ok(options.params);
+        }
+        other => other?,
+    };
     let wanted = &options.params;
     let clash = if options.explicit[0] && wanted.block_size != have.block_size {
         Some(format!(
@@ -230,6 +249,17 @@ fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Result<Params> 
     } else {
         None
     };
+    if have.block_size > BLOCK_SIZE_MOST {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "its blocks have {} bytes; more than {BLOCK_SIZE_MOST} can be read but not written",
+                have.block_size
+            ),
+        )
+        .doing("add a version")
+        .hint("use a new destination"));
+    }
     match clash {
         Some(text) => Err(Error::new(Kind::Unsupported, text)
             .doing("add a version")
@@ -272,12 +302,10 @@ fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
         }
         match set.sorted_files(ui, no) {
             Ok((run, listing)) => {
-                // Nothing equals this state, so everything reused is looked up.
-                let state = crate::base::digest::Algo::Sha256.hash(b"unknown");
                 return Ok(Some(Previous {
                     run,
                     full: listing.full && no == 0,
-                    state,
+                    state: unknown_state(),
                     began: 0,
                 }));
             }
@@ -293,13 +321,18 @@ fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
     Ok(None)
 }
 
+/// Nothing equals this state of a listing, so everything reused is looked up.
+fn unknown_state() -> Hash {
+    Algo::Sha256.hash(b"unknown")
+}
+
 /// Looks whether the stored data that the previous version needs is there, as far as the index volumes give reason to doubt.
 fn preflight(writer: &mut Writer<'_>, run: &Run, verify: bool, ui: &mut Ui) -> Result<()> {
-    let (_, report) = writer.index(ui)?;
+    let (_, report) = writer.whole_index(ui)?;
     for (name, why) in &report.unreadable {
         ui.warn(
             "unreadable-index",
-            &format!("index volume {name} is of no use: {why}"),
+            &format!("index volume {name} is damaged: {why}"),
         );
     }
     if report.clean() && report.unindexed.is_empty() {
@@ -411,6 +444,12 @@ struct Job<'a> {
     stopped: bool,
 }
 
+/// True when an entry has the empty metadata of a run that was told to skip it.
+fn is_empty_meta(entry: &Entry) -> bool {
+    let empty = EMPTY_BLOB.len() as u64;
+    entry.meta.as_ref().is_none_or(|m| m.size <= empty)
+}
+
 fn kind_index(kind: EntryKind) -> usize {
     match kind {
         EntryKind::File => 0,
@@ -491,13 +530,15 @@ impl Job<'_> {
             self.report.examined_bytes += found.stat.size;
         }
         let old = self.old_record(found.path)?;
-        let had_old = old.is_some();
-        let mut old = old.filter(|o| o.entry.kind == kind);
-        if had_old && old.is_none() {
-            // Another kind of thing has this path now.
-            self.list.skip_old()?;
-            self.report.deleted[kind_index(kind)] += 1;
-        }
+        let old = match old {
+            Some(o) if o.entry.kind != kind => {
+                // Another kind of thing has this path now.
+                self.list.skip_old()?;
+                self.report.deleted[kind_index(o.entry.kind)] += 1;
+                None
+            }
+            other => other,
+        };
         if !self.trusted
             && let Some(o) = &old
             && !self.writer.intact(ui, &o.entry)?
@@ -511,15 +552,16 @@ impl Job<'_> {
                 ),
             );
             self.list.skip_old()?;
-            old = None;
             self.report.modified[kind_index(kind)] += 1;
             return self.store(ui, found, kind, None, None);
         }
         match old {
             Some(old) => self.compare(ui, found, kind, old),
             None => {
-                self.report.added[kind_index(kind)] += 1;
-                self.store(ui, found, kind, None, None)
+                let before = self.list.added();
+                self.store(ui, found, kind, None, None)?;
+                self.report.added[kind_index(kind)] += self.list.added() - before;
+                Ok(())
             }
         }
     }
@@ -531,7 +573,8 @@ impl Job<'_> {
         kind: EntryKind,
         old: Record,
     ) -> Result<()> {
-        if self.judge.untouched(found.stat, &old) {
+        let bare = is_empty_meta(&old.entry);
+        if bare == self.options.skip_metadata && self.judge.untouched(found.stat, &old) {
             return self.list.unchanged(&old, &old);
         }
         let Some(blob) = self.blob(ui, found)? else {
@@ -697,6 +740,9 @@ impl Job<'_> {
             ui,
             &mut file as &mut dyn Read,
             &mut |ui, n| {
+                if sys::stops_requested() > 0 {
+                    return Err(Error::new(Kind::Interrupted, "stopped"));
+                }
                 read += n;
                 ui.progress(
                     "backup",
@@ -706,8 +752,12 @@ impl Job<'_> {
                         ..totals
                     },
                 );
+                Ok(())
             },
         );
+        if let Ok(content) = &stored {
+            read = content.size;
+        }
         self.report.opened_bytes += read;
         match stored {
             Ok(content) => {

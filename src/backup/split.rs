@@ -4,7 +4,6 @@ use std::io::{self, Read};
 
 use crate::base::digest::Hash;
 use crate::base::error::{Error, Kind, Result};
-use crate::base::sys;
 use crate::base::ui::Ui;
 use crate::format::filelist::Content;
 use crate::writer::Writer;
@@ -40,13 +39,14 @@ impl Splitter {
         }
     }
 
-    /// Stores everything `source` yields and tells what to list for it. `tick` hears of bytes read.
+    /// Stores everything `source` yields and tells what to list for it. `tick` is called before each read with the bytes
+    /// read last; its error ends the file.
     pub(super) fn store(
         &mut self,
         writer: &mut Writer<'_>,
         ui: &mut Ui,
         source: &mut dyn Read,
-        tick: &mut dyn FnMut(&mut Ui, u64),
+        tick: &mut dyn FnMut(&mut Ui, u64) -> Result<()>,
     ) -> std::result::Result<Content, Trouble> {
         let params = *writer.params();
         let block_size = params.block_size as usize;
@@ -54,15 +54,14 @@ impl Splitter {
         let same = params.block_hash == params.file_hash;
         let mut whole = params.file_hash.hasher();
         let mut size = 0u64;
+        let mut read = 0u64;
         let mut blocks = 0u64;
         let mut first: Option<Hash> = None;
         let mut lists: Vec<Hash> = Vec::new();
         self.list.clear();
         self.block.resize(block_size, 0);
         loop {
-            if sys::stops_requested() > 0 {
-                return Err(Error::new(Kind::Interrupted, "stopped").into());
-            }
+            tick(ui, read)?;
             let n = fill(source, &mut self.block).map_err(Trouble::Source)?;
             if n == 0 {
                 break;
@@ -76,7 +75,7 @@ impl Splitter {
             size += n as u64;
             blocks += 1;
             writer.add_block(ui, &id, data)?;
-            tick(ui, n as u64);
+            read = n as u64;
             if blocks == 1 {
                 first = Some(id);
             }
@@ -128,7 +127,7 @@ impl Splitter {
         } else {
             crate::format::meta::EMPTY_BLOB
         };
-        match self.store(writer, ui, &mut data, &mut |_, _| {}) {
+        match self.store(writer, ui, &mut data, &mut |_, _| Ok(())) {
             Ok(content) => Ok((content, fits)),
             Err(Trouble::Fatal(e)) => Err(e),
             Err(Trouble::Source(_)) => Err(Error::bug("memory can be read")),

@@ -35,7 +35,7 @@ fn encode(data: &[u8], alphabet: &[u8; 64]) -> String {
 
 /// Decodes canonical padded base64 of either alphabet; `None` for anything else (length, alphabet, padding, stray bits).
 pub(crate) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let pad = text.iter().rev().take_while(|&&c| c == b'=').count();
@@ -87,7 +87,7 @@ pub(crate) fn hex(data: &[u8]) -> String {
 
 /// Hex of either case; `None` on an odd length or a foreign character.
 pub(crate) fn hex_decode(text: &[u8]) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     let digit = |c: u8| {

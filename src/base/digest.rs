@@ -41,6 +41,19 @@ impl Algo {
         .find(|a| a.name() == name)
     }
 
+    /// The algorithm whose digests have this many bytes.
+    pub(crate) fn of_length(len: usize) -> Option<Algo> {
+        [
+            Algo::Md5,
+            Algo::Sha1,
+            Algo::Sha256,
+            Algo::Sha384,
+            Algo::Sha512,
+        ]
+        .into_iter()
+        .find(|a| a.len() == len)
+    }
+
     /// Length of a digest in bytes (16 to 64).
     #[allow(
         clippy::len_without_is_empty,

@@ -126,6 +126,16 @@ impl Error {
         self
     }
 
+    /// Puts the larger undertaking before what was being done.
+    pub(crate) fn during(mut self, what: &str) -> Error {
+        self.0.doing = if self.0.doing.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {}", self.0.doing)
+        };
+        self
+    }
+
     /// Same error, other kind.
     pub(crate) fn with_kind(mut self, kind: Kind) -> Error {
         self.0.kind = kind;
@@ -146,7 +156,7 @@ impl Error {
 pub(crate) fn io_text(e: &io::Error) -> String {
     let text = e.to_string();
     let cut = text.find(" (os error").unwrap_or(text.len());
-    let mut out = crate::base::text::safe_cut(text[..cut].as_bytes(), 200);
+    let mut out = crate::base::text::safe_cut(&text.as_bytes()[..cut], 200);
     if out.chars().nth(1).is_some_and(char::is_lowercase)
         && let Some(first) = out.get_mut(..1)
     {

@@ -142,6 +142,7 @@ impl<W: Write> JsonWriter<W> {
     }
 
     /// The inner writer; the document is complete when every level was ended.
+    #[cfg(test)]
     pub(crate) fn finish(self) -> W {
         self.out
     }

@@ -119,14 +119,6 @@ impl Options {
             .map(|(_, v)| v.reveal())
     }
 
-    /// All values of a [`Kind::Many`] option, in order.
-    pub(crate) fn many<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.given
-            .iter()
-            .filter(move |(o, _)| o.name == name)
-            .map(|(_, v)| v.reveal())
-    }
-
     /// Every given option with its row, in order.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Opt, &str)> {
         self.given.iter().map(|(o, v)| (*o, v.reveal()))
@@ -248,7 +240,12 @@ mod tests {
         assert!(o.set(&WORD, "stor").is_err());
         o.set(&MANY, "a").expect("good");
         o.set(&MANY, "b").expect("good");
-        assert_eq!(o.many("exclude").collect::<Vec<_>>(), ["a", "b"]);
+        let many: Vec<&str> = o
+            .all()
+            .filter(|(o, _)| o.name == "exclude")
+            .map(|(_, v)| v)
+            .collect();
+        assert_eq!(many, ["a", "b"]);
         assert!(FLAG.is_named("dryrun"));
     }
 }

@@ -11,10 +11,10 @@ use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, options as o, session};
+use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session};
 use crate::format::manifest::Params;
 use crate::remote::Permit;
-use crate::select::{Case, FilterSet};
+use crate::select::FilterSet;
 use crate::set::Set;
 use crate::writer::WriteOptions;
 
@@ -37,8 +37,7 @@ Ctrl-C once: what was done so far becomes a partial version (exit code 50).",
 };
 
 const BLOCKSIZE_LEAST: u64 = 1024;
-/// Two buffers of a block are held while a volume is packed.
-const BLOCKSIZE_MOST: u64 = 8 << 20;
+const BLOCKSIZE_MOST: u64 = backup::BLOCK_SIZE_MOST as u64;
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let choice = choice(call)?;
@@ -54,7 +53,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
     let encrypt = encryption(call, &set)?;
-    let write = write_options(call, &options.params, encrypt, dry_run)?;
+    // What is there already has its own block size.
+    let block_size = match (set.volumes().len(), options.explicit[0]) {
+        (1.., false) => 0,
+        _ => u64::from(options.params.block_size),
+    };
+    let write = write_options(call, block_size, encrypt, dry_run)?;
     let permit = (!dry_run).then(Permit::to_write);
     if set.strays() > 0 {
         ui.verbose(&format!(
@@ -63,14 +67,35 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ));
     }
     let report = backup::run(&mut set, permit, &options, write, ui)?;
-    if report.version.is_some() && !dry_run {
-        for line in crate::writer::finish(&mut set, ui)? {
-            ui.result(&line);
-        }
-    }
+    let facts = if report.version.is_some() && !dry_run {
+        crate::writer::finish(&mut set, ui)?
+    } else {
+        Vec::new()
+    };
     tell(&report, &mut set, dry_run, ui);
+    if call.options.flag(&o::FULL_RESULT) {
+        tell_space(&mut set, ui);
+    }
+    for fact in &facts {
+        ui.result(&format!("{}: {}", fact.name, fact.value));
+    }
+    ui.json(|w| {
+        for fact in &facts {
+            w.key(fact.key)?;
+            w.string(fact.value.as_bytes())?;
+        }
+        Ok(())
+    });
     if report.partial {
         return Ok(Outcome::Partial);
+    }
+    let samples = call.options.int(&o::BACKUP_TEST_SAMPLES).unwrap_or(0);
+    if samples > 0
+        && report.version.is_some()
+        && !dry_run
+        && !call.options.flag(&o::NO_BACKEND_VERIFICATION)
+    {
+        cmd_verify::sample(&mut set, samples, call, ui)?;
     }
     Ok(if report.version.is_none() {
         Outcome::NothingNew
@@ -121,7 +146,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         }
     }
     Ok(Choice {
-        filters: FilterSet::parse(&call.rules, Case::Sensitive)?,
+        filters: FilterSet::parse(&call.rules, session::case())?,
         symlinks: match options.choice(&o::SYMLINK_POLICY) {
             Some("Follow") => SymlinkPolicy::Follow,
             Some("Ignore") => SymlinkPolicy::Ignore,
@@ -166,6 +191,12 @@ pub(super) fn sources(call: &Call, ui: &mut Ui) -> Result<Vec<Source>> {
             .doing("back up")
             .hint("name a folder or file after the URL"));
     }
+    if let Some(source) = found.iter().find(|s| std::str::from_utf8(&s.path).is_err()) {
+        let shown = text::safe(&source.path);
+        return Err(Error::usage(format!(
+            "the source {shown} is not valid UTF-8, which the format cannot store"
+        )));
+    }
     if call.options.flag(&o::PREVENT_EMPTY) {
         for source in &found {
             let path = as_path(&source.path);
@@ -195,7 +226,7 @@ fn backup_options(call: &Call, sources: Vec<Source>, choice: Choice) -> Result<B
     };
     let (block_hash, file_hash) = (algo(&o::BLOCK_HASH), algo(&o::FILE_HASH));
     if !(BLOCKSIZE_LEAST..=BLOCKSIZE_MOST).contains(&block_size)
-        || block_size % block_hash.len() as u64 != 0
+        || !block_size.is_multiple_of(block_hash.len() as u64)
     {
         return Err(Error::usage(format!(
             "--blocksize must be between {} and {} and a multiple of {} bytes",
@@ -235,13 +266,13 @@ fn backup_options(call: &Call, sources: Vec<Source>, choice: Choice) -> Result<B
 
 fn write_options(
     call: &Call,
-    params: &Params,
+    block_size: u64,
     encrypt: bool,
     dry_run: bool,
 ) -> Result<WriteOptions> {
     let options = &call.options;
     let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
-    let least = (1u64 << 20).max(2 * u64::from(params.block_size));
+    let least = (1u64 << 20).max(2 * block_size);
     if dblock_size < least {
         return Err(Error::usage(format!(
             "--dblock-size must be at least {}",
@@ -250,7 +281,7 @@ fn write_options(
     }
     let level = match options.choice(&o::ZIP_METHOD) {
         Some("None") => 0,
-        _ => options.int(&o::ZIP_LEVEL).unwrap_or(1),
+        _ => options.int(&o::ZIP_LEVEL).unwrap_or(3),
     };
     let Some(level) = u8::try_from(level).ok().filter(|l| *l <= 9) else {
         return Err(Error::usage("--zip-compression-level must be 0 to 9"));
@@ -361,6 +392,27 @@ fn as_path(stored: &[u8]) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(stored))
 }
 
+/// Free and total space at the destination, where it says so.
+fn tell_space(set: &mut Set, ui: &mut Ui) {
+    let quota = set.remote().quota();
+    if let Some(free) = quota.free {
+        ui.result(&format!("{} free at the destination", show_size(free)));
+    }
+    ui.json(|w| {
+        for (key, value) in [
+            ("FreeQuotaSpace", quota.free),
+            ("TotalQuotaSpace", quota.total),
+        ] {
+            w.key(key)?;
+            match value {
+                Some(n) => w.number(n.into())?,
+                None => w.null()?,
+            }
+        }
+        Ok(())
+    });
+}
+
 fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
     let would = if dry_run { "would be " } else { "" };
     let sum = |a: &[u64; 3]| a.iter().sum::<u64>();
@@ -441,6 +493,7 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
         n("FilesDownloaded", stats.files_down)?;
         n("RemoteCalls", stats.calls)?;
         n("RetryAttempts", stats.retries)?;
+        session::billed(&stats, &mut n)?;
         w.key("PartialBackup")?;
         w.boolean(r.partial)?;
         w.key("Dryrun")?;

@@ -3,9 +3,9 @@
 use crate::base::error::Result;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::session::{open_set, version_choice};
+use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
-use crate::select::{Case, FilterSet, Selection};
+use crate::select::{FilterSet, Selection};
 use crate::upkeep::find::{Query, find};
 
 pub(super) const FIND: Command = Command {
@@ -58,7 +58,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let query = Query {
         selection: Selection::parse(&words)?,
         filters: filters(call)?,
-        case: Case::Sensitive,
+        case: case(),
         folder: None,
     };
     let mut set = open_set(call, ui, false)?;
@@ -77,5 +77,5 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
 
 /// `--include` and `--exclude` of the call.
 pub(super) fn filters(call: &Call) -> Result<FilterSet> {
-    FilterSet::parse(&call.rules, Case::Sensitive)
+    FilterSet::parse(&call.rules, case())
 }

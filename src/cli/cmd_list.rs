@@ -9,9 +9,9 @@ use crate::cli::cmd_find::filters;
 use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY,
 };
-use crate::cli::session::{open_set, version_choice};
+use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
-use crate::select::{Case, Selection};
+use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
 use crate::upkeep::find::{self, Query, Summary};
 
@@ -73,7 +73,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut query = Query {
         selection: Selection::parse(if one_folder { &[] } else { &words })?,
         filters: filters(call)?,
-        case: Case::Sensitive,
+        case: case(),
         folder: None,
     };
     let sets_only = call.command.name == FILESETS.name || call.options.flag(&LIST_SETS_ONLY);

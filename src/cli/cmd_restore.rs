@@ -9,7 +9,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::{Call, Command, Outcome, Section, options as o, session};
 use crate::restore::{self, Existing, RestoreOptions, RestoreReport};
-use crate::select::{Case, FilterSet, Selection};
+use crate::select::{FilterSet, Selection};
 use crate::set::{Set, VersionChoice};
 
 pub(super) const COMMAND: Command = Command {
@@ -86,7 +86,8 @@ fn restore_options(call: &Call) -> Result<RestoreOptions> {
     Ok(RestoreOptions {
         version,
         selection: Selection::parse(&call.words)?,
-        filters: FilterSet::parse(&call.rules, Case::Sensitive)?,
+        filters: FilterSet::parse(&call.rules, session::case())?,
+        case: session::case(),
         target,
         whole_paths: options.flag(&o::KEEP_FULL_PATHS),
         existing,
@@ -191,6 +192,10 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
             w.key(key)?;
             w.number(n.into())?;
         }
+        session::billed(&stats, &mut |key, n| {
+            w.key(key)?;
+            w.number(n.into())
+        })?;
         w.key("BrokenLocalFiles")?;
         w.begin_array()?;
         for name in &r.incomplete_names {

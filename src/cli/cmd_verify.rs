@@ -7,6 +7,7 @@ use crate::base::ui::Ui;
 use crate::cli::options::{FULL_REMOTE_VERIFICATION, FULL_RESULT};
 use crate::cli::session::{open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section};
+use crate::set::Set;
 use crate::upkeep::verify::{self, Amount, ListsFrom, VerifyOptions, VerifyReport};
 
 /// Findings shown without `--full-result`.
@@ -77,6 +78,21 @@ fn options(call: &Call) -> Result<VerifyOptions> {
         dlists: level != "IndexesOnly",
         dblocks: matches!(level, "True" | "False"),
     })
+}
+
+/// The check of some volumes after a backup that uploaded something.
+pub(super) fn sample(set: &mut Set, samples: u64, call: &Call, ui: &mut Ui) -> Result<()> {
+    let options = VerifyOptions {
+        amount: Amount::Sample(usize::try_from(samples).unwrap_or(usize::MAX)),
+        versions: vec![0],
+        turn: u64::try_from(Timestamp::now().0).unwrap_or(0),
+        lists: ListsFrom::Indexes,
+        dlists: true,
+        dblocks: true,
+    };
+    let report = verify::run(set, &options, ui)?;
+    tell(call, ui, &report);
+    Ok(())
 }
 
 fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {

@@ -4,6 +4,7 @@
 mod cmd_backup;
 mod cmd_find;
 mod cmd_list;
+mod cmd_remote;
 mod cmd_restore;
 mod cmd_system_info;
 mod cmd_test_filters;
@@ -70,6 +71,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_find::FIND,
     cmd_verify::COMMAND,
     cmd_test_filters::COMMAND,
+    cmd_remote::COMMAND,
     cmd_list::FILESETS,
     cmd_list::FOLDER,
     cmd_find::FILE_VERSIONS,

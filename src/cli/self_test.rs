@@ -350,7 +350,7 @@ fn cache(call: &Call) -> Result<String> {
     if call.options.flag(&NO_CACHE) {
         return Ok("none is wanted".to_owned());
     }
-    let folder = match Cache::open(call.options.text(&CACHE_DIR), "self-test") {
+    let folder = match Cache::open(call.options.text(&CACHE_DIR), "self-test", true) {
         Cache::On(folder) => folder,
         // It only makes runs slower, unless it was asked for.
         Cache::Off(why) if call.options.text(&CACHE_DIR).is_none() => {

@@ -1,16 +1,18 @@
 //! From a call to an opened destination; shared by all commands that read or write one.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::base::opt::parse_flag;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    CACHE_DIR, CASE_INSENSITIVE, GPG_PROGRAM, NO_CACHE, PREFIX, TEMPDIR, TIME, VERSION,
+    CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, NO_CACHE, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, passphrase};
 use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
-use crate::remote::Remote;
+use crate::remote::{Remote, RemoteStats};
+use crate::select::Case;
 use crate::set::{Cache, Set, SetOptions, VersionChoice};
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
@@ -20,13 +22,19 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
     let remote = Remote::open(&call.url, options, ui)?;
+    if call.command.writes && remote.read_only() {
+        return Err(
+            Error::usage(format!("{} is a read-only destination", remote.describe()))
+                .hint("write to the folder of a node, such as ipfs://host:5001/folder"),
+        );
+    }
     let tmp = Tmp::open(options.text(&TEMPDIR))?;
     let cache = if options.flag(&NO_CACHE) {
         Cache::Off("--no-cache is given".to_owned())
     } else {
         let name = prefix.as_ref().map_or("", Prefix::as_str);
         let id = format!("{}\n{name}\n{}", remote.describe(), user(call)?);
-        Cache::open(options.text(&CACHE_DIR), &id)
+        Cache::open(options.text(&CACHE_DIR), &id, !options.flag(&DRY_RUN))
     };
     if let Cache::Off(why) = &cache {
         ui.verbose(&format!("no cache is used: {why}"));
@@ -41,6 +49,20 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     Set::open(remote, tmp, set, ui, &mut |_, need| {
         passphrase::resolve(options, need, writing)
     })
+}
+
+/// Writes what the service bills for, where it bills by classes of calls.
+pub(crate) fn billed(
+    stats: &RemoteStats,
+    number: &mut dyn FnMut(&str, u64) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    if stats.billed == [0; 3] {
+        return Ok(());
+    }
+    for (class, n) in ["A", "B", "C"].into_iter().zip(stats.billed) {
+        number(&format!("TransactionsClass{class}"), n)?;
+    }
+    Ok(())
 }
 
 /// `--version` and `--time` of the call.
@@ -66,6 +88,15 @@ fn user(call: &Call) -> Result<String> {
         .or_else(|| named("auth-username"))
         .or_else(|| std::env::var("AUTH_USERNAME").ok())
         .unwrap_or_default())
+}
+
+/// Whether rules tell upper from lower case: as Duplicati on Linux, unless its variable says otherwise.
+pub(crate) fn case() -> Case {
+    let told = std::env::var("FILESYSTEM_CASE_SENSITIVE").ok();
+    match told.as_deref().and_then(parse_flag) {
+        Some(false) => Case::Insensitive,
+        _ => Case::Sensitive,
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub(super) fn merge(
     )?;
     let mut words = line.words;
     let mut url = String::new();
+    // `remote ACTION URL`: the one command whose URL is not its first word.
+    let action = (command.name == "remote" && !words.is_empty()).then(|| words.remove(0));
     if command.needs_url {
         if let Some(target) = extra.target {
             words.splice(..words.len().min(1), [target]);
@@ -68,6 +70,7 @@ pub(super) fn merge(
                 .map_err(|_| Error::usage("the destination URL is - but DUPLET_URL is not set"))?;
         }
     }
+    words.splice(..0, action);
     if ["backup", "test-filters"].contains(&command.name) {
         words.append(&mut extra.sources);
     }

@@ -3,10 +3,16 @@
 //! A destination maps its protocol to these methods and to [`Fault`]. It does not retry, sleep, print, redact, throttle or
 //! know what a volume is; `remote` does that once for all of them.
 
+#[cfg(feature = "dest-b2")]
+mod b2;
 #[cfg(feature = "dest-file")]
 mod file;
+#[cfg(feature = "dest-ipfs")]
+mod ipfs;
 #[cfg(feature = "dest-s3")]
 mod s3;
+#[cfg(feature = "dest-webdav")]
+mod webdav;
 
 use std::io::{self, Read, Write};
 
@@ -49,10 +55,41 @@ pub(crate) trait Body: Read {
     fn md5(&self) -> Option<[u8; 16]>;
 }
 
+/// Exactly so many bytes of a body; a body that is shorter is an error, never an early end.
+pub(crate) struct Slice<'a> {
+    body: &'a mut dyn Body,
+    left: u64,
+}
+
+impl<'a> Slice<'a> {
+    /// From where the body stands.
+    pub(crate) fn new(body: &'a mut dyn Body, len: u64) -> Slice<'a> {
+        Slice { body, left: len }
+    }
+
+    /// Bytes not read yet.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+impl Read for Slice<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        if most == 0 {
+            return Ok(0);
+        }
+        let n = self.body.read(&mut buf[..most])?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
 /// Where a download goes. `Write` appends; a destination never keeps a whole body in memory.
 pub(crate) trait Sink: Write {
-    /// Bytes accepted since the sink was made (the offset to resume from is the caller's business).
-    fn written(&self) -> u64;
     /// Throw away everything: the server sends the file from its start although a later offset was asked for.
     fn restart(&mut self) -> io::Result<()>;
 }
@@ -78,6 +115,15 @@ pub(crate) struct Wants {
 pub(crate) struct Quota {
     pub(crate) total: Option<u64>,
     pub(crate) free: Option<u64>,
+}
+
+/// Something a person or a script should know after a run, such as the address of what was written.
+pub(crate) struct Fact {
+    /// In words.
+    pub(crate) name: &'static str,
+    /// For `--json`.
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
 }
 
 /// One flat folder of files on some server. One object, one thread, blocking. Semantics: `destinations-core.md` 0.
@@ -137,9 +183,24 @@ pub(crate) trait Destination {
         Vec::new()
     }
 
-    /// End of a run that changed something: lines worth telling the person.
-    fn finish(&mut self) -> std::result::Result<Vec<String>, Fault> {
+    /// What went wrong without spoiling the operation, since the last call; asked after every operation.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// True when nothing can be written there, whatever the credentials.
+    fn read_only(&self) -> bool {
+        false
+    }
+
+    /// End of a run that changed something: what the person should know of the result.
+    fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// Calls so far that the service bills, in its classes A, B and C; zeros where there are none.
+    fn billed(&self) -> [u64; 3] {
+        [0; 3]
     }
 
     /// Best effort; never fails a run.
@@ -167,8 +228,16 @@ pub(crate) struct Scheme {
 pub(crate) static SCHEMES: &[&Scheme] = &[
     #[cfg(feature = "dest-file")]
     &file::SCHEME,
+    #[cfg(feature = "dest-ipfs")]
+    &ipfs::IPFS,
+    #[cfg(feature = "dest-ipfs")]
+    &ipfs::IPNS,
     #[cfg(feature = "dest-s3")]
     &s3::S3,
     #[cfg(feature = "dest-s3")]
     &s3::E2,
+    #[cfg(feature = "dest-b2")]
+    &b2::SCHEME,
+    #[cfg(feature = "dest-webdav")]
+    &webdav::SCHEME,
 ];

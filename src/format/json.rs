@@ -106,10 +106,10 @@ pub(super) fn renew(left: &Allowance) {
 /// The parser's error as ours: a failed stream as it was, anything else as damage of `what`.
 pub(super) fn failure(e: serde_json::Error, what: &str) -> Error {
     if e.is_io() {
-        return unwrap_io(e.into()).doing(format!("read {what}"));
+        return unwrap_io(e.into());
     }
     let cause = text::safe_cut(e.to_string().as_bytes(), 160);
-    Error::damaged(cause).doing(format!("read {what}"))
+    Error::damaged(format!("{what} is not valid: {cause}"))
 }
 
 /// The next key of an object into `key`; false at its end.

@@ -10,7 +10,7 @@ use serde_core::Deserializer as _;
 use serde_core::de::{IgnoredAny, MapAccess, Visitor};
 
 use crate::base::digest::Algo;
-use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::text;
 use crate::base::time::Timestamp;
 
@@ -124,7 +124,7 @@ fn read_small(src: &mut dyn Read, what: &str) -> Result<Vec<u8>> {
     let mut raw = Vec::new();
     src.take(MAX_BYTES + 1)
         .read_to_end(&mut raw)
-        .doing(|| format!("read the {what}"))?;
+        .map_err(unwrap_io)?;
     if u64::try_from(raw.len()).is_ok_and(|n| n > MAX_BYTES) {
         return Err(Error::damaged(format!("the {what} is longer than 64 KiB")));
     }

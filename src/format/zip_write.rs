@@ -104,6 +104,7 @@ impl<W: Write> ZipWriter<W> {
     }
 
     /// Adds content as it is; `plain` must give exactly `size` bytes whose CRC-32 is `crc`.
+    #[cfg(test)]
     pub(crate) fn add_stored_stream(
         &mut self,
         name: &[u8],
@@ -141,6 +142,7 @@ impl<W: Write> ZipWriter<W> {
             .saturating_add(zip64)
     }
 
+    #[cfg(test)]
     pub(crate) fn entries(&self) -> u32 {
         self.entries
     }

@@ -1,10 +1,22 @@
-//! Layer 1, the network side: URLs, HTTP, TLS, names, XML, signatures. Knows nothing of volumes or files.
+//! Layer 1, the network side: URLs, HTTP, TLS, names, XML, JSON, signatures. Knows nothing of volumes or files.
 
+#[cfg(feature = "http-auth")]
+pub(crate) mod challenge;
+#[cfg(feature = "http-auth")]
+pub(crate) mod digest;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "ipld")]
+pub(crate) mod ipld;
+#[cfg(feature = "json")]
+pub(crate) mod json;
 pub(crate) mod opts;
 #[cfg(feature = "http")]
 pub(crate) mod primitives;
+#[cfg(feature = "http")]
+pub(crate) mod ranged;
+#[cfg(feature = "http")]
+pub(crate) mod redirect;
 #[cfg(feature = "http")]
 pub(crate) mod resolve;
 #[cfg(feature = "http")]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use quick_xml::errors::Error as XmlError;
 use quick_xml::events::Event;
-use quick_xml::reader::Reader;
+use quick_xml::name::ResolveResult;
+use quick_xml::reader::NsReader;
 
 use crate::base::fault::{Class, Fault};
 
@@ -38,26 +39,47 @@ pub(crate) fn read(
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
+    read_any(input, None, fault, each)
+}
+
+/// As [`read`], for elements of one namespace; the names of all others begin with `:`.
+pub(crate) fn read_in(
+    namespace: &str,
+    input: impl Read,
+    fault: &dyn Fn(&io::Error) -> Fault,
+    each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    read_any(input, Some(namespace), fault, each)
+}
+
+fn read_any(
+    input: impl Read,
+    namespace: Option<&str>,
+    fault: &dyn Fn(&io::Error) -> Fault,
+    each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let capped = Capped {
         inner: BufReader::with_capacity(BUFFER_BYTES, input),
         token: 0,
         total: 0,
     };
-    let mut reader = Reader::from_reader(capped);
+    let mut reader = NsReader::from_reader(capped);
     let mut buffer = Vec::new();
     let mut state = State::default();
     loop {
         buffer.clear();
         reader.get_mut().token = 0;
-        let event = reader.read_event_into(&mut buffer);
-        let event = event.map_err(|e| match e {
+        let event = reader.read_resolved_event_into(&mut buffer);
+        let (bound, event) = event.map_err(|e| match e {
             XmlError::Io(e) => io_fault(&e, fault),
             _ => broken("it is not well-formed XML"),
         })?;
+        let own = namespace
+            .is_none_or(|wanted| matches!(bound, ResolveResult::Bound(ns) if ns.0 == wanted));
         match event {
-            Event::Start(tag) => state.open(tag.local_name().as_ref(), each)?,
+            Event::Start(tag) => state.open(own, tag.local_name().as_ref(), each)?,
             Event::Empty(tag) => {
-                state.open(tag.local_name().as_ref(), each)?;
+                state.open(own, tag.local_name().as_ref(), each)?;
                 state.close(each)?;
             }
             Event::End(_) => state.close(each)?,
@@ -125,6 +147,7 @@ struct State {
 impl State {
     fn open(
         &mut self,
+        own: bool,
         name: &str,
         each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
@@ -137,11 +160,12 @@ impl State {
         self.root_seen = true;
         self.text.clear();
         self.too_long = false;
-        self.path.push(
-            name.get(..name.len().min(256))
-                .unwrap_or_default()
-                .to_owned(),
-        );
+        let name = name.get(..name.len().min(256)).unwrap_or_default();
+        self.path.push(if own {
+            name.to_owned()
+        } else {
+            format!(":{name}")
+        });
         each(Step::Open { path: &self.path })
     }
 
@@ -258,6 +282,21 @@ mod tests {
         );
         let doctype = b"<!DOCTYPE x [<!ENTITY a \"b\">]><x>1</x>";
         assert_eq!(leaves(doctype).expect("good"), ["x=1"]);
+    }
+
+    #[test]
+    fn namespaces_are_told_apart_whatever_their_prefix() {
+        let xml = "<a xmlns='DAV:' xmlns:x='u'><x:b/><y:c xmlns:y='DAV:'/><d xmlns=''/><z:e/></a>";
+        let mut out = Vec::new();
+        let io = |e: &io::Error| Fault::new(Class::Transient, e.to_string());
+        read_in("DAV:", xml.as_bytes(), &io, &mut |step| {
+            if let Step::Open { path } = step {
+                out.push(path.join("/"));
+            }
+            Ok(())
+        })
+        .expect("good");
+        assert_eq!(out, ["a", "a/:b", "a/c", "a/:d", "a/:e"]);
     }
 
     #[test]

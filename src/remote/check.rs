@@ -22,6 +22,7 @@ pub(crate) fn good_name(name: &str) -> bool {
         && name != "."
         && name != ".."
         && name.len() <= NAME_MAX_BYTES
+        && !name.contains(char::REPLACEMENT_CHARACTER)
         && !name.bytes().any(|b| b == b'/' || b < 0x20 || b == 0x7f)
 }
 
@@ -142,10 +143,6 @@ impl Write for SpoolSink<'_> {
 }
 
 impl Sink for SpoolSink<'_> {
-    fn written(&self) -> u64 {
-        self.written
-    }
-
     fn restart(&mut self) -> io::Result<()> {
         let cleared = self.spool.clear().map_err(io::Error::from);
         cleared.map_err(|e| self.keep(e))?;
@@ -294,7 +291,17 @@ mod tests {
         }
         let long = "x".repeat(256);
         for bad in [
-            "", ".", "..", "a/b", "../x", "x\0y", "x\ny", "\x1b[31m", "x\x7f", &long,
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            "x\0y",
+            "x\ny",
+            "\x1b[31m",
+            "x\x7f",
+            "x\u{fffd}",
+            &long,
         ] {
             assert!(!good_name(bad), "{bad:?}");
         }

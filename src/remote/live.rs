@@ -7,14 +7,14 @@ use super::*;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
 
-struct Live {
+pub(super) struct Live {
     remote: Remote,
     ui: Ui,
     tmp: Tmp,
 }
 
 impl Live {
-    fn open(url: &str) -> Live {
+    pub(super) fn open(url: &str) -> Live {
         let mut ui = Ui::new(Volume::Normal, false, Some(false));
         let mut options = Options::default();
         for (name, value) in [("retry-delay", "1s"), ("number-of-retries", "2")] {
@@ -42,7 +42,7 @@ impl Live {
         done.expect(name);
     }
 
-    fn get(&mut self, name: &str, size: Option<u64>) -> Vec<u8> {
+    pub(super) fn get(&mut self, name: &str, size: Option<u64>) -> Vec<u8> {
         let mut spool = Spool::new(&self.tmp).expect("spool");
         let remote = &mut self.remote;
         let done = remote.get(&mut self.ui, name, size, &mut spool);
@@ -50,6 +50,11 @@ impl Live {
         let mut data = Vec::new();
         spool.read_to_end(&mut data).expect("read");
         data
+    }
+
+    pub(super) fn delete(&mut self, name: &str) {
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        remote.delete(&mut self.ui, name).expect(name);
     }
 
     fn list(&mut self) -> Vec<(String, Option<u64>)> {
@@ -88,7 +93,14 @@ fn every_operation_against_the_destination_named_in_the_environment() {
         eprintln!("skipped: DUPLET_TEST_URL is not set");
         return;
     };
-    let mut live = Live::open(&url);
+    every_operation(&url);
+    let tasks = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    assert!(tasks <= 3, "the destination started threads: {tasks}");
+}
+
+/// Puts, lists, reads and removes; the folder is empty before and after.
+pub(super) fn every_operation(url: &str) {
+    let mut live = Live::open(url);
     assert!(live.list().is_empty(), "the folder must be empty");
     let name = "duplicati-b1.dblock.zip.aes";
     let small = noise(1000);
@@ -143,6 +155,4 @@ fn every_operation_against_the_destination_named_in_the_environment() {
         .delete(&mut live.ui, "absent")
         .expect("nothing to do");
     assert!(live.list().is_empty());
-    let tasks = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-    assert!(tasks <= 3, "the destination started threads: {tasks}");
 }

@@ -47,6 +47,8 @@ pub(crate) struct RemoteStats {
     pub(crate) files_up: u64,
     pub(crate) files_down: u64,
     pub(crate) retries: u64,
+    /// Calls that the service bills, in its classes A, B and C.
+    pub(crate) billed: [u64; 3],
 }
 
 /// A destination that can be read.
@@ -127,6 +129,11 @@ impl Remote {
     /// The folder of a destination on this machine.
     pub(crate) fn local_folder(&self) -> Option<std::path::PathBuf> {
         self.dest.local_folder()
+    }
+
+    /// True when nothing can be written there, whatever the credentials.
+    pub(crate) fn read_only(&self) -> bool {
+        self.dest.read_only()
     }
 
     pub(crate) fn stats(&self) -> &RemoteStats {
@@ -291,8 +298,12 @@ impl Remote {
 
     /// Passes on what the destination noticed.
     fn tell(&mut self, ui: &mut Ui) {
+        self.stats.billed = self.dest.billed();
         for line in self.dest.notices() {
             ui.note(&self.redact.clean(line));
+        }
+        for line in self.dest.warnings() {
+            ui.warn("destination", &self.redact.clean(line));
         }
     }
 
@@ -426,6 +437,16 @@ fn complete(
     }
 }
 
+#[cfg(all(test, feature = "dest-b2"))]
+mod b2_faults;
+#[cfg(all(test, feature = "dest-b2"))]
+mod b2_service;
+#[cfg(all(test, feature = "dest-webdav"))]
+mod dav_faults;
+#[cfg(all(test, feature = "dest-ipfs"))]
+mod ipfs_faults;
+#[cfg(all(test, feature = "dest-ipfs"))]
+mod ipfs_kubo;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]

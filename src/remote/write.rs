@@ -12,7 +12,7 @@ use crate::base::sys;
 use crate::base::text;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
-use crate::dest::{Body, Listed};
+use crate::dest::{Body, Fact, Listed};
 use crate::remote::Remote;
 use crate::remote::check::{SpoolBody, writable_name};
 use crate::remote::retry::Attempts;
@@ -255,13 +255,13 @@ impl<'a> RemoteMut<'a> {
         Ok(())
     }
 
-    /// End of a run that changed something: lines worth telling the person.
-    pub(crate) fn finish(&mut self, ui: &mut Ui) -> Result<Vec<String>> {
+    /// End of a run that changed something: what the person should know of the result.
+    pub(crate) fn finish(&mut self, ui: &mut Ui) -> Result<Vec<Fact>> {
         let doing = format!("finish with {}", self.remote.shown);
-        let lines = self.remote.retried(&doing, ui, |dest| dest.finish())?;
-        Ok(lines
-            .into_iter()
-            .map(|line| self.remote.redact.clean(line))
-            .collect())
+        let mut facts = self.remote.retried(&doing, ui, |dest| dest.finish())?;
+        for fact in &mut facts {
+            fact.value = self.remote.redact.clean(std::mem::take(&mut fact.value));
+        }
+        Ok(facts)
     }
 }

@@ -16,7 +16,7 @@ use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
 use crate::restore::place::{Place, beside, entry_error};
-use crate::restore::scatter::{begin_file, order_key, temp_name};
+use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
 use crate::restore::{Existing, RestoreOptions, RestoreReport};
 use crate::spill::sorter::Stream;
@@ -37,6 +37,8 @@ pub(super) struct Finish<'a> {
     pub(super) bad_head: Option<Vec<u8>>,
     pub(super) users: Users,
     pub(super) owner_trouble: bool,
+    /// The restore ended early: finish what is whole, leave the rest.
+    pub(super) only_whole: bool,
     pub(super) report: &'a mut RestoreReport,
 }
 
@@ -45,6 +47,16 @@ impl Finish<'_> {
         self.meta_head = self.metas.next()?.map(<[u8]>::to_vec);
         self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
         let count = self.targets.len();
+        if self.only_whole {
+            for no in 0..count {
+                let target = self.targets.get(no)?;
+                if target.record.entry.kind == EntryKind::File {
+                    // What ended the restore is told; that it also ends this file adds nothing.
+                    let _told = self.one(ui, no, &target);
+                }
+            }
+            return Ok(());
+        }
         for kind in [EntryKind::File, EntryKind::Symlink] {
             for no in 0..count {
                 let target = self.targets.get(no)?;
@@ -64,9 +76,15 @@ impl Finish<'_> {
 
     fn one(&mut self, ui: &mut Ui, no: u64, target: &Target) -> Result<()> {
         let key = order_key(&target.record.entry, no);
-        let (lost_content, lost_meta) = self.bad_of(&key)?;
+        let bad = self.bad_of(&key)?;
+        let (lost_content, lost_meta) = (bad[0], bad[1]);
         let blob = self.blob_of(&key)?;
-        if target.action == Action::Leave {
+        if target.action == Action::Leave || (self.only_whole && (lost_content || lost_meta)) {
+            return Ok(());
+        }
+        if bad[usize::from(UNWRITTEN)] {
+            self.report.failed += 1;
+            self.remove_begun(no, target);
             return Ok(());
         }
         let shown = self.place.shown(&target.slices());
@@ -95,7 +113,9 @@ impl Finish<'_> {
         };
         match done {
             Ok(()) => Ok(()),
+            Err(e) if sys::stops_requested() > 1 => Err(crate::base::error::unwrap_io(e)),
             Err(e) => {
+                self.remove_begun(no, target);
                 let why = entry_error(&e)?;
                 self.report.failed += 1;
                 ui.error(&format!("cannot restore {shown}: {why}"));
@@ -104,8 +124,29 @@ impl Finish<'_> {
         }
     }
 
-    fn bad_of(&mut self, key: &[u8; 9]) -> Result<(bool, bool)> {
-        let (mut content, mut meta) = (false, false);
+    /// Removes what is left of files under way, after an error.
+    pub(super) fn sweep(&mut self) {
+        for no in 0..self.targets.len() {
+            let Ok(target) = self.targets.get(no) else {
+                return;
+            };
+            self.remove_begun(no, &target);
+        }
+    }
+
+    fn remove_begun(&mut self, no: u64, target: &Target) {
+        if matches!(target.action, Action::Create | Action::Replace)
+            && target.record.entry.kind == EntryKind::File
+            && let Ok(spot) = self.place.spot(&target.slices(), false)
+        {
+            // It may never have been begun.
+            let _gone = spot.dir.unlink(OsStr::new(&temp_name(self.temp_name, no)));
+        }
+    }
+
+    /// What is bad of a target, by the flags of `Scatter::bad`.
+    fn bad_of(&mut self, key: &[u8; 9]) -> Result<[bool; 3]> {
+        let mut bad = [false; 3];
         while let Some(head) = self.bad_head.take() {
             let (mine, flag) = head.split_at(head.len().min(9));
             match mine.cmp(key.as_slice()) {
@@ -113,13 +154,17 @@ impl Finish<'_> {
                     self.bad_head = Some(head);
                     break;
                 }
-                std::cmp::Ordering::Equal if flag == [1] => meta = true,
-                std::cmp::Ordering::Equal => content = true,
+                std::cmp::Ordering::Equal => {
+                    let slot = flag.first().and_then(|&f| bad.get_mut(usize::from(f)));
+                    if let Some(slot) = slot {
+                        *slot = true;
+                    }
+                }
                 std::cmp::Ordering::Less => {}
             }
             self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
         }
-        Ok((content, meta))
+        Ok(bad)
     }
 
     fn blob_of(&mut self, key: &[u8; 9]) -> Result<Option<Vec<u8>>> {
@@ -179,17 +224,23 @@ impl Finish<'_> {
             ui.error(&format!("{shown} was restored, but its content does not have the hash that the version lists"));
         }
         drop(file);
-        self.attributes(ui, &parts, &temp, attrs, target, shown)?;
+        if let Err(e) = self.attributes(ui, &parts, &temp, attrs, target, shown) {
+            let why = crate::base::error::io_text(&e);
+            let line = format!("not all attributes of {shown} can be set: {why}");
+            ui.warn("attributes", &line);
+        }
         let spot = self.place.spot(&parts, false)?;
         let placed = if target.action == Action::Replace {
-            spot.dir.rename(&temp, spot.name)
+            let there = spot.dir.stat(spot.name);
+            match there.is_ok_and(|s| s.kind == FileKind::Folder) {
+                true => spot.dir.rmdir(spot.name),
+                false => Ok(()),
+            }
+            .and_then(|()| spot.dir.rename(&temp, spot.name))
         } else {
             spot.dir.rename_noreplace(&temp, spot.name)
         };
-        if let Err(e) = placed {
-            let _gone = spot.dir.unlink(&temp);
-            return Err(e);
-        }
+        placed?;
         self.report.files += 1;
         self.report.bytes += content.size;
         Ok(())
@@ -201,7 +252,8 @@ impl Finish<'_> {
             return Ok(true);
         };
         let same = self.params.block_hash == self.params.file_hash;
-        let one_block = content.lists.is_empty() && same && content.size > 0;
+        let named = content.block.is_none() || content.block == content.hash;
+        let one_block = content.lists.is_empty() && same && named && content.size > 0;
         if one_block || !self.options.verify {
             return Ok(true);
         }

@@ -46,6 +46,7 @@ pub(crate) struct RestoreOptions {
     pub(crate) version: VersionChoice,
     pub(crate) selection: Selection,
     pub(crate) filters: FilterSet,
+    pub(crate) case: Case,
     /// `None`: to the original place.
     pub(crate) target: Option<PathBuf>,
     /// Keep whole paths below the target.
@@ -143,7 +144,6 @@ pub(crate) fn run(
     let tmp = set.tmp().clone();
     let mut targets = Targets::new(&tmp)?;
     let mut wants = Wants::new(&tmp, params);
-    let mut unresolvable: Vec<(u64, bool)> = Vec::new();
     let date = time.local()[..10].to_owned();
     let mut seen = Progress {
         files: 0,
@@ -199,34 +199,26 @@ pub(crate) fn run(
         if matches!(target.action, Action::Create | Action::Replace)
             && entry.kind == EntryKind::File
         {
-            let known = match &entry.content {
+            match &entry.content {
                 Some(content) => wants.add(content, number, false)?,
-                None => false,
-            };
-            if !known && unresolvable.len() < 1_000_000 {
-                unresolvable.push((number, false));
+                None => wants.lose(number, false)?,
             }
         }
         if !options.skip_metadata
             && target.action != Action::Leave
             && let Some(meta) = &entry.meta
-            && !wants.add(meta, number, true)?
-            && unresolvable.len() < 1_000_000
         {
-            unresolvable.push((number, true));
+            wants.add(meta, number, true)?;
         }
         targets.push(&target)?;
     }
     targets.seal()?;
 
-    let (mut places, index) = wants.resolve(set, ui, &mut |number, meta| {
-        unresolvable.push((number, meta));
-        Ok(())
-    })?;
+    let (mut places, index) = wants.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
         ui.warn(
             "unreadable-index",
-            &format!("index volume {name} is of no use: {why}"),
+            &format!("index volume {name} is damaged: {why}"),
         );
     }
     let wanted = wants.take()?;
@@ -244,11 +236,9 @@ pub(crate) fn run(
         files_total: 0,
         ..selected
     };
-    for (number, meta) in unresolvable {
-        scatter.spoil(number, meta)?;
-    }
+    wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
-    let mut keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
+    let keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
         let mut record = key.as_bytes().to_vec();
         goal.encode(&mut record);
         sorter.add(&record)
@@ -275,6 +265,9 @@ pub(crate) fn run(
         })?;
         lost = still.finish()?.into_run()?;
     }
+    if !lost.is_empty() {
+        tell_lost(&lost, &index, ui);
+    }
     report.volume_bytes = plan.bytes;
     report.volumes = plan.volumes;
     if options.dry_run {
@@ -282,22 +275,14 @@ pub(crate) fn run(
         return Ok(report);
     }
     give_up(&mut scatter, &lost)?;
-    loop {
-        scatter.run(set, &places, &plan, ui)?;
-        let again = std::mem::replace(&mut scatter.again, Sorter::new(&tmp, 1 << 18))
-            .finish()?
-            .into_run()?;
-        if again.is_empty() {
-            break;
-        }
-        let mut lost = Sorter::new(&tmp, 1 << 20);
-        plan = join(&again, &places, set, &scatter.failed, &mut |key, goal| {
-            keep(&mut lost, key, goal)
-        })?;
-        give_up(&mut scatter, &lost.finish()?.into_run()?)?;
-    }
+    let ended = fetch_all(&mut scatter, set, &places, plan, ui).err();
     report.volumes = scatter.volumes;
-    let Scatter { metas, bad, .. } = scatter;
+    let Scatter {
+        metas,
+        bad,
+        settled,
+        ..
+    } = scatter;
     let mut finish = Finish {
         place: &mut place,
         targets: &targets,
@@ -311,18 +296,84 @@ pub(crate) fn run(
         bad_head: None,
         users: Users::new(),
         owner_trouble: false,
+        only_whole: ended.is_some(),
         report: &mut report,
     };
-    finish.run(ui)?;
+    let finished = match &ended {
+        Some(_) if !settled => Ok(()),
+        _ => finish.run(ui),
+    };
+    if ended.is_some() || finished.is_err() {
+        finish.sweep();
+    }
+    if let Some(e) = ended {
+        ui.note(&format!(
+            "{} were finished before the end",
+            text::count(report.files, "file")
+        ));
+        return Err(e);
+    }
+    finished?;
     if set.cache().is_on() && index.clean() && index.fetched > 0 {
         remember(set, &places, ui);
     }
     Ok(report)
 }
 
+/// Says which volumes the lost blocks were in, as far as index volumes know.
+fn tell_lost(lost: &Run, index: &crate::set::IndexReport, ui: &mut Ui) {
+    let blocks = text::count(lost.len(), "needed block");
+    let named = index.missing.join(", ");
+    let rest = index.missing_count - index.missing.len() as u64;
+    let more = if rest > 0 {
+        format!(" and {rest} more")
+    } else {
+        String::new()
+    };
+    ui.error(&if named.is_empty() {
+        format!("{blocks} are in no volume of the destination")
+    } else {
+        format!("{blocks} are in no volume of the destination; missing or changed: {named}{more}")
+    });
+}
+
 fn remember(set: &mut Set, places: &crate::set::Places, ui: &mut Ui) {
     if let Err(e) = set.store_index(places) {
         ui.verbose(&format!("the cache was not written: {e}"));
+    }
+}
+
+/// Fetches until there is no volume left to try. When that ends early, all that was not delivered counts as lost.
+fn fetch_all(
+    scatter: &mut Scatter<'_>,
+    set: &mut Set,
+    places: &crate::set::Places,
+    mut plan: plan::Plan,
+    ui: &mut Ui,
+) -> Result<()> {
+    let tmp = set.tmp().clone();
+    loop {
+        let done = scatter.run(set, places, &plan, ui);
+        let again = std::mem::replace(&mut scatter.again, Sorter::new(&tmp, 1 << 18))
+            .finish()?
+            .into_run()?;
+        if let Err(e) = done {
+            scatter.abandon(&plan)?;
+            give_up(scatter, &again)?;
+            scatter.settled = true;
+            return Err(e);
+        }
+        if again.is_empty() {
+            scatter.settled = true;
+            return Ok(());
+        }
+        let mut lost = Sorter::new(&tmp, 1 << 20);
+        plan = join(&again, places, set, &scatter.failed, &mut |key, goal| {
+            let mut record = key.as_bytes().to_vec();
+            goal.encode(&mut record);
+            lost.add(&record)
+        })?;
+        give_up(scatter, &lost.finish()?.into_run()?)?;
     }
 }
 
@@ -367,7 +418,7 @@ fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Result<(usize
         while let Some(raw) = reader.next()? {
             let record = Record::decode(raw)?;
             let path = &record.entry.path;
-            if options.selection.matches(path, Case::Sensitive)
+            if options.selection.matches(path, options.case)
                 && options.filters.decide_stored(path).included
             {
                 any |= record.entry.kind != EntryKind::Folder || numbers.len() == 1;
@@ -502,12 +553,7 @@ fn arrange(
             report.skipped += 1;
             (Action::Leave, None)
         }
-        Existing::Overwrite | Existing::Newer => {
-            if there.kind == FileKind::Folder {
-                spot.dir.rmdir(spot.name)?;
-            }
-            (Action::Replace, None)
-        }
+        Existing::Overwrite | Existing::Newer => (Action::Replace, None),
         Existing::Rename => {
             let mut choice = None;
             for attempt in 0..100 {

@@ -48,7 +48,7 @@ fn folder_end(path: &[u8], end: usize) -> usize {
         .rposition(separator)
         .map_or(0, |i| i + 1);
     // `\` alone or `\\` is no folder.
-    if is_windows(path) && path[..cut].iter().all(|b| separator(b)) {
+    if is_windows(path) && path[..cut].iter().all(separator) {
         0
     } else {
         cut

@@ -29,8 +29,6 @@ pub(super) struct Goal {
     pub(super) meta: bool,
 }
 
-pub(super) const GOAL_LEN: usize = 17;
-
 impl Goal {
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.target.to_be_bytes());
@@ -59,6 +57,8 @@ pub(super) struct Wants {
     /// Blocklists wanted: id (32 bytes), target, number of the list, meta flag, size of the content.
     lists: Sorter,
     lists_wanted: u64,
+    /// What cannot be had: target, meta flag.
+    lost: Sorter,
 }
 
 const LIST_RECORD: usize = 32 + 8 + 4 + 1 + 8;
@@ -71,13 +71,14 @@ impl Wants {
             params,
             lists: Sorter::new(tmp, 1 << 20),
             lists_wanted: 0,
+            lost: Sorter::new(tmp, 1 << 18),
         }
     }
 
-    /// Wants all blocks of a content. False when the list does not say which (R20).
-    pub(super) fn add(&mut self, content: &Content, target: u64, meta: bool) -> Result<bool> {
+    /// Wants all blocks of a content; one of which the version does not say which they are (R20) is lost.
+    pub(super) fn add(&mut self, content: &Content, target: u64, meta: bool) -> Result<()> {
         if content.size == 0 {
-            return Ok(true);
+            return Ok(());
         }
         if content.lists.is_empty() {
             let single = content
@@ -87,18 +88,24 @@ impl Wants {
                 } else {
                     None
                 });
-            let (Some(id), Ok(size)) = (single, u32::try_from(content.size)) else {
-                return Ok(false);
+            let size = u32::try_from(content.size)
+                .ok()
+                .filter(|&size| size <= self.params.block_size);
+            let (Some(id), Some(size)) = (single, size) else {
+                return self.lose(target, meta);
             };
-            self.want(
+            return self.want(
                 &BlockKey::new(&id, size),
                 Goal {
                     target,
                     offset: 0,
                     meta,
                 },
-            )?;
-            return Ok(true);
+            );
+        }
+        let lists = self.blocks(content.size).div_ceil(self.per_list());
+        if content.lists.len() as u64 != lists {
+            return self.lose(target, meta);
         }
         for (k, list) in content.lists.iter().enumerate() {
             let mut record = BlockKey::new(list, 0).as_bytes()[..32].to_vec();
@@ -113,7 +120,35 @@ impl Wants {
             self.lists.add(&record)?;
             self.lists_wanted += 1;
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Remembers that a target's content or metadata cannot be had whole.
+    pub(super) fn lose(&mut self, target: u64, meta: bool) -> Result<()> {
+        let mut record = target.to_be_bytes().to_vec();
+        record.push(u8::from(meta));
+        self.lost.add(&record)
+    }
+
+    /// Tells `each` what cannot be had: target, meta flag.
+    pub(super) fn lost(&mut self, each: &mut dyn FnMut(u64, bool) -> Result<()>) -> Result<()> {
+        let lost = std::mem::replace(&mut self.lost, Sorter::new(&self.tmp, 1 << 10));
+        let mut stream = lost.finish()?;
+        while let Some(record) = stream.next()? {
+            if let Some((target, [meta])) = record.split_first_chunk() {
+                each(u64::from_be_bytes(*target), *meta == 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks of a content of `size` bytes.
+    fn blocks(&self, size: u64) -> u64 {
+        size.div_ceil(u64::from(self.params.block_size).max(1))
+    }
+
+    fn per_list(&self) -> u64 {
+        u64::from(self.params.hashes_per_list()).max(1)
     }
 
     pub(super) fn want(&mut self, key: &BlockKey, goal: Goal) -> Result<()> {
@@ -122,12 +157,11 @@ impl Wants {
         self.sorter.add(&record)
     }
 
-    /// Reads the index and follows all blocklists; calls `lost` for goals whose blocklist cannot be had.
+    /// Reads the index and follows all blocklists; goals whose blocklist cannot be had are lost.
     pub(super) fn resolve(
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
-        lost: &mut dyn FnMut(u64, bool) -> Result<()>,
     ) -> Result<(Places, crate::set::IndexReport)> {
         let lists = std::mem::replace(&mut self.lists, Sorter::new(&self.tmp, 1 << 10));
         let table = Table::build(lists.finish()?, LIST_RECORD, 32, &self.tmp)?;
@@ -136,7 +170,8 @@ impl Wants {
             table,
             done: None,
         };
-        let (mut places, report) = set.load_index(ui, &mut |id, data| expander.offer(id, data))?;
+        let (mut places, report) =
+            set.load_index(ui, true, &mut |id, data| expander.offer(id, data))?;
         if expander.wants.lists_wanted > 0 {
             // What the cache covered was not read; ask the index volumes that describe the blocklists' dblocks.
             let missing = expander.missing()?;
@@ -152,14 +187,15 @@ impl Wants {
             if !dindexes.is_empty() && report.fetched < set.volumes().dindex_count() as u64 {
                 set.read_lists(ui, &dindexes, &mut |id, data| expander.offer(id, data))?;
             }
-            expander.from_dblocks(set, ui, &mut places, &report.unindexed)?;
+            expander.read_dblocks(set, ui, &mut places, &report.unindexed)?;
             let missing = expander.missing()?;
             let mut reader = missing.reader();
             while let Some(id) = reader.next()? {
                 let id = id.to_vec();
+                let wants = &mut *expander.wants;
                 expander.table.lookup_all(&id, &mut |record| {
                     let wanted = ListGoal::decode(record)?;
-                    lost(wanted.target, wanted.meta)
+                    wants.lose(wanted.target, wanted.meta)
                 })?;
             }
         }
@@ -232,7 +268,7 @@ impl Expander<'_> {
         let mut bytes = Vec::new();
         data.take(LIST_BYTES_AT_MOST + 1)
             .read_to_end(&mut bytes)
-            .doing(|| "read a blocklist".to_owned())?;
+            .map_err(crate::base::error::unwrap_io)?;
         let params = self.wants.params;
         let len = params.block_hash.len();
         if bytes.len() as u64 > LIST_BYTES_AT_MOST
@@ -242,15 +278,17 @@ impl Expander<'_> {
             return Ok(());
         }
         done.insert(&key)?;
-        let mut goals = Vec::new();
+        let wants = &mut *self.wants;
+        let per_list = wants.per_list();
         self.table.lookup_all(prefix, &mut |record| {
-            goals.push(ListGoal::decode(record)?);
-            Ok(())
-        })?;
-        for goal in goals {
+            let goal = ListGoal::decode(record)?;
+            let before = u64::from(goal.number) * per_list;
+            let named = wants.blocks(goal.size).saturating_sub(before);
+            if (bytes.len() / len) as u64 != named.min(per_list) {
+                wants.lose(goal.target, goal.meta)?;
+            }
             for (j, raw) in bytes.chunks_exact(len).enumerate() {
-                let block = u64::from(goal.number) * u64::from(params.hashes_per_list()) + j as u64;
-                let offset = block * u64::from(params.block_size);
+                let offset = (before + j as u64).saturating_mul(u64::from(params.block_size));
                 let size = goal
                     .size
                     .saturating_sub(offset)
@@ -259,7 +297,7 @@ impl Expander<'_> {
                     continue;
                 };
                 if size > 0 {
-                    self.wants.want(
+                    wants.want(
                         &BlockKey::new(&hash, size),
                         Goal {
                             target: goal.target,
@@ -269,8 +307,15 @@ impl Expander<'_> {
                     )?;
                 }
             }
+            Ok(())
+        })
+    }
+
+    fn seen(&mut self, id: &Hash) -> Result<bool> {
+        match &mut self.done {
+            Some(done) => done.contains(&BlockKey::new(id, 0)),
+            None => Ok(false),
         }
-        Ok(())
     }
 
     /// Ids of wanted blocklists that were not seen, sorted.
@@ -297,7 +342,7 @@ impl Expander<'_> {
     }
 
     /// Blocklists without a copy in an index volume come from their dblocks (R9), one after the other.
-    fn from_dblocks(
+    fn read_dblocks(
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
@@ -329,7 +374,12 @@ impl Expander<'_> {
                 .try_into()
                 .map(u32::from_be_bytes)
                 .map_err(|_| Error::bug("a volume number has four bytes"))?;
-            if failed == Some(no) {
+            let hash = full_id(id, self.wants.params.block_hash.len());
+            let Some(hash) = hash.filter(|_| failed != Some(no)) else {
+                continue;
+            };
+            // Another volume may have given it already.
+            if self.seen(&hash)? {
                 continue;
             }
             if open.as_ref().is_none_or(|(have, _)| *have != no) {
@@ -344,15 +394,14 @@ impl Expander<'_> {
                 match set.fetch(ui, &name, size, Expected::default()) {
                     Ok(opened) => open = Some((no, opened)),
                     Err(e) if is_one_volume(&e) => {
+                        ui.warn("unreadable-dblock", &e.to_string());
                         failed = Some(no);
                         continue;
                     }
                     Err(e) => return Err(e),
                 }
             }
-            let (Some((_, opened)), Some(hash)) =
-                (&open, full_id(id, self.wants.params.block_hash.len()))
-            else {
+            let Some((_, opened)) = &open else {
                 continue;
             };
             let read = (|| -> Result<()> {
@@ -370,9 +419,13 @@ impl Expander<'_> {
                     let mut reader = zip.reader(entry, set.inflater())?;
                     self.offer(&id, &mut reader)?;
                 }
-                Ok(())
+                if self.seen(&hash)? {
+                    return Ok(());
+                }
+                Err(Error::damaged("it lacks or spoils a blocklist"))
             })();
-            match read {
+            let volume = || text::safe(opened.name.as_str().as_bytes());
+            match read.doing(|| format!("read volume {}", volume())) {
                 Err(e) if is_one_volume(&e) => ui.warn("unreadable-dblock", &e.to_string()),
                 other => other?,
             }
@@ -485,4 +538,54 @@ pub(super) fn join(
 
 fn next_place(reader: &mut crate::set::PlacesReader<'_>) -> Result<Option<(BlockKey, VolumeNo)>> {
     Ok(reader.next()?.and_then(crate::set::split_place))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+    use super::*;
+    use crate::base::digest::Algo;
+
+    /// What is said of content and lists does not fit together: nothing is believed.
+    #[test]
+    fn contents_that_lie_about_their_size_are_lost() {
+        let id = Algo::Sha256.hash(b"x");
+        let params = Params {
+            block_size: 1024,
+            block_hash: Algo::Sha256,
+            file_hash: Algo::Sha256,
+            version: 2,
+        };
+        for (size, lists, is_lost) in [
+            (0, 0, false),
+            (1024, 0, false),
+            (1025, 0, true),
+            (1025, 1, false),
+            (32 * 1024, 1, false),
+            (32 * 1024 + 1, 1, true),
+            (32 * 1024 + 1, 2, false),
+            (1, 2, true),
+            (1 << 60, 1, true),
+            (u64::MAX, 1, true),
+        ] {
+            let mut wants = Wants::new(&Tmp::open(None).unwrap(), params);
+            let content = Content {
+                hash: Some(id),
+                size,
+                block: None,
+                lists: vec![id; lists],
+            };
+            wants.add(&content, 7, true).unwrap();
+            let mut lost = Vec::new();
+            wants
+                .lost(&mut |target, meta| {
+                    lost.push((target, meta));
+                    Ok(())
+                })
+                .unwrap();
+            let want: &[_] = if is_lost { &[(7, true)] } else { &[] };
+            assert_eq!(lost, want, "{size} bytes in {lists} lists");
+        }
+    }
 }

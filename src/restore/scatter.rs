@@ -14,7 +14,7 @@ use crate::format::zip_read::EntryRef;
 use crate::restore::place::{Place, entry_error};
 use crate::restore::plan::{Goal, Plan, is_one_volume};
 use crate::restore::targets::Targets;
-use crate::set::{Opened, Places, Set, VolumeNo};
+use crate::set::{Expected, Opened, Places, Set, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::{Sorter, Stream};
 
@@ -22,6 +22,9 @@ use crate::spill::sorter::{Sorter, Stream};
 const FILES_OPEN: usize = 32;
 /// Blocks up to this size are held in memory; larger ones pass through a temporary file.
 const DIRECTORY_CAP: usize = 2 << 20;
+
+/// The content is there, but could not be written here; that was told.
+pub(super) const UNWRITTEN: u8 = 2;
 
 /// Receives what the volumes give.
 pub(super) struct Scatter<'a> {
@@ -32,7 +35,7 @@ pub(super) struct Scatter<'a> {
     pub(super) private: bool,
     /// Metadata: order key, offset, bytes.
     pub(super) metas: Sorter,
-    /// Goals that could not be reached: order key, meta flag.
+    /// Goals that could not be reached: order key, then 0 for content, 1 for metadata, `UNWRITTEN`.
     pub(super) bad: Sorter,
     /// Goals to try again with another volume: key, goal.
     pub(super) again: Sorter,
@@ -42,6 +45,10 @@ pub(super) struct Scatter<'a> {
     clock: u64,
     block: Vec<u8>,
     pub(super) volumes: u64,
+    /// Records of the plan under way that need no more.
+    done: u64,
+    /// Everything that was planned was delivered or is in `bad`.
+    pub(super) settled: bool,
     /// Errors already told, per target at most once.
     pub(super) told: Vec<String>,
 }
@@ -74,6 +81,8 @@ impl<'a> Scatter<'a> {
             clock: 0,
             block: Vec::new(),
             volumes: 0,
+            done: 0,
+            settled: false,
             told: Vec::new(),
         }
     }
@@ -86,6 +95,7 @@ impl<'a> Scatter<'a> {
         plan: &Plan,
         ui: &mut Ui,
     ) -> Result<()> {
+        self.done = 0;
         let mut reader = plan.run.reader();
         let mut head = next(&mut reader)?;
         while let Some(first) = head.clone() {
@@ -103,7 +113,18 @@ impl<'a> Scatter<'a> {
                 .ok_or_else(|| Error::bug("a planned volume is listed"))?;
             ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
             let expected = places.expected(no)?;
-            let opened = set.fetch(ui, &name, size, expected);
+            let mut opened = set.fetch(ui, &name, size, expected);
+            // Every block is checked by itself: what is damaged elsewhere in the volume does not matter to it.
+            if let Err(e) = &opened
+                && e.kind() == Kind::Damaged
+                && (expected.hash.is_some() || expected.size.is_some())
+            {
+                let first = e.to_string();
+                opened = set.fetch(ui, &name, size, Expected::default());
+                if opened.is_ok() {
+                    ui.warn("changed-dblock", &first);
+                }
+            }
             let opened = match set.passphrase_or_damage(opened) {
                 Ok(opened) => Some(opened),
                 Err(e) if is_one_volume(&e) => {
@@ -125,6 +146,7 @@ impl<'a> Scatter<'a> {
                             break;
                         }
                         self.again.add(record.get(4..).unwrap_or_default())?;
+                        self.done += 1;
                         head = next(&mut reader)?;
                     }
                 }
@@ -157,6 +179,7 @@ impl<'a> Scatter<'a> {
             }
         };
         let mut damaged = 0u64;
+        let mut why: Option<String> = None;
         while let Some(record) = head.take() {
             if volume_of(&record)? != no {
                 *head = Some(record);
@@ -174,7 +197,10 @@ impl<'a> Scatter<'a> {
                 (Some((hash, entry)), Ok(zip)) => {
                     match self.read_block(zip, set, opened, &key, &hash, entry) {
                         Ok(good) => good,
-                        Err(e) if is_one_volume(&e) => false,
+                        Err(e) if is_one_volume(&e) => {
+                            why.get_or_insert_with(|| format!(": {}", e.cause()));
+                            false
+                        }
                         Err(e) => return Err(e),
                     }
                 }
@@ -192,6 +218,7 @@ impl<'a> Scatter<'a> {
                     failed = true;
                     self.again.add(tail)?;
                 }
+                self.done += 1;
                 match next(reader)? {
                     Some(more)
                         if volume_of(&more)? == no
@@ -210,9 +237,10 @@ impl<'a> Scatter<'a> {
                 *slot = true;
             }
             ui.error(&format!(
-                "volume {} lacks or spoils {}",
+                "volume {} lacks or spoils {}{}",
                 text::safe(opened.name.as_str().as_bytes()),
-                text::count(damaged, "block")
+                text::count(damaged, "block"),
+                why.unwrap_or_default(),
             ));
         }
         Ok(())
@@ -227,20 +255,18 @@ impl<'a> Scatter<'a> {
         hash: &Hash,
         entry: EntryRef,
     ) -> Result<bool> {
-        let size = key.size() as usize;
         if entry.size != u64::from(key.size()) {
             return Ok(false);
         }
-        self.block.resize(size, 0);
+        self.block.clear();
         let mut reader = zip.reader(entry, set.inflater())?;
-        let mut at = 0;
-        while at < size {
-            match reader.read(&mut self.block[at..]) {
-                Ok(0) => return Ok(false),
-                Ok(n) => at += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(crate::base::error::unwrap_io(e)),
-            }
+        // Room is taken as data comes, not as the directory promises it.
+        (&mut reader)
+            .take(u64::from(key.size()))
+            .read_to_end(&mut self.block)
+            .map_err(crate::base::error::unwrap_io)?;
+        if self.block.len() != key.size() as usize {
+            return Ok(false);
         }
         // The last read past the end checks the archive's own sum.
         if reader
@@ -288,15 +314,35 @@ impl<'a> Scatter<'a> {
                         self.told.remove(0);
                     }
                 }
-                self.spoil(goal.target, false)
+                self.remember(goal.target, UNWRITTEN)
             }
         }
     }
 
+    /// After a plan that ended early: spoils what it had still to bring.
+    pub(super) fn abandon(&mut self, plan: &Plan) -> Result<()> {
+        self.open.clear();
+        let mut reader = plan.run.reader();
+        let mut at = 0u64;
+        while let Some(record) = reader.next()? {
+            at += 1;
+            if at > self.done {
+                let goal = record.get(4 + BlockKey::LEN..).unwrap_or_default();
+                let goal = Goal::decode(goal)?;
+                self.spoil(goal.target, goal.meta)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Remembers that a target lacks content or metadata.
     pub(super) fn spoil(&mut self, no: u64, meta: bool) -> Result<()> {
+        self.remember(no, u8::from(meta))
+    }
+
+    fn remember(&mut self, no: u64, what: u8) -> Result<()> {
         let mut record = order_key(&self.targets.get(no)?.record.entry, no).to_vec();
-        record.push(u8::from(meta));
+        record.push(what);
         self.bad.add(&record)
     }
 

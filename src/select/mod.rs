@@ -5,5 +5,5 @@ mod glob;
 mod groups;
 mod pattern;
 
-pub(crate) use filter::{Decision, FilterSet, Rule, expand_environment};
+pub(crate) use filter::{FilterSet, Rule, expand_environment};
 pub(crate) use pattern::{Case, Selection};

@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::io::Write;
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
 use crate::base::tmp::{Spool, Tmp};
@@ -56,11 +56,39 @@ impl IndexReport {
         self.missing_count == 0 && self.unreadable_count == 0
     }
 
+    fn unreadable(&mut self, name: &VolumeName, why: String) {
+        self.unreadable_count += 1;
+        if self.unreadable.len() < NAMED_AT_MOST {
+            let name = text::safe(name.as_str().as_bytes());
+            self.unreadable.push((name, why));
+        }
+    }
+
     fn missing(&mut self, name: &str) {
         self.missing_count += 1;
         if self.missing.len() < NAMED_AT_MOST {
             self.missing.push(text::safe(name.as_bytes()));
         }
+    }
+}
+
+/// A blocklist longer than this is not believed: 512 Ki blocks of one file.
+const LIST_BYTES_AT_MOST: u64 = 16 << 20;
+
+/// The bytes of a blocklist copy if they are what its name says. A damaged copy is as good as none: the block itself is in a
+/// dblock. `algo` is `None` while the parameters are not known; then the length of the id tells.
+fn whole_list(id: &Hash, data: &mut dyn Read, algo: Option<Algo>) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match data.take(LIST_BYTES_AT_MOST + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > LIST_BYTES_AT_MOST => Ok(None),
+        Ok(_) => {
+            let algo = algo.or_else(|| Algo::of_length(id.as_bytes().len()));
+            Ok(algo.is_some_and(|a| a.hash(&bytes) == *id).then_some(bytes))
+        }
+        Err(e) => match crate::base::error::unwrap_io(e) {
+            e if e.kind() == Kind::Damaged => Ok(None),
+            e => Err(e),
+        },
     }
 }
 
@@ -81,6 +109,8 @@ pub(crate) enum Seen<'a> {
         stated: u64,
         listed: u64,
     },
+    /// Its zip directory is damaged; it was read without.
+    Rescued,
     /// Its copy of a blocklist.
     List(&'a Hash, &'a mut dyn Read),
 }
@@ -89,23 +119,43 @@ pub(crate) enum Seen<'a> {
 pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 
 impl Set {
-    /// Reads every dindex that the cache does not already cover. Blocklists of those read go to `on_list`. Unreadable index
-    /// volumes are reported, not fatal; a wrong passphrase is.
+    /// Reads every dindex, with `cached` those that the cache does not already cover. Blocklists of those read go to
+    /// `on_list`. Unreadable index volumes are reported, not fatal; a wrong passphrase is.
     pub(crate) fn load_index(
         &mut self,
         ui: &mut Ui,
+        cached: bool,
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
-        self.load_index_seeing(ui, &mut |_, seen| match seen {
-            Seen::List(id, data) => on_list(id, data),
-            _ => Ok(()),
-        })
+        let algo = self.params().map(|p| p.block_hash);
+        let mut spoiled: Vec<u32> = Vec::new();
+        let (places, mut report) =
+            self.load_index_seeing(ui, cached, &mut |dindex, seen| match seen {
+                Seen::List(id, data) => match whole_list(id, data, algo)? {
+                    Some(bytes) => on_list(id, &mut bytes.as_slice()),
+                    None => {
+                        if spoiled.last() != Some(&dindex) && spoiled.len() < NAMED_AT_MOST {
+                            spoiled.push(dindex);
+                        }
+                        Ok(())
+                    }
+                },
+                _ => Ok(()),
+            })?;
+        for dindex in spoiled {
+            if let Some((name, _)) = self.volumes.dindex(dindex as usize) {
+                let why = "its copy of a blocklist is not what its name says";
+                report.unreadable(&name, why.to_owned());
+            }
+        }
+        Ok((places, report))
     }
 
     /// As [`Set::load_index`], telling all that it sees. What the cache covers is not read and so not seen.
     pub(crate) fn load_index_seeing(
         &mut self,
         ui: &mut Ui,
+        cached: bool,
         on: &mut SeenSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let mut report = IndexReport::default();
@@ -116,12 +166,21 @@ impl Set {
             described_by: vec![u32::MAX; count as usize],
         };
         let mut have = vec![false; self.volumes.dindex_count()];
-        if let Some(cached) = self.cache.load_index(&self.volumes, &self.tmp) {
-            let cached = cached?;
-            for (no, dindex, expected) in cached.described {
-                places.described_by[no as usize] = dindex;
-                places.facts.set(no, expected)?;
-            }
+        let mut described = |no: VolumeNo, dindex, expected| {
+            places.described_by[no as usize] = dindex;
+            places.facts.set(no, expected)
+        };
+        let found = match cached {
+            true => self
+                .cache
+                .load_index(&self.volumes, &self.tmp, &mut described),
+            false => None,
+        };
+        if found.is_none() {
+            places.described_by.fill(u32::MAX);
+            places.facts = Facts::new(self)?;
+        }
+        if let Some(cached) = found.transpose()? {
             for i in cached.dindexes {
                 have[i as usize] = true;
             }
@@ -163,12 +222,7 @@ impl Set {
                 Ok(()) => on(number, Seen::Whole)?,
                 Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
                     on(number, Seen::Unreadable(&e))?;
-                    report.unreadable_count += 1;
-                    if report.unreadable.len() < NAMED_AT_MOST {
-                        report
-                            .unreadable
-                            .push((text::safe(name.as_str().as_bytes()), e.to_string()));
-                    }
+                    report.unreadable(&name, e.to_string());
                 }
                 Err(e) => return Err(e),
             }
@@ -201,6 +255,9 @@ impl Set {
         on: &mut SeenSink<'_>,
     ) -> Result<()> {
         let zip = opened.zip()?;
+        if zip.rescued() {
+            on(dindex, Seen::Rescued)?;
+        }
         let algo = opened.params.block_hash;
         let inflater = &mut self.inflater;
         let volumes = &self.volumes;
@@ -294,7 +351,11 @@ impl Set {
                     Some(IndexEntry::List(id))
                         if entry.size > 0 && entry.size <= u64::from(opened.params.block_size) =>
                     {
-                        on_list(&id, &mut zip.reader(entry, inflater)?)
+                        let algo = Some(opened.params.block_hash);
+                        match whole_list(&id, &mut zip.reader(entry, inflater)?, algo)? {
+                            Some(bytes) => on_list(&id, &mut bytes.as_slice()),
+                            None => Ok(()),
+                        }
                     }
                     _ => Ok(()),
                 })
@@ -484,18 +545,18 @@ struct Facts {
     file: Spool,
 }
 
-const FACT_LEN: u64 = 73;
+const FACT_LEN: usize = 73;
 
 impl Facts {
     fn new(set: &Set) -> Result<Facts> {
         let mut file = Spool::new(&set.tmp)?;
-        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN)?;
+        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN as u64)?;
         Ok(Facts { file })
     }
 
     fn set(&mut self, no: VolumeNo, expected: Expected) -> Result<()> {
         use std::os::unix::fs::FileExt;
-        let mut record = [0u8; FACT_LEN as usize];
+        let mut record = [0u8; FACT_LEN];
         if let Some(hash) = expected.hash {
             let raw = hash.as_bytes();
             record[0] = u8::try_from(raw.len()).unwrap_or(0);
@@ -505,13 +566,14 @@ impl Facts {
         let done = self
             .file
             .file()
-            .write_all_at(&record, u64::from(no) * FACT_LEN);
+            .write_all_at(&record, u64::from(no) * FACT_LEN as u64);
         done.doing(|| "use a temporary file".to_owned())
     }
 
     fn get(&self, no: VolumeNo) -> Result<Expected> {
-        let mut record = [0u8; FACT_LEN as usize];
-        self.file.read_at(&mut record, u64::from(no) * FACT_LEN)?;
+        let mut record = [0u8; FACT_LEN];
+        self.file
+            .read_at(&mut record, u64::from(no) * FACT_LEN as u64)?;
         let size = record[65..]
             .try_into()
             .map(u64::from_be_bytes)

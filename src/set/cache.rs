@@ -46,15 +46,14 @@ pub(crate) struct Previous {
 /// A cached index that fits the listing.
 pub(crate) struct CachedIndex {
     pub(crate) table: Table,
-    /// dblock, the dindex that describes it, and what it says of it; numbers of the listing given.
-    pub(crate) described: Vec<(VolumeNo, u32, Expected)>,
     /// dindex volumes that are covered.
     pub(crate) dindexes: Vec<u32>,
 }
 
 impl Cache {
-    /// Never fails: a cache that cannot be used is off. `id` tells destinations apart and holds no secret.
-    pub(crate) fn open(chosen: Option<&str>, id: &str) -> Cache {
+    /// Never fails: a cache that cannot be used is off. `id` tells destinations apart and holds no secret. A missing folder is
+    /// only made with `make`.
+    pub(crate) fn open(chosen: Option<&str>, id: &str, make: bool) -> Cache {
         let folder = match chosen {
             Some(text) => PathBuf::from(text),
             None => match default_folder() {
@@ -63,7 +62,11 @@ impl Cache {
             },
         };
         let name = bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16]);
-        match private(&folder.join(format!("{name}-v{LAYOUT}")), &folder) {
+        let own = folder.join(format!("{name}-v{LAYOUT}"));
+        if !make && !own.exists() {
+            return Cache::Off("there is none yet".to_owned());
+        }
+        match private(&own, &folder) {
             Ok(folder) => Cache::On(folder),
             Err(e) => Cache::Off(e.to_string()),
         }
@@ -103,17 +106,18 @@ impl Cache {
     pub(crate) fn load_previous(&self, dlist: &VolumeName, size: Option<u64>) -> Option<Previous> {
         let (file, body) = self.checked("previous")?;
         let mut header = Header::read(&file)?;
-        let name = header.bytes()?.to_vec();
+        let name = header.bytes()?;
         let stored_size = header.u64()?;
         let full = header.u64()? == 1;
-        let state = Hash::from_bytes(header.bytes()?)?;
+        let state = Hash::from_bytes(&header.bytes()?)?;
         let began = i64::try_from(header.u64()?).ok()?;
         if name != dlist.as_str().as_bytes() || size.is_some_and(|s| s != stored_size) {
             return None;
         }
         let records = header.u64()?;
         let longest = usize::try_from(header.u64()?).ok()?;
-        let at = header.length();
+        let at = header.length;
+        drop(header);
         let run = Run::adopt(file, at, body.checked_sub(at)?, records, longest);
         Some(Previous {
             run,
@@ -142,27 +146,34 @@ impl Cache {
             put_u64(&mut header, u64::try_from(began).unwrap_or(0));
             put_u64(&mut header, run.len());
             put_u64(&mut header, run.longest() as u64);
-            write_header(out, &header)?;
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())?;
             run.copy_to(out).map(|_| ())
         })
     }
 
     /// The index as far as it is cached, if every volume it stands on is in the listing with the same size. `Err` only for
-    /// temporary files.
-    pub(crate) fn load_index(&self, volumes: &Volumes, tmp: &Tmp) -> Option<Result<CachedIndex>> {
+    /// temporary files. `each` hears of a dblock, the dindex that describes it and what that says (numbers of the listing
+    /// given); it counts only if the whole index is returned.
+    pub(crate) fn load_index(
+        &self,
+        volumes: &Volumes,
+        tmp: &Tmp,
+        each: &mut dyn FnMut(VolumeNo, u32, Expected) -> Result<()>,
+    ) -> Option<Result<CachedIndex>> {
         let (file, body) = self.checked("index")?;
         let mut header = Header::read(&file)?;
         let count = header.u64()?;
         let mut map: Vec<VolumeNo> = Vec::new();
-        let mut described = Vec::new();
         let mut dindexes: Vec<u32> = Vec::new();
         let index_of = index_by_name(volumes);
         for _ in 0..count {
-            let dblock = VolumeName::parse(std::str::from_utf8(header.bytes()?).ok()?)?;
+            let dblock = VolumeName::parse(std::str::from_utf8(&header.bytes()?).ok()?)?;
             let dblock_size = header.u64()?;
-            let dindex = std::str::from_utf8(header.bytes()?).ok()?.to_owned();
+            let dindex = String::from_utf8(header.bytes()?).ok()?;
             let dindex_size = header.u64()?;
-            let hash = Hash::from_bytes(header.bytes()?);
+            let hash = Hash::from_bytes(&header.bytes()?);
             let no = volumes.find_dblock(&dblock)?;
             if volumes.dblock(no)? != (dblock, Some(dblock_size)) {
                 return None;
@@ -173,26 +184,22 @@ impl Cache {
             }
             map.push(no);
             dindexes.push(at);
-            described.push((
-                no,
-                at,
-                Expected {
-                    hash,
-                    size: Some(dblock_size),
-                },
-            ));
+            let expected = Expected {
+                hash,
+                size: Some(dblock_size),
+            };
+            if let Err(e) = each(no, at, expected) {
+                return Some(Err(e));
+            }
         }
-        let at = header.length();
+        let at = header.length;
+        drop(header);
         let records = body.checked_sub(at)? / PLACE_LEN as u64;
         dindexes.sort_unstable();
         dindexes.dedup();
         if map.iter().enumerate().all(|(i, &no)| i == no as usize) {
             let table = Table::adopt(file, at, records, PLACE_LEN, ID_LEN).ok()?;
-            return Some(Ok(CachedIndex {
-                table,
-                described,
-                dindexes,
-            }));
+            return Some(Ok(CachedIndex { table, dindexes }));
         }
         // The file counts volumes as its header lists them; this listing counts otherwise.
         let plain = Table::adopt(file, at, records, PLACE_LEN, ID_LEN).ok()?;
@@ -212,11 +219,7 @@ impl Cache {
             builder.finish().map(Some)
         };
         match renumber() {
-            Ok(Some(table)) => Some(Ok(CachedIndex {
-                table,
-                described,
-                dindexes,
-            })),
+            Ok(Some(table)) => Some(Ok(CachedIndex { table, dindexes })),
             Ok(None) => None,
             Err(e) => Some(Err(e)),
         }
@@ -235,38 +238,45 @@ impl Cache {
         if matches!(self, Cache::Off(_)) {
             return Ok(());
         }
-        let mut header = Vec::new();
+        let mut row = Vec::new();
+        let mut put_row = |no: VolumeNo, row: &mut Vec<u8>| -> Option<()> {
+            row.clear();
+            let (dindex, expected) = described(no)?;
+            let (name, size) = volumes.dblock(no)?;
+            let (index_name, index_size) = volumes.dindex(dindex as usize)?;
+            let (size, index_size) = (size?, index_size?);
+            put_bytes(row, name.as_str().as_bytes());
+            put_u64(row, size);
+            put_bytes(row, index_name.as_str().as_bytes());
+            put_u64(row, index_size);
+            put_bytes(row, expected.hash.as_ref().map_or(&[], |h| h.as_bytes()));
+            Some(())
+        };
+        // The header's length comes first, so its rows are made twice instead of kept.
         let mut new_numbers = vec![u32::MAX; volumes.dblock_count() as usize];
-        let mut listed = 0u32;
-        let mut rows = Vec::new();
+        let (mut listed, mut length) = (0u32, 8u64);
         for no in 0..volumes.dblock_count() {
-            let (Some((dindex, expected)), Some((name, Some(size)))) =
-                (described(no), volumes.dblock(no))
-            else {
-                continue;
-            };
-            let Some((index_name, Some(index_size))) = volumes.dindex(dindex as usize) else {
-                continue;
-            };
-            new_numbers[no as usize] = listed;
-            listed += 1;
-            put_bytes(&mut rows, name.as_str().as_bytes());
-            put_u64(&mut rows, size);
-            put_bytes(&mut rows, index_name.as_str().as_bytes());
-            put_u64(&mut rows, index_size);
-            put_bytes(
-                &mut rows,
-                expected.hash.as_ref().map_or(&[], |h| h.as_bytes()),
-            );
+            if put_row(no, &mut row).is_some() {
+                new_numbers[no as usize] = listed;
+                listed += 1;
+                length += row.len() as u64;
+            }
         }
-        put_u64(&mut header, u64::from(listed));
-        header.extend_from_slice(&rows);
         self.write("index", &mut |out| {
-            write_header(out, &header)?;
+            start_header(out, length)?;
+            let doing = || "write the cache".to_owned();
+            out.write_all(&u64::from(listed).to_be_bytes())
+                .doing(doing)?;
+            for no in 0..volumes.dblock_count() {
+                if put_row(no, &mut row).is_some() {
+                    out.write_all(&row).doing(doing)?;
+                }
+            }
             let mut reader = places.reader()?;
             let mut more = extra.map(Run::reader);
             let mut a = reader.next()?.map(<[u8]>::to_vec);
             let mut b = next_of(&mut more)?;
+            let mut last: Vec<u8> = Vec::new();
             loop {
                 let from_a = match (&a, &b) {
                     (None, None) => break,
@@ -291,19 +301,16 @@ impl Cache {
                     continue;
                 };
                 record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
+                // Two index volumes may say the same.
+                if record == last {
+                    continue;
+                }
+                last.clone_from(&record);
                 out.write_all(&record)
                     .doing(|| "write the cache".to_owned())?;
             }
             Ok(())
         })
-    }
-
-    /// Forgets one file.
-    pub(crate) fn forget(&self, name: &str) {
-        if let Some(path) = self.file(name) {
-            // Absent is as good as removed, and a file that stays is still checked before use.
-            let _gone = fs::remove_file(path);
-        }
     }
 
     fn write(&self, name: &str, body: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
@@ -359,23 +366,27 @@ fn put_bytes(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(data);
 }
 
-fn write_header(out: &mut dyn Write, header: &[u8]) -> Result<()> {
+/// The header's `length` bytes follow.
+fn start_header(out: &mut dyn Write, length: u64) -> Result<()> {
     let mut start = MAGIC.to_vec();
-    put_u64(&mut start, header.len() as u64);
-    start.extend_from_slice(header);
+    put_u64(&mut start, length);
     out.write_all(&start).doing(|| "write the cache".to_owned())
 }
 
-/// A header read back, taken apart in the order it was put together. Bounded by what a listing can hold.
-struct Header {
-    data: Vec<u8>,
-    at: usize,
+/// A header read back piece by piece, in the order it was put together.
+struct Header<'a> {
+    reader: BufReader<&'a File>,
+    /// Bytes of the header that were not read yet.
+    left: u64,
+    /// Bytes from the start of the file to the end of the header.
+    length: u64,
 }
 
-const HEADER_AT_MOST: u64 = 256 << 20;
+/// Longest text in a header, bytes: a volume's name.
+const FIELD_AT_MOST: u64 = 4096;
 
-impl Header {
-    fn read(file: &File) -> Option<Header> {
+impl Header<'_> {
+    fn read(file: &File) -> Option<Header<'_>> {
         let mut reader = BufReader::with_capacity(64 * 1024, file);
         std::io::Seek::rewind(&mut reader).ok()?;
         let mut start = [0; 16];
@@ -384,32 +395,27 @@ impl Header {
         if cursor.take(8)? != MAGIC {
             return None;
         }
-        let len = cursor.u64_be()?;
-        if len > HEADER_AT_MOST || len > file.metadata().ok()?.len() {
-            return None;
-        }
-        let mut data = vec![0; usize::try_from(len).ok()?];
-        reader.read_exact(&mut data).ok()?;
-        Some(Header { data, at: 0 })
-    }
-
-    /// Bytes from the start of the file to the end of the header.
-    fn length(&self) -> u64 {
-        16 + self.data.len() as u64
+        let left = cursor.u64_be()?;
+        let length = left.checked_add(16)?;
+        (length <= file.metadata().ok()?.len()).then_some(Header {
+            reader,
+            left,
+            length,
+        })
     }
 
     fn u64(&mut self) -> Option<u64> {
-        let mut cursor = Cursor::new(self.data.get(self.at..)?);
-        let n = cursor.u64_be()?;
-        self.at += 8;
-        Some(n)
+        self.left = self.left.checked_sub(8)?;
+        let mut raw = [0; 8];
+        self.reader.read_exact(&mut raw).ok()?;
+        Some(u64::from_be_bytes(raw))
     }
 
-    fn bytes(&mut self) -> Option<&[u8]> {
-        let len = usize::try_from(self.u64()?).ok()?;
-        let end = self.at.checked_add(len)?;
-        let out = self.data.get(self.at..end)?;
-        self.at = end;
+    fn bytes(&mut self) -> Option<Vec<u8>> {
+        let len = self.u64()?;
+        self.left = self.left.checked_sub(len)?;
+        let mut out = vec![0; usize::try_from(len).ok().filter(|_| len <= FIELD_AT_MOST)?];
+        self.reader.read_exact(&mut out).ok()?;
         Some(out)
     }
 }

@@ -19,7 +19,8 @@ const SORT_CAP: usize = 4 << 20;
 pub(crate) struct Listing {
     /// False for a partial version.
     pub(crate) full: bool,
-    pub(crate) entries: u64,
+    /// The archive's directory is damaged; it was read without.
+    pub(crate) rescued: bool,
 }
 
 /// An entry as a sorted record: the entry, then what the file system said of it when it was last read (zeros: unknown).
@@ -60,6 +61,12 @@ impl Record {
     }
 }
 
+/// Length of an encoded path with its terminator: the first NUL that does not stand for itself.
+fn path_end(record: &[u8]) -> usize {
+    let ends = |i: &usize| record[*i] == 0 && record.get(i + 1) != Some(&0xff);
+    (0..record.len()).find(ends).map_or(record.len(), |i| i + 1)
+}
+
 impl Set {
     /// Every entry of version `no` in stored order. Link paths come without a trailing separator (R14). An error of `each`
     /// ends the pass.
@@ -85,7 +92,7 @@ impl Set {
                 .find(b"filelist.json")?
                 .ok_or_else(|| Error::damaged("it has no filelist.json"))?;
             let mut reader = zip.reader(entry, inflater)?;
-            let entries = filelist::read_list(&mut reader, &mut |mut entry| {
+            filelist::read_list(&mut reader, &mut |mut entry| {
                 if entry.kind == EntryKind::Symlink
                     && entry.path.len() > 1
                     && matches!(entry.path.last(), Some(b'/' | b'\\'))
@@ -97,7 +104,10 @@ impl Set {
                     Error::bug("the pass was stopped")
                 })
             })?;
-            Ok(Listing { full, entries })
+            Ok(Listing {
+                full,
+                rescued: zip.rescued(),
+            })
         };
         let mut read = read;
         let result = read(&opened, &mut self.inflater);
@@ -114,6 +124,7 @@ impl Set {
         let tmp = self.tmp.clone();
         let mut sorter = Sorter::new(&tmp, SORT_CAP);
         let mut encoded = Vec::new();
+        let mut order = 0u64;
         let listing = self.files(ui, no, &mut |entry| {
             encoded.clear();
             Record {
@@ -122,14 +133,19 @@ impl Set {
                 ctime: 0,
             }
             .encode(&mut encoded);
+            // Equal paths stay in the order of the list.
+            let at = path_end(&encoded);
+            encoded.splice(at..at, order.to_be_bytes());
+            order += 1;
             sorter.add(&encoded)
         })?;
         let mut stream = sorter.finish()?;
         let mut run = crate::spill::run::RunWriter::new(&tmp);
         let mut last: Option<Vec<u8>> = None;
         while let Some(record) = stream.next()? {
-            let path = Record::path(record);
+            let (path, rest) = record.split_at(path_end(record));
             if last.as_deref() == Some(path) {
+                let path = Record::path(record);
                 ui.warn(
                     "repeated-path",
                     &format!(
@@ -139,7 +155,10 @@ impl Set {
                 );
                 continue;
             }
-            run.push(record)?;
+            encoded.clear();
+            encoded.extend_from_slice(path);
+            encoded.extend_from_slice(rest.get(8..).unwrap_or_default());
+            run.push(&encoded)?;
             let kept = last.get_or_insert_with(Vec::new);
             kept.clear();
             kept.extend_from_slice(path);

@@ -5,7 +5,8 @@ use std::io::Read;
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
-use crate::set::blocks::Places;
+use crate::set::VolumeNo;
+use crate::set::blocks::{Places, PlacesReader, split as split_place};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -52,29 +53,37 @@ impl Members {
 }
 
 /// Puts the ids (keys of size 0) of blocklists with a member that has no place, or is in `lost` (keys of size 0), into
-/// `broken`. One pass over both.
+/// `broken`. `held` hears of the volumes of each member that is stored, once a member. One pass over both.
 pub(crate) fn broken(
     members: &Run,
     places: &Places,
     lost: &mut Keyset,
     broken: &mut Keyset,
+    held: &mut dyn FnMut(&[VolumeNo]),
 ) -> Result<()> {
     let mut stored = places.reader()?;
-    let mut head: Option<[u8; ID_LEN]> = None;
-    let mut ended = false;
+    let mut head = next_place(&mut stored)?;
     let mut reader = members.reader();
+    let mut last: Option<[u8; ID_LEN]> = None;
+    let mut volumes: Vec<VolumeNo> = Vec::new();
     while let Some(record) = reader.next()? {
-        let (member, list) = record.split_at(ID_LEN);
-        while !ended && head.is_none_or(|h| h.as_slice() < member) {
-            head = match stored.next()? {
-                Some(place) => place.get(..ID_LEN).and_then(|id| id.try_into().ok()),
-                None => {
-                    ended = true;
-                    None
+        let Some((member, list)) = record.split_first_chunk::<ID_LEN>() else {
+            continue;
+        };
+        if last != Some(*member) {
+            last = Some(*member);
+            volumes.clear();
+            while let Some((id, no)) = head.filter(|(id, _)| id <= member) {
+                if id == *member {
+                    volumes.push(no);
                 }
-            };
+                head = next_place(&mut stored)?;
+            }
+            if !volumes.is_empty() {
+                held(&volumes);
+            }
         }
-        let mut gone = head.is_none_or(|h| h.as_slice() != member);
+        let mut gone = volumes.is_empty();
         if !gone
             && !lost.is_empty()
             && let Some(id) = Hash::from_bytes(member)
@@ -86,4 +95,11 @@ pub(crate) fn broken(
         }
     }
     Ok(())
+}
+
+fn next_place(reader: &mut PlacesReader<'_>) -> Result<Option<([u8; ID_LEN], VolumeNo)>> {
+    Ok(reader.next()?.and_then(|place| {
+        let id = place.first_chunk::<ID_LEN>()?;
+        Some((*id, split_place(place)?.1))
+    }))
 }

@@ -14,7 +14,7 @@ pub(crate) use blocks::{
     IndexReport, PLACE_LEN, Places, PlacesReader, Seen, renumber, split as split_place,
 };
 pub(crate) use cache::{Cache, Previous, default_folder};
-pub(crate) use files::{Listing, Record};
+pub(crate) use files::Record;
 pub(crate) use members::{Members, broken};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
@@ -68,12 +68,16 @@ pub(crate) struct Set {
     passphrase: Option<Secret>,
     gpg_program: String,
     params: Option<Params>,
+    /// An encrypted volume was read with the passphrase.
+    accepted: bool,
     inflater: Inflater,
     cache: Cache,
     /// False when the destination's folder does not exist yet.
     folder_exists: bool,
     /// Files in the folder that are not volumes of this prefix.
     strays: u64,
+    /// Names are matched without case.
+    any_case: bool,
     /// The last dlist that was opened, kept so that looking and reading cost one download.
     last_dlist: Option<(usize, Opened)>,
 }
@@ -123,10 +127,12 @@ impl Set {
             passphrase,
             gpg_program: options.gpg_program,
             params: None,
+            accepted: false,
             inflater: Inflater::new(),
             cache: options.cache,
             folder_exists,
             strays,
+            any_case: options.case_insensitive,
             last_dlist: None,
         })
     }
@@ -203,12 +209,13 @@ impl Set {
     pub(crate) fn list_again(&mut self, ui: &mut Ui) -> Result<Volumes> {
         let mut all = Volumes::new(self.prefix.as_str());
         let prefix = self.prefix.as_str().to_owned();
+        let any_case = self.any_case;
         self.remote.list(ui, &mut |listed| {
             match listed {
                 Listed::Restart => all = Volumes::new(&prefix),
                 Listed::Entry(file) => {
-                    if let Some(name) =
-                        VolumeName::parse(&file.name).filter(|n| n.prefix() == prefix)
+                    if let Some(name) = parse_name(&file.name, any_case)
+                        .filter(|n| same_prefix(&prefix, n.prefix(), any_case))
                     {
                         all.add(name, file.size);
                     }
@@ -219,6 +226,18 @@ impl Set {
         all.seal();
         Ok(all)
     }
+}
+
+fn parse_name(name: &str, any_case: bool) -> Option<VolumeName> {
+    if any_case {
+        VolumeName::parse_any_case(name)
+    } else {
+        VolumeName::parse(name)
+    }
+}
+
+fn same_prefix(a: &str, b: &str, any_case: bool) -> bool {
+    a == b || any_case && a.eq_ignore_ascii_case(b)
 }
 
 /// Volumes by prefix, in order of first appearance; more prefixes than this are not a backup folder.
@@ -232,6 +251,7 @@ fn list(
     let mut found: Vec<Volumes> = Vec::new();
     let mut strays = 0u64;
     let wanted = options.prefix.as_ref().map(|p| p.as_str().to_owned());
+    let any_case = options.case_insensitive;
     let exists = remote.list(ui, &mut |listed| {
         let file = match listed {
             Listed::Restart => {
@@ -241,20 +261,23 @@ fn list(
             }
             Listed::Entry(file) => file,
         };
-        let name = VolumeName::parse(&file.name).or_else(|| {
-            options
-                .case_insensitive
-                .then(|| VolumeName::parse(&file.name.to_ascii_lowercase()))
-                .flatten()
+        let name = parse_name(&file.name, any_case).filter(|n| {
+            let wanted = wanted.as_deref();
+            wanted.is_none_or(|w| same_prefix(w, n.prefix(), any_case))
         });
-        let Some(name) = name.filter(|n| wanted.as_deref().is_none_or(|w| w == n.prefix())) else {
+        let Some(name) = name else {
             strays += 1;
             return Ok(());
         };
-        let at = match found.iter().position(|v| v.prefix() == name.prefix()) {
+        let at = found
+            .iter()
+            .position(|v| same_prefix(v.prefix(), name.prefix(), any_case));
+        let at = match at {
             Some(i) => i,
             None if found.len() < PREFIXES_AT_MOST => {
-                found.push(Volumes::new(name.prefix()));
+                // Volumes keep their names; what is written gets the usual spelling.
+                let lower = any_case.then(|| name.prefix().to_ascii_lowercase());
+                found.push(Volumes::new(lower.as_deref().unwrap_or(name.prefix())));
                 found.len() - 1
             }
             None => {

@@ -19,10 +19,6 @@ pub(crate) struct Opened {
     /// The zip archive.
     pub(crate) plain: Spool,
     pub(crate) params: Params,
-    /// Bytes as stored at the destination.
-    pub(crate) stored: u64,
-    /// SHA-256 of the bytes as stored.
-    pub(crate) sha256: Hash,
 }
 
 impl Opened {
@@ -49,7 +45,25 @@ impl Set {
     ///
     /// `Missing`: listed but not there. `Damaged`: size, hash, encryption, archive or manifest is wrong. `Passphrase`: refused
     /// by its header. `Unsupported`: other archive, encryption or parameters than this destination's.
+    ///
+    /// What came damaged over a network is fetched once more from its start: the damage may be the line's.
     pub(crate) fn fetch(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<Opened> {
+        match self.fetch_once(ui, name, size, expected) {
+            Err(e) if e.kind() == Kind::Damaged && self.remote.local_folder().is_none() => {
+                ui.note(&format!("{e}; fetching it once more"));
+                self.fetch_once(ui, name, size, expected)
+            }
+            other => other,
+        }
+    }
+
+    fn fetch_once(
         &mut self,
         ui: &mut Ui,
         name: &VolumeName,
@@ -79,7 +93,8 @@ impl Set {
             );
         }
         let plain = self.decrypt(name, stored)?;
-        if name.compression() != "zip" {
+        self.accepted |= name.encryption().is_some();
+        if !name.compression().eq_ignore_ascii_case("zip") {
             let what = text::safe(name.compression().as_bytes());
             return Err(Error::new(
                 Kind::Unsupported,
@@ -107,8 +122,6 @@ impl Set {
             name: name.clone(),
             plain,
             params,
-            stored: length,
-            sha256,
         })
     }
 
@@ -131,7 +144,8 @@ impl Set {
             )
             .hint("give one with --passphrase-file, PASSPHRASE or --passphrase")
         };
-        match name.encryption() {
+        let encryption = name.encryption().map(str::to_ascii_lowercase);
+        match encryption.as_deref() {
             None => Ok(stored),
             Some("aes") => {
                 let secret = self
@@ -247,7 +261,8 @@ impl Set {
         }
     }
 
-    /// A header that refuses a passphrase which other volumes accepted is damage.
+    /// A header that refuses a passphrase which other volumes accepted is damage. Once volumes that are not encrypted could be
+    /// read, a wrong passphrase is no reason to stop either.
     pub(crate) fn passphrase_or_damage<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(e)
@@ -255,9 +270,11 @@ impl Set {
                     && self.params.is_some()
                     && self.passphrase.is_some() =>
             {
-                Err(e
-                    .with_kind(Kind::Damaged)
-                    .hint("other volumes accept the passphrase, so this one is damaged"))
+                Err(e.with_kind(Kind::Damaged).hint(if self.accepted {
+                    "other volumes accept the passphrase, so this one is damaged"
+                } else {
+                    "the volumes read so far are not encrypted, so the passphrase may be wrong"
+                }))
             }
             other => other,
         }

@@ -182,9 +182,16 @@ impl Volumes {
                 exact.or((same > 0).then_some(first))
             });
         let found = found.or_else(|| {
-            self.dblocks.iter().position(|p| {
-                p.tail == ODD && self.unpack(p, VolumeKind::Dblock).as_ref() == Some(name)
-            })
+            let odd = |same: &dyn Fn(&VolumeName) -> bool| {
+                let odd = |n: &VolumeName| n.kind() == VolumeKind::Dblock && same(n);
+                let index = self.odd.iter().position(odd)? as u64;
+                self.dblocks
+                    .iter()
+                    .position(|p| p.tail == ODD && p.guid[..8] == index.to_be_bytes())
+            };
+            let guid = name.guid()?;
+            odd(&|n| n == name)
+                .or_else(|| odd(&|n| n.guid().is_some_and(|g| g.eq_ignore_ascii_case(guid))))
         });
         found.and_then(|i| u32::try_from(i).ok())
     }
@@ -207,39 +214,11 @@ impl Volumes {
         found.and_then(|i| u32::try_from(i).ok())
     }
 
-    /// Sum of the sizes that are known.
-    pub(crate) fn total_size(&self) -> u64 {
-        let packed = self
-            .dblocks
-            .iter()
-            .chain(&self.dindexes)
-            .filter_map(|p| known(p.size));
-        packed
-            .chain(self.dlists.iter().filter_map(|d| d.1))
-            .fold(0, u64::saturating_add)
-    }
-
-    /// The largest dblock's size, 0 when unknown: temporary space to have.
-    pub(crate) fn largest_dblock(&self) -> u64 {
-        self.dblocks
-            .iter()
-            .filter_map(|p| known(p.size))
-            .max()
-            .unwrap_or(0)
-    }
-
     /// True when any volume's name says that it is encrypted.
     pub(crate) fn any_encrypted(&self) -> bool {
         self.tails.iter().any(|t| t.contains('.'))
             || self.odd.iter().any(|n| n.encryption().is_some())
             || self.dlists.iter().any(|d| d.0.encryption().is_some())
-    }
-
-    /// True when any volume's name says that it is not encrypted.
-    pub(crate) fn any_plain(&self) -> bool {
-        self.tails.iter().any(|t| !t.contains('.'))
-            || self.odd.iter().any(|n| n.encryption().is_none())
-            || self.dlists.iter().any(|d| d.0.encryption().is_none())
     }
 
     /// Digest of all names and sizes, independent of the order of the listing.
@@ -356,8 +335,7 @@ mod tests {
                 "duplicati-babc.dblock.zip"
             ]
         );
-        assert!(v.any_encrypted() && v.any_plain());
-        assert_eq!(v.total_size(), 23);
+        assert!(v.any_encrypted());
     }
 
     #[test]

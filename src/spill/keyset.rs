@@ -38,6 +38,7 @@ impl Keyset {
     }
 
     /// Starts with the keys of a table of [`BlockKey`]s (key length 36), which stays as it is.
+    #[cfg(test)]
     pub(crate) fn with_base(table: Table, tmp: &Tmp) -> Keyset {
         let mut set = Keyset::new(tmp);
         set.len = table.len();

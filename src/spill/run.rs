@@ -148,6 +148,7 @@ impl Run {
     }
 
     /// Bytes it takes, framing included.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.at.end - self.at.start
     }

@@ -65,6 +65,7 @@ impl Sorter {
     }
 
     /// Number of records so far.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.records
     }

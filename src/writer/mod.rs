@@ -1,6 +1,7 @@
 //! Layer 5: the only writer. [`Writer`] packs blocks into volumes and publishes them in the one safe order: a dblock, its
 //! dindex, ..., the dlist last. A version exists exactly when its dlist does.
 
+pub(crate) mod direct;
 mod list;
 mod pack;
 
@@ -12,6 +13,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
+use crate::dest::Fact;
 use crate::format::deflate::Deflater;
 use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
@@ -25,6 +27,9 @@ use pack::{Finished, Pack};
 
 /// Entries of a dblock after which the next one is begun: below the count that needs zip64 (`format.md` 5.1).
 const ENTRIES_AT_MOST: u32 = 65_000;
+
+/// Blocklist copies in one dindex after which the next dblock is begun.
+const LISTS_AT_MOST: usize = 4096;
 
 /// How to write.
 pub(crate) struct WriteOptions {
@@ -56,7 +61,6 @@ pub(crate) struct Writer<'a> {
     params: Params,
     options: WriteOptions,
     deflater: Deflater,
-    scratch: Vec<u8>,
     index: Option<(Places, IndexReport)>,
     /// What the blocklists of the index volumes read in this run name.
     members: Run,
@@ -85,7 +89,6 @@ impl<'a> Writer<'a> {
             params,
             deflater: Deflater::new(options.level),
             options,
-            scratch: Vec::new(),
             index: None,
             members: RunWriter::new(&tmp).finish()?,
             broken_lists: Keyset::new(&tmp),
@@ -110,15 +113,24 @@ impl<'a> Writer<'a> {
         self.stats
     }
 
-    /// The index volumes' account of what is stored, read at the first call. Also finds the blocklists that name a block
-    /// which no volume holds.
+    /// The index volumes' account of what is stored, read at the first call.
     pub(crate) fn index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
+        self.read_index(ui, true)
+    }
+
+    /// As [`Writer::index`], before its first call: reads every index volume, so that [`Writer::intact`] also knows the
+    /// blocklists that name a block which no volume holds. The cache does not hold blocklists.
+    pub(crate) fn whole_index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
+        self.read_index(ui, false)
+    }
+
+    fn read_index(&mut self, ui: &mut Ui, cached: bool) -> Result<&mut (Places, IndexReport)> {
         if self.index.is_none() {
             let tmp = self.set.tmp().clone();
             let mut members = Members::new(&tmp, self.params.block_hash.len());
             let loaded = self
                 .set
-                .load_index(ui, &mut |id, data| members.add(id, data))?;
+                .load_index(ui, cached, &mut |id, data| members.add(id, data))?;
             self.members = members.finish()?;
             self.index = Some(loaded);
             self.find_broken_lists()?;
@@ -134,7 +146,13 @@ impl<'a> Writer<'a> {
         };
         let tmp = self.set.tmp();
         let mut lists = Keyset::new(tmp);
-        broken(&self.members, places, &mut Keyset::new(tmp), &mut lists)?;
+        broken(
+            &self.members,
+            places,
+            &mut Keyset::new(tmp),
+            &mut lists,
+            &mut |_| {},
+        )?;
         self.broken_lists = lists;
         Ok(())
     }
@@ -212,7 +230,9 @@ impl<'a> Writer<'a> {
         if !known && !self.options.dry_run {
             self.open_pack()?;
         }
-        if let Some(pack) = &mut self.pack {
+        if let Some(pack) = &mut self.pack
+            && (!known || pack.lists() < LISTS_AT_MOST)
+        {
             pack.add_list(hash, data)?;
         }
         if known {
@@ -256,7 +276,7 @@ impl<'a> Writer<'a> {
             Some(pack)
                 if pack.size() > limit
                     || pack.entries() >= ENTRIES_AT_MOST
-                    || pack.lists() >= 4096 =>
+                    || pack.lists() >= LISTS_AT_MOST =>
             {
                 self.flush(ui)
             }
@@ -440,27 +460,31 @@ impl<'a> Writer<'a> {
         let tmp = self.set.tmp().clone();
         let old_to_new = crate::set::renumber(self.set.volumes(), after)?;
         let mut uploaded = Vec::new();
-        let mut described = vec![None; after.dblock_count() as usize];
+        // Where each volume's facts are: in the old index, or among the uploads.
+        let mut origin = vec![None; after.dblock_count() as usize];
         for (old, &new) in old_to_new.iter().enumerate() {
             let old = u32::try_from(old).map_err(|_| Error::bug("volume numbers are 32 bits"))?;
-            let index = places
-                .dindex_of(old)
-                .and_then(|i| self.set.volumes().dindex(i as usize))
-                .and_then(|(name, _)| after.find_dindex(&name));
-            if let (Some(index), Some(slot)) = (index, described.get_mut(new as usize)) {
-                *slot = Some((index, places.expected(old)?));
+            if let Some(slot) = origin.get_mut(new as usize) {
+                *slot = Some((true, old));
             }
         }
         for i in 0..self.uploads.count {
-            let upload = self.uploads.get(i)?;
-            let missing = || Error::bug("an uploaded volume is in the grown listing");
-            let no = after.find_dblock(&upload.dblock).ok_or_else(missing)?;
-            let index = after.find_dindex(&upload.dindex).ok_or_else(missing)?;
-            if let Some(slot) = described.get_mut(no as usize) {
-                *slot = Some((index, upload.expected()));
+            let no = after
+                .find_dblock(&self.uploads.get(i)?.dblock)
+                .ok_or_else(|| Error::bug("an uploaded volume is in the grown listing"))?;
+            if let Some(slot) = origin.get_mut(no as usize) {
+                *slot = Some((false, i));
             }
             uploaded.push(no);
         }
+        let before = self.set.volumes();
+        let index_numbers: Vec<Option<u32>> = (0..before.dindex_count())
+            .map(|i| {
+                before
+                    .dindex(i)
+                    .and_then(|(name, _)| after.find_dindex(&name))
+            })
+            .collect();
         let fresh = std::mem::replace(&mut self.fresh_places, Sorter::new(&tmp, 1 << 16));
         let mut stream = fresh.finish()?;
         let mut run = RunWriter::new(&tmp);
@@ -479,11 +503,21 @@ impl<'a> Writer<'a> {
         }
         let run = run.finish()?;
         let renumber = |no: u32| old_to_new.get(no as usize).copied();
+        let uploads = &self.uploads;
+        let mut described = |no: VolumeNo| match origin.get(no as usize).copied().flatten()? {
+            (true, old) => {
+                let index = places.dindex_of(old)?;
+                let index = index_numbers.get(index as usize).copied().flatten()?;
+                Some((index, places.expected(old).ok()?))
+            }
+            (false, i) => {
+                let upload = uploads.get(i).ok()?;
+                Some((after.find_dindex(&upload.dindex)?, upload.expected()))
+            }
+        };
         self.set
             .cache()
-            .store_index(after, places, &renumber, Some(&run), &mut |no| {
-                described.get(no as usize).copied().flatten()
-            })
+            .store_index(after, places, &renumber, Some(&run), &mut described)
     }
 }
 
@@ -572,6 +606,6 @@ fn volume_hash(stored: &mut Spool, sha256: Hash, algo: Algo) -> Result<Hash> {
 }
 
 /// Ends a run that changed the destination: what the destination wants to say about it.
-pub(crate) fn finish(set: &mut Set, ui: &mut Ui) -> Result<Vec<String>> {
+pub(crate) fn finish(set: &mut Set, ui: &mut Ui) -> Result<Vec<Fact>> {
     RemoteMut::new(set.remote(), &Permit::to_write()).finish(ui)
 }

@@ -15,6 +15,10 @@ use crate::format::names::{Prefix, VolumeKind, VolumeName};
 use crate::format::zip_write::ZipWriter;
 
 /// Encrypted or plain, the bytes go on to the spool through a hash.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, moved once a volume"
+)]
 pub(super) enum Seal {
     Plain(HashWriter<Spool>),
     Aes(AesWriter<HashWriter<Spool>>),

@@ -17,7 +17,7 @@ use ring::{digest, hmac};
 use crate::child::{Cost, own_cpu};
 
 /// The program's default.
-pub const LEVEL: u8 = 6;
+pub const LEVEL: u8 = 3;
 const BLOCK_BYTES: usize = 1 << 20;
 /// Read this much, then measure: reading is not part of the bare cost.
 const BATCH_BYTES: usize = 32 << 20;

@@ -1,14 +1,19 @@
 //! What the black-box tests share: fixtures, scratch folders, running the program, made trees, comparing and damaging.
 //!
-//! Nothing here knows the remote format: these tests see the program as its user does.
+//! Nothing but `craft`, `crypt` and `zip` knows the remote format: the tests see the program as its user does.
 
 // Each test file compiles its own copy and uses its own part.
 #![allow(dead_code)]
 
+pub mod craft;
+pub mod crypt;
 pub mod harm;
+pub mod proxy;
 pub mod rand;
+pub mod servers;
 pub mod snapshot;
 pub mod tree;
+pub mod zip;
 
 pub use rand::Rand;
 use std::ffi::{OsStr, OsString};
@@ -136,7 +141,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("kept for a look: {}", self.root.display());
+            #[allow(clippy::print_stderr, reason = "a failing test says where to look")]
+            {
+                eprintln!("kept for a look: {}", self.root.display());
+            }
             return;
         }
         // A folder without write permission inside would keep root's tests clean but not a user's.
@@ -199,6 +207,13 @@ impl Ran {
             let odd = text.chars().find(|&c| c.is_control() && c != '\n');
             assert!(odd.is_none(), "printed {odd:?}: {}", self.all());
         }
+    }
+
+    /// As [`Ran::sane`], for output whose columns are separated by tabs or that is a file's content.
+    #[track_caller]
+    pub fn sane_but_tabs(&self) {
+        assert!(!self.err.contains("panicked"), "{}", self.all());
+        assert!(self.code >= 0, "{}", self.all());
     }
 
     pub fn all(&self) -> String {

@@ -9,9 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::files::{
-    FileKind, Stat, from_std, is_missing_call, statx, xattr_get_c, xattr_read, xattr_set_c,
-};
+use super::files::{FileKind, Stat, from_std, is_missing_call, statx, xattr_set_c};
+#[cfg(test)]
+use super::files::{xattr_get_c, xattr_read};
 use super::{c_bytes, check, proc_path};
 
 const RENAME_NOREPLACE: libc::c_uint = 1;
@@ -51,16 +51,6 @@ impl Dir {
         match statx(self.raw(), &c, libc::AT_SYMLINK_NOFOLLOW) {
             Err(e) if is_missing_call(&e) => {
                 std::fs::symlink_metadata(self.proc(name)).map(|m| from_std(&m))
-            }
-            done => done,
-        }
-    }
-
-    /// Of the open folder itself.
-    pub(crate) fn own_stat(&self) -> io::Result<Stat> {
-        match statx(self.raw(), c"", libc::AT_EMPTY_PATH) {
-            Err(e) if is_missing_call(&e) => {
-                std::fs::metadata(proc_path(self.raw())).map(|m| from_std(&m))
             }
             done => done,
         }
@@ -214,6 +204,7 @@ impl Dir {
     }
 
     /// Value of an extended attribute of the entry itself. Without `/proc` as [`Dir::set_xattr`].
+    #[cfg(test)]
     pub(crate) fn get_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
         component(name)?;
         let attribute = c_bytes(attribute)?;
@@ -230,65 +221,8 @@ impl Dir {
         }
     }
 
-    /// Removes an extended attribute of the entry itself; one that is not there is success. Without `/proc` as
-    /// [`Dir::set_xattr`].
-    pub(crate) fn remove_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<()> {
-        component(name)?;
-        let (path, attribute) = (self.proc_c(name)?, c_bytes(attribute)?);
-        // SAFETY: both texts end in NUL and live through the call.
-        let mut done = check(unsafe { libc::lremovexattr(path.as_ptr(), attribute.as_ptr()) });
-        if matches!(&done, Err(e) if e.kind() == io::ErrorKind::NotFound) {
-            let file = self.open_any(name)?;
-            // SAFETY: the descriptor is open; the name ends in NUL and lives through the call.
-            done = check(unsafe { libc::fremovexattr(file.as_raw_fd(), attribute.as_ptr()) });
-        }
-        match done {
-            Err(e) if e.raw_os_error() != Some(libc::ENODATA) => Err(e),
-            _ => Ok(()),
-        }
-    }
-
     fn open_any(&self, name: &OsStr) -> io::Result<File> {
         self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)
-    }
-
-    /// Every name in the folder but `.` and `..`, in no order, with its kind where the file system tells it for nothing.
-    /// Holds one buffer of 32 KiB; an error from `each` ends it.
-    pub(crate) fn each_name(
-        &self,
-        each: &mut dyn FnMut(&OsStr, Option<FileKind>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        // A handle of its own, because the position belongs to the handle.
-        let own = open_raw(self.raw(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        let mut buffer = vec![0u8; 32 << 10];
-        loop {
-            // SAFETY: the buffer is writable for the length given.
-            let result = unsafe {
-                libc::syscall(
-                    libc::SYS_getdents64,
-                    own.as_raw_fd(),
-                    buffer.as_mut_ptr(),
-                    buffer.len(),
-                )
-            };
-            let len = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
-            if len == 0 {
-                return Ok(());
-            }
-            let mut rest = &buffer[..len];
-            while let Some((name, kind, next)) = dirent(rest) {
-                rest = next;
-                if name != b"." && name != b".." {
-                    each(OsStr::from_bytes(name), kind)?;
-                }
-            }
-        }
-    }
-
-    /// Writes the folder's entries to the medium.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        // SAFETY: the descriptor is open.
-        check(unsafe { libc::fsync(self.raw()) }).map(|_| ())
     }
 
     fn raw(&self) -> libc::c_int {
@@ -341,21 +275,6 @@ fn not_a_file() -> io::Error {
 )]
 fn mode_t(mode: u32) -> libc::mode_t {
     (mode & 0o7777) as libc::mode_t
-}
-
-/// First record of a `getdents64` buffer: name, kind and what follows; `None` at the end.
-fn dirent(data: &[u8]) -> Option<(&[u8], Option<FileKind>, &[u8])> {
-    let len = usize::from(u16::from_ne_bytes(data.get(16..18)?.try_into().ok()?));
-    let kind = match *data.get(18)? {
-        libc::DT_REG => Some(FileKind::File),
-        libc::DT_DIR => Some(FileKind::Folder),
-        libc::DT_LNK => Some(FileKind::Symlink),
-        libc::DT_UNKNOWN => None,
-        _ => Some(FileKind::Other),
-    };
-    let name = data.get(19..len)?;
-    let end = name.iter().position(|&b| b == 0)?;
-    Some((&name[..end], kind, &data[len..]))
 }
 
 /// The kernel's `struct __kernel_timespec`.

@@ -59,7 +59,6 @@ fn names_are_single_components() {
         assert!(dir.chmod(name, 0o700).is_err());
         assert!(dir.set_xattr(name, b"user.a", b"").is_err());
         assert!(dir.get_xattr(name, b"user.a").is_err());
-        assert!(dir.remove_xattr(name, b"user.a").is_err());
     }
 }
 
@@ -139,14 +138,10 @@ fn files_are_made_found_renamed_and_removed() {
     assert_eq!(dir.stat(os("s")).unwrap().size, 13);
     dir.make_dir(os("sub"), 0o700).unwrap();
     let sub = dir.open_dir(os("sub")).unwrap();
-    assert_eq!(
-        sub.own_stat().unwrap().ino,
-        dir.stat(os("sub")).unwrap().ino
-    );
     assert!(dir.unlink(os("sub")).is_err());
     let e = dir.open_file(os("sub"), false).unwrap_err();
     assert_eq!(e.kind(), io::ErrorKind::InvalidInput);
-    sub.sync().unwrap();
+    drop(sub);
     dir.rmdir(os("sub")).unwrap();
 }
 
@@ -170,40 +165,8 @@ fn attributes_below_a_folder() {
         Ok(()) => {
             let value = dir.get_xattr(os("f"), b"user.duplet").unwrap();
             assert_eq!(value.as_deref(), Some(&b"v"[..]));
-            dir.remove_xattr(os("f"), b"user.duplet").unwrap();
-            dir.remove_xattr(os("f"), b"user.duplet").unwrap();
-            assert_eq!(dir.get_xattr(os("f"), b"user.duplet").unwrap(), None);
+            assert_eq!(dir.get_xattr(os("f"), b"user.other").unwrap(), None);
         }
         Err(e) => assert_eq!(e.raw_os_error(), Some(libc::ENOTSUP)),
     }
-}
-
-#[test]
-fn every_name_comes_once_and_an_error_ends_it() {
-    let (_tree, dir) = Tree::new();
-    dir.make_dir(os("sub"), 0o700).unwrap();
-    let long = "n".repeat(200);
-    for i in 0..500 {
-        dir.create_file(os(&format!("{long}{i}")), 0o600).unwrap();
-    }
-    for _ in 0..2 {
-        let mut names = Vec::new();
-        dir.each_name(&mut |name, kind| {
-            let found = dir.stat(name).unwrap().kind;
-            assert!(kind.is_none_or(|k| k == found));
-            names.push(name.to_owned());
-            Ok(())
-        })
-        .unwrap();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), 503);
-    }
-    let mut seen = 0;
-    let e = dir.each_name(&mut |_, _| {
-        seen += 1;
-        Err(io::ErrorKind::Other.into())
-    });
-    assert!(e.is_err());
-    assert_eq!(seen, 1);
 }

@@ -228,6 +228,7 @@ pub(super) fn xattr_read(
 }
 
 /// Sets one extended attribute of the file itself.
+#[cfg(test)]
 pub(crate) fn xattr_set(path: &Path, name: &[u8], value: &[u8]) -> io::Result<()> {
     xattr_set_c(&c_path(path)?, &c_bytes(name)?, value)
 }

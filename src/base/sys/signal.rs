@@ -14,8 +14,11 @@ extern "C" fn count_stop(_: libc::c_int) {
 }
 
 /// From now on the stop signals are counted instead of ending the process. Signals that the parent had ignored
-/// (`nohup`, background jobs) stay ignored. System calls are not restarted, so that waits end.
+/// (`nohup`, background jobs) stay ignored. System calls are not restarted, so that waits end. A write beyond the
+/// file-size limit fails with `EFBIG` instead of ending the process.
 pub(crate) fn install_stop_handler() {
+    // SAFETY: no handler is involved.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     for signal in SIGNALS {
         // SAFETY: both structs are plain data; the handler only adds to an atomic, which is async-signal-safe.
         unsafe {

@@ -34,6 +34,9 @@ const OTHER_SYSTEM: &str = "it belongs to another operating system";
 
 pub(super) static IGNORED: &[Opt] = &[
     ignored("ignore-advisory-locking"),
+    ignored("backup-test-percentage"),
+    ignored("restore-cache-max"),
+    ignored("best-effort"),
     ignored("disable-file-scanner"),
     ignored("disable-filepath-cache"),
     ignored("file-read-buffer-size"),

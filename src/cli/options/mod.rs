@@ -3,12 +3,14 @@
 
 mod crypt;
 mod foreign;
+mod remote;
 mod report;
 mod restore;
 mod source;
 mod volumes;
 
 pub(crate) use crypt::*;
+pub(crate) use remote::*;
 pub(crate) use report::*;
 pub(crate) use restore::*;
 pub(crate) use source::*;
@@ -16,7 +18,7 @@ pub(crate) use volumes::*;
 
 use crate::base::opt::{Kind, Opt};
 use crate::dest::SCHEMES;
-use crate::remote;
+use crate::remote as destination;
 
 /// Declares options as named statics and the list of them. A row is: static, name with other spellings, type, default,
 /// commands, help.
@@ -69,6 +71,7 @@ pub(crate) static GROUPS: &[Group] = &[
     ("Volumes and blocks", volumes::LIST),
     ("Encryption and secrets", crypt::LIST),
     ("Restoring and listing", restore::LIST),
+    ("Testing a destination", remote::LIST),
     ("Reporting and the rest", report::LIST),
 ];
 
@@ -80,7 +83,7 @@ pub(crate) fn own() -> impl Iterator<Item = &'static Opt> {
 /// Every option that does something: ours, those of every destination, those of each.
 pub(crate) fn real() -> impl Iterator<Item = &'static Opt> {
     own()
-        .chain(remote::OPTIONS)
+        .chain(destination::OPTIONS)
         .chain(SCHEMES.iter().flat_map(|s| s.options))
 }
 
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn no_name_is_declared_twice() {
         let mut names: Vec<&str> = own()
-            .chain(remote::OPTIONS)
+            .chain(destination::OPTIONS)
             .chain(foreign())
             .flat_map(|o| std::iter::once(o.name).chain(o.aliases.iter().copied()))
             .collect();

@@ -1,7 +1,7 @@
 //! Which version, which of its entries, and where they go.
 
 use super::{ALL_COMMANDS, RESTORE, VERSIONED, options};
-use crate::base::opt::Kind::{Choice, Flag, Size, Text};
+use crate::base::opt::Kind::{Choice, Flag, Text};
 
 const LISTING: &[&str] = &["list", "find"];
 
@@ -21,7 +21,5 @@ options! { LIST:
     SKIP_VERIFICATION = "skip-restore-verification", Flag, "", RESTORE, "Does not read restored files once more to compare their hashes.";
     ALLOW_OUTSIDE = "allow-restore-outside-target-directory", Flag, "", RESTORE, "Lets a restored path lead out of --restore-path.";
     NO_SCAN = "no-scan", Flag, "", RESTORE, "Gives up instead of searching all volumes for blocks that no index names.";
-    BEST_EFFORT = "best-effort", Flag, "", RESTORE, "Restores what can be restored when volumes are damaged or missing.";
-    RESTORE_CACHE_MAX = "restore-cache-max", Size(1 << 20), "64mb", RESTORE, "Most temporary space for blocks needed again, without a suffix in MiB.";
     FULL_RESULT = "full-result" | "full-results", Flag, "", ALL_COMMANDS, "Shows everything that is counted, and long lists whole.";
 }

@@ -14,13 +14,12 @@ options! { LIST:
     FILE_HASH = "file-hash-algorithm", Choice(HASHES), "SHA256", BACKUP, "Hash of a file; fixed by the first backup.";
     PREFIX = "prefix", Text, "duplicati", ALL_COMMANDS, "First part of every volume's name; tells several backups in one folder apart.";
     COMPRESSION_MODULE = "compression-module", Choice(&["zip"]), "zip", BACKUP, "Container of a volume.";
-    ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "6", BACKUP, "How hard to compress, 0 (not at all) to 9.";
+    ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "3", BACKUP, "How hard to compress, 0 (not at all) to 9.";
     ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", BACKUP, "How entries of a volume are compressed.";
     SKIP_METADATA = "skip-metadata", Flag, "", SKIPPING, "Neither stores nor restores times, owners, modes and attributes.";
     UPLOAD_UNCHANGED = "upload-unchanged-backups", Flag, "", BACKUP, "Adds a version even when nothing changed.";
     NO_BACKEND_VERIFICATION = "no-backend-verification", Flag, "", BACKUP, "Does not check the listing before a backup, nor samples after it.";
-    BACKUP_TEST_SAMPLES = "backup-test-samples", Int(0), "1", BACKUP, "How many sets of volumes to check after a backup.";
-    BACKUP_TEST_PERCENTAGE = "backup-test-percentage", Text, "0.1", BACKUP, "Share of the volumes to check after a backup, in percent.";
+    BACKUP_TEST_SAMPLES = "backup-test-samples", Int(0), "0", BACKUP, "How many sets of volumes to download and check after a backup that uploaded something.";
     FULL_REMOTE_VERIFICATION = "full-remote-verification", Choice(&["True", "False", "ListAndIndexes", "IndexesOnly"]), "True", TESTING, "Whether checks look inside volumes, or only at their hashes.";
     CASE_INSENSITIVE = "case-insensitive-remote", Flag, "", ALL_COMMANDS, "Compares the names of volumes without regard to case.";
 }

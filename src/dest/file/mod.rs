@@ -15,7 +15,7 @@ use parts::{
     is_temporary, read_some, remote_file, short, shown,
 };
 
-use super::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
+use super::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options};
@@ -454,7 +454,7 @@ impl Destination for FileDest {
         true
     }
 
-    fn finish(&mut self) -> Done<Vec<String>> {
+    fn finish(&mut self) -> Done<Vec<Fact>> {
         if let (true, Some(folder)) = (std::mem::take(&mut self.unsynced), &self.chosen) {
             self.sync_folder(folder)?;
         }

@@ -53,9 +53,6 @@ impl Write for Collected {
 }
 
 impl Sink for Collected {
-    fn written(&self) -> u64 {
-        self.0.len() as u64
-    }
     fn restart(&mut self) -> io::Result<()> {
         self.0.clear();
         Ok(())

@@ -2,26 +2,23 @@
 //!
 //! A correction is remembered for the run and repeated a fixed number of times, so that no server can keep it going round.
 
-use std::io::{self, Read};
-
 use crate::base::bytes::hex;
 use crate::base::digest::Algo;
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
-use crate::base::text;
 use crate::base::time::Timestamp;
-use crate::dest::Body;
 use crate::dest::s3::config::{Endpoint, Setup, region_of};
 use crate::dest::s3::error::{Asked, Refusal};
 use crate::dest::s3::options;
-use crate::dest::s3::place::{e2_host, foreign, same_owner, split};
+use crate::dest::s3::place::{e2_host, same_owner};
+use crate::dest::{Body, Slice};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::net::redirect::{Chain, foreign, split};
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 use crate::net::url::{encode, encode_path};
 
 const REGION_FIXES_MAX: u8 = 2;
-const HOPS_MAX: usize = 5;
 /// A clock that is off by more than this is refused by servers.
 const SKEW_SECONDS: i64 = 900;
 
@@ -189,7 +186,7 @@ impl Client {
         self.find_host()?;
         let query = canonical_query(call.query);
         let mut redirected: Option<String> = None;
-        let mut seen: Vec<String> = Vec::new();
+        let mut chain = Chain::default();
         loop {
             let url = match redirected.take() {
                 Some(url) => url,
@@ -207,8 +204,7 @@ impl Client {
             if (300..400).contains(&refusal.status)
                 && let Some(location) = location
             {
-                seen.push(url);
-                redirected = Some(self.follow(&seen, &location)?);
+                redirected = Some(self.follow(&mut chain, &url, &location)?);
                 continue;
             }
             return Ok(Err(refusal));
@@ -259,10 +255,7 @@ impl Client {
                 body, from, len, ..
             } => {
                 body.seek_to(*from).map_err(Fault::local)?;
-                slice = Slice {
-                    body: &mut **body,
-                    left: *len,
-                };
+                slice = Slice::new(&mut **body, *len);
                 Payload::Stream(&mut slice, *len)
             }
         };
@@ -362,44 +355,15 @@ impl Client {
     }
 
     /// Where a redirect leads, if that is allowed.
-    fn follow(&self, seen: &[String], location: &str) -> std::result::Result<String, Fault> {
-        let from = seen.last().map_or("", String::as_str);
-        let refused = |why: &str| {
-            Fault::new(
-                Class::Protocol,
-                format!(
-                    "redirect refused, {why}: {}",
-                    text::safe_cut(split(location).0.as_bytes(), 80)
-                ),
-            )
-        };
-        let (authority, _, _) = split(from);
-        let scheme = from.split("://").next().unwrap_or("http");
-        let to = if location.contains("://") {
-            location.to_owned()
-        } else if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{authority}{location}")
-        } else {
-            return Err(refused("it is not understood"));
-        };
-        let to = to.split('#').next().unwrap_or("").to_owned();
-        let tls = to.starts_with("https://");
-        if !tls && !to.starts_with("http://") {
-            return Err(refused("it leads away from HTTP"));
-        }
-        if from.starts_with("https://") && !tls {
-            return Err(refused("it leads from TLS to plain HTTP"));
-        }
-        if seen.contains(&to) {
-            return Err(refused("it leads in a circle"));
-        }
-        if seen.len() > HOPS_MAX {
-            return Err(refused("there are more than 5"));
-        }
+    fn follow(
+        &self,
+        chain: &mut Chain,
+        from: &str,
+        location: &str,
+    ) -> std::result::Result<String, Fault> {
+        let to = chain.follow(from, location)?;
         let endpoint = Endpoint {
-            tls,
+            tls: to.starts_with("https://"),
             host: split(&to).0.to_ascii_lowercase(),
         };
         if endpoint.host.contains('@') || !same_owner(&self.home, &endpoint) {
@@ -433,26 +397,5 @@ impl Client {
         self.home = self.setup.endpoint.clone();
         self.lookup = None;
         Ok(())
-    }
-}
-
-/// Exactly `left` bytes of a body.
-struct Slice<'a> {
-    body: &'a mut dyn Body,
-    left: u64,
-}
-
-impl Read for Slice<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
-        if most == 0 {
-            return Ok(0);
-        }
-        let n = self.body.read(&mut buf[..most])?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= n as u64;
-        Ok(n)
     }
 }

@@ -1,7 +1,5 @@
-//! Where a request may go: pieces of URLs, and which hosts may get our credentials.
+//! Where a request may go: which hosts may get our credentials.
 
-use crate::base::fault::{Class, Fault};
-use crate::base::text;
 use crate::dest::s3::config::Endpoint;
 
 /// The host in iDrive's answer: plain text, or JSON with `domain_name`.
@@ -19,26 +17,6 @@ pub(super) fn e2_host(body: &[u8]) -> Option<String> {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
     good.then(|| host.to_ascii_lowercase())
-}
-
-pub(super) fn foreign(host: &str) -> Fault {
-    Fault::new(
-        Class::Protocol,
-        format!(
-            "the server sends us to a foreign host, refused: {}",
-            text::safe_cut(host.as_bytes(), 80)
-        ),
-    )
-}
-
-/// Authority, path and query of an absolute URL.
-pub(super) fn split(url: &str) -> (&str, &str, &str) {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    match rest.find('/') {
-        Some(at) => (&rest[..at], &rest[at..], query),
-        None => (rest, "", query),
-    }
 }
 
 /// True when credentials for `home` may be used (newly signed) at `other`: same host, or same registered domain; never from
@@ -99,12 +77,6 @@ mod tests {
         }
         assert!(!same_owner(&endpoint(true, "h"), &endpoint(false, "h")));
         assert!(same_owner(&endpoint(false, "h"), &endpoint(true, "h")));
-    }
-
-    #[test]
-    fn urls_fall_apart() {
-        assert_eq!(split("https://h:1/a%2Fb?x=1"), ("h:1", "/a%2Fb", "x=1"));
-        assert_eq!(split("http://h?x"), ("h", "", "x"));
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub(crate) struct Http {
     transfer: Duration,
     upload_reply: Duration,
     expect: bool,
+    expect_from: u64,
     expired_expects: u32,
 }
 
@@ -133,8 +134,19 @@ impl Http {
             transfer,
             upload_reply: if operation { list } else { UPLOAD_REPLY },
             expect: !options.flag(&opts::NO_EXPECT),
+            expect_from: EXPECT_FROM_BYTES,
             expired_expects: 0,
         })
+    }
+
+    /// From now on bodies of at least so many bytes are announced with `Expect`, where the request wants it.
+    pub(crate) fn expect_from(&mut self, bytes: u64) {
+        self.expect_from = bytes;
+    }
+
+    /// False once `Expect` turned out to be of no use, or by option.
+    pub(crate) fn can_expect(&self) -> bool {
+        self.expect
     }
 
     /// Sends one request and returns the reply whatever its status; the fault is one of transport.
@@ -177,7 +189,7 @@ impl Http {
     }
 
     fn wants_expect(&self, request: &Request<'_>) -> bool {
-        let large = matches!(request.payload, Payload::Stream(_, len) if len >= EXPECT_FROM_BYTES);
+        let large = matches!(request.payload, Payload::Stream(_, len) if len >= self.expect_from);
         self.expect && request.expect && large
     }
 

@@ -37,6 +37,14 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Every value of a header, in order; bytes that are no UTF-8 become U+FFFD.
+    pub(crate) fn header_all(&self, name: &str) -> Vec<String> {
+        let values = self.headers.get_all(name).iter();
+        values
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+            .collect()
+    }
+
     pub(crate) fn content_length(&self) -> Option<u64> {
         self.header("content-length")?.trim().parse().ok()
     }

@@ -233,6 +233,10 @@ impl Refused {
             CertificateError::UnknownIssuer => {
                 "certificate not trusted: its issuer is unknown or it is self-signed".to_owned()
             }
+            // The verifier's own error type is not public; its name is all there is.
+            CertificateError::Other(e) if format!("{e:?}").contains("CaUsedAsEndEntity") => {
+                "certificate not trusted: it signs itself and is marked as an authority".to_owned()
+            }
             other => format!(
                 "certificate not trusted: {}",
                 text::safe_cut(format!("{other}").as_bytes(), 100)

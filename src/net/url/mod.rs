@@ -247,6 +247,7 @@ pub(crate) fn decode(text: &str) -> String {
 }
 
 /// Percent decoding that leaves `+` alone (listings, hrefs).
+#[cfg(test)]
 pub(crate) fn decode_percent(text: &str) -> String {
     decode_with(text, false)
 }

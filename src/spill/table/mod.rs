@@ -8,9 +8,12 @@ mod build;
 mod read;
 
 use std::fs::File;
+#[cfg(test)]
 use std::io::Write;
 
-use crate::base::error::{Doing, Error, Result, unwrap_io};
+#[cfg(test)]
+use crate::base::error::unwrap_io;
+use crate::base::error::{Doing, Error, Result};
 use crate::base::tmp::Tmp;
 use crate::spill::filter::Filter;
 use crate::spill::prefix;
@@ -103,11 +106,8 @@ impl Table {
         self.body.records
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.body.records == 0
-    }
-
     /// The first record with this whole key into `out`; false when there is none. About two reads when the filter passes.
+    #[cfg(test)]
     pub(crate) fn lookup(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         out.clear();
         let Some(at) = self.find(key)? else {
@@ -151,6 +151,7 @@ impl Table {
     }
 
     /// Writes the records one after the other, `len() * record_len` bytes.
+    #[cfg(test)]
     pub(crate) fn copy_to(&self, out: &mut dyn Write) -> Result<()> {
         let mut reader = self.reader();
         while let Some(records) = reader.chunk()? {

@@ -76,6 +76,7 @@ impl<'a> TableReader<'a> {
     }
 
     /// What is left of the buffer, or the next whole buffer; `None` at the end.
+    #[cfg(test)]
     pub(super) fn chunk(&mut self) -> Result<Option<&[u8]>> {
         if !self.fill()? {
             return Ok(None);

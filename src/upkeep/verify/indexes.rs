@@ -11,6 +11,9 @@ use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::volumes::fetch;
 use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport, is_finding};
 
+/// A damaged archive out of which everything could be read all the same.
+pub(super) const RESCUED: &str = "its zip directory is damaged or cut off";
+
 pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
     let status = match e.kind() {
         Kind::Missing => Status::Missing,
@@ -52,6 +55,9 @@ pub(super) fn dindex(
     let mut found: Vec<(Status, String)> = Vec::new();
     let done = fetch(set, ui, &name, size, Expected::default()).and_then(|opened| {
         let zip = opened.zip()?;
+        if zip.rescued() {
+            found.push((Status::Modified, RESCUED.to_owned()));
+        }
         let mut inflater = Inflater::new();
         zip.entries(
             &mut |entry_name, entry| match index::parse_index_entry(entry_name) {

@@ -6,7 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Error, Result};
 use crate::base::tmp::{Spool, Tmp};
 use crate::format::manifest::Params;
-use crate::set::{Members, Places, broken};
+use crate::set::{Members, Places, VolumeNo, broken};
 use crate::spill::keyset::Keyset;
 
 /// Blocklists whose content was read. 64 bytes a member, spilled.
@@ -80,14 +80,20 @@ impl Lists {
     }
 
     /// Looks up the members of what was added since the last call; true when a list turned out broken.
-    pub(super) fn settle(&mut self, places: &Places, lost: &mut Keyset) -> Result<bool> {
+    /// `held` hears of the volumes that hold each member.
+    pub(super) fn settle(
+        &mut self,
+        places: &Places,
+        lost: &mut Keyset,
+        held: &mut dyn FnMut(&[VolumeNo]),
+    ) -> Result<bool> {
         if !std::mem::take(&mut self.any_fresh) {
             return Ok(false);
         }
         let next = Members::new(&self.tmp, self.params.block_hash.len());
         let members = std::mem::replace(&mut self.fresh, next).finish()?;
         let before = self.broken.len();
-        broken(&members, places, lost, &mut self.broken)?;
+        broken(&members, places, lost, &mut self.broken, held)?;
         Ok(self.broken.len() > before)
     }
 

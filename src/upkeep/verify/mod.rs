@@ -14,7 +14,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
-use crate::set::{Seen, Set};
+use crate::set::{Seen, Set, VolumeNo};
 use lists::Lists;
 use references::References;
 use volumes::Volumes;
@@ -178,7 +178,7 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
 
     let mut noted = Noted::default();
     let mut resized: Vec<VolumeName> = Vec::new();
-    let (mut places, index) = set.load_index_seeing(ui, &mut |dindex, what| {
+    let (mut places, index) = set.load_index_seeing(ui, true, &mut |dindex, what| {
         if let Some(slot) = read.get_mut(dindex as usize) {
             *slot = true;
         }
@@ -189,6 +189,7 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
                     noted.add(dindex, Status::Modified, what);
                 }
             }
+            Seen::Rescued => noted.add(dindex, Status::Modified, indexes::RESCUED.to_owned()),
             Seen::Unreadable(e) => {
                 let (status, what) = indexes::unreadable_index(e);
                 noted.add(dindex, status, what);
@@ -230,9 +231,15 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
         &mut report,
     )?;
     volumes.dblocks(set, ui, options, &index.unindexed, &mut places, &mut report)?;
+    let orphans: Vec<VolumeNo> = index
+        .unindexed
+        .iter()
+        .copied()
+        .filter(|no| !volumes.is_resized(*no))
+        .collect();
     let lost = volumes.lost(&mut places, &mut report)?;
     if options.dlists {
-        References::new(set, params, places, lost, lists, read)?.check(
+        References::new(set, params, places, lost, lists, read, &orphans)?.check(
             set,
             ui,
             options,

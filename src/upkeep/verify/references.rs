@@ -31,6 +31,8 @@ pub(super) struct References {
     lists: Lists,
     /// dindexes that were downloaded, by number.
     read: Vec<bool>,
+    /// dblocks without an index, and whether something is only there.
+    orphans: Orphans,
     /// Blocklists that were referred to while nothing knew them, each once.
     asked: Keyset,
     unknown: Sorter,
@@ -48,6 +50,8 @@ struct Outcome {
     named_others: Vec<String>,
     /// It refers to lists that were not known when it was read.
     unsure: bool,
+    /// Its archive is damaged, though all of it could be read.
+    rescued: bool,
     /// It could not be read: status and reason.
     unreadable: Option<(Status, String)>,
 }
@@ -60,6 +64,59 @@ enum State {
     Unsure,
 }
 
+/// dblocks that no readable index volume describes. One that nothing needs is what an interrupted run leaves.
+struct Orphans {
+    /// Sorted; with each, whether something is held by it alone.
+    numbers: Vec<(VolumeNo, bool)>,
+}
+
+impl Orphans {
+    fn new(unindexed: &[VolumeNo]) -> Orphans {
+        let mut numbers: Vec<_> = unindexed.iter().map(|&no| (no, false)).collect();
+        numbers.sort_unstable();
+        Orphans { numbers }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    fn find(&self, no: VolumeNo) -> Option<usize> {
+        self.numbers.binary_search_by_key(&no, |n| n.0).ok()
+    }
+
+    /// A block that is needed is in these volumes.
+    fn held(&mut self, volumes: &[VolumeNo]) {
+        if self.is_empty() || volumes.iter().any(|&no| self.find(no).is_none()) {
+            return;
+        }
+        if let Some(i) = volumes.first().and_then(|&no| self.find(no)) {
+            self.numbers[i].1 = true;
+        }
+    }
+
+    fn tell(&self, set: &Set, ui: &mut Ui, report: &mut VerifyReport) {
+        if set.volumes().dindex_count() == 0 {
+            return;
+        }
+        for &(no, needed) in &self.numbers {
+            let Some((name, _)) = set.volumes().dblock(no) else {
+                continue;
+            };
+            if needed {
+                let what =
+                    "no readable index volume describes it; it has to be opened to restore from it";
+                report.find(&name, Status::Extra, what);
+            } else {
+                let name = text::safe(name.as_str().as_bytes());
+                ui.note(&format!(
+                    "{name} has no index volume and nothing needs it: an interrupted run left it"
+                ));
+            }
+        }
+    }
+}
+
 impl References {
     pub(super) fn new(
         set: &Set,
@@ -68,6 +125,7 @@ impl References {
         lost: Keyset,
         lists: Lists,
         read: Vec<bool>,
+        unindexed: &[VolumeNo],
     ) -> Result<References> {
         Ok(References {
             params,
@@ -75,6 +133,7 @@ impl References {
             lost,
             lists,
             read,
+            orphans: Orphans::new(unindexed),
             asked: Keyset::new(set.tmp()),
             unknown: Sorter::new(set.tmp(), SORT_CAP),
         })
@@ -103,7 +162,9 @@ impl References {
                 *mark = true;
             }
         }
-        self.lists.settle(&self.places, &mut self.lost)?;
+        let orphans = &mut self.orphans;
+        self.lists
+            .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?;
         let mut outcomes = self.read_all(set, ui, options, &picked, report)?;
         let blind = set.volumes().dindex_count() == 0 && report.unindexed_unread > 0;
         if blind {
@@ -122,6 +183,7 @@ impl References {
         for outcome in outcomes {
             tell(set, outcome, blind, report);
         }
+        self.orphans.tell(set, ui, report);
         Ok(())
     }
 
@@ -149,7 +211,11 @@ impl References {
             while let Some(id) = reader.next()?.and_then(Hash::from_bytes) {
                 report.lists_unchecked += u64::from(!self.lists.knows(&id)?);
             }
-            if self.lists.settle(&self.places, &mut self.lost)? {
+            let orphans = &mut self.orphans;
+            if self
+                .lists
+                .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?
+            {
                 for outcome in outcomes.iter_mut().filter(|o| o.unsure) {
                     *outcome = self.version(set, ui, outcome.version)?;
                 }
@@ -178,7 +244,7 @@ impl References {
             self.entry(&entry, &mut out)
         });
         match read {
-            Ok(_) => {}
+            Ok(listing) => out.rescued = listing.rescued,
             Err(e) if is_finding(&e) => {
                 let (status, _) = indexes::unreadable_index(&e);
                 out.unreadable = Some((status, e.cause().to_owned()));
@@ -226,8 +292,8 @@ impl References {
                 } else {
                     State::Lost
                 }),
-                // R20: the id of the only block is not written down anywhere.
-                None => Ok(State::Whole),
+                // R20: the id of the only block is not written down anywhere, so that nobody finds it.
+                None => Ok(State::Lost),
             };
         }
         let blocks = content
@@ -260,7 +326,12 @@ impl References {
         if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
             return Ok(false);
         }
-        self.places.contains_id(id)
+        if self.orphans.is_empty() {
+            return self.places.contains_id(id);
+        }
+        let held: Vec<VolumeNo> = self.places.find_id(id)?.iter().map(|p| p.0).collect();
+        self.orphans.held(&held);
+        Ok(!held.is_empty())
     }
 
     /// Copies in index volumes that the cache let the run skip.
@@ -351,6 +422,9 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
         report.find_version(name, status, what);
         report.unrestorable += 1;
         return;
+    }
+    if outcome.rescued {
+        report.find_version(name, Status::Modified, indexes::RESCUED.to_owned());
     }
     if blind || outcome.files + outcome.only_metadata == 0 {
         return;

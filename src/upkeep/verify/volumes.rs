@@ -110,16 +110,6 @@ impl Volumes {
                 *mark |= open_all;
                 report.unindexed_unread += u64::from(!*mark);
             }
-            if any_index
-                && !self.resized.contains(&no)
-                && let Some((name, _)) = set.volumes().dblock(no)
-            {
-                report.find(
-                    &name,
-                    Status::Extra,
-                    "no readable index volume describes it; it has to be opened to restore from it",
-                );
-            }
         }
         let total = picked.iter().filter(|p| **p).count() as u64;
         if total == 0 {
@@ -198,7 +188,15 @@ impl Volumes {
             Err(e) => return Err(e),
         };
         let mut actual = Sorter::new(&self.tmp, SORT_CAP);
-        let walked = hash_entries(&opened, self.params, set.inflater(), &mut actual, report);
+        let mut foreign = None;
+        let walked = hash_entries(
+            &opened,
+            self.params,
+            set.inflater(),
+            &mut actual,
+            report,
+            &mut foreign,
+        );
         match walked {
             Ok(rescued) => {
                 report.dblocks += 1;
@@ -213,13 +211,16 @@ impl Volumes {
         }
         let counts = self.compare(actual.finish()?, indexed, wanted, found)?;
         for (n, status, what) in [
-            (counts.damaged, Status::Modified, "damaged"),
+            match foreign {
+                Some(why) => (counts.damaged, Status::Error, format!("not read: {why}")),
+                None => (counts.damaged, Status::Modified, "damaged".to_owned()),
+            },
             (
                 counts.missing,
                 Status::Missing,
-                "missing although its index lists them",
+                "missing although its index lists them".to_owned(),
             ),
-            (counts.extra, Status::Extra, "not in its index"),
+            (counts.extra, Status::Extra, "not in its index".to_owned()),
         ] {
             if n > 0 {
                 let blocks = text::count(n, "block");
@@ -276,6 +277,11 @@ impl Volumes {
 
     fn add_bad(&mut self, key: &BlockKey, no: VolumeNo) -> Result<()> {
         self.bad.add(&place(key, no))
+    }
+
+    /// True for a dblock of another size than its index says.
+    pub(super) fn is_resized(&self, no: VolumeNo) -> bool {
+        self.resized.contains(&no)
     }
 
     /// Ids (keys of size 0) of which every place is bad.
@@ -374,12 +380,14 @@ pub(super) fn fetch(
 }
 
 /// Hashes every block of a dblock into `actual`: its key, then 0 when it is intact. True when the directory was broken.
+/// `foreign` becomes the reason why some could not be unpacked by this program.
 fn hash_entries(
     opened: &Opened,
     params: Params,
     inflater: &mut Inflater,
     actual: &mut Sorter,
     report: &mut VerifyReport,
+    foreign: &mut Option<String>,
 ) -> Result<bool> {
     let zip = opened.zip()?;
     let len = params.block_hash.len();
@@ -396,7 +404,12 @@ fn hash_entries(
         report.blocks_hashed += 1;
         let intact = match hash_entry(&zip, entry, params, inflater, &mut buffer) {
             Ok(hash) => hash == id,
-            Err(e) if is_finding(&e) => false,
+            Err(e) if is_finding(&e) => {
+                if e.kind() == Kind::Unsupported {
+                    foreign.get_or_insert_with(|| e.cause().to_owned());
+                }
+                false
+            }
             Err(e) => return Err(e),
         };
         record[..BlockKey::LEN].copy_from_slice(BlockKey::new(&id, size).as_bytes());

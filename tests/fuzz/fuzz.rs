@@ -36,7 +36,7 @@ fn main() {
     let chosen = std::env::var("TARGETS").unwrap_or_default();
     println!("seed {seed}, {inputs} inputs a target");
     let mut failed = 0;
-    for target in duplet::fuzz::TARGETS {
+    for &target in duplet::fuzz::TARGETS {
         if !chosen.trim().is_empty() && !chosen.split(',').any(|name| name.trim() == target) {
             continue;
         }

@@ -1,0 +1,389 @@
+//! `duplet remote`: the destination alone, file by file, to find out what is wrong with a URL or to look after single files.
+//! Knows nothing of volumes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::text::{self, count};
+use crate::base::time::Timestamp;
+use crate::base::tmp::{Spool, Tmp};
+use crate::base::ui::Ui;
+use crate::cli::{Call, Command, Outcome, Section, options as o};
+use crate::dest::{Listed, RemoteFile};
+use crate::remote::Remote;
+use crate::spill::sorter::Sorter;
+use crate::writer::direct::{self, Step, Trial};
+
+pub(super) const COMMAND: Command = Command {
+    name: "remote",
+    aliases: &[],
+    section: Section::Helpers,
+    summary: "look after single files of a destination",
+    usage: "<action> <url> ...",
+    details: "\
+list   <url>                 names, sizes and times, separated by tabs
+get    <url> <name> [file]   fetches a file; - is standard output
+put    <url> [name] <file>   stores a file, replacing one of that name
+delete <url> <name>          removes a file; a missing one is no error
+mkdir  <url>                 makes the folder or bucket
+test   <url>                 lists, writes, reads back, compares and deletes
+                             files of its own; the error names the step
+get never overwrites a file. Nothing here knows what a backup is: a volume that
+is deleted by hand is lost.",
+    needs_url: true,
+    words: (1, 3),
+    writes: true,
+    run,
+};
+
+/// Name, other name, least and most words after the URL, what it does.
+type Action = (
+    &'static str,
+    &'static str,
+    (usize, usize),
+    fn(&mut Open, &[String], &mut Ui) -> Result<()>,
+);
+
+const ACTIONS: [Action; 6] = [
+    ("list", "ls", (0, 0), list),
+    ("get", "download", (1, 2), get),
+    ("put", "upload", (1, 2), put),
+    ("delete", "rm", (1, 1), delete),
+    ("mkdir", "create-folder", (0, 0), mkdir),
+    ("test", "check", (0, 0), test),
+];
+
+/// What every action works with.
+struct Open {
+    remote: Remote,
+    tmp: Tmp,
+    trial: Trial,
+}
+
+const COPY_BYTES: usize = 64 * 1024;
+/// Memory for the names of a listing before they go to disk.
+const SORT_BYTES: usize = 2 << 20;
+
+fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
+    let (word, words) = call
+        .words
+        .split_first()
+        .ok_or_else(|| Error::bug("remote without an action"))?;
+    let wanted = word.to_lowercase();
+    let found = ACTIONS
+        .iter()
+        .find(|a| a.0 == wanted || a.1 == wanted || (wanted == "createfolder" && a.0 == "mkdir"));
+    let Some((name, _, (least, most), act)) = found else {
+        let shown = text::safe_cut(word.as_bytes(), 40);
+        let names = ACTIONS.map(|a| a.0).join(", ");
+        return Err(Error::usage(format!(
+            "remote has no action {shown}: one of {names} is expected before the URL"
+        ))
+        .hint("try 'duplet help remote'"));
+    };
+    if words.len() < *least || words.len() > *most {
+        let what = if words.len() < *least { "few" } else { "many" };
+        return Err(
+            Error::usage(format!("too {what} arguments for remote {name}"))
+                .hint("try 'duplet help remote'"),
+        );
+    }
+    if *name == "get" && ui.is_json() && words.get(1).is_some_and(|w| w == "-") {
+        return Err(Error::usage(
+            "--json and a file both want standard output; name a local file",
+        ));
+    }
+    let options = &call.options;
+    let number = |opt| options.int(opt).unwrap_or(1);
+    let trial = Trial {
+        files: number(&o::TEST_FILES),
+        least: options.size(&o::TEST_LEAST).unwrap_or(0),
+        most: options.size(&o::TEST_MOST).unwrap_or(0),
+        rounds: number(&o::TEST_ROUNDS),
+    };
+    if trial.files > 10_000 {
+        return Err(Error::usage("--number-of-files must be at most 10000"));
+    }
+    let mut open = Open {
+        remote: Remote::open(&call.url, options, ui)?,
+        tmp: Tmp::open(options.text(&o::TEMPDIR))?,
+        trial,
+    };
+    ui.json(|w| {
+        w.key("Action")?;
+        w.string(name.as_bytes())?;
+        w.key("Destination")?;
+        w.string(open.remote.describe().as_bytes())
+    });
+    let done = act(&mut open, words, ui);
+    let stats = *open.remote.stats();
+    ui.json(|w| {
+        w.close_to(1)?;
+        for (key, n) in [
+            ("BytesUploaded", stats.bytes_up),
+            ("BytesDownloaded", stats.bytes_down),
+            ("RemoteCalls", stats.calls),
+            ("RetryAttempts", stats.retries),
+        ] {
+            w.key(key)?;
+            w.number(n.into())?;
+        }
+        Ok(())
+    });
+    done.map(|()| Outcome::Done)
+}
+
+fn list(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
+    let mut sorter = Sorter::new(&open.tmp, SORT_BYTES);
+    let tmp = &open.tmp;
+    let mut archived = 0u64;
+    let there = open.remote.list(ui, &mut |item| match item {
+        Listed::Restart => {
+            archived = 0;
+            sorter = Sorter::new(tmp, SORT_BYTES);
+            Ok(())
+        }
+        Listed::Entry(file) => {
+            archived += u64::from(file.is_archived);
+            sorter.add(&record(&file))
+        }
+    })?;
+    if archived > 0 {
+        let what = text::count(archived, "file");
+        ui.note(&format!(
+            "{what} in cold storage: restore them there before they can be read"
+        ));
+    }
+    if !there {
+        return Err(Error::new(Kind::Missing, "the folder does not exist")
+            .doing(format!("list {}", open.remote.describe()))
+            .hint("check the URL, or make it with 'duplet remote mkdir'"));
+    }
+    ui.json(|w| {
+        w.key("Files")?;
+        w.begin_array()
+    });
+    let mut sorted = sorter.finish()?;
+    let mut last = Vec::new();
+    let (mut files, mut bytes) = (0, 0u64);
+    while let Some(record) = sorted.next()? {
+        let (name, size, modified) = fields(record);
+        if files > 0 && last == name {
+            continue;
+        }
+        last.clear();
+        last.extend_from_slice(name);
+        files += 1;
+        bytes = bytes.saturating_add(size.unwrap_or(0));
+        ui.result(&format!(
+            "{}\t{}\t{}",
+            text::safe(name),
+            size.map_or("-".to_owned(), |n| n.to_string()),
+            modified.map_or("-".to_owned(), |t| t.local())
+        ));
+        ui.json(|w| {
+            w.begin_object()?;
+            w.key("Name")?;
+            w.string(name)?;
+            w.key("Size")?;
+            match size {
+                Some(n) => w.number(n.into())?,
+                None => w.null()?,
+            }
+            w.key("LastModification")?;
+            match modified {
+                Some(t) => w.string(t.iso().as_bytes())?,
+                None => w.null()?,
+            }
+            w.end_object()
+        });
+        if ui.broken() {
+            return Ok(());
+        }
+    }
+    ui.json(|w| {
+        w.end_array()?;
+        w.key("FileCount")?;
+        w.number(files.into())?;
+        w.key("SizeOfFiles")?;
+        w.number(bytes.into())
+    });
+    Ok(())
+}
+
+/// Name, NUL, size and time with a leading 1, or all 0 when unknown: sorts by name. A name holds no NUL.
+fn record(file: &RemoteFile) -> Vec<u8> {
+    let mut out = Vec::with_capacity(file.name.len() + 19);
+    out.extend_from_slice(file.name.as_bytes());
+    out.push(0);
+    out.push(u8::from(file.size.is_some()));
+    out.extend_from_slice(&file.size.unwrap_or(0).to_be_bytes());
+    out.push(u8::from(file.modified.is_some()));
+    out.extend_from_slice(&file.modified.unwrap_or(0).to_be_bytes());
+    out
+}
+
+fn fields(record: &[u8]) -> (&[u8], Option<u64>, Option<Timestamp>) {
+    let (name, rest) = record.split_at(record.len().saturating_sub(19));
+    let number = |at: usize| {
+        let (known, value) = rest.get(at..at + 9)?.split_first()?;
+        let value = <[u8; 8]>::try_from(value).ok()?;
+        (*known == 1).then_some(value)
+    };
+    (
+        name,
+        number(1).map(u64::from_be_bytes),
+        number(10).map(|v| Timestamp(i64::from_be_bytes(v))),
+    )
+}
+
+fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
+    let name = &words[0];
+    let to = words.get(1).unwrap_or(name);
+    if words.len() == 1 && (name.contains('/') || name == "-") {
+        return Err(Error::usage("remote names hold no / and are not -"));
+    }
+    let shown = text::safe(to.as_bytes());
+    let taken = || {
+        Error::new(Kind::Local, "it exists already")
+            .doing(format!("write {shown}"))
+            .hint("get overwrites nothing; name another file")
+    };
+    if to != "-" && Path::new(to).symlink_metadata().is_ok() {
+        return Err(taken());
+    }
+    let mut spool = Spool::new(&open.tmp)?;
+    let remote = &mut open.remote;
+    let found = remote.stat(ui, name)?;
+    let Some(found) = found else {
+        return Err(Error::new(Kind::Missing, "there is no such file")
+            .doing(format!(
+                "download {} from {}",
+                text::safe(name.as_bytes()),
+                remote.describe()
+            ))
+            .hint("'duplet remote list' shows what there is"));
+    };
+    remote.get(ui, name, found.size, &mut spool)?;
+    let len = spool.len()?;
+    if to == "-" {
+        copy(&mut spool, &mut |data| ui.raw(data))?;
+        return Ok(());
+    }
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(to) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken()),
+        Err(e) => return Err(Error::io(&e).doing(format!("write {shown}"))),
+    };
+    let done = copy(&mut spool, &mut |data| {
+        file.write_all(data).doing(|| format!("write {shown}"))
+    });
+    if done.is_err() {
+        // Half a file is worse than none; that it cannot be removed changes nothing about the error.
+        let _ = std::fs::remove_file(to);
+        return done;
+    }
+    ui.result(&format!("{shown}: {}", count(len, "byte")));
+    size_to_json(ui, name, len);
+    Ok(())
+}
+
+fn put(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
+    let from = &words[words.len() - 1];
+    let shown = text::safe(from.as_bytes());
+    let base = Path::new(from).file_name().and_then(|n| n.to_str());
+    let name = match (words, base) {
+        ([name, _], _) => name.as_str(),
+        (_, Some(base)) => base,
+        (_, None) => return Err(Error::usage(format!("{shown} does not end in a file name"))),
+    };
+    let doing = || format!("read {shown}");
+    let file = File::open(from).doing(doing)?;
+    if !file.metadata().doing(doing)?.is_file() {
+        return Err(Error::usage("it is not a plain file").doing(doing()));
+    }
+    let mut body = Spool::adopt(file, &shown);
+    let len = body.len()?;
+    direct::put(&mut open.remote, ui, name, &mut body)?;
+    finish(open, ui)?;
+    ui.result(&format!(
+        "{}: {}",
+        text::safe(name.as_bytes()),
+        count(len, "byte")
+    ));
+    size_to_json(ui, name, len);
+    Ok(())
+}
+
+fn delete(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
+    direct::delete(&mut open.remote, ui, &words[0])?;
+    finish(open, ui)?;
+    ui.result(&format!("{} is gone", text::safe(words[0].as_bytes())));
+    Ok(())
+}
+
+fn mkdir(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
+    direct::create_folder(&mut open.remote, ui)?;
+    finish(open, ui)
+}
+
+fn test(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
+    let mut passed: Vec<Step> = Vec::new();
+    ui.json(|w| {
+        w.key("PassedSteps")?;
+        w.begin_array()
+    });
+    let Open { remote, tmp, trial } = open;
+    let done = direct::trial(remote, tmp, ui, trial, &mut |ui, step, word| {
+        ui.result(&format!("{:<8} ok: {word}", step.word()));
+        ui.json(|w| w.string(step.word().as_bytes()));
+        passed.push(step);
+    });
+    let failed = done
+        .is_err()
+        .then(|| Step::ALL[passed.len() % Step::ALL.len()]);
+    ui.json(|w| {
+        w.end_array()?;
+        w.key("FailedStep")?;
+        match failed {
+            Some(step) => w.string(step.word().as_bytes()),
+            None => w.null(),
+        }
+    });
+    if let Some(step) = failed {
+        ui.result(&format!("{:<8} failed", step.word()));
+    }
+    done?;
+    finish(open, ui)
+}
+
+fn finish(open: &mut Open, ui: &mut Ui) -> Result<()> {
+    for line in direct::finish(&mut open.remote, ui)? {
+        ui.result(&line);
+    }
+    Ok(())
+}
+
+fn size_to_json(ui: &mut Ui, name: &str, len: u64) {
+    ui.json(|w| {
+        w.key("Name")?;
+        w.string(name.as_bytes())?;
+        w.key("Size")?;
+        w.number(len.into())
+    });
+}
+
+fn copy(from: &mut Spool, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut buffer = vec![0; COPY_BYTES];
+    from.rewind()?;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => to(&buffer[..n])?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(crate::base::error::unwrap_io(e)),
+        }
+    }
+}

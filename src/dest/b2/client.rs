@@ -1,0 +1,358 @@
+//! Requests to B2: log-in and its renewal, the bucket's id, redirects, and a count of what is billed.
+//!
+//! A request whose token has run out is repeated once with a new one; nothing else is repeated here.
+
+use crate::base::bytes::base64;
+use crate::base::error::Result;
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::base::text;
+use crate::dest::b2::account::{Account, Bucket, ID_MAX_BYTES, Reach};
+use crate::dest::b2::config::Setup;
+use crate::dest::b2::error::{Asked, Refusal};
+use crate::dest::b2::ops::{DELETE, LIST_BUCKETS, LOGIN, Op};
+use crate::dest::{Body, Slice};
+use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::net::json::{self, Step};
+use crate::net::redirect::{Chain, foreign, same_origin, split};
+
+/// Versions of the log-in, newest first; only the first knows keys for several buckets.
+const LOGINS: [u8; 3] = [4, 3, 2];
+/// The version of all other calls.
+const API: u8 = 3;
+
+/// The body of a request.
+pub(super) enum Content<'a> {
+    None,
+    Json(&'a str),
+    /// `len` bytes of an upload from `from`.
+    Part {
+        body: &'a mut dyn Body,
+        from: u64,
+        len: u64,
+        /// Set when the last byte was handed to the connection.
+        whole: &'a mut bool,
+    },
+}
+
+/// Where a call goes that is made with the account's token.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    Api,
+    /// Path below the base URL of downloads.
+    Download(&'a str),
+    /// As `Download`, but never through `--b2-download-url`.
+    Origin(&'a str),
+}
+
+/// Connection, log-in and what was learnt.
+pub(super) struct Client {
+    http: Http,
+    pub(super) setup: Setup,
+    account: Option<Account>,
+    bucket: Option<Bucket>,
+    version: u8,
+    /// Calls of class A, B and C.
+    pub(super) billed: [u64; 3],
+}
+
+impl Client {
+    pub(super) fn new(setup: Setup, options: &Options) -> Result<Client> {
+        Ok(Client {
+            http: Http::new(options)?,
+            setup,
+            account: None,
+            bucket: None,
+            version: API,
+            billed: [0; 3],
+        })
+    }
+
+    /// The log-in, made when there is none.
+    pub(super) fn account(&mut self) -> std::result::Result<&Account, Fault> {
+        if self.account.is_none() {
+            let account = self.log_in()?;
+            account.check(&self.setup.key_id, &self.setup.prefix)?;
+            self.account = Some(account);
+        }
+        let missing = || Fault::new(Class::Protocol, "not logged in");
+        self.account.as_ref().ok_or_else(missing)
+    }
+
+    fn log_in(&mut self) -> std::result::Result<Account, Fault> {
+        let basic = base64(format!("{}:{}", self.setup.key_id, self.setup.key.reveal()).as_bytes());
+        let token = format!("Basic {basic}");
+        let mut versions = LOGINS.iter().peekable();
+        while let Some(&version) = versions.next() {
+            let url = format!("{}/b2api/v{version}/{}", self.setup.api_url, LOGIN.name);
+            let mut reply = self.send("GET", &url, &LOGIN, &token, &[], &mut Content::None)?;
+            if reply.status == 200 {
+                not_html(&mut reply)?;
+                self.version = version.min(API);
+                let io = reply.io_fault();
+                let account = Account::read(&mut reply, &io, &self.setup.bucket);
+                return account.map_err(|f| self.masked(f, &[&basic]));
+            }
+            let refusal = Refusal::of(&mut reply);
+            if refusal.is_unknown_version() && versions.peek().is_some() {
+                continue;
+            }
+            let fault = if refusal.status == 401 && !refusal.code.ends_with("cap_exceeded") {
+                Fault::new(
+                    Class::Auth,
+                    format!(
+                        "key id '{}' or its application key rejected{}",
+                        text::safe(self.setup.key_id.as_bytes()),
+                        refusal.said()
+                    ),
+                )
+                .hint("check --b2-accountid and --b2-applicationkey")
+            } else {
+                self.fault(&refusal, &LOGIN)
+            };
+            return Err(self.masked(fault, &[&basic]));
+        }
+        Err(Fault::new(Class::Protocol, "no log-in is known"))
+    }
+
+    /// Refuses at once what the key has no right to.
+    pub(super) fn need(&mut self, right: &'static str) -> std::result::Result<(), Fault> {
+        let key_id = self.setup.key_id.clone();
+        self.account()?.need(right, &key_id)
+    }
+
+    /// The bucket; asked for only when the log-in does not tell it.
+    pub(super) fn bucket(&mut self) -> std::result::Result<Bucket, Fault> {
+        if let Some(bucket) = &self.bucket {
+            return Ok(bucket.clone());
+        }
+        if let Reach::This(bucket) = &self.account()?.reach {
+            let bucket = bucket.clone();
+            self.bucket = Some(bucket.clone());
+            return Ok(bucket);
+        }
+        let wanted = self.setup.bucket.clone();
+        let body = serde_json::json!({ "accountId": self.account()?.id, "bucketName": wanted });
+        let mut reply = self.post(&LIST_BUCKETS, &body.to_string())?;
+        let (mut one, mut found) = (Bucket::default(), None);
+        read_json(&mut reply, json::LIST_MAX_BYTES, &mut |step| {
+            let keys = |path: &[String]| {
+                path.iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join("/")
+            };
+            match step {
+                Step::Open { path } if keys(path) == "buckets/[]" => one = Bucket::default(),
+                Step::Close { path }
+                    if keys(path) == "buckets/[]"
+                        && !one.id.is_empty()
+                        && one.name.eq_ignore_ascii_case(&wanted) =>
+                {
+                    found = Some(one.clone());
+                }
+                Step::Value { path, value } => {
+                    let text = value.text().filter(|t| t.len() <= ID_MAX_BYTES);
+                    match (keys(path).as_str(), text) {
+                        ("buckets/[]/bucketId", Some(id)) => one.id = id.to_owned(),
+                        ("buckets/[]/bucketName", Some(name)) => one.name = name.to_owned(),
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let Some(bucket) = found else {
+            return Err(Fault::new(
+                Class::FolderMissing,
+                format!(
+                    "bucket '{}' does not exist at {}",
+                    text::safe(self.setup.bucket.as_bytes()),
+                    text::safe(split(&self.setup.api_url).0.as_bytes())
+                ),
+            ));
+        };
+        self.bucket = Some(bucket.clone());
+        Ok(bucket)
+    }
+
+    /// A bucket was made.
+    pub(super) fn set_bucket(&mut self, bucket: Bucket) {
+        self.bucket = Some(bucket);
+    }
+
+    /// A call of the API; every refusal is a fault.
+    pub(super) fn post(&mut self, op: &Op, body: &str) -> std::result::Result<Reply, Fault> {
+        match self.call("POST", Place::Api, op, &[], body)? {
+            Ok(reply) => Ok(reply),
+            Err(refusal) => Err(self.fault(&refusal, op)),
+        }
+    }
+
+    /// A call with the account's token, which is renewed once when it has run out. `GET` sends no body; 416 is no refusal.
+    pub(super) fn call(
+        &mut self,
+        method: &'static str,
+        place: Place<'_>,
+        op: &Op,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> std::result::Result<std::result::Result<Reply, Refusal>, Fault> {
+        let mut renewed = false;
+        loop {
+            let account = self.account()?;
+            let token = account.token.reveal().to_owned();
+            let (api, origin) = (account.api.clone(), account.download.clone());
+            let url = match place {
+                Place::Api => format!("{api}/b2api/v{}/{}", self.version, op.name),
+                Place::Origin(path) => format!("{origin}{path}"),
+                Place::Download(path) => {
+                    let base = self.setup.download_url.as_ref().unwrap_or(&origin);
+                    format!("{base}{path}")
+                }
+            };
+            let mut content = match method {
+                "GET" => Content::None,
+                _ => Content::Json(body),
+            };
+            let mut reply = self.send(method, &url, op, &token, headers, &mut content)?;
+            if (200..300).contains(&reply.status) || reply.status == 416 {
+                return Ok(Ok(reply));
+            }
+            let mut refusal = Refusal::of(&mut reply);
+            refusal.message = refusal.message.replace(&token, "***");
+            if refusal.is_expired() && !renewed {
+                renewed = true;
+                self.account = None;
+                continue;
+            }
+            return Ok(Err(refusal));
+        }
+    }
+
+    /// Sends once and counts it; follows redirects within the same server.
+    pub(super) fn send(
+        &mut self,
+        method: &str,
+        url: &str,
+        op: &Op,
+        token: &str,
+        headers: &[(&str, &str)],
+        content: &mut Content<'_>,
+    ) -> std::result::Result<Reply, Fault> {
+        let mut all = vec![("authorization", token)];
+        all.extend_from_slice(headers);
+        if let Content::Json(_) = content {
+            all.push(("content-type", "application/json"));
+        }
+        if let Some(mode) = self.setup.test_mode {
+            all.push(("x-bz-test-mode", mode));
+        }
+        let mut chain = Chain::default();
+        let mut url = url.to_owned();
+        loop {
+            self.billed[op.cost as usize] += 1;
+            let reply = self.once(method, &url, op.pace, &all, content)?;
+            let location = reply.header("location").map(str::to_owned);
+            let moved = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+            let Some(location) = location.filter(|_| moved) else {
+                return Ok(reply);
+            };
+            let to = chain.follow(&url, &location)?;
+            if !same_origin(&url, &to) || (reply.status == 303 && method != "GET") {
+                return Err(foreign(split(&to).0));
+            }
+            url = to;
+        }
+    }
+
+    fn once(
+        &mut self,
+        method: &str,
+        url: &str,
+        pace: Pace,
+        headers: &[(&str, &str)],
+        content: &mut Content<'_>,
+    ) -> std::result::Result<Reply, Fault> {
+        let mut request = Request {
+            method,
+            url,
+            headers,
+            payload: Payload::None,
+            pace,
+            expect: false,
+        };
+        match content {
+            Content::None => self.http.send(request),
+            Content::Json(text) => {
+                request.payload = Payload::Bytes(text.as_bytes());
+                self.http.send(request)
+            }
+            Content::Part {
+                body,
+                from,
+                len,
+                whole,
+            } => {
+                body.seek_to(*from).map_err(Fault::local)?;
+                let mut slice = Slice::new(&mut **body, *len);
+                request.payload = Payload::Stream(&mut slice, *len);
+                let result = self.http.send(request);
+                **whole = slice.left() == 0;
+                result
+            }
+        }
+    }
+
+    /// The fault of a refusal.
+    pub(super) fn fault(&self, refusal: &Refusal, op: &Op) -> Fault {
+        refusal.fault(&Asked {
+            right: op.right,
+            file: op.file,
+            deleting: op.name == DELETE.name,
+            bucket: &self.setup.bucket,
+            key_id: &self.setup.key_id,
+        })
+    }
+
+    /// A fault without the words that must not be shown.
+    fn masked(&self, fault: Fault, secrets: &[&str]) -> Fault {
+        let clean = |text: String| {
+            let all = secrets.iter().filter(|s| s.len() >= 4);
+            all.fold(text, |text, secret| text.replace(secret, "***"))
+        };
+        Fault {
+            class: fault.class,
+            text: clean(fault.text),
+            hint: clean(fault.hint),
+        }
+    }
+}
+
+/// Reads a success; a web page in its place is a fault that says so.
+pub(super) fn read_json(
+    reply: &mut Reply,
+    max: u64,
+    each: &mut dyn FnMut(Step<'_>) -> std::result::Result<(), Fault>,
+) -> std::result::Result<(), Fault> {
+    not_html(reply)?;
+    let io = reply.io_fault();
+    json::read(reply, max, &io, each)
+}
+
+fn not_html(reply: &mut Reply) -> std::result::Result<(), Fault> {
+    let kind = reply.header("content-type").unwrap_or("").to_owned();
+    if !kind.to_ascii_lowercase().contains("html") {
+        return Ok(());
+    }
+    let body = reply.error_body();
+    Err(Fault::new(
+        Class::Protocol,
+        format!(
+            "the reply is {} and not JSON, this is not a B2 server (captive portal?): {}",
+            text::safe_cut(kind.as_bytes(), 40),
+            text::safe_cut(&body[..body.len().min(200)], 80)
+        ),
+    ))
+}

@@ -1,0 +1,324 @@
+//! Uploads (`destinations-core.md` 5.4): upload URLs that are kept and renewed, whole files, and the
+//! check of what the server says it has stored.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::base::bytes::hex;
+use crate::base::digest::Algo;
+use crate::base::fault::{Class, Fault};
+use crate::base::secret::Secret;
+use crate::dest::Body;
+use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
+use crate::dest::b2::client::{Client, Content, read_json};
+use crate::dest::b2::config::base_url;
+use crate::dest::b2::error::Refusal;
+use crate::dest::b2::ops::{DELETE, Op, UPLOAD, UPLOAD_URL};
+use crate::dest::b2::{large, list};
+use crate::net::http::Reply;
+use crate::net::json::{self, Step};
+use crate::net::url::encode_path;
+
+/// Upload URLs that are tried at once, before the caller waits.
+pub(super) const URLS_MAX: u32 = 5;
+/// An upload URL is good for a day.
+const URL_AGE: Duration = Duration::from_secs(23 * 3600);
+/// Names of this run that are remembered, to know a replacement.
+const RECENT_MAX: usize = 64;
+
+/// Where files or parts can be sent, one after the other.
+pub(super) struct Slot {
+    url: String,
+    token: Secret,
+    since: Instant,
+}
+
+/// What uploads remember from one to the next.
+#[derive(Default)]
+pub(super) struct Uploads {
+    pub(super) slot: Option<Slot>,
+    /// Full names stored by this run, or perhaps stored: the next upload of one makes a second version.
+    pub(super) recent: VecDeque<String>,
+    /// A large file whose end is not known: full name and id.
+    pub(super) open: Option<(String, String)>,
+}
+
+/// A stored file as the server describes it.
+#[derive(Default)]
+pub(super) struct Stored {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) size: Option<u64>,
+    pub(super) sha1: String,
+}
+
+impl Stored {
+    pub(super) fn read(reply: &mut Reply) -> Result<Stored, Fault> {
+        let mut out = Stored::default();
+        read_json(reply, json::SMALL_MAX_BYTES, &mut |step| {
+            if let Step::Value { path, value } = step
+                && let [key] = path
+            {
+                let text = || value.text().unwrap_or("").to_owned();
+                match key.as_str() {
+                    "fileId" => out.id = text(),
+                    "fileName" => out.name = text(),
+                    "contentLength" => out.size = value.number(),
+                    "size" => out.size = out.size.or(value.number()),
+                    "contentSha1" => out.sha1 = text(),
+                    _ => {}
+                }
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+}
+
+/// Stores `body` as the file `full`.
+pub(super) fn put(
+    client: &mut Client,
+    uploads: &mut Uploads,
+    full: &str,
+    body: &mut dyn Body,
+) -> Result<(), Fault> {
+    client.need(UPLOAD.right)?;
+    let len = body.len();
+    let id = if len > client.setup.multipart_from {
+        large::put(client, uploads, full, body)?
+    } else {
+        whole(client, uploads, full, body)?
+    };
+    let again = uploads.recent.iter().any(|n| n == full);
+    if again {
+        for old in list::versions(client, full).unwrap_or_default() {
+            if old != id {
+                let _ = delete_version(client, full, &old);
+            }
+        }
+    } else {
+        uploads.remember(full);
+    }
+    Ok(())
+}
+
+/// Removes one version; a missing one is success.
+pub(super) fn delete_version(client: &mut Client, full: &str, id: &str) -> Result<(), Fault> {
+    let body = serde_json::json!({ "fileName": full, "fileId": id });
+    match client.post(&DELETE, &body.to_string()) {
+        Ok(mut reply) => reply.finish(),
+        Err(fault) if fault.class == Class::NotFound => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}
+
+impl Uploads {
+    pub(super) fn remember(&mut self, full: &str) {
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(full.to_owned());
+    }
+}
+
+/// Asks for a place to send to.
+fn slot(client: &mut Client, op: &Op, body: &str) -> Result<Slot, Fault> {
+    let mut reply = client.post(op, body)?;
+    let (mut url, mut token) = (String::new(), String::new());
+    read_json(&mut reply, json::SMALL_MAX_BYTES, &mut |step| {
+        if let Step::Value { path, value } = step
+            && let [key] = path
+        {
+            match key.as_str() {
+                "uploadUrl" => url = value.text().unwrap_or("").to_owned(),
+                "authorizationToken" => token = value.text().unwrap_or("").to_owned(),
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    let safe = url.split('?').next().and_then(base_url).is_some() && is_header(&url);
+    if !safe || url.contains(' ') || token.is_empty() || !is_header(&token) {
+        return Err(Fault::new(
+            Class::Protocol,
+            "the server gives no usable upload URL",
+        ));
+    }
+    Ok(Slot {
+        url,
+        token: Secret::new(token),
+        since: Instant::now(),
+    })
+}
+
+/// A stretch of an upload with the headers it needs.
+pub(super) struct Piece<'a> {
+    /// How to get an upload URL.
+    pub(super) ask: &'a Op,
+    pub(super) ask_body: &'a str,
+    pub(super) op: &'a Op,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) from: u64,
+    pub(super) len: u64,
+}
+
+/// How sending a piece failed.
+pub(super) struct Failed {
+    pub(super) fault: Fault,
+    /// The server may have stored it all the same.
+    pub(super) doubtful: bool,
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Failed {
+        Failed {
+            fault,
+            doubtful: false,
+        }
+    }
+}
+
+/// Sends a piece, at once to another URL when the one at hand is no good.
+pub(super) fn send(
+    client: &mut Client,
+    kept: &mut Option<Slot>,
+    body: &mut dyn Body,
+    piece: &Piece<'_>,
+) -> Result<Stored, Failed> {
+    let mut urls = 0;
+    loop {
+        let place = match kept.take().filter(|s| s.since.elapsed() < URL_AGE) {
+            Some(slot) => slot,
+            None => slot(client, piece.ask, piece.ask_body)?,
+        };
+        urls += 1;
+        let mut all_sent = false;
+        let token = place.token.reveal().to_owned();
+        let mut content = Content::Part {
+            body: &mut *body,
+            from: piece.from,
+            len: piece.len,
+            whole: &mut all_sent,
+        };
+        let sent = client.send(
+            "POST",
+            &place.url,
+            piece.op,
+            &token,
+            piece.headers,
+            &mut content,
+        );
+        let mut reply = match sent {
+            Ok(reply) => reply,
+            Err(fault) if fault.class != Class::Transient => return Err(fault.into()),
+            Err(_) if !all_sent && urls < URLS_MAX => continue,
+            Err(fault) => {
+                return Err(Failed {
+                    fault,
+                    doubtful: all_sent,
+                });
+            }
+        };
+        if (200..300).contains(&reply.status) {
+            let stored = Stored::read(&mut reply).map_err(|fault| Failed {
+                fault: Fault {
+                    class: Class::Transient,
+                    ..fault
+                },
+                doubtful: true,
+            })?;
+            *kept = Some(place);
+            return Ok(stored);
+        }
+        let mut refusal = Refusal::of(&mut reply);
+        refusal.message = refusal.message.replace(&token, "***");
+        let doubtful = all_sent && !refusal.is_definite();
+        if refusal.is_of_upload_url() && urls < URLS_MAX && !doubtful {
+            continue;
+        }
+        return Err(Failed {
+            fault: client.fault(&refusal, piece.op),
+            doubtful,
+        });
+    }
+}
+
+pub(super) fn whole(
+    client: &mut Client,
+    uploads: &mut Uploads,
+    full: &str,
+    body: &mut dyn Body,
+) -> Result<String, Fault> {
+    let len = body.len();
+    let sha1 = match body.sha1() {
+        Some(sha1) => hex(&sha1),
+        None => sha1_of(body, 0, len)?,
+    };
+    let ask = serde_json::json!({ "bucketId": client.bucket()?.id }).to_string();
+    let name = encode_path(full);
+    let piece = Piece {
+        ask: &UPLOAD_URL,
+        ask_body: &ask,
+        op: &UPLOAD,
+        headers: &[
+            ("x-bz-file-name", &name),
+            ("content-type", "application/octet-stream"),
+            ("x-bz-content-sha1", &sha1),
+        ],
+        from: 0,
+        len,
+    };
+    let stored = send(client, &mut uploads.slot, body, &piece).map_err(|failed| {
+        if failed.doubtful {
+            uploads.remember(full);
+        }
+        failed.fault
+    })?;
+    let same_sha1 = stored.sha1.trim_start_matches("unverified:") == sha1;
+    check(client, full, len, &stored, same_sha1)?;
+    Ok(stored.id)
+}
+
+/// Compares what is stored with what was sent, and removes it when it differs.
+pub(super) fn check(
+    client: &mut Client,
+    full: &str,
+    len: u64,
+    stored: &Stored,
+    same_sha1: bool,
+) -> Result<(), Fault> {
+    let why = if stored.size != Some(len) {
+        let size = stored.size.unwrap_or(0);
+        format!("the server stored {size} bytes instead of {len}")
+    } else if !same_sha1 {
+        "the SHA-1 of the stored file is not the one sent".to_owned()
+    } else if stored.name != full {
+        "the server stored it under another name".to_owned()
+    } else if stored.id.is_empty() || stored.id.len() > ID_MAX_BYTES {
+        "the server gives no usable id of the stored file".to_owned()
+    } else {
+        return Ok(());
+    };
+    if !stored.id.is_empty() {
+        let _ = delete_version(client, &stored.name, &stored.id);
+    }
+    Err(Fault::new(Class::Integrity, why))
+}
+
+/// SHA-1 of a stretch in hex, by reading it once.
+pub(super) fn sha1_of(body: &mut dyn Body, from: u64, len: u64) -> Result<String, Fault> {
+    body.seek_to(from).map_err(Fault::local)?;
+    let mut hasher = Algo::Sha1.hasher();
+    let mut buffer = [0; 16 * 1024];
+    let mut left = len;
+    while left > 0 {
+        let most = usize::try_from(left).map_or(buffer.len(), |n| n.min(buffer.len()));
+        let n = body.read(&mut buffer[..most]).map_err(Fault::local)?;
+        if n == 0 {
+            return Err(Fault::new(Class::Local, "a temporary file became shorter"));
+        }
+        hasher.update(&buffer[..n]);
+        left -= n as u64;
+    }
+    Ok(hex(hasher.finish().as_bytes()))
+}

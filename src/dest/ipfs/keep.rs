@@ -1,0 +1,387 @@
+//! What happens to the folder's new root after a run (`destinations-core.md` 6.4, 6.6): pin it in the node, publish it under a
+//! name, have a pinning service copy it. The backup is complete before; what fails here is a warning.
+
+use std::time::Duration;
+
+use crate::base::error::{Error, Result};
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::base::secret::Secret;
+use crate::base::{sys, text};
+use crate::dest::Fact;
+use crate::dest::ipfs::options;
+use crate::dest::ipfs::rpc::Rpc;
+use crate::net::http::{Pace, Payload, Reply, Request};
+use crate::net::ipld::cid::Cid;
+use crate::net::json::{self, Step};
+use crate::net::url::encode;
+
+/// Pause between two questions to the service.
+const POLL: Duration = Duration::from_secs(10);
+/// Addresses of the node told to the service, and of the service told to the node.
+const ADDRESSES_MAX: usize = 10;
+
+/// What the options ask for.
+pub(super) struct Keep {
+    /// Name of pins.
+    label: String,
+    pin: bool,
+    publish: Option<String>,
+    lifetime: String,
+    ttl: String,
+    service: Option<Service>,
+}
+
+struct Service {
+    url: String,
+    token: Option<Secret>,
+    wait: Duration,
+}
+
+/// What the service says of a pin.
+#[derive(Default)]
+struct Pin {
+    request: String,
+    status: String,
+    cid: String,
+    delegates: Vec<String>,
+}
+
+impl Keep {
+    pub(super) fn new(folder: &str, given: &Options) -> Result<Keep> {
+        let service = match given.text(&options::PIN_SERVICE) {
+            Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+                let wait = given.span(&options::PIN_WAIT).unwrap_or(0);
+                Some(Service {
+                    url: url.trim().trim_end_matches('/').to_owned(),
+                    token: given.secret(&options::PIN_TOKEN),
+                    wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
+                })
+            }
+            Some(_) => return Err(Error::usage("--ipfs-pin-service must be an https:// URL")),
+            None => None,
+        };
+        let text = |opt| given.text(opt).unwrap_or_default().trim().to_owned();
+        Ok(Keep {
+            label: format!("duplet {folder}"),
+            pin: given.choice(&options::PIN) == Some("root"),
+            publish: given.text(&options::PUBLISH).map(|k| k.trim().to_owned()),
+            lifetime: text(&options::LIFETIME),
+            ttl: text(&options::TTL),
+            service,
+        })
+    }
+
+    /// Does everything asked for with a new root.
+    pub(super) fn after(
+        &self,
+        rpc: &mut Rpc,
+        root: &Cid,
+        facts: &mut Vec<Fact>,
+        warnings: &mut Vec<String>,
+    ) {
+        let mut failed = |what: &str, fault: Fault| {
+            let hint = match fault.hint.as_str() {
+                "" => String::new(),
+                hint => format!(" ({hint})"),
+            };
+            warnings.push(format!(
+                "the backup is complete, but {what}: {}{hint}",
+                fault.text
+            ));
+        };
+        if self.pin
+            && let Err(fault) = self.pin(rpc, root)
+        {
+            failed("its root was not pinned", fault);
+        }
+        if let Some(key) = &self.publish {
+            match publish(rpc, root, key, &self.lifetime, &self.ttl) {
+                Ok(name) => facts.push(Fact {
+                    name: "ipns name",
+                    key: "IpnsName",
+                    value: name,
+                }),
+                Err(fault) => failed("its root was not published", fault),
+            }
+        }
+        if let Some(service) = &self.service {
+            match self.copy(rpc, service, root) {
+                Ok(status) => facts.push(Fact {
+                    name: "ipfs pinning service",
+                    key: "IpfsPinStatus",
+                    value: status,
+                }),
+                Err(fault) => failed("the pinning service has no copy", fault),
+            }
+        }
+    }
+
+    /// Pins the new root, then lets go of earlier ones under the same name.
+    fn pin(&self, rpc: &mut Rpc, root: &Cid) -> std::result::Result<(), Fault> {
+        let path = format!("/ipfs/{root}");
+        let args = [
+            ("arg", path.as_str()),
+            ("recursive", "true"),
+            ("name", &self.label),
+        ];
+        rpc.run("pin/add", &args)?;
+        let args = [
+            ("type", "recursive"),
+            ("names", "true"),
+            ("name", &self.label),
+        ];
+        let mut reply = rpc.call("pin/ls", &args, Pace::List, None)?;
+        let io = reply.io_fault();
+        let mut old: Vec<Cid> = Vec::new();
+        json::read(&mut reply, json::LIST_MAX_BYTES, &io, &mut |step| {
+            if let Step::Value {
+                path: [keys, cid, key],
+                value,
+            } = step
+                && keys == "Keys"
+                && key == "Name"
+                && value.text() == Some(&self.label)
+                && let Some(cid) = Cid::parse(cid).filter(|cid| cid != root)
+                && old.len() < 1000
+            {
+                old.push(cid);
+            }
+            Ok(())
+        })?;
+        for cid in old {
+            rpc.run("pin/rm", &[("arg", &format!("/ipfs/{cid}"))])?;
+        }
+        Ok(())
+    }
+
+    /// Asks the service for a copy instead of the one it has of an earlier root; the status it ends with.
+    fn copy(
+        &self,
+        rpc: &mut Rpc,
+        service: &Service,
+        root: &Cid,
+    ) -> std::result::Result<String, Fault> {
+        let mut origins: Vec<String> = Vec::new();
+        let told = rpc.ask("id", &[], &mut |key, value| {
+            if key == "Addresses/[]"
+                && origins.len() < ADDRESSES_MAX
+                && let Some(address) = value.text()
+            {
+                origins.push(address.to_owned());
+            }
+        });
+        if told.is_err() {
+            origins.clear();
+        }
+        let body = serde_json::json!({
+            "cid": root.to_string(),
+            "name": self.label,
+            "origins": origins,
+            "meta": { "app": "duplet" },
+        })
+        .to_string();
+        let query = format!(
+            "pins?name={}&status=pinned,pinning,queued&limit=10",
+            encode(&self.label)
+        );
+        let known = service.talk(rpc, "GET", &query, "")?;
+        let mut pin = match known.first() {
+            Some(pin) if Cid::parse(&pin.cid).as_ref() == Some(root) => Pin {
+                request: pin.request.clone(),
+                status: pin.status.clone(),
+                ..Pin::default()
+            },
+            Some(old) => one(service.talk(
+                rpc,
+                "POST",
+                &format!("pins/{}", encode(&old.request)),
+                &body,
+            )?)?,
+            None => one(service.talk(rpc, "POST", "pins", &body)?)?,
+        };
+        for address in &pin.delegates {
+            // Best effort: the service may find the node without.
+            let _ = rpc.run("swarm/connect", &[("arg", address)]);
+        }
+        let mut left = service.wait;
+        while !matches!(pin.status.as_str(), "pinned" | "failed") && !left.is_zero() {
+            let pause = POLL.min(left);
+            let before = sys::stops_requested();
+            sys::sleep_interruptible(pause);
+            if sys::stops_requested() > before {
+                break;
+            }
+            left = left.saturating_sub(pause);
+            let query = format!("pins/{}", encode(&pin.request));
+            pin = one(service.talk(rpc, "GET", &query, "")?)?;
+        }
+        let shown = text::safe_cut(pin.status.as_bytes(), 40);
+        match pin.status.as_str() {
+            "failed" => Err(Fault::new(Class::Transient, "it failed to fetch it")),
+            "pinned" => Ok(shown),
+            _ if service.wait.is_zero() => Ok(shown),
+            _ => Err(Fault::new(
+                Class::Transient,
+                format!("after the wait it is still {shown}"),
+            )),
+        }
+    }
+}
+
+fn one(pins: Vec<Pin>) -> std::result::Result<Pin, Fault> {
+    let mut pins = pins.into_iter();
+    pins.next()
+        .filter(|pin| !pin.request.is_empty())
+        .ok_or_else(|| Fault::new(Class::Protocol, "it does not tell what it will do"))
+}
+
+fn publish(
+    rpc: &mut Rpc,
+    root: &Cid,
+    key: &str,
+    lifetime: &str,
+    ttl: &str,
+) -> std::result::Result<String, Fault> {
+    let path = format!("/ipfs/{root}");
+    let args = [
+        ("arg", path.as_str()),
+        ("key", key),
+        ("lifetime", lifetime),
+        ("ttl", ttl),
+        ("allow-offline", "true"),
+        ("quieter", "true"),
+    ];
+    let mut name = None;
+    rpc.ask("name/publish", &args, &mut |field, value| {
+        if field == "Name" {
+            name = value.text().map(|t| text::safe_cut(t.as_bytes(), 80));
+        }
+    })
+    .map_err(|refusal| {
+        if refusal.message.contains("no key") {
+            let shown = text::safe_cut(key.as_bytes(), 60);
+            return refusal
+                .fault
+                .hint(format!("make the key with 'ipfs key gen {shown}'"));
+        }
+        refusal.fault
+    })?;
+    name.ok_or_else(|| Fault::new(Class::Protocol, "the node does not tell the name"))
+}
+
+impl Service {
+    /// One request; the pins in the reply.
+    fn talk(
+        &self,
+        rpc: &mut Rpc,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> std::result::Result<Vec<Pin>, Fault> {
+        let url = format!("{}/{path}", self.url);
+        let mut headers = vec![("accept", "application/json")];
+        let bearer = self.token.as_ref();
+        let bearer = bearer.map(|t| Secret::new(format!("Bearer {}", t.reveal().trim())));
+        if let Some(bearer) = &bearer {
+            headers.push(("authorization", bearer.reveal()));
+        }
+        let payload = if body.is_empty() {
+            Payload::None
+        } else {
+            headers.push(("content-type", "application/json"));
+            Payload::Bytes(body.as_bytes())
+        };
+        let mut reply = rpc.http.send(Request {
+            method,
+            url: &url,
+            headers: &headers,
+            payload,
+            pace: Pace::Short,
+            expect: false,
+        })?;
+        if !(200..300).contains(&reply.status) {
+            return Err(refused(&mut reply));
+        }
+        let io = reply.io_fault();
+        let mut pins: Vec<Pin> = Vec::new();
+        let mut root = Pin::default();
+        json::read(&mut reply, json::SMALL_MAX_BYTES, &io, &mut |step| {
+            match step {
+                Step::Open { path: [results, _] } if results == "results" => {
+                    pins.push(Pin::default());
+                }
+                Step::Value { path, value } => {
+                    let (pin, rest) = match path {
+                        [results, _, rest @ ..] if results == "results" => match pins.last_mut() {
+                            Some(pin) => (pin, rest),
+                            None => return Ok(()),
+                        },
+                        rest => (&mut root, rest),
+                    };
+                    pin.take(rest, value.text());
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if !root.request.is_empty() {
+            pins.insert(0, root);
+        }
+        pins.retain(|pin| !pin.request.is_empty());
+        Ok(pins)
+    }
+}
+
+impl Pin {
+    fn take(&mut self, path: &[String], text: Option<&str>) {
+        let Some(text) = text else {
+            return;
+        };
+        match path {
+            [key] if key == "requestid" => self.request = text.to_owned(),
+            [key] if key == "status" => self.status = text.to_owned(),
+            [pin, key] if pin == "pin" && key == "cid" => self.cid = text.to_owned(),
+            [key, _] if key == "delegates" && self.delegates.len() < ADDRESSES_MAX => {
+                self.delegates.push(text.to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn refused(reply: &mut Reply) -> Fault {
+    let status = reply.status;
+    let body = reply.error_body();
+    let mut said = Vec::new();
+    let io = |e: &std::io::Error| Fault::new(Class::Transient, crate::base::error::io_text(e));
+    let _ = json::read(&mut &body[..], json::SMALL_MAX_BYTES, &io, &mut |step| {
+        if let Step::Value {
+            path: [error, _],
+            value,
+        } = step
+            && error == "error"
+            && let Some(text) = value.text()
+        {
+            said.push(text::safe_cut(text.as_bytes(), 100));
+        }
+        Ok(())
+    });
+    let said = said.join(", ");
+    let (class, what) = match status {
+        401 | 403 => (Class::Auth, "it rejects the token"),
+        402 => (Class::Full, "it wants to be paid"),
+        _ if said.contains("INSUFFICIENT_FUNDS") => (Class::Full, "it wants to be paid"),
+        _ => (Class::Protocol, "it refuses"),
+    };
+    let text = if said.is_empty() {
+        format!("{what} (status {status})")
+    } else {
+        format!("{what} (status {status}: {said})")
+    };
+    let fault = Fault::new(class, text);
+    match class {
+        Class::Auth => fault.hint("check --ipfs-pin-token"),
+        _ => fault,
+    }
+}

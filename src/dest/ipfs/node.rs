@@ -1,0 +1,429 @@
+//! Node mode (`destinations-core.md` 6.2-6.4): a folder of a Kubo node's MFS, read and written through its RPC.
+//!
+//! What was put is in that one node, linked and flushed, under the identifier computed here. Nothing is known of other nodes.
+
+use crate::base::error::{Error, Result};
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::base::text;
+use crate::dest::ipfs::add::{self, Form};
+use crate::dest::ipfs::keep::Keep;
+use crate::dest::ipfs::options;
+use crate::dest::ipfs::rpc::{Refusal, Rpc, Upload, added};
+use crate::dest::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Sink};
+use crate::net::http::Pace;
+use crate::net::ipld::cid::Cid;
+use crate::net::json::{self, Step};
+use crate::net::url::DestUrl;
+
+type Done<T> = std::result::Result<T, Fault>;
+
+const CHUNK_LEAST_BYTES: u64 = 256 << 10;
+const CHUNK_MOST_BYTES: u64 = 1 << 20;
+
+/// A folder of a node.
+pub(super) struct NodeFolder {
+    rpc: Rpc,
+    keep: Keep,
+    shown: String,
+    /// Begins with `/`, ends without.
+    folder: String,
+    chunk: u64,
+    /// It is known to exist.
+    there: bool,
+    changed: bool,
+    notices: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// What a node says of an entry.
+#[derive(Default)]
+struct Stat {
+    hash: String,
+    size: Option<u64>,
+    is_folder: bool,
+}
+
+impl NodeFolder {
+    pub(super) fn new(url: &DestUrl, given: &Options) -> Result<NodeFolder> {
+        let parts: Vec<&str> = url.path.split('/').filter(|p| !p.is_empty()).collect();
+        if parts.is_empty() {
+            return Err(
+                Error::usage("the destination URL names no folder in the IPFS node")
+                    .hint("write it as ipfs://host:5001/folder"),
+            );
+        }
+        if parts.iter().any(|p| matches!(*p, "." | "..")) {
+            return Err(Error::usage("a folder in an IPFS node cannot be . or .."));
+        }
+        let chunk = given.size(&options::CHUNK).unwrap_or(CHUNK_MOST_BYTES);
+        if !(CHUNK_LEAST_BYTES..=CHUNK_MOST_BYTES).contains(&chunk) {
+            return Err(Error::usage("--ipfs-chunk must be between 256kb and 1mb"));
+        }
+        let folder = format!("/{}", parts.join("/"));
+        Ok(NodeFolder {
+            rpc: Rpc::new(url, given)?,
+            keep: Keep::new(&folder, given)?,
+            shown: url.display(),
+            folder,
+            chunk,
+            there: false,
+            changed: false,
+            notices: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder)
+    }
+
+    fn missing(&self) -> Fault {
+        Fault::new(
+            Class::FolderMissing,
+            format!(
+                "folder '{}' does not exist in the IPFS node",
+                text::safe(self.folder.as_bytes())
+            ),
+        )
+    }
+
+    fn stat_of(&mut self, path: &str) -> std::result::Result<Stat, Refusal> {
+        let mut stat = Stat::default();
+        self.rpc.ask(
+            "files/stat",
+            &[("arg", path)],
+            &mut |key, value| match (key, value.text()) {
+                ("Hash", Some(hash)) => stat.hash = hash.to_owned(),
+                ("Type", Some(kind)) => stat.is_folder = kind == "directory",
+                ("Size", _) => stat.size = value.number(),
+                _ => {}
+            },
+        )?;
+        Ok(stat)
+    }
+
+    /// What is under a name; `None` when nothing is, and an error when not even the folder is there.
+    fn look(&mut self, name: &str) -> Done<Option<Stat>> {
+        self.rpc.probe()?;
+        match self.stat_of(&self.path(name)) {
+            Ok(stat) => {
+                self.there = true;
+                Ok(Some(stat))
+            }
+            Err(refusal) if refusal.is_absent() => {
+                self.find_folder()?;
+                Ok(None)
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    fn find_folder(&mut self) -> Done<()> {
+        if self.there {
+            return Ok(());
+        }
+        match self.stat_of(&self.folder.clone()) {
+            Ok(stat) if stat.is_folder => {
+                self.there = true;
+                Ok(())
+            }
+            Ok(_) => Err(Fault::new(
+                Class::Usage,
+                format!(
+                    "'{}' in the IPFS node is a file, not a folder",
+                    text::safe(self.folder.as_bytes())
+                ),
+            )),
+            Err(refusal) if refusal.is_absent() => Err(self.missing()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Done<()> {
+        let path = self.path(name);
+        match self
+            .rpc
+            .run("files/rm", &[("arg", &path), ("force", "true")])
+        {
+            Ok(()) => Ok(()),
+            Err(refusal) if refusal.is_absent() => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    fn flush(&mut self) -> Done<()> {
+        let folder = self.folder.clone();
+        Ok(self.rpc.run("files/flush", &[("arg", &folder)])?)
+    }
+
+    /// Sends the file; the identifier the node gave it and those it may have.
+    fn add(&mut self, name: &str, body: &mut dyn Body) -> Done<(String, Vec<Cid>)> {
+        body.seek_to(0).map_err(Fault::local)?;
+        let path = self.path(name);
+        let chunker = format!("size-{}", self.chunk);
+        let args = [
+            ("cid-version", "1"),
+            ("raw-leaves", "true"),
+            ("hash", "sha2-256"),
+            ("chunker", &chunker),
+            ("pin", "false"),
+            ("trickle", "false"),
+            ("inline", "false"),
+            ("progress", "false"),
+            ("quieter", "true"),
+            ("wrap-with-directory", "false"),
+            ("to-files", &path),
+        ];
+        let local = |e: Error| Fault::new(Class::Local, e.to_string());
+        let mut form = Form::new(name, body, self.chunk).map_err(local)?;
+        let (len, content_type) = (form.len(), form.content_type.clone());
+        let upload = Upload {
+            content_type: &content_type,
+            body: &mut form,
+            len,
+        };
+        let mut reply = match self.rpc.call("add", &args, Pace::Upload, Some(upload)) {
+            Ok(reply) => reply,
+            Err(refusal) if refusal.is_unflushed() => {
+                self.flush()?;
+                return Err(Fault {
+                    class: Class::Transient,
+                    ..refusal.fault
+                });
+            }
+            Err(refusal) if refusal.exists() => {
+                self.remove(name)?;
+                return Err(Fault {
+                    class: Class::Transient,
+                    ..refusal.fault
+                });
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let given = added(&mut reply)?;
+        let early = || {
+            Fault::new(
+                Class::Transient,
+                "the IPFS node answered before it had the file",
+            )
+        };
+        Ok((given, form.expected().ok_or_else(early)?))
+    }
+
+    /// The folder's identifier after everything was written.
+    fn root(&mut self) -> Done<Cid> {
+        self.flush()?;
+        let stat = self.stat_of(&self.folder.clone())?;
+        Cid::parse(&stat.hash).ok_or_else(|| {
+            Fault::new(
+                Class::Protocol,
+                "the IPFS node does not tell the identifier of the folder",
+            )
+        })
+    }
+}
+
+/// True when `text` is one of the identifiers.
+fn is_one(text: &str, expected: &[Cid]) -> bool {
+    Cid::parse(text).is_some_and(|cid| expected.contains(&cid))
+}
+
+impl Destination for NodeFolder {
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        self.rpc.probe()?;
+        self.there = false;
+        self.find_folder()?;
+        let args = [
+            ("arg", self.folder.as_str()),
+            ("long", "true"),
+            ("U", "true"),
+        ];
+        let mut reply = self.rpc.call("files/ls", &args, Pace::List, None)?;
+        let io = reply.io_fault();
+        let (mut name, mut size, mut is_folder) = (None, None, false);
+        let mut whole = false;
+        json::read(&mut reply, json::LIST_MAX_BYTES, &io, &mut |step| {
+            match step {
+                Step::Open { path: [a, b] } if a == "Entries" && b == "[]" => {
+                    (name, size, is_folder) = (None, None, false);
+                }
+                Step::Value { path: [a], .. } | Step::Close { path: [a] } if a == "Entries" => {
+                    whole = true;
+                }
+                Step::Value {
+                    path: [a, _, key],
+                    value,
+                } if a == "Entries" => match key.as_str() {
+                    "Name" => name = value.text().map(str::to_owned),
+                    "Size" => size = value.number(),
+                    "Type" => is_folder = value.number() == Some(1),
+                    _ => {}
+                },
+                Step::Close { path: [a, b] } if a == "Entries" && b == "[]" => {
+                    each(Listed::Entry(RemoteFile {
+                        name: name.take().unwrap_or_default(),
+                        size: size.filter(|_| !is_folder),
+                        modified: None,
+                        is_folder,
+                        is_archived: false,
+                    }))?;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if whole {
+            return Ok(());
+        }
+        Err(Fault::new(
+            Class::Protocol,
+            "the reply is no listing of an IPFS node",
+        ))
+    }
+
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
+        match self.look(name)? {
+            Some(stat) => Ok(RemoteFile {
+                name: name.to_owned(),
+                size: stat.size.filter(|_| !stat.is_folder),
+                modified: None,
+                is_folder: stat.is_folder,
+                is_archived: false,
+            }),
+            None => Err(Fault::new(Class::NotFound, "not found")),
+        }
+    }
+
+    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+        let Some(stat) = self.look(name)? else {
+            return Err(Fault::new(Class::NotFound, "not found"));
+        };
+        let facts = GetFacts {
+            total: stat.size,
+            sha1: None,
+        };
+        if stat.size == Some(from) {
+            return Ok(facts);
+        }
+        if stat.size.is_some_and(|size| from > size) {
+            into.restart().map_err(Fault::local)?;
+            return self.get(name, 0, into);
+        }
+        let (path, offset) = (self.path(name), from.to_string());
+        let args = [("arg", path.as_str()), ("offset", offset.as_str())];
+        let mut reply = self.rpc.call("files/read", &args, Pace::Download, None)?;
+        reply.copy(into)?;
+        Ok(facts)
+    }
+
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        if let Some(old) = self.look(name)? {
+            let expected = add::identify(body, self.chunk).map_err(Fault::local)?;
+            if is_one(&old.hash, &expected) {
+                return self.flush();
+            }
+            self.changed = true;
+            self.remove(name)?;
+        }
+        self.changed = true;
+        let (given, expected) = self.add(name, body)?;
+        if !is_one(&given, &expected) {
+            self.remove(name)?;
+            let first = expected.first().map(Cid::to_string).unwrap_or_default();
+            return Err(Fault::new(
+                Class::Integrity,
+                format!(
+                    "the IPFS node stored something else: it names {}, {first} was sent",
+                    text::safe_cut(given.as_bytes(), 80)
+                ),
+            ));
+        }
+        self.flush()?;
+        match self.look(name)? {
+            Some(stat) if is_one(&stat.hash, &expected) && stat.size == Some(body.len()) => Ok(()),
+            Some(_) => Err(Fault::new(
+                Class::Transient,
+                "the IPFS node has something else under the name than it was sent",
+            )),
+            None => Err(Fault::new(
+                Class::Transient,
+                "the IPFS node took the file but did not link it into the folder",
+            )),
+        }
+    }
+
+    fn delete(&mut self, name: &str) -> Done<()> {
+        self.rpc.probe()?;
+        self.changed = true;
+        self.remove(name)
+    }
+
+    fn create_folder(&mut self) -> Done<()> {
+        self.rpc.probe()?;
+        let folder = self.folder.clone();
+        let args = [
+            ("arg", folder.as_str()),
+            ("parents", "true"),
+            ("cid-version", "1"),
+        ];
+        match self.rpc.run("files/mkdir", &args) {
+            Ok(()) => {}
+            Err(refusal) if refusal.exists() => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+        self.there = true;
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        self.shown.clone()
+    }
+
+    fn put_is_proof(&self) -> bool {
+        true
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn finish(&mut self) -> Done<Vec<Fact>> {
+        if !self.changed {
+            return Ok(Vec::new());
+        }
+        let root = self.root()?;
+        let mut facts = vec![Fact {
+            name: "ipfs root",
+            key: "IpfsRoot",
+            value: root.to_string(),
+        }];
+        self.notices.push(format!(
+            "ipfs://{root} alone restores this, through any gateway that can reach a node which has it"
+        ));
+        self.keep
+            .after(&mut self.rpc, &root, &mut facts, &mut self.warnings);
+        Ok(facts)
+    }
+
+    fn quota(&mut self) -> Done<Quota> {
+        let (mut total, mut used) = (None, None);
+        self.rpc.ask(
+            "repo/stat",
+            &[("size-only", "true")],
+            &mut |key, value| match key {
+                "StorageMax" => total = value.number(),
+                "RepoSize" => used = value.number(),
+                _ => {}
+            },
+        )?;
+        Ok(Quota {
+            total,
+            free: total.zip(used).map(|(t, u)| t.saturating_sub(u)),
+        })
+    }
+}

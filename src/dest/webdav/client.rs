@@ -1,0 +1,254 @@
+//! One WebDAV request with what a server can ask for in return: a login, another address.
+//!
+//! Credentials go to the host of the URL only. Nothing is retried but what the server asks to be repeated.
+
+use std::io::Read;
+
+use crate::base::error::Result;
+use crate::base::fault::{Class, Fault};
+use crate::base::opt::Options;
+use crate::dest::Body;
+use crate::dest::webdav::auth::{Auth, Verdict};
+use crate::dest::webdav::config::Login;
+use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::net::redirect::{Chain, foreign, split};
+
+/// Answers to `401` for one request.
+const LOGINS_MAX: u8 = 3;
+
+/// The body of a request.
+pub(super) enum Content<'a> {
+    None,
+    Bytes(&'a [u8]),
+    Upload(&'a mut dyn Body),
+}
+
+/// A request before it is authorised.
+pub(super) struct Call<'a> {
+    pub(super) method: &'static str,
+    pub(super) url: String,
+    /// Lower-case names.
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) content: Content<'a>,
+    pub(super) pace: Pace,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(method: &'static str, url: String) -> Call<'a> {
+        Call {
+            method,
+            url,
+            headers: &[],
+            content: Content::None,
+            pace: Pace::Short,
+        }
+    }
+}
+
+/// A reply, and the address that gave it.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) url: String,
+}
+
+/// Connection, login and what was learnt about the server.
+pub(super) struct Client {
+    http: Http,
+    auth: Auth,
+    /// Address of the folder, with a slash at its end; follows lasting redirects.
+    pub(super) base: String,
+    /// `Server` of the last reply that had one, in lower case.
+    pub(super) server: String,
+}
+
+impl Client {
+    pub(super) fn new(base: String, login: Login, options: &Options) -> Result<Client> {
+        let mut http = Http::new(options)?;
+        let auth = Auth::new(login);
+        if auth.is_digest() {
+            http.expect_from(1);
+        }
+        Ok(Client {
+            http,
+            auth,
+            base,
+            server: String::new(),
+        })
+    }
+
+    /// True when a body should wait for the answer to a small request.
+    pub(super) fn wants_question(&self) -> bool {
+        self.auth.wants_question(!self.http.can_expect())
+    }
+
+    /// The reply, whatever its status but a `401` that can be answered and a redirect that can be followed.
+    pub(super) fn call(&mut self, mut call: Call<'_>) -> std::result::Result<Answer, Fault> {
+        let mut chain = Chain::default();
+        let mut logins = 0;
+        let mut lasting = true;
+        let mut url = std::mem::take(&mut call.url);
+        let first = url.clone();
+        loop {
+            let home = same_host(&url, &self.base);
+            let mut reply = self.once(&url, &mut call, home)?;
+            if let Some(server) = reply.header("server") {
+                self.server = server.to_ascii_lowercase();
+            }
+            if reply.status == 401 && home {
+                logins += 1;
+                match self.auth.challenged(&reply, url.starts_with("https:")) {
+                    Verdict::Again if logins <= LOGINS_MAX => {
+                        if self.auth.is_digest() {
+                            self.http.expect_from(1);
+                        }
+                        reply.finish()?;
+                        continue;
+                    }
+                    Verdict::Again => {
+                        return Err(Fault::new(Class::Auth, "the server never accepts a login"));
+                    }
+                    Verdict::Refused(fault) => return Err(fault),
+                }
+            }
+            if home {
+                self.auth.accepted(&reply);
+            }
+            let location = match reply.status {
+                301 | 302 | 307 | 308 => reply.header("location").map(str::to_owned),
+                303 if call.method == "GET" => reply.header("location").map(str::to_owned),
+                _ => None,
+            };
+            let Some(location) = location.filter(|_| !is_itself(&reply, &url)) else {
+                if let Some(base) = moved(&first, &url, &self.base).filter(|_| lasting) {
+                    self.base = base;
+                }
+                return Ok(Answer { reply, url });
+            };
+            let to = chain.follow(&url, &location)?;
+            if !same_host(&to, &self.base) && call.method != "GET" {
+                return Err(foreign(split(&to).0));
+            }
+            lasting &= matches!(reply.status, 301 | 308);
+            reply.finish()?;
+            url = to;
+        }
+    }
+
+    fn once(
+        &mut self,
+        url: &str,
+        call: &mut Call<'_>,
+        home: bool,
+    ) -> std::result::Result<Reply, Fault> {
+        let (_, path, query) = split(url);
+        let mut target = if path.is_empty() { "/" } else { path }.to_owned();
+        if !query.is_empty() {
+            target.push('?');
+            target.push_str(query);
+        }
+        let authorization = match home {
+            true => self.auth.header(call.method, &target),
+            false => None,
+        };
+        let mut headers = call.headers.to_vec();
+        if let Some(line) = &authorization {
+            headers.push(("authorization", line));
+        }
+        let payload = match &mut call.content {
+            Content::None => Payload::None,
+            Content::Bytes(bytes) => Payload::Bytes(bytes),
+            Content::Upload(body) => {
+                body.seek_to(0).map_err(Fault::local)?;
+                let len = body.len();
+                let reader: &mut dyn Read = &mut **body;
+                Payload::Stream(reader, len)
+            }
+        };
+        self.http.send(Request {
+            method: call.method,
+            url,
+            headers: &headers,
+            payload,
+            pace: call.pace,
+            expect: true,
+        })
+    }
+}
+
+/// Host without port, in lower case.
+fn host(url: &str) -> String {
+    let authority = split(url).0.to_ascii_lowercase();
+    let end = match authority.rfind(']') {
+        Some(close) => close + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    authority[..end].to_owned()
+}
+
+/// True when credentials for `home` may go to `url`: the same host by name, whatever the port; never from TLS to plain HTTP.
+fn same_host(url: &str, home: &str) -> bool {
+    let step_down = home.starts_with("https://") && !url.starts_with("https://");
+    !step_down && !split(url).0.contains('@') && host(url) == host(home)
+}
+
+/// True for a redirect to the same address, with or without the slash at its end.
+fn is_itself(reply: &Reply, url: &str) -> bool {
+    let Some(location) = reply.header("location") else {
+        return true;
+    };
+    let bare = |u: &str| u.trim_end_matches('/').to_owned();
+    let target = match location.starts_with('/') && !location.starts_with("//") {
+        true => bare(split(url).1) == bare(location),
+        false => bare(url) == bare(location),
+    };
+    target && url.ends_with('/')
+}
+
+/// The new address of the folder when a request below it was answered elsewhere under the same name.
+fn moved(asked: &str, answered: &str, base: &str) -> Option<String> {
+    if asked == answered {
+        return None;
+    }
+    let rest = asked.strip_prefix(base)?;
+    let new = answered.strip_suffix(rest)?;
+    (new.ends_with('/') && same_host(new, base)).then(|| new.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_stay_on_their_host() {
+        for (home, other, same) in [
+            ("http://h/x", "https://h/y", true),
+            ("http://h:1/x", "http://H:2/y", true),
+            ("https://h/x", "http://h/x", false),
+            ("http://h/x", "http://i/x", false),
+            ("http://h/x", "http://h@evil/x", false),
+            ("http://[::1]:1/x", "http://[::1]:2/x", true),
+            ("http://[::1]/x", "http://[::2]/x", false),
+        ] {
+            assert_eq!(same_host(other, home), same, "{home} {other}");
+        }
+    }
+
+    #[test]
+    fn lasting_redirects_move_the_folder() {
+        let base = "http://h/d/";
+        for (asked, answered, new) in [
+            ("http://h/d/", "https://h/d/", Some("https://h/d/")),
+            ("http://h/d/f", "https://h/e/d/f", Some("https://h/e/d/")),
+            ("http://h/d/f", "https://h/d/g", None),
+            ("http://h/d/f", "http://h/d/f", None),
+            ("http://h/d/f", "https://i/d/f", None),
+            ("http://h/other", "https://h/other", None),
+        ] {
+            assert_eq!(
+                moved(asked, answered, base).as_deref(),
+                new,
+                "{asked} {answered}"
+            );
+        }
+    }
+}

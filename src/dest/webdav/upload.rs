@@ -1,0 +1,208 @@
+//! Putting a file there: straight under its name, or under a temporary name where a server keeps what an interrupted upload
+//! left; and the folders above it.
+
+use crate::base::fault::{Class, Fault};
+use crate::base::rand;
+use crate::dest::Body;
+use crate::dest::webdav::client::{Call, Content};
+use crate::dest::webdav::config::Temporary;
+use crate::dest::webdav::error::{Refusal, Verb};
+use crate::dest::webdav::{Folder, TEMPORARY};
+use crate::net::http::Pace;
+use crate::net::redirect::split;
+
+/// Servers that leave the part of an interrupted upload visible, by a word of their `Server` header.
+const KEEPS_PARTS: &[&str] = &["wsgidav", "rclone", "seaweedfs", "caddy"];
+const LEVELS_MAX: usize = 32;
+
+type Done<T> = Result<T, Fault>;
+
+/// What `MKCOL` came to.
+enum Made {
+    /// It exists now.
+    There,
+    /// Its parent does not exist, or the server does not say better.
+    NoParent(Refusal),
+    /// Not allowed here; perhaps it exists.
+    Denied(Refusal),
+}
+
+impl Folder {
+    /// True when uploads go under a temporary name first.
+    pub(super) fn is_careful(&self) -> bool {
+        match self.temporary {
+            Temporary::Always => true,
+            Temporary::Never => false,
+            Temporary::Auto => {
+                !self.cannot_move
+                    && (self.keeps_parts
+                        || KEEPS_PARTS.iter().any(|s| self.client.server.contains(s)))
+            }
+        }
+    }
+
+    pub(super) fn upload(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        for old in std::mem::take(&mut self.leftovers) {
+            let url = self.url(&old);
+            let _ = self.client.call(Call::new("DELETE", url));
+        }
+        if self.client.wants_question() {
+            self.folder_exists()?;
+        }
+        if !self.is_careful() {
+            return self.send(name, body);
+        }
+        let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
+        let temporary = format!("{TEMPORARY}{random}");
+        let sent = self.send(&temporary, body);
+        let sent = sent.and_then(|()| self.rename(&temporary, name));
+        if let Err(fault) = sent {
+            let url = self.url(&temporary);
+            let _ = self.client.call(Call::new("DELETE", url));
+            if self.cannot_move && self.temporary == Temporary::Auto {
+                self.notices.push(
+                    "the server cannot rename files; uploads go straight to their names".to_owned(),
+                );
+                return self.send(name, body);
+            }
+            return Err(fault);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        let headers = [("content-type", "application/octet-stream")];
+        let call = Call {
+            headers: &headers,
+            content: Content::Upload(body),
+            pace: Pace::Upload,
+            ..Call::new("PUT", self.url(name))
+        };
+        let mut reply = self.client.call(call)?.reply;
+        if matches!(reply.status, 200 | 201 | 202 | 204) {
+            return reply.finish();
+        }
+        let refusal = Refusal::of(&mut reply);
+        if !matches!(refusal.status, 404 | 409 | 410 | 500) {
+            return Err(refusal.fault(Verb::Put, &self.path_shown()));
+        }
+        if !self.folder_exists()? {
+            return Err(self.missing());
+        }
+        Err(match refusal.status {
+            404 if refusal.is_iis() => Fault::new(
+                Class::TooBig,
+                "IIS refuses the upload: the file is larger than its request filtering allows (404.13), or its name is blocked",
+            ),
+            404 | 409 | 410 => Fault::new(
+                Class::Protocol,
+                format!(
+                    "the server refuses the upload although the folder exists (HTTP {})",
+                    refusal.status
+                ),
+            ),
+            _ => refusal.fault(Verb::Put, &self.path_shown()),
+        })
+    }
+
+    /// `MOVE`, with the whole address of the target, then with its path only: behind a proxy the server may not know its own
+    /// address.
+    fn rename(&mut self, from: &str, to: &str) -> Done<()> {
+        let target = self.url(to);
+        let path = split(&target).1.to_owned();
+        let mut last = String::new();
+        for destination in [target, path] {
+            let headers = [("destination", destination.as_str()), ("overwrite", "T")];
+            let call = Call {
+                headers: &headers,
+                ..Call::new("MOVE", self.url(from))
+            };
+            let mut reply = self.client.call(call)?.reply;
+            if (200..300).contains(&reply.status) && reply.status != 207 {
+                return reply.finish();
+            }
+            let refusal = Refusal::of(&mut reply);
+            let fault = refusal.fault(Verb::Move, &self.path_shown());
+            if !matches!(
+                refusal.status,
+                400 | 403 | 404 | 405 | 409 | 412 | 501 | 502
+            ) {
+                return Err(fault);
+            }
+            last = fault.text;
+        }
+        self.cannot_move = true;
+        Err(Fault::new(
+            Class::Unsupported,
+            format!("the server cannot rename files: {last}"),
+        )
+        .hint("--webdav-temporary-names=never"))
+    }
+
+    /// Makes the folder and what is missing above it.
+    pub(super) fn make_folders(&mut self) -> Done<()> {
+        let all = self.folders.len();
+        let mut depth = all;
+        while depth > 0 {
+            match self.make(depth)? {
+                Made::There => break,
+                Made::Denied(_) if depth < all => break,
+                Made::Denied(refusal) => {
+                    if self.folder_exists()? {
+                        return Ok(());
+                    }
+                    if depth == 1 {
+                        return Err(refusal.fault(Verb::MakeFolder, &self.path_shown()));
+                    }
+                }
+                Made::NoParent(refusal) if depth == 1 || all - depth >= LEVELS_MAX => {
+                    return Err(refusal.fault(Verb::MakeFolder, &self.path_shown()));
+                }
+                Made::NoParent(_) => {}
+            }
+            depth -= 1;
+        }
+        for level in depth + 1..=all {
+            match self.make(level)? {
+                Made::There => {}
+                Made::NoParent(refusal) | Made::Denied(refusal) => {
+                    return Err(refusal.fault(Verb::MakeFolder, &self.path_shown()));
+                }
+            }
+        }
+        if self.folder_exists()? {
+            return Ok(());
+        }
+        let bare = self.client.base.trim_end_matches('/').to_owned();
+        match self.look(&bare)? {
+            Some(item) if !item.is_folder => Err(self.is_a_file()),
+            _ => Err(Fault::new(
+                Class::Protocol,
+                "the server says that the folder was made, but does not show it",
+            )),
+        }
+    }
+
+    fn make(&mut self, depth: usize) -> Done<Made> {
+        let url = self.level(depth);
+        let mut reply = self.client.call(Call::new("MKCOL", url.clone()))?.reply;
+        match reply.status {
+            200 | 201 | 204 | 405 | 301 | 302 | 307 | 308 => {
+                reply.finish()?;
+                return Ok(Made::There);
+            }
+            _ => {}
+        }
+        let refusal = Refusal::of(&mut reply);
+        match refusal.status {
+            404 | 410 => Ok(Made::NoParent(refusal)),
+            409 | 423 => match self.look(&url)? {
+                Some(item) if item.is_folder => Ok(Made::There),
+                _ if refusal.status == 423 => Err(refusal.fault(Verb::MakeFolder, "")),
+                _ => Ok(Made::NoParent(refusal)),
+            },
+            402 | 403 => Ok(Made::Denied(refusal)),
+            _ => Err(refusal.fault(Verb::MakeFolder, &self.path_shown())),
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! JSON replies as a stream of events, each value capped (`destinations-core.md` 10.3): nothing of a reply is held but the path
+//! to the current value and the value itself.
+//!
+//! The reply must be one complete value; what is cut, too long, too deep or no JSON is [`Class::Protocol`]. Bytes that are not
+//! UTF-8 become U+007F, which no file name may hold, so that one bad name does not spoil a listing.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, Read};
+
+use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::base::fault::{Class, Fault};
+use crate::base::text;
+
+/// Longest string and number.
+const TEXT_MAX_BYTES: usize = 4 << 10;
+const KEY_MAX_BYTES: usize = 256;
+/// JSON bytes of one token with the white space around it: a string of [`TEXT_MAX_BYTES`] with every byte escaped.
+const TOKEN_MAX_BYTES: usize = 32 << 10;
+const DEPTH_MAX: usize = 32;
+/// Whole reply to a small question.
+pub(crate) const SMALL_MAX_BYTES: u64 = 1 << 20;
+/// Whole page of a listing.
+pub(crate) const LIST_MAX_BYTES: u64 = 256 << 20;
+/// Stands for a byte that is not UTF-8.
+const BAD_BYTE: u8 = 0x7f;
+
+/// A value that is neither array nor object.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Bool(bool),
+    /// Whole and not negative.
+    Number(u64),
+    /// Any other number.
+    Other,
+    Text(&'a str),
+}
+
+impl Value<'_> {
+    /// Text; `None` for anything else.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A whole number, also one written as text.
+    pub(crate) fn number(&self) -> Option<u64> {
+        match self {
+            Value::Number(n) => Some(*n),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// What was just read. Paths are keys from the root; elements of an array have the key `[]`.
+pub(crate) enum Step<'a> {
+    /// An object or array begins.
+    Open { path: &'a [String] },
+    /// A value that is neither.
+    Value {
+        path: &'a [String],
+        value: Value<'a>,
+    },
+    /// An object or array has ended.
+    Close { path: &'a [String] },
+}
+
+/// Called for each step; its fault ends the reading.
+type Each<'a> = dyn FnMut(Step<'_>) -> Result<(), Fault> + 'a;
+
+/// Reads one JSON value of at most `max` bytes to its end. `io` makes the fault of a reader's error.
+pub(crate) fn read(
+    input: &mut dyn Read,
+    max: u64,
+    io: &dyn Fn(&io::Error) -> Fault,
+    each: &mut Each<'_>,
+) -> Result<(), Fault> {
+    let left = Cell::new(TOKEN_MAX_BYTES);
+    let total = Cell::new(0);
+    let failed = RefCell::new(None);
+    let source = Source {
+        input,
+        buffer: Box::new([0; 4096]),
+        at: 0,
+        ready: 0,
+        end: 0,
+        over: false,
+        left: &left,
+        total: &total,
+        max,
+        failed: &failed,
+        io,
+    };
+    let mut walk = Walk {
+        path: Vec::new(),
+        left: &left,
+        failed: &failed,
+        each,
+    };
+    let mut parser = serde_json::Deserializer::from_reader(source);
+    let done = Node(&mut walk)
+        .deserialize(&mut parser)
+        .and_then(|()| parser.end());
+    let Err(e) = done else {
+        return Ok(());
+    };
+    if let Some(fault) = failed.take() {
+        return Err(fault);
+    }
+    Err(Fault::new(
+        Class::Protocol,
+        format!(
+            "the reply of {} bytes is not complete JSON: {}",
+            total.get(),
+            text::safe_cut(e.to_string().as_bytes(), 120)
+        ),
+    ))
+}
+
+/// A buffered reader that counts, stops at the limits, and makes everything UTF-8.
+struct Source<'a> {
+    input: &'a mut dyn Read,
+    buffer: Box<[u8; 4096]>,
+    at: usize,
+    /// End of what is known to be UTF-8.
+    ready: usize,
+    /// End of what was read: at most three bytes of a character that is not complete.
+    end: usize,
+    /// The input has ended.
+    over: bool,
+    left: &'a Cell<usize>,
+    total: &'a Cell<u64>,
+    max: u64,
+    failed: &'a RefCell<Option<Fault>>,
+    io: &'a dyn Fn(&io::Error) -> Fault,
+}
+
+impl Source<'_> {
+    /// False at the end.
+    #[cold]
+    fn refill(&mut self) -> io::Result<bool> {
+        self.buffer.copy_within(self.ready..self.end, 0);
+        self.end -= self.ready;
+        (self.at, self.ready) = (0, 0);
+        while self.ready == 0 && !(self.over && self.end == 0) {
+            if !self.over {
+                match self.input.read(&mut self.buffer[self.end..]) {
+                    Ok(n) => {
+                        self.end += n;
+                        self.over = n == 0;
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(e) => return Err(self.fail((self.io)(&e))),
+                }
+            }
+            self.repair();
+        }
+        Ok(self.ready > 0)
+    }
+
+    /// Replaces what is not UTF-8 and moves `ready` up to a character that is not complete.
+    fn repair(&mut self) {
+        while self.ready < self.end {
+            match std::str::from_utf8(&self.buffer[self.ready..self.end]) {
+                Ok(_) => self.ready = self.end,
+                Err(e) => {
+                    self.ready += e.valid_up_to();
+                    let bad = match e.error_len() {
+                        Some(n) => n,
+                        None if self.over => self.end - self.ready,
+                        None => return,
+                    };
+                    self.buffer[self.ready..self.ready + bad].fill(BAD_BYTE);
+                    self.ready += bad;
+                }
+            }
+        }
+    }
+
+    fn fail(&self, fault: Fault) -> io::Error {
+        self.failed.borrow_mut().get_or_insert(fault);
+        io::Error::other("failed")
+    }
+}
+
+impl Read for Source<'_> {
+    /// One byte at a time, for that is how the parser reads.
+    #[inline]
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.at >= self.ready && !self.refill()? {
+            return Ok(0);
+        }
+        let Some(to) = out.first_mut() else {
+            return Ok(0);
+        };
+        let left = self.left.get();
+        let total = self.total.get();
+        if left == 0 || total >= self.max {
+            let what = if left == 0 { "a value in it" } else { "it" };
+            return Err(self.fail(Fault::new(
+                Class::Protocol,
+                format!("the reply cannot be used, {what} is too long"),
+            )));
+        }
+        self.left.set(left - 1);
+        self.total.set(total + 1);
+        *to = self.buffer[self.at];
+        self.at += 1;
+        Ok(1)
+    }
+}
+
+/// Where the reading is.
+struct Walk<'a, 'b> {
+    path: Vec<String>,
+    left: &'a Cell<usize>,
+    failed: &'a RefCell<Option<Fault>>,
+    each: &'a mut Each<'b>,
+}
+
+impl Walk<'_, '_> {
+    fn renew(&self) {
+        self.left.set(TOKEN_MAX_BYTES);
+    }
+
+    fn tell<E: serde_core::de::Error>(&mut self, step: Step<'_>) -> Result<(), E> {
+        (self.each)(step).map_err(|fault| {
+            self.failed.borrow_mut().get_or_insert(fault);
+            E::custom("given up")
+        })
+    }
+
+    fn value<E: serde_core::de::Error>(&mut self, value: Value<'_>) -> Result<(), E> {
+        let path = std::mem::take(&mut self.path);
+        let done = self.tell(Step::Value { path: &path, value });
+        self.path = path;
+        done
+    }
+
+    /// An object or array begins (`true`) or has ended.
+    fn border<E: serde_core::de::Error>(&mut self, open: bool) -> Result<(), E> {
+        if self.path.len() > DEPTH_MAX {
+            return Err(E::custom("it is nested too deep"));
+        }
+        let path = std::mem::take(&mut self.path);
+        let done = self.tell(if open {
+            Step::Open { path: &path }
+        } else {
+            Step::Close { path: &path }
+        });
+        self.path = path;
+        done
+    }
+}
+
+/// Any value.
+struct Node<'a, 'b, 'c>(&'a mut Walk<'b, 'c>);
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        self.0.renew();
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: serde_core::de::Error>(self) -> Result<(), E> {
+        self.0.value(Value::Null)
+    }
+
+    fn visit_bool<E: serde_core::de::Error>(self, b: bool) -> Result<(), E> {
+        self.0.value(Value::Bool(b))
+    }
+
+    fn visit_u64<E: serde_core::de::Error>(self, n: u64) -> Result<(), E> {
+        self.0.value(Value::Number(n))
+    }
+
+    fn visit_i64<E: serde_core::de::Error>(self, _: i64) -> Result<(), E> {
+        self.0.value(Value::Other)
+    }
+
+    fn visit_f64<E: serde_core::de::Error>(self, _: f64) -> Result<(), E> {
+        self.0.value(Value::Other)
+    }
+
+    fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<(), E> {
+        if text.len() > TEXT_MAX_BYTES {
+            return Err(E::custom("a string is too long"));
+        }
+        self.0.value(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.0.border(true)?;
+        self.0.path.push("[]".to_owned());
+        loop {
+            self.0.renew();
+            if seq.next_element_seed(Node(self.0))?.is_none() {
+                break;
+            }
+        }
+        self.0.path.pop();
+        self.0.border(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.border(true)?;
+        loop {
+            self.0.renew();
+            let Some(key) = map.next_key_seed(Key)? else {
+                break;
+            };
+            self.0.path.push(key);
+            self.0.renew();
+            map.next_value_seed(Node(self.0))?;
+            self.0.path.pop();
+        }
+        self.0.border(false)
+    }
+}
+
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: serde_core::de::Error>(self, key: &str) -> Result<String, E> {
+        if key.len() > KEY_MAX_BYTES {
+            return Err(E::custom("a key is too long"));
+        }
+        Ok(key.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walked(json: &[u8], max: u64) -> Result<String, Fault> {
+        let mut out = String::new();
+        let io = |_: &io::Error| Fault::new(Class::Transient, "io");
+        let mut input = json;
+        read(&mut input, max, &io, &mut |step| {
+            let (mark, path, value) = match step {
+                Step::Open { path } => ("+", path, String::new()),
+                Step::Value { path, value } => ("=", path, format!("{value:?}")),
+                Step::Close { path } => ("-", path, String::new()),
+            };
+            out.push_str(&format!("{mark}{}{value} ", path.join("/")));
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    const SAMPLE: &str = r#" {"a":[1,"x\u00e9",null],"b":{"c":true,"d":-1.5e3},"e":"12"} "#;
+
+    #[test]
+    fn events_in_order() {
+        assert_eq!(
+            walked(SAMPLE.as_bytes(), 100).expect("good"),
+            "+ +a =a/[]Number(1) =a/[]Text(\"xé\") =a/[]Null -a +b =b/cBool(true) =b/dOther -b =eText(\"12\") - "
+        );
+        assert_eq!(Value::Text("12").number(), Some(12));
+        assert_eq!(Value::Null.number(), None);
+    }
+
+    #[test]
+    fn every_cut_is_a_fault() {
+        let json = SAMPLE.trim_end();
+        for cut in 0..json.len() {
+            let e = walked(&json.as_bytes()[..cut], 100).expect_err("cut");
+            assert_eq!(e.class, Class::Protocol, "{cut}");
+        }
+        for bad in ["{} x", "[1,]", "<html>", "{\"a\":1,}", "nul", "\u{feff}{}"] {
+            assert!(walked(bad.as_bytes(), 100).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let long = |n: usize| format!("[\"{}\"]", "x".repeat(n));
+        assert!(walked(long(TEXT_MAX_BYTES).as_bytes(), 1 << 20).is_ok());
+        assert!(walked(long(TEXT_MAX_BYTES + 1).as_bytes(), 1 << 20).is_err());
+        assert!(walked(long(10 << 20).as_bytes(), 1 << 30).is_err());
+        assert!(walked(long(2000).as_bytes(), 1000).is_err());
+        let escaped = format!("[\"{}\"]", "\\u0061".repeat(TEXT_MAX_BYTES));
+        assert!(walked(escaped.as_bytes(), 1 << 20).is_ok());
+        let key = format!("{{\"{}\":1}}", "k".repeat(KEY_MAX_BYTES + 1));
+        assert!(walked(key.as_bytes(), 1 << 20).is_err());
+        for (depth, good) in [(DEPTH_MAX, true), (DEPTH_MAX + 2, false), (100_000, false)] {
+            let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(walked(deep.as_bytes(), 1 << 20).is_ok(), good, "{depth}");
+        }
+        assert!(walked(" ".repeat(TOKEN_MAX_BYTES + 1).as_bytes(), 1 << 20).is_err());
+    }
+
+    #[test]
+    fn what_is_not_utf8_becomes_a_byte_that_no_name_has() {
+        for (json, want) in [
+            (&b"\"a\xffb\""[..], "a\u{7f}b"),
+            (b"\"a\xc3\"", "a\u{7f}"),
+            (b"\"\xf0\x9f\x98\x80\"", "\u{1f600}"),
+        ] {
+            let want = format!("={:?} ", Value::Text(want));
+            assert_eq!(walked(json, 100).expect("read"), want);
+        }
+        let mut long = vec![b' '; 4094];
+        long.extend_from_slice("\"\u{1f600}\"".as_bytes());
+        assert_eq!(
+            walked(&long, 1 << 20).expect("over the edge of the buffer"),
+            format!("={:?} ", Value::Text("\u{1f600}"))
+        );
+    }
+
+    #[test]
+    fn a_failing_reader_and_a_failing_caller_keep_their_fault() {
+        struct Fails;
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        let io = |_: &io::Error| Fault::new(Class::Transient, "io");
+        let mut input = (&b"[1,"[..]).chain(Fails);
+        let e = read(&mut input, 100, &io, &mut |_| Ok(())).expect_err("reset");
+        assert_eq!(e.class, Class::Transient);
+        let full = |_: Step<'_>| Err(Fault::new(Class::Full, "full"));
+        let e = read(&mut &b"[1]"[..], 100, &io, &mut { full }).expect_err("full");
+        assert_eq!(e.class, Class::Full);
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut state = 7u32;
+        let mut random = move |n: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(state >> 8).expect("24 bits") % n
+        };
+        let bits = b"\"\\{}[]:,u0 -1.e+n\xff\x00\xc3\xf0dtrue";
+        for _ in 0..4000 {
+            let mut json = SAMPLE.as_bytes().to_vec();
+            for _ in 0..=random(4) {
+                let at = random(json.len());
+                match random(3) {
+                    0 => json[at] = bits[random(bits.len())],
+                    1 => json.insert(at, bits[random(bits.len())]),
+                    _ => drop(json.remove(at)),
+                }
+            }
+            if let Err(fault) = walked(&json, 4096) {
+                assert_eq!(fault.class, Class::Protocol);
+                assert!(!fault.text.contains('\n'));
+            }
+        }
+    }
+}

@@ -1,0 +1,813 @@
+//! WebDAV through `Remote` against a server that misbehaves by script (rows of `destinations-core.md` 9).
+
+#[path = "../../tests/support/faulty.rs"]
+mod faulty;
+#[path = "../../tests/support/faulty_dav.rs"]
+mod faulty_dav;
+
+use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
+use std::rc::Rc;
+
+use super::*;
+use crate::base::error::Kind;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Volume;
+use faulty::{Server, Trouble};
+use faulty_dav::{Dav, Login};
+
+const NAME: &str = "duplicati-b1.dblock.zip";
+const KEY: &str = "/d/b/duplicati-b1.dblock.zip";
+const SECRET: &str = "s3cr3t/+value";
+/// `user:` and [`SECRET`].
+const BASIC: &str = "Basic dXNlcjpzM2NyM3QvK3ZhbHVl";
+const MIB: usize = 1 << 20;
+
+struct Bench {
+    server: Server<Dav>,
+    remote: Remote,
+    ui: Ui,
+    tmp: Tmp,
+    waits: Rc<RefCell<Vec<u64>>>,
+}
+
+fn bench() -> Bench {
+    bench_with("d/b", "")
+}
+
+fn bench_with(path: &str, query: &str) -> Bench {
+    let server = Server::start(|_| Dav::new());
+    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+    let url = format!(
+        "webdav://user:s3cr3t%2F%2Bvalue@{}/{path}?retry-delay=0s&http-proxy=none&{query}",
+        server.address
+    );
+    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");
+    let waits = Rc::new(RefCell::new(Vec::new()));
+    let kept = waits.clone();
+    remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
+    Bench {
+        server,
+        remote,
+        ui,
+        tmp: Tmp::open(None).expect("tmp"),
+        waits,
+    }
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..=250).cycle().take(len).collect()
+}
+
+fn says(status: u16) -> Trouble {
+    Trouble::Answer(status, Vec::new(), String::new())
+}
+
+fn page(status: u16, kind: &str, body: &str) -> Trouble {
+    Trouble::Answer(
+        status,
+        vec![("content-type", kind.to_owned())],
+        body.to_owned(),
+    )
+}
+
+impl Bench {
+    fn put(&mut self, data: &[u8]) -> Result<()> {
+        let mut spool = Spool::new(&self.tmp)?;
+        spool.write_all(data).expect("write");
+        let sha = Algo::Sha256.hash(data);
+        let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
+            &mut self.ui,
+            NAME,
+            &mut spool,
+            &sha,
+        );
+        done.map_err(checked)
+    }
+
+    fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
+        let mut spool = Spool::new(&self.tmp)?;
+        let done = self.remote.get(&mut self.ui, NAME, size, &mut spool);
+        done.map_err(checked)?;
+        let mut data = Vec::new();
+        spool.read_to_end(&mut data).expect("read");
+        Ok(data)
+    }
+
+    fn list(&mut self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let done = self.remote.list(&mut self.ui, &mut |item| {
+            match item {
+                Listed::Restart => names.clear(),
+                Listed::Entry(file) => names.push(file.name),
+            }
+            Ok(())
+        });
+        match done.map_err(checked)? {
+            true => Ok(names),
+            false => Ok(vec!["(no folder)".to_owned()]),
+        }
+    }
+
+    fn make(&mut self) -> Result<()> {
+        RemoteMut::new(&mut self.remote, &Permit::to_write())
+            .create_folder(&mut self.ui)
+            .map_err(checked)
+    }
+
+    /// A stored file that downloads get, of this length.
+    fn stored(&self, len: usize) -> Vec<u8> {
+        let data = bytes(len);
+        self.store(KEY, &data);
+        data
+    }
+
+    fn store(&self, key: &str, data: &[u8]) {
+        self.server
+            .with(|dav| dav.files.insert(key.to_owned(), data.to_vec()));
+    }
+
+    fn file(&self, key: &str) -> Option<Vec<u8>> {
+        self.server.with(|dav| dav.files.get(key).cloned())
+    }
+
+    fn login(&self, login: Login) {
+        self.server.with(|dav| dav.login = login);
+    }
+
+    fn count(&self, method: &str) -> usize {
+        let seen = self.server.seen("");
+        seen.iter().filter(|s| s.method == method).count()
+    }
+
+    fn script(&self, method: &'static str, part: &'static str, trouble: Trouble) {
+        self.server.script(method, part, trouble);
+    }
+
+    fn calm(&self) {
+        self.server.state.lock().expect("state").script.clear();
+    }
+}
+
+/// No error may show the secret in any spelling.
+fn checked(e: Error) -> Error {
+    let text = e.to_string();
+    for form in [SECRET, "s3cr3t%2F%2Bvalue", &BASIC[6..]] {
+        assert!(!text.contains(form), "{text}");
+    }
+    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
+    e
+}
+
+#[test]
+fn rows_1_to_3_uploads_that_break() {
+    let data = bytes(MIB);
+    let mut b = bench();
+    b.store(KEY, &data[..MIB / 2]);
+    b.script("PUT", "dblock", Trouble::Reset(MIB as u64 / 2));
+    b.put(&data).expect("stored");
+    assert_eq!(b.file(KEY).expect("there"), data);
+    assert_eq!(
+        (b.count("PUT"), b.count("DELETE")),
+        (2, 1),
+        "the part was removed"
+    );
+
+    let mut b = bench();
+    b.store(KEY, &data[..100]);
+    for _ in 0..6 {
+        b.script("PUT", "", Trouble::Reset(100));
+    }
+    let e = b.put(&data).expect_err("never");
+    assert_eq!(e.kind(), Kind::Busy);
+    assert!(e.to_string().contains("6 attempts"), "{e}");
+    assert_eq!(b.file(KEY), None);
+
+    let mut b = bench();
+    b.script("PUT", "dblock", Trouble::Swallow);
+    b.put(&data).expect("stored");
+    assert_eq!((b.count("PUT"), b.count("PROPFIND")), (1, 1));
+}
+
+#[test]
+fn uploads_go_under_temporary_names_where_parts_stay() {
+    let data = bytes(MIB);
+    let temporary = |b: &Bench| {
+        let seen = b.server.seen(".duplet-tmp-");
+        seen.iter().map(|s| s.method.clone()).collect::<Vec<_>>()
+    };
+    let mut b = bench();
+    b.store(KEY, &data[..100]);
+    b.script("PUT", "dblock", Trouble::Reset(100));
+    b.put(&data).expect("stored");
+    assert_eq!(temporary(&b), ["PUT", "MOVE"], "learnt from the part");
+    assert_eq!(b.file(KEY).expect("there"), data);
+
+    let mut b = bench();
+    b.server
+        .with(|dav| dav.software = "WsgiDAV/4.4.0".to_owned());
+    b.list().expect("listed");
+    b.script("PUT", "tmp", Trouble::Reset(100));
+    b.put(&data).expect("stored");
+    assert_eq!(temporary(&b), ["PUT", "DELETE", "PUT", "MOVE"]);
+    assert_eq!(b.file(KEY).expect("there"), data);
+
+    let mut b = bench_with("d/b", "webdav-temporary-names=always");
+    b.put(&data).expect("stored");
+    assert_eq!(temporary(&b), ["PUT", "MOVE"]);
+    b.server.with(|dav| {
+        dav.moves = false;
+        dav.files.clear();
+    });
+    let e = b.put(&data).expect_err("as asked for or not at all");
+    assert!(e.to_string().contains("cannot rename"), "{e}");
+    assert!(b.server.with(|dav| dav.files.is_empty()));
+
+    let mut b = bench();
+    b.server.with(|dav| {
+        dav.software = "rclone/v1".to_owned();
+        dav.moves = false;
+    });
+    b.list().expect("listed");
+    b.put(&data).expect("stored without renaming");
+    assert_eq!(temporary(&b), ["PUT", "MOVE", "MOVE", "DELETE"]);
+    assert_eq!(b.list().expect("listed"), [NAME]);
+
+    let mut b = bench_with("d/b", "webdav-temporary-names=never");
+    b.server
+        .with(|dav| dav.software = "WsgiDAV/4.4.0".to_owned());
+    b.list().expect("listed");
+    b.put(&data).expect("stored");
+    assert!(temporary(&b).is_empty());
+}
+
+#[test]
+fn old_leftovers_are_removed_by_the_next_upload() {
+    let mut b = bench();
+    for name in ["old", "new"] {
+        b.store(&format!("/d/b/.duplet-tmp-{name}"), b"x");
+    }
+    let dated = |name: &str, time: &str| {
+        format!(
+            "<d:response><d:href>/d/b/.duplet-tmp-{name}</d:href><d:propstat><d:prop><d:getlastmodified>{time}</d:getlastmodified></d:prop></d:propstat></d:response>"
+        )
+    };
+    let body = format!(
+        "<d:multistatus xmlns:d='DAV:'>{}{}</d:multistatus>",
+        dated("old", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        dated("new", "Sun, 06 Nov 2094 08:49:37 GMT")
+    );
+    b.script("PROPFIND", "", page(207, "text/xml", &body));
+    b.list().expect("listed");
+    assert_eq!(b.count("DELETE"), 0, "a listing changes nothing");
+    b.put(b"x").expect("stored");
+    assert_eq!(b.list().expect("listed"), [".duplet-tmp-new", NAME]);
+}
+
+#[test]
+fn rows_4_and_6_servers_that_are_busy() {
+    for status in [500, 502, 423, 425] {
+        let mut b = bench();
+        b.script("PUT", "dblock", says(status));
+        b.put(&bytes(10)).expect("stored");
+        assert_eq!(b.remote.stats().retries, 1);
+    }
+    for (wait, fine) in [("2", true), ("3600", false)] {
+        let mut b = bench();
+        b.stored(10);
+        let after = vec![("retry-after", wait.to_owned())];
+        b.script("GET", "dblock", Trouble::Answer(429, after, String::new()));
+        match b.get(None) {
+            Ok(_) if fine => assert_eq!(*b.waits.borrow(), [2]),
+            Err(e) if !fine => assert!(e.to_string().contains("asks to wait 1h00m"), "{e}"),
+            other => panic!("{wait}: {:?}", other.map(|d| d.len())),
+        }
+    }
+    let mut b = bench_with("d/b", "number-of-retries=0");
+    let mode = vec![("x-nextcloud-maintenance-mode", "1".to_owned())];
+    b.script("PROPFIND", "", Trouble::Answer(503, mode, String::new()));
+    assert!(
+        b.list()
+            .expect_err("closed")
+            .to_string()
+            .contains("maintenance mode")
+    );
+}
+
+#[test]
+fn rows_7_to_12_downloads() {
+    let ranges = |b: &Bench| {
+        let gets = b.server.seen("dblock");
+        let gets = gets.iter().filter(|s| s.method == "GET");
+        gets.map(|s| s.header("range").unwrap_or("-").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.script("GET", "", Trouble::Cut(700));
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(ranges(&b), ["-", "bytes=700-"]);
+    assert!(b.server.seen("")[1].header("if-range").is_some());
+    assert_eq!(b.server.seen("")[0].header("translate"), Some("f"));
+
+    for (second, wanted) in [(Trouble::Whole, 2), (Trouble::WrongRange, 3)] {
+        let mut b = bench();
+        let data = b.stored(1000);
+        b.script("GET", "", Trouble::Cut(700));
+        b.script("GET", "", second);
+        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(ranges(&b).len(), wanted);
+    }
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.script("GET", "", Trouble::CutOpen(700));
+    assert_eq!(b.get(Some(1000)).expect("got"), data);
+
+    let mut b = bench();
+    b.stored(1000);
+    b.script("GET", "", Trouble::Cut(700));
+    b.script("GET", "", says(412));
+    b.store(KEY, &[7; 1000]);
+    assert_eq!(b.get(Some(1000)).expect("the new file whole"), [7; 1000]);
+
+    let mut b = bench();
+    b.stored(1000);
+    for size in [999, 1001] {
+        let e = b.get(Some(size)).expect_err("another length");
+        assert_eq!(e.kind(), Kind::Damaged);
+    }
+    let mut b = bench();
+    let e = b.get(Some(10)).expect_err("gone").to_string();
+    assert!(e.contains("listed but cannot be read"), "{e}");
+}
+
+#[test]
+fn row_14_a_server_that_never_answers_an_upload() {
+    let mut b = bench_with("d/b", "http-operation-timeout=1s");
+    b.script("PUT", "", Trouble::Stall(None));
+    b.put(&bytes(10)).expect("found by looking");
+    assert_eq!(b.count("PUT"), 1);
+}
+
+#[test]
+fn rows_15_to_17_answers_before_the_body() {
+    let data = bytes(2 * MIB);
+    for (status, kind) in [
+        (403, Kind::Credentials),
+        (413, Kind::Unsupported),
+        (507, Kind::NoSpace),
+    ] {
+        let mut b = bench();
+        b.script("PUT", "", Trouble::Early(status, ""));
+        assert_eq!(b.put(&data).expect_err("refused").kind(), kind);
+        assert_eq!(b.count("PUT"), 1);
+    }
+    let mut b = bench();
+    b.script("PUT", "", Trouble::Early(417, ""));
+    b.put(&data).expect("stored");
+    b.put(&data).expect("stored");
+    let puts = b.server.seen("dblock");
+    let puts = puts.iter().filter(|s| s.method == "PUT");
+    let asked: Vec<bool> = puts.map(|p| p.header("expect").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
+    assert_eq!(b.remote.stats().retries, 0);
+
+    let mut b = bench_with("d/b", "disable-expect100-continue");
+    b.login(Login::Basic("other".to_owned()));
+    b.script("PUT", "", Trouble::Reset(100));
+    assert_eq!(b.put(&data).expect_err("hidden").kind(), Kind::Credentials);
+}
+
+#[test]
+fn row_22_digest_and_nonces_that_go_stale() {
+    let data = bytes(1000);
+    for query in ["", "force-digest-authentication"] {
+        let mut b = bench_with("d/b", query);
+        b.login(Login::Digest("n1".to_owned()));
+        b.list().expect("listed");
+        b.put(&data).expect("stored");
+        let asked = b
+            .server
+            .seen("")
+            .iter()
+            .filter(|s| {
+                s.header("authorization")
+                    .is_some_and(|a| a.starts_with("Basic"))
+            })
+            .count();
+        assert_eq!(asked, usize::from(query.is_empty()));
+        b.login(Login::Digest("n2".to_owned()));
+        b.put(&data).expect("stored");
+        let puts = b.server.seen("dblock");
+        let bodies: Vec<u64> = puts
+            .iter()
+            .filter(|s| s.method == "PUT")
+            .map(|s| s.body)
+            .collect();
+        assert_eq!(bodies, [1000, 0, 1000], "the body is sent once");
+        assert_eq!(b.remote.stats().retries, 0);
+    }
+    let mut b = bench_with(
+        "d/b",
+        "force-digest-authentication&disable-expect100-continue",
+    );
+    b.login(Login::Digest("n1".to_owned()));
+    b.put(&data).expect("asked before the body was sent");
+    assert_eq!((b.count("PUT"), b.remote.stats().retries), (1, 0));
+    let mut b = bench();
+    b.login(Login::Digest("n1".to_owned()));
+    b.list().expect("listed");
+    b.login(Login::Basic(BASIC.to_owned()));
+    let e = b.list().expect_err("a step down").to_string();
+    assert!(e.contains("downgrade refused"), "{e}");
+}
+
+#[test]
+fn a_wrong_password_is_one_request_and_one_line() {
+    for (login, requests) in [
+        (Login::Basic("other".to_owned()), 1),
+        (Login::Digest("\" never".to_owned()), 2),
+    ] {
+        let mut b = bench();
+        b.login(login);
+        let e = b.list().expect_err("rejected");
+        assert_eq!(e.kind(), Kind::Credentials);
+        assert!(e.to_string().contains("user 'user' rejected"), "{e}");
+        assert_eq!(b.server.seen("").len(), requests);
+    }
+    let mut b = bench();
+    let offer = vec![("www-authenticate", "Negotiate, NTLM".to_owned())];
+    b.script("PROPFIND", "", Trouble::Answer(401, offer, String::new()));
+    let e = b.list().expect_err("windows").to_string();
+    assert!(
+        e.contains("offers only Negotiate/NTLM, not supported"),
+        "{e}"
+    );
+}
+
+#[test]
+fn row_23_redirects() {
+    let moved = |to: String| Trouble::Answer(307, vec![("location", to)], String::new());
+    let mut b = bench();
+    let data = b.stored(1000);
+    b.script(
+        "GET",
+        "dblock",
+        moved(format!("http://{}{KEY}?x=1", b.server.address)),
+    );
+    assert_eq!(b.get(None).expect("followed"), data);
+    let big = bytes(2 * MIB);
+    b.script("PUT", "dblock", moved(format!("{KEY}?x=1")));
+    b.put(&big).expect("followed with its body");
+    assert_eq!(b.file(KEY).expect("there"), big);
+
+    let mut b = bench();
+    b.stored(10);
+    for _ in 0..20 {
+        b.script("GET", "x=1", moved(KEY.to_owned()));
+        b.script("GET", "dblock", moved(format!("{KEY}?x=1")));
+    }
+    let e = b.get(None).expect_err("circle").to_string();
+    assert!(e.contains("circle"), "{e}");
+
+    let other = Server::start(|_| Dav::new());
+    other.with(|dav| dav.files.insert(KEY.to_owned(), b"elsewhere".to_vec()));
+    let foreign = format!("http://localhost:{}", other.address.port());
+    let mut b = bench();
+    for _ in 0..2 {
+        b.script("PROPFIND", "", moved(format!("{foreign}/d/b/")));
+        b.script("PUT", "", moved(format!("{foreign}{KEY}")));
+    }
+    assert!(
+        b.list()
+            .expect_err("refused")
+            .to_string()
+            .contains("foreign host")
+    );
+    assert!(
+        b.put(&[1])
+            .expect_err("refused")
+            .to_string()
+            .contains("foreign host")
+    );
+    assert!(other.seen("").is_empty());
+    b.script("GET", "", moved(format!("{foreign}{KEY}")));
+    assert_eq!(b.get(None).expect("followed"), b"elsewhere");
+    assert!(
+        other
+            .seen("")
+            .iter()
+            .all(|s| s.header("authorization").is_none())
+    );
+
+    let mut b = bench();
+    b.server.with(|dav| {
+        dav.folders.insert("/new/d/b".to_owned());
+    });
+    let lasting = Trouble::Answer(
+        301,
+        vec![("location", "/new/d/b/".to_owned())],
+        String::new(),
+    );
+    b.script("PROPFIND", "/d/b/", lasting);
+    b.list().expect("followed");
+    b.put(b"x").expect("stored");
+    assert!(b.file(&format!("/new{KEY}")).is_some(), "remembered");
+}
+
+#[test]
+fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
+    let whole = "<d:multistatus xmlns:d='DAV:'><d:response><d:href>/d/b/</d:href></d:response></d:multistatus>";
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;\">]><d:multistatus xmlns:d='DAV:'><d:response><d:href>&b;</d:href></d:response></d:multistatus>";
+    let long = format!(
+        "<d:multistatus xmlns:d='DAV:'><d:x>{}</d:x></d:multistatus>",
+        "y".repeat(70_000)
+    );
+    let deep = "<d>".repeat(1000);
+    let mut bad: Vec<&str> = [0, 10, 45, 58, 80, whole.len() - 1]
+        .map(|cut| &whole[..cut])
+        .to_vec();
+    bad.extend([bomb, &long, &deep, "<x/>"]);
+    for body in bad {
+        let mut b = bench();
+        for _ in 0..2 {
+            b.script("PROPFIND", "", page(207, "text/xml", body));
+        }
+        let e = b.list().expect_err("not a listing");
+        assert!(e.to_string().contains("listing incomplete"), "{e}");
+    }
+    let mut b = bench();
+    b.script(
+        "PROPFIND",
+        "",
+        page(207, "text/xml", &format!("\u{feff}{whole}")),
+    );
+    assert!(b.list().expect("a BOM is no harm").is_empty());
+    b.script("PROPFIND", "", Trouble::Cut(30));
+    assert!(b.list().expect("tried again").is_empty());
+}
+
+#[test]
+fn row_27_a_long_listing() {
+    let mut b = bench();
+    for i in 0..20_000 {
+        b.store(&format!("/d/b/file{i:05}"), b"");
+    }
+    let mut names = 0;
+    let listed = b.remote.list(&mut b.ui, &mut |item| {
+        names += u32::from(matches!(item, Listed::Entry(_)));
+        Ok(())
+    });
+    assert!(listed.expect("listed"));
+    assert_eq!(names, 20_000);
+    assert_eq!(b.count("PROPFIND"), 1);
+}
+
+#[test]
+fn rows_29_and_30_names_and_addresses() {
+    let long = "x".repeat(300);
+    let hrefs = [
+        "http://inner.example:81/d/b",
+        "/d//b/good",
+        "https://other/d/b/also%20good",
+        "/prefix/d/b/third+",
+        "/d/b/..",
+        "/d/b/a%2Fb",
+        "/d/b/x%0ay",
+        "/d/b/%1b[31m",
+        "/d/b/%2e%2e%2f",
+        "/d/b/%ff%fe",
+        "/d/b/x%00y",
+        &format!("/d/b/{long}"),
+        "/d/b/deeper/file",
+        "/elsewhere/file",
+    ];
+    let entry = |href: &str| {
+        format!(
+            "<r:response><r:href>{href}</r:href><r:propstat><r:prop><r:getcontentlength>1</r:getcontentlength></r:prop></r:propstat></r:response>"
+        )
+    };
+    let mut body: String = hrefs.iter().skip(1).map(|h| entry(h)).collect();
+    body.push_str(&format!("<r:response><r:href>{}</r:href><r:propstat><r:prop><r:resourcetype><r:collection/></r:resourcetype></r:prop></r:propstat></r:response>", hrefs[0]));
+    let mut b = bench();
+    let listing = format!("<r:multistatus xmlns:r='DAV:'>{body}</r:multistatus>");
+    b.script("PROPFIND", "", page(207, "text/xml", &listing));
+    assert_eq!(b.list().expect("listed"), ["good", "also good", "third+"]);
+    let message = &b.ui.messages()[0];
+    assert!(
+        message.contains("8 names") && !message.contains('\u{1b}'),
+        "{message}"
+    );
+
+    let mut b = bench();
+    let foreign = format!(
+        "<r:multistatus xmlns:r='DAV:'>{}</r:multistatus>",
+        entry("/elsewhere/file")
+    );
+    for _ in 0..2 {
+        b.script("PROPFIND", "", page(207, "text/xml", &foreign));
+    }
+    assert!(
+        b.list()
+            .expect_err("not ours")
+            .to_string()
+            .contains("another folder")
+    );
+}
+
+#[test]
+fn rows_33_to_36_connections_sizes_and_compression() {
+    let mut b = bench();
+    let data = b.stored(1000);
+    for _ in 0..3 {
+        b.script("GET", "", Trouble::CloseAfter);
+    }
+    b.script("PROPFIND", "", Trouble::Close);
+    for _ in 0..3 {
+        assert_eq!(b.get(Some(1000)).expect("got"), data);
+    }
+    assert!(b.get(Some(1000)).is_ok());
+    assert!(b.remote.stat(&mut b.ui, NAME).expect("asked").is_some());
+    assert_eq!(b.remote.stats().retries, 0);
+
+    let mut b = bench();
+    b.script("PROPFIND", "dblock", Trouble::Replaced(">10<", ">3<"));
+    b.put(&bytes(10)).expect("stored");
+    assert_eq!((b.count("PUT"), b.count("DELETE")), (2, 1));
+
+    let mut b = bench();
+    for _ in 0..2 {
+        b.script("PROPFIND", "dblock", says(404));
+    }
+    b.put(&bytes(10)).expect("stored");
+    assert_eq!(*b.waits.borrow(), [1, 2]);
+
+    let mut b = bench();
+    b.stored(10);
+    for _ in 0..2 {
+        let gzip = vec![("content-encoding", "gzip".to_owned())];
+        b.script("GET", "", Trouble::Answer(200, gzip, "x".to_owned()));
+    }
+    assert!(
+        b.get(None)
+            .expect_err("compressed")
+            .to_string()
+            .contains("compressed")
+    );
+}
+
+#[test]
+fn folders_are_made_from_the_first_missing_one_down() {
+    let mut b = bench_with("d/x%20y/%C3%A9%2B/z", "");
+    assert_eq!(b.list().expect("asked"), ["(no folder)"]);
+    b.put(b"x").expect("stored");
+    assert!(b.file("/d/x y/\u{e9}+/z/duplicati-b1.dblock.zip").is_some());
+    let made: Vec<String> = b
+        .server
+        .seen("")
+        .iter()
+        .filter(|s| s.method == "MKCOL")
+        .map(|s| s.target.clone())
+        .collect();
+    assert_eq!(made.len(), 5, "{made:?}");
+    assert!(made.iter().all(|target| target.ends_with('/')), "{made:?}");
+    b.make().expect("existing");
+
+    let mut b = bench();
+    b.script("MKCOL", "", says(409));
+    b.make()
+        .expect("a server that says 409 for existing folders");
+    let mut b = bench_with("d/b/c", "");
+    b.script("MKCOL", "/c/", says(409));
+    b.script("MKCOL", "/b/", says(403));
+    b.make().expect("no right to the folder above is needed");
+    let mut b = bench_with("d/b/c", "");
+    for _ in 0..3 {
+        b.script("MKCOL", "", says(403));
+    }
+    assert_eq!(b.make().expect_err("refused").kind(), Kind::Credentials);
+    let mut b = bench_with("d/f", "");
+    b.store("/d/f", b"file");
+    assert!(
+        b.make()
+            .expect_err("in the way")
+            .to_string()
+            .contains("is a file")
+    );
+    assert!(
+        b.list()
+            .expect_err("in the way")
+            .to_string()
+            .contains("is a file")
+    );
+}
+
+#[test]
+fn what_is_no_webdav_server_is_named() {
+    let nginx = vec![("server", "nginx/1.22.1".to_owned())];
+    let refused = |headers: &Vec<(&'static str, String)>| {
+        Trouble::Answer(405, headers.clone(), String::new())
+    };
+    for (trouble, kind, part) in [
+        (refused(&nginx), Kind::Usage, "no WebDAV folder"),
+        (says(405), Kind::Usage, "no WebDAV folder"),
+        (
+            page(200, "text/html", "<html><title>Log in</title>"),
+            Kind::Unsupported,
+            "web page and not WebDAV",
+        ),
+        (
+            page(207, "text/html", "<html><title>Log in</title>"),
+            Kind::Unsupported,
+            "Log in",
+        ),
+        (
+            page(
+                400,
+                "text/html",
+                "<html><title>400 The plain HTTP request was sent to HTTPS port</title>",
+            ),
+            Kind::Tls,
+            "speaks TLS",
+        ),
+        (says(404), Kind::Usage, "(no folder)"),
+    ] {
+        let mut b = bench_with("d/b", "number-of-retries=0");
+        b.script("PROPFIND", "", trouble);
+        b.script("PROPFIND", "", says(404));
+        match b.list() {
+            Ok(names) => assert_eq!(names, [part]),
+            Err(e) => {
+                assert_eq!(e.kind(), kind, "{e}");
+                assert!(e.to_string().contains(part), "{e}");
+            }
+        }
+        b.calm();
+    }
+    let mut b = bench();
+    b.stored(10);
+    for _ in 0..2 {
+        b.script(
+            "GET",
+            "",
+            page(200, "text/html", "<html><title>Log in</title>"),
+        );
+    }
+    assert!(
+        b.get(Some(10))
+            .expect_err("a page")
+            .to_string()
+            .contains("login page")
+    );
+    let mut b = bench();
+    let iis = vec![("server", "Microsoft-IIS/10.0".to_owned())];
+    b.script("PUT", "", Trouble::Answer(404, iis, String::new()));
+    let e = b.put(b"x").expect_err("too big for IIS").to_string();
+    assert!(e.contains("404.13"), "{e}");
+}
+
+#[test]
+fn the_question_is_put_as_the_server_understands_it() {
+    let mut b = bench();
+    b.stored(5);
+    b.script("PROPFIND", "", says(400));
+    b.script("PROPFIND", "", says(415));
+    assert_eq!(b.list().expect("listed"), [NAME]);
+    b.list().expect("remembered");
+    let bodies: Vec<String> = b.server.seen("").iter().map(|s| s.text.clone()).collect();
+    assert_eq!(bodies.len(), 4);
+    assert!(bodies[0].contains("resourcetype") && bodies[1].is_empty());
+    assert!(bodies[2].contains("allprop") && bodies[3].contains("allprop"));
+    let mut b = bench_with("d/b", "use-extended-propfind");
+    b.list().expect("listed");
+    assert!(b.server.seen("")[0].text.contains("allprop"));
+    let mut b = bench();
+    b.stored(5);
+    b.script("PROPFIND", "dblock", says(405));
+    let found = b
+        .remote
+        .stat(&mut b.ui, NAME)
+        .expect("asked")
+        .expect("there");
+    assert_eq!((found.size, b.count("HEAD")), (Some(5), 1));
+}
+
+#[test]
+fn free_space_comes_from_the_quota_properties() {
+    let answer = |free: &str| {
+        let body = format!(
+            "<d:multistatus xmlns:d='DAV:'><d:response><d:href>/d/b/</d:href><d:propstat><d:prop><d:quota-available-bytes>{free}</d:quota-available-bytes><d:quota-used-bytes>10</d:quota-used-bytes></d:prop></d:propstat></d:response></d:multistatus>"
+        );
+        page(207, "text/xml", &body)
+    };
+    for (free, want) in [
+        ("90", (Some(90), Some(100))),
+        ("-3", (None, None)),
+        ("", (None, None)),
+    ] {
+        let mut b = bench();
+        b.script("PROPFIND", "", answer(free));
+        let quota = b.remote.quota();
+        assert_eq!((quota.free, quota.total), want);
+    }
+}

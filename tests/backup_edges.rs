@@ -1,0 +1,203 @@
+//! Backups that meet trouble: stops at any moment, stored data that is gone, files that cannot be read.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use support::{Ran, Rand, Scratch, is_root, text, volumes};
+
+const PASSPHRASE: [(&str, &str); 1] = [("PASSPHRASE", "abc")];
+
+fn backup(scratch: &Scratch, source: &Path, more: &[&str]) -> Ran {
+    let dest = scratch.at("dest");
+    let words = ["backup", text(&dest), text(source), "--dblock-size=1mb"];
+    scratch.run_env(&[&words, more].concat(), &PASSPHRASE)
+}
+
+/// Restores the newest version into a new folder and compares a file with the source.
+fn restores(scratch: &Scratch, source: &Path, name: &str) {
+    let out = scratch.folder("out");
+    let target = format!("--restore-path={}", text(&out));
+    scratch
+        .run_env(
+            &["restore", text(&scratch.at("dest")), &target],
+            &PASSPHRASE,
+        )
+        .code(&[0]);
+    let same = fs::read(out.join(name)).unwrap() == fs::read(source.join(name)).unwrap();
+    assert!(same, "{name} is restored as it was");
+    fs::remove_dir_all(out).unwrap();
+}
+
+#[test]
+fn a_stop_signal_at_any_moment_leaves_a_partial_version() {
+    let scratch = Scratch::new("backup-stop");
+    let source = scratch.folder("src");
+    let mut rand = Rand(7);
+    for i in 0..9000 {
+        fs::write(source.join(format!("f{i:05}")), rand.bytes(900)).unwrap();
+    }
+    let dest = scratch.at("dest");
+    for round in 0..6 {
+        let _ = fs::remove_dir_all(&dest);
+        let mut child = scratch
+            .command(&[
+                "backup",
+                text(&dest),
+                text(&source),
+                "--dblock-size=1mb",
+                "--blocksize=1kb",
+                "--no-encryption",
+                "--no-cache",
+            ])
+            .spawn()
+            .unwrap();
+        while volumes(&dest, "dblock").len() <= round % 3 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+            std::thread::yield_now();
+        }
+        let id = child.id().to_string();
+        support::tool(
+            "kill",
+            &["-INT".as_ref(), id.as_ref()],
+            "part of any system",
+        );
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(50), "round {round}: {err}");
+        assert_eq!(volumes(&dest, "dlist").len(), 1, "round {round}: {err}");
+    }
+}
+
+/// A source whose large file lies in the first volumes and whose last file comes long after.
+fn two_volumes(scratch: &Scratch) -> std::path::PathBuf {
+    let source = scratch.folder("src");
+    fs::write(source.join("large"), Rand(1).bytes(2_500_000)).unwrap();
+    source
+}
+
+/// Takes away a dblock that holds data of `large`, and the dindex that describes it.
+fn lose_a_pair(scratch: &Scratch) {
+    let dest = scratch.at("dest");
+    // The pairs were written one after the other.
+    let by_time = |word| {
+        let mut all = volumes(&dest, word);
+        all.sort_by_key(|p| fs::metadata(p).unwrap().modified().unwrap());
+        all
+    };
+    assert!(by_time("dblock").len() > 1);
+    fs::remove_file(&by_time("dblock")[0]).unwrap();
+    fs::remove_file(&by_time("dindex")[0]).unwrap();
+}
+
+#[test]
+fn an_index_cached_after_the_loss_hides_no_broken_blocklist() {
+    let scratch = Scratch::new("backup-hidden-loss");
+    let source = two_volumes(&scratch);
+    backup(&scratch, &source, &["--blocksize=100kb"]).code(&[0]);
+    lose_a_pair(&scratch);
+    // A restore remembers the index as it is now.
+    let other = format!("--restore-path={}", text(&scratch.at("other")));
+    scratch
+        .run_env(&["restore", text(&scratch.at("dest")), &other], &PASSPHRASE)
+        .code(&[3]);
+    backup(&scratch, &source, &[]).code(&[2, 100]);
+    backup(&scratch, &source, &["--no-backend-verification"]).code(&[1, 2]);
+    restores(&scratch, &source, "large");
+}
+
+#[test]
+fn metadata_skipped_once_is_not_skipped_for_ever() {
+    let scratch = Scratch::new("backup-skip-metadata");
+    // Only stamps older than the run before are believed, and this file is as old as the checkout.
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    backup(&scratch, &source, &["--skip-metadata", "--blocksize=1kb"]).code(&[0]);
+    backup(&scratch, &source, &["--skip-metadata"]).code(&[1]);
+    let report = backup(&scratch, &source, &["--json"]).code(&[0]).json();
+    assert_eq!(report["ModifiedFiles"].as_u64(), Some(1), "{report}");
+    let report = backup(&scratch, &source, &["--json"]).code(&[1]).json();
+    assert_eq!(report["ModifiedFiles"].as_u64(), Some(0), "{report}");
+}
+
+#[test]
+fn a_new_file_that_cannot_be_read_makes_no_version() {
+    let scratch = Scratch::new("backup-unreadable");
+    let source = scratch.folder("src");
+    fs::write(source.join("a"), "text").unwrap();
+    let run = || {
+        let dest = scratch.at("dest");
+        let mut command = scratch.command(&[
+            "backup",
+            text(&dest),
+            text(&source),
+            "--no-encryption",
+            "--no-cache",
+            "--json",
+        ]);
+        if is_root() {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), out)
+    };
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for open in [scratch.path(), &scratch.at("tmp"), &source] {
+        mode(open, 0o777);
+    }
+    mode(&scratch.folder("dest"), 0o777);
+    let (code, out) = run();
+    if code == Some(100) || code.is_none() {
+        // Another user cannot even reach the program here.
+        assert!(is_root(), "{out}");
+        return;
+    }
+    assert_eq!(code, Some(0), "{out}");
+    fs::write(source.join("b"), "secret").unwrap();
+    mode(&source.join("b"), 0);
+    // The folder itself changed; after that nothing did.
+    let (code, out) = run();
+    assert_eq!(code, Some(2), "{out}");
+    let versions = volumes(&scratch.at("dest"), "dlist").len();
+    let (code, out) = run();
+    assert_eq!(code, Some(2), "{out}");
+    assert!(out.contains("\"AddedFiles\":0"), "{out}");
+    assert_eq!(
+        volumes(&scratch.at("dest"), "dlist").len(),
+        versions,
+        "{out}"
+    );
+}
+
+#[test]
+fn a_dry_run_makes_nothing_at_all() {
+    let scratch = Scratch::new("backup-dry");
+    let source = two_volumes(&scratch);
+    backup(&scratch, &source, &["--blocksize=100kb", "--dry-run"]).code(&[0]);
+    assert!(!scratch.at("dest").exists());
+    assert!(support::names(&scratch.at("cache")).is_empty());
+    assert!(scratch.left_in_tmp().is_empty());
+}
+
+#[test]
+fn a_source_whose_name_cannot_be_stored_is_refused_at_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let scratch = Scratch::new("backup-name");
+    let source = scratch.path().join(std::ffi::OsStr::from_bytes(b"bad\xff"));
+    fs::create_dir_all(&source).unwrap();
+    let dest = scratch.at("dest");
+    let output = scratch
+        .command(&["backup", text(&dest), ".", "--no-encryption"])
+        .current_dir(&source)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(200));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not valid UTF-8"));
+    assert!(!dest.exists(), "nothing was made");
+}

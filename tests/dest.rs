@@ -1,0 +1,326 @@
+//! One table of cases against every destination there is, through `duplet remote`: what one keeps, all keep.
+//!
+//! `DUPLET_TEST_URL` adds any real destination: an empty folder, with its credentials in the URL or the environment. A new
+//! kind of destination adds a row to [`places`].
+
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it could not do or where to look"
+)]
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod support;
+
+use std::any::Any;
+use std::fs;
+use std::sync::Arc;
+
+use support::servers::{b2, s3};
+use support::{Ran, Rand, Scratch, text};
+
+/// One destination folder, empty and not yet made.
+struct Place {
+    name: String,
+    url: String,
+    /// The folder, or the bucket, can be missing.
+    can_be_missing: bool,
+    /// Longer listings than one page are worth their time here.
+    quick: bool,
+    /// Keeps what the URL points at alive.
+    _held: Option<Arc<dyn Any>>,
+}
+
+/// Every destination of this run, for one case: `case` makes folders of their own.
+fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
+    let mut all = vec![Place {
+        name: "file".to_owned(),
+        url: text(&scratch.at(&format!("dest {case}"))).to_owned(),
+        can_be_missing: true,
+        quick: true,
+        _held: None,
+    }];
+    for server in s3::all() {
+        all.push(Place {
+            name: server.name.to_owned(),
+            url: server.url(&format!("kit-{case}/päth%20a%2Bb/x"), ""),
+            can_be_missing: true,
+            quick: server.name == "juicefs",
+            _held: Some(server),
+        });
+    }
+    let server = b2::Server::start();
+    all.push(Place {
+        name: "b2".to_owned(),
+        url: server.url(&server.master(), &format!("kit-{case}/päth%20a%2Bb/x"), ""),
+        can_be_missing: true,
+        quick: true,
+        _held: Some(Arc::new(server)),
+    });
+    if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
+        all.push(Place {
+            name: "DUPLET_TEST_URL".to_owned(),
+            url,
+            can_be_missing: false,
+            quick: false,
+            _held: None,
+        });
+    }
+    all
+}
+
+/// A destination and the program.
+struct Kit<'a> {
+    scratch: &'a Scratch,
+    place: Place,
+}
+
+impl Kit<'_> {
+    fn remote(&self, action: &str, words: &[&str]) -> Ran {
+        let mut args = vec!["remote", action, &self.place.url];
+        args.extend(words);
+        args.extend(["--retry-delay=1s", "--number-of-retries=2"]);
+        let mut env = Vec::new();
+        let names = [
+            "AUTH_USERNAME",
+            "AUTH_PASSWORD",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ];
+        let values = names.map(|n| std::env::var(n).ok());
+        for (name, value) in names.iter().zip(&values) {
+            env.extend(value.as_deref().map(|v| (*name, v)));
+        }
+        let ran = self.scratch.run_env(&args, &env);
+        ran.sane_but_tabs();
+        ran
+    }
+
+    #[track_caller]
+    fn put(&self, name: &str, data: &[u8]) {
+        let from = self.scratch.at("from");
+        fs::write(&from, data).unwrap();
+        self.remote("put", &[name, text(&from)]).code(&[0]);
+    }
+
+    #[track_caller]
+    fn get(&self, name: &str) -> Vec<u8> {
+        let to = self.scratch.at("to");
+        self.remote("get", &[name, text(&to)]).code(&[0]);
+        let data = fs::read(&to).unwrap();
+        fs::remove_file(&to).unwrap();
+        data
+    }
+
+    #[track_caller]
+    fn list(&self) -> Vec<(String, u64)> {
+        let ran = self.remote("list", &["--json"]);
+        let ran = ran.code(&[0]);
+        let all = ran.json();
+        let files = all["Files"].as_array().unwrap().iter();
+        files
+            .map(|f| {
+                let name = f["Name"].as_str().unwrap().to_owned();
+                (name, f["Size"].as_u64().unwrap())
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn delete(&self, name: &str) {
+        self.remote("delete", &[name]).code(&[0]);
+    }
+
+    /// Leaves the folder as empty as it was.
+    fn clean(&self) {
+        for (name, _) in self.list() {
+            self.delete(&name);
+        }
+        assert_eq!(self.list(), [], "{}", self.place.name);
+    }
+}
+
+fn each(case: &str, check: impl Fn(&Kit)) {
+    let scratch = Scratch::new("dest");
+    for place in places(&scratch, case) {
+        eprintln!("{case}: {}", place.name);
+        check(&Kit {
+            scratch: &scratch,
+            place,
+        });
+    }
+    assert!(scratch.left_in_tmp().is_empty());
+}
+
+#[test]
+fn what_is_put_is_listed_and_read_back() {
+    each("sizes", |kit| {
+        let mut rand = Rand(5);
+        let mut want = Vec::new();
+        for len in [0, 1, 16_383, 16_384, 16_385, 1 << 20, (3 << 20) + 7] {
+            let name = format!("size-{len:08}.bin");
+            let data = rand.bytes(len);
+            kit.put(&name, &data);
+            assert!(kit.get(&name) == data, "{name} at {}", kit.place.name);
+            want.push((name, len as u64));
+        }
+        assert_eq!(kit.list(), want, "{}", kit.place.name);
+        kit.clean();
+    });
+}
+
+#[test]
+fn names_stay_what_they_are() {
+    each("names", |kit| {
+        let names = [
+            "a",
+            "duplicati-20260301T120000Z.dlist.zip.aes",
+            "a b.zip",
+            "a+b.zip",
+            "a%2Bb.zip",
+            "é ü 語.zip",
+            "a&b=c;d,e.zip",
+            "~tilde'quote(1)!*.zip",
+            "a#b?c.zip",
+            "A",
+            &"n".repeat(200),
+        ];
+        for name in names {
+            kit.put(name, name.as_bytes());
+        }
+        for name in names {
+            assert_eq!(kit.get(name), name.as_bytes(), "{}", kit.place.name);
+        }
+        let mut want: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        want.sort();
+        let got: Vec<String> = kit.list().into_iter().map(|f| f.0).collect();
+        assert_eq!(got, want, "{}", kit.place.name);
+        kit.clean();
+        for bad in [
+            "a/b",
+            "..",
+            ".hidden",
+            "-x",
+            "a\\b",
+            &"n".repeat(201),
+            "a\nb",
+        ] {
+            let from = kit.scratch.at("from");
+            let ran = kit.remote("put", &["--", bad, text(&from)]);
+            assert_eq!(ran.code, 200, "{}", ran.all());
+        }
+        assert_eq!(kit.list(), []);
+    });
+}
+
+#[test]
+fn a_second_put_replaces_the_first() {
+    each("replace", |kit| {
+        kit.put("f", b"first");
+        kit.put("f", b"the second, longer one");
+        assert_eq!(kit.get("f"), b"the second, longer one");
+        kit.put("f", b"");
+        assert_eq!(kit.get("f"), b"");
+        assert_eq!(kit.list(), [("f".to_owned(), 0)], "{}", kit.place.name);
+        kit.clean();
+    });
+}
+
+#[test]
+fn what_is_not_there_is_said_to_be_missing() {
+    each("missing", |kit| {
+        if kit.place.can_be_missing {
+            let ran = kit.remote("list", &[]);
+            let makes_none = ran.code == 0 && ran.out.is_empty();
+            assert!(ran.code == 100 || makes_none, "{}", ran.all());
+            kit.remote("get", &["f", "t"]).code(&[100]);
+        }
+        kit.remote("mkdir", &[]).code(&[0]);
+        kit.remote("mkdir", &[]).code(&[0]);
+        assert_eq!(kit.list(), [], "{}", kit.place.name);
+        let ran = kit.remote("get", &["absent.zip", "t"]).code(&[100]);
+        ran.says("absent.zip").says("no such file");
+        assert!(!kit.scratch.at("t").exists());
+        kit.delete("absent.zip");
+    });
+}
+
+#[test]
+fn get_overwrites_nothing() {
+    each("keep", |kit| {
+        kit.put("f", b"remote");
+        let mine = kit.scratch.at("mine");
+        fs::write(&mine, "mine").unwrap();
+        let ran = kit.remote("get", &["f", text(&mine)]).code(&[100]);
+        ran.says("exists already");
+        assert_eq!(fs::read(&mine).unwrap(), b"mine");
+        let ran = kit.remote("get", &["f", "-"]).code(&[0]);
+        assert_eq!(ran.out, "remote");
+        kit.clean();
+    });
+}
+
+#[test]
+fn more_than_one_page_is_listed() {
+    each("pages", |kit| {
+        if !kit.place.quick {
+            return;
+        }
+        // One `remote test` writes many files without starting the program for each.
+        let ran = kit.remote(
+            "test",
+            &[
+                "--number-of-files=1100",
+                "--min-file-size=1b",
+                "--max-file-size=20b",
+            ],
+        );
+        ran.code(&[0]).says("1100 files");
+        assert_eq!(kit.list(), [], "{}", kit.place.name);
+    });
+}
+
+#[test]
+fn the_test_of_a_destination_passes_and_leaves_nothing() {
+    each("test", |kit| {
+        kit.put("mine.zip", b"not yours");
+        let ran = kit.remote("test", &["--json", "--reruns=2"]).code(&[0]);
+        let all = ran.json();
+        assert_eq!(all["FailedStep"], serde_json::Value::Null);
+        assert_eq!(all["PassedSteps"].as_array().unwrap().len(), 10);
+        assert_eq!(kit.list(), [("mine.zip".to_owned(), 9)]);
+        kit.clean();
+    });
+}
+
+#[test]
+fn the_action_and_its_words_are_checked_before_anything_is_contacted() {
+    let scratch = Scratch::new("dest");
+    let url =
+        "s3://b/p?s3-server-name=127.0.0.1:1&use-ssl=false&auth-username=k&auth-password=sekret";
+    for (args, part) in [
+        (vec!["remote", "fetch", url], "one of list, get, put"),
+        (vec!["remote"], "needs a destination URL"),
+        (vec!["remote", "list"], "needs a destination URL"),
+        (vec!["remote", "get", url], "too few arguments"),
+        (vec!["remote", "list", url, "x"], "too many arguments"),
+        (
+            vec!["remote", "get", url, "f", "-", "--json"],
+            "standard output",
+        ),
+        (
+            vec!["remote", "put", url, "/"],
+            "does not end in a file name",
+        ),
+        (vec!["remote", "put", url, "/etc"], "not a plain file"),
+        (
+            vec!["remote", "test", url, "--number-of-files=0"],
+            "at least 1",
+        ),
+    ] {
+        let ran = scratch.run(&args).code(&[200]);
+        assert!((ran.err.clone() + &ran.out).contains(part), "{}", ran.all());
+        assert!(!ran.all().split("---").nth(1).unwrap().contains("sekret"));
+    }
+}

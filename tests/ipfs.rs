@@ -1,0 +1,575 @@
+//! A real Kubo node as destination, and its gateway, honest or not, as the only way to what was written.
+
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it could not do or where to look"
+)]
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![cfg(feature = "dest-ipfs")]
+
+#[path = "support/servers/ipfs.rs"]
+mod ipfs;
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use ipfs::{Liar, Lie, Node, Relay, kubo, through};
+use support::snapshot::{But, Snapshot, same, take};
+use support::{Ran, Rand, Scratch, fixture, fixture_names, text, tree};
+
+const PASSPHRASE: &str = "--passphrase=correct horse";
+
+struct Bench {
+    node: Node,
+    scratch: Scratch,
+}
+
+/// `None` where there is no Kubo.
+fn bench(label: &str) -> Option<Bench> {
+    let program = kubo()?;
+    let scratch = Scratch::new(label);
+    let node = Node::start(program, &scratch.folder("repo"));
+    Some(Bench { node, scratch })
+}
+
+impl Bench {
+    fn backup(&self, url: &str, more: &[&str]) -> Ran {
+        let source = self.scratch.at("source");
+        let mut args = vec!["backup", url, text(&source), PASSPHRASE];
+        args.extend(more);
+        self.scratch.run(&args)
+    }
+
+    /// A made tree in the node; the URL of the folder and its root.
+    fn backed_up(&self) -> (String, String) {
+        tree::make(&self.scratch.folder("source"), 6, 64 << 10);
+        let url = self.node.url("backups/router", "");
+        let ran = self
+            .backup(&url, &["--blocksize=64kb", "--json"])
+            .code(&[0]);
+        (url, ran.json()["IpfsRoot"].as_str().unwrap().to_owned())
+    }
+
+    fn restore_run(&self, url: &str, to: &Path, more: &[&str]) -> Ran {
+        let _ = fs::remove_dir_all(to);
+        let path = format!("--restore-path={}", text(to));
+        let mut args = vec!["restore", url, &path, "--no-cache", "--restore-permissions"];
+        args.extend(more);
+        let ran = self.scratch.run(&args);
+        assert!(self.scratch.left_in_tmp().is_empty());
+        ran
+    }
+
+    #[track_caller]
+    fn restored(&self, url: &str, more: &[&str]) -> Snapshot {
+        let to = self.scratch.at("restored");
+        let mut options = vec![PASSPHRASE];
+        options.extend(more);
+        self.restore_run(url, &to, &options).code(&[0]);
+        take(&to)
+    }
+
+    fn verify(&self, url: &str) {
+        let args = [
+            "verify",
+            url,
+            "all",
+            "--full-remote-verification",
+            "--no-cache",
+            PASSPHRASE,
+        ];
+        self.scratch.run(&args).code(&[0]);
+    }
+}
+
+#[test]
+fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
+    let Some(b) = bench("ipfs") else { return };
+    let source = b.scratch.folder("source");
+    tree::make(&source, 6, 64 << 10);
+    let url = b.node.url("backups/router", "");
+    let first = b
+        .backup(&url, &["--blocksize=64kb"])
+        .code(&[0])
+        .says("ipfs root: bafy");
+    let root = first
+        .out
+        .lines()
+        .find_map(|l| l.strip_prefix("ipfs root: "));
+    let old_root = root.unwrap().to_owned();
+    assert_eq!(
+        b.node.run(&["files", "stat", "--hash", "/backups/router"]),
+        old_root
+    );
+    let before = take(&source);
+    let ran = b.backup(&url, &["--json"]).code(&[1]);
+    assert!(ran.json()["IpfsRoot"].is_null());
+    tree::edit(&source, 7);
+    let after = take(&source);
+    let ran = b.backup(&url, &["--json"]).code(&[0]);
+    let root = ran.json()["IpfsRoot"].as_str().unwrap().to_owned();
+    assert_ne!(root, old_root);
+    let but = But::default;
+    same(&after, &b.restored(&url, &[]), but(), "the node");
+    same(
+        &before,
+        &b.restored(&url, &["--version=1"]),
+        but(),
+        "the node, older",
+    );
+    b.verify(&url);
+    for more in [
+        "",
+        "&ipfs-gateway-mode=car",
+        "&ipfs-gateway-mode=path",
+        "&ipfs-list-sizes=true",
+    ] {
+        let content = b.node.content(&root, more);
+        same(&after, &b.restored(&content, &[]), but(), more);
+        let older = b.restored(&content, &["--version=1"]);
+        same(&before, &older, but(), more);
+        b.verify(&content);
+    }
+    let old = b.node.content(&old_root, "");
+    same(&before, &b.restored(&old, &[]), but(), "the older root");
+    b.node.run(&["repo", "gc"]);
+    same(&after, &b.restored(&url, &[]), but(), "the node after gc");
+    let content = b.node.content(&root, "");
+    same(
+        &after,
+        &b.restored(&content, &[]),
+        but(),
+        "the root after gc",
+    );
+    let top = b.node.run(&["files", "stat", "--hash", "/"]);
+    let below = content.replace(&root, &format!("{top}/backups/router"));
+    same(
+        &after,
+        &b.restored(&below, &[]),
+        but(),
+        "a path below a root",
+    );
+    b.restore_run(
+        &below.replace("router", "rooter"),
+        &b.scratch.at("x"),
+        &[PASSPHRASE],
+    )
+    .code(&[100]);
+}
+
+#[test]
+fn fixtures_added_by_other_means_restore_from_their_identifier() {
+    let Some(b) = bench("ipfs-fixtures") else {
+        return;
+    };
+    let passphrases = [
+        ("aes", "abc"),
+        ("compacted-aes", "päss wörd 語"),
+        ("four-versions-aes", "correct horse battery staple"),
+        ("gpg", "abc"),
+    ];
+    let kinds: [&[&str]; 4] = [
+        &[],
+        &["--cid-version=1", "--chunker=size-4096"],
+        &[
+            "--cid-version=1",
+            "--raw-leaves=false",
+            "--chunker=size-65536",
+        ],
+        &["--trickle", "--chunker=size-2000", "--inline"],
+    ];
+    for (i, name) in fixture_names().iter().enumerate() {
+        let found = passphrases.iter().find(|(n, _)| n == name);
+        let option = found.map(|(_, words)| format!("--passphrase={words}"));
+        let options: Vec<&str> = option.iter().map(String::as_str).collect();
+        let local = fixture(name).join("dest");
+        b.restore_run(text(&local), &b.scratch.at("want"), &options)
+            .code(&[0, 2]);
+        let want = take(&b.scratch.at("want"));
+        assert!(!want.is_empty());
+        let cid = b.node.add_folder(&local, kinds[i % kinds.len()]);
+        let mode = ["", "&ipfs-gateway-mode=car"][i / 2 % 2];
+        b.restore_run(&b.node.content(&cid, mode), &b.scratch.at("got"), &options)
+            .code(&[0, 2]);
+        let but = But {
+            mtime: name == "skip-metadata",
+            ..But::default()
+        };
+        same(&want, &take(&b.scratch.at("got")), but, name);
+    }
+}
+
+#[test]
+fn a_sharded_folder_of_twenty_thousand_names_is_read_within_the_budget() {
+    let Some(b) = bench("ipfs-many") else { return };
+    let many = b.scratch.folder("many");
+    support::copy_folder(&fixture("plain").join("dest"), &many);
+    for i in 0..20_000 {
+        fs::write(
+            many.join(format!("some other file with a long name, number {i}")),
+            "x",
+        )
+        .unwrap();
+    }
+    let few = b
+        .node
+        .content(&b.node.add_folder(&fixture("plain").join("dest"), &[]), "");
+    let cid = b.node.add_folder(&many, &["--cid-version=1"]);
+    let shards = b.node.run(&["refs", &cid]).lines().count();
+    assert!(shards <= 256, "the root of a sharded folder: {shards}");
+    let small = peak(&b.scratch, &["list", &few, "--no-cache"]);
+    let content = b.node.content(&cid, "");
+    let large = peak(&b.scratch, &["list", &content, "--no-cache"]);
+    eprintln!("content mode: {small} KiB for few names, {large} KiB for 20 000");
+    // 48 bytes a name, a block of 1 MiB, and what the allocator keeps.
+    assert!(large < small + 3000, "{small} and {large} KiB");
+    b.restore_run(&content, &b.scratch.at("got"), &[])
+        .code(&[0]);
+    assert!(!take(&b.scratch.at("got")).is_empty());
+    b.node
+        .run(&["files", "cp", &format!("/ipfs/{cid}"), "/many"]);
+    let large = peak(&b.scratch, &["list", &b.node.url("many", ""), "--no-cache"]);
+    eprintln!("node mode: {large} KiB for 20 000 names");
+    assert!(large < small + 2000, "{small} and {large} KiB");
+}
+
+/// Most memory a run of the program was seen to take, in KiB: the kernel's own high-water mark, looked at until the end.
+fn peak(scratch: &Scratch, args: &[&str]) -> u64 {
+    let mut child = scratch.start(args);
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
+        most = most.max(kib.unwrap_or(0));
+        if let Some(ended) = child.try_wait().unwrap() {
+            assert!(ended.success(), "{args:?}");
+            return most;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn gateways_that_lie_are_found_out_and_left() {
+    let Some(b) = bench("ipfs-liars") else { return };
+    let (_, root) = b.backed_up();
+    let want = take(&b.scratch.at("source"));
+    let honest = &b.node.gateway;
+    for (lie, part, more) in [
+        (Lie::FlippedByte, "", ""),
+        (Lie::FlippedByte, "format=car", "&ipfs-gateway-mode=car"),
+        (Lie::OtherBlock, "", ""),
+        (Lie::LoginPage, "", ""),
+        (Lie::LoginPage, "format=car", "&ipfs-gateway-mode=car"),
+        (Lie::Cut, "", ""),
+        (Lie::Cut, "format=car", "&ipfs-gateway-mode=car"),
+        (Lie::Short, "", ""),
+        (Lie::Short, "format=car", "&ipfs-gateway-mode=car"),
+        (Lie::Endless, "", ""),
+        (Lie::Endless, "format=car", "&ipfs-gateway-mode=car"),
+        (Lie::Missing, "", ""),
+        (Lie::Busy, "", ""),
+    ] {
+        let what = format!("{lie:?}{more}");
+        let liar = Liar::start(honest, lie, part);
+        let url = through(&root, &[&liar.address, honest], more);
+        same(&want, &b.restored(&url, &[]), But::default(), &what);
+        let asked = liar.seen().len();
+        let lies = matches!(
+            lie,
+            Lie::FlippedByte | Lie::OtherBlock | Lie::LoginPage | Lie::Short | Lie::Endless
+        );
+        if lies && part.is_empty() {
+            assert_eq!(asked, 1, "{what}: asked again after its first lie");
+        }
+        if !part.is_empty() {
+            continue;
+        }
+        let url = through(
+            &root,
+            &[&liar.address, &liar.address],
+            "&number-of-retries=1",
+        );
+        let to = b.scratch.at("nothing");
+        let ran = b.restore_run(&url, &to, &[PASSPHRASE]);
+        let ran = match lie {
+            Lie::Cut | Lie::Busy => ran.code(&[100]),
+            Lie::Missing => ran.code(&[100]).says("no gateway has block"),
+            _ => ran
+                .code(&[100])
+                .says("no gateway gives block")
+                .says("returned"),
+        };
+        assert!(!ran.err.contains(PASSPHRASE), "{}", ran.all());
+        assert!(
+            !to.exists() || take(&to).is_empty(),
+            "{what}: something was written"
+        );
+    }
+}
+
+#[test]
+fn a_gateway_that_lies_about_one_volume_only_costs_that_gateway() {
+    let Some(b) = bench("ipfs-one-lie") else {
+        return;
+    };
+    let (_, root) = b.backed_up();
+    let listing = b.node.run(&["ls", &root]);
+    let dblock = listing.lines().find(|l| l.contains(".dblock.")).unwrap();
+    let cid: &'static str = dblock.split_whitespace().next().unwrap().to_owned().leak();
+    let liar = Liar::start(&b.node.gateway, Lie::FlippedByte, cid);
+    let url = through(&root, &[&liar.address, &b.node.gateway], "");
+    let to = b.scratch.at("restored");
+    b.restore_run(&url, &to, &[PASSPHRASE])
+        .code(&[0])
+        .says("is not used any more: it returned other data");
+    same(
+        &take(&b.scratch.at("source")),
+        &take(&to),
+        But::default(),
+        "one lie",
+    );
+    let url = through(&root, &[&liar.address], "&number-of-retries=0");
+    b.restore_run(&url, &b.scratch.at("part"), &[PASSPHRASE])
+        .code(&[3, 100]);
+}
+
+#[test]
+fn a_published_name_leads_to_the_newest_root() {
+    let Some(b) = bench("ipfs-names") else { return };
+    tree::make(&b.scratch.folder("source"), 6, 64 << 10);
+    let url = b
+        .node
+        .url("backups/n", "&ipfs-publish=backup&ipfs-pin=root");
+    b.backup(&url, &[])
+        .code(&[2])
+        .says("its root was not published")
+        .says("ipfs key gen backup");
+    b.node.run(&["key", "gen", "backup"]);
+    tree::edit(&b.scratch.at("source"), 7);
+    let ran = b.backup(&url, &["--json"]).code(&[0]);
+    let name = ran.json()["IpnsName"].as_str().unwrap().to_owned();
+    let root = ran.json()["IpfsRoot"].as_str().unwrap().to_owned();
+    assert!(name.starts_with("k51"), "{name}");
+    let pins = b.node.run(&["pin", "ls", "--type=recursive", "--names"]);
+    assert!(pins.contains(&root), "{pins}");
+    assert_eq!(
+        pins.matches("duplet /backups/n").count(),
+        1,
+        "the earlier root is not pinned any more: {pins}"
+    );
+    let want = take(&b.scratch.at("source"));
+    let content = b.node.content(&name, "").replace("ipfs://", "ipns://");
+    same(
+        &want,
+        &b.restored(&content, &[]),
+        But::default(),
+        "the name",
+    );
+    for lie in [
+        Lie::FlippedByte,
+        Lie::OtherBlock,
+        Lie::LoginPage,
+        Lie::Endless,
+    ] {
+        let liar = Liar::start(&b.node.gateway, lie, "ipns-record");
+        let url =
+            |gateways: &[&str], more| through(&name, gateways, more).replace("ipfs://", "ipns://");
+        let both = url(&[&liar.address, &b.node.gateway], "");
+        same(
+            &want,
+            &b.restored(&both, &[]),
+            But::default(),
+            "two gateways",
+        );
+        let one = url(&[&liar.address], "&number-of-retries=0");
+        b.restore_run(&one, &b.scratch.at("x"), &[PASSPHRASE])
+            .code(&[100])
+            .says("no gateway gives a record");
+    }
+}
+
+#[test]
+fn a_node_that_dies_in_the_middle_loses_nothing() {
+    let Some(mut b) = bench("ipfs-killed") else {
+        return;
+    };
+    let (url, _) = b.backed_up();
+    let before = take(&b.scratch.at("source"));
+    let noise = Rand(9).bytes(6 << 20);
+    fs::write(b.scratch.at("source").join("noise"), noise).unwrap();
+    let pid = b.node.pid().to_string();
+    let relay = Relay::start(&b.node.api, 2 << 20, move || {
+        Command::new("kill").args(["-9", &pid]).status().unwrap();
+    });
+    let cut = url.replace(&b.node.api, &relay.address);
+    b.backup(&format!("{cut}&number-of-retries=1"), &["--no-cache"])
+        .code(&[100])
+        .says("2 attempts");
+    b.node.down();
+    b.node.up();
+    same(
+        &before,
+        &b.restored(&url, &[]),
+        But::default(),
+        "the version before",
+    );
+    b.backup(&url, &["--no-cache"]).code(&[0]);
+    let after = take(&b.scratch.at("source"));
+    same(
+        &after,
+        &b.restored(&url, &[]),
+        But::default(),
+        "the next version",
+    );
+    b.verify(&url);
+}
+
+#[test]
+fn a_node_that_is_full_is_named_and_nothing_is_lost() {
+    let Some(program) = kubo() else { return };
+    let scratch = Scratch::new("ipfs-full");
+    let mut node = Node::prepare(program, &scratch.folder("repo"));
+    if !node.on_small_disk(24) {
+        eprintln!("SKIPPED: no small disk can be mounted here");
+        return;
+    }
+    node.up();
+    let b = Bench { node, scratch };
+    let (url, _) = b.backed_up();
+    let before = take(&b.scratch.at("source"));
+    fs::write(
+        b.scratch.at("source").join("noise"),
+        Rand(9).bytes(40 << 20),
+    )
+    .unwrap();
+    b.backup(&url, &[]).code(&[100]).says("no space left");
+    same(
+        &before,
+        &b.restored(&url, &[]),
+        But::default(),
+        "the version before",
+    );
+    b.node.resize_disk(200);
+    b.backup(&url, &[]).code(&[0]);
+    let after = take(&b.scratch.at("source"));
+    same(
+        &after,
+        &b.restored(&url, &[]),
+        But::default(),
+        "the next version",
+    );
+}
+
+#[test]
+fn logins_and_what_is_no_node() {
+    let Some(mut b) = bench("ipfs-login") else {
+        return;
+    };
+    let (url, root) = b.backed_up();
+    b.node.down();
+    let list = |b: &Bench, url: &str| b.scratch.run(&["list", url, PASSPHRASE, "--no-cache"]);
+    list(&b, &format!("{url}&number-of-retries=0"))
+        .code(&[100])
+        .says("refused");
+    b.node.run(&[
+        "config",
+        "--json",
+        "API.Authorizations",
+        r#"{"all":{"AuthSecret":"basic:me:s3cr3tpass","AllowedPaths":["/api/v0"]},
+            "few":{"AuthSecret":"bearer:t0kent0ken","AllowedPaths":["/api/v0/version","/api/v0/files","/api/v0/add"]},
+            "one":{"AuthSecret":"bearer:onlyversion","AllowedPaths":["/api/v0/version"]}}"#,
+    ]);
+    b.node.up();
+    let as_user = |who: &str| url.replace("ipfs://", &format!("ipfs://{who}@"));
+    list(&b, &as_user("me:s3cr3tpass")).code(&[0]);
+    list(&b, &format!("{url}&ipfs-api-token=t0kent0ken")).code(&[0]);
+    fs::write(b.scratch.at("source").join("new"), "new").unwrap();
+    b.backup(&format!("{url}&ipfs-api-token=t0kent0ken"), &[])
+        .code(&[0]);
+    for bad in [
+        url.clone(),
+        as_user("me:wr0ngpass"),
+        format!("{url}&ipfs-api-token=onlyversion"),
+    ] {
+        let ran = list(&b, &bad)
+            .code(&[100])
+            .says("RPC access denied")
+            .says("/api/v0/files");
+        assert!(!ran.all().contains("wr0ngpass@") || ran.line.contains("wr0ngpass"));
+        assert!(!ran.err.contains("wr0ngpass") && !ran.err.contains("onlyversion"));
+    }
+    let gateway = url.replace(&b.node.api, &b.node.gateway);
+    list(&b, &gateway)
+        .code(&[200])
+        .says("not the RPC of an IPFS node");
+    let rpc_as_gateway = through(&root, &[&b.node.api], "&number-of-retries=0");
+    list(&b, &rpc_as_gateway).code(&[100]);
+}
+
+#[test]
+fn what_is_wrong_with_a_url_is_said_at_once() {
+    let scratch = Scratch::new("ipfs-usage");
+    let source = scratch.folder("source");
+    let cid = "bafybeif6is3oa664i3npsa7x3fe2a4kpc3plq2zak4ykgbwbf3exvtabtu";
+    let name = "k51qzi5uqu5dgutdk6i1ynyzgkqngpha5xpgia3a5qqp4jsh0u4csozksxel2r";
+    let gateway = "?ipfs-gateway=http://127.0.0.1:1";
+    for (url, says) in [
+        (format!("ipfs://{cid}"), "none is given"),
+        (format!("ipns://{name}"), "none is given"),
+        (
+            format!("ipfs://{cid}?ipfs-gateway=127.0.0.1:8080"),
+            "http:// or https://",
+        ),
+        (
+            format!("ipfs://{cid}?ipfs-gateway=http://"),
+            "http:// or https://",
+        ),
+        (
+            format!("ipfs://{}x", &cid[..58]),
+            "looks like an IPFS identifier",
+        ),
+        ("ipfs://127.0.0.1:5001".to_owned(), "names no folder"),
+        ("ipfs://127.0.0.1:5001//".to_owned(), "names no folder"),
+        (
+            "ipfs://127.0.0.1:5001/a/../b".to_owned(),
+            "cannot be . or ..",
+        ),
+        ("ipfs:///folder".to_owned(), "missing host name"),
+        (
+            "ipfs://h:5001/f?ipfs-chunk=2mb".to_owned(),
+            "between 256kb and 1mb",
+        ),
+        (
+            "ipfs://h:5001/f?ipfs-pin=all".to_owned(),
+            "one of none, root",
+        ),
+        ("ipfs://h:5001/f?auth-password=x".to_owned(), "no user"),
+        (
+            "ipfs://h:5001/f?ipfs-pin-service=x".to_owned(),
+            "https:// URL",
+        ),
+        (
+            format!("ipns://example.org{gateway}"),
+            "--ipfs-dnslink=true",
+        ),
+    ] {
+        let ran = scratch.run(&["list", &url, "--no-cache", "--number-of-retries=0"]);
+        ran.code(&[200]).says(says);
+    }
+    for url in [
+        format!("ipfs://{cid}{gateway}"),
+        format!("ipns://{name}{gateway}"),
+    ] {
+        let args = ["backup", &url, text(&source), PASSPHRASE];
+        scratch
+            .run(&args)
+            .code(&[200])
+            .says("read-only destination");
+    }
+}

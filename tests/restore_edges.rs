@@ -1,0 +1,129 @@
+//! Restores that are stopped, only tried, or meet something in their way.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use support::{Ran, Rand, Scratch, names, text};
+
+/// A plain backup of 300 files in many volumes.
+fn made(scratch: &Scratch) {
+    let source = scratch.folder("src");
+    let mut rand = Rand(3);
+    for i in 0..300 {
+        fs::write(source.join(format!("f{i:03}")), rand.bytes(50_000)).unwrap();
+    }
+    scratch
+        .run(&[
+            "backup",
+            text(&scratch.at("dest")),
+            text(&source),
+            "--no-encryption",
+            "--blocksize=10kb",
+            "--dblock-size=1mb",
+        ])
+        .code(&[0]);
+}
+
+fn restore(scratch: &Scratch, more: &[&str]) -> Ran {
+    let target = format!("--restore-path={}", text(&scratch.at("out")));
+    scratch.run(&[&["restore", text(&scratch.at("dest")), &target], more].concat())
+}
+
+fn begun(folder: &Path) -> usize {
+    let hidden = |n: &std::ffi::OsString| n.to_string_lossy().starts_with(".duplet-restore");
+    names(folder).iter().filter(|n| hidden(n)).count()
+}
+
+#[test]
+fn a_stopped_restore_keeps_what_is_whole_and_nothing_else() {
+    let scratch = Scratch::new("restore-stop");
+    made(&scratch);
+    let out = scratch.at("out");
+    let target = format!("--restore-path={}", text(&out));
+    for signals in [1, 2] {
+        let _ = fs::remove_dir_all(&out);
+        let dest = scratch.at("dest");
+        let slow = "--throttle-download=2mb";
+        let mut child = scratch.start(&["restore", text(&dest), &target, slow]);
+        while begun(&out) < 60 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+            std::thread::yield_now();
+        }
+        for _ in 0..signals {
+            let id = child.id().to_string();
+            support::tool(
+                "kill",
+                &["-TERM".as_ref(), id.as_ref()],
+                "part of any system",
+            );
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(50));
+        assert_eq!(begun(&out), 0, "{:?}", names(&out));
+        let whole = names(&out);
+        assert!(signals == 2 || !whole.is_empty(), "nothing was kept");
+        assert!(whole.len() < 300, "{}", whole.len());
+        for name in whole {
+            let same = fs::read(out.join(&name)).unwrap()
+                == fs::read(scratch.at("src").join(&name)).unwrap();
+            assert!(same, "{name:?} is whole");
+        }
+    }
+    // The next run only brings what is missing.
+    restore(&scratch, &[]).code(&[0]);
+    assert_eq!(names(&out).len(), 300);
+    assert!(scratch.left_in_tmp().is_empty());
+}
+
+#[test]
+fn a_dry_run_removes_nothing_that_is_in_the_way() {
+    let scratch = Scratch::new("restore-dry");
+    made(&scratch);
+    let way = scratch.folder("out/f001");
+    restore(&scratch, &["--overwrite", "--dry-run"]).code(&[0]);
+    assert!(way.is_dir());
+    restore(&scratch, &["--overwrite"]).code(&[0]);
+    assert!(way.is_file());
+    fs::remove_file(&way).unwrap();
+    fs::create_dir_all(way.join("mine")).unwrap();
+    restore(&scratch, &["--overwrite"]).code(&[3]).says("f001");
+    assert!(way.join("mine").is_dir());
+    assert_eq!(begun(&scratch.at("out")), 0);
+}
+
+#[test]
+fn what_cannot_be_written_here_is_not_called_lost() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let scratch = Scratch::new("restore-denied");
+    let (source, dest, out) = (
+        scratch.folder("src"),
+        scratch.at("dest"),
+        scratch.folder("out"),
+    );
+    fs::write(source.join("f"), "text").unwrap();
+    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&words).code(&[0]);
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&out, 0o555);
+    mode(&scratch.at("tmp"), 0o777);
+    let target = format!("--restore-path={}", text(&out));
+    let mut command = scratch.command(&["restore", text(&dest), &target, "--no-cache"]);
+    if support::is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let Ok(output) = command.output() else {
+        // Another user cannot even reach the program here.
+        assert!(support::is_root());
+        return;
+    };
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("permission denied"), "{err}");
+    assert!(!err.contains("lost"), "{err}");
+    assert!(names(&out).is_empty());
+}

@@ -1,0 +1,330 @@
+//! An HTTP server in memory that misbehaves by script, whatever it serves: for tests of what a client does on bad networks and
+//! with bad servers. What a good server would do is a [`Service`]. One thread a connection.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "shared by several test files; a broken server must fail the test"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What goes wrong with one request.
+pub enum Trouble {
+    /// Reads so many bytes of the body, then drops the connection (reset).
+    Reset(u64),
+    /// Does what was asked and closes without a reply.
+    Swallow,
+    /// Answers this without reading the body, then closes.
+    Early(u16, &'static str),
+    /// Answers this after reading the body.
+    Answer(u16, Vec<(&'static str, String)>, String),
+    /// The right reply, but only so many bytes of its body.
+    Cut(u64),
+    /// As `Cut`, without a `Content-Length`.
+    CutOpen(u64),
+    /// Sends the whole file although a range was asked for.
+    Whole,
+    /// A range that begins one byte too late.
+    WrongRange,
+    /// Answers, then closes the connection without saying so.
+    CloseAfter,
+    /// Closes as soon as the request has come.
+    Close,
+    /// Does what was asked, sends so many bytes of the reply's body (`None`: not even its head), then stays silent.
+    Stall(Option<u64>),
+    /// The right reply with these pieces of its body replaced.
+    Replaced(&'static str, &'static str),
+}
+
+/// One request as it came.
+#[derive(Clone, Default)]
+pub struct Seen {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    /// Length of the body.
+    pub body: u64,
+    /// Its first bytes.
+    pub text: String,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(n, _)| n == name);
+        found.map(|(_, v)| v.as_str())
+    }
+}
+
+/// Status, headers and body. A `content-length` among the headers is used as it is; an empty one means none at all.
+pub type Reply = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+/// How a file is to be sent.
+#[derive(Clone, Copy, Default)]
+pub struct Twist {
+    /// Without regard to the range asked for.
+    pub whole: bool,
+    /// One byte too late.
+    pub late: bool,
+}
+
+/// What a good server would do.
+pub trait Service: Send + 'static {
+    fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply;
+
+    /// The answer to a request that asks with `Expect` before it sends its body, if that is refused.
+    fn early(&mut self, _request: &Seen) -> Option<Reply> {
+        None
+    }
+}
+
+/// Which requests a trouble is for: method, and a part of the target.
+type Wanted = (&'static str, &'static str);
+
+pub struct State<S> {
+    pub service: S,
+    /// The first that fits a request is used up.
+    pub script: Vec<(Wanted, Trouble)>,
+    pub seen: Vec<Seen>,
+    /// Connections accepted.
+    pub connections: u64,
+}
+
+/// A running server; its threads end with the process.
+pub struct Server<S> {
+    pub address: SocketAddr,
+    pub state: Arc<Mutex<State<S>>>,
+}
+
+impl<S: Service> Server<S> {
+    /// `make` gets the address, for services that name it in replies.
+    pub fn start(make: impl FnOnce(SocketAddr) -> S) -> Server<S> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(Mutex::new(State {
+            service: make(address),
+            script: Vec::new(),
+            seen: Vec::new(),
+            connections: 0,
+        }));
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for tcp in listener.incoming().flatten() {
+                shared.lock().unwrap().connections += 1;
+                let state = shared.clone();
+                std::thread::spawn(move || {
+                    let mut stream = BufReader::new(tcp);
+                    while serve(&mut stream, &state).unwrap_or(false) {}
+                });
+            }
+        });
+        Server { address, state }
+    }
+
+    pub fn script(&self, method: &'static str, part: &'static str, trouble: Trouble) {
+        let mut state = self.state.lock().unwrap();
+        state.script.push(((method, part), trouble));
+    }
+
+    /// Requests so far whose target holds `part`.
+    pub fn seen(&self, part: &str) -> Vec<Seen> {
+        let state = self.state.lock().unwrap();
+        let of = state.seen.iter().filter(|s| s.target.contains(part));
+        of.cloned().collect()
+    }
+
+    pub fn with<T>(&self, act: impl FnOnce(&mut S) -> T) -> T {
+        act(&mut self.state.lock().unwrap().service)
+    }
+}
+
+type Io<T> = std::io::Result<T>;
+
+/// One request. False = the connection ends.
+fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>) -> Io<bool> {
+    let Some(mut request) = read_head(stream)? else {
+        return Ok(false);
+    };
+    let trouble = take(state, &request);
+    let note = |request: &Seen| state.lock().unwrap().seen.push(request.clone());
+    let len: u64 = request
+        .header("content-length")
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
+    match &trouble {
+        Some(Trouble::Early(status, body)) => {
+            note(&request);
+            let close = [("connection", "close".to_owned())];
+            return answer(stream, *status, &close, body.as_bytes()).map(|()| false);
+        }
+        Some(Trouble::Close) => {
+            note(&request);
+            return Ok(false);
+        }
+        Some(Trouble::Reset(bytes)) => {
+            request.body = std::io::copy(
+                &mut stream.by_ref().take(*bytes.min(&len)),
+                &mut std::io::sink(),
+            )?;
+            note(&request);
+            return Ok(false);
+        }
+        _ => {}
+    }
+    if request.header("expect").is_some() {
+        let refused = state.lock().unwrap().service.early(&request);
+        if let Some((status, headers, body)) = refused {
+            note(&request);
+            return answer(stream, status, &headers, &body).map(|()| false);
+        }
+        stream
+            .get_mut()
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let mut body = Vec::new();
+    stream.by_ref().take(len).read_to_end(&mut body)?;
+    request.body = body.len() as u64;
+    request.text = String::from_utf8_lossy(&body[..body.len().min(4096)]).into_owned();
+    note(&request);
+    if let Some(Trouble::Answer(status, headers, text)) = &trouble {
+        return answer(stream, *status, headers, text.as_bytes()).map(|()| true);
+    }
+    let twist = Twist {
+        whole: matches!(trouble, Some(Trouble::Whole)),
+        late: matches!(trouble, Some(Trouble::WrongRange)),
+    };
+    let (status, mut headers, mut reply) = state.lock().unwrap().service.act(&request, body, twist);
+    match trouble {
+        Some(Trouble::Swallow) => return Ok(false),
+        Some(Trouble::Stall(part)) => {
+            if let Some(n) = part {
+                let n = usize::try_from(n).unwrap().min(reply.len());
+                headers.push(("content-length", reply.len().to_string()));
+                answer(stream, status, &headers, &reply[..n])?;
+            }
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest)?;
+            return Ok(false);
+        }
+        Some(Trouble::Cut(n)) => {
+            let n = usize::try_from(n).unwrap().min(reply.len());
+            headers.push(("content-length", reply.len().to_string()));
+            answer(stream, status, &headers, &reply[..n])?;
+            return Ok(false);
+        }
+        Some(Trouble::CutOpen(n)) => {
+            let n = usize::try_from(n).unwrap().min(reply.len());
+            headers.push(("content-length", String::new()));
+            answer(stream, status, &headers, &reply[..n])?;
+            return Ok(false);
+        }
+        Some(Trouble::Replaced(from, to)) => {
+            let text = String::from_utf8(reply).unwrap();
+            assert!(text.contains(from), "{text}");
+            reply = text.replace(from, to).into_bytes();
+        }
+        _ => {}
+    }
+    let reply = if request.method == "HEAD" {
+        Vec::new()
+    } else {
+        reply
+    };
+    answer(stream, status, &headers, &reply)?;
+    Ok(!matches!(trouble, Some(Trouble::CloseAfter)))
+}
+
+fn read_head(stream: &mut BufReader<TcpStream>) -> Io<Option<Seen>> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace();
+    let mut seen = Seen {
+        method: words.next().unwrap_or("").to_owned(),
+        target: words.next().unwrap_or("").to_owned(),
+        ..Seen::default()
+    };
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            return Ok(Some(seen));
+        };
+        let name = name.to_ascii_lowercase();
+        seen.headers.push((name, value.trim().to_owned()));
+    }
+}
+
+fn take<S>(state: &Mutex<State<S>>, request: &Seen) -> Option<Trouble> {
+    let mut state = state.lock().unwrap();
+    let at = state.script.iter().position(|((method, part), _)| {
+        *method == request.method && request.target.contains(part)
+    })?;
+    Some(state.script.remove(at).1)
+}
+
+fn answer(
+    stream: &mut BufReader<TcpStream>,
+    status: u16,
+    headers: &[(&'static str, String)],
+    body: &[u8],
+) -> Io<()> {
+    let mut out = format!("HTTP/1.1 {status} X\r\n");
+    let mut length = false;
+    for (name, value) in headers {
+        length |= *name == "content-length";
+        if !value.is_empty() {
+            out.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+    if !length {
+        out.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    out.push_str("\r\n");
+    let stream = stream.get_mut();
+    stream.write_all(out.as_bytes())?;
+    stream.write_all(body)?;
+    stream.flush()
+}
+
+/// A file or a range of it as a server sends it.
+pub fn ranged(
+    data: &[u8],
+    request: &Seen,
+    twist: Twist,
+    mut headers: Vec<(&'static str, String)>,
+) -> Reply {
+    let Some(range) = request.header("range").filter(|_| !twist.whole) else {
+        return (200, headers, data.to_vec());
+    };
+    let from = range.trim_start_matches("bytes=").trim_end_matches('-');
+    let from = from.parse::<usize>().unwrap() + usize::from(twist.late);
+    let total = data.len();
+    if from >= total {
+        headers.push(("content-range", format!("bytes */{total}")));
+        return (416, headers, Vec::new());
+    }
+    let range = format!("bytes {from}-{}/{total}", total - 1);
+    headers.push(("content-range", range));
+    (206, headers, data[from..].to_vec())
+}
+
+/// Percent decoding.
+pub fn decode(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(b) = bytes.next() {
+        if b != b'%' {
+            out.push(b);
+            continue;
+        }
+        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+        let digits = std::str::from_utf8(&digits).unwrap().to_owned();
+        out.push(u8::from_str_radix(&digits, 16).unwrap());
+    }
+    String::from_utf8(out).unwrap()
+}
