@@ -349,7 +349,8 @@ fn servers_that_fail_while_a_backup_is_written() {
             ("PUT", "dblock"),
             9,
             || Trouble::Early(403, "<Error><Code>AccessDenied</Code></Error>"),
-            &[],
+            // Larger than 1 MiB, so that the client asks before it sends.
+            &["--dblock-size=2mb"],
             100,
             "s3:PutObject",
         ),
