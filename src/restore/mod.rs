@@ -1,20 +1,24 @@
 //! Layer 6: the restore. Chooses a version and entries, plans which blocks of which volumes are needed, fetches each volume
 //! once, writes blocks where they belong, and finishes every entry under its name only when it is whole.
 
+mod arrange;
+mod attrs;
+mod choose;
+mod directory;
 mod finish;
+mod lists;
 mod place;
 mod plan;
 mod scatter;
 mod targets;
 
 use std::ffi::OsStr;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::rand;
-use crate::base::sys::{FileKind, Users};
+use crate::base::sys::Users;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
@@ -24,8 +28,10 @@ use crate::set::{Record, Set, VersionChoice};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
-use finish::{Finish, free_name, hash_file};
-use place::{Place, Prefix, entry_error, is_windows, parts};
+use arrange::arrange;
+use choose::{choose, settle_root, survey};
+use finish::Finish;
+use place::{Place, entry_error, parts};
 use plan::{Wants, join};
 use scatter::Scatter;
 use targets::{Action, Target, Targets};
@@ -386,202 +392,6 @@ fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
                 .unwrap_or_default(),
         )?;
         scatter.spoil(goal.target, goal.meta)?;
-    }
-    Ok(())
-}
-
-/// The newest version that holds a chosen file, and its chosen entries sorted by path.
-fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Result<(usize, Run)> {
-    let times: Vec<Timestamp> = set.versions().collect();
-    let mut numbers = options.version.resolve(&times)?;
-    let explicit = !numbers.is_empty();
-    if !explicit {
-        numbers = (0..times.len()).collect();
-    }
-    let mut failure: Option<Error> = None;
-    for &no in &numbers {
-        let sorted = match set.sorted_files(ui, no) {
-            Ok((run, _)) => run,
-            Err(e)
-                if !explicit
-                    && matches!(e.kind(), Kind::Damaged | Kind::Missing | Kind::Unsupported) =>
-            {
-                ui.error(&format!("version {no} is passed over: {e}"));
-                failure = failure.or(Some(e));
-                continue;
-            }
-            Err(e) => return Err(e),
-        };
-        let mut chosen = crate::spill::run::RunWriter::new(set.tmp());
-        let mut any = false;
-        let mut reader = sorted.reader();
-        while let Some(raw) = reader.next()? {
-            let record = Record::decode(raw)?;
-            let path = &record.entry.path;
-            if options.selection.matches(path, options.case)
-                && options.filters.decide_stored(path).included
-            {
-                any |= record.entry.kind != EntryKind::Folder || numbers.len() == 1;
-                chosen.push(raw)?;
-            }
-        }
-        let chosen = chosen.finish()?;
-        if any && !chosen.is_empty() {
-            return Ok((no, chosen));
-        }
-        if numbers.len() == 1 && !chosen.is_empty() {
-            return Ok((no, chosen));
-        }
-    }
-    if times.is_empty() {
-        return Err(Error::new(
-            Kind::Missing,
-            "the destination holds no version (dlist volume)",
-        )
-        .doing("restore"));
-    }
-    match failure {
-        Some(e) => Err(e),
-        None => Err(Error::new(Kind::Missing, "nothing in the backup matches")
-            .doing("restore")
-            .hint("see 'duplet find URL PATTERN'; a folder's path ends with /")),
-    }
-}
-
-/// The shared folder of all chosen entries, and their totals.
-fn survey(run: &Run, options: &RestoreOptions) -> Result<(Vec<u8>, Progress)> {
-    let mut prefix = Prefix::default();
-    let mut totals = Progress::default();
-    let mut reader = run.reader();
-    while let Some(raw) = reader.next()? {
-        let record = Record::decode(raw)?;
-        prefix.add(&record.entry.path);
-        if record.entry.kind == EntryKind::File {
-            totals.files_total += 1;
-            totals.bytes_total += record.entry.content.as_ref().map_or(0, |c| c.size);
-        }
-        if options.target.is_none() && is_windows(&record.entry.path) {
-            return Err(Error::usage(
-                "the backup is of a Windows machine, so its paths do not exist here; name a folder with --restore-path",
-            ));
-        }
-    }
-    Ok((prefix.get().to_vec(), totals))
-}
-
-/// Where everything goes below, and the part of stored paths that is left out there.
-fn settle_root(options: &mut RestoreOptions, prefix: Vec<u8>) -> Result<Vec<u8>> {
-    match &options.target {
-        Some(target) => {
-            options.root.clone_from(target);
-            if !options.whole_paths {
-                return Ok(prefix);
-            }
-            Ok(if prefix.first() == Some(&b'/') {
-                b"/".to_vec()
-            } else {
-                Vec::new()
-            })
-        }
-        None => {
-            // The folders above the shared one belong to this machine; links among them are its owner's.
-            if prefix.split(|&b| b == b'/').any(|p| p == b"..") {
-                return Err(Error::damaged("the stored paths contain '..'")
-                    .doing("restore")
-                    .hint("use --restore-path"));
-            }
-            options.root = PathBuf::from(OsStr::from_bytes(&prefix));
-            Ok(prefix)
-        }
-    }
-}
-
-/// Decides what happens to one entry by what is at its place (`commands.md` 10.2).
-fn arrange(
-    place: &mut Place,
-    target: &mut Target,
-    options: &RestoreOptions,
-    algo: crate::base::digest::Algo,
-    date: &str,
-    report: &mut RestoreReport,
-) -> io::Result<()> {
-    let entry = &target.record.entry;
-    if entry.kind != EntryKind::File {
-        return Ok(());
-    }
-    let slices = target.slices();
-    let spot = match place.spot(&slices, false) {
-        Ok(spot) => spot,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let there = match spot.dir.stat(spot.name) {
-        Ok(stat) => stat,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let content = entry.content.as_ref();
-    let same = |name: &OsStr| -> io::Result<bool> {
-        let Some((wanted, size)) = content.and_then(|c| Some((c.hash?, c.size))) else {
-            return Ok(false);
-        };
-        let stat = spot.dir.stat(name)?;
-        if stat.kind != FileKind::File || stat.size != size {
-            return Ok(false);
-        }
-        Ok(hash_file(&spot.dir.open_file(name, false)?, algo)? == wanted)
-    };
-    let equal = there.kind == FileKind::File && same(spot.name)?;
-    let (action, name) = match options.existing {
-        _ if equal => {
-            report.unmodified += 1;
-            let overwrite = matches!(options.existing, Existing::Overwrite | Existing::Newer);
-            (
-                if overwrite {
-                    Action::Attributes
-                } else {
-                    Action::Leave
-                },
-                None,
-            )
-        }
-        Existing::Skip => {
-            report.skipped += 1;
-            (Action::Leave, None)
-        }
-        Existing::Newer if entry.time.is_none_or(|t| there.mtime.0 >= t.0) => {
-            report.skipped += 1;
-            (Action::Leave, None)
-        }
-        Existing::Overwrite | Existing::Newer => (Action::Replace, None),
-        Existing::Rename => {
-            let mut choice = None;
-            for attempt in 0..100 {
-                let name = std::ffi::OsString::from_vec(place::beside(
-                    spot.name.as_bytes(),
-                    date,
-                    attempt,
-                ));
-                if spot.dir.stat(&name).is_err() {
-                    choice = Some((Action::Create, Some(name)));
-                    break;
-                }
-                if same(&name).unwrap_or(false) {
-                    report.unmodified += 1;
-                    choice = Some((Action::Leave, None));
-                    break;
-                }
-            }
-            match choice {
-                Some(choice) => choice,
-                None => (Action::Create, Some(free_name(spot.dir, spot.name, date)?)),
-            }
-        }
-    };
-    drop(slices);
-    target.action = action;
-    if let (Some(name), Some(last)) = (name, target.parts.last_mut()) {
-        *last = name.into_vec();
     }
     Ok(())
 }

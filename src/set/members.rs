@@ -6,7 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
 use crate::set::VolumeNo;
-use crate::set::blocks::{Places, PlacesReader, split as split_place};
+use crate::set::places::{Places, PlacesReader, split as split_place};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;

@@ -3,19 +3,21 @@
 
 mod blocks;
 mod cache;
+mod cache_folder;
 mod files;
 mod gpg;
 mod members;
+mod places;
 mod versions;
 mod volume;
 mod volumes;
 
-pub(crate) use blocks::{
-    IndexReport, PLACE_LEN, Places, PlacesReader, Seen, renumber, split as split_place,
-};
-pub(crate) use cache::{Cache, Previous, default_folder};
+pub(crate) use blocks::{IndexReport, Seen};
+pub(crate) use cache::{Cache, Previous};
+pub(crate) use cache_folder::default_folder;
 pub(crate) use files::Record;
 pub(crate) use members::{Members, broken};
+pub(crate) use places::{PLACE_LEN, Places, PlacesReader, renumber, split as split_place};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
 pub(crate) use volumes::{VolumeNo, Volumes};

@@ -1,0 +1,75 @@
+//! What belongs to a backup, and the reasons why an entry is in or out, in the words of the options.
+
+use crate::base::size::show_size;
+use crate::base::text;
+use crate::select::FilterSet;
+
+/// What to do with symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SymlinkPolicy {
+    Store,
+    Follow,
+    Ignore,
+}
+
+/// What to do with files that have several names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HardlinkPolicy {
+    All,
+    First,
+    None,
+}
+
+/// What belongs to the backup.
+pub(crate) struct Choice {
+    pub(crate) filters: FilterSet,
+    pub(crate) symlinks: SymlinkPolicy,
+    pub(crate) hardlinks: HardlinkPolicy,
+    /// Attribute names, lower case: hidden, readonly, directory, reparsepoint, normal.
+    pub(crate) exclude_attributes: Vec<String>,
+    /// Bytes; larger files are left out.
+    pub(crate) larger_than: Option<u64>,
+    /// A folder with an entry of such a name is left out whole.
+    pub(crate) ignore_names: Vec<String>,
+    pub(crate) exclude_empty_folders: bool,
+    pub(crate) one_file_system: bool,
+}
+
+/// Why an entry was left out, or taken.
+pub(crate) enum Reason {
+    Source,
+    Special,
+    Hardlink,
+    IgnoreName(String),
+    Attribute(&'static str),
+    /// Number of the deciding rule, `None` when no rule matched.
+    Filter(Option<usize>),
+    SymlinkPolicy,
+    TooLarge(u64),
+    OtherFileSystem,
+    EmptyFolder,
+}
+
+impl Reason {
+    /// For `test-filters`.
+    pub(crate) fn explain(&self, filters: &FilterSet) -> String {
+        match self {
+            Reason::Source => "a source".to_owned(),
+            Reason::Special => "device, pipe or socket".to_owned(),
+            Reason::Hardlink => "--hardlink-policy".to_owned(),
+            Reason::IgnoreName(name) => format!(
+                "the folder holds {} (--ignore-filenames)",
+                text::safe(name.as_bytes())
+            ),
+            Reason::Attribute(name) => format!("--exclude-files-attributes={name}"),
+            Reason::Filter(Some(rule)) => filters.rule_text(*rule),
+            Reason::Filter(None) => "no rule matches".to_owned(),
+            Reason::SymlinkPolicy => "--symlink-policy=Ignore".to_owned(),
+            Reason::TooLarge(size) => {
+                format!("{} is more than --skip-files-larger-than", show_size(*size))
+            }
+            Reason::OtherFileSystem => "another file system (--one-file-system)".to_owned(),
+            Reason::EmptyFolder => "--exclude-empty-folders".to_owned(),
+        }
+    }
+}

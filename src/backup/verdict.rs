@@ -1,0 +1,84 @@
+//! Whether an entry belongs to the backup: the rules of `commands.md` 6.4 that need no look into folders.
+
+use crate::backup::choice::{HardlinkPolicy, Reason, SymlinkPolicy};
+use crate::backup::walk::{Level, Walk};
+use crate::base::digest::{Algo, BlockKey};
+use crate::base::error::Result;
+use crate::base::sys::{FileKind, Stat};
+
+pub(super) enum Verdict {
+    Take(Option<Reason>),
+    /// Walk into the folder, do not record it.
+    Pass,
+    Out(Reason),
+}
+
+impl Walk<'_> {
+    /// The rules of `commands.md` 6.4 from the hard link on; the folder marker comes later, when the folder is read.
+    pub(super) fn verdict(&mut self, stat: &Stat, levels: &[Level]) -> Result<Verdict> {
+        if stat.kind == FileKind::File && stat.nlink > 1 {
+            match self.choice.hardlinks {
+                HardlinkPolicy::All => {}
+                HardlinkPolicy::None => return Ok(Verdict::Out(Reason::Hardlink)),
+                HardlinkPolicy::First => {
+                    let mut identity = stat.dev.to_be_bytes().to_vec();
+                    identity.extend_from_slice(&stat.ino.to_be_bytes());
+                    if !self
+                        .hardlinks
+                        .insert(&BlockKey::new(&Algo::Sha256.hash(&identity), 1))?
+                    {
+                        return Ok(Verdict::Out(Reason::Hardlink));
+                    }
+                }
+            }
+        }
+        if !self.choice.exclude_attributes.is_empty()
+            && let Some(attribute) = self.excluded_attribute(stat, levels)
+        {
+            return Ok(Verdict::Out(Reason::Attribute(attribute)));
+        }
+        let decision = self.choice.filters.decide(&self.path);
+        let is_folder = stat.kind == FileKind::Folder;
+        if !decision.included {
+            // With includes only, folders are walked but not recorded.
+            return Ok(
+                if is_folder && decision.rule.is_none() && self.choice.filters.only_includes() {
+                    Verdict::Pass
+                } else {
+                    Verdict::Out(Reason::Filter(decision.rule))
+                },
+            );
+        }
+        if stat.kind == FileKind::Symlink && self.choice.symlinks == SymlinkPolicy::Ignore {
+            return Ok(Verdict::Out(Reason::SymlinkPolicy));
+        }
+        if stat.kind == FileKind::File
+            && self
+                .choice
+                .larger_than
+                .is_some_and(|most| most > 0 && stat.size > most)
+        {
+            return Ok(Verdict::Out(Reason::TooLarge(stat.size)));
+        }
+        Ok(Verdict::Take(Some(Reason::Filter(decision.rule))))
+    }
+
+    fn excluded_attribute(&self, stat: &Stat, levels: &[Level]) -> Option<&'static str> {
+        let base = levels.last().map_or(0, |l| l.path_len);
+        let hidden = self.path.get(base) == Some(&b'.');
+        let read_only = stat.mode & 0o222 == 0;
+        let is_folder = stat.kind == FileKind::Folder;
+        let is_link = stat.kind == FileKind::Symlink;
+        let normal = !(hidden || read_only || is_folder || is_link);
+        let has = [
+            ("hidden", hidden),
+            ("readonly", read_only),
+            ("directory", is_folder),
+            ("reparsepoint", is_link),
+            ("normal", normal),
+        ];
+        has.into_iter()
+            .find(|(name, on)| *on && self.choice.exclude_attributes.iter().any(|a| a == name))
+            .map(|(name, _)| name)
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens to an entry, by what is at its place already. Writes nothing.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::base::sys::FileKind;
+use crate::format::filelist::EntryKind;
+use crate::restore::finish::{free_name, hash_file};
+use crate::restore::place::Place;
+use crate::restore::targets::{Action, Target};
+use crate::restore::{Existing, RestoreOptions, RestoreReport, place};
+
+/// Decides what happens to one entry by what is at its place (`commands.md` 10.2).
+pub(super) fn arrange(
+    place: &mut Place,
+    target: &mut Target,
+    options: &RestoreOptions,
+    algo: crate::base::digest::Algo,
+    date: &str,
+    report: &mut RestoreReport,
+) -> io::Result<()> {
+    let entry = &target.record.entry;
+    if entry.kind != EntryKind::File {
+        return Ok(());
+    }
+    let slices = target.slices();
+    let spot = match place.spot(&slices, false) {
+        Ok(spot) => spot,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let there = match spot.dir.stat(spot.name) {
+        Ok(stat) => stat,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let content = entry.content.as_ref();
+    let same = |name: &OsStr| -> io::Result<bool> {
+        let Some((wanted, size)) = content.and_then(|c| Some((c.hash?, c.size))) else {
+            return Ok(false);
+        };
+        let stat = spot.dir.stat(name)?;
+        if stat.kind != FileKind::File || stat.size != size {
+            return Ok(false);
+        }
+        Ok(hash_file(&spot.dir.open_file(name, false)?, algo)? == wanted)
+    };
+    let equal = there.kind == FileKind::File && same(spot.name)?;
+    let (action, name) = match options.existing {
+        _ if equal => {
+            report.unmodified += 1;
+            let overwrite = matches!(options.existing, Existing::Overwrite | Existing::Newer);
+            (
+                if overwrite {
+                    Action::Attributes
+                } else {
+                    Action::Leave
+                },
+                None,
+            )
+        }
+        Existing::Skip => {
+            report.skipped += 1;
+            (Action::Leave, None)
+        }
+        Existing::Newer if entry.time.is_none_or(|t| there.mtime.0 >= t.0) => {
+            report.skipped += 1;
+            (Action::Leave, None)
+        }
+        Existing::Overwrite | Existing::Newer => (Action::Replace, None),
+        Existing::Rename => {
+            let mut choice = None;
+            for attempt in 0..100 {
+                let name = std::ffi::OsString::from_vec(place::beside(
+                    spot.name.as_bytes(),
+                    date,
+                    attempt,
+                ));
+                if spot.dir.stat(&name).is_err() {
+                    choice = Some((Action::Create, Some(name)));
+                    break;
+                }
+                if same(&name).unwrap_or(false) {
+                    report.unmodified += 1;
+                    choice = Some((Action::Leave, None));
+                    break;
+                }
+            }
+            match choice {
+                Some(choice) => choice,
+                None => (Action::Create, Some(free_name(spot.dir, spot.name, date)?)),
+            }
+        }
+    };
+    drop(slices);
+    target.action = action;
+    if let (Some(name), Some(last)) = (name, target.parts.last_mut()) {
+        *last = name.into_vec();
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! The places of all blocks: sorted tables on disk, looked up by digest or read in key order; and what the index states of each
+//! dblock.
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Doing, Error, Result};
+use crate::base::tmp::{Spool, Tmp};
+use crate::set::volume::Expected;
+use crate::set::{Set, VolumeNo, Volumes};
+use crate::spill::sorter::Sorter;
+use crate::spill::table::{Table, TableReader};
+
+/// Key, then the volume's number as big-endian `u32`.
+pub(crate) const PLACE_LEN: usize = BlockKey::LEN + 4;
+
+/// Places are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
+pub(crate) const ID_LEN: usize = 32;
+
+/// All known places of all blocks.
+pub(crate) struct Places {
+    pub(super) tables: Vec<Table>,
+    pub(super) facts: Facts,
+    /// Index of the dindex that describes each dblock, `u32::MAX` = none. 4 bytes a volume.
+    pub(super) described_by: Vec<u32>,
+}
+
+impl Places {
+    /// Entries; a block in two volumes counts twice.
+    pub(crate) fn len(&self) -> u64 {
+        self.tables.iter().map(Table::len).sum()
+    }
+
+    /// True when a block of this id and size is stored somewhere.
+    pub(crate) fn contains(&mut self, key: &BlockKey) -> Result<bool> {
+        let mut found = false;
+        self.each_place(&key.as_bytes()[..ID_LEN], &mut |k, _| found |= k == *key)?;
+        Ok(found)
+    }
+
+    /// True when a block of this id is stored, whatever its size.
+    pub(crate) fn contains_id(&mut self, id: &Hash) -> Result<bool> {
+        let mut found = false;
+        self.each_place(&BlockKey::new(id, 0).as_bytes()[..ID_LEN], &mut |_, _| {
+            found = true
+        })?;
+        Ok(found)
+    }
+
+    /// Volumes that hold a block of this id, each with the block's size in bytes.
+    pub(crate) fn find_id(&mut self, id: &Hash) -> Result<Vec<(VolumeNo, u32)>> {
+        let mut out = Vec::new();
+        self.each_place(
+            &BlockKey::new(id, 0).as_bytes()[..ID_LEN],
+            &mut |key, no| {
+                out.push((no, key.size()));
+            },
+        )?;
+        Ok(out)
+    }
+
+    fn each_place(&mut self, id: &[u8], each: &mut dyn FnMut(BlockKey, VolumeNo)) -> Result<()> {
+        for table in &mut self.tables {
+            table.lookup_all(id, &mut |record| {
+                if let Some((key, no)) = split(record) {
+                    each(key, no);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// All places in key order.
+    pub(crate) fn reader(&self) -> Result<PlacesReader<'_>> {
+        let mut sources = Vec::new();
+        for table in &self.tables {
+            let mut reader = table.reader();
+            let head = reader.next()?.map(<[u8]>::to_vec);
+            sources.push((reader, head));
+        }
+        Ok(PlacesReader {
+            sources,
+            current: Vec::new(),
+        })
+    }
+
+    /// Adds places (key, then the volume's number as big-endian `u32`) that were found by other means.
+    pub(crate) fn add(&mut self, found: Sorter, tmp: &Tmp) -> Result<()> {
+        let table = Table::build(found.finish()?, PLACE_LEN, ID_LEN, tmp)?;
+        if table.len() > 0 {
+            self.tables.push(table);
+        }
+        Ok(())
+    }
+
+    /// What the index says of a dblock.
+    pub(crate) fn expected(&self, no: VolumeNo) -> Result<Expected> {
+        self.facts.get(no)
+    }
+
+    /// The dindex that describes a dblock.
+    pub(crate) fn dindex_of(&self, no: VolumeNo) -> Option<u32> {
+        self.described_by
+            .get(no as usize)
+            .copied()
+            .filter(|&i| i != u32::MAX)
+    }
+}
+
+/// Key and volume of a place.
+pub(crate) fn split(record: &[u8]) -> Option<(BlockKey, VolumeNo)> {
+    let key = BlockKey::from_record(record)?;
+    let no = record.get(BlockKey::LEN..PLACE_LEN)?.try_into().ok()?;
+    Some((key, u32::from_be_bytes(no)))
+}
+
+/// A merge over the tables.
+pub(crate) struct PlacesReader<'a> {
+    sources: Vec<(TableReader<'a>, Option<Vec<u8>>)>,
+    current: Vec<u8>,
+}
+
+impl PlacesReader<'_> {
+    /// The next place in key order; the same block comes once a volume.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
+        let heads = self.sources.iter().enumerate();
+        let least = heads
+            .filter_map(|(i, s)| Some((s.1.as_ref()?, i)))
+            .min()
+            .map(|(_, i)| i);
+        let Some(source) = least.and_then(|i| self.sources.get_mut(i)) else {
+            return Ok(None);
+        };
+        let next = source.0.next()?.map(<[u8]>::to_vec);
+        match std::mem::replace(&mut source.1, next) {
+            Some(record) => self.current = record,
+            None => return Ok(None),
+        }
+        Ok(Some(&self.current))
+    }
+}
+
+/// Hash and size that the index states for each dblock: 73 bytes a volume in a temporary file.
+pub(super) struct Facts {
+    pub(super) file: Spool,
+}
+
+const FACT_LEN: usize = 73;
+
+impl Facts {
+    pub(super) fn new(set: &Set) -> Result<Facts> {
+        let mut file = Spool::new(&set.tmp)?;
+        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN as u64)?;
+        Ok(Facts { file })
+    }
+
+    pub(super) fn set(&mut self, no: VolumeNo, expected: Expected) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+        let mut record = [0u8; FACT_LEN];
+        if let Some(hash) = expected.hash {
+            let raw = hash.as_bytes();
+            record[0] = u8::try_from(raw.len()).unwrap_or(0);
+            record[1..=raw.len()].copy_from_slice(raw);
+        }
+        record[65..].copy_from_slice(&expected.size.unwrap_or(u64::MAX).to_be_bytes());
+        let done = self
+            .file
+            .file()
+            .write_all_at(&record, u64::from(no) * FACT_LEN as u64);
+        done.doing(|| "use a temporary file".to_owned())
+    }
+
+    pub(super) fn get(&self, no: VolumeNo) -> Result<Expected> {
+        let mut record = [0u8; FACT_LEN];
+        self.file
+            .read_at(&mut record, u64::from(no) * FACT_LEN as u64)?;
+        let size = record[65..]
+            .try_into()
+            .map(u64::from_be_bytes)
+            .unwrap_or(u64::MAX);
+        let hash = record
+            .get(1..=usize::from(record[0]))
+            .and_then(Hash::from_bytes);
+        Ok(Expected {
+            hash,
+            size: (size != u64::MAX && hash.is_some()).then_some(size),
+        })
+    }
+}
+
+/// Gives volumes of a listing new numbers when the listing grows: old number → new number.
+pub(crate) fn renumber(old: &Volumes, new: &Volumes) -> Result<Vec<VolumeNo>> {
+    (0..old.dblock_count())
+        .map(|no| {
+            old.dblock(no)
+                .and_then(|(name, _)| new.find_dblock(&name))
+                .ok_or_else(|| Error::bug("a grown listing keeps its volumes"))
+        })
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! The volumes uploaded in this run, kept in a temporary file.
+
+use std::os::unix::fs::FileExt;
+
+use crate::base::digest::Hash;
+use crate::base::error::{Doing, Error, Result};
+use crate::base::tmp::Spool;
+use crate::format::names::VolumeName;
+use crate::writer::pack::Finished;
+
+/// The volumes uploaded in this run, in order: a fixed-length record each in a temporary file.
+pub(super) struct Uploads {
+    pub(super) file: Spool,
+    pub(super) count: u32,
+}
+
+pub(super) struct Upload {
+    pub(super) dblock: VolumeName,
+    pub(super) dblock_size: u64,
+    pub(super) hash: Hash,
+    pub(super) dindex: VolumeName,
+    pub(super) dindex_size: u64,
+}
+
+impl Upload {
+    pub(super) fn expected(&self) -> crate::set::Expected {
+        crate::set::Expected {
+            hash: Some(self.hash),
+            size: Some(self.dblock_size),
+        }
+    }
+}
+
+/// Two names (length octet, up to 250), hash (length octet, up to 64), two sizes.
+const UPLOAD_LEN: usize = 2 * 251 + 65 + 16;
+
+impl Uploads {
+    pub(super) fn push(
+        &mut self,
+        dblock: &Finished,
+        dindex: &VolumeName,
+        dindex_size: u64,
+    ) -> Result<()> {
+        let mut record = Vec::with_capacity(UPLOAD_LEN);
+        let mut field = |data: &[u8], room: usize| {
+            record.push(u8::try_from(data.len()).unwrap_or(0));
+            record.extend_from_slice(data);
+            record.resize(record.len() + room.saturating_sub(data.len()), 0);
+        };
+        if dblock.name.as_str().len() > 250 || dindex.as_str().len() > 250 {
+            return Err(Error::usage("the prefix is too long"));
+        }
+        field(dblock.name.as_str().as_bytes(), 250);
+        field(dindex.as_str().as_bytes(), 250);
+        field(dblock.volume_hash.as_bytes(), 64);
+        record.extend_from_slice(&dblock.size.to_be_bytes());
+        record.extend_from_slice(&dindex_size.to_be_bytes());
+        let done = self
+            .file
+            .file()
+            .write_all_at(&record, u64::from(self.count) * UPLOAD_LEN as u64);
+        done.doing(|| "use a temporary file".to_owned())?;
+        self.count += 1;
+        Ok(())
+    }
+
+    pub(super) fn get(&self, i: u32) -> Result<Upload> {
+        let mut record = [0; UPLOAD_LEN];
+        self.file
+            .read_at(&mut record, u64::from(i) * UPLOAD_LEN as u64)?;
+        let field = |at: usize| record.get(at + 1..at + 1 + usize::from(record[at]));
+        let name = |at: usize| {
+            field(at)
+                .and_then(|b| std::str::from_utf8(b).ok())
+                .and_then(VolumeName::parse)
+        };
+        let number = |at: usize| record[at..at + 8].try_into().map(u64::from_be_bytes).ok();
+        let parsed = || {
+            Some(Upload {
+                dblock: name(0)?,
+                dindex: name(251)?,
+                hash: Hash::from_bytes(field(502)?)?,
+                dblock_size: number(567)?,
+                dindex_size: number(575)?,
+            })
+        };
+        parsed().ok_or_else(|| Error::bug("an upload record reads back"))
+    }
+}
