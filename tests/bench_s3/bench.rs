@@ -1,11 +1,13 @@
 //! Volumes to and from an S3 server on this machine, beside rclone on the same server in the same run: time, CPU and memory
-//! as they are and as ratios. `VOLUMES=N` of 50 MiB each; default 8. `TLS=1`: through nginx.
+//! as they are and as ratios. `VOLUMES=N` of 50 MiB each; default 8. `TLS=1`: through nginx. Then the same beside rclone on one
+//! Apache, over WebDAV.
 //!
 //! Judges nothing: machines differ. Only the ratios can be compared.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     reason = "a benchmark prints, and fails where it stands"
@@ -14,6 +16,8 @@
 
 #[path = "../support/servers/mod.rs"]
 mod servers;
+#[path = "../support/servers/webdav.rs"]
+mod webdav;
 
 use std::fs;
 use std::path::Path;
@@ -22,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use servers::s3::{self, S3};
 use servers::tls::{Flaw, Tls};
+
 use servers::{Home, installed};
 
 const VOLUME_BYTES: usize = 50 << 20;
@@ -171,7 +176,7 @@ fn main() {
     }
     line.duplet(&["mkdir"], "bench");
     let path = |folder: &str, name: &str| home.at(folder).join(name).display().to_string();
-    println!("{volumes} volumes of 50 MiB, one after the other; wall s, cpu s, peak MiB");
+    println!("S3: {volumes} volumes of 50 MiB, one after the other; wall s, cpu s, peak MiB");
     let show = |what: &str, ours: Cost, theirs: Cost| {
         for (name, cost) in [("duplet", &ours), ("rclone", &theirs)] {
             println!(
@@ -211,4 +216,60 @@ fn main() {
         ]));
     }
     show("get", sum(ours), sum(theirs));
+    let Some(apache) = webdav::Server::start(webdav::Kind::Apache) else {
+        return;
+    };
+    println!("WebDAV, Apache: the same volumes");
+    let url = apache.url("basic/ours", "");
+    let ours = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_duplet"));
+        command.args(["remote", args[0], &url]).args(&args[1..]);
+        done("duplet", measure(&mut command))
+    };
+    let word = Command::new(installed("rclone"))
+        .args(["obscure", webdav::PASSWORD])
+        .output()
+        .unwrap();
+    let word = String::from_utf8(word.stdout).unwrap();
+    let place = format!("http://127.0.0.1:{}/basic/theirs", apache.port);
+    let theirs = |from: &str, to: &str| {
+        let mut command = Command::new(installed("rclone"));
+        command
+            .args([
+                "--config",
+                "/dev/null",
+                "--webdav-url",
+                &place,
+                "--webdav-user",
+                "duplet",
+            ])
+            .args([
+                "--webdav-pass",
+                word.trim(),
+                "--ignore-times",
+                "--transfers",
+                "1",
+            ])
+            .args(["--multi-thread-streams", "1", "copyto", from, to]);
+        done("rclone", measure(&mut command))
+    };
+    ours(&["mkdir"]);
+    for folder in ["dav-ours", "dav-theirs"] {
+        fs::create_dir(home.at(folder)).unwrap();
+    }
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for name in &names {
+        a.push(ours(&["put", name, &path("from", name)]));
+        b.push(theirs(&path("from", name), &format!(":webdav:{name}")));
+    }
+    show("put", sum(a), sum(b));
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for name in &names {
+        a.push(ours(&["get", name, &path("dav-ours", name)]));
+        b.push(theirs(
+            &format!(":webdav:{name}"),
+            &path("dav-theirs", name),
+        ));
+    }
+    show("get", sum(a), sum(b));
 }
