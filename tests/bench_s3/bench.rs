@@ -231,7 +231,7 @@ fn main() {
         .output()
         .unwrap();
     let word = String::from_utf8(word.stdout).unwrap();
-    let place = format!("http://127.0.0.1:{}/basic/theirs", apache.port);
+    let place = format!("http://127.0.0.1:{}/basic", apache.port);
     let theirs = |from: &str, to: &str| {
         let mut command = Command::new(installed("rclone"));
         command
@@ -260,14 +260,17 @@ fn main() {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for name in &names {
         a.push(ours(&["put", name, &path("from", name)]));
-        b.push(theirs(&path("from", name), &format!(":webdav:{name}")));
+        b.push(theirs(
+            &path("from", name),
+            &format!(":webdav:theirs-{name}"),
+        ));
     }
     show("put", sum(a), sum(b));
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for name in &names {
         a.push(ours(&["get", name, &path("dav-ours", name)]));
         b.push(theirs(
-            &format!(":webdav:{name}"),
+            &format!(":webdav:theirs-{name}"),
             &path("dav-theirs", name),
         ));
     }
