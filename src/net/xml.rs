@@ -35,25 +35,26 @@ pub(crate) enum Step<'a> {
 /// Reads a whole document. `fault` turns an I/O error of `input` into a fault; everything wrong with the XML itself is
 /// [`Class::Protocol`]. An error of `each` ends it.
 pub(crate) fn read(
-    input: impl Read,
+    mut input: impl Read,
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    read_any(input, None, fault, each)
+    read_any(&mut input, None, fault, each)
 }
 
 /// As [`read`], for elements of one namespace; the names of all others begin with `:`.
 pub(crate) fn read_in(
     namespace: &str,
-    input: impl Read,
+    mut input: impl Read,
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    read_any(input, Some(namespace), fault, each)
+    read_any(&mut input, Some(namespace), fault, each)
 }
 
+// Takes any reader by reference: the parser is in the program once.
 fn read_any(
-    input: impl Read,
+    input: &mut dyn Read,
     namespace: Option<&str>,
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,

@@ -6,7 +6,7 @@ use crate::dest::s3::config::Endpoint;
 pub(super) fn e2_host(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
     let host = if text.starts_with('{') {
-        let value: serde_json::Value = serde_json::from_str(text).ok()?;
+        let value: serde_json::Value = serde_json::from_slice(text.as_bytes()).ok()?;
         value.get("domain_name")?.as_str()?.trim().to_owned()
     } else {
         text.to_owned()
