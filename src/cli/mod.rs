@@ -194,6 +194,19 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if parse::early(args, &["--help", "-h"]) || args.is_empty() {
         return Ok((help_call(args), Vec::new()));
     }
+    // Alone it needs no table of options: the least that a start can cost.
+    if let [only] = args
+        && only == "--version"
+    {
+        let call = Call {
+            command: &help::VERSION,
+            url: String::new(),
+            words: Vec::new(),
+            options: Options::default(),
+            rules: Vec::new(),
+        };
+        return Ok((call, Vec::new()));
+    }
     let mut line = if wants_version(args) {
         let rest: Vec<OsString> = args.iter().filter(|a| *a != "--version").cloned().collect();
         let mut line = parse::read(&rest)?;
