@@ -214,12 +214,10 @@ fn inflate(packed: &[u8]) -> Result<Vec<u8>> {
 
 fn deflated() -> Result<String> {
     let long = pattern();
-    let mut packed = Vec::new();
     for level in [1, 6, 9] {
-        if !Deflater::new(level).deflate(&long, &mut packed) {
-            return Err(wrong());
-        }
-        same(&inflate(&packed)?, &long)?;
+        let mut deflater = Deflater::new(level);
+        let packed = deflater.deflate(&long).ok_or_else(wrong)?;
+        same(&inflate(packed)?, &long)?;
     }
     Ok(String::new())
 }

@@ -25,47 +25,53 @@ const INPUT_BYTES: usize = 16 << 10;
 /// One compressor state (300 KB) for any number of blocks, one after the other.
 pub(crate) struct Deflater {
     core: Box<CompressorOxide>,
+    level: u8,
     sample: Vec<u8>,
-    spare: Vec<u8>,
+    /// Only grows: what a block does not fill keeps what it held.
+    out: Vec<u8>,
 }
 
 impl Deflater {
     /// `level` 0 to 9; more counts as 9. At level 0 nothing is ever worth deflating.
     pub(crate) fn new(level: u8) -> Deflater {
+        let level = level.min(9);
         let mut core = Box::new(CompressorOxide::default());
-        core.set_format_and_level(DataFormat::Raw, level.min(9));
+        core.set_format_and_level(DataFormat::Raw, level);
         Deflater {
             core,
+            level,
             sample: Vec::new(),
-            spare: Vec::new(),
+            out: Vec::new(),
         }
     }
 
-    /// Replaces `out` by the raw deflate stream of `data`. False, with `out` empty, when that is not shorter than `data`;
-    /// gives up as soon as this is certain.
-    pub(crate) fn deflate(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+    /// The raw deflate stream of `data`, in a buffer that stays with the deflater (it keeps the size of the largest block).
+    /// `None` when that is not shorter than `data`; gives up as soon as this is certain.
+    pub(crate) fn deflate(&mut self, data: &[u8]) -> Option<&[u8]> {
         self.core.reset();
-        let Some(room) = data.len().checked_sub(1) else {
-            out.clear();
-            return false;
-        };
-        out.resize(room, 0);
+        let room = data.len().checked_sub(1)?;
+        if self.out.len() < room {
+            self.out.resize(room, 0);
+        }
+        let out = self.out.get_mut(..room)?;
         let (status, _, written) = compress(&mut self.core, data, out, TDEFLFlush::Finish);
         let done = status == TDEFLStatus::Done;
-        out.truncate(if done { written } else { 0 });
-        done
+        self.out.get(..written).filter(|_| done)
     }
 
-    /// Decides by deflating a sample of up to 8 KiB; a block of up to 4 KiB is always worth a try. The sample must shrink by
-    /// a 64th. Data that repeats only over more than 1 KiB is taken for incompressible.
+    /// Decides by a sample of up to 8 KiB; a block of up to 4 KiB is always worth a try. A sample that uses some bytes much
+    /// more than others is; any other is deflated and must shrink by a 64th. Data that repeats only over more than 1 KiB
+    /// is taken for incompressible.
     pub(crate) fn worth_deflating(&mut self, data: &[u8]) -> bool {
+        if self.level == 0 {
+            return false;
+        }
         if data.len() <= SMALL_BLOCK_BYTES {
             return true;
         }
         let pieces = (data.len() / (4 * PIECE_BYTES)).clamp(1, SAMPLE_PIECES);
         let stride = data.len() / pieces;
         let mut sample = std::mem::take(&mut self.sample);
-        let mut spare = std::mem::take(&mut self.spare);
         sample.clear();
         for part in data.chunks_exact(stride) {
             // From the middle: heads of files are not typical of them.
@@ -73,19 +79,26 @@ impl Deflater {
             sample.extend(part.iter().skip(skip).take(PIECE_BYTES));
         }
         let most = sample.len() - sample.len() / 64;
-        let worth = self.deflate(&sample, &mut spare) && spare.len() <= most;
+        let worth =
+            is_uneven(&sample) || self.deflate(&sample).is_some_and(|out| out.len() <= most);
         self.sample = sample;
-        self.spare = spare;
         worth
     }
+}
 
-    /// As [`Deflater::deflate`] into a buffer that stays with the deflater (it keeps the size of the largest block).
-    pub(crate) fn deflate_own(&mut self, data: &[u8]) -> Option<&[u8]> {
-        let mut out = std::mem::take(&mut self.spare);
-        let smaller = self.deflate(data, &mut out);
-        self.spare = out;
-        smaller.then_some(self.spare.as_slice())
+/// Some byte values come much more often than others: the sum of the squares of their counts is half as much again as that
+/// of even counts. So is text and most programs; what is compressed already is not.
+fn is_uneven(sample: &[u8]) -> bool {
+    let mut counts = [0u32; 256];
+    for &byte in sample {
+        if let Some(n) = counts.get_mut(usize::from(byte)) {
+            *n += 1;
+        }
     }
+    let squares: u64 = counts.iter().map(|&n| u64::from(n) * u64::from(n)).sum();
+    let len = sample.len() as u64;
+    // Even counts of a sample this short differ by chance: that adds its length.
+    squares.saturating_sub(len) * 512 > 3 * len * len
 }
 
 /// What a zip entry's headers need to know about its content.
@@ -286,17 +299,16 @@ pub(crate) mod tests {
 
     #[test]
     fn blocks_come_back_at_every_level() {
-        let mut out = Vec::new();
         let mut inflater = Inflater::new();
         for level in 1..=9 {
             let mut d = Deflater::new(level);
             for data in [prose(100_000), prose(50), vec![0; 1_000_000], prose(3)] {
-                if d.deflate(&data, &mut out) {
+                if let Some(out) = d.deflate(&data) {
                     assert!(out.len() < data.len());
-                    let back = inflate_with(&mut inflater, &out, data.len()).unwrap();
+                    let back = inflate_with(&mut inflater, out, data.len()).unwrap();
                     assert!(back == data, "level {level}");
                 } else {
-                    assert!(data.len() < 10 && out.is_empty());
+                    assert!(data.len() < 10);
                 }
             }
         }
@@ -304,21 +316,18 @@ pub(crate) mod tests {
 
     #[test]
     fn nothing_grows() {
-        let mut out = vec![1];
         for level in [0, 1, 9] {
             let mut d = Deflater::new(level);
             for data in [noise(1 << 17, 1), Vec::new(), vec![7], noise(2000, 2)] {
-                assert!(!d.deflate(&data, &mut out));
-                assert!(out.is_empty());
-                assert!(d.deflate_own(&data).is_none());
+                assert!(d.deflate(&data).is_none());
             }
         }
-        assert!(!Deflater::new(0).deflate(&prose(5000), &mut out));
+        assert!(Deflater::new(0).deflate(&prose(5000)).is_none());
         // The state is usable after giving up.
         let mut d = Deflater::new(1);
-        assert!(!d.deflate(&noise(1 << 17, 3), &mut out));
-        assert!(d.deflate(&prose(5000), &mut out));
-        assert_eq!(inflate_all(&out, 5000).unwrap(), prose(5000));
+        assert!(d.deflate(&noise(1 << 17, 3)).is_none());
+        let out = d.deflate(&prose(5000)).unwrap();
+        assert_eq!(inflate_all(out, 5000).unwrap(), prose(5000));
     }
 
     #[test]
@@ -333,6 +342,14 @@ pub(crate) mod tests {
         }
         assert!(d.worth_deflating(&noise(100, 9)));
         assert!(!Deflater::new(0).worth_deflating(&prose(10_000)));
+        // Even bytes that repeat: the counts say nothing, the sample deflated does.
+        let even: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        assert!(!is_uneven(&even) && d.worth_deflating(&even));
+        // A third of the bytes is one value: worth it by the counts alone.
+        let mut skewed = noise(9000, 5);
+        skewed.iter_mut().step_by(3).for_each(|b| *b = 0);
+        assert!(is_uneven(&skewed));
+        assert!(!is_uneven(&[]) && !is_uneven(&noise(1024, 6)));
     }
 
     #[test]
@@ -376,8 +393,7 @@ pub(crate) mod tests {
     #[test]
     fn cut_and_changed_streams_end() {
         let data = prose(3000);
-        let mut good = Vec::new();
-        assert!(Deflater::new(6).deflate(&data, &mut good));
+        let mut good = Deflater::new(6).deflate(&data).unwrap().to_vec();
         for cut in 0..good.len() {
             assert!(inflate_all(&good[..cut], data.len()).is_err(), "{cut}");
         }

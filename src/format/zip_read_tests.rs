@@ -191,7 +191,8 @@ impl Odd {
     fn new(method: u16, plain: &[u8]) -> Odd {
         let mut stored = plain.to_vec();
         if method == 8 {
-            Deflater::new(6).deflate(plain, &mut stored);
+            let mut deflater = Deflater::new(6);
+            stored = deflater.deflate(plain).unwrap_or_default().to_vec();
         }
         Odd {
             name: b"dir\\name".to_vec(),

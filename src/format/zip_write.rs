@@ -56,7 +56,7 @@ impl<W: Write> ZipWriter<W> {
         if !deflater.worth_deflating(data) {
             return self.add_stored(name, data);
         }
-        let Some(packed) = deflater.deflate_own(data) else {
+        let Some(packed) = deflater.deflate(data) else {
             return self.add_stored(name, data);
         };
         let facts = StreamFacts {

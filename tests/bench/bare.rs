@@ -60,10 +60,12 @@ impl Packer {
 
     /// The block as it is stored.
     pub fn pack<'a>(&'a mut self, block: &'a [u8]) -> &'a [u8] {
-        if self.worth(block) && self.shorter(block, block.len().saturating_sub(1)) {
-            &self.out
-        } else {
-            block
+        if !self.worth(block) {
+            return block;
+        }
+        match self.shorter(block, block.len().saturating_sub(1)) {
+            Some(written) => &self.out[..written],
+            None => block,
         }
     }
 
@@ -81,18 +83,26 @@ impl Packer {
                     .take(PIECE_BYTES),
             );
         }
-        let worth = self.shorter(&sample, sample.len() - sample.len() / 64);
+        let mut counts = [0u64; 256];
+        sample.iter().for_each(|&b| counts[usize::from(b)] += 1);
+        let len = sample.len() as u64;
+        let uneven = 2 * 256 * (counts.iter().map(|n| n * n).sum::<u64>() - len) > 3 * len * len;
+        let worth = uneven
+            || self
+                .shorter(&sample, sample.len() - sample.len() / 64)
+                .is_some();
         self.sample = sample;
         worth
     }
 
-    fn shorter(&mut self, data: &[u8], room: usize) -> bool {
+    fn shorter(&mut self, data: &[u8], room: usize) -> Option<usize> {
         self.core.reset();
-        self.out.resize(room, 0);
-        let (status, _, written) =
-            compress(&mut self.core, data, &mut self.out, TDEFLFlush::Finish);
-        self.out.truncate(written);
-        status == TDEFLStatus::Done
+        if self.out.len() < room {
+            self.out.resize(room, 0);
+        }
+        let out = &mut self.out[..room];
+        let (status, _, written) = compress(&mut self.core, data, out, TDEFLFlush::Finish);
+        (status == TDEFLStatus::Done).then_some(written)
     }
 }
 
