@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable test check bench bench-peers fuzz peer readme install help
+.PHONY: all demo static cross portable sizes test check bench bench-peers fuzz peer readme install help
 
 all:
 	$(CARGO) build --release --locked
@@ -32,6 +32,10 @@ cross:
 # TARGET='static mips': only these.
 portable:
 	.ci/portable $(TARGET)
+
+# The table of sizes in README; TARGET='static mips': only these.
+sizes:
+	.ci/sizes $(TARGET)
 
 test:
 	.ci/prepare
@@ -77,6 +81,7 @@ help:
 	@echo 'make static       build target/static/HOST/release/duplet: needs no library, no file, runs in an empty container'
 	@echo 'make cross        the same, smaller, for TARGET=x86_64, aarch64, armv7, mipsel, mips, riscv64 or i686 (musl)'
 	@echo 'make portable     build and test static programs, other processors emulated; TARGET="static mips"'
+	@echo 'make sizes        bytes of every static program, and which crates take them; TARGET="static mips"'
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
 	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
