@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes test check bench bench-peers fuzz peer readme install help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers fuzz peer readme install help
 
 all:
 	$(CARGO) build --release --locked
@@ -36,6 +36,10 @@ portable:
 # The table of sizes in README; TARGET='static mips': only these.
 sizes:
 	.ci/sizes $(TARGET)
+
+# NAME=duplet: of the image.
+image:
+	.ci/image $(NAME)
 
 test:
 	.ci/prepare
@@ -82,6 +86,7 @@ help:
 	@echo 'make cross        the same, smaller, for TARGET=x86_64, aarch64, armv7, mipsel, mips, riscv64 or i686 (musl)'
 	@echo 'make portable     build and test static programs, other processors emulated; TARGET="static mips"'
 	@echo 'make sizes        bytes of every static program, and which crates take them; TARGET="static mips"'
+	@echo 'make image        a container image with nothing but the static program, by podman, docker or buildah; NAME=duplet'
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
 	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
