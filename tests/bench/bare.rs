@@ -216,6 +216,7 @@ pub fn cost(source: &Path, level: u8) -> Cost {
     Cost {
         wall: cpu,
         cpu,
+        user: cpu,
         peak_kib: 0,
         code: 0,
     }

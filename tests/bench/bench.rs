@@ -111,7 +111,11 @@ fn case(program: &Path, work: &Path, source: &Path, level: u8) {
         "first backup",
         &first,
         stored,
-        format!("{:.2} x bare", first.cpu / bare.cpu),
+        format!(
+            "{:.2} x bare, {:.2} in user mode",
+            first.cpu / bare.cpu,
+            first.user / bare.cpu
+        ),
     );
     let mut find = std::process::Command::new("find");
     find.arg(source).args(["-printf", "%s %T@\n"]);

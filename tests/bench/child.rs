@@ -14,6 +14,8 @@ pub struct Cost {
     pub wall: f64,
     /// Seconds in user and kernel mode.
     pub cpu: f64,
+    /// Seconds of these in user mode, in steps of 10 ms; 0 where it is not measured.
+    pub user: f64,
     /// Highest resident memory.
     pub peak_kib: u64,
     pub code: i32,
@@ -35,10 +37,12 @@ pub fn measure(command: &mut Command) -> Cost {
     }
     let wall = start.elapsed().as_secs_f64();
     let cpu = cpu(&id);
+    let user = ticks(&stat(&id), 11);
     let code = child.wait().unwrap().code().unwrap_or(-1);
     Cost {
         wall,
         cpu,
+        user,
         peak_kib,
         code,
     }
@@ -73,13 +77,13 @@ fn cpu(id: &str) -> f64 {
         return nanos as f64 / 1e9;
     }
     let fields = stat(id);
-    let ticks = |n: usize| {
-        fields
-            .get(n)
-            .and_then(|f| f.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    (ticks(11) + ticks(12)) / TICKS
+    ticks(&fields, 11) + ticks(&fields, 12)
+}
+
+/// Seconds that a field of `stat` counts in ticks.
+fn ticks(fields: &[String], n: usize) -> f64 {
+    let ticks: Option<f64> = fields.get(n).and_then(|f| f.parse().ok());
+    ticks.unwrap_or(0.0) / TICKS
 }
 
 fn peak(id: &str) -> Option<u64> {
