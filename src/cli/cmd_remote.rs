@@ -55,6 +55,11 @@ const ACTIONS: [Action; 6] = [
     ("test", "check", (0, 0), test),
 ];
 
+/// The names of the actions.
+pub(super) fn actions() -> [&'static str; 6] {
+    ACTIONS.map(|a| a.0)
+}
+
 /// What every action works with.
 struct Open {
     remote: Remote,
@@ -77,7 +82,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         .find(|a| a.0 == wanted || a.1 == wanted || (wanted == "createfolder" && a.0 == "mkdir"));
     let Some((name, _, (least, most), act)) = found else {
         let shown = text::safe_cut(word.as_bytes(), 40);
-        let names = ACTIONS.map(|a| a.0).join(", ");
+        let names = actions().join(", ");
         return Err(Error::usage(format!(
             "remote has no action {shown}: one of {names} is expected before the URL"
         ))

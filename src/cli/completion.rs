@@ -3,7 +3,7 @@
 use crate::base::opt::{Kind, Opt};
 use crate::cli::options;
 use crate::cli::sources::applies;
-use crate::cli::{COMMANDS, Command};
+use crate::cli::{COMMANDS, Command, cmd_remote, help};
 
 /// The options a command takes, each name once; `common`: those of all commands, or else its own.
 fn taken(command: &Command, common: bool) -> Vec<&'static Opt> {
@@ -31,9 +31,26 @@ fn choices() -> Vec<(&'static str, &'static [&'static str])> {
     found
 }
 
+/// What a command may be called, as far as it is worth completing: not the old ways to ask for help.
+fn names_of(command: &Command) -> impl Iterator<Item = &'static str> {
+    let aliases = match command.name {
+        "help" => &[],
+        _ => command.aliases,
+    };
+    std::iter::once(command.name).chain(aliases.iter().copied())
+}
+
 fn names() -> String {
-    let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
+    let names: Vec<&str> = COMMANDS.iter().flat_map(names_of).collect();
     names.join(" ")
+}
+
+/// Commands whose next word is one of a few, and these words.
+fn next_words() -> [(&'static str, String); 2] {
+    [
+        ("help", help::words().join(" ")),
+        ("remote", cmd_remote::actions().join(" ")),
+    ]
 }
 
 pub(super) fn bash() -> Vec<String> {
@@ -70,6 +87,12 @@ pub(super) fn bash() -> Vec<String> {
     out.push("    if [[ -z $name ]]; then".to_owned());
     out.push("        if ((COMP_CWORD == 1)); then".to_owned());
     out.push(format!("            options='{}'", names()));
+    for (command, words) in next_words() {
+        out.push(format!(
+            "        elif ((COMP_CWORD == 2)) && [[ ${{COMP_WORDS[1]}} == {command} ]]; then"
+        ));
+        out.push(format!("            options='{words}'"));
+    }
     out.push("        elif [[ $cur == -* ]]; then".to_owned());
     if let Some(any) = COMMANDS.first() {
         out.push(format!(
@@ -108,8 +131,10 @@ pub(super) fn zsh() -> Vec<String> {
         "  commands=(".to_owned(),
     ];
     for command in COMMANDS {
-        let text = quoted(&format!("{}:{}", command.name, command.summary));
-        out.push(format!("    {text}"));
+        for name in names_of(command) {
+            let text = quoted(&format!("{name}:{}", command.summary));
+            out.push(format!("    {text}"));
+        }
     }
     out.push("  )".to_owned());
     out.push("  common=(".to_owned());
@@ -120,6 +145,13 @@ pub(super) fn zsh() -> Vec<String> {
     out.push("  if ((CURRENT == 2)); then".to_owned());
     out.push("    _describe command commands".to_owned());
     out.push("    return".to_owned());
+    for (command, words) in next_words() {
+        out.push(format!(
+            "  elif ((CURRENT == 3)) && [[ ${{words[2]}} == {command} ]]; then"
+        ));
+        out.push(format!("    compadd -- {words}"));
+        out.push("    return".to_owned());
+    }
     out.push("  fi".to_owned());
     out.push("  case ${words[2]} in".to_owned());
     for command in COMMANDS {
@@ -164,15 +196,45 @@ fn zsh_option(opt: &Opt) -> String {
 }
 
 pub(super) fn fish() -> Vec<String> {
-    let mut out = vec![format!(
-        "complete -c duplet -n 'not __fish_seen_subcommand_from {}' -f",
+    let mut out: Vec<String> = [
+        "# The word begins with a dash and one of these commands, if any, is given.",
+        "function __duplet_option",
+        "    string match -q -- '-*' (commandline -ct)",
+        "    and begin",
+        "        test -z \"$argv\"",
+        "        or __fish_seen_subcommand_from $argv",
+        "    end",
+        "end",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let no_files = |when: &str| format!("complete -c duplet -n {} -f", quoted(when));
+    out.push(no_files(&format!(
+        "not __fish_seen_subcommand_from {}",
         names()
-    )];
+    )));
+    let mut closed: Vec<&str> = Vec::new();
+    for opt in options::real() {
+        let open = matches!(opt.kind, Kind::Flag | Kind::Text | Kind::Ignored);
+        if !open && !closed.contains(&opt.name) {
+            closed.push(opt.name);
+        }
+    }
+    out.push(no_files(&format!(
+        "string match -rq -- \"^--({})=\" (commandline -ct)",
+        closed.join("|")
+    )));
     for command in COMMANDS {
+        for name in names_of(command) {
+            out.push(format!(
+                "complete -c duplet -n __fish_use_subcommand -a {name} -d {}",
+                quoted(command.summary)
+            ));
+        }
+    }
+    for (command, words) in next_words() {
         out.push(format!(
-            "complete -c duplet -n __fish_use_subcommand -a {} -d {}",
-            command.name,
-            quoted(command.summary)
+            "complete -c duplet -n 'test (count (commandline -opc)) = 2; and __fish_seen_subcommand_from {command}' -f -a '{words}'"
         ));
     }
     if let Some(any) = COMMANDS.first() {
@@ -180,22 +242,27 @@ pub(super) fn fish() -> Vec<String> {
     }
     for command in COMMANDS {
         let names = [&[command.name], command.aliases].concat().join(" ");
-        let when = format!(" -n '__fish_seen_subcommand_from {names}'");
-        out.extend(taken(command, false).iter().map(|o| fish_option(o, &when)));
+        out.extend(taken(command, false).iter().map(|o| fish_option(o, &names)));
     }
     out
 }
 
-fn fish_option(opt: &Opt, when: &str) -> String {
-    let value = match opt.kind {
-        Kind::Flag => String::new(),
-        Kind::Choice(words) => format!(" -x -a '{}'", words.join(" ")),
-        Kind::Text => " -r -F".to_owned(),
-        _ => " -x".to_owned(),
+/// A value follows only after `=`, which fish puts there for no option declared as such: the whole word is offered.
+fn fish_option(opt: &Opt, commands: &str) -> String {
+    let words = match opt.kind {
+        Kind::Choice(words) => {
+            let words: Vec<String> = words
+                .iter()
+                .map(|w| format!("--{}={w}", opt.name))
+                .collect();
+            words.join(" ")
+        }
+        Kind::Flag => format!("--{}", opt.name),
+        _ => format!("--{}=", opt.name),
     };
     format!(
-        "complete -c duplet{when} -l {}{value} -d {}",
-        opt.name,
+        "complete -c duplet -n '{}' -a '{words}' -d {}",
+        format!("__duplet_option {commands}").trim_end(),
         quoted(opt.help.trim_end_matches('.'))
     )
 }

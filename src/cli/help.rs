@@ -119,6 +119,15 @@ fn about(word: &str) -> Result<Vec<String>> {
     })
 }
 
+/// What may follow `help`, apart from the names of options.
+pub(super) fn words() -> Vec<&'static str> {
+    let topics = TOPICS.iter().filter(|t| own_page(t)).map(|t| t.name);
+    let schemes = SCHEMES.iter().map(|s| s.names[0]);
+    let rest = ["options", "url", "all", "man", "bash", "zsh", "fish"];
+    let commands = COMMANDS.iter().map(|c| c.name);
+    commands.chain(topics).chain(schemes).chain(rest).collect()
+}
+
 fn topic_names() -> String {
     let mut names: Vec<&str> = TOPICS.iter().map(|t| t.name).collect();
     names.extend(["url", "options", "all"]);

@@ -13,6 +13,7 @@ pub(super) fn page() -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let mut out = vec![
         format!(".TH DUPLET 1 \"\" \"duplet {version}\" \"User Commands\""),
+        ".ad l".to_owned(),
         ".SH NAME".to_owned(),
         "duplet \\- backups in Duplicati\\(aqs format, without a database".to_owned(),
         ".SH SYNOPSIS".to_owned(),
@@ -71,7 +72,8 @@ fn option(out: &mut Vec<String>, opt: &Opt) {
     out.push(format!(
         "\\fB{}\\fR{}",
         escape(&format!("--{}", opt.name)),
-        escape(&value_of(opt))
+        // A long list of words may be broken after a bar.
+        escape(&value_of(opt)).replace('|', "|\\:")
     ));
     out.push(escape(&help::sentence_of(opt)));
 }
@@ -115,7 +117,7 @@ mod tests {
         ] {
             assert_eq!(escape(plain), escaped);
         }
-        let macros = ["TH", "SH", "SS", "TP", "B ", "I ", "nf", "fi"];
+        let macros = ["TH", "ad", "SH", "SS", "TP", "B ", "I ", "nf", "fi"];
         for line in page() {
             if let Some(name) = line.strip_prefix('.') {
                 assert!(macros.iter().any(|m| name.starts_with(m)), "{line}");
