@@ -18,6 +18,8 @@ use std::process::Command;
 use support::snapshot::{But, INSTALL, same, take};
 use support::{Ran, Rand, Scratch, fixture, names, text, tool, tree, volumes};
 
+const WRONG: &str = "wrong passphrase or damaged header";
+
 /// A scratch with a small source; nothing backed up yet.
 fn small(label: &str) -> Scratch {
     let scratch = Scratch::new(label);
@@ -216,7 +218,7 @@ fn passphrases() {
         } else {
             &args[..4]
         };
-        let ran = run(&scratch, args).code(&[100]).says("passphrase");
+        let ran = run(&scratch, args).code(&[100]).says(WRONG);
         assert!(
             !ran.all().replace(&ran.line, "").contains("wrong-one"),
             "{}",
@@ -230,8 +232,10 @@ fn passphrases() {
     }
     backup(&scratch, &["--passphrase=wrong-one"])
         .code(&[100])
-        .says("passphrase");
-    backup(&scratch, &["--no-encryption"]).code(&[100, 200]);
+        .says(WRONG);
+    backup(&scratch, &["--no-encryption"])
+        .code(&[100])
+        .says("is encrypted");
     run(&scratch, &["list", text(&dest), "0"])
         .code(&[100, 200])
         .says("passphrase");
@@ -258,8 +262,43 @@ fn passphrases() {
     .code(&[0, 2]);
     let had = names(&dest);
     tree::write(&plain.at("source/new"), b"new");
-    backup(&plain, &["--passphrase=not-wanted"]).code(&[100, 200]);
+    backup(&plain, &["--passphrase=not-wanted"])
+        .code(&[100])
+        .says("is not encrypted");
     assert_eq!(names(&dest), had, "nothing encrypted was mixed in");
+}
+
+/// Killed before the first dindex was stored: the next run must not go on in the clear.
+#[test]
+fn a_first_backup_cut_short_stays_encrypted() {
+    let secret = "--passphrase=right-one";
+    let env = [("PASSPHRASE", "right-one")];
+    for named in [true, false] {
+        let scratch = small("bad-cut-first");
+        let dest = scratch.at("dest");
+        backup(&scratch, &[secret]).code(&[0]);
+        for word in ["dlist", "dindex"] {
+            fs::remove_file(&volumes(&dest, word)[0]).unwrap();
+        }
+        backup(&scratch, &["--no-encryption"])
+            .code(&[100])
+            .says("is encrypted");
+        if named {
+            backup(&scratch, &[secret]).code(&[0]);
+        } else {
+            let source = scratch.at("source");
+            let args = ["backup", text(&dest), text(&source)];
+            scratch.run_env(&args, &env).code(&[0]);
+        }
+        let clear: Vec<_> = names(&dest)
+            .into_iter()
+            .filter(|n| !n.to_string_lossy().ends_with(".aes"))
+            .collect();
+        assert!(clear.is_empty(), "{clear:?}");
+        run(&scratch, &["list", text(&dest), "0", secret])
+            .code(&[0])
+            .says("file");
+    }
 }
 
 #[test]

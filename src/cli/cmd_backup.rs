@@ -13,6 +13,7 @@ use crate::base::text::{self, count};
 use crate::base::ui::Ui;
 use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session};
 use crate::format::manifest::Params;
+use crate::format::names::VolumeName;
 use crate::remote::Permit;
 use crate::select::FilterSet;
 use crate::set::Set;
@@ -302,23 +303,19 @@ fn encryption(call: &Call, set: &Set) -> Result<bool> {
             .doing("add a version")
             .hint(hint))
     };
-    let plain_wanted = call.options.flag(&o::NO_ENCRYPTION);
-    if set.volumes().len() == 0 {
-        return Ok(!plain_wanted);
+    let volumes = set.volumes();
+    if volumes.len() == 0 {
+        return Ok(!call.options.flag(&o::NO_ENCRYPTION));
     }
-    let newest = set
-        .dlist(0)
-        .map(|(name, _)| name.encryption().map(str::to_owned));
-    let newest = newest.or_else(|| {
-        set.volumes()
-            .dindex(0)
-            .map(|(name, _)| name.encryption().map(str::to_owned))
+    let of = |name: &VolumeName| name.encryption().map(str::to_owned);
+    let newest = set.dlist(0).map(|(name, _)| of(name));
+    let newest = newest.or_else(|| volumes.dindex(0).map(|(name, _)| of(&name)));
+    // A first backup that was cut short leaves dblocks alone: one that is encrypted decides.
+    let newest = newest.unwrap_or_else(|| {
+        let mut all = (0..volumes.dblock_count()).filter_map(|no| volumes.dblock(no));
+        all.find_map(|(name, _)| of(&name))
     });
-    match newest.flatten().as_deref() {
-        Some("aes") if plain_wanted => refuse(
-            "the destination is encrypted, --no-encryption is given",
-            "leave --no-encryption out, or use another folder",
-        ),
+    match newest.as_deref() {
         Some("aes") => Ok(true),
         Some(other) => refuse(
             &format!(

@@ -31,9 +31,12 @@ pub(super) fn resolve(options: &Options, need: Need, writing: bool) -> Result<Op
     if options.flag(&NO_ENCRYPTION) && writing {
         return match need {
             Need::ToCreate => Ok(None),
-            Need::ToRead => Err(Error::usage(
-                "the backup there is encrypted, --no-encryption cannot be used with it",
-            )),
+            Need::ToRead => Err(Error::new(
+                Kind::Unsupported,
+                "the destination is encrypted, --no-encryption is given",
+            )
+            .doing("add a version")
+            .hint("leave --no-encryption out, or use another folder")),
         };
     }
     if let Some(given) = sources(options)? {

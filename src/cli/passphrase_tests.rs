@@ -83,7 +83,7 @@ fn a_new_backup_without_encryption_needs_none() {
     let plain = given(&[(&NO_ENCRYPTION, "")]);
     assert!(resolve(&plain, Need::ToCreate, true).unwrap().is_none());
     let e = resolve(&plain, Need::ToRead, true).err().unwrap();
-    assert_eq!(e.kind().exit_code(), 200);
+    assert_eq!(e.kind().exit_code(), 100);
 }
 
 #[test]
