@@ -176,6 +176,8 @@ fn json_is_one_object_whatever_happens() {
         (&["--version", "--json"], "version", 0, "ok"),
         (&["vacuum", "--json"], "", 200, "usage"),
         (&["--json", "--nonsense"], "", 200, "usage"),
+        (&["--json=1", "--nonsense"], "", 200, "usage"),
+        (&["--json=On", "--help"], "help", 0, "ok"),
         (
             &["vacuum", "/x", "--JSON", "--log-file=/nonexistent/l"],
             "",

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt};
+use crate::base::opt::{Kind, Opt, parse_flag};
 use crate::base::text;
 use crate::cli::options;
 
@@ -151,13 +151,17 @@ pub(super) fn placeholder(kind: Kind) -> &'static str {
     }
 }
 
-/// True when one of `names` is among the arguments before `--`. For what must be known before the line is understood.
+/// True when one of the flags `names` is on among the arguments before `--`. For what must be known before the line is
+/// understood.
 pub(super) fn early(args: &[OsString], names: &[&str]) -> bool {
     args.iter()
         .take_while(|a| *a != "--")
         .filter_map(|a| a.to_str())
-        .map(|a| a.strip_suffix("=true").unwrap_or(a).to_lowercase())
-        .any(|a| names.contains(&a.as_str()))
+        .map(|a| a.split_once('=').unwrap_or((a, "")))
+        .any(|(name, value)| {
+            names.contains(&name.to_lowercase().as_str())
+                && parse_flag(unquoted(value)) == Some(true)
+        })
 }
 
 /// From which byte of an argument on nobody may see it: values of secret and unknown options; in a URL the password, or else
