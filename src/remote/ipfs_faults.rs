@@ -417,6 +417,78 @@ fn a_missing_folder_is_made_when_written_and_not_when_read() {
     assert_eq!(e.kind(), Kind::Missing);
 }
 
+/// What lacks a block is not what has no such name.
+#[test]
+fn a_block_that_is_not_there_is_no_missing_folder() {
+    let lost = r#"{"Message":"block was not found locally (offline): ipld: could not find bafyx","Code":0,"Type":"error"}"#;
+    let answer = || Trouble::Answer(500, Vec::new(), lost.to_owned());
+    let mut b = node("number-of-retries=0");
+    b.stored(1);
+    b.node().script("POST", "/files/stat", answer());
+    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
+    let e = there.map_err(checked).expect_err("not empty");
+    assert!(e.to_string().contains("could not find bafyx"), "{e}");
+    b.node().script("POST", "/files/rm", answer());
+    let mut remote = RemoteMut::new(&mut b.remote, &Permit::to_write());
+    remote.delete(&mut b.ui, NAME).expect_err("not removed");
+    assert!(b.file().is_some());
+}
+
+#[test]
+fn gateways_with_the_identifier_in_the_host_name() {
+    for (cid, query) in [
+        (FOLDER_V1, ""),
+        (FOLDER_V0, ""),
+        (FOLDER_V1, "&ipfs-gateway-mode=car"),
+    ] {
+        let plain = gateways(1, cid, "");
+        let url = format!(
+            "ipfs://{cid}?ipfs-gateway=http://{}/{{cid}}.ipfs.gw&http-proxy=none{query}",
+            plain.servers[0].address
+        );
+        let mut b = open(plain.servers, &url);
+        assert_eq!(b.list().expect("listed").len(), 4);
+        b.large().expect("read");
+        let seen = b.servers[0].seen("");
+        let root = Cid::parse(cid).expect("a root").base32();
+        assert!(seen[0].target.starts_with(&format!("/{root}.ipfs.gw/?")));
+        assert!(
+            seen.iter()
+                .all(|s| s.target.starts_with("/bafy") || s.target.starts_with("/bafk"))
+        );
+    }
+}
+
+#[test]
+fn a_domain_is_believed_only_when_that_is_asked_for() {
+    for template in ["", "/{cid}.ipfs.gw"] {
+        let plain = gateways(1, FOLDER_V1, "");
+        let url = format!(
+            "ipns://back-up.example.org?ipfs-gateway=http://{}{template}&http-proxy=none&number-of-retries=0",
+            plain.servers[0].address
+        );
+        let mut b = open(plain.servers, &url);
+        let e = b.list().expect_err("not believed");
+        assert_eq!(e.kind(), Kind::Usage);
+        assert!(e.to_string().contains("--ipfs-dnslink=true"), "{e}");
+        assert!(b.servers[0].seen("").is_empty());
+        let mut b = open(b.servers, &format!("{url}&ipfs-dnslink=true"));
+        let e = b.list().expect_err("points nowhere");
+        assert_eq!(e.kind(), Kind::Missing);
+        assert!(e.to_string().contains("no gateway has name"), "{e}");
+        b.servers[0].with(|s| s.domain = Some(FOLDER_V1.to_owned()));
+        b.remote.dest.list(&mut |_| Ok(())).expect("listed");
+        let said = b.remote.dest.notices().join("");
+        assert!(
+            said.contains(&format!("points at {FOLDER_V1}; this cannot be checked")),
+            "{said}"
+        );
+        b.large().expect("read");
+        let asked = b.servers[0].seen("ipns").len();
+        assert_eq!(asked, 2, "once before it pointed anywhere, once after");
+    }
+}
+
 #[test]
 fn fixtures_of_kubo_read_in_every_way() {
     for cid in [FOLDER_V1, FOLDER_V0] {
@@ -534,7 +606,7 @@ fn row_23_redirects_of_gateways() {
 
 #[test]
 fn row_42_archives_that_are_not_in_order() {
-    for damage in 0..6 {
+    for damage in [0, 1, 2, 3, 4, 5, 7] {
         let mut b = gateways(1, FOLDER_V1, "ipfs-gateway-mode=car");
         b.servers[0].with(|s| s.damage = Some(damage));
         b.large().expect("completed by single blocks");

@@ -47,6 +47,8 @@ pub struct Ipfs {
     pub blocks: Vec<Block>,
     /// How archives are wrong.
     pub damage: Option<u32>,
+    /// What the domain `back-up.example.org` points at.
+    pub domain: Option<String>,
     pub pin_status: &'static str,
 }
 
@@ -90,7 +92,19 @@ impl Service for Ipfs {
                 _ => json(r#"{"count":0,"results":[]}"#),
             };
         }
-        let Some(wanted) = path.strip_prefix("/ipfs/").and_then(Cid::parse) else {
+        // By a path, and as in the template `{cid}.ipfs.gw`.
+        let domains = [
+            "/ipns/back-up.example.org/",
+            "/back--up-example-org.ipns.gw/",
+        ];
+        if let Some(root) = self.domain.as_ref().filter(|_| domains.contains(&path)) {
+            assert_eq!(request.method, "HEAD");
+            let roots = format!("bafkqaaa,{root}");
+            return (200, vec![("x-ipfs-roots", roots)], Vec::new());
+        }
+        let named = path.strip_prefix("/ipfs/");
+        let named = named.or(path.strip_suffix(".ipfs.gw/").map(|p| &p[1..]));
+        let Some(wanted) = named.and_then(Cid::parse) else {
             return (404, Vec::new(), Vec::new());
         };
         match arg("format").as_deref() {
@@ -222,6 +236,12 @@ impl Ipfs {
             Some(3) => blocks.insert(1, stranger),
             Some(4) => blocks.truncate(1),
             Some(6) => blocks[1].1[7] ^= 1,
+            // Blocks that need no fetching, without end for who waits for the next.
+            Some(7) => {
+                let inline = Cid::whole(&[1, 0x55, 0, 0]).unwrap();
+                let many = vec![(inline, Vec::new()); 20_000];
+                blocks.splice(1..1, many);
+            }
             _ => {}
         }
         let mut out = vec![3, 1, 2, 3];

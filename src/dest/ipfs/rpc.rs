@@ -30,9 +30,9 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Nothing has the name asked for.
+    /// Nothing has the name asked for. A block that the node lacks is another matter ("block was not found locally").
     pub(super) fn is_absent(&self) -> bool {
-        ["file does not exist", "no link named", "not found"]
+        ["file does not exist", "no link named"]
             .iter()
             .any(|s| self.message.contains(s))
     }

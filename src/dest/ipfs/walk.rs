@@ -15,6 +15,8 @@ const SHARD_DEPTH_MAX: usize = 16;
 const ENTRIES_MAX: u64 = 5_000_000;
 /// Blocks a file or folder may have beside what its size explains.
 const SPARE_BLOCKS: u64 = 1024;
+/// Blocks in a row of an archive that nobody needs: as many as a node has children.
+const INLINE_MAX: usize = 8192;
 /// Least bytes of a file that explain one block.
 const LEAST_BLOCK_BYTES: u64 = 16;
 
@@ -52,9 +54,13 @@ impl<'a> Archive<'a> {
         let Some((from, reader)) = &mut self.reader else {
             return false;
         };
+        let mut inline = 0;
         loop {
             let why = match reader.next(out) {
-                Ok(Some(found)) if found.inline().is_some() => continue,
+                Ok(Some(found)) if found.inline().is_some() && inline < INLINE_MAX => {
+                    inline += 1;
+                    continue;
+                }
                 Ok(Some(found)) if found == *cid => {
                     if cid.names(out) == Some(true) {
                         return true;
