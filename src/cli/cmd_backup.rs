@@ -68,12 +68,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ));
     }
     let report = backup::run(&mut set, permit, &options, write, ui)?;
-    let facts = if report.version.is_some() && !dry_run {
-        crate::writer::finish(&mut set, ui)?
-    } else {
-        Vec::new()
-    };
+    let added = report.version.is_some() && !dry_run;
+    let finished = added.then(|| crate::writer::finish(&mut set, ui));
     tell(&report, &mut set, dry_run, ui);
+    let facts = after(finished.unwrap_or_else(|| Ok(Vec::new())), ui)?;
     if call.options.flag(&o::FULL_RESULT) {
         tell_space(&mut set, ui);
     }
@@ -91,18 +89,26 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Ok(Outcome::Partial);
     }
     let samples = call.options.int(&o::BACKUP_TEST_SAMPLES).unwrap_or(0);
-    if samples > 0
-        && report.version.is_some()
-        && !dry_run
-        && !call.options.flag(&o::NO_BACKEND_VERIFICATION)
-    {
-        cmd_verify::sample(&mut set, samples, call, ui)?;
+    if samples > 0 && added && !call.options.flag(&o::NO_BACKEND_VERIFICATION) {
+        let checked = cmd_verify::sample(&mut set, samples, call, ui);
+        after(checked, ui)?;
     }
     Ok(if report.version.is_none() {
         Outcome::NothingNew
     } else {
         Outcome::Done
     })
+}
+
+/// What came after the version was there: a failure is no failure of the backup, but an error to be told.
+fn after<T: Default>(step: Result<T>, ui: &mut Ui) -> Result<T> {
+    match step {
+        Err(e) if e.kind() != Kind::Interrupted => {
+            ui.error(&format!("the version was added, but then: {e}"));
+            Ok(T::default())
+        }
+        step => step,
+    }
 }
 
 /// What belongs to the backup, by the options.
@@ -501,4 +507,21 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
             None => w.null(),
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_after_the_version_is_an_error_of_a_done_backup() {
+        let mut ui = Ui::silent();
+        assert_eq!(after(Ok(7), &mut ui).ok(), Some(7));
+        let gone = Err(Error::new(Kind::Busy, "gone"));
+        assert_eq!(after::<u8>(gone, &mut ui).ok(), Some(0));
+        assert_eq!(ui.errors(), 1);
+        assert!(ui.messages()[0].ends_with("the version was added, but then: gone"));
+        let stopped = Err(Error::new(Kind::Interrupted, "x"));
+        assert!(after::<u8>(stopped, &mut ui).is_err());
+    }
 }
