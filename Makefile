@@ -93,4 +93,5 @@ help:
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
+	@echo 'make readme       the help of all options into README.md'
 	@echo 'make install      program, manual page and completions to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'

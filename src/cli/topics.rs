@@ -124,6 +124,9 @@ little memory behind /tmp), then
   15 2 * * * /usr/bin/duplet backup - --parameters-file=/etc/duplet.conf -q
   # /etc/duplet.conf (chmod 600)
   --target=s3://bucket/router?s3-server-name=s3.example.org
+  --auth-username=KEYID
+  --auth-password=SECRETKEY
+  --passphrase=A LONG SENTENCE
   --tempdir=/mnt/disk/tmp
   --cache-dir=/mnt/disk/cache
   --source=/etc/

@@ -1,5 +1,5 @@
-//! The completions that `duplet help bash`, `zsh` and `fish` print, in these shells, and the manual page in groff. A program that
-//! is not here is named and not tested.
+//! What `duplet help bash`, `zsh`, `fish`, `man` and `examples` print, in the programs it is for. One that is not here is named and
+//! not tested.
 
 #![allow(
     clippy::print_stderr,
@@ -77,7 +77,7 @@ fn folder(shell: &str, script: &str) -> Scratch {
 
 /// What each line becomes at a terminal.
 fn typed(scratch: &Scratch, setup: &str, shell: &[&str]) -> Vec<String> {
-    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/completions/terminal.py");
+    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/terminal.py");
     let mut words = vec![driver, text(scratch.path()), setup];
     words.extend(shell);
     let mut child = scratch.other(&["python3"], &words);
@@ -167,4 +167,55 @@ fn the_manual_page_is_clean() {
     ] {
         assert!(ran.out.contains(text), "{text}");
     }
+}
+
+/// The lines of a file in the examples, without their indent.
+fn example(all: &str, name: &str) -> String {
+    let mut lines = all
+        .lines()
+        .skip_while(|l| !l.contains(&format!("# {name}")));
+    assert!(lines.next().is_some(), "{name}");
+    let lines = lines.map_while(|l| l.strip_prefix("  "));
+    // The next file begins with its path.
+    let lines = lines.take_while(|l| !l.starts_with("# /"));
+    lines.map(|l| format!("{l}\n")).collect()
+}
+
+#[test]
+fn the_examples_work() {
+    let scratch = Scratch::new("examples");
+    let all = scratch.run(&["help", "examples"]).code(&[0]).out;
+    let at = |name: &str| text(&scratch.at(name)).to_owned();
+    fs::create_dir(scratch.at("etc")).unwrap();
+    fs::write(scratch.at("etc/passwd"), "x").unwrap();
+    let conf = example(&all, "/etc/duplet.conf")
+        .replace(
+            "s3://bucket/router?s3-server-name=s3.example.org",
+            &at("dest"),
+        )
+        .replace("/mnt/disk/data/", &at("etc"))
+        .replace("/mnt/disk", text(scratch.path()))
+        .replace("=/etc/", &format!("={}", at("etc")));
+    fs::write(scratch.at("duplet.conf"), conf).unwrap();
+    let file = format!("--parameters-file={}", at("duplet.conf"));
+    scratch.run(&["backup", "-", &file, "-q"]).code(&[0]);
+    let listed = scratch.run(&["list", "-", &file, "0"]).code(&[0]);
+    assert!(listed.out.contains("etc/passwd"), "{}", listed.all());
+
+    fs::write(scratch.at("init"), example(&all, "/etc/init.d/duplet")).unwrap();
+    let args = ["-n", "init"];
+    let ran = support::finish(scratch.other(&["sh"], &args), &args);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.all());
+
+    let Some(()) = installed("systemd-analyze") else {
+        return;
+    };
+    let args = ["verify", "duplet.service", "duplet.timer"];
+    for unit in &args[1..] {
+        let whole = example(&all, &format!("/etc/systemd/system/{unit}"));
+        let here = whole.replace("/usr/local/bin/duplet", env!("CARGO_BIN_EXE_duplet"));
+        fs::write(scratch.at(unit), here).unwrap();
+    }
+    let ran = support::finish(scratch.other(&["systemd-analyze"], &args), &args);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.all());
 }
