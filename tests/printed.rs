@@ -164,6 +164,7 @@ fn the_manual_page_is_clean() {
         "backup <url> <folder>...",
         "--restore-path=TEXT",
         "--exclude=RULE",
+        "\n              put <url> [name] <file>  stores a file",
     ] {
         assert!(ran.out.contains(text), "{text}");
     }

@@ -13,7 +13,9 @@ pub(super) fn page() -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let mut out = vec![
         format!(".TH DUPLET 1 \"\" \"duplet {version}\" \"User Commands\""),
+        // Names of options are not to be hyphenated, nor lines stretched.
         ".ad l".to_owned(),
+        ".nh".to_owned(),
         ".SH NAME".to_owned(),
         "duplet \\- backups in Duplicati\\(aqs format, without a database".to_owned(),
         ".SH SYNOPSIS".to_owned(),
@@ -29,15 +31,11 @@ pub(super) fn page() -> Vec<String> {
         out.push(".TP".to_owned());
         let usage = format!("\\fB{}\\fR {}", escape(command.name), escape(command.usage));
         out.push(usage.trim_end().to_owned());
-        let mut text = format!("{}.", sentence(command.summary));
-        if !command.details.is_empty() {
-            text.push('\n');
-            text.push_str(command.details);
-        }
+        out.push(escape(&format!("{}.", sentence(command.summary))));
+        details(&mut out, command.details);
         if !command.aliases.is_empty() {
-            text.push_str(&format!("\nAlso: {}.", command.aliases.join(", ")));
+            out.push(escape(&format!("Also: {}.", command.aliases.join(", "))));
         }
-        out.extend(text.lines().map(escape));
     }
     out.push(".SH OPTIONS".to_owned());
     for (title, rows) in GROUPS {
@@ -56,6 +54,25 @@ pub(super) fn page() -> Vec<String> {
         literal(&mut out, topic);
     }
     out
+}
+
+/// Running text; a line in two columns begins a new one, and what is indented belongs to it.
+fn details(out: &mut Vec<String>, text: &str) {
+    let mut in_columns = false;
+    for line in text.lines() {
+        let columns = line.rsplit_once("  ").filter(|_| !line.starts_with(' '));
+        if columns.is_some() || (in_columns && !line.starts_with(' ')) {
+            out.push(".br".to_owned());
+            in_columns = columns.is_some();
+        }
+        out.push(match columns {
+            Some((left, right)) => {
+                let left: Vec<&str> = left.split_whitespace().collect();
+                format!("\\fB{}\\fR  {}", escape(&left.join(" ")), escape(right))
+            }
+            None => escape(line.trim_start()),
+        });
+    }
 }
 
 fn sentence(text: &str) -> String {
@@ -117,7 +134,9 @@ mod tests {
         ] {
             assert_eq!(escape(plain), escaped);
         }
-        let macros = ["TH", "ad", "SH", "SS", "TP", "B ", "I ", "nf", "fi"];
+        let macros = [
+            "TH", "ad", "nh", "br", "SH", "SS", "TP", "B ", "I ", "nf", "fi",
+        ];
         for line in page() {
             if let Some(name) = line.strip_prefix('.') {
                 assert!(macros.iter().any(|m| name.starts_with(m)), "{line}");
