@@ -75,6 +75,12 @@ pub(super) fn merge(
         words.append(&mut extra.sources);
     }
     let (url, from_url) = take_query(&url);
+    // Read before there is a URL, or in the order of the command line.
+    let late = |o: &&Opt| o.kind == Kind::Many || o.name == PARAMETERS_FILE.name;
+    if let Some(opt) = from_url.iter().map(|(o, _)| *o).find(late) {
+        let cause = format!("--{} cannot stand in the destination URL", opt.name);
+        return Err(Error::usage(cause).hint("give it on the command line"));
+    }
     let mut chosen = Options::default();
     let mut said: Vec<(Level, String)> = Vec::new();
     if from_url.iter().any(|(o, _)| o.kind == Kind::Secret) {

@@ -141,4 +141,10 @@ fn options_of_other_commands_are_noted_and_dropped() {
     assert_eq!(e.kind().exit_code(), 200);
     let e = merged(&LIST, &[], None).err().unwrap();
     assert_eq!(e.to_string(), "list needs a destination URL");
+    for name in ["exclude", "include", "parameters-file"] {
+        let url = format!("file:///u?{name}=x");
+        let e = merged(&LIST, &[&url], None).err().unwrap();
+        let want = format!("--{name} cannot stand in the destination URL");
+        assert!(e.to_string().starts_with(&want), "{e}");
+    }
 }
