@@ -283,6 +283,10 @@ fn a_first_backup_cut_short_stays_encrypted() {
         backup(&scratch, &["--no-encryption"])
             .code(&[100])
             .says("is encrypted");
+        // As for a new one: at a terminal it is asked for twice, for nothing there would prove it.
+        backup(&scratch, &[])
+            .code(&[200])
+            .says("a new backup needs a passphrase");
         if named {
             backup(&scratch, &[secret]).code(&[0]);
         } else {

@@ -322,6 +322,10 @@ fn encryption(call: &Call, set: &Set) -> Result<bool> {
         all.find_map(|(name, _)| of(&name))
     });
     match newest.as_deref() {
+        Some(_) if set.passphrase().is_none() => refuse(
+            "the destination is encrypted, --no-encryption is given",
+            "leave --no-encryption out, or use another folder",
+        ),
         Some("aes") => Ok(true),
         Some(other) => refuse(
             &format!(

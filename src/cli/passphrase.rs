@@ -26,18 +26,10 @@ pub(super) fn check(options: &Options) -> Result<()> {
     }
 }
 
-/// The passphrase from the strongest source that has one; `None` only for a new destination without encryption.
+/// The passphrase from the strongest source that has one; `None` only when none is to be used for writing.
 pub(super) fn resolve(options: &Options, need: Need, writing: bool) -> Result<Option<Secret>> {
     if options.flag(&NO_ENCRYPTION) && writing {
-        return match need {
-            Need::ToCreate => Ok(None),
-            Need::ToRead => Err(Error::new(
-                Kind::Unsupported,
-                "the destination is encrypted, --no-encryption is given",
-            )
-            .doing("add a version")
-            .hint("leave --no-encryption out, or use another folder")),
-        };
+        return Ok(None);
     }
     if let Some(given) = sources(options)? {
         return Ok(Some(given));

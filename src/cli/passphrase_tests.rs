@@ -81,9 +81,9 @@ fn what_is_no_passphrase_is_refused() {
 #[test]
 fn a_new_backup_without_encryption_needs_none() {
     let plain = given(&[(&NO_ENCRYPTION, "")]);
-    assert!(resolve(&plain, Need::ToCreate, true).unwrap().is_none());
-    let e = resolve(&plain, Need::ToRead, true).err().unwrap();
-    assert_eq!(e.kind().exit_code(), 100);
+    for need in [Need::ToCreate, Need::ToRead] {
+        assert!(resolve(&plain, need, true).unwrap().is_none());
+    }
 }
 
 #[test]

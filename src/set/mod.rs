@@ -38,15 +38,15 @@ use crate::remote::Remote;
 /// The prefix of new destinations (`format.md` 2).
 pub(crate) const DEFAULT_PREFIX: &str = "duplicati";
 
-/// Asked for the passphrase once the listing shows that one is needed. The argument is true for a new destination.
+/// Asked for the passphrase once the listing shows that one is needed.
 pub(crate) type AskPassphrase<'a> = dyn FnMut(&mut Ui, Need) -> Result<Option<Secret>> + 'a;
 
 /// Why a passphrase is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Encrypted volumes are there.
+    /// Encrypted volumes are there, and the first one read proves the passphrase.
     ToRead,
-    /// The destination is empty and will be written.
+    /// The destination will be written and holds nothing that proves a passphrase.
     ToCreate,
 }
 
@@ -114,12 +114,12 @@ impl Set {
                 .doing(format!("read {at}"))
                 .hint("check the URL and --prefix"));
         }
-        let passphrase = if volumes.any_encrypted() {
-            ask(ui, Need::ToRead)?
-        } else if volumes.len() == 0 {
-            ask(ui, Need::ToCreate)?
-        } else {
-            None
+        // dblocks alone, of a first backup that was cut short, are not read.
+        let proof = !volumes.dlists().is_empty() || volumes.dindex_count() > 0;
+        let passphrase = match (volumes.len() == 0, volumes.any_encrypted()) {
+            (false, false) => None,
+            (false, true) if proof || !options.writing => ask(ui, Need::ToRead)?,
+            _ => ask(ui, Need::ToCreate)?,
         };
         Ok(Set {
             remote,
