@@ -58,7 +58,11 @@ impl Keep {
                     wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
                 })
             }
-            Some(_) => return Err(Error::usage("--ipfs-pin-service must be an https:// URL")),
+            Some(_) => {
+                return Err(Error::usage(
+                    "--ipfs-pin-service must be an http:// or https:// URL",
+                ));
+            }
             None => None,
         };
         let text = |opt| given.text(opt).unwrap_or_default().trim().to_owned();
