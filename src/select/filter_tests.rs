@@ -93,6 +93,73 @@ fn stored_windows_paths() {
     assert!(rules.decide(b"D:\\x.BAK").included);
 }
 
+/// As in .NET, letters and digits are those of all scripts.
+#[test]
+fn classes_of_characters_know_other_scripts() {
+    for (rule, path, fits) in [
+        ("/d/\\w+", "/d/Fotos", true),
+        ("/d/\\w+", "/d/Präsentation_2024", true),
+        ("/d/\\w+", "/d/Pra\u{308}sentation", true),
+        ("/d/\\w+", "/d/фото写真", true),
+        ("/d/\\w+", "/d/a–b", false),
+        ("/d/\\w+", "/d/a\u{1f600}", false),
+        ("/d/\\W", "/d/é", false),
+        ("/d/\\W", "/d/–", true),
+        ("/d/\\W", "/d/\u{1f600}", true),
+        ("/d/[\\w.]+", "/d/é.ö", true),
+        ("/d/[^\\w]", "/d/é", false),
+        ("/d/[\\W_]", "/d/é", false),
+        ("/d/[\\W_]", "/d/–", true),
+        ("/d/[\\W_]", "/d/_", true),
+        ("/d/[\\W_]", "/d/a", false),
+        ("/d/[^\\W]", "/d/é", true),
+        ("/d/[\\s\\S]+", "/d/é – \u{1f600}", true),
+        ("/d/\\d+", "/d/٣٤5", true),
+        ("/d/\\D", "/d/٣", false),
+        ("/d/[\\D]", "/d/٣", false),
+        ("/d/[\\D]", "/d/x", true),
+        ("/d/a\\sb", "/d/a\u{a0}b", true),
+        ("/d/a\\Sb", "/d/a\u{3000}b", false),
+        ("/d/[\\S]", "/d/\u{3000}", false),
+        ("/d/é\\w", "/d/éö", true),
+        ("/d/[]é]+", "/d/]é", true),
+        ("/d/[^]]", "/d/]", false),
+    ] {
+        let rules = [Rule {
+            include: false,
+            text: format!("[{rule}]"),
+        }];
+        for case in [Case::Sensitive, Case::Insensitive] {
+            let set = FilterSet::parse(&rules, case).unwrap();
+            assert_eq!(!set.decide(path.as_bytes()).included, fits, "{rule} {path}");
+        }
+    }
+}
+
+#[test]
+fn case_is_that_of_all_scripts() {
+    for (rule, path, fits) in [
+        ("-[.*\\.MÜLL]", "/d/x.müll", true),
+        ("-[.*/[äö]+]", "/d/ÄÖ", true),
+        ("-[.*/[а-я]+]", "/d/ФОТО", true),
+        ("-[.*/[^é]]", "/d/É", false),
+        ("-[.*/[é-]+]", "/d/É-", true),
+        ("-[.*/straße]", "/d/STRAßE", true),
+        ("-[.*/фото]", "/d/Фота", false),
+    ] {
+        let folded = try_set(rule, Case::Insensitive).unwrap();
+        assert_eq!(
+            !folded.decide(path.as_bytes()).included,
+            fits,
+            "{rule} {path}"
+        );
+        assert!(
+            set(rule).decide(path.as_bytes()).included || rule.contains('^'),
+            "{rule} {path}"
+        );
+    }
+}
+
 #[test]
 fn mistakes_are_named() {
     for rule in [
@@ -111,6 +178,9 @@ fn mistakes_are_named() {
         "-[\\k<a>]",
         "-[[[:alpha:]]]",
         "-[\\<a\\>]",
+        "-[.*\\bcache\\b.*]",
+        "-[(?i)é]",
+        "-[[]]",
     ] {
         let e = try_set(rule, Case::Sensitive).err().unwrap();
         assert_eq!(e.kind(), Kind::Usage, "{rule}");

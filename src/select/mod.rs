@@ -4,6 +4,7 @@ mod filter;
 mod glob;
 mod groups;
 mod pattern;
+mod translate;
 
 pub(crate) use filter::{FilterSet, Rule, expand_environment};
 pub(crate) use pattern::{Case, Selection};

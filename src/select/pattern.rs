@@ -4,6 +4,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use super::glob::{Fold, equal, matches};
 use super::groups;
+use super::translate::translate;
 use crate::base::error::{Error, Result};
 use crate::base::text::safe_cut;
 
@@ -125,68 +126,24 @@ fn anchored(text: &str) -> String {
 }
 
 fn regex(text: &str) -> std::result::Result<Pattern, String> {
-    if let Some(what) = unsupported(text) {
-        return Err(format!("{what} cannot be used in regular expressions here"));
-    }
+    let said = |e: regex_lite::Error| safe_cut(e.to_string().as_bytes(), 120);
     let build = |fold| {
-        RegexBuilder::new(&anchored(text))
+        let text = translate(text, fold)
+            .map_err(|what| format!("{what} cannot be used in regular expressions here"))?;
+        // Alone as well: with the anchors around it `a)|(b` would seem balanced.
+        Regex::new(&text).map_err(said)?;
+        RegexBuilder::new(&anchored(&text))
             .dot_matches_new_line(true)
             .case_insensitive(fold)
             .size_limit(1 << 20)
             .build()
             .map(Box::new)
-            .map_err(|e| safe_cut(e.to_string().as_bytes(), 120))
+            .map_err(said)
     };
-    // Alone as well: with the anchors around it `a)|(b` would seem balanced.
-    Regex::new(text).map_err(|e| safe_cut(e.to_string().as_bytes(), 120))?;
     Ok(Pattern::Regex {
         exact: build(false)?,
         folded: build(true)?,
     })
-}
-
-/// What .NET understands and regex-lite does not, or understands otherwise.
-fn unsupported(text: &str) -> Option<&'static str> {
-    let mut in_class = false;
-    let mut chars = text.char_indices();
-    while let Some((i, c)) = chars.next() {
-        let rest = &text[i + c.len_utf8()..];
-        match c {
-            '\\' => match chars.next().map(|(_, c)| c) {
-                Some('1'..='9' | 'k') => return Some("a back reference"),
-                Some('G' | 'Z') => return Some("the anchor \\G or \\Z"),
-                Some('p' | 'P') => return Some("a Unicode class such as \\p{L}"),
-                Some('c' | 'e' | '0') => return Some("a control character escape"),
-                Some('<' | '>') => return Some("the escape \\< or \\>"),
-                Some('b') if in_class => return Some("\\b inside a class"),
-                Some('w' | 'W' | 'd' | 'D' | 's' | 'S') if !text.is_ascii() => {
-                    return Some("\\w, \\d or \\s together with letters outside ASCII");
-                }
-                _ => {}
-            },
-            '[' if in_class => return Some("a class inside a class"),
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '&' if in_class && rest.starts_with('&') => return Some("&& inside a class"),
-            '(' if !in_class => {
-                let named = ["?<=", "?<!", "?=", "?!"];
-                if named.iter().any(|n| rest.starts_with(n)) {
-                    return Some("a look-ahead or look-behind");
-                }
-                if rest.starts_with("?>") {
-                    return Some("an atomic group");
-                }
-                if rest.starts_with("?(") {
-                    return Some("a conditional group");
-                }
-                if rest.starts_with("?'") || rest.starts_with("?#") {
-                    return Some("a quoted group name or comment");
-                }
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Positional arguments of list, find and restore.

@@ -1,0 +1,241 @@
+//! Regular expressions as .NET reads them, put into words that regex-lite reads alike; what it cannot do is refused by name.
+//!
+//! regex-lite knows letters, digits and spaces of ASCII only: `\w`, `\d` and `\s` become classes that list the others too, and
+//! where case does not count, letters outside ASCII stand beside their other case. Characters beyond U+FFFF are none of these,
+//! as in .NET.
+
+/// Widest range of letters that is taken apart to add their other case.
+const RANGE_AT_MOST: u32 = 1024;
+
+/// `text` for regex-lite; `fold` when case does not count. The error is what cannot be used.
+pub(super) fn translate(text: &str, fold: bool) -> Result<String, &'static str> {
+    let mut out = String::with_capacity(text.len());
+    let mut in_class = false;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        match c {
+            '\\' => match chars.next() {
+                Some('1'..='9' | 'k') => return Err("a back reference"),
+                Some('G' | 'Z') => return Err("the anchor \\G or \\Z"),
+                Some('b' | 'B') => return Err("\\b or \\B"),
+                Some('p' | 'P') => return Err("a Unicode class such as \\p{L}"),
+                Some('c' | 'e' | '0') => return Err("a control character escape"),
+                Some('<' | '>') => return Err("the escape \\< or \\>"),
+                Some(kind @ ('w' | 'W' | 'd' | 'D' | 's' | 'S')) => {
+                    class(&mut out, kind, in_class);
+                }
+                other => {
+                    out.push('\\');
+                    out.extend(other);
+                }
+            },
+            '[' if in_class => return Err("a class inside a class"),
+            '[' => {
+                in_class = true;
+                out.push('[');
+                if rest.starts_with('^') {
+                    out.extend(chars.next());
+                }
+                // In the first place it stands for itself.
+                if chars.as_str().starts_with(']') {
+                    chars.next();
+                    out.push_str("\\]");
+                }
+            }
+            ']' => {
+                in_class = false;
+                out.push(']');
+            }
+            '&' if in_class && rest.starts_with('&') => return Err("&& inside a class"),
+            '(' if !in_class => {
+                if let Some(what) = group(rest, text.is_ascii()) {
+                    return Err(what);
+                }
+                out.push('(');
+            }
+            _ if !fold => out.push(c),
+            _ if in_class => {
+                let end = rest.strip_prefix('-').and_then(|r| r.chars().next());
+                match end.filter(|d| !matches!(d, ']' | '[' | '\\')) {
+                    Some(d) if !(c.is_ascii() && d.is_ascii()) => {
+                        chars.nth(1);
+                        if u32::from(d).saturating_sub(u32::from(c)) > RANGE_AT_MOST {
+                            return Err("so wide a range of letters without regard to case");
+                        }
+                        out.extend([c, '-', d]);
+                        (c..=d).for_each(|c| cases(&mut out, c));
+                    }
+                    _ => {
+                        out.push(c);
+                        cases(&mut out, c);
+                    }
+                }
+            }
+            _ if c.is_ascii() => out.push(c),
+            _ => {
+                out.extend(['[', c]);
+                cases(&mut out, c);
+                out.push(']');
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// What is wrong with a group that begins with `(` and `rest`.
+fn group(rest: &str, ascii: bool) -> Option<&'static str> {
+    let kind = rest.strip_prefix('?')?;
+    if ["<=", "<!", "=", "!"].iter().any(|n| kind.starts_with(n)) {
+        return Some("a look-ahead or look-behind");
+    }
+    let flags = kind.split([':', ')', '-']).next().unwrap_or_default();
+    match kind.chars().next()? {
+        '>' => Some("an atomic group"),
+        '(' => Some("a conditional group"),
+        '\'' | '#' => Some("a quoted group name or comment"),
+        'a'..='z' if !ascii && flags.contains('i') => {
+            Some("(?i) together with letters outside ASCII")
+        }
+        _ => None,
+    }
+}
+
+/// Appends the other cases of a letter outside ASCII.
+fn cases(out: &mut String, c: char) {
+    if !c.is_ascii() {
+        let (lower, upper) = (c.to_lowercase(), c.to_uppercase());
+        out.extend(lower.filter(|&l| l != c && c.to_lowercase().len() == 1));
+        out.extend(upper.filter(|&u| u != c && c.to_uppercase().len() == 1));
+    }
+}
+
+/// Appends what `\w` and its like mean, with brackets unless they are there already.
+fn class(out: &mut String, kind: char, in_class: bool) {
+    let (table, other_ascii) = match kind.to_ascii_lowercase() {
+        'w' => (WORD, r"\x00-/:-@\[-\^`\{-\x7f"),
+        'd' => (DIGIT, r"\x00-/:-\x7f"),
+        _ => (SPACE, r"\x00-\x08\x0e-\x1f!-\x7f"),
+    };
+    let negated = kind.is_ascii_uppercase();
+    // No class can be taken out of another, so that its complement is listed.
+    let listed = negated && in_class;
+    if !in_class {
+        out.push_str(if negated { "[^" } else { "[" });
+    }
+    if listed {
+        out.push_str(other_ascii);
+    } else {
+        out.extend(['\\', kind.to_ascii_lowercase()]);
+    }
+    let mut range = |from: u32, to: u32| out.push_str(&format!("\\x{{{from:x}}}-\\x{{{to:x}}}"));
+    let mut next = 0x80;
+    for pair in table.chunks_exact(2) {
+        if let [from, to] = *pair {
+            let (from, to) = (u32::from(from), u32::from(to));
+            match listed {
+                false => range(from, to),
+                true if next < from => range(next, from - 1),
+                true => {}
+            }
+            next = to + 1;
+        }
+    }
+    if listed {
+        range(next, 0x10_ffff);
+    }
+    if !in_class {
+        out.push(']');
+    }
+}
+
+/// First and last of each run of letters, marks that take no room, digits and joining signs (L, Mn, Nd, Pc).
+const WORD: &[u16] = &[
+    0xaa, 0xaa, 0xb5, 0xb5, 0xba, 0xba, 0xc0, 0xd6, 0xd8, 0xf6, 0xf8, 0x2c1, 0x2c6, 0x2d1, 0x2e0,
+    0x2e4, 0x2ec, 0x2ec, 0x2ee, 0x2ee, 0x300, 0x374, 0x376, 0x37d, 0x37f, 0x37f, 0x386, 0x386,
+    0x388, 0x3f5, 0x3f7, 0x481, 0x483, 0x487, 0x48a, 0x559, 0x560, 0x588, 0x591, 0x5bd, 0x5bf,
+    0x5bf, 0x5c1, 0x5c2, 0x5c4, 0x5c5, 0x5c7, 0x5f2, 0x610, 0x61a, 0x620, 0x669, 0x66e, 0x6d3,
+    0x6d5, 0x6dc, 0x6df, 0x6e8, 0x6ea, 0x6fc, 0x6ff, 0x6ff, 0x710, 0x7f5, 0x7fa, 0x7fd, 0x800,
+    0x82d, 0x840, 0x85b, 0x860, 0x887, 0x889, 0x88e, 0x898, 0x8e1, 0x8e3, 0x902, 0x904, 0x93a,
+    0x93c, 0x93d, 0x941, 0x948, 0x94d, 0x94d, 0x950, 0x963, 0x966, 0x96f, 0x971, 0x981, 0x985,
+    0x9bd, 0x9c1, 0x9c4, 0x9cd, 0x9ce, 0x9dc, 0x9f1, 0x9fc, 0x9fc, 0x9fe, 0xa02, 0xa05, 0xa3c,
+    0xa41, 0xa75, 0xa81, 0xa82, 0xa85, 0xabd, 0xac1, 0xac8, 0xacd, 0xaef, 0xaf9, 0xb01, 0xb05,
+    0xb3d, 0xb3f, 0xb3f, 0xb41, 0xb44, 0xb4d, 0xb56, 0xb5c, 0xb6f, 0xb71, 0xb71, 0xb82, 0xbb9,
+    0xbc0, 0xbc0, 0xbcd, 0xbd0, 0xbe6, 0xbef, 0xc00, 0xc00, 0xc04, 0xc40, 0xc46, 0xc6f, 0xc80,
+    0xc81, 0xc85, 0xcbd, 0xcbf, 0xcbf, 0xcc6, 0xcc6, 0xccc, 0xccd, 0xcdd, 0xd01, 0xd04, 0xd3d,
+    0xd41, 0xd44, 0xd4d, 0xd4e, 0xd54, 0xd56, 0xd5f, 0xd6f, 0xd7a, 0xd81, 0xd85, 0xdca, 0xdd2,
+    0xdd6, 0xde6, 0xdef, 0xe01, 0xe3a, 0xe40, 0xe4e, 0xe50, 0xe59, 0xe81, 0xf00, 0xf18, 0xf19,
+    0xf20, 0xf29, 0xf35, 0xf35, 0xf37, 0xf37, 0xf39, 0xf39, 0xf40, 0xf7e, 0xf80, 0xf84, 0xf86,
+    0xfbc, 0xfc6, 0xfc6, 0x1000, 0x102a, 0x102d, 0x1030, 0x1032, 0x1037, 0x1039, 0x103a, 0x103d,
+    0x1049, 0x1050, 0x1055, 0x1058, 0x1061, 0x1065, 0x1066, 0x106e, 0x1082, 0x1085, 0x1086, 0x108d,
+    0x108e, 0x1090, 0x1099, 0x109d, 0x109d, 0x10a0, 0x10fa, 0x10fc, 0x135f, 0x1380, 0x138f, 0x13a0,
+    0x13fd, 0x1401, 0x166c, 0x166f, 0x167f, 0x1681, 0x169a, 0x16a0, 0x16ea, 0x16f1, 0x1714, 0x171f,
+    0x1733, 0x1740, 0x17b5, 0x17b7, 0x17bd, 0x17c6, 0x17c6, 0x17c9, 0x17d3, 0x17d7, 0x17d7, 0x17dc,
+    0x17e9, 0x180b, 0x180d, 0x180f, 0x1922, 0x1927, 0x1928, 0x1932, 0x1932, 0x1939, 0x193b, 0x1946,
+    0x19d9, 0x1a00, 0x1a18, 0x1a1b, 0x1a1b, 0x1a20, 0x1a54, 0x1a56, 0x1a56, 0x1a58, 0x1a60, 0x1a62,
+    0x1a62, 0x1a65, 0x1a6c, 0x1a73, 0x1a99, 0x1aa7, 0x1aa7, 0x1ab0, 0x1abd, 0x1abf, 0x1b03, 0x1b05,
+    0x1b34, 0x1b36, 0x1b3a, 0x1b3c, 0x1b3c, 0x1b42, 0x1b42, 0x1b45, 0x1b59, 0x1b6b, 0x1b73, 0x1b80,
+    0x1b81, 0x1b83, 0x1ba0, 0x1ba2, 0x1ba5, 0x1ba8, 0x1ba9, 0x1bab, 0x1be6, 0x1be8, 0x1be9, 0x1bed,
+    0x1bed, 0x1bef, 0x1bf1, 0x1c00, 0x1c23, 0x1c2c, 0x1c33, 0x1c36, 0x1c37, 0x1c40, 0x1c7d, 0x1c80,
+    0x1cbf, 0x1cd0, 0x1cd2, 0x1cd4, 0x1ce0, 0x1ce2, 0x1cf6, 0x1cf8, 0x1fbc, 0x1fbe, 0x1fbe, 0x1fc2,
+    0x1fcc, 0x1fd0, 0x1fdb, 0x1fe0, 0x1fec, 0x1ff2, 0x1ffc, 0x203f, 0x2040, 0x2054, 0x2054, 0x2071,
+    0x2071, 0x207f, 0x207f, 0x2090, 0x209c, 0x20d0, 0x20dc, 0x20e1, 0x20e1, 0x20e5, 0x20f0, 0x2102,
+    0x2102, 0x2107, 0x2107, 0x210a, 0x2113, 0x2115, 0x2115, 0x2119, 0x211d, 0x2124, 0x2124, 0x2126,
+    0x2126, 0x2128, 0x2128, 0x212a, 0x212d, 0x212f, 0x2139, 0x213c, 0x213f, 0x2145, 0x2149, 0x214e,
+    0x214e, 0x2183, 0x2184, 0x2c00, 0x2ce4, 0x2ceb, 0x2cf3, 0x2d00, 0x2d6f, 0x2d7f, 0x2dff, 0x2e2f,
+    0x2e2f, 0x3005, 0x3006, 0x302a, 0x302d, 0x3031, 0x3035, 0x303b, 0x303c, 0x3041, 0x309a, 0x309d,
+    0x309f, 0x30a1, 0x30fa, 0x30fc, 0x318e, 0x31a0, 0x31bf, 0x31f0, 0x31ff, 0x3400, 0x4dbf, 0x4e00,
+    0xa48c, 0xa4d0, 0xa4fd, 0xa500, 0xa60c, 0xa610, 0xa66f, 0xa674, 0xa67d, 0xa67f, 0xa6e5, 0xa6f0,
+    0xa6f1, 0xa717, 0xa71f, 0xa722, 0xa788, 0xa78b, 0xa822, 0xa825, 0xa826, 0xa82c, 0xa82c, 0xa840,
+    0xa873, 0xa882, 0xa8b3, 0xa8c4, 0xa8c5, 0xa8d0, 0xa8f7, 0xa8fb, 0xa8fb, 0xa8fd, 0xa92d, 0xa930,
+    0xa951, 0xa960, 0xa982, 0xa984, 0xa9b3, 0xa9b6, 0xa9b9, 0xa9bc, 0xa9bd, 0xa9cf, 0xa9d9, 0xa9e0,
+    0xaa2e, 0xaa31, 0xaa32, 0xaa35, 0xaa4c, 0xaa50, 0xaa59, 0xaa60, 0xaa76, 0xaa7a, 0xaa7a, 0xaa7c,
+    0xaa7c, 0xaa7e, 0xaadd, 0xaae0, 0xaaea, 0xaaec, 0xaaed, 0xaaf2, 0xaaf4, 0xaaf6, 0xab5a, 0xab5c,
+    0xab69, 0xab70, 0xabe2, 0xabe5, 0xabe5, 0xabe8, 0xabe8, 0xabed, 0xd7fb, 0xf900, 0xfb28, 0xfb2a,
+    0xfbb1, 0xfbd3, 0xfd3d, 0xfd50, 0xfdc7, 0xfdf0, 0xfdfb, 0xfe00, 0xfe0f, 0xfe20, 0xfe2f, 0xfe33,
+    0xfe34, 0xfe4d, 0xfe4f, 0xfe70, 0xfefc, 0xff10, 0xff19, 0xff21, 0xff3a, 0xff3f, 0xff3f, 0xff41,
+    0xff5a, 0xff66, 0xffdc,
+];
+
+/// First and last of each run of decimal digits (Nd).
+const DIGIT: &[u16] = &[
+    0x660, 0x669, 0x6f0, 0x6f9, 0x7c0, 0x7c9, 0x966, 0x96f, 0x9e6, 0x9ef, 0xa66, 0xa6f, 0xae6,
+    0xaef, 0xb66, 0xb6f, 0xbe6, 0xbef, 0xc66, 0xc6f, 0xce6, 0xcef, 0xd66, 0xd6f, 0xde6, 0xdef,
+    0xe50, 0xe59, 0xed0, 0xed9, 0xf20, 0xf29, 0x1040, 0x1049, 0x1090, 0x1099, 0x17e0, 0x17e9,
+    0x1810, 0x1819, 0x1946, 0x194f, 0x19d0, 0x19d9, 0x1a80, 0x1a89, 0x1a90, 0x1a99, 0x1b50, 0x1b59,
+    0x1bb0, 0x1bb9, 0x1c40, 0x1c49, 0x1c50, 0x1c59, 0xa620, 0xa629, 0xa8d0, 0xa8d9, 0xa900, 0xa909,
+    0xa9d0, 0xa9d9, 0xa9f0, 0xa9f9, 0xaa50, 0xaa59, 0xabf0, 0xabf9, 0xff10, 0xff19,
+];
+
+/// First and last of each run of spaces (Z and U+0085).
+const SPACE: &[u16] = &[
+    0x85, 0x85, 0xa0, 0xa0, 0x1680, 0x1680, 0x2000, 0x200a, 0x2028, 0x2029, 0x202f, 0x202f, 0x205f,
+    0x205f, 0x3000, 0x3000,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_and_say_what_the_standard_library_says() {
+        let within = |table: &[u16], c: char| {
+            let c = u16::try_from(u32::from(c)).ok();
+            c.is_some_and(|c| table.chunks_exact(2).any(|p| p[0] <= c && c <= p[1]))
+        };
+        for table in [WORD, DIGIT, SPACE] {
+            assert!(table.len().is_multiple_of(2) && table.is_sorted());
+        }
+        for c in ('\u{80}'..='\u{ffff}').filter(|c| within(SPACE, *c) || c.is_whitespace()) {
+            assert!(within(SPACE, c) && c.is_whitespace(), "{c:?}");
+        }
+        for c in ('\u{80}'..='\u{ffff}').filter(|c| within(DIGIT, *c)) {
+            assert!(c.is_numeric() && within(WORD, c), "{c:?}");
+        }
+        for c in ('\u{80}'..='\u{ffff}').filter(|c| c.is_lowercase() || c.is_uppercase()) {
+            // The exceptions are numbers and signs made of letters.
+            let odd = matches!(c, '\u{2160}'..='\u{217f}' | '\u{24b6}'..='\u{24e9}' | '\u{345}');
+            assert!(within(WORD, c) || odd, "{c:?}");
+        }
+    }
+}
