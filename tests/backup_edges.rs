@@ -201,3 +201,68 @@ fn a_source_whose_name_cannot_be_stored_is_refused_at_once() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("not valid UTF-8"));
     assert!(!dest.exists(), "nothing was made");
 }
+
+/// Sets `user.duplicati.exclude`; prints what the system says when it cannot.
+const EXCLUDE: &str = r"
+import os, sys
+try:
+    for path in sys.argv[1:]: os.setxattr(path, 'user.duplicati.exclude', b'1')
+except OSError as e:
+    print(e)
+";
+
+#[test]
+fn a_folder_that_asks_to_be_left_out_is_left_out_with_all_in_it() {
+    let scratch = Scratch::new("backup-exclusion");
+    let source = scratch.folder("src");
+    let secret = scratch.folder("src/secret");
+    fs::write(secret.join("inside"), "text").unwrap();
+    fs::write(source.join("file"), "text").unwrap();
+    fs::write(source.join("kept"), "text").unwrap();
+    let file = source.join("file");
+    let said = support::tool(
+        "python3",
+        &["-c", EXCLUDE, text(&secret), text(&file)].map(AsRef::as_ref),
+        "apt-get install python3",
+    );
+    if !said.is_empty() {
+        // No attributes there, nothing to ask with.
+        return;
+    }
+    for more in [&[][..], &["--exclude-empty-folders"], &["--include=*"]] {
+        let _ = fs::remove_dir_all(scratch.at("dest"));
+        let words = [&["--json", "--no-cache", "--blocksize=100kb"], more].concat();
+        let report = backup(&scratch, &source, &words).code(&[0]).json();
+        assert_eq!(report["ExcludedEntries"].as_u64(), Some(2), "{report}");
+        assert_eq!(report["ExaminedFiles"].as_u64(), Some(2), "{report}");
+        let dest = scratch.at("dest");
+        let listed = scratch
+            .run_env(&["list", text(&dest), "0"], &PASSPHRASE)
+            .code(&[0]);
+        assert!(!listed.out.contains("inside") && !listed.out.contains("file\n"));
+        assert!(listed.out.contains("kept"), "{}", listed.out);
+    }
+    scratch
+        .run(&["test-filters", text(&source)])
+        .code(&[0])
+        .says("duplicati.exclude asks for that");
+    // What a person names is taken, whatever it asks for.
+    let _ = fs::remove_dir_all(scratch.at("dest"));
+    let words = ["--json", "--blocksize=100kb"];
+    let report = backup(&scratch, &secret, &words).code(&[0]).json();
+    assert_eq!(report["AddedFolders"].as_u64(), Some(1), "{report}");
+}
+
+#[test]
+fn a_link_to_nothing_did_not_vanish() {
+    let scratch = Scratch::new("backup-dangling");
+    let source = scratch.folder("src");
+    std::os::unix::fs::symlink("nowhere", source.join("link")).unwrap();
+    backup(
+        &scratch,
+        &source,
+        &["--symlink-policy=Follow", "--blocksize=100kb"],
+    )
+    .code(&[2])
+    .says("links to nothing");
+}

@@ -3,8 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use crate::base::error::io_text;
 use crate::base::sys::{self, FileKind, Stat, Users};
+use crate::base::text;
 use crate::base::time::ticks_from_unix;
+use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
 use crate::format::meta::{self, Attributes, Attrs, Owner};
 
@@ -15,11 +18,12 @@ const EXCLUDE_ME: [&[u8]; 3] = [
     b"com.apple.metadata:com_apple_backup_excludeItem",
 ];
 
+/// Extended attributes of one entry that are kept, names and values together, bytes.
+const XATTRS_AT_MOST: usize = 1 << 20;
+
 /// Collects attributes; keeps the names of users and groups it met.
 pub(super) struct Collector {
     users: Users,
-    /// Honour the exclusion attributes.
-    pub(super) exclusions: bool,
     /// Write empty metadata.
     pub(super) skip: bool,
 }
@@ -32,34 +36,49 @@ pub(super) enum Collected {
 }
 
 impl Collector {
-    pub(super) fn new(exclusions: bool, skip: bool) -> Collector {
+    pub(super) fn new(skip: bool) -> Collector {
         Collector {
             users: Users::new(),
-            exclusions,
             skip,
         }
     }
 
-    /// Attributes of the entry at `path`, which `stat` describes; a link is not followed. `link` is the target of a link.
+    /// Attributes of the entry at `path`, which `stat` describes; a link is not followed. `link` is the target of a link;
+    /// `exclusions`: honour the attributes that ask for exclusion. Extended attributes that cannot be kept are warned about.
     pub(super) fn collect(
         &mut self,
+        ui: &mut Ui,
         path: &Path,
         stat: &Stat,
         link: Option<&[u8]>,
+        exclusions: bool,
     ) -> io::Result<Collected> {
+        let left_out = |ui: &mut Ui, what: &str, why: &str| {
+            let path = text::safe(path.as_os_str().as_encoded_bytes());
+            ui.warn("xattr", &format!("cannot keep {what} of {path}: {why}"));
+        };
         let mut xattrs = Vec::new();
-        for name in sys::xattr_list(path)? {
-            if self.exclusions && EXCLUDE_ME.contains(&name.as_slice()) {
+        if exclusions || !self.skip {
+            let names = match sys::xattr_list(path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
+                Err(e) => {
+                    left_out(ui, "the extended attributes", &io_text(&e));
+                    Vec::new()
+                }
+                Ok(names) => names,
+            };
+            if exclusions && exclusion(&names).is_some() {
                 return Ok(Collected::Excluded);
             }
-            if self.skip || std::str::from_utf8(&name).is_err() {
-                continue;
-            }
-            match sys::xattr_get(path, &name) {
-                Ok(Some(value)) if !value.is_empty() => xattrs.push((name, value)),
-                Ok(_) => {}
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {}
-                Err(e) => return Err(e),
+            if !self.skip {
+                xattrs = values(
+                    names,
+                    &mut |name| sys::xattr_get(path, name),
+                    &mut |name, why| {
+                        let what = format!("the attribute {}", text::safe(name));
+                        left_out(ui, &what, why);
+                    },
+                )?;
             }
         }
         if self.skip {
@@ -95,5 +114,89 @@ impl Collector {
             symlink: link.map(<[u8]>::to_vec),
         };
         Ok(Collected::Blob(attrs.to_blob()))
+    }
+}
+
+/// The attribute by which the entry at `path` asks to be left out.
+pub(super) fn asks_for_exclusion(path: &Path) -> Option<String> {
+    // Trouble with it is told when the entry is stored.
+    exclusion(&sys::xattr_list(path).ok()?)
+}
+
+fn exclusion(names: &[Vec<u8>]) -> Option<String> {
+    let name = names.iter().find(|n| EXCLUDE_ME.contains(&n.as_slice()))?;
+    Some(text::safe(name))
+}
+
+/// Reads the value of an attribute.
+type Get<'a> = dyn FnMut(&[u8]) -> io::Result<Option<Vec<u8>>> + 'a;
+
+/// The values of extended attributes, empty ones left out; tells `left_out` of what cannot be kept and why.
+fn values(
+    names: Vec<Vec<u8>>,
+    get: &mut Get<'_>,
+    left_out: &mut dyn FnMut(&[u8], &str),
+) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut kept = Vec::new();
+    let mut room = XATTRS_AT_MOST;
+    for name in names {
+        if std::str::from_utf8(&name).is_err() {
+            left_out(&name, "its name is not valid UTF-8");
+            continue;
+        }
+        match get(&name) {
+            Ok(Some(value)) if !value.is_empty() => {
+                match room.checked_sub(name.len() + value.len()) {
+                    Some(rest) => {
+                        room = rest;
+                        kept.push((name, value));
+                    }
+                    None => left_out(&name, "all together they are larger than 1 MiB"),
+                }
+            }
+            Ok(_) => {}
+            // Those of the system that this user may not see; of its own files it may see its own.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
+            Err(e) => left_out(&name, &io_text(&e)),
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_attributes_that_cannot_be_kept_are_told() {
+        let names: Vec<Vec<u8>> = [
+            &b"user.\xff"[..],
+            b"a",
+            b"none",
+            b"secret",
+            b"torn",
+            b"b",
+            b"c",
+            b"d",
+        ]
+        .map(<[u8]>::to_vec)
+        .to_vec();
+        let mut get = |name: &[u8]| match name {
+            b"none" => Ok(None),
+            b"secret" => Err(io::Error::from_raw_os_error(libc::EACCES)),
+            b"torn" => Err(io::Error::from_raw_os_error(libc::EIO)),
+            b"c" => Ok(Some(vec![0; XATTRS_AT_MOST])),
+            _ => Ok(Some(vec![1; 400_000])),
+        };
+        let mut told = Vec::new();
+        let kept = values(names.clone(), &mut get, &mut |name, _| {
+            told.push(name.to_vec())
+        });
+        let kept: Vec<_> = kept.expect("kept").into_iter().map(|(n, _)| n).collect();
+        assert_eq!(kept, [b"a", b"b"]);
+        assert_eq!(told, [&b"user.\xff"[..], b"torn", b"c", b"d"]);
+        let gone = |_: &[u8]| Err(io::Error::from(io::ErrorKind::NotFound));
+        assert!(values(names, &mut { gone }, &mut |_, _| {}).is_err());
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Choice {
     /// A folder with an entry of such a name is left out whole.
     pub(crate) ignore_names: Vec<String>,
     pub(crate) exclude_empty_folders: bool,
+    /// Honour the extended attributes that ask for exclusion.
+    pub(crate) exclusion_attributes: bool,
     pub(crate) one_file_system: bool,
 }
 
@@ -48,6 +50,8 @@ pub(crate) enum Reason {
     TooLarge(u64),
     OtherFileSystem,
     EmptyFolder,
+    /// Extended attribute of this name.
+    AskedFor(String),
 }
 
 impl Reason {
@@ -70,6 +74,7 @@ impl Reason {
             }
             Reason::OtherFileSystem => "another file system (--one-file-system)".to_owned(),
             Reason::EmptyFolder => "--exclude-empty-folders".to_owned(),
+            Reason::AskedFor(name) => format!("its extended attribute {name} asks for that"),
         }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) fn test_filters(
         explain,
         total: FilterTest::default(),
     };
-    Walk::new(choice, tmp).run(ui, sources, &mut teller)?;
+    let mut walk = Walk::new(choice, tmp);
+    walk.explains = true;
+    walk.run(ui, sources, &mut teller)?;
     Ok(teller.total)
 }

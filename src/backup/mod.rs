@@ -43,8 +43,6 @@ pub(crate) struct BackupOptions {
     pub(crate) sources: Vec<Source>,
     pub(crate) choice: Choice,
     pub(crate) rule: Rule,
-    /// Honour the attributes that ask for exclusion.
-    pub(crate) exclusion_attributes: bool,
     pub(crate) skip_metadata: bool,
     /// Write a version although nothing changed.
     pub(crate) upload_unchanged: bool,
@@ -98,7 +96,7 @@ pub(crate) fn run(
     let params = agree(set, options, ui)?;
     let time = version_time(set)?;
     // Stamps tell nothing of attributes that this run does not look at.
-    let began = if options.exclusion_attributes {
+    let began = if options.choice.exclusion_attributes {
         now_nanos()
     } else {
         0
@@ -124,7 +122,7 @@ pub(crate) fn run(
     let mut job = Job {
         options,
         writer,
-        collector: Collector::new(options.exclusion_attributes, options.skip_metadata),
+        collector: Collector::new(options.skip_metadata),
         splitter: Splitter::new(),
         judge,
         trusted,
@@ -140,7 +138,7 @@ pub(crate) fn run(
     job.advance()?;
     let mut walk = Walk::new(&options.choice, &tmp);
     let whole = walk.run(ui, &options.sources, &mut job)? && !job.stopped;
-    job.report.excluded = walk.stats.excluded;
+    job.report.excluded += walk.stats.excluded;
     job.report.too_large = walk.stats.too_large;
     if whole {
         job.rest_is_deleted()?;

@@ -9,6 +9,7 @@ use crate::backup::attrs::Collected;
 use crate::backup::changed::nanos;
 use crate::backup::choice::SymlinkPolicy;
 use crate::backup::job::Job;
+use crate::backup::source::fs_path;
 use crate::backup::split::Trouble;
 use crate::backup::walk::Found;
 use crate::base::error::{Error, Kind, Result, io_text};
@@ -65,9 +66,10 @@ impl Job<'_> {
 
     /// The metadata blob; `None` when the entry is to be left out (warned about or asked for).
     pub(super) fn blob(&mut self, ui: &mut Ui, found: &Found<'_>) -> Result<Option<Vec<u8>>> {
+        let exclusions = self.options.choice.exclusion_attributes && !found.is_source;
         match self
             .collector
-            .collect(fs_path(found.path), found.stat, found.link)
+            .collect(ui, fs_path(found.path), found.stat, found.link, exclusions)
         {
             Ok(Collected::Blob(blob)) => Ok(Some(blob)),
             Ok(Collected::Excluded) => {
@@ -210,9 +212,4 @@ fn open(path: &Path, follow: bool) -> io::Result<File> {
         return Err(io::Error::other("it is no longer a regular file"));
     }
     Ok(file)
-}
-
-fn fs_path(stored: &[u8]) -> &Path {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(stored))
 }

@@ -1,6 +1,8 @@
 //! Whether an entry belongs to the backup: the rules of `commands.md` 6.4 that need no look into folders.
 
+use crate::backup::attrs::asks_for_exclusion;
 use crate::backup::choice::{HardlinkPolicy, Reason, SymlinkPolicy};
+use crate::backup::source::fs_path;
 use crate::backup::walk::{Level, Walk};
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::Result;
@@ -39,15 +41,19 @@ impl Walk<'_> {
         }
         let decision = self.choice.filters.decide(&self.path);
         let is_folder = stat.kind == FileKind::Folder;
+        // With includes only, folders are walked but not recorded.
+        let pass = is_folder && decision.rule.is_none() && self.choice.filters.only_includes();
+        if !decision.included && !pass {
+            return Ok(Verdict::Out(Reason::Filter(decision.rule)));
+        }
+        if self.choice.exclusion_attributes
+            && (is_folder || self.explains)
+            && let Some(name) = asks_for_exclusion(fs_path(&self.path))
+        {
+            return Ok(Verdict::Out(Reason::AskedFor(name)));
+        }
         if !decision.included {
-            // With includes only, folders are walked but not recorded.
-            return Ok(
-                if is_folder && decision.rule.is_none() && self.choice.filters.only_includes() {
-                    Verdict::Pass
-                } else {
-                    Verdict::Out(Reason::Filter(decision.rule))
-                },
-            );
+            return Ok(Verdict::Pass);
         }
         if stat.kind == FileKind::Symlink && self.choice.symlinks == SymlinkPolicy::Ignore {
             return Ok(Verdict::Out(Reason::SymlinkPolicy));

@@ -26,6 +26,8 @@ pub(crate) struct Found<'a> {
     pub(crate) stat: &'a Stat,
     /// Target of a link that is stored as a link.
     pub(crate) link: Option<&'a [u8]>,
+    /// Named by the person, so that no rule applies.
+    pub(crate) is_source: bool,
 }
 
 /// Hears of everything the walk decides.
@@ -75,6 +77,8 @@ pub(crate) struct Walk<'a> {
     pub(super) choice: &'a Choice,
     tmp: Tmp,
     pub(super) hardlinks: Keyset,
+    /// Look for attributes that ask for exclusion at files too, not only at folders; files stored anew are looked at anyway.
+    pub(crate) explains: bool,
     pub(crate) stats: WalkStats,
     pub(super) path: Vec<u8>,
     pending: Vec<Pending>,
@@ -86,6 +90,7 @@ impl<'a> Walk<'a> {
             choice,
             tmp: tmp.clone(),
             hardlinks: Keyset::new(tmp),
+            explains: false,
             stats: WalkStats::default(),
             path: Vec::new(),
             pending: Vec::new(),
@@ -183,6 +188,17 @@ impl<'a> Walk<'a> {
                         followed = true;
                         stat = target;
                     }
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                        ui.warn(
+                            "dangling",
+                            &format!(
+                                "{} is left out: it links to nothing",
+                                text::safe(&self.path)
+                            ),
+                        );
+                        visitor.unreadable(&self.path);
+                        return Ok(());
+                    }
                     Err(e) => return self.trouble(ui, &e, visitor),
                 }
             }
@@ -254,6 +270,7 @@ impl<'a> Walk<'a> {
                 path: &self.path,
                 stat: &stat,
                 link: link.as_deref().map(OsStrExt::as_bytes),
+                is_source,
             },
         )
     }
@@ -320,6 +337,7 @@ impl<'a> Walk<'a> {
                         path: &self.path,
                         stat,
                         link: None,
+                        is_source,
                     },
                 )?;
             }
@@ -341,6 +359,7 @@ impl<'a> Walk<'a> {
                     path: &self.path[..waiting.path_len],
                     stat: &waiting.stat,
                     link: None,
+                    is_source: false,
                 },
             )?;
         }

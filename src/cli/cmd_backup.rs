@@ -168,6 +168,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         larger_than: options.size(&o::SKIP_LARGER).filter(|&n| n > 0),
         ignore_names: words(&o::IGNORE_FILENAMES, ':'),
         exclude_empty_folders: options.flag(&o::EXCLUDE_EMPTY),
+        exclusion_attributes: !options.flag(&o::NO_EXCLUSION_XATTR),
         one_file_system: options.flag(&o::ONE_FILE_SYSTEM),
     })
 }
@@ -257,7 +258,6 @@ fn backup_options(call: &Call, sources: Vec<Source>, choice: Choice) -> Result<B
         } else {
             ChangeRule::Metadata
         },
-        exclusion_attributes: !options.flag(&o::NO_EXCLUSION_XATTR),
         skip_metadata: options.flag(&o::SKIP_METADATA),
         upload_unchanged: options.flag(&o::UPLOAD_UNCHANGED),
         params: Params {

@@ -39,7 +39,8 @@ rules are includes.
 
   /data/tmp/        exactly this; the path of a folder ends in /
   *.tmp  /d/?.log   * is any text, ? one character; both also match /
-  [.*\.(iso|img)]   a regular expression between brackets
+  [.*\.(iso|img)]   a regular expression between brackets, as .NET reads it but
+                    without look-around, back references, \b and \p
   {Temp}            a built-in group: SystemFiles, OperatingSystem, CacheFiles,
                     TemporaryFiles, Applications, DefaultExcludes
   @/d/[x]           literally what follows the @
