@@ -56,14 +56,17 @@ impl Judge {
     }
 
     /// True when inode, status change time and size prove that nothing changed, extended attributes included.
-    pub(super) fn untouched(&self, stat: &Stat, old: &Record) -> bool {
+    pub(super) fn untouched(&mut self, stat: &Stat, old: &Record) -> bool {
         let size = old.entry.content.as_ref().map_or(0, |c| c.size);
-        self.rule == Rule::Metadata
+        let proved = self.rule == Rule::Metadata
             && old.ino != 0
             && old.ino == stat.ino
             && old.ctime == nanos(stat.ctime)
             && old.ctime < self.began.saturating_sub(RACE_NS)
-            && (old.entry.kind != EntryKind::File || size == stat.size)
+            && (old.entry.kind != EntryKind::File || size == stat.size);
+        // Only what this program stored or found equal has stamps: the previous version is not made elsewhere.
+        self.matched += u64::from(proved);
+        proved
     }
 
     /// `meta` is the metadata blob's hash and length now.
@@ -116,4 +119,65 @@ pub(super) fn is_meta(old: Option<&Content>, meta: (&Hash, u64)) -> bool {
 pub(super) fn nanos(t: (i64, u32)) -> i64 {
     t.0.saturating_mul(1_000_000_000)
         .saturating_add(i64::from(t.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::Algo;
+    use crate::base::sys::FileKind;
+    use crate::base::time::Timestamp;
+    use crate::format::filelist::Entry;
+
+    /// Files whose metadata alone differs are not read once nothing else was ever met, which only happens with a version
+    /// made elsewhere. A file that stamps prove unchanged shows that it was not.
+    #[test]
+    fn a_version_of_this_program_is_not_taken_for_a_foreign_one() {
+        let hash = Algo::Sha256.hash(b"x");
+        let content = |size| Content {
+            hash: Some(hash),
+            size,
+            ..Content::default()
+        };
+        let stat = Stat {
+            kind: FileKind::File,
+            dev: 1,
+            ino: 7,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            size: 3,
+            mtime: (50, 0),
+            ctime: (60, 0),
+            btime: None,
+        };
+        let old = Record {
+            entry: Entry {
+                kind: EntryKind::File,
+                path: b"/f".to_vec(),
+                time: Some(Timestamp(50)),
+                content: Some(content(3)),
+                meta: Some(content(100)),
+            },
+            ino: 7,
+            ctime: nanos((60, 0)),
+        };
+        let now = Algo::Sha256.hash(b"other metadata");
+        for (any_untouched, last) in [(false, Verdict::Metadata), (true, Verdict::Read)] {
+            let mut judge = Judge::new(Rule::Metadata, nanos((1000, 0)), 1000);
+            if any_untouched {
+                assert!(judge.untouched(&stat, &old));
+            }
+            let touched = Stat {
+                ctime: (2000, 0),
+                ..stat
+            };
+            assert!(!judge.untouched(&touched, &old));
+            for _ in 0..FOREIGN_AFTER {
+                assert_eq!(judge.file(&touched, (&now, 120), &old), Verdict::Read);
+            }
+            assert_eq!(judge.file(&touched, (&now, 120), &old), last);
+        }
+    }
 }
