@@ -1,4 +1,4 @@
-//! The names in one folder, in walk order. Memory: 1 MiB of names, more are sorted on disk.
+//! The names in one folder, in walk order. Memory: what the walk gives them room for, more are sorted on disk.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,8 +10,13 @@ use crate::base::tmp::Tmp;
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
-/// Names of one folder kept in memory, bytes; above that they are sorted on disk.
-const NAMES_CAP: usize = 1 << 20;
+/// Memory of the names of all open folders together, bytes. Each folder may take half of what is left, so that the deeper
+/// ones, which come and go, find room too.
+const NAMES_TOGETHER: usize = 3 << 20;
+/// Room that every folder has, bytes.
+const ROOM_LEAST: usize = 4 << 10;
+/// What a name costs beside its bytes.
+const NAME_COST: usize = size_of::<(u32, u32)>();
 
 /// The entries of one folder in walk order, each name with a `/` appended if it is a folder.
 pub(super) struct Names {
@@ -34,8 +39,22 @@ impl Names {
         }
     }
 
-    /// Reads a folder; also the name in it, if any, that asks to leave the folder out.
-    pub(super) fn read(folder: &Path, tmp: &Tmp, choice: &Choice) -> Result<ReadNames> {
+    /// Bytes in memory.
+    pub(super) fn held(&self) -> usize {
+        match self.spilled {
+            Some(_) => ROOM_LEAST,
+            None => self.packed.len() + NAME_COST * self.order.len(),
+        }
+    }
+
+    /// Reads a folder while others hold `held` bytes; also the name in it, if any, that asks to leave the folder out.
+    pub(super) fn read(
+        folder: &Path,
+        tmp: &Tmp,
+        choice: &Choice,
+        held: usize,
+    ) -> Result<ReadNames> {
+        let room = (NAMES_TOGETHER.saturating_sub(held) / 2).max(ROOM_LEAST);
         let mut names = Names::empty();
         let mut sorter: Option<Sorter> = None;
         let mut marker = None;
@@ -73,8 +92,8 @@ impl Names {
             names
                 .order
                 .push((start, u32::try_from(name.len()).unwrap_or(0)));
-            if names.packed.len() > NAMES_CAP {
-                let mut all = Sorter::new(tmp, NAMES_CAP);
+            if names.held() > room {
+                let mut all = Sorter::new(tmp, room);
                 for &(start, len) in &names.order {
                     all.add(&names.packed[start as usize..(start + len) as usize])?;
                 }
@@ -83,7 +102,10 @@ impl Names {
             }
         }
         match sorter {
-            Some(sorter) => names.spilled = Some(sorter.finish()?.into_run()?.reader()),
+            Some(sorter) => {
+                let run = sorter.finish()?.into_run()?;
+                names.spilled = Some(run.reader_with(ROOM_LEAST));
+            }
             None => {
                 let packed = std::mem::take(&mut names.packed);
                 names.order.sort_unstable_by_key(|&(start, len)| {
@@ -106,5 +128,50 @@ impl Names {
         };
         self.at += 1;
         Ok(self.packed.get(start as usize..(start + len) as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::choice::HardlinkPolicy;
+    use crate::select::{Case, FilterSet};
+
+    #[test]
+    fn names_without_room_come_from_disk_in_the_same_order() {
+        let choice = Choice {
+            filters: FilterSet::parse(&[], Case::Sensitive).expect("no rules"),
+            symlinks: SymlinkPolicy::Store,
+            hardlinks: HardlinkPolicy::All,
+            exclude_attributes: Vec::new(),
+            larger_than: None,
+            ignore_names: vec!["n7".to_owned()],
+            exclude_empty_folders: false,
+            exclusion_attributes: false,
+            one_file_system: false,
+        };
+        let folder = std::env::temp_dir().join(format!("duplet-names-{}", std::process::id()));
+        fs::create_dir_all(folder.join("n1")).expect("folder");
+        for i in 2..600 {
+            fs::write(folder.join(format!("n{i}")), b"").expect("file");
+        }
+        let tmp = Tmp::open(None).expect("folder");
+        let mut all = Vec::new();
+        for held in [0, NAMES_TOGETHER, usize::MAX] {
+            let (mut names, marker) = Names::read(&folder, &tmp, &choice, held)
+                .expect("no trouble with temporary files")
+                .expect("readable");
+            assert_eq!(marker.as_deref(), Some("n7"));
+            assert_eq!(names.spilled.is_some(), held > 0);
+            assert_eq!(names.held() <= ROOM_LEAST, held > 0);
+            let mut read = Vec::new();
+            while let Some(name) = names.next().expect("reads back") {
+                read.push(name.to_vec());
+            }
+            assert!(read.is_sorted() && read.len() == 599 && read[0] == b"n1/");
+            all.push(read);
+        }
+        assert!(all.iter().all(|read| *read == all[0]));
+        fs::remove_dir_all(&folder).expect("clean");
     }
 }

@@ -1,5 +1,5 @@
 //! The sources, walked in byte order of the stored path: siblings compare with a `/` appended to folder names, so the order
-//! of entries is the order of their paths. Memory: the names of the open folders, one folder at a time spilled when large.
+//! of entries is the order of their paths. Memory: a few MiB for the names of all open folders, more are spilled.
 //!
 //! Decides what belongs to the backup (`commands.md` 6.4); reads no file content.
 
@@ -307,7 +307,8 @@ impl<'a> Walk<'a> {
             visitor.decided(ui, &self.path, false, &Reason::OtherFileSystem, 0);
             Names::empty()
         } else {
-            match Names::read(fs_path(&self.path), &self.tmp, self.choice)? {
+            let held = levels.iter().map(|l| l.names.held()).sum();
+            match Names::read(fs_path(&self.path), &self.tmp, self.choice, held)? {
                 Ok((names, marker)) => {
                     if let Some(marker) = marker.filter(|_| !is_source) {
                         self.stats.excluded += 1;

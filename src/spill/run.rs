@@ -121,7 +121,8 @@ impl Run {
         self.reader_with(CHUNK_BYTES)
     }
 
-    pub(super) fn reader_with(&self, buffer_bytes: usize) -> RunReader {
+    /// As [`Run::reader`] with a buffer of so many bytes, or of the longest record.
+    pub(crate) fn reader_with(&self, buffer_bytes: usize) -> RunReader {
         let whole = usize::try_from(self.at.end - self.at.start).unwrap_or(usize::MAX);
         let buffer = match *self.store {
             Store::Listed(_) => 0,
