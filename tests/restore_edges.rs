@@ -53,12 +53,7 @@ fn a_stopped_restore_keeps_what_is_whole_and_nothing_else() {
             std::thread::yield_now();
         }
         for _ in 0..signals {
-            let id = child.id().to_string();
-            support::tool(
-                "kill",
-                &["-TERM".as_ref(), id.as_ref()],
-                "part of any system",
-            );
+            terminate(&child);
         }
         assert_eq!(child.wait().unwrap().code(), Some(50));
         assert_eq!(begun(&out), 0, "{:?}", names(&out));
@@ -126,4 +121,62 @@ fn what_cannot_be_written_here_is_not_called_lost() {
     assert!(err.contains("permission denied"), "{err}");
     assert!(!err.contains("lost"), "{err}");
     assert!(names(&out).is_empty());
+}
+
+fn terminate(child: &std::process::Child) {
+    let id = child.id().to_string();
+    support::tool(
+        "kill",
+        &["-TERM".as_ref(), id.as_ref()],
+        "part of any system",
+    );
+}
+
+#[test]
+fn a_stop_while_files_get_their_names_keeps_them_all() {
+    let scratch = Scratch::new("restore-stop-late");
+    let source = scratch.folder("src");
+    for i in 0..6000 {
+        fs::write(source.join(format!("f{i:04}")), format!("text {i}")).unwrap();
+    }
+    let (dest, out) = (scratch.at("dest"), scratch.at("out"));
+    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&words).code(&[0]);
+    let target = format!("--restore-path={}", text(&out));
+    let mut child = scratch.start(&["restore", text(&dest), &target]);
+    while !out.join("f0000").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::yield_now();
+    }
+    terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(50));
+    assert_eq!(begun(&out), 0);
+    assert_eq!(names(&out).len(), 6000);
+    for i in [0, 2999, 5999] {
+        let have = fs::read_to_string(out.join(format!("f{i:04}"))).unwrap();
+        assert_eq!(have, format!("text {i}"));
+    }
+}
+
+/// Reading has nothing to bring to a good end: one signal is enough, also in the middle of a volume.
+#[test]
+fn one_stop_ends_a_download() {
+    use std::io::{BufRead, BufReader, Read};
+    let scratch = Scratch::new("restore-stop-download");
+    made(&scratch);
+    let dest = scratch.at("dest");
+    let slow = "--throttle-download=1mb";
+    let words = ["verify", text(&dest), "all", "-v", "--no-cache", slow];
+    let mut child = scratch
+        .command(&words)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    // The signals are caught from the first line on.
+    err.read_line(&mut String::new()).unwrap();
+    terminate(&child);
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(50), "{rest}");
 }

@@ -21,7 +21,10 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     let options = &call.options;
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
-    let remote = Remote::open(&call.url, options, ui)?;
+    let mut remote = Remote::open(&call.url, options, ui)?;
+    if !call.command.writes {
+        remote.end_at_first_stop();
+    }
     if call.command.writes && remote.read_only() {
         return Err(
             Error::usage(format!("{} is a read-only destination", remote.describe()))

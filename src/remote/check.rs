@@ -41,8 +41,10 @@ pub(crate) fn writable_name(name: &str) -> Result<()> {
     )))
 }
 
-/// Slows a transfer down and ends it when the person insists (second stop signal).
+/// Slows a transfer down and ends it when the person wants that: at the second stop signal, or, where nothing has to be
+/// brought to a good end, at the first.
 pub(crate) struct Pace {
+    pub(crate) stops_at: u32,
     throttle: Throttle,
     started: Instant,
 }
@@ -51,6 +53,7 @@ impl Pace {
     /// `rate` in bytes a second, 0 = unlimited.
     pub(crate) fn new(rate: u64) -> Pace {
         Pace {
+            stops_at: 2,
             throttle: Throttle::new(rate),
             started: Instant::now(),
         }
@@ -59,7 +62,7 @@ impl Pace {
     fn pass(&mut self, bytes: usize) -> io::Result<()> {
         let mut wait = self.throttle.take(bytes as u64, self.started.elapsed());
         loop {
-            if sys::stops_requested() >= 2 {
+            if sys::stops_requested() >= self.stops_at {
                 return Err(Error::new(Kind::Interrupted, "stopped").into());
             }
             if wait.is_zero() {

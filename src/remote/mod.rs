@@ -121,6 +121,11 @@ impl Remote {
         }
     }
 
+    /// The first stop signal ends a download; else a second one does, for writers that have to come to a good end.
+    pub(crate) fn end_at_first_stop(&mut self) {
+        self.down.stops_at = 1;
+    }
+
     /// `scheme://host/path` without user, query or secrets.
     pub(crate) fn describe(&self) -> &str {
         &self.shown

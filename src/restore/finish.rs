@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::base::digest::Algo;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::sys::{self, Dir, FileKind, Users};
 use crate::base::text;
 use crate::base::ui::Ui;
@@ -17,11 +17,11 @@ use crate::format::meta::Attrs;
 use crate::restore::place::{Place, beside, entry_error};
 use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
-use crate::restore::{Existing, RestoreOptions, RestoreReport};
+use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
 use crate::spill::sorter::Stream;
 
 /// Metadata longer than this is not believed.
-const META_BYTES_AT_MOST: usize = 16 << 20;
+pub(super) const META_BYTES_AT_MOST: u64 = 8 << 20;
 
 pub(super) struct Finish<'a> {
     pub(super) place: &'a mut Place,
@@ -46,25 +46,35 @@ impl Finish<'_> {
         self.meta_head = self.metas.next()?.map(<[u8]>::to_vec);
         self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
         let count = self.targets.len();
-        if self.only_whole {
-            for no in 0..count {
-                let target = self.targets.get(no)?;
-                if target.record.entry.kind == EntryKind::File {
-                    // What ended the restore is told; that it also ends this file adds nothing.
-                    let _told = self.one(ui, no, &target);
+        for no in 0..count {
+            let stops = sys::stops_requested();
+            if stops > 1 {
+                return obey();
+            }
+            // After a stop the files that are whole still get their names.
+            self.only_whole |= stops > 0;
+            let target = self.targets.get(no)?;
+            if target.record.entry.kind == EntryKind::File {
+                let done = self.one(ui, no, &target);
+                // What ended the restore is told; that it also ends this file adds nothing.
+                if !self.only_whole {
+                    done?;
                 }
             }
+        }
+        obey()?;
+        if self.only_whole {
             return Ok(());
         }
-        for kind in [EntryKind::File, EntryKind::Symlink] {
-            for no in 0..count {
-                let target = self.targets.get(no)?;
-                if target.record.entry.kind == kind {
-                    self.one(ui, no, &target)?;
-                }
+        for no in 0..count {
+            obey()?;
+            let target = self.targets.get(no)?;
+            if target.record.entry.kind == EntryKind::Symlink {
+                self.one(ui, no, &target)?;
             }
         }
         for no in (0..count).rev() {
+            obey()?;
             let target = self.targets.get(no)?;
             if target.record.entry.kind == EntryKind::Folder {
                 self.one(ui, no, &target)?;
@@ -112,7 +122,6 @@ impl Finish<'_> {
         };
         match done {
             Ok(()) => Ok(()),
-            Err(e) if sys::stops_requested() > 1 => Err(crate::base::error::unwrap_io(e)),
             Err(e) => {
                 self.remove_begun(no, target);
                 let why = entry_error(&e)?;
@@ -123,24 +132,8 @@ impl Finish<'_> {
         }
     }
 
-    /// Removes what is left of files under way, after an error.
-    pub(super) fn sweep(&mut self) {
-        for no in 0..self.targets.len() {
-            let Ok(target) = self.targets.get(no) else {
-                return;
-            };
-            self.remove_begun(no, &target);
-        }
-    }
-
     fn remove_begun(&mut self, no: u64, target: &Target) {
-        if matches!(target.action, Action::Create | Action::Replace)
-            && target.record.entry.kind == EntryKind::File
-            && let Ok(spot) = self.place.spot(&target.slices(), false)
-        {
-            // It may never have been begun.
-            let _gone = spot.dir.unlink(OsStr::new(&temp_name(self.temp_name, no)));
-        }
+        remove_begun(self.place, self.temp_name, no, target);
     }
 
     /// What is bad of a target, by the flags of `Scatter::bad`.
@@ -180,7 +173,7 @@ impl Finish<'_> {
                     let (offset, bytes) = rest.split_at(rest.len().min(8));
                     let offset = offset.try_into().map_or(u64::MAX, u64::from_be_bytes);
                     // A block that two volumes hold may come twice.
-                    if offset == out.len() as u64 && out.len() + bytes.len() <= META_BYTES_AT_MOST {
+                    if offset == out.len() as u64 {
                         out.extend_from_slice(bytes);
                     }
                 }
@@ -259,7 +252,11 @@ impl Finish<'_> {
         if wanted.as_bytes().len() != self.params.file_hash.len() {
             return Ok(false);
         }
-        Ok(hash_file(file, self.params.file_hash)? == wanted)
+        match hash_file(file, self.params.file_hash) {
+            // Each block was checked. The next run compares the whole.
+            Err(_) if sys::stops_requested() > 0 => Ok(true),
+            hash => Ok(hash? == wanted),
+        }
     }
 
     /// What there is of a file with lost blocks is kept under another name, so that it never passes for the file.
@@ -377,6 +374,26 @@ impl Finish<'_> {
     }
 }
 
+/// Removes what is left of files under way, after an error.
+pub(super) fn sweep(place: &mut Place, targets: &Targets, temp_prefix: &str) {
+    for no in 0..targets.len() {
+        let Ok(target) = targets.get(no) else {
+            return;
+        };
+        remove_begun(place, temp_prefix, no, &target);
+    }
+}
+
+fn remove_begun(place: &mut Place, temp_prefix: &str, no: u64, target: &Target) {
+    if matches!(target.action, Action::Create | Action::Replace)
+        && target.record.entry.kind == EntryKind::File
+        && let Ok(spot) = place.spot(&target.slices(), false)
+    {
+        // It may never have been begun.
+        let _gone = spot.dir.unlink(OsStr::new(&temp_name(temp_prefix, no)));
+    }
+}
+
 /// A name that is free beside `name`.
 pub(super) fn free_name(dir: &Dir, name: &OsStr, date: &str) -> io::Result<OsString> {
     for attempt in 0..100 {
@@ -392,7 +409,7 @@ pub(super) fn free_name(dir: &Dir, name: &OsStr, date: &str) -> io::Result<OsStr
     ))
 }
 
-/// Digest of a whole file, read from its start.
+/// Digest of a whole file, read from its start; a stop ends it.
 pub(super) fn hash_file(file: &File, algo: Algo) -> io::Result<crate::base::digest::Hash> {
     use std::io::Seek;
     let mut hasher = algo.hasher();
@@ -400,14 +417,12 @@ pub(super) fn hash_file(file: &File, algo: Algo) -> io::Result<crate::base::dige
     let mut file = file;
     file.rewind()?;
     loop {
+        obey()?;
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),
             Ok(n) => hasher.update(&buffer[..n]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
-        }
-        if sys::stops_requested() > 1 {
-            return Err(Error::new(crate::base::error::Kind::Interrupted, "stopped").into());
         }
     }
 }

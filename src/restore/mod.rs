@@ -16,9 +16,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::rand;
-use crate::base::sys::Users;
+use crate::base::sys::{self, Users};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
@@ -30,7 +30,7 @@ use crate::spill::sorter::Sorter;
 
 use arrange::arrange;
 use choose::{choose, settle_root, survey};
-use finish::Finish;
+use finish::{Finish, META_BYTES_AT_MOST, sweep};
 use place::{Place, entry_error, parts};
 use plan::{Wants, join};
 use scatter::Scatter;
@@ -136,17 +136,13 @@ pub(crate) fn run(
         options.permissions,
         options.dry_run,
     )?;
-    let mut spare = None;
+    // A dry run into a folder that is not there: everything is absent.
+    let fresh = place.is_none();
     let mut place = match place {
         Some(place) => place,
-        None => {
-            // A dry run into a folder that is not there: everything is absent.
-            spare.replace(());
-            Place::open(&PathBuf::from("/"), false, false, true)?
-                .ok_or_else(|| Error::bug("the root folder exists"))?
-        }
+        None => Place::open(&PathBuf::from("/"), false, false, true)?
+            .ok_or_else(|| Error::bug("the root folder exists"))?,
     };
-    let fresh = spare.is_some();
     let tmp = set.tmp().clone();
     let mut targets = Targets::new(&tmp)?;
     let mut wants = Wants::new(&tmp, params);
@@ -158,6 +154,7 @@ pub(crate) fn run(
     };
     let mut reader = run.reader();
     while let Some(raw) = reader.next()? {
+        obey()?;
         let record = Record::decode(raw)?;
         seen.files += u64::from(record.entry.kind == EntryKind::File);
         ui.progress("looking at what is there", seen);
@@ -190,6 +187,7 @@ pub(crate) fn run(
             ) {
                 Ok(()) => {}
                 Err(e) => {
+                    obey()?;
                     let why = entry_error(&e)?;
                     report.failed += 1;
                     ui.error(&format!(
@@ -214,7 +212,11 @@ pub(crate) fn run(
             && target.action != Action::Leave
             && let Some(meta) = &entry.meta
         {
-            wants.add(meta, number, true)?;
+            if meta.size > META_BYTES_AT_MOST {
+                wants.lose(number, true)?;
+            } else {
+                wants.add(meta, number, true)?;
+            }
         }
         targets.push(&target)?;
     }
@@ -289,41 +291,60 @@ pub(crate) fn run(
         settled,
         ..
     } = scatter;
-    let mut finish = Finish {
-        place: &mut place,
-        targets: &targets,
-        options: &options,
-        params,
-        temp_name: &temp_prefix,
-        date,
-        metas: metas.finish()?,
-        bad: bad.finish()?,
-        meta_head: None,
-        bad_head: None,
-        users: Users::new(),
-        owner_trouble: false,
-        only_whole: ended.is_some(),
-        report: &mut report,
+    let only_whole = ended.is_some();
+    let finishing = || {
+        let mut finish = Finish {
+            place: &mut place,
+            targets: &targets,
+            options: &options,
+            params,
+            temp_name: &temp_prefix,
+            date,
+            metas: metas.finish()?,
+            bad: bad.finish()?,
+            meta_head: None,
+            bad_head: None,
+            users: Users::new(),
+            owner_trouble: false,
+            only_whole,
+            report: &mut report,
+        };
+        finish.run(ui)
     };
-    let finished = match &ended {
-        Some(_) if !settled => Ok(()),
-        _ => finish.run(ui),
+    let finished = if only_whole && !settled {
+        Ok(())
+    } else {
+        finishing()
     };
-    if ended.is_some() || finished.is_err() {
-        finish.sweep();
-    }
-    if let Some(e) = ended {
+    if let Some(e) = ended.or(finished.err()) {
+        sweep(&mut place, &targets, &temp_prefix);
         ui.note(&format!(
             "{} were finished before the end",
             text::count(report.files, "file")
         ));
-        return Err(e);
+        return Err(match e.kind() {
+            Kind::Interrupted => stopped(),
+            _ => e,
+        });
     }
-    finished?;
     if set.cache().is_on() && index.clean() && index.fetched > 0 {
         remember(set, &places, ui);
     }
     Ok(report)
+}
+
+/// What ends a restore that was asked to stop.
+fn stopped() -> Error {
+    Error::new(Kind::Interrupted, "stopped before all files were restored")
+        .hint("run again: finished files are kept")
+}
+
+/// Fails once a stop is requested.
+fn obey() -> Result<()> {
+    match sys::stops_requested() {
+        0 => Ok(()),
+        _ => Err(stopped()),
+    }
 }
 
 /// Says which volumes the lost blocks were in, as far as index volumes know.

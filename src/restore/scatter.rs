@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
-use crate::base::sys;
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::format::zip_read::EntryRef;
 use crate::restore::directory::{Directory, directory};
+use crate::restore::obey;
 use crate::restore::place::{Place, entry_error};
 use crate::restore::plan::{Goal, Plan, is_one_volume};
 use crate::restore::targets::Targets;
@@ -97,13 +97,7 @@ impl<'a> Scatter<'a> {
         let mut reader = plan.run.reader();
         let mut head = next(&mut reader)?;
         while let Some(first) = head.clone() {
-            if sys::stops_requested() > 0 {
-                return Err(Error::new(
-                    Kind::Interrupted,
-                    "stopped before all files were restored",
-                )
-                .hint("run again: finished files are kept"));
-            }
+            obey()?;
             let no = volume_of(&first)?;
             let (name, size) = set
                 .volumes()
@@ -183,6 +177,7 @@ impl<'a> Scatter<'a> {
                 *head = Some(record);
                 break;
             }
+            obey()?;
             let key = BlockKey::from_record(record.get(4..).unwrap_or_default())
                 .ok_or_else(|| Error::bug("a planned block has a key"))?;
             let mut group = vec![record];
