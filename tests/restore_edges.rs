@@ -180,3 +180,27 @@ fn one_stop_ends_a_download() {
     err.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(50), "{rest}");
 }
+
+#[test]
+fn a_name_with_a_date_may_be_taken_by_a_file_of_the_backup() {
+    let scratch = Scratch::new("restore-dated");
+    let source = scratch.folder("src");
+    let (dest, out) = (scratch.at("dest"), scratch.folder("out"));
+    fs::write(source.join("x.txt"), "one").unwrap();
+    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&words).code(&[0]);
+    fs::write(out.join("x.txt"), "mine").unwrap();
+    restore(&scratch, &[]).code(&[0]);
+    let dated = names(&out).into_iter().find(|n| n != "x.txt").unwrap();
+    // The same name is in the backup, and not yet in the folder.
+    fs::write(source.join(&dated), "two").unwrap();
+    scratch.run(&words).code(&[0]);
+    fs::remove_file(out.join(&dated)).unwrap();
+    restore(&scratch, &[]).code(&[0]);
+    let mut have: Vec<String> = names(&out)
+        .iter()
+        .map(|n| fs::read_to_string(out.join(n)).unwrap())
+        .collect();
+    have.sort();
+    assert_eq!(have, ["mine", "one", "two"]);
+}

@@ -230,7 +230,17 @@ impl Finish<'_> {
             }
             .and_then(|()| spot.dir.rename(&temp, spot.name))
         } else {
-            spot.dir.rename_noreplace(&temp, spot.name)
+            match spot.dir.rename_noreplace(&temp, spot.name) {
+                // By now something has the name: a file restored beside another one, or one made meanwhile.
+                Err(e)
+                    if e.kind() == io::ErrorKind::AlreadyExists
+                        && self.options.existing == Existing::Rename =>
+                {
+                    let name = free_name(spot.dir, spot.name, &self.date)?;
+                    spot.dir.rename_noreplace(&temp, &name)
+                }
+                done => done,
+            }
         };
         placed?;
         self.report.files += 1;
