@@ -266,3 +266,30 @@ fn a_link_to_nothing_did_not_vanish() {
     .code(&[2])
     .says("links to nothing");
 }
+
+#[test]
+fn rules_do_not_leave_out_what_is_named_as_a_source() {
+    let scratch = Scratch::new("backup-nested");
+    let source = scratch.folder("src");
+    let cache = scratch.folder("src/cache");
+    for file in [source.join("x.tmp"), source.join("y.tmp"), cache.join("z")] {
+        fs::write(file, "text").unwrap();
+    }
+    let test = |named: &Path, rule: &str| {
+        let words = ["test-filters", text(&source), text(named), rule];
+        scratch.run(&words)
+    };
+    let named = source.join("x.tmp");
+    for rule in ["--exclude=*.tmp", "--include=*/z"] {
+        let ran = test(&named, rule).code(&[0]);
+        assert!(ran.out.contains(&format!("include {}", text(&named))));
+        assert!(
+            ran.out
+                .contains(&format!("exclude {}", text(&source.join("y.tmp"))))
+        );
+    }
+    // Where it cannot be helped it is said.
+    test(&cache.join("z"), "--exclude=*/cache/")
+        .code(&[2])
+        .says("lies in");
+}

@@ -17,11 +17,34 @@ pub(crate) struct Source {
     pub(crate) path: Vec<u8>,
 }
 
-/// Sources made absolute (by text, links stay), existing ones only, sorted, without those inside others. The second part
-/// names the missing ones.
-pub(crate) fn sources(words: &[String], cwd: &Path) -> (Vec<Source>, Vec<String>) {
+impl Source {
+    fn is_inside(&self, other: &Source) -> bool {
+        other.path.ends_with(b"/") && self.path.starts_with(&other.path)
+    }
+
+    /// The folders on the way from the source that this one is inside of, if any, each with its `/`.
+    pub(crate) fn way<'a>(&'a self, roots: &[Source]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let root = roots.iter().find(|r| self.is_inside(r));
+        let from = root.map_or(self.path.len(), |r| r.path.len());
+        let ends = (from..self.path.len().saturating_sub(1)).filter(|&i| self.path[i] == b'/');
+        ends.map(|i| &self.path[..=i])
+    }
+}
+
+/// Words made into sources.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// Absolute (by text, links stay), sorted, none inside another.
+    pub(crate) roots: Vec<Source>,
+    /// Those inside a root.
+    pub(crate) nested: Vec<Source>,
+    /// Words that name nothing.
+    pub(crate) missing: Vec<String>,
+}
+
+pub(crate) fn sources(words: &[String], cwd: &Path) -> Sources {
     let mut out: Vec<Source> = Vec::new();
-    let mut missing = Vec::new();
+    let mut sorted = Sources::default();
     for word in words {
         let mut path = normalized(&cwd.join(word))
             .into_os_string()
@@ -35,21 +58,19 @@ pub(crate) fn sources(words: &[String], cwd: &Path) -> (Vec<Source>, Vec<String>
                 }
                 out.push(Source { path });
             }
-            Err(_) => missing.push(word.clone()),
+            Err(_) => sorted.missing.push(word.clone()),
         }
     }
     out.sort();
     out.dedup();
-    let mut kept: Vec<Source> = Vec::new();
     for source in out {
-        let inside = kept
-            .iter()
-            .any(|k| k.path.ends_with(b"/") && source.path.starts_with(&k.path));
-        if !inside {
-            kept.push(source);
+        if sorted.roots.iter().any(|r| source.is_inside(r)) {
+            sorted.nested.push(source);
+        } else {
+            sorted.roots.push(source);
         }
     }
-    (kept, missing)
+    sorted
 }
 
 /// `.` and `..` taken out by text, as the user reads the path.
@@ -86,19 +107,26 @@ mod tests {
     #[test]
     fn sources_are_sorted_and_nested_ones_dropped() {
         let folder = std::env::temp_dir().join(format!("duplet-sources-{}", std::process::id()));
-        for sub in ["a/b", "a-b"] {
+        for sub in ["a/b/c", "a-b"] {
             fs::create_dir_all(folder.join(sub)).expect("folder");
         }
-        let words: Vec<String> = ["a/b", "a-b/", "a", "gone", "./a"]
+        let words: Vec<String> = ["a/b", "a-b/", "a", "gone", "./a", "a/b/c"]
             .map(str::to_owned)
             .to_vec();
-        let (found, missing) = sources(&words, &folder);
-        let names: Vec<String> = found
-            .iter()
-            .map(|s| String::from_utf8_lossy(&s.path[folder.as_os_str().len()..]).into_owned())
-            .collect();
-        assert_eq!(names, ["/a-b/", "/a/"]);
-        assert_eq!(missing, ["gone"]);
+        let found = sources(&words, &folder);
+        let below =
+            |path: &[u8]| String::from_utf8_lossy(&path[folder.as_os_str().len()..]).into_owned();
+        let names = |list: &[Source]| list.iter().map(|s| below(&s.path)).collect::<Vec<_>>();
+        assert_eq!(names(&found.roots), ["/a-b/", "/a/"]);
+        assert_eq!(names(&found.nested), ["/a/b/", "/a/b/c/"]);
+        assert_eq!(found.missing, ["gone"]);
+        let way = |i: usize| {
+            found.nested[i]
+                .way(&found.roots)
+                .map(below)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((way(0), way(1)), (vec![], vec!["/a/b/".to_owned()]));
         fs::remove_dir_all(&folder).expect("clean");
     }
 }

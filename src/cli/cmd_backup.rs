@@ -41,14 +41,14 @@ const BLOCKSIZE_LEAST: u64 = 1024;
 const BLOCKSIZE_MOST: u64 = backup::BLOCK_SIZE_MOST as u64;
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let choice = choice(call)?;
+    let mut choice = choice(call)?;
     if choice.filters.excludes_all() {
         ui.warn(
             "FilterExcludesAll",
             "a rule that excludes everything comes before any that includes",
         );
     }
-    let sources = sources(call, ui)?;
+    let sources = sources(call, &mut choice, ui)?;
     let options = backup_options(call, sources, choice)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
@@ -173,8 +173,9 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
     })
 }
 
-/// The sources named after the URL. A missing one is a warning, none left is an error.
-pub(super) fn sources(call: &Call, ui: &mut Ui) -> Result<Vec<Source>> {
+/// The sources named after the URL. A missing one is a warning, none left is an error. Rules leave out none that lies inside
+/// another.
+pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<Vec<Source>> {
     if let Some(word) = call.words.iter().find(|w| w.starts_with('@')) {
         return Err(Error::usage(format!(
             "{} is a remote source; only folders and files of this machine are supported",
@@ -182,8 +183,9 @@ pub(super) fn sources(call: &Call, ui: &mut Ui) -> Result<Vec<Source>> {
         )));
     }
     let cwd = std::env::current_dir().doing(|| "find the current folder".to_owned())?;
-    let (found, missing) = backup::sources(&call.words, &cwd);
-    for word in &missing {
+    let sorted = backup::sources(&call.words, &cwd);
+    let found = sorted.roots;
+    for word in &sorted.missing {
         let line = format!("source {} does not exist", text::safe(word.as_bytes()));
         if call.options.flag(&o::ABORT_MISSING) {
             return Err(Error::new(Kind::Missing, line)
@@ -218,6 +220,22 @@ pub(super) fn sources(call: &Call, ui: &mut Ui) -> Result<Vec<Source>> {
                 .doing("back up")
                 .hint("--prevent-empty-source is set"));
             }
+        }
+    }
+    if choice.filters.is_empty() {
+        return Ok(found);
+    }
+    for source in &sorted.nested {
+        choice.filters.include_first(&source.path);
+    }
+    for source in &sorted.nested {
+        if let Some(way) = source.way(&found).find(|way| choice.filters.closes(way)) {
+            let line = format!(
+                "source {} is left out: a rule excludes {}, which it lies in",
+                text::safe(&source.path),
+                text::safe(way)
+            );
+            ui.warn("source-excluded", &line);
         }
     }
     Ok(found)

@@ -24,8 +24,8 @@ that made it. No destination is contacted.",
 };
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let choice = cmd_backup::choice(call)?;
-    let sources = cmd_backup::sources(call, ui)?;
+    let mut choice = cmd_backup::choice(call)?;
+    let sources = cmd_backup::sources(call, &mut choice, ui)?;
     let tmp = Tmp::open(call.options.text(&o::TEMPDIR))?;
     ui.json(|w| {
         w.key("Decisions")?;

@@ -60,6 +60,13 @@ impl FilterSet {
         Decision { included, rule }
     }
 
+    /// Puts an include of exactly this path before all rules.
+    pub(crate) fn include_first(&mut self, path: &[u8]) {
+        let text = format!("@{}", String::from_utf8_lossy(path));
+        let rule = (true, text, Pattern::Literal(path.to_vec()));
+        self.rules.insert(0, rule);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
@@ -67,6 +74,12 @@ impl FilterSet {
     /// True when there are rules and none excludes: what no rule fits is then out.
     pub(crate) fn only_includes(&self) -> bool {
         !self.rules.is_empty() && self.rules.iter().all(|(include, _, _)| *include)
+    }
+
+    /// True for a folder of this machine that a walk does not enter; with includes only, all are.
+    pub(crate) fn closes(&self, folder: &[u8]) -> bool {
+        let decision = self.decide(folder);
+        !decision.included && (decision.rule.is_some() || !self.only_includes())
     }
 
     /// The rule with its sign, as `+*.txt`; empty text when there is none of that number.
