@@ -98,8 +98,16 @@ fn what_cannot_be_written_here_is_not_called_lost() {
         scratch.at("dest"),
         scratch.folder("out"),
     );
-    fs::write(source.join("f"), "text").unwrap();
-    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    for (name, seed) in [("f", 1), ("g", 2), ("h", 3)] {
+        fs::write(source.join(name), Rand(seed).bytes(200_000)).unwrap();
+    }
+    let words = [
+        "backup",
+        text(&dest),
+        text(&source),
+        "--no-encryption",
+        "--blocksize=10kb",
+    ];
     scratch.run(&words).code(&[0]);
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -107,11 +115,14 @@ fn what_cannot_be_written_here_is_not_called_lost() {
     mode(&out, 0o555);
     mode(&scratch.at("tmp"), 0o777);
     let target = format!("--restore-path={}", text(&out));
-    let mut command = scratch.command(&["restore", text(&dest), &target, "--no-cache"]);
-    if support::is_root() {
-        command.uid(65534).gid(65534);
-    }
-    let Ok(output) = command.output() else {
+    let run = || {
+        let mut command = scratch.command(&["restore", text(&dest), &target, "--no-cache"]);
+        if support::is_root() {
+            command.uid(65534).gid(65534);
+        }
+        command.output()
+    };
+    let Ok(output) = run() else {
         // Another user cannot even reach the program here.
         assert!(support::is_root());
         return;
@@ -120,7 +131,15 @@ fn what_cannot_be_written_here_is_not_called_lost() {
     assert_eq!(output.status.code(), Some(3), "{err}");
     assert!(err.contains("permission denied"), "{err}");
     assert!(!err.contains("lost"), "{err}");
+    assert_eq!(err.matches("cannot write").count(), 3, "each once: {err}");
     assert!(names(&out).is_empty());
+    // Into somebody else's folder: all is there, only that folder keeps its time.
+    mode(&out, 0o777);
+    let output = run().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    let code = if support::is_root() { 2 } else { 0 };
+    assert_eq!(output.status.code(), Some(code), "{err}");
+    assert_eq!(names(&out), ["f", "g", "h"]);
 }
 
 fn terminate(child: &std::process::Child) {

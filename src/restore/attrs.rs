@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 
+use crate::base::error::io_text;
 use crate::base::sys;
 use crate::base::text;
 use crate::base::time::{Timestamp, unix_from_ticks};
@@ -12,8 +13,22 @@ use crate::restore::finish::Finish;
 use crate::restore::targets::Target;
 
 impl Finish<'_> {
-    /// Owner, mode, extended attributes, then the time, on `name` beside the target.
+    /// Owner, mode, extended attributes, then the time, on `name` beside the target. What cannot be set is warned about: the
+    /// entry itself is there.
     pub(super) fn attributes(
+        &mut self,
+        ui: &mut Ui,
+        parts: &[&[u8]],
+        name: &OsStr,
+        attrs: Option<&Attrs>,
+        target: &Target,
+        shown: &str,
+    ) {
+        let done = self.all_attributes(ui, parts, name, attrs, target, shown);
+        tell_attributes(done, ui, shown);
+    }
+
+    fn all_attributes(
         &mut self,
         ui: &mut Ui,
         parts: &[&[u8]],
@@ -34,7 +49,7 @@ impl Finish<'_> {
                         &format!(
                             "the attribute {} of {shown} cannot be set: {}",
                             text::safe(attribute),
-                            crate::base::error::io_text(&e)
+                            io_text(&e)
                         ),
                     );
                 }
@@ -103,5 +118,16 @@ impl Finish<'_> {
             }
             other => other,
         }
+    }
+}
+
+/// Warns that not all attributes could be set.
+pub(super) fn tell_attributes(done: io::Result<()>, ui: &mut Ui, shown: &str) {
+    if let Err(e) = done {
+        let why = io_text(&e);
+        ui.warn(
+            "attributes",
+            &format!("not all attributes of {shown} can be set: {why}"),
+        );
     }
 }

@@ -14,6 +14,7 @@ use crate::base::ui::Ui;
 use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
+use crate::restore::attrs::tell_attributes;
 use crate::restore::place::{Place, beside, entry_error};
 use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
@@ -197,7 +198,8 @@ impl Finish<'_> {
         if target.action == Action::Attributes {
             let spot = self.place.spot(&parts, false)?;
             let name = spot.name.to_owned();
-            return self.attributes(ui, &parts, &name, attrs, target, shown);
+            self.attributes(ui, &parts, &name, attrs, target, shown);
+            return Ok(());
         }
         let temp = OsString::from(temp_name(self.temp_name, no));
         let Some(content) = target.record.entry.content.as_ref().filter(|_| !lost) else {
@@ -216,11 +218,7 @@ impl Finish<'_> {
             ui.error(&format!("{shown} was restored, but its content does not have the hash that the version lists"));
         }
         drop(file);
-        if let Err(e) = self.attributes(ui, &parts, &temp, attrs, target, shown) {
-            let why = crate::base::error::io_text(&e);
-            let line = format!("not all attributes of {shown} can be set: {why}");
-            ui.warn("attributes", &line);
-        }
+        self.attributes(ui, &parts, &temp, attrs, target, shown);
         let spot = self.place.spot(&parts, false)?;
         let placed = if target.action == Action::Replace {
             let there = spot.dir.stat(spot.name);
@@ -351,12 +349,14 @@ impl Finish<'_> {
         }
         spot.dir.symlink(link, &name)?;
         self.report.symlinks += 1;
+        let mut done = Ok(());
         if self.options.permissions {
-            self.owner(ui, &parts, &name, attrs, shown)?;
+            done = self.owner(ui, &parts, &name, attrs, shown);
         }
         if self.options.symlink_metadata {
-            self.times(&parts, &name, attrs, None)?;
+            done = done.and_then(|()| self.times(&parts, &name, attrs, None));
         }
+        tell_attributes(done, ui, shown);
         Ok(())
     }
 
@@ -370,17 +370,14 @@ impl Finish<'_> {
         let parts = target.slices();
         self.place.folder(&parts, true)?;
         self.report.folders += 1;
-        if parts.is_empty() {
+        let name = match self.place.spot(&parts, false) {
+            Ok(spot) => spot.name.to_owned(),
             // The root folder of this machine keeps its attributes.
-            let Ok(spot) = self.place.spot(&parts, false) else {
-                return Ok(());
-            };
-            let name = spot.name.to_owned();
-            return self.attributes(ui, &parts, &name, attrs, target, shown);
-        }
-        let spot = self.place.spot(&parts, false)?;
-        let name = spot.name.to_owned();
-        self.attributes(ui, &parts, &name, attrs, target, shown)
+            Err(_) if parts.is_empty() => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        self.attributes(ui, &parts, &name, attrs, target, shown);
+        Ok(())
     }
 }
 

@@ -47,8 +47,8 @@ pub(super) struct Scatter<'a> {
     done: u64,
     /// Everything that was planned was delivered or is in `bad`.
     pub(super) settled: bool,
-    /// Errors already told, per target at most once.
-    pub(super) told: Vec<String>,
+    /// Targets that could not be written, which was told: a bit each.
+    unwritten: Vec<u8>,
 }
 
 /// The name of the file in which target `no` is put together.
@@ -81,7 +81,7 @@ impl<'a> Scatter<'a> {
             volumes: 0,
             done: 0,
             settled: false,
-            told: Vec::new(),
+            unwritten: Vec::new(),
         }
     }
 
@@ -281,6 +281,9 @@ impl<'a> Scatter<'a> {
             record.extend_from_slice(&self.block);
             return self.metas.add(&record);
         }
+        if self.is_unwritten(goal.target) {
+            return Ok(());
+        }
         self.progress.bytes += self.block.len() as u64;
         ui.progress("restore", self.progress);
         // The file was made with its full length: what is not written reads as zeros.
@@ -300,16 +303,20 @@ impl<'a> Scatter<'a> {
                 let target = self.targets.get(goal.target)?;
                 let why = entry_error(&e)?;
                 let shown = self.place.shown(&target.slices());
-                if self.told.last() != Some(&shown) {
-                    ui.error(&format!("cannot write {shown}: {why}"));
-                    self.told.push(shown);
-                    if self.told.len() > 8 {
-                        self.told.remove(0);
-                    }
+                ui.error(&format!("cannot write {shown}: {why}"));
+                let at = usize::try_from(goal.target / 8).unwrap_or(0);
+                if self.unwritten.len() <= at {
+                    self.unwritten.resize(at + 1, 0);
                 }
+                self.unwritten[at] |= 1 << (goal.target % 8);
                 self.remember(goal.target, UNWRITTEN)
             }
         }
+    }
+
+    fn is_unwritten(&self, no: u64) -> bool {
+        let bits = usize::try_from(no / 8).map(|at| self.unwritten.get(at));
+        bits.is_ok_and(|b| b.is_some_and(|b| b >> (no % 8) & 1 == 1))
     }
 
     /// After a plan that ended early: spoils what it had still to bring.
