@@ -36,7 +36,14 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut set = open_set(call, ui, false)?;
     let times: Vec<Timestamp> = set.versions().collect();
     options.versions = choice.resolve(&times)?;
-    let report = verify::run(&mut set, &options, ui)?;
+    let mut report = VerifyReport::default();
+    if let Err(e) = verify::run(&mut set, &options, ui, &mut report) {
+        // What was found in hours is worth something.
+        if report.finding_count > 0 {
+            tell(call, ui, &report);
+        }
+        return Err(e);
+    }
     if report.dlists + report.dindexes + report.dblocks + report.finding_count == 0 {
         return Err(Error::new(Kind::Missing, "there was nothing to check")
             .doing(format!("verify {}", set.remote().describe())));
@@ -90,7 +97,8 @@ pub(super) fn sample(set: &mut Set, samples: u64, call: &Call, ui: &mut Ui) -> R
         dlists: true,
         dblocks: true,
     };
-    let report = verify::run(set, &options, ui)?;
+    let mut report = VerifyReport::default();
+    verify::run(set, &options, ui, &mut report)?;
     tell(call, ui, &report);
     Ok(())
 }

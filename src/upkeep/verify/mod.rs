@@ -168,11 +168,16 @@ fn is_finding(e: &Error) -> bool {
     matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing)
 }
 
-/// Checks `set`. A wrong passphrase, and a destination of which nothing can be read, are errors, not findings.
-pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result<VerifyReport> {
+/// Checks `set`. A wrong passphrase, and a destination of which nothing can be read, are errors, not findings. After an
+/// error `report` has what was found until then.
+pub(crate) fn run(
+    set: &mut Set,
+    options: &VerifyOptions,
+    ui: &mut Ui,
+    report: &mut VerifyReport,
+) -> Result<()> {
     let params = set.learn_params(ui)?;
     let tmp = set.tmp().clone();
-    let mut report = VerifyReport::default();
     let mut lists = Lists::new(&tmp, params)?;
     let mut read = vec![false; set.volumes().dindex_count()];
 
@@ -221,32 +226,20 @@ pub(crate) fn run(set: &mut Set, options: &VerifyOptions, ui: &mut Ui) -> Result
         .filter_map(|name| set.volumes().find_dblock(name))
         .collect();
     let mut volumes = Volumes::new(&tmp, params, resized);
-    volumes.dindexes(
-        set,
-        ui,
-        options,
-        &mut read,
-        &places,
-        &mut lists,
-        &mut report,
-    )?;
-    volumes.dblocks(set, ui, options, &index.unindexed, &mut places, &mut report)?;
+    volumes.dindexes(set, ui, options, &mut read, &places, &mut lists, report)?;
+    volumes.dblocks(set, ui, options, &index.unindexed, &mut places, report)?;
     let orphans: Vec<VolumeNo> = index
         .unindexed
         .iter()
         .copied()
         .filter(|no| !volumes.is_resized(*no))
         .collect();
-    let lost = volumes.lost(&mut places, &mut report)?;
+    let lost = volumes.lost(&mut places, report)?;
     if options.dlists {
-        References::new(set, params, places, lost, lists, read, &orphans)?.check(
-            set,
-            ui,
-            options,
-            &mut report,
-        )?;
+        References::new(set, params, places, lost, lists, read, &orphans)?
+            .check(set, ui, options, report)?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Findings of index volumes while only their numbers are known.

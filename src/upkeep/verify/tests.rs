@@ -50,7 +50,8 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
         &mut ui,
         &mut |_, _| Ok(Some(Secret::new(secret.clone()))),
     )?;
-    run(&mut set, options, &mut ui)
+    let mut report = VerifyReport::default();
+    run(&mut set, options, &mut ui, &mut report).map(|()| report)
 }
 
 fn said(report: &VerifyReport) -> Vec<String> {
