@@ -254,6 +254,28 @@ fn a_folder_that_asks_to_be_left_out_is_left_out_with_all_in_it() {
 }
 
 #[test]
+fn a_link_that_is_followed_has_the_attributes_of_its_target() {
+    let scratch = Scratch::new("backup-follow");
+    let source = scratch.folder("src");
+    let target = scratch.at("target");
+    fs::write(&target, "text").unwrap();
+    let said = support::tool(
+        "python3",
+        &["-c", EXCLUDE, text(&target)].map(AsRef::as_ref),
+        "apt-get install python3",
+    );
+    std::os::unix::fs::symlink(&target, source.join("link")).unwrap();
+    let words = ["--symlink-policy=Follow", "--blocksize=100kb", "--json"];
+    let report = backup(&scratch, &source, &words).code(&[0]).json();
+    let excluded = u64::from(said.is_empty());
+    assert_eq!(
+        report["ExcludedEntries"].as_u64(),
+        Some(excluded),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_link_to_nothing_did_not_vanish() {
     let scratch = Scratch::new("backup-dangling");
     let source = scratch.folder("src");

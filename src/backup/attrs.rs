@@ -1,5 +1,6 @@
 //! What the file system says of an entry → the metadata blob that Duplicati would write (`format.md` 11).
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -25,7 +26,9 @@ const XATTRS_AT_MOST: usize = 1 << 20;
 pub(super) struct Collector {
     users: Users,
     /// Write empty metadata.
-    pub(super) skip: bool,
+    skip: bool,
+    /// Links are taken for what they lead to.
+    follow: bool,
 }
 
 /// The metadata of one entry.
@@ -36,10 +39,11 @@ pub(super) enum Collected {
 }
 
 impl Collector {
-    pub(super) fn new(skip: bool) -> Collector {
+    pub(super) fn new(skip: bool, follow: bool) -> Collector {
         Collector {
             users: Users::new(),
             skip,
+            follow,
         }
     }
 
@@ -59,7 +63,8 @@ impl Collector {
         };
         let mut xattrs = Vec::new();
         if exclusions || !self.skip {
-            let names = match sys::xattr_list(path) {
+            let holder = holder(path, self.follow);
+            let names = match sys::xattr_list(&holder) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
                 Err(e) => {
                     left_out(ui, "the extended attributes", &io_text(&e));
@@ -73,7 +78,7 @@ impl Collector {
             if !self.skip {
                 xattrs = values(
                     names,
-                    &mut |name| sys::xattr_get(path, name),
+                    &mut |name| sys::xattr_get(&holder, name),
                     &mut |name, why| {
                         let what = format!("the attribute {}", text::safe(name));
                         left_out(ui, &what, why);
@@ -118,9 +123,15 @@ impl Collector {
 }
 
 /// The attribute by which the entry at `path` asks to be left out.
-pub(super) fn asks_for_exclusion(path: &Path) -> Option<String> {
+pub(super) fn asks_for_exclusion(path: &Path, follow: bool) -> Option<String> {
     // Trouble with it is told when the entry is stored.
-    exclusion(&sys::xattr_list(path).ok()?)
+    exclusion(&sys::xattr_list(&holder(path, follow)).ok()?)
+}
+
+/// Who has the extended attributes: the calls for them follow no link.
+fn holder(path: &Path, follow: bool) -> Cow<'_, Path> {
+    let real = follow.then(|| std::fs::canonicalize(path).ok()).flatten();
+    real.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
 fn exclusion(names: &[Vec<u8>]) -> Option<String> {

@@ -122,7 +122,10 @@ pub(crate) fn run(
     let mut job = Job {
         options,
         writer,
-        collector: Collector::new(options.skip_metadata),
+        collector: Collector::new(
+            options.skip_metadata,
+            options.choice.symlinks == SymlinkPolicy::Follow,
+        ),
         splitter: Splitter::new(),
         judge,
         trusted,

@@ -46,9 +46,10 @@ impl Walk<'_> {
         if !decision.included && !pass {
             return Ok(Verdict::Out(Reason::Filter(decision.rule)));
         }
+        let follow = self.choice.symlinks == SymlinkPolicy::Follow;
         if self.choice.exclusion_attributes
             && (is_folder || self.explains)
-            && let Some(name) = asks_for_exclusion(fs_path(&self.path))
+            && let Some(name) = asks_for_exclusion(fs_path(&self.path), follow)
         {
             return Ok(Verdict::Out(Reason::AskedFor(name)));
         }
