@@ -43,7 +43,7 @@ pub(crate) const SSL_HASH: Opt = row(
     "accept-specified-ssl-hash",
     Kind::Text,
     "",
-    "SHA-256 or SHA-1 fingerprints of certificates to accept whatever their issuer or name, separated by commas.",
+    "SHA-256 or SHA-1 fingerprints, separated by commas, of certificates to accept whatever their issuer or name, or of authorities whose certificates to accept whatever their name.",
 );
 pub(crate) const SSL_ANY: Opt = row(
     "accept-any-ssl-certificate",

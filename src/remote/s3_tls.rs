@@ -28,13 +28,18 @@ fn der(pem: &[u8]) -> CertificateDer<'static> {
 }
 
 fn server(pem: &[u8]) -> Server {
+    chain(&[pem])
+}
+
+/// Shows all these certificates, the first as its own.
+fn chain(pems: &[&[u8]]) -> Server {
     let key = PrivateKeyDer::from_pem_slice(KEY).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![der(pem)], key)
+        .with_single_cert(pems.iter().map(|pem| der(pem)).collect(), key)
         .expect("certificate and key");
     let config = Arc::new(config);
     Server::start_with(Arc::new(move |tcp| {
@@ -106,6 +111,22 @@ fn pinned_certificates() {
         refused(&server(EXPIRED), "localhost", &expired, &["expired"]);
     }
     refused(&server(SELF_SIGNED), "localhost", "", &["not trusted"]);
+}
+
+/// Anybody can show the certificate of an authority beside one of their own.
+#[test]
+fn a_pinned_authority_vouches_only_for_what_it_signed() {
+    let ca = std::fs::read(CA_FILE).expect("a file");
+    for algo in [Algo::Sha1, Algo::Sha256] {
+        let pin = pin(&ca, algo);
+        for leaf in [GOOD, OTHER] {
+            ask(&chain(&[leaf, &ca]), "localhost", &pin).expect("signed by it");
+        }
+        for leaf in [SELF_SIGNED, EXPIRED] {
+            let server = chain(&[leaf, &ca]);
+            refused(&server, "localhost", &pin, &["certificate"]);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which certificates are good: built-in roots and an own file of roots, pinned fingerprints, and refusals that say what to do.
 //!
-//! A fingerprint is one more way in, not a restriction. Revocation is not checked.
+//! A fingerprint is one more way in, not a restriction; one of an authority lets in what that authority signed. Revocation is
+//! not checked.
 
 use std::fmt;
 use std::io::Read as _;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError,
@@ -46,11 +48,9 @@ pub(crate) fn config(options: &Options) -> Result<Arc<ClientConfig>> {
     if let Some(file) = file {
         add_roots(&mut roots, &file)?;
     }
-    let normal = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(|_| Error::bug("no TLS roots"))?;
     let verifier = Verifier {
-        normal,
+        normal: authorities(roots, &provider).ok_or_else(|| Error::bug("no TLS roots"))?,
+        provider: provider.clone(),
         any: options.flag(&opts::SSL_ANY),
         hashes: fingerprints(options.text(&opts::SSL_HASH).unwrap_or(""))?,
     };
@@ -61,6 +61,14 @@ pub(crate) fn config(options: &Options) -> Result<Arc<ClientConfig>> {
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+fn authorities(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<WebPkiServerVerifier>> {
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    builder.build().ok()
 }
 
 fn check_versions(list: Option<&str>) -> Result<()> {
@@ -123,6 +131,7 @@ fn fingerprints(list: &str) -> Result<Vec<Vec<u8>>> {
 #[derive(Debug)]
 struct Verifier {
     normal: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
     any: bool,
     hashes: Vec<Vec<u8>>,
 }
@@ -132,6 +141,33 @@ impl Verifier {
         [Algo::Sha1, Algo::Sha256]
             .iter()
             .any(|a| self.hashes.iter().any(|h| h == a.hash(der).as_bytes()))
+    }
+
+    /// True when `authority` signed the leaf, straight or through the chain. The name does not matter.
+    fn signed(
+        &self,
+        authority: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> bool {
+        let mut roots = RootCertStore::empty();
+        if roots.add(authority.clone().into_owned()).is_err() {
+            return false;
+        }
+        let Some(alone) = authorities(roots, &self.provider) else {
+            return false;
+        };
+        // The name is looked at last.
+        matches!(
+            alone.verify_server_cert(leaf, chain, name, &[], now),
+            Ok(_)
+                | Err(TlsError::InvalidCertificate(
+                    CertificateError::NotValidForName
+                        | CertificateError::NotValidForNameContext { .. }
+                ))
+        )
     }
 }
 
@@ -150,9 +186,10 @@ impl ServerCertVerifier for Verifier {
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let valid_now =
             |der: &[u8]| validity(der).is_some_and(|(from, to)| (from..=to).contains(&seconds));
-        if valid_now(leaf)
-            && (self.listed(leaf) || chain.iter().any(|c| self.listed(c) && valid_now(c)))
-        {
+        let by_authority = |c: &CertificateDer<'_>| {
+            self.listed(c) && valid_now(c) && self.signed(c, leaf, chain, name, now)
+        };
+        if valid_now(leaf) && (self.listed(leaf) || chain.iter().any(by_authority)) {
             return Ok(ServerCertVerified::assertion());
         }
         let checked = self.normal.verify_server_cert(leaf, chain, name, ocsp, now);
