@@ -24,6 +24,8 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<Duration>,
     /// A page of a portal or of a web server instead of S3's XML.
     pub(super) html: bool,
+    /// Name of the body's root element.
+    pub(super) root: String,
 }
 
 /// What was asked, for messages.
@@ -61,19 +63,13 @@ impl Refusal {
         let mut out = Refusal::default();
         let unreadable = |_: &io::Error| Fault::new(Class::Transient, "");
         let _ = xml::read(body, &unreadable, &mut |step| {
-            if let Step::Close { path, text } = step
-                && path.len() == 2
-                && path[0] == "Error"
-            {
-                let value = text.unwrap_or("");
-                match path[1].as_str() {
-                    "Code" => out.code = clean(value),
-                    "Message" => out.message = value.to_owned(),
-                    "Region" => out.region = clean(value),
-                    "Endpoint" => out.endpoint = clean(value),
-                    "ServerTime" => out.server_time = iso_time(value),
-                    _ => {}
-                }
+            match step {
+                Step::Open { path: [root] } => root.clone_into(&mut out.root),
+                Step::Close {
+                    path: [root, field],
+                    text,
+                } if root == "Error" => out.take(field, text.unwrap_or("")),
+                _ => {}
             }
             Ok(())
         });
@@ -82,6 +78,18 @@ impl Refusal {
             out.message = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
         }
         out
+    }
+
+    /// Takes up one field of an error body.
+    pub(super) fn take(&mut self, field: &str, value: &str) {
+        match field {
+            "Code" => self.code = clean(value),
+            "Message" => value.clone_into(&mut self.message),
+            "Region" => self.region = clean(value),
+            "Endpoint" => self.endpoint = clean(value),
+            "ServerTime" => self.server_time = iso_time(value),
+            _ => {}
+        }
     }
 
     /// The region the server expects, if it told one.

@@ -219,7 +219,7 @@ fn complete(client: &mut Client, name: &str, id: &str, etags: &[String]) -> Resu
         };
         // A success may still carry an error, after white space that kept the connection alive.
         let refusal = Refusal::of(&mut reply);
-        if refusal.code.is_empty() && refusal.message.contains("CompleteMultipartUploadResult") {
+        if refusal.root == "CompleteMultipartUploadResult" {
             return Ok(());
         }
         if refusal.code == "InternalError" && again {
