@@ -166,7 +166,9 @@ impl Remote {
             self.stats.lists += 1;
             let mut theirs = None;
             let mut dropped = Dropped::default();
+            let mut begun = false;
             let result = self.dest.list(&mut |item| {
+                begun = matches!(item, Listed::Entry(_));
                 let wanted = match item {
                     Listed::Restart => {
                         dropped = Dropped::default();
@@ -196,8 +198,16 @@ impl Remote {
                     dropped.tell(&self.shown, ui);
                     return Ok(true);
                 }
-                Err(fault) if fault.class == Class::FolderMissing => return Ok(false),
+                Err(fault) if fault.class == Class::FolderMissing && !begun => return Ok(false),
                 Err(fault) => {
+                    let fault = match fault.class {
+                        Class::FolderMissing => Fault {
+                            class: Class::Protocol,
+                            text: format!("listing incomplete: {}", fault.text),
+                            hint: String::new(),
+                        },
+                        _ => fault,
+                    };
                     self.again(&mut attempts, fault, &doing, stops, ui)?;
                     each(Listed::Restart)?;
                 }

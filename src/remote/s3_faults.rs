@@ -395,6 +395,54 @@ fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
 }
 
 #[test]
+fn a_listing_whose_folder_goes_away_is_no_listing() {
+    let mut b = bench();
+    for i in 0..1500 {
+        b.server.put(&format!("p/file{i:05}"), b"");
+    }
+    for _ in 0..2 {
+        b.server
+            .script("GET", "continuation-token", says(404, "NoSuchBucket", ""));
+    }
+    let e = b.list().expect_err("half of it");
+    assert!(e.to_string().contains("listing incomplete"), "{e}");
+}
+
+#[test]
+fn encoded_names_are_decoded_wherever_the_page_says_that_they_are() {
+    let mark = "<EncodingType>url</EncodingType>";
+    let key = "<Contents><Key>p%2Fa+b%2Bc</Key></Contents>";
+    for page in [format!("{mark}{key}"), format!("{key}{mark}")] {
+        let mut b = bench();
+        let page = format!("<ListBucketResult>{page}</ListBucketResult>");
+        for page in ["<ListBucketResult><Contents>", &page, &page] {
+            let answer = Trouble::Answer(200, Vec::new(), page.to_owned());
+            b.server.script("GET", "list-type", answer);
+        }
+        assert_eq!(b.list().expect("listed"), ["a b+c"]);
+    }
+    let mut b = bench();
+    let page = "<ListBucketResult><Contents><Key>p/a+b%2Bc</Key></Contents></ListBucketResult>";
+    for page in ["<ListBucketResult><Contents>", page, page] {
+        let answer = Trouble::Answer(200, Vec::new(), page.to_owned());
+        b.server.script("GET", "list-type", answer);
+    }
+    assert_eq!(b.list().expect("listed"), ["a+b%2Bc"]);
+}
+
+#[test]
+fn an_error_in_place_of_a_listing_is_shown_safely() {
+    let mut b = bench();
+    let body = "<Error><Code>Odd&#27;[31m&#10;Word</Code><Message>m</Message></Error>";
+    for _ in 0..2 {
+        let answer = Trouble::Answer(200, Vec::new(), body.to_owned());
+        b.server.script("GET", "list-type", answer);
+    }
+    let e = b.list().expect_err("refused").to_string();
+    assert!(e.contains("the server says 200 Odd31mWord: m"), "{e}");
+}
+
+#[test]
 fn rows_27_and_28_long_listings() {
     for only_v1 in [false, true] {
         let mut b = bench();

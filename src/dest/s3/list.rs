@@ -65,13 +65,16 @@ pub(super) fn list(
 ) -> Result<(), Fault> {
     let mut token = String::new();
     let mut encoded = false;
+    // Keys are handed on before a page may say how they are written.
+    let mut decoding = false;
+    let mut changed = false;
     let mut pages = 0;
     loop {
         pages += 1;
         if pages > PAGES_MAX {
             return Err(stuck());
         }
-        let page = match one_page(client, rules, &token, encoded, each)? {
+        let page = match one_page(client, rules, &token, (encoded, decoding), each)? {
             Fetched::Page(page) => page,
             Fetched::OldServer => {
                 rules.version = Version::V1;
@@ -80,13 +83,22 @@ pub(super) fn list(
                 continue;
             }
             Fetched::Malformed(_) if !encoded => {
-                encoded = true;
+                (encoded, decoding) = (true, true);
                 token.clear();
                 each(Listed::Restart)?;
                 continue;
             }
             Fetched::Malformed(fault) => return Err(fault),
         };
+        if page.url_encoded != decoding {
+            if std::mem::replace(&mut changed, true) {
+                return Err(stuck());
+            }
+            decoding = page.url_encoded;
+            token.clear();
+            each(Listed::Restart)?;
+            continue;
+        }
         if !page.truncated {
             return Ok(());
         }
@@ -130,7 +142,7 @@ fn one_page(
     client: &mut Client,
     rules: &Rules,
     token: &str,
-    encoded: bool,
+    (encoded, decoding): (bool, bool),
     each: &mut Each<'_>,
 ) -> Result<Fetched, Fault> {
     let prefix = client.setup.prefix.clone();
@@ -167,7 +179,7 @@ fn one_page(
         return Err(fault);
     }
     let io = reply.io_fault();
-    let page = match parse(&mut reply, &io, &prefix, rules, each) {
+    let page = match parse(&mut reply, &io, (&prefix, decoding), rules, each) {
         Ok(page) => page,
         Err(fault) if fault.class == Class::Protocol => return Ok(Fetched::Malformed(fault)),
         Err(fault) => return Err(fault),
@@ -195,16 +207,21 @@ fn not_xml(reply: &mut Reply) -> Option<Fault> {
     ))
 }
 
-/// Reads a page from XML. Entries are handed on as they come; a page that is cut ends with a fault.
+/// Reads a page from XML, keys percent-encoded when `decoding`. Entries are handed on as they come; a page that is cut ends
+/// with a fault.
 fn parse(
     input: &mut dyn Read,
     io: &dyn Fn(&std::io::Error) -> Fault,
-    prefix: &str,
+    (prefix, decoding): (&str, bool),
     rules: &Rules,
     each: &mut Each<'_>,
 ) -> Result<Page, Fault> {
     let mut page = Page::default();
     let mut entry = Entry::default();
+    let key = |text: &str| match decoding {
+        true => decode(text),
+        false => text.to_owned(),
+    };
     let result = xml::read(input, io, &mut |step| {
         let (path, text) = match step {
             Step::Open { path } => {
@@ -222,32 +239,27 @@ fn parse(
         let value = text.unwrap_or("");
         if !page.is_list {
             if let [field] = names[..] {
-                match field {
-                    "Code" => page.error.code = value.to_owned(),
-                    "Message" => page.error.message = value.to_owned(),
-                    _ => {}
-                }
+                page.error.take(field, value);
             }
             return Ok(());
         }
         match names[..] {
             ["IsTruncated"] => page.truncated = value.eq_ignore_ascii_case("true"),
             ["NextContinuationToken"] => page.token = Some(value.to_owned()),
-            ["NextMarker"] => page.next_marker = Some(value.to_owned()),
+            ["NextMarker"] => page.next_marker = Some(key(value)),
             ["KeyCount"] => page.key_count = true,
             ["EncodingType"] => page.url_encoded = value.eq_ignore_ascii_case("url"),
-            ["CommonPrefixes", "Prefix"] => page.last = page.last.as_str().max(value).to_owned(),
-            ["Contents", "Key"] => entry.key = text.map(str::to_owned),
+            ["CommonPrefixes", "Prefix"] => {
+                page.last = std::mem::take(&mut page.last).max(key(value))
+            }
+            ["Contents", "Key"] => entry.key = text.map(key),
             ["Contents", "Size"] => entry.size = value.parse().ok(),
             ["Contents", "LastModified"] => entry.modified = iso_time(value),
             ["Contents", "StorageClass"] => entry.class = value.to_ascii_uppercase(),
             ["Contents"] => {
-                let raw = entry.key.take();
-                let encoded = page.url_encoded;
-                if let Some(raw) = raw {
-                    page.last = page.last.as_str().max(&raw).to_owned();
-                    let key = if encoded { decode(&raw) } else { raw };
+                if let Some(key) = entry.key.take() {
                     hand_on(&key, &entry, prefix, rules, each)?;
+                    page.last = std::mem::take(&mut page.last).max(key);
                 }
             }
             _ => {}
@@ -261,10 +273,7 @@ fn parse(
         },
         _ => fault,
     })?;
-    if page.url_encoded {
-        page.last = decode(&page.last);
-        page.next_marker = page.next_marker.map(|m| decode(&m));
-    }
+    page.error.status = 200;
     Ok(page)
 }
 
@@ -318,7 +327,8 @@ mod tests {
     fn parsed(xml: &str, prefix: &str) -> Result<(Page, Vec<String>), Fault> {
         let mut names = Vec::new();
         let io = |_: &std::io::Error| Fault::new(Class::Transient, "io");
-        let page = parse(&mut xml.as_bytes(), &io, prefix, &rules(), &mut |item| {
+        let how = (prefix, xml.contains("EncodingType"));
+        let page = parse(&mut xml.as_bytes(), &io, how, &rules(), &mut |item| {
             if let Listed::Entry(f) = item {
                 names.push(format!(
                     "{}:{}:{}:{}",
