@@ -262,6 +262,33 @@ fn get_overwrites_nothing() {
 }
 
 #[test]
+fn get_writes_a_file_once_and_names_it_when_it_is_whole() {
+    use std::os::unix::fs::MetadataExt;
+    let kit = Scratch::new("dest-whole");
+    let folder = kit.at("remote");
+    let place = kit.at("here");
+    for path in [&folder, &place] {
+        fs::create_dir(path).unwrap();
+    }
+    let data = vec![7; 3 << 20];
+    fs::write(folder.join("f"), &data).unwrap();
+    let to = place.join("to");
+    let args = ["remote", "get", text(&folder), "f", text(&to)];
+    kit.run(&args).code(&[0]);
+    assert_eq!(fs::read(&to).unwrap(), data);
+    let usual = fs::metadata(folder.join("f")).unwrap().mode();
+    assert_eq!(fs::metadata(&to).unwrap().mode(), usual);
+    kit.run(&args).code(&[100]).says("exists already");
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
+    let to = place.join("cut");
+    let args = ["remote", "get", text(&folder), "f", text(&to)];
+    let program = env!("CARGO_BIN_EXE_duplet");
+    let words = ["sh", "-c", "ulimit -f 1024; exec \"$@\"", "sh", program];
+    assert_ne!(support::finish(kit.other(&words, &args), &args).code, 0);
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "nothing half");
+}
+
+#[test]
 fn more_than_one_page_is_listed() {
     each("pages", |kit| {
         if !kit.place.quick {

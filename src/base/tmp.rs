@@ -108,22 +108,26 @@ impl Tmp {
 /// Reading and writing share one position, as in a `File`. Errors name the temporary folder.
 pub(crate) struct Spool {
     file: File,
-    place: String,
+    /// For errors: what fails, and what can be done.
+    doing: String,
+    hint: &'static str,
 }
 
 impl Spool {
     pub(crate) fn new(tmp: &Tmp) -> Result<Spool> {
         Ok(Spool {
             file: tmp.file()?,
-            place: tmp.shown(),
+            doing: format!("use a temporary file in {}", tmp.shown()),
+            hint: "choose another folder with --tempdir",
         })
     }
 
-    /// A file that exists already; `place` is named in errors.
-    pub(crate) fn adopt(file: File, place: &str) -> Spool {
+    /// A file that exists already; errors say that one could not do `doing`.
+    pub(crate) fn adopt(file: File, doing: impl Into<String>) -> Spool {
         Spool {
             file,
-            place: place.to_owned(),
+            doing: doing.into(),
+            hint: "",
         }
     }
 
@@ -162,17 +166,14 @@ impl Spool {
     }
 
     fn doing(&self) -> String {
-        format!("use a temporary file in {}", self.place)
+        self.doing.clone()
     }
 
     fn wrap(&self, e: io::Error) -> io::Error {
         if e.kind() == io::ErrorKind::Interrupted {
             return e;
         }
-        Error::io(&e)
-            .doing(self.doing())
-            .hint("choose another folder with --tempdir")
-            .into()
+        Error::io(&e).doing(self.doing()).hint(self.hint).into()
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::sys;
 use crate::base::text::{self, count};
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
@@ -259,7 +260,21 @@ fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
     if to != "-" && Path::new(to).symlink_metadata().is_ok() {
         return Err(taken());
     }
-    let mut spool = Spool::new(&open.tmp)?;
+    let path = Path::new(to);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Where it is to be, if it can be without a name there until it is whole.
+    let own = match to.as_str() {
+        "-" => None,
+        _ => sys::unnamed_file(folder).ok(),
+    };
+    let in_place = own.is_some();
+    let mut spool = match own {
+        Some(file) => Spool::adopt(file, format!("write {shown}")),
+        None => Spool::new(&open.tmp)?,
+    };
     let remote = &mut open.remote;
     let found = remote.stat(ui, name)?;
     let Some(found) = found else {
@@ -277,22 +292,34 @@ fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
         copy(&mut spool, &mut |data| ui.raw(data))?;
         return Ok(());
     }
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(to) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken()),
-        Err(e) => return Err(Error::io(&e).doing(format!("write {shown}"))),
+    let named = match in_place {
+        true => sys::give_name(spool.file(), path),
+        false => Err(io::ErrorKind::Unsupported.into()),
     };
-    let done = copy(&mut spool, &mut |data| {
-        file.write_all(data).doing(|| format!("write {shown}"))
-    });
-    if done.is_err() {
-        // Half a file is worse than none; that it cannot be removed changes nothing about the error.
-        let _ = std::fs::remove_file(to);
-        return done;
+    match named {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken()),
+        Err(_) => copy_to(&mut spool, path, &shown, &taken)?,
     }
     ui.result(&format!("{shown}: {}", count(len, "byte")));
     size_to_json(ui, name, len);
     Ok(())
+}
+
+/// For file systems where a file must have a name from its start.
+fn copy_to(spool: &mut Spool, path: &Path, shown: &str, taken: &dyn Fn() -> Error) -> Result<()> {
+    let doing = || format!("write {shown}");
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken()),
+        Err(e) => return Err(Error::io(&e).doing(doing())),
+    };
+    let done = copy(spool, &mut |data| file.write_all(data).doing(doing));
+    if done.is_err() {
+        // Half a file is worse than none; that it cannot be removed changes nothing about the error.
+        let _ = std::fs::remove_file(path);
+    }
+    done
 }
 
 fn put(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
@@ -309,7 +336,7 @@ fn put(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
     if !file.metadata().doing(doing)?.is_file() {
         return Err(Error::usage("it is not a plain file").doing(doing()));
     }
-    let mut body = Spool::adopt(file, &shown);
+    let mut body = Spool::adopt(file, doing());
     let len = body.len()?;
     direct::put(&mut open.remote, ui, name, &mut body)?;
     finish(open, ui)?;

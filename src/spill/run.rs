@@ -157,7 +157,7 @@ impl Run {
     /// A run that `copy_to` wrote into somebody else's file, `bytes` bytes from `offset`.
     pub(crate) fn adopt(file: File, offset: u64, bytes: u64, records: u64, longest: usize) -> Run {
         Run {
-            store: Rc::new(Store::Disk(Spool::adopt(file, "the cache folder"))),
+            store: Rc::new(Store::Disk(Spool::adopt(file, "use the cache"))),
             at: offset..offset.saturating_add(bytes),
             records,
             longest: longest.min(MAX_RECORD_BYTES),

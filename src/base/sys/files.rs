@@ -1,13 +1,13 @@
 //! What the system says about a file by its path: stat with 64-bit times and the time of birth, extended attributes, space.
 
 use std::ffi::{CStr, CString};
-use std::fs::Metadata;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::RawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::{c_bytes, c_path, check_len};
+use super::{c_bytes, c_path, check, check_len, proc_path};
 
 /// Longest list of attribute names that the kernel gives, and longest value.
 const XATTR_MAX: usize = 64 << 10;
@@ -31,6 +31,24 @@ impl FileKind {
             _ => FileKind::Other,
         }
     }
+}
+
+/// A new file in a folder, without a name until [`give_name`]; not every file system can.
+pub(crate) fn unnamed_file(folder: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o666);
+    options.custom_flags(libc::O_TMPFILE).open(folder)
+}
+
+/// Gives an unnamed file a name that nothing has.
+pub(crate) fn give_name(file: &File, path: &Path) -> io::Result<()> {
+    let from = c_bytes(proc_path(file.as_raw_fd()).as_bytes())?;
+    let to = c_path(path)?;
+    let here = libc::AT_FDCWD;
+    let flags = libc::AT_SYMLINK_FOLLOW;
+    // SAFETY: both are NUL-terminated and outlive the call.
+    let result = unsafe { libc::linkat(here, from.as_ptr(), here, to.as_ptr(), flags) };
+    check(result).map(|_| ())
 }
 
 /// Facts about one file. Times are seconds since 1970 (may be negative) and nanoseconds (0..1e9).
