@@ -10,6 +10,8 @@ use crate::base::time::Civil;
 use crate::net::http::BUFFER_BYTES;
 use crate::net::http::fault::{Place, io_fault};
 
+/// Most of a body that is held between two writes.
+const COPY_BYTES: usize = 4 * BUFFER_BYTES;
 /// As much of an error body is read.
 const ERROR_MAX_BYTES: u64 = 16 * 1024;
 
@@ -106,17 +108,22 @@ impl Reply {
 
     /// The body into `into`; bytes copied. Errors of `into` are [`Class::Local`].
     pub(crate) fn copy(&mut self, into: &mut dyn Write) -> std::result::Result<u64, Fault> {
-        let mut buffer = [0; BUFFER_BYTES];
-        let mut total = 0u64;
+        let mut buffer = vec![0; COPY_BYTES];
+        let (mut filled, mut total) = (0, 0u64);
         loop {
-            match self.read(&mut buffer) {
+            let read = self.read(&mut buffer[filled..]);
+            let n = read.as_ref().map_or(0, |&n| n);
+            filled += n;
+            // Few large writes while the network is fast, no delay while it is slow.
+            if n < BUFFER_BYTES || filled + BUFFER_BYTES > buffer.len() {
+                into.write_all(&buffer[..filled]).map_err(Fault::local)?;
+                total += filled as u64;
+                filled = 0;
+            }
+            match read {
                 Ok(0) => return Ok(total),
-                Ok(n) => {
-                    into.write_all(&buffer[..n]).map_err(Fault::local)?;
-                    total += n as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.fault(&e)),
+                Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(self.fault(&e)),
+                _ => {}
             }
         }
     }
