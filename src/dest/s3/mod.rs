@@ -22,6 +22,7 @@ use crate::dest::s3::error::Refusal;
 use crate::dest::s3::list::{Rules, Version};
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
 use crate::net::http::{Pace, Reply, parse_date};
+use crate::net::ranged::{Ranged, judge};
 use crate::net::url::DestUrl;
 
 /// Largest single upload that S3 allows.
@@ -165,27 +166,20 @@ impl S3Folder {
             ..Call::new("GET", Target::Object(name), "s3:GetObject")
         };
         let mut reply = self.client.call(call)?;
-        let total = match (reply.status, reply.content_range()) {
-            (412, _) => return Ok(None),
-            (416, _) => {
-                return Ok((reply.range_total() == Some(from)).then_some(GetFacts {
+        let total = match judge(&reply, from, known.and_then(|(_, _, total)| total)) {
+            Ranged::Other => return Ok(None),
+            Ranged::Done => {
+                return Ok(Some(GetFacts {
                     total: Some(from),
                     sha1: None,
                 }));
             }
-            (206, None) => return Ok(None),
-            (_, Some((start, total))) => {
-                let old = known.as_ref().and_then(|(_, _, total)| *total);
-                if start != from || (old.is_some() && total.is_some() && old != total) {
-                    return Ok(None);
-                }
-                total
-            }
-            (_, None) => {
+            Ranged::Part(total) => total,
+            Ranged::Whole(total) => {
                 if from > 0 {
                     into.restart().map_err(Fault::local)?;
                 }
-                reply.content_length()
+                total
             }
         };
         let etag = reply.header("etag").unwrap_or("").to_owned();

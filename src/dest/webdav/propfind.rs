@@ -142,11 +142,10 @@ impl Folder {
     /// Every entry of the folder.
     pub(super) fn list_all(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let url = self.client.base.clone();
-        let (mut own, mut children, mut foreign, mut all) = (None, 0u64, String::new(), 0u64);
+        let (mut own, mut children, mut foreign) = (None, 0u64, String::new());
         let mut leftovers = Vec::new();
         let now = crate::base::time::Timestamp::now().0;
         let asked = self.propfind(&url, "1", None, &mut |item, base| {
-            all += 1;
             match named(&item.href, base) {
                 Named::Folder if item.refused.is_some() => {}
                 Named::Folder => own = Some(item.is_folder || item.size.is_none()),
