@@ -46,6 +46,23 @@ pub(crate) struct Opt {
     pub(crate) commands: &'static [&'static str],
 }
 
+/// An option of one name that every command takes.
+pub(crate) const fn row(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    help: &'static str,
+) -> Opt {
+    Opt {
+        name,
+        aliases: &[],
+        kind,
+        default,
+        help,
+        commands: &[],
+    }
+}
+
 impl Opt {
     /// True when `name` (lower case) is this option.
     pub(crate) fn is_named(&self, name: &str) -> bool {

@@ -2,18 +2,7 @@
 //!
 //! They are constants so that a destination can name one where it reads it; `remote` lists them all for parsing and help.
 
-use crate::base::opt::{Kind, Opt};
-
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
+use crate::base::opt::{Kind, Opt, row};
 
 pub(crate) const AUTH_USERNAME: Opt = row(
     "auth-username",
@@ -70,12 +59,13 @@ pub(crate) const LIST_TIMEOUT: Opt = row(
     "Longest wait for the reply to a listing request.",
 );
 pub(crate) const READ_WRITE_TIMEOUT: Opt = Opt {
-    name: "read-write-timeout",
     aliases: &["http-readwrite-timeout"],
-    kind: Kind::Span,
-    default: "30s",
-    help: "Longest pause within a transfer.",
-    commands: &[],
+    ..row(
+        "read-write-timeout",
+        Kind::Span,
+        "30s",
+        "Longest pause within a transfer.",
+    )
 };
 pub(crate) const OPERATION_TIMEOUT: Opt = row(
     "http-operation-timeout",

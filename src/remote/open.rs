@@ -1,7 +1,7 @@
 //! From a URL, the command line and the environment to one set of options and one destination (`destinations-core.md` 1.4).
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::dest::Scheme;
@@ -9,17 +9,6 @@ use crate::net::opts;
 use crate::net::url::{DestUrl, display_raw};
 use crate::remote::redact::Redact;
 use crate::remote::retry;
-
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
 
 pub(crate) const NO_AUTOCREATE: Opt = row(
     "disable-autocreate-folder",

@@ -3,33 +3,27 @@
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
-use crate::base::opt::{Kind, Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::size::show_span;
 
-pub(crate) const RETRIES: Opt = Opt {
-    name: "number-of-retries",
-    aliases: &[],
-    kind: Kind::Int(0),
-    default: "5",
-    help: "How often a failed operation on the destination is tried again.",
-    commands: &[],
-};
-pub(crate) const DELAY: Opt = Opt {
-    name: "retry-delay",
-    aliases: &[],
-    kind: Kind::Span,
-    default: "10s",
-    help: "Wait before an operation is tried again.",
-    commands: &[],
-};
-pub(crate) const EXPONENTIAL: Opt = Opt {
-    name: "retry-with-exponential-backoff",
-    aliases: &[],
-    kind: Kind::Flag,
-    default: "",
-    help: "Double the wait after each failure.",
-    commands: &[],
-};
+pub(crate) const RETRIES: Opt = row(
+    "number-of-retries",
+    Kind::Int(0),
+    "5",
+    "How often a failed operation on the destination is tried again.",
+);
+pub(crate) const DELAY: Opt = row(
+    "retry-delay",
+    Kind::Span,
+    "10s",
+    "Wait before an operation is tried again.",
+);
+pub(crate) const EXPONENTIAL: Opt = row(
+    "retry-with-exponential-backoff",
+    Kind::Flag,
+    "",
+    "Double the wait after each failure.",
+);
 
 /// A server that asks for a longer wait than this is taken as down.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);

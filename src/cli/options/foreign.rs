@@ -1,21 +1,10 @@
 //! Duplicati's options that mean nothing here, or that this version cannot honour. A name ending in `*` stands for all that
 //! begin so.
 
-use crate::base::opt::{Kind, Opt};
-
-const fn row(name: &'static str, kind: Kind, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default: "",
-        help,
-        commands: &[],
-    }
-}
+use crate::base::opt::{Kind, Opt, row};
 
 const fn ignored(name: &'static str) -> Opt {
-    row(name, Kind::Ignored, "Accepted without effect.")
+    row(name, Kind::Ignored, "", "Accepted without effect.")
 }
 
 const fn missing(name: &'static str) -> Opt {
@@ -23,11 +12,12 @@ const fn missing(name: &'static str) -> Opt {
         name,
         Kind::Refused("it is not available in this version"),
         "",
+        "",
     )
 }
 
 const fn refused(name: &'static str, reason: &'static str) -> Opt {
-    row(name, Kind::Refused(reason), "")
+    row(name, Kind::Refused(reason), "", "")
 }
 
 const OTHER_SYSTEM: &str = "it belongs to another operating system";

@@ -1,7 +1,7 @@
 //! What a B2 URL and its options mean: bucket, folder, key, limits (`destinations-core.md` 5.1).
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::secret::Secret;
 use crate::net::opts;
 use crate::net::url::DestUrl;
@@ -11,17 +11,6 @@ pub(super) const PUT_MAX_BYTES: u64 = 5_000_000_000;
 const PAGE_MAX: u64 = 10_000;
 const NAME_MAX_BYTES: usize = 1024;
 const SEGMENT_MAX_BYTES: usize = 250;
-
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
 
 pub(super) const KEY_ID: Opt = row(
     "b2-accountid",

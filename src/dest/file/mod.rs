@@ -18,7 +18,7 @@ use parts::{
 use super::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
-use crate::base::opt::{Kind, Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::size::show_size;
 use crate::base::{rand, sys, text};
 use crate::net::url::DestUrl;
@@ -30,64 +30,43 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
 const RESERVE: u64 = 1 << 20;
 const BUFFER: usize = 64 << 10;
 
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
-
-static ALTERNATES: Opt = row(
+const ALTERNATES: Opt = row(
     "alternate-target-paths",
     Kind::Text,
     "",
     "Further folders to look for the backup in, separated by colons; the path of the URL comes first.",
 );
-static MARKER: Opt = row(
+const MARKER: Opt = row(
     "alternate-destination-marker",
     Kind::Text,
     "",
     "Name of a file that must be in the folder chosen, such as one on a disk that may not be mounted.",
 );
-static SYNC: Opt = row(
+const SYNC: Opt = row(
     "file-sync",
     Kind::Flag,
     "true",
     "Flush every volume to the medium before it counts as stored.",
 );
-static MIN_FREE: Opt = row(
+const MIN_FREE: Opt = row(
     "file-min-free",
     Kind::Size(1 << 20),
     "0",
     "Refuse to store a volume that would leave less space free than this.",
 );
-static NO_LENGTH: Opt = row(
+const NO_LENGTH: Opt = row(
     "disable-length-verification",
     Kind::Flag,
     "false",
     "Do not check the size of a stored volume.",
 );
 
-static OPTIONS: [Opt; 10] = [
-    row(ALTERNATES.name, ALTERNATES.kind, "", ALTERNATES.help),
-    row(MARKER.name, MARKER.kind, "", MARKER.help),
-    row(SYNC.name, SYNC.kind, SYNC.default, SYNC.help),
-    row(
-        MIN_FREE.name,
-        MIN_FREE.kind,
-        MIN_FREE.default,
-        MIN_FREE.help,
-    ),
-    row(
-        NO_LENGTH.name,
-        NO_LENGTH.kind,
-        NO_LENGTH.default,
-        NO_LENGTH.help,
-    ),
+static OPTIONS: &[Opt] = &[
+    ALTERNATES,
+    MARKER,
+    SYNC,
+    MIN_FREE,
+    NO_LENGTH,
     row(
         "use-move-for-put",
         Kind::Ignored,
@@ -124,7 +103,7 @@ static OPTIONS: [Opt; 10] = [
 pub(crate) static SCHEME: Scheme = Scheme {
     names: &["file"],
     help: "a folder of this machine: file:///path or a plain path",
-    options: &OPTIONS,
+    options: OPTIONS,
     open,
 };
 

@@ -1,18 +1,7 @@
 //! The options of the `ipfs` and `ipns` schemes (`destinations-core.md` 6.1).
 
-use crate::base::opt::{Kind, Opt};
+use crate::base::opt::{Kind, Opt, row};
 use crate::net::opts;
-
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
 
 pub(super) const TOKEN: Opt = row(
     "ipfs-api-token",

@@ -1,34 +1,25 @@
 //! The options of the `s3` scheme (`destinations-core.md` 3.1).
 
-use crate::base::opt::{Kind, Opt};
+use crate::base::opt::{Kind, Opt, row};
 use crate::net::opts;
 
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
-
 pub(crate) const KEY_ID: Opt = Opt {
-    name: "aws-access-key-id",
     aliases: &["access_key_id"],
-    kind: Kind::Text,
-    default: "",
-    help: "Access key id; also auth-username, the URL, or AWS_ACCESS_KEY_ID.",
-    commands: &[],
+    ..row(
+        "aws-access-key-id",
+        Kind::Text,
+        "",
+        "Access key id; also auth-username, the URL, or AWS_ACCESS_KEY_ID.",
+    )
 };
 pub(crate) const SECRET: Opt = Opt {
-    name: "aws-secret-access-key",
     aliases: &["access_key_secret", "access_secret_key"],
-    kind: Kind::Secret,
-    default: "",
-    help: "Secret access key; also auth-password, the URL, or AWS_SECRET_ACCESS_KEY.",
-    commands: &[],
+    ..row(
+        "aws-secret-access-key",
+        Kind::Secret,
+        "",
+        "Secret access key; also auth-password, the URL, or AWS_SECRET_ACCESS_KEY.",
+    )
 };
 pub(crate) const TOKEN: Opt = row(
     "aws-session-token",
@@ -37,12 +28,13 @@ pub(crate) const TOKEN: Opt = row(
     "Session token of temporary credentials; also AWS_SESSION_TOKEN.",
 );
 pub(crate) const SERVER: Opt = Opt {
-    name: "s3-server-name",
     aliases: &["s3-servername"],
-    kind: Kind::Text,
-    default: "",
-    help: "Host (with port if needed) of the S3 service; s3.amazonaws.com without it.",
-    commands: &[],
+    ..row(
+        "s3-server-name",
+        Kind::Text,
+        "",
+        "Host (with port if needed) of the S3 service; s3.amazonaws.com without it.",
+    )
 };
 pub(crate) const LOCATION: Opt = row(
     "s3-location-constraint",
@@ -81,12 +73,13 @@ pub(crate) const UNSIGNED_PAYLOAD: Opt = row(
     "Do not sign upload bodies; only over TLS.",
 );
 pub(crate) const LIST_VERSION: Opt = Opt {
-    name: "s3-list-api-version",
     aliases: &["list-api-version"],
-    kind: Kind::Choice(&["auto", "v1", "v2"]),
-    default: "auto",
-    help: "Version of the listing request.",
-    commands: &[],
+    ..row(
+        "s3-list-api-version",
+        Kind::Choice(&["auto", "v1", "v2"]),
+        "auto",
+        "Version of the listing request.",
+    )
 };
 pub(crate) const RECURSIVE: Opt = row(
     "s3-recursive-list",
@@ -101,12 +94,13 @@ pub(crate) const PATH_STYLE: Opt = row(
     "Put the bucket into the path (true) or the host name (false); chosen by host without it.",
 );
 pub(crate) const DUALSTACK: Opt = Opt {
-    name: "s3-dualstack",
     aliases: &["s3-ext-usedualstackendpoint"],
-    kind: Kind::Flag,
-    default: "",
-    help: "Use Amazon's hosts that also speak IPv6.",
-    commands: &[],
+    ..row(
+        "s3-dualstack",
+        Kind::Flag,
+        "",
+        "Use Amazon's hosts that also speak IPv6.",
+    )
 };
 pub(crate) const CHECKSUM: Opt = row(
     "s3-checksum",

@@ -1,21 +1,10 @@
 //! The options of the `webdav` scheme (`destinations-core.md` 4.1), and what they and the URL come to.
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::secret::Secret;
 use crate::net::opts;
 use crate::net::url::{DestUrl, encode};
-
-const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        default,
-        help,
-        commands: &[],
-    }
-}
 
 pub(super) const FORCE_DIGEST: Opt = row(
     "force-digest-authentication",
