@@ -682,6 +682,32 @@ fn rows_13_and_14_servers_that_fall_silent() {
     assert_eq!(b.server.seen("PUT").len(), 1);
 }
 
+/// A download has no longest time, but what comes in place of one has.
+#[test]
+fn a_refusal_that_drips_is_not_read_for_ever() {
+    use std::io::Read as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody asks");
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 404 X\r\ncontent-length: 9999\r\n\r\n");
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let url = format!(
+        "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name={address}&http-proxy=none&short-timeout=1s"
+    );
+    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");
+    let mut spool = Spool::new(&Tmp::open(None).expect("tmp")).expect("spool");
+    let begun = std::time::Instant::now();
+    let e = remote.get(&mut ui, NAME, None, &mut spool);
+    assert_eq!(e.expect_err("refused").kind(), Kind::Missing);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
 #[test]
 fn row_50_proxies() {
     let proxied = |server: &Server| {

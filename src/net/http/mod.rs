@@ -263,6 +263,7 @@ impl Http {
             body: body.into_reader(),
             deadline: (request.pace != Pace::Download)
                 .then(|| Instant::now() + read.max(self.short)),
+            patience: self.short,
             place: place.clone(),
         };
         match reply.header("content-encoding") {

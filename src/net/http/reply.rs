@@ -21,6 +21,8 @@ pub(crate) struct Reply {
     pub(super) headers: HeaderMap,
     pub(super) body: ureq::BodyReader<'static>,
     pub(super) deadline: Option<Instant>,
+    /// Longest time for the body when it is not the transfer that was asked for.
+    pub(super) patience: Duration,
     pub(super) place: Place,
 }
 
@@ -86,8 +88,15 @@ impl Reply {
         u64::try_from(wait).ok().map(Duration::from_secs)
     }
 
+    /// From here on the body is no transfer, which may take its time: it has to end soon.
+    fn hurry(&mut self) {
+        self.deadline
+            .get_or_insert_with(|| Instant::now() + self.patience);
+    }
+
     /// Up to 16 KiB of the body, whatever it is; less when it cannot be read.
     pub(crate) fn error_body(&mut self) -> Vec<u8> {
+        self.hurry();
         let mut out = Vec::new();
         let _ = self.by_ref().take(ERROR_MAX_BYTES).read_to_end(&mut out);
         out
@@ -95,6 +104,7 @@ impl Reply {
 
     /// Reads a small body to its end so that the connection can be used again.
     pub(crate) fn finish(&mut self) -> std::result::Result<(), Fault> {
+        self.hurry();
         let mut rest = [0; 512];
         for _ in 0..128 {
             match self.read(&mut rest) {
