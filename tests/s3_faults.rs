@@ -857,7 +857,8 @@ fn stop(mut child: Child) -> ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if begun.elapsed() > Duration::from_secs(20) {
+        // One second is promised; the rest is for a machine with much else to do.
+        if begun.elapsed() > Duration::from_secs(3) {
             let _ = child.kill();
             panic!("it waited on");
         }
