@@ -793,6 +793,15 @@ fn the_question_is_put_as_the_server_understands_it() {
 }
 
 #[test]
+fn a_copy_of_replies_that_cannot_be_written_is_named_at_once() {
+    let mut b = bench_with("d/b", "debug-propfind-file=/dev/full");
+    let e = b.list().expect_err("full");
+    assert_eq!(e.kind(), Kind::Local);
+    assert!(e.to_string().contains("--debug-propfind-file"), "{e}");
+    assert_eq!(b.server.seen("").len(), 1);
+}
+
+#[test]
 fn free_space_comes_from_the_quota_properties() {
     let answer = |free: &str| {
         let body = format!(

@@ -1,6 +1,8 @@
 //! From the `href` of a reply to the name of a file (`destinations-core.md` 4.3). Servers differ in what they escape and in
 //! how much of the address they write, so only decoded forms are compared.
 
+use crate::net::url::decode_percent;
+
 /// What an `href` names, seen from the folder that was listed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -20,7 +22,7 @@ pub(super) fn named(href: &str, base: &[String]) -> Named {
     let levels: Vec<String> = path
         .split('/')
         .filter(|level| !level.is_empty() && *level != ".")
-        .map(decode)
+        .map(decode_percent)
         .collect();
     if !path.starts_with('/') {
         return match levels.as_slice() {
@@ -69,27 +71,6 @@ fn path_of(href: &str) -> &str {
         _ => href,
     };
     &rest[..rest.find(['?', '#']).unwrap_or(rest.len())]
-}
-
-/// Percent escapes to bytes, once; `+` stays. What is no UTF-8 becomes U+FFFD, which no good name contains.
-pub(super) fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&b) = bytes.get(at) {
-        let escape = (b == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
-        match escape.and_then(crate::base::bytes::hex_decode) {
-            Some(byte) => {
-                out.extend(byte);
-                at += 3;
-            }
-            None => {
-                out.push(b);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

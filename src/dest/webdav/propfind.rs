@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
+use crate::base::error::Error;
 use crate::base::fault::{Class, Fault};
 use crate::base::text;
 use crate::dest::webdav::client::{Answer, Call, Content};
 use crate::dest::webdav::error::{Refusal, Verb, web_page};
-use crate::dest::webdav::href::{Named, decode, named};
+use crate::dest::webdav::href::{Named, named};
 use crate::dest::webdav::multistatus::{self, Item};
 use crate::dest::webdav::{Folder, TEMPORARY};
 use crate::dest::{Listed, Quota, RemoteFile};
 use crate::net::http::{Pace, parse_date};
 use crate::net::redirect::split;
+use crate::net::url::decode_percent;
 
 const PROPERTIES: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?><D:propfind xmlns:D=\"DAV:\"><D:prop><D:resourcetype/><D:getcontentlength/><D:getlastmodified/></D:prop></D:propfind>";
 const ALL: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?><D:propfind xmlns:D=\"DAV:\"><D:allprop/></D:propfind>";
@@ -74,7 +76,8 @@ impl<R: Read> Read for Tee<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         if let Some(copy) = &mut self.copy {
-            copy.write_all(&buf[..n])?;
+            let copied = copy.write_all(&buf[..n]);
+            copied.map_err(|e| Error::io(&e).doing("copy a reply for --debug-propfind-file"))?;
         }
         Ok(n)
     }
@@ -324,5 +327,5 @@ impl Folder {
 /// The decoded names of the path of a URL.
 fn levels(url: &str) -> Vec<String> {
     let levels = split(url).1.split('/').filter(|level| !level.is_empty());
-    levels.map(decode).collect()
+    levels.map(decode_percent).collect()
 }

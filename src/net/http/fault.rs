@@ -39,8 +39,8 @@ pub(super) fn io_fault(e: &io::Error, place: &Place) -> Fault {
     if let Some(e) = inner.and_then(|i| i.downcast_ref::<ureq::Error>()) {
         return fault(e, place);
     }
-    if inner.is_some_and(|i| i.is::<Error>()) {
-        return Fault::new(Class::Local, "a local file failed");
+    if let Some(e) = inner.and_then(|i| i.downcast_ref::<Error>()) {
+        return Fault::new(Class::Local, e.to_string());
     }
     let why = match e.kind() {
         io::ErrorKind::UnexpectedEof => "the server closed the connection early".to_owned(),

@@ -246,13 +246,14 @@ pub(crate) fn decode(text: &str) -> String {
     decode_with(text, true)
 }
 
-/// Percent decoding that leaves `+` alone (listings, hrefs).
-#[cfg(test)]
+/// Bytes of percent escapes alone, as WebDAV servers write them; `+` and `%u` stay.
+#[cfg(any(test, feature = "dest-webdav"))]
 pub(crate) fn decode_percent(text: &str) -> String {
     decode_with(text, false)
 }
 
-fn decode_with(text: &str, plus: bool) -> String {
+/// `form`: with what only forms and Duplicati's URLs escape.
+fn decode_with(text: &str, form: bool) -> String {
     let bytes = text.as_bytes();
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
     let mut units: Vec<u16> = Vec::new();
@@ -261,7 +262,7 @@ fn decode_with(text: &str, plus: bool) -> String {
         if b == b'%'
             && let Some(unit) = bytes
                 .get(at + 1)
-                .filter(|&&u| u == b'u')
+                .filter(|&&u| form && u == b'u')
                 .and_then(|_| hex_value(bytes.get(at + 2..at + 6)?))
         {
             units.push(unit);
@@ -279,7 +280,7 @@ fn decode_with(text: &str, plus: bool) -> String {
                 at += 3;
             }
             None => {
-                out.push(if plus && b == b'+' { b' ' } else { b });
+                out.push(if form && b == b'+' { b' ' } else { b });
                 at += 1;
             }
         }
