@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "support/faulty.rs"]
+mod faulty;
 #[path = "support/faulty_s3.rs"]
 mod faulty_s3;
 
@@ -13,7 +15,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use faulty_s3::{Server, Trouble, error};
+use faulty::Trouble;
+use faulty_s3::{Server, error};
 use support::proxy::{Mode, Proxy};
 use support::servers::s3;
 use support::snapshot::{But, Snapshot, same, take};
@@ -119,7 +122,7 @@ impl World {
 
     fn stored(&self, word: &str) -> Vec<String> {
         let state = self.server.state.lock().unwrap();
-        let keys = state.files.keys().filter(|k| k.contains(word));
+        let keys = state.service.files.keys().filter(|k| k.contains(word));
         keys.cloned().collect()
     }
 
@@ -813,7 +816,7 @@ fn a_listing_of_200_000_objects_stays_within_the_memory_budget() {
         for n in 0..200_000u64 {
             let id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let key = format!("pre/fix/duplicati-b{id:016x}{n:016x}.dblock.zip.aes");
-            state.files.insert(key, Vec::new());
+            state.service.files.insert(key, Vec::new());
         }
     }
     let url = world.url();

@@ -1,5 +1,7 @@
 //! S3 through `Remote` against a server that misbehaves by script (rows of `destinations-core.md` 9).
 
+#[path = "../../tests/support/faulty.rs"]
+mod faulty;
 #[path = "../../tests/support/faulty_s3.rs"]
 mod faulty_s3;
 
@@ -11,7 +13,8 @@ use super::*;
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use faulty_s3::{Server, Trouble, error};
+use faulty::Trouble;
+use faulty_s3::{Server, error};
 
 const NAME: &str = "duplicati-b1.dblock.zip";
 const KEY: &str = "p/duplicati-b1.dblock.zip";
@@ -446,7 +449,7 @@ fn an_error_in_place_of_a_listing_is_shown_safely() {
 fn rows_27_and_28_long_listings() {
     for only_v1 in [false, true] {
         let mut b = bench();
-        b.server.state.lock().expect("state").only_v1 = only_v1;
+        b.server.state.lock().expect("state").service.only_v1 = only_v1;
         for i in 0..20_000 {
             b.server.put(&format!("p/file{i:05}"), b"");
         }
@@ -638,7 +641,7 @@ fn refusals_are_final_and_say_what_to_do() {
 #[test]
 fn a_missing_bucket_is_made_by_the_first_upload_only() {
     let mut b = bench();
-    b.server.state.lock().expect("state").bucket = false;
+    b.server.state.lock().expect("state").service.bucket = false;
     let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
     assert!(!there.expect("no error"));
     b.put(&bytes(10)).expect("stored");

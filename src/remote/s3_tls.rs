@@ -1,5 +1,7 @@
 //! S3 over TLS through `Remote`: which certificates are accepted and what is said about the others (row 31).
 
+#[path = "../../tests/support/faulty.rs"]
+mod faulty;
 #[path = "../../tests/support/faulty_s3.rs"]
 mod faulty_s3;
 

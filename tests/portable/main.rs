@@ -16,6 +16,8 @@
 mod support;
 
 mod dns;
+#[path = "../support/faulty.rs"]
+mod faulty;
 #[path = "../support/faulty_s3.rs"]
 mod faulty_s3;
 mod net;

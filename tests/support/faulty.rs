@@ -38,6 +38,10 @@ pub enum Trouble {
     Stall(Option<u64>),
     /// The right reply with these pieces of its body replaced.
     Replaced(&'static str, &'static str),
+    /// The right reply, but it says another length.
+    Length(u64),
+    /// A file changes before the request is served.
+    Replace(&'static str, Vec<u8>),
 }
 
 /// One request as it came.
@@ -79,7 +83,17 @@ pub trait Service: Send + 'static {
     fn early(&mut self, _request: &Seen) -> Option<Reply> {
         None
     }
+
+    /// Puts a file in the place of another.
+    fn replace(&mut self, _name: &str, _data: Vec<u8>) {}
 }
+
+/// A connection, plain or not.
+pub trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// Turns an accepted connection into what is spoken on it.
+pub type Wrap = Arc<dyn Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync>;
 
 /// Which requests a trouble is for: method, and a part of the target.
 type Wanted = (&'static str, &'static str);
@@ -102,7 +116,11 @@ pub struct Server<S> {
 impl<S: Service> Server<S> {
     /// `make` gets the address, for services that name it in replies.
     pub fn start(make: impl FnOnce(SocketAddr) -> S) -> Server<S> {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Server::start_at("127.0.0.1:0", Arc::new(|tcp| Some(Box::new(tcp))), make)
+    }
+
+    pub fn start_at(place: &str, wrap: Wrap, make: impl FnOnce(SocketAddr) -> S) -> Server<S> {
+        let listener = TcpListener::bind(place).expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(Mutex::new(State {
             service: make(address),
@@ -114,10 +132,12 @@ impl<S: Service> Server<S> {
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
                 shared.lock().unwrap().connections += 1;
-                let state = shared.clone();
+                let (state, wrap) = (shared.clone(), wrap.clone());
                 std::thread::spawn(move || {
-                    let mut stream = BufReader::new(tcp);
-                    while serve(&mut stream, &state).unwrap_or(false) {}
+                    if let Some(stream) = wrap(tcp) {
+                        let mut stream = BufReader::new(stream);
+                        while serve(&mut stream, &state).unwrap_or(false) {}
+                    }
                 });
             }
         });
@@ -144,7 +164,11 @@ impl<S: Service> Server<S> {
 type Io<T> = std::io::Result<T>;
 
 /// One request. False = the connection ends.
-fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>) -> Io<bool> {
+fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<State<S>>) -> Io<bool> {
+    if stream.fill_buf()?.first() == Some(&0x16) {
+        let text = b"Client sent a TLS greeting to an HTTP server";
+        return answer(stream, 400, &[], text).map(|()| false);
+    }
     let Some(mut request) = read_head(stream)? else {
         return Ok(false);
     };
@@ -165,6 +189,7 @@ fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>)
             return Ok(false);
         }
         Some(Trouble::Reset(bytes)) => {
+            go_on(stream, &request)?;
             request.body = std::io::copy(
                 &mut stream.by_ref().take(*bytes.min(&len)),
                 &mut std::io::sink(),
@@ -180,17 +205,25 @@ fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>)
             note(&request);
             return answer(stream, status, &headers, &body).map(|()| false);
         }
-        stream
-            .get_mut()
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        go_on(stream, &request)?;
     }
     let mut body = Vec::new();
     stream.by_ref().take(len).read_to_end(&mut body)?;
     request.body = body.len() as u64;
     request.text = String::from_utf8_lossy(&body[..body.len().min(4096)]).into_owned();
     note(&request);
-    if let Some(Trouble::Answer(status, headers, text)) = &trouble {
-        return answer(stream, *status, headers, text.as_bytes()).map(|()| true);
+    if request.body < len {
+        return Ok(false);
+    }
+    match &trouble {
+        Some(Trouble::Answer(status, headers, text)) => {
+            return answer(stream, *status, headers, text.as_bytes()).map(|()| true);
+        }
+        Some(Trouble::Replace(name, data)) => {
+            let mut state = state.lock().unwrap();
+            state.service.replace(name, data.clone());
+        }
+        _ => {}
     }
     let twist = Twist {
         whole: matches!(trouble, Some(Trouble::Whole)),
@@ -221,6 +254,10 @@ fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>)
             answer(stream, status, &headers, &reply[..n])?;
             return Ok(false);
         }
+        Some(Trouble::Length(n)) => {
+            headers.retain(|(name, _)| *name != "content-length");
+            headers.push(("content-length", n.to_string()));
+        }
         Some(Trouble::Replaced(from, to)) => {
             let text = String::from_utf8(reply).unwrap();
             assert!(text.contains(from), "{text}");
@@ -237,7 +274,16 @@ fn serve<S: Service>(stream: &mut BufReader<TcpStream>, state: &Mutex<State<S>>)
     Ok(!matches!(trouble, Some(Trouble::CloseAfter)))
 }
 
-fn read_head(stream: &mut BufReader<TcpStream>) -> Io<Option<Seen>> {
+/// Lets a client that asks send its body.
+fn go_on(stream: &mut BufReader<Box<dyn Stream>>, request: &Seen) -> Io<()> {
+    if request.header("expect").is_none() {
+        return Ok(());
+    }
+    let text = b"HTTP/1.1 100 Continue\r\n\r\n";
+    stream.get_mut().write_all(text)
+}
+
+fn read_head(stream: &mut BufReader<Box<dyn Stream>>) -> Io<Option<Seen>> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -268,7 +314,7 @@ fn take<S>(state: &Mutex<State<S>>, request: &Seen) -> Option<Trouble> {
 }
 
 fn answer(
-    stream: &mut BufReader<TcpStream>,
+    stream: &mut BufReader<Box<dyn Stream>>,
     status: u16,
     headers: &[(&'static str, String)],
     body: &[u8],

@@ -4,92 +4,34 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    clippy::expect_used,
     reason = "shared by several test files; a broken server must fail the test"
 )]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// What goes wrong with one request.
-pub enum Trouble {
-    /// Reads so many bytes of the body, then drops the connection (reset).
-    Reset(u64),
-    /// Does what was asked and closes without a reply.
-    Swallow,
-    /// Answers this without reading the body, then closes.
-    Early(u16, &'static str),
-    /// Answers this after reading the body.
-    Answer(u16, Vec<(&'static str, String)>, String),
-    /// The right reply, but only so many bytes of its body.
-    Cut(u64),
-    /// As `Cut`, without a `Content-Length`.
-    CutOpen(u64),
-    /// Sends the whole file although a range was asked for.
-    Whole,
-    /// A range that begins one byte too late.
-    WrongRange,
-    /// Pretends another length (`HEAD`).
-    Length(u64),
-    /// Answers, then closes the connection without saying so.
-    CloseAfter,
-    /// The store changes before the request is served.
-    Replace(&'static str, Vec<u8>),
-    /// Closes as soon as the request has come.
-    Close,
-    /// Does what was asked, sends so many bytes of the reply's body (`None`: not even its head), then stays silent.
-    Stall(Option<u64>),
-}
-
-/// One request as it came.
-#[derive(Clone, Default)]
-pub struct Seen {
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: u64,
-}
-
-impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(n, _)| n == name);
-        found.map(|(_, v)| v.as_str())
-    }
-}
-
-/// Which requests a trouble is for.
-type Wanted = (&'static str, &'static str);
+use super::faulty::{self, Reply, Seen, Service, Twist, Wrap, decode, ranged};
 
 #[derive(Default)]
-pub struct State {
+pub struct S3 {
     /// Files by key.
     pub files: BTreeMap<String, Vec<u8>>,
     pub bucket: bool,
-    /// Troubles with method and a part of the target; the first that fits is used up.
-    pub script: Vec<(Wanted, Trouble)>,
-    pub seen: Vec<Seen>,
-    /// Connections accepted.
-    pub connections: u64,
     /// Answers version 1 of the listing whatever was asked.
     pub only_v1: bool,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
 }
 
-/// A running server; the thread ends with the process.
-#[derive(Clone)]
-pub struct Server {
-    pub address: SocketAddr,
-    pub state: Arc<Mutex<State>>,
+pub struct Server(faulty::Server<S3>);
+
+impl Deref for Server {
+    type Target = faulty::Server<S3>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
-
-/// Turns an accepted connection into what is spoken on it.
-type Wrap = Arc<dyn Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync>;
-
-/// A connection, plain or not.
-pub trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
 
 impl Server {
     pub fn start() -> Server {
@@ -101,48 +43,35 @@ impl Server {
     }
 
     pub fn start_at(place: &str, wrap: Wrap) -> Server {
-        let listener = TcpListener::bind(place).expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let state = Arc::new(Mutex::new(State {
+        Server(faulty::Server::start_at(place, wrap, |_| S3 {
             bucket: true,
-            ..State::default()
-        }));
-        let server = Server { address, state };
-        let shared = server.clone();
-        std::thread::spawn(move || {
-            for tcp in listener.incoming().flatten() {
-                shared.state.lock().unwrap().connections += 1;
-                let (state, wrap) = (shared.state.clone(), wrap.clone());
-                std::thread::spawn(move || {
-                    if let Some(stream) = wrap(tcp) {
-                        let mut stream = BufReader::new(stream);
-                        while serve(&mut stream, &state).unwrap_or(false) {}
-                    }
-                });
-            }
-        });
-        server
-    }
-
-    pub fn script(&self, method: &'static str, part: &'static str, trouble: Trouble) {
-        let mut state = self.state.lock().unwrap();
-        state.script.push(((method, part), trouble));
+            ..S3::default()
+        }))
     }
 
     pub fn put(&self, key: &str, data: &[u8]) {
-        let mut state = self.state.lock().unwrap();
-        state.files.insert(key.to_owned(), data.to_vec());
+        self.with(|s3| s3.replace(key, data.to_vec()));
     }
 
     pub fn file(&self, key: &str) -> Option<Vec<u8>> {
-        self.state.lock().unwrap().files.get(key).cloned()
+        self.with(|s3| s3.files.get(key).cloned())
     }
 
     /// Requests of a method so far.
     pub fn seen(&self, method: &str) -> Vec<Seen> {
-        let state = self.state.lock().unwrap();
-        let of = state.seen.iter().filter(|s| s.method == method);
-        of.cloned().collect()
+        let mut all = self.0.seen("");
+        all.retain(|s| s.method == method);
+        all
+    }
+}
+
+impl Service for S3 {
+    fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
+        act(self, request, body, twist)
+    }
+
+    fn replace(&mut self, name: &str, data: Vec<u8>) {
+        self.files.insert(name.to_owned(), data);
     }
 }
 
@@ -151,177 +80,12 @@ pub fn error(code: &str, more: &str) -> String {
     format!("<Error><Code>{code}</Code><Message>because</Message>{more}</Error>")
 }
 
-type Io<T> = std::io::Result<T>;
-
-/// One request. False = the connection ends.
-fn serve(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<State>) -> Io<bool> {
-    if stream.fill_buf()?.first() == Some(&0x16) {
-        let text = b"Client sent a TLS greeting to an HTTP server";
-        return answer(stream, 400, &[], text).map(|()| false);
-    }
-    let Some(mut request) = read_head(stream)? else {
-        return Ok(false);
-    };
-    let trouble = take(state, &request);
-    let len: u64 = request
-        .header("content-length")
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0);
-    match trouble {
-        Some(Trouble::Early(status, body)) => {
-            note(state, &request);
-            return answer(
-                stream,
-                status,
-                &[("connection", "close".to_owned())],
-                body.as_bytes(),
-            )
-            .map(|()| false);
-        }
-        Some(Trouble::Close) => {
-            note(state, &request);
-            return Ok(false);
-        }
-        _ => {}
-    }
-    if request.header("expect").is_some() {
-        stream
-            .get_mut()
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-    }
-    if let Some(Trouble::Reset(bytes)) = trouble {
-        let mut some = Vec::new();
-        stream
-            .by_ref()
-            .take(bytes.min(len))
-            .read_to_end(&mut some)?;
-        request.body = bytes;
-        note(state, &request);
-        return Ok(false);
-    }
-    let mut body = Vec::new();
-    stream.by_ref().take(len).read_to_end(&mut body)?;
-    request.body = body.len() as u64;
-    note(state, &request);
-    if request.body < len {
-        return Ok(false);
-    }
-    if let Some(Trouble::Answer(status, headers, text)) = &trouble {
-        return answer(stream, *status, headers, text.as_bytes()).map(|()| true);
-    }
-    if let Some(Trouble::Replace(key, data)) = &trouble {
-        let mut state = state.lock().unwrap();
-        state.files.insert((*key).to_owned(), data.clone());
-    }
-    let whole = matches!(trouble, Some(Trouble::Whole));
-    let late = matches!(trouble, Some(Trouble::WrongRange));
-    let (status, mut headers, reply) = act(&mut state.lock().unwrap(), &request, body, whole, late);
-    match trouble {
-        Some(Trouble::Swallow) => return Ok(false),
-        Some(Trouble::Stall(part)) => {
-            if let Some(n) = part {
-                let n = usize::try_from(n).unwrap().min(reply.len());
-                headers.push(("content-length", reply.len().to_string()));
-                answer(stream, status, &headers, &reply[..n])?;
-            }
-            let mut rest = Vec::new();
-            stream.read_to_end(&mut rest)?;
-            return Ok(false);
-        }
-        Some(Trouble::Length(n)) => {
-            headers.retain(|(name, _)| *name != "content-length");
-            headers.push(("content-length", n.to_string()));
-        }
-        Some(Trouble::Cut(n)) => {
-            let n = usize::try_from(n).unwrap().min(reply.len());
-            headers.push(("content-length", reply.len().to_string()));
-            answer(stream, status, &headers, &reply[..n])?;
-            return Ok(false);
-        }
-        Some(Trouble::CutOpen(n)) => {
-            let n = usize::try_from(n).unwrap().min(reply.len());
-            headers.push(("content-length", String::new()));
-            answer(stream, status, &headers, &reply[..n])?;
-            return Ok(false);
-        }
-        _ => {}
-    }
-    let reply = if request.method == "HEAD" {
-        Vec::new()
-    } else {
-        reply
-    };
-    answer(stream, status, &headers, &reply)?;
-    Ok(!matches!(trouble, Some(Trouble::CloseAfter)))
-}
-
-fn read_head(stream: &mut BufReader<Box<dyn Stream>>) -> Io<Option<Seen>> {
-    let mut line = String::new();
-    if stream.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let mut seen = Seen {
-        method: words.next().unwrap_or("").to_owned(),
-        target: words.next().unwrap_or("").to_owned(),
-        ..Seen::default()
-    };
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            return Ok(Some(seen));
-        };
-        let name = name.to_ascii_lowercase();
-        seen.headers.push((name, value.trim().to_owned()));
-    }
-}
-
-fn take(state: &Mutex<State>, request: &Seen) -> Option<Trouble> {
-    let mut state = state.lock().unwrap();
-    let at = state.script.iter().position(|((method, part), _)| {
-        *method == request.method && request.target.contains(part)
-    })?;
-    Some(state.script.remove(at).1)
-}
-
-fn note(state: &Mutex<State>, request: &Seen) {
-    state.lock().unwrap().seen.push(request.clone());
-}
-
-/// A `content-length` among the headers is used as it is; an empty one means none at all.
-fn answer(
-    stream: &mut BufReader<Box<dyn Stream>>,
-    status: u16,
-    headers: &[(&'static str, String)],
-    body: &[u8],
-) -> Io<()> {
-    let mut out = format!("HTTP/1.1 {status} X\r\n");
-    let mut length = false;
-    for (name, value) in headers {
-        length |= *name == "content-length";
-        if !value.is_empty() {
-            out.push_str(&format!("{name}: {value}\r\n"));
-        }
-    }
-    if !length {
-        out.push_str(&format!("content-length: {}\r\n", body.len()));
-    }
-    out.push_str("\r\n");
-    let stream = stream.get_mut();
-    stream.write_all(out.as_bytes())?;
-    stream.write_all(body)?;
-    stream.flush()
-}
-
-type Reply = (u16, Vec<(&'static str, String)>, Vec<u8>);
-
 fn refuse(status: u16, code: &str) -> Reply {
     (status, Vec::new(), error(code, "").into_bytes())
 }
 
 /// What a good server would do; path style only.
-fn act(state: &mut State, request: &Seen, body: Vec<u8>, whole: bool, late: bool) -> Reply {
+fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
     if request.method == "CONNECT" {
         return (200, vec![("content-length", String::new())], Vec::new());
     }
@@ -349,7 +113,7 @@ fn act(state: &mut State, request: &Seen, body: Vec<u8>, whole: bool, late: bool
     match request.method.as_str() {
         "GET" if key.is_empty() => (200, Vec::new(), list(state, &query).into_bytes()),
         "GET" => match state.files.get(&key) {
-            Some(data) => get(data, request, whole, late),
+            Some(data) => get(data, request, twist),
             None => refuse(404, "NoSuchKey"),
         },
         "HEAD" => match state.files.get(&key) {
@@ -385,7 +149,7 @@ fn act(state: &mut State, request: &Seen, body: Vec<u8>, whole: bool, late: bool
 }
 
 fn parts(
-    state: &mut State,
+    state: &mut S3,
     key: &str,
     request: &Seen,
     query: &BTreeMap<String, String>,
@@ -423,30 +187,16 @@ fn etag(data: &[u8]) -> String {
     format!("\"{sum:x}\"")
 }
 
-fn get(data: &[u8], request: &Seen, whole: bool, late: bool) -> Reply {
-    let mut headers = vec![("etag", etag(data))];
-    let range = request.header("range").filter(|_| !whole);
-    let Some(range) = range else {
-        return (200, headers, data.to_vec());
-    };
-    if request.header("if-match").is_some_and(|e| e != etag(data)) {
+fn get(data: &[u8], request: &Seen, twist: Twist) -> Reply {
+    let etag = etag(data);
+    let wanted = request.header("range").filter(|_| !twist.whole);
+    if wanted.is_some() && request.header("if-match").is_some_and(|e| e != etag) {
         return refuse(412, "PreconditionFailed");
     }
-    let from = range.trim_start_matches("bytes=").trim_end_matches('-');
-    let from = from.parse::<usize>().unwrap() + usize::from(late);
-    let total = data.len();
-    if from >= total {
-        headers.push(("content-range", format!("bytes */{total}")));
-        return (416, headers, error("InvalidRange", "").into_bytes());
-    }
-    headers.push((
-        "content-range",
-        format!("bytes {from}-{}/{total}", total - 1),
-    ));
-    (206, headers, data[from..].to_vec())
+    ranged(data, request, twist, vec![("etag", etag)])
 }
 
-fn list(state: &State, query: &BTreeMap<String, String>) -> String {
+fn list(state: &S3, query: &BTreeMap<String, String>) -> String {
     let empty = String::new();
     let value = |name: &str| query.get(name).unwrap_or(&empty);
     let v2 = query.contains_key("list-type") && !state.only_v1;
@@ -483,19 +233,4 @@ fn list(state: &State, query: &BTreeMap<String, String>) -> String {
         }
     }
     out + "</ListBucketResult>"
-}
-
-fn decode(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b != b'%' {
-            out.push(b);
-            continue;
-        }
-        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-        let digits = std::str::from_utf8(&digits).unwrap().to_owned();
-        out.push(u8::from_str_radix(&digits, 16).unwrap());
-    }
-    String::from_utf8(out).unwrap()
 }
