@@ -47,12 +47,32 @@ pub(crate) trait Body: Read {
     fn len(&self) -> u64;
     /// Back to `offset`; called before every attempt and for parts.
     fn seek_to(&mut self, offset: u64) -> io::Result<()>;
+    /// Bytes from `offset` to look at: they are not sent, nor counted, nor slowed down, and the place for reading stays.
+    fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<()>;
     /// SHA-256 of the whole.
     fn sha256(&self) -> [u8; 32];
     /// SHA-1 of the whole; `Some` when the destination declared it in [`Wants`].
     fn sha1(&self) -> Option<[u8; 20]>;
     /// MD5 of the whole; `Some` when the destination declared it in [`Wants`].
     fn md5(&self) -> Option<[u8; 16]>;
+}
+
+/// Shows `len` bytes of a body from `from` to `each`, piece by piece, such as for a digest.
+pub(crate) fn look_at(
+    body: &mut dyn Body,
+    from: u64,
+    len: u64,
+    each: &mut dyn FnMut(&[u8]),
+) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    let mut done = 0;
+    while done < len {
+        let n = usize::try_from(len - done).map_or(buffer.len(), |n| n.min(buffer.len()));
+        body.read_at(&mut buffer[..n], from + done)?;
+        each(&buffer[..n]);
+        done += n as u64;
+    }
+    Ok(())
 }
 
 /// Exactly so many bytes of a body; a body that is shorter is an error, never an early end.

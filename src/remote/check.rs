@@ -4,10 +4,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use crate::base::digest::Algo;
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::sys;
 use crate::base::tmp::Spool;
-use crate::dest::{Body, Sink, Wants};
+use crate::dest::{Body, Sink, Wants, look_at};
 use crate::remote::throttle::Throttle;
 
 /// Longest listed name that is passed on, in bytes.
@@ -118,7 +118,7 @@ impl<'a> SpoolSink<'a> {
 
     fn keep(&mut self, e: io::Error) -> io::Error {
         if e.kind() != io::ErrorKind::Interrupted && self.own_error.is_none() {
-            self.own_error = Some(crate::base::error::unwrap_io(e));
+            self.own_error = Some(unwrap_io(e));
         }
         io::Error::other("local error")
     }
@@ -183,47 +183,36 @@ impl<'a> SpoolBody<'a> {
         let sha256 = sha256
             .try_into()
             .map_err(|_| Error::bug("the digest of an upload is not SHA-256"))?;
-        let (mut sha1, mut md5) = (None, None);
-        if wants.sha1 || wants.md5 {
-            let (mut a, mut b) = (Algo::Sha1.hasher(), Algo::Md5.hasher());
-            let mut buffer = [0; BUFFER_BYTES];
-            let mut at = 0;
-            while at < len {
-                let n = usize::try_from(len - at).map_or(BUFFER_BYTES, |n| n.min(BUFFER_BYTES));
-                let part = &mut buffer[..n];
-                spool.read_at(part, at)?;
-                if wants.sha1 {
-                    a.update(part);
-                }
-                if wants.md5 {
-                    b.update(part);
-                }
-                at += n as u64;
-            }
-            if wants.sha1 {
-                sha1 = a.finish().as_bytes().try_into().ok();
-            }
-            if wants.md5 {
-                md5 = b.finish().as_bytes().try_into().ok();
-            }
-        }
-        Ok(SpoolBody {
+        let mut body = SpoolBody {
             spool,
             pace,
             len,
             at: 0,
             sha256,
-            sha1,
-            md5,
+            sha1: None,
+            md5: None,
             sent: 0,
             whole: len == 0,
             own_error: None,
-        })
+        };
+        if wants.sha1 || wants.md5 {
+            let mut sha1 = wants.sha1.then(|| Algo::Sha1.hasher());
+            let mut md5 = wants.md5.then(|| Algo::Md5.hasher());
+            let looked = look_at(&mut body, 0, len, &mut |part| {
+                for hasher in [&mut sha1, &mut md5].into_iter().flatten() {
+                    hasher.update(part);
+                }
+            });
+            looked.map_err(unwrap_io)?;
+            body.sha1 = sha1.and_then(|h| h.finish().as_bytes().try_into().ok());
+            body.md5 = md5.and_then(|h| h.finish().as_bytes().try_into().ok());
+        }
+        Ok(body)
     }
 
     fn keep(&mut self, e: io::Error) -> io::Error {
         if self.own_error.is_none() {
-            self.own_error = Some(crate::base::error::unwrap_io(e));
+            self.own_error = Some(unwrap_io(e));
         }
         io::Error::other("local error")
     }
@@ -267,6 +256,10 @@ impl Body for SpoolBody<'_> {
             self.whole = self.len == 0;
         }
         Ok(())
+    }
+
+    fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.spool.read_at(buf, offset).map_err(io::Error::from)
     }
 
     fn sha256(&self) -> [u8; 32] {

@@ -8,13 +8,13 @@ use crate::base::bytes::hex;
 use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
 use crate::base::secret::Secret;
-use crate::dest::Body;
 use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
 use crate::dest::b2::client::{Client, Content, read_json};
 use crate::dest::b2::config::base_url;
 use crate::dest::b2::error::Refusal;
 use crate::dest::b2::ops::{DELETE, Op, UPLOAD, UPLOAD_URL};
 use crate::dest::b2::{large, list};
+use crate::dest::{Body, look_at};
 use crate::net::http::Reply;
 use crate::net::json::{self, Step};
 use crate::net::url::encode_path;
@@ -307,18 +307,7 @@ pub(super) fn check(
 
 /// SHA-1 of a stretch in hex, by reading it once.
 pub(super) fn sha1_of(body: &mut dyn Body, from: u64, len: u64) -> Result<String, Fault> {
-    body.seek_to(from).map_err(Fault::local)?;
     let mut hasher = Algo::Sha1.hasher();
-    let mut buffer = [0; 16 * 1024];
-    let mut left = len;
-    while left > 0 {
-        let most = usize::try_from(left).map_or(buffer.len(), |n| n.min(buffer.len()));
-        let n = body.read(&mut buffer[..most]).map_err(Fault::local)?;
-        if n == 0 {
-            return Err(Fault::new(Class::Local, "a temporary file became shorter"));
-        }
-        hasher.update(&buffer[..n]);
-        left -= n as u64;
-    }
+    look_at(body, from, len, &mut |part| hasher.update(part)).map_err(Fault::local)?;
     Ok(hex(hasher.finish().as_bytes()))
 }

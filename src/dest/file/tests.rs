@@ -23,6 +23,9 @@ impl Body for Data {
         self.1 = usize::try_from(offset).unwrap();
         Ok(())
     }
+    fn read_at(&mut self, _: &mut [u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     fn sha256(&self) -> [u8; 32] {
         [0; 32]
     }

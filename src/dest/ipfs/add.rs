@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::base::error::Result;
 use crate::base::rand;
-use crate::dest::Body;
+use crate::dest::{Body, look_at};
 use crate::net::ipld::cid::Cid;
 use crate::net::ipld::file_cid::FileCid;
 use crate::net::url::encode;
@@ -77,18 +77,10 @@ fn copy(from: &[u8], at: u64, buf: &mut [u8]) -> usize {
     n
 }
 
-/// The identifiers of a whole body, which is left at its end.
+/// The identifiers of a whole body.
 pub(super) fn identify(body: &mut dyn Body, chunk: u64) -> io::Result<Vec<Cid>> {
     let mut cid = FileCid::new(chunk);
-    let mut buffer = [0; 16 * 1024];
-    body.seek_to(0)?;
-    while cid.len() < body.len() {
-        match body.read(&mut buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => cid.update(&buffer[..n]),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
+    let len = body.len();
+    look_at(body, 0, len, &mut |part| cid.update(part))?;
     Ok(cid.finish())
 }

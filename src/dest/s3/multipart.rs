@@ -3,9 +3,9 @@
 use crate::base::bytes::{base64, hex};
 use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
-use crate::dest::Body;
 use crate::dest::s3::client::{Call, Client, Content, Target};
 use crate::dest::s3::error::Refusal;
+use crate::dest::{Body, look_at};
 use crate::net::http::{Pace, Reply};
 use crate::net::xml::{self, Step};
 
@@ -181,20 +181,12 @@ fn etag(mut reply: Reply) -> Result<String, Fault> {
 
 /// SHA-256 in hex and MD5 in base64 of a part, by reading it once.
 fn digests(body: &mut dyn Body, from: u64, len: u64) -> Result<(String, String), Fault> {
-    body.seek_to(from).map_err(Fault::local)?;
     let (mut sha256, mut md5) = (Algo::Sha256.hasher(), Algo::Md5.hasher());
-    let mut buffer = [0; 16 * 1024];
-    let mut left = len;
-    while left > 0 {
-        let most = usize::try_from(left).map_or(buffer.len(), |n| n.min(buffer.len()));
-        let n = body.read(&mut buffer[..most]).map_err(Fault::local)?;
-        if n == 0 {
-            return Err(Fault::new(Class::Local, "a temporary file became shorter"));
-        }
-        sha256.update(&buffer[..n]);
-        md5.update(&buffer[..n]);
-        left -= n as u64;
-    }
+    let looked = look_at(body, from, len, &mut |part| {
+        sha256.update(part);
+        md5.update(part);
+    });
+    looked.map_err(Fault::local)?;
     Ok((
         hex(sha256.finish().as_bytes()),
         base64(md5.finish().as_bytes()),
