@@ -1,6 +1,8 @@
 //! What a failed transport means: errors of ureq, of TLS and of the name look-up as faults with the host's name.
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
@@ -8,7 +10,7 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::base::error::Error;
 use crate::base::fault::{Class, Fault};
 use crate::base::text;
-use crate::net::resolve;
+use crate::net::resolve::{self, Names};
 use crate::net::tls;
 
 /// Where a request went, for messages.
@@ -136,8 +138,19 @@ impl std::fmt::Display for NotFound {
 impl std::error::Error for NotFound {}
 
 /// `net::resolve` as ureq wants it.
-#[derive(Debug)]
-pub(super) struct OwnResolver;
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnResolver(Arc<Mutex<Names>>);
+
+impl OwnResolver {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next request asks for its host again.
+    pub(super) fn forget(&self) {
+        self.names().forget();
+    }
+}
 
 impl Resolver for OwnResolver {
     fn resolve(
@@ -157,10 +170,15 @@ impl Resolver for OwnResolver {
                 why,
             }))
         };
-        let found = resolve::resolve(host).map_err(not_found)?;
+        let mut names = self.names();
+        let found = names.get(host, Instant::now(), &mut resolve::resolve);
         let mut out = self.empty();
-        for ip in found.into_iter().take(resolve::ADDRESSES_MAX) {
-            out.push(std::net::SocketAddr::new(ip, port));
+        for ip in found
+            .map_err(not_found)?
+            .iter()
+            .take(resolve::ADDRESSES_MAX)
+        {
+            out.push(std::net::SocketAddr::new(*ip, port));
         }
         if out.is_empty() {
             return Err(not_found("no such host".to_owned()));

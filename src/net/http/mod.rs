@@ -71,6 +71,7 @@ pub(crate) struct Request<'a> {
 /// The client: at most one idle connection, no thread, no redirect, no cookie, no decompression.
 pub(crate) struct Http {
     agent: Agent,
+    resolver: OwnResolver,
     connects: Arc<Connects>,
     short: Duration,
     list: Duration,
@@ -126,8 +127,10 @@ impl Http {
                     config: tls::config(options)?,
                     connects: connects.clone(),
                 });
+        let resolver = OwnResolver::default();
         Ok(Http {
-            agent: Agent::with_parts(config, connector, OwnResolver),
+            agent: Agent::with_parts(config, connector, resolver.clone()),
+            resolver,
             connects,
             short,
             list,
@@ -168,6 +171,9 @@ impl Http {
             let first = taken.first;
             if wanted && let Some(at) = first {
                 self.count_expect(at.saturating_sub(started.max(self.connects.ready())));
+            }
+            if result.is_err() {
+                self.resolver.forget();
             }
             match result {
                 Ok(reply) if reply.status == 417 && wanted && first.is_none() => {

@@ -1,6 +1,6 @@
 //! Host names to addresses without the C library (`static-build.md` 3): literals, the hosts file, DNS over UDP and TCP.
 //!
-//! Blocking, on the caller's thread. Keeps no cache: a run opens few connections.
+//! Blocking, on the caller's thread. Only [`Names`] remembers: ureq asks before every request, also on an open connection.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -14,6 +14,9 @@ pub(crate) const ADDRESSES_MAX: usize = 16;
 /// Longest hosts or resolver file that is read, in bytes.
 const FILE_MAX_BYTES: u64 = 4 << 20;
 const SERVERS_MAX: usize = 3;
+/// So long an answer is good.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+const NAMES_MAX: usize = 8;
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 
@@ -25,6 +28,51 @@ struct Config {
     timeout: Duration,
     attempts: u32,
     ndots: usize,
+}
+
+/// Answers that are still good.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    host: String,
+    since: Instant,
+    addresses: Vec<IpAddr>,
+}
+
+impl Names {
+    /// The addresses of a host as `ask` finds them, or found them not long before `now`.
+    pub(crate) fn get(
+        &mut self,
+        host: &str,
+        now: Instant,
+        ask: &mut dyn FnMut(&str) -> Result<Vec<IpAddr>, String>,
+    ) -> Result<&[IpAddr], String> {
+        self.0
+            .retain(|k| now.saturating_duration_since(k.since) < KNOWN_FOR);
+        let at = match self.0.iter().position(|k| k.host == host) {
+            Some(at) => at,
+            None => {
+                let addresses = ask(host)?;
+                if self.0.len() >= NAMES_MAX {
+                    self.0.remove(0);
+                }
+                self.0.push(Known {
+                    host: host.to_owned(),
+                    since: now,
+                    addresses,
+                });
+                self.0.len() - 1
+            }
+        };
+        Ok(&self.0[at].addresses)
+    }
+
+    /// The next request asks again: what is known may lead to nowhere.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// All addresses of a host, best first (hosts file order; IPv4 before IPv6 from DNS). Empty = not found; the error is a

@@ -129,3 +129,40 @@ fn foreign_cut_and_broken_replies_are_refused() {
         let _ = answer(&data, &query, TYPE_A);
     }
 }
+
+#[test]
+fn a_name_is_asked_for_once_a_minute_and_after_a_failure() {
+    let mut names = Names::default();
+    let start = Instant::now();
+    let mut asked = Vec::new();
+    let mut get = |names: &mut Names, host: &str, seconds: u64| {
+        let now = start + Duration::from_secs(seconds);
+        let found = names.get(host, now, &mut |host| {
+            asked.push(format!("{host}{seconds}"));
+            match host {
+                "none" => Err("no such host".to_owned()),
+                _ => Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
+            }
+        });
+        found.map(<[IpAddr]>::len).unwrap_or(0)
+    };
+    for (host, seconds, found) in [
+        ("a", 0, 1),
+        ("a", 59, 1),
+        ("b", 59, 1),
+        ("a", 60, 1),
+        ("b", 61, 1),
+        ("none", 62, 0),
+        ("none", 63, 0),
+    ] {
+        assert_eq!(get(&mut names, host, seconds), found);
+    }
+    names.forget();
+    get(&mut names, "a", 64);
+    for n in 0..20 {
+        get(&mut names, &format!("h{n}-"), 65);
+    }
+    assert_eq!(names.0.len(), NAMES_MAX);
+    let first = ["a0", "b59", "a60", "none62", "none63", "a64", "h0-65"];
+    assert_eq!(asked[..7], first);
+}
