@@ -22,8 +22,7 @@ pub(crate) struct DestUrl {
 }
 
 /// Said when a password seems to have broken the URL.
-const ENCODE_HINT: &str =
-    "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A";
+const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
 
 impl DestUrl {
     /// Takes a URL apart; text without `scheme://` is a local path. Also returns notices worth telling the person.

@@ -174,3 +174,10 @@ fn no_text_makes_it_panic() {
         }
     }
 }
+
+#[test]
+fn a_question_mark_in_a_password_is_explained() {
+    let e = DestUrl::parse("webdav://user:pa?ss@host/x").err();
+    let e = e.expect("no port").to_string();
+    assert!(e.contains("? as %3F") && !e.contains("pa?ss"), "{e}");
+}
