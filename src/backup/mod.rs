@@ -164,10 +164,9 @@ pub(crate) fn run(
         let (name, size) = writer.publish(ui, &run, time, whole)?;
         report.version = Some(time);
         if !dry_run {
-            let after = writer.volumes_after(Some((&name, size)))?;
             // What a stopped run kept without a look must be looked up by the next one.
             let state = if trusted || whole {
-                after.state()
+                writer.state_after(Some((&name, size)))?
             } else {
                 unknown_state()
             };
@@ -177,22 +176,20 @@ pub(crate) fn run(
                     .cache()
                     .store_previous(name.as_str(), size, whole, &state, began, &run);
             tell_cache(kept, ui);
-            report.written = writer.finish(ui, &after)?;
-            set.grow(after);
+            report.written = writer.finish(ui, Some((&name, size)))?;
             return Ok(report);
         }
     } else if let (true, false, Some((name, Some(size)))) =
         (refresh || !trusted, dry_run || report.partial, newest)
     {
-        let state = writer.set.state();
+        let state = writer.state_after(None)?;
         let kept =
             writer
                 .set
                 .cache()
                 .store_previous(name.as_str(), size, was_full, &state, began, &run);
         tell_cache(kept, ui);
-        let after = writer.set.volumes().with(&[]);
-        report.written = writer.finish(ui, &after)?;
+        report.written = writer.finish(ui, None)?;
         return Ok(report);
     }
     report.written = writer.stats();

@@ -126,6 +126,18 @@ impl Remote {
         self.down.stops_at = 1;
     }
 
+    /// The same with its destination inside another.
+    #[cfg(test)]
+    pub(crate) fn inside(
+        self,
+        wrap: impl FnOnce(Box<dyn Destination>) -> Box<dyn Destination>,
+    ) -> Remote {
+        Remote {
+            dest: wrap(self.dest),
+            ..self
+        }
+    }
+
     /// `scheme://host/path` without user, query or secrets.
     pub(crate) fn describe(&self) -> &str {
         &self.shown

@@ -15,8 +15,10 @@ use crate::format::names::VolumeName;
 use crate::set::places::{Facts, ID_LEN, PLACE_LEN, Places};
 use crate::set::volume::{Expected, Opened, reading};
 use crate::set::{Set, VolumeNo};
+use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
+
 const SORT_CAP: usize = 6 << 20;
 /// Names kept for messages; the rest is counted.
 const NAMED_AT_MOST: usize = 20;
@@ -356,6 +358,18 @@ impl Set {
             }
         }
         Ok(())
+    }
+
+    /// Remembers an index after the listing grew: see [`crate::set::Cache::store_index`].
+    pub(crate) fn store_grown_index(
+        &self,
+        places: &Places,
+        renumber: &dyn Fn(VolumeNo) -> Option<VolumeNo>,
+        extra: &Run,
+        described: &mut dyn FnMut(VolumeNo) -> Option<(u32, Expected)>,
+    ) -> Result<()> {
+        self.cache
+            .store_index(&self.volumes, places, renumber, Some(extra), described)
     }
 
     /// Remembers an index that was read whole and clean, best effort.

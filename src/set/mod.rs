@@ -17,10 +17,10 @@ pub(crate) use cache::{Cache, Previous};
 pub(crate) use cache_folder::default_folder;
 pub(crate) use files::Record;
 pub(crate) use members::{Members, broken};
-pub(crate) use places::{PLACE_LEN, Places, PlacesReader, renumber, split as split_place};
+pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
-pub(crate) use volumes::{VolumeNo, Volumes};
+pub(crate) use volumes::{Added, StateSum, VolumeNo, Volumes};
 
 use crate::base::digest::Hash;
 use crate::base::error::{Error, Kind, Result};
@@ -200,33 +200,58 @@ impl Set {
         self.volumes.state()
     }
 
-    /// Takes the listing as it is after this run's uploads, so that what follows needs no further listing.
-    pub(crate) fn grow(&mut self, after: Volumes) {
-        self.volumes = after;
+    /// Adds this run's uploads to the listing, so that what follows needs no further one. Numbers of volumes change.
+    pub(crate) fn grow(&mut self, add: &mut dyn FnMut(&mut Volumes) -> Result<()>) -> Result<()> {
         self.last_dlist = None;
         self.folder_exists = true;
+        let done = add(&mut self.volumes);
+        self.volumes.seal();
+        done
     }
 
     /// Lists again, for a look at what changed while the command ran.
     pub(crate) fn list_again(&mut self, ui: &mut Ui) -> Result<Volumes> {
         let mut all = Volumes::new(self.prefix.as_str());
-        let prefix = self.prefix.as_str().to_owned();
-        let any_case = self.any_case;
+        let prefix = self.prefix.clone();
+        self.each_listed(ui, &mut |volume| match volume {
+            None => all = Volumes::new(prefix.as_str()),
+            Some((name, size)) => all.add(name, size),
+        })?;
+        all.seal();
+        Ok(all)
+    }
+
+    /// As [`Set::list_again`], only the state, in no memory. A name that is listed twice counts twice.
+    pub(crate) fn state_again(&mut self, ui: &mut Ui) -> Result<Hash> {
+        let mut sum = StateSum::default();
+        self.each_listed(ui, &mut |volume| match volume {
+            None => sum = StateSum::default(),
+            Some((name, size)) => sum.add(&name, size),
+        })?;
+        Ok(sum.finish())
+    }
+
+    /// Lists; `each` gets a volume of the prefix, or `None` when the listing starts again.
+    fn each_listed(
+        &mut self,
+        ui: &mut Ui,
+        each: &mut dyn FnMut(Option<(VolumeName, Option<u64>)>),
+    ) -> Result<()> {
+        let (prefix, any_case) = (self.prefix.as_str(), self.any_case);
         self.remote.list(ui, &mut |listed| {
             match listed {
-                Listed::Restart => all = Volumes::new(&prefix),
+                Listed::Restart => each(None),
                 Listed::Entry(file) => {
                     if let Some(name) = parse_name(&file.name, any_case)
-                        .filter(|n| same_prefix(&prefix, n.prefix(), any_case))
+                        .filter(|n| same_prefix(prefix, n.prefix(), any_case))
                     {
-                        all.add(name, file.size);
+                        each(Some((name, file.size)));
                     }
                 }
             }
             Ok(())
         })?;
-        all.seal();
-        Ok(all)
+        Ok(())
     }
 }
 

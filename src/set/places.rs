@@ -2,10 +2,10 @@
 //! dblock.
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Doing, Result};
 use crate::base::tmp::{Spool, Tmp};
 use crate::set::volume::Expected;
-use crate::set::{Set, VolumeNo, Volumes};
+use crate::set::{Set, VolumeNo};
 use crate::spill::sorter::Sorter;
 use crate::spill::table::{Table, TableReader};
 
@@ -185,15 +185,4 @@ impl Facts {
             size: (size != u64::MAX && hash.is_some()).then_some(size),
         })
     }
-}
-
-/// Gives volumes of a listing new numbers when the listing grows: old number → new number.
-pub(crate) fn renumber(old: &Volumes, new: &Volumes) -> Result<Vec<VolumeNo>> {
-    (0..old.dblock_count())
-        .map(|no| {
-            old.dblock(no)
-                .and_then(|(name, _)| new.find_dblock(&name))
-                .ok_or_else(|| Error::bug("a grown listing keeps its volumes"))
-        })
-        .collect()
 }

@@ -1,4 +1,4 @@
-//! The volumes of one listing, packed: 32 bytes a volume whose name has the generated form, the whole name otherwise.
+//! The volumes of one listing, packed: 24 bytes a volume whose name has the generated form, the whole name otherwise.
 
 use crate::base::bytes;
 use crate::base::digest::{Algo, Hash};
@@ -10,12 +10,34 @@ pub(crate) type VolumeNo = u32;
 /// Size of a volume that the listing did not state.
 const UNKNOWN_SIZE: u64 = u64::MAX;
 
+/// Bits of a packed size; a volume of 256 TiB or more counts as one whose size is not stated.
+const SIZE_BITS: u32 = 48;
+const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Packed {
     guid: [u8; 16],
+    /// The tail in the upper 16 bits, the size in the lower ones.
+    rest: u64,
+}
+
+impl Packed {
+    fn new(guid: [u8; 16], tail: u16, size: Option<u64>) -> Packed {
+        let size = size.map_or(SIZE_MASK, |s| s.min(SIZE_MASK));
+        Packed {
+            guid,
+            rest: u64::from(tail) << SIZE_BITS | size,
+        }
+    }
+
     /// Index into `tails`, or `ODD` when `guid` starts with an index into `odd`.
-    tail: u16,
-    size: u64,
+    fn tail(&self) -> u16 {
+        u16::try_from(self.rest >> SIZE_BITS).unwrap_or(ODD)
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.rest & SIZE_MASK).filter(|&s| s != SIZE_MASK)
+    }
 }
 
 const ODD: u16 = u16::MAX;
@@ -67,7 +89,6 @@ impl Volumes {
     }
 
     fn pack(&mut self, name: VolumeName, size: Option<u64>) -> Packed {
-        let size = size.unwrap_or(UNKNOWN_SIZE);
         let guid = name
             .guid()
             .filter(|g| g.len() == 32)
@@ -86,7 +107,7 @@ impl Volumes {
                 None => None,
             };
             if let Some(tail) = index.and_then(|i| u16::try_from(i).ok()) {
-                let packed = Packed { guid, tail, size };
+                let packed = Packed::new(guid, tail, size);
                 if self.unpack(&packed, name.kind()).as_ref() == Some(&name) {
                     return packed;
                 }
@@ -95,19 +116,15 @@ impl Volumes {
         let mut guid = [0; 16];
         guid[..8].copy_from_slice(&(self.odd.len() as u64).to_be_bytes());
         self.odd.push(name);
-        Packed {
-            guid,
-            tail: ODD,
-            size,
-        }
+        Packed::new(guid, ODD, size)
     }
 
     fn unpack(&self, packed: &Packed, kind: VolumeKind) -> Option<VolumeName> {
-        if packed.tail == ODD {
+        if packed.tail() == ODD {
             let index = u64::from_be_bytes(packed.guid[..8].try_into().ok()?);
             return self.odd.get(usize::try_from(index).ok()?).cloned();
         }
-        let tail = self.tails.get(usize::from(packed.tail))?;
+        let tail = self.tails.get(usize::from(packed.tail()))?;
         let (letter, word) = match kind {
             VolumeKind::Dblock => ('b', "dblock"),
             VolumeKind::Dindex => ('i', "dindex"),
@@ -125,7 +142,7 @@ impl Volumes {
         let before = self.len();
         for list in [&mut self.dblocks, &mut self.dindexes] {
             list.sort_unstable();
-            list.dedup_by(|a, b| a.tail != ODD && (a.guid, a.tail) == (b.guid, b.tail));
+            list.dedup_by(|a, b| a.tail() != ODD && (a.guid, a.tail()) == (b.guid, b.tail()));
             list.shrink_to_fit();
         }
         self.dlists
@@ -156,7 +173,7 @@ impl Volumes {
     }
 
     fn named(&self, packed: &Packed, kind: VolumeKind) -> Option<(VolumeName, Option<u64>)> {
-        Some((self.unpack(packed, kind)?, known(packed.size)))
+        Some((self.unpack(packed, kind)?, packed.size()))
     }
 
     /// Newest first.
@@ -174,7 +191,7 @@ impl Volumes {
                 let same = self.dblocks[first..]
                     .iter()
                     .take_while(|p| p.guid == guid)
-                    .filter(|p| p.tail != ODD)
+                    .filter(|p| p.tail() != ODD)
                     .count();
                 let exact = (first..first + same).find(|&i| {
                     self.unpack(&self.dblocks[i], VolumeKind::Dblock).as_ref() == Some(name)
@@ -187,7 +204,7 @@ impl Volumes {
                 let index = self.odd.iter().position(odd)? as u64;
                 self.dblocks
                     .iter()
-                    .position(|p| p.tail == ODD && p.guid[..8] == index.to_be_bytes())
+                    .position(|p| p.tail() == ODD && p.guid[..8] == index.to_be_bytes())
             };
             let guid = name.guid()?;
             odd(&|n| n == name)
@@ -209,7 +226,7 @@ impl Volumes {
                     .find(|&i| same(i))
             });
         let found = by_guid.or_else(|| {
-            (0..self.dindexes.len()).find(|&i| self.dindexes[i].tail == ODD && same(i))
+            (0..self.dindexes.len()).find(|&i| self.dindexes[i].tail() == ODD && same(i))
         });
         found.and_then(|i| u32::try_from(i).ok())
     }
@@ -223,9 +240,13 @@ impl Volumes {
 
     /// Digest of all names and sizes, independent of the order of the listing.
     pub(crate) fn state(&self) -> Hash {
-        let mut sum = [0u8; 32];
-        let mut each =
-            |name: &VolumeName, size: Option<u64>| add_state(&mut sum, name.as_str(), size);
+        self.sum().finish()
+    }
+
+    /// The state as a sum to which more volumes can be added.
+    pub(crate) fn sum(&self) -> StateSum {
+        let mut sum = StateSum::default();
+        let mut each = |name: &VolumeName, size: Option<u64>| sum.add(name, size);
         for no in 0..self.dblock_count() {
             if let Some((name, size)) = self.dblock(no) {
                 each(&name, size);
@@ -239,42 +260,67 @@ impl Volumes {
         for (name, size) in &self.dlists {
             each(name, *size);
         }
-        Algo::Sha256.hash(&sum)
+        sum
     }
+}
 
-    /// This listing once `more` volumes were added to it. Numbers change.
-    pub(crate) fn with(&self, more: &[(VolumeName, u64)]) -> Volumes {
-        let mut all = Volumes::new(&self.prefix);
-        all.tails.clone_from(&self.tails);
-        all.odd.clone_from(&self.odd);
-        all.dblocks.clone_from(&self.dblocks);
-        all.dindexes.clone_from(&self.dindexes);
-        all.dlists.clone_from(&self.dlists);
-        for (name, size) in more {
-            all.add(name.clone(), Some(*size));
+/// The state of a listing while its volumes are added: a sum of digests, so that it does not depend on their order.
+#[derive(Default)]
+pub(crate) struct StateSum([u8; 32]);
+
+impl StateSum {
+    pub(crate) fn add(&mut self, name: &VolumeName, size: Option<u64>) {
+        let mut h = Algo::Sha256.hasher();
+        h.update(name.as_str().as_bytes());
+        h.update(&[0]);
+        h.update(&size.unwrap_or(UNKNOWN_SIZE).to_be_bytes());
+        let digest = h.finish();
+        let mut carry = 0u16;
+        for (s, d) in self.0.iter_mut().rev().zip(digest.as_bytes().iter().rev()) {
+            let total = u16::from(*s) + u16::from(*d) + carry;
+            *s = total.to_be_bytes()[1];
+            carry = total >> 8;
         }
-        all.seal();
-        all
+    }
+
+    pub(crate) fn finish(&self) -> Hash {
+        Algo::Sha256.hash(&self.0)
     }
 }
 
-/// A sum of digests does not depend on order, so that neither does the state.
-fn add_state(sum: &mut [u8; 32], name: &str, size: Option<u64>) {
-    let mut h = Algo::Sha256.hasher();
-    h.update(name.as_bytes());
-    h.update(&[0]);
-    h.update(&size.unwrap_or(UNKNOWN_SIZE).to_be_bytes());
-    let digest = h.finish();
-    let mut carry = 0u16;
-    for (s, d) in sum.iter_mut().rev().zip(digest.as_bytes().iter().rev()) {
-        let total = u16::from(*s) + u16::from(*d) + carry;
-        *s = total.to_be_bytes()[1];
-        carry = total >> 8;
-    }
-}
+/// Where volumes lie in a listing that grew by others: numbers of the added ones, ascending, each with what it is known by.
+pub(crate) struct Added(Vec<(u32, u32)>);
 
-fn known(size: u64) -> Option<u64> {
-    (size != UNKNOWN_SIZE).then_some(size)
+impl Added {
+    /// From the numbers that the added volumes have now, in the order they are known by.
+    pub(crate) fn new(numbers: impl Iterator<Item = u32>) -> Added {
+        let mut added: Vec<(u32, u32)> = numbers.zip(0..).collect();
+        added.sort_unstable();
+        Added(added)
+    }
+
+    /// The number now of a volume that was there before.
+    pub(crate) fn renumber(&self, old: u32) -> u32 {
+        let (mut lo, mut hi) = (0, self.0.len());
+        while lo < hi {
+            let middle = lo + (hi - lo) / 2;
+            // The volumes from before that lie before this added one.
+            if u64::from(self.0[middle].0) <= u64::from(old) + middle as u64 {
+                lo = middle + 1;
+            } else {
+                hi = middle;
+            }
+        }
+        old.saturating_add(u32::try_from(lo).unwrap_or(u32::MAX))
+    }
+
+    /// What an added volume is known by, or the number before of one that was there.
+    pub(crate) fn origin(&self, new: u32) -> Result<u32, u32> {
+        match self.0.binary_search_by_key(&new, |a| a.0) {
+            Ok(at) => Ok(self.0[at].1),
+            Err(before) => Err(new - u32::try_from(before).unwrap_or(new)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -381,9 +427,72 @@ mod tests {
         );
         other.seal();
         assert_ne!(v.state(), other.state());
-        let grown = other.with(&[(name("duplicati-20240101T000000Z.dlist.zip.aes"), 7)]);
-        assert_eq!(v.state(), grown.state());
-        let resized = other.with(&[(name("duplicati-20240101T000000Z.dlist.zip.aes"), 6)]);
-        assert_ne!(v.state(), resized.state());
+        let last = name("duplicati-20240101T000000Z.dlist.zip.aes");
+        for (size, same) in [(Some(7), true), (Some(6), false), (None, false)] {
+            let mut sum = other.sum();
+            sum.add(&last, size);
+            assert_eq!(v.state() == sum.finish(), same, "{size:?}");
+        }
+        other.add(last, Some(7));
+        other.seal();
+        assert_eq!(v.state(), other.state());
+    }
+
+    #[test]
+    fn a_volume_takes_24_bytes_and_keeps_its_size() {
+        assert_eq!(size_of::<Packed>(), 24);
+        for (size, want) in [
+            (Some(0), Some(0)),
+            (Some((1 << 48) - 2), Some((1 << 48) - 2)),
+            (Some(1 << 48), None),
+            (Some(u64::MAX), None),
+            (None, None),
+        ] {
+            let packed = Packed::new([1; 16], 7, size);
+            assert_eq!((packed.tail(), packed.size()), (7, want));
+        }
+        assert_eq!(Packed::new([1; 16], ODD, None).tail(), ODD);
+    }
+
+    #[test]
+    fn a_grown_listing_gives_every_volume_its_new_number() {
+        let mut seed = 1u64;
+        let mut guid = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Few first octets, so that some volumes are next to each other.
+            format!("{:02x}{:030x}", seed >> 60, seed >> 20)
+        };
+        for (before, more) in [(0, 0), (0, 5), (5, 0), (1, 1), (40, 3), (3, 40), (50, 50)] {
+            let mut named = |n: usize| -> Vec<VolumeName> {
+                (0..n)
+                    .map(|_| name(&format!("duplicati-b{}.dblock.zip", guid())))
+                    .collect()
+            };
+            let (old, added) = (named(before), named(more));
+            let mut v = Volumes::new("duplicati");
+            for n in &old {
+                v.add(n.clone(), Some(1));
+            }
+            v.seal();
+            let at: Vec<VolumeName> = (0..v.dblock_count())
+                .map(|no| v.dblock(no).expect("there").0)
+                .collect();
+            for n in &added {
+                v.add(n.clone(), Some(2));
+            }
+            v.seal();
+            let numbers: Vec<u32> = added
+                .iter()
+                .map(|n| v.find_dblock(n).expect("added"))
+                .collect();
+            let moved = Added::new(numbers.iter().copied());
+            for (no, n) in (0..).zip(&at) {
+                let new = v.find_dblock(n).expect("there before");
+                assert_eq!((moved.renumber(no), moved.origin(new)), (new, Err(no)));
+            }
+            for (i, &new) in (0..).zip(&numbers) {
+                assert_eq!(moved.origin(new), Ok(i));
+            }
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! The end of a run: the listing looked at, the dlist uploaded last, the index remembered in the cache.
 
-use crate::base::digest::BlockKey;
+use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
-use crate::set::{Places, VolumeNo, Volumes};
+use crate::set::{Added, Places, VolumeNo};
 use crate::spill::run::{Run, RunWriter};
 use crate::spill::sorter::Sorter;
 use crate::writer::{WriteStats, Writer, list};
@@ -50,119 +50,108 @@ impl Writer<'_> {
         Ok((name, size))
     }
 
+    /// The destination must hold what it held at the start and what was sent, nothing else. Most listings show that by their
+    /// state alone; only one that differs is kept and gone through.
     fn check_listing(&mut self, ui: &mut Ui) -> Result<()> {
-        let expected = self.volumes_after(None)?;
-        let found = self.set.list_again(ui)?;
-        if found.state() == expected.state() {
+        if self.set.state_again(ui)? == self.state_after(None)? {
             return Ok(());
         }
-        for no in 0..expected.dblock_count() {
-            let Some((name, size)) = expected.dblock(no) else {
-                continue;
-            };
-            let there = found.find_dblock(&name).and_then(|n| found.dblock(n));
-            self.expect_same(&name, size, there)?;
+        let found = self.set.list_again(ui)?;
+        let dblock = |name: &VolumeName| found.dblock(found.find_dblock(name)?);
+        let dindex = |name: &VolumeName| found.dindex(found.find_dindex(name)? as usize);
+        let before = self.set.volumes();
+        for (name, size) in (0..before.dblock_count()).filter_map(|no| before.dblock(no)) {
+            expect_same(&name, size, dblock(&name))?;
         }
-        for i in 0..expected.dindex_count() {
-            let Some((name, size)) = expected.dindex(i) else {
-                continue;
-            };
-            let there = found
-                .find_dindex(&name)
-                .and_then(|n| found.dindex(n as usize));
-            self.expect_same(&name, size, there)?;
+        for (name, size) in (0..before.dindex_count()).filter_map(|i| before.dindex(i)) {
+            expect_same(&name, size, dindex(&name))?;
+        }
+        for i in 0..self.uploads.count {
+            let u = self.uploads.get(i)?;
+            expect_same(&u.dblock, Some(u.dblock_size), dblock(&u.dblock))?;
+            expect_same(&u.dindex, Some(u.dindex_size), dindex(&u.dindex))?;
+        }
+        // Sizes that a listing does not state, and names that it repeats, are no change.
+        let versions = before.dlists().iter().zip(found.dlists());
+        if found.len() as u64 == before.len() as u64 + 2 * u64::from(self.uploads.count) && {
+            versions
+        }
+        .all(|(a, b)| a.0 == b.0 && same_size(a.1, b.1))
+        {
+            return Ok(());
         }
         Err(Error::new(Kind::Busy, "another program wrote to the destination during this run")
             .doing("finish the version".to_owned())
             .hint("make sure that only one program writes there, then run again; what was uploaded is reused"))
     }
 
-    fn expect_same(
-        &self,
-        name: &VolumeName,
-        size: Option<u64>,
-        there: Option<(VolumeName, Option<u64>)>,
-    ) -> Result<()> {
-        let shown = text::safe(name.as_str().as_bytes());
-        match there {
-            Some((found, found_size))
-                if found == *name
-                    && (found_size == size || found_size.is_none() || size.is_none()) =>
-            {
-                Ok(())
-            }
-            Some((found, Some(now))) if found == *name => Err(Error::damaged(format!(
-                "volume {shown} has {now} bytes at the destination, {} were sent",
-                size.unwrap_or(0)
-            ))
-            .doing("finish the version".to_owned())
-            .hint("run again")),
-            _ => Err(Error::new(
-                Kind::Busy,
-                format!("volume {shown} vanished from the destination during this run"),
-            )
-            .doing("finish the version".to_owned())
-            .hint("make sure that only one program writes there, then run again")),
-        }
-    }
-
-    /// The listing as it is after this run's uploads, and the dlist if one was written.
-    pub(crate) fn volumes_after(&self, dlist: Option<(&VolumeName, u64)>) -> Result<Volumes> {
-        let mut volumes = self.set.volumes().with(&[]);
+    /// State of the listing as it is after this run's uploads, and the dlist if one was written.
+    pub(crate) fn state_after(&self, dlist: Option<(&VolumeName, u64)>) -> Result<Hash> {
+        let mut sum = self.set.volumes().sum();
         for i in 0..self.uploads.count {
             let upload = self.uploads.get(i)?;
-            volumes.add(upload.dblock, Some(upload.dblock_size));
-            volumes.add(upload.dindex, Some(upload.dindex_size));
+            sum.add(&upload.dblock, Some(upload.dblock_size));
+            sum.add(&upload.dindex, Some(upload.dindex_size));
         }
         if let Some((name, size)) = dlist {
-            volumes.add(name.clone(), Some(size));
+            sum.add(name, Some(size));
         }
-        volumes.seal();
-        Ok(volumes)
+        Ok(sum.finish())
     }
 
-    /// Ends the run: remembers the index in the cache (best effort) if it was read whole and clean.
-    pub(crate) fn finish(mut self, ui: &mut Ui, after: &Volumes) -> Result<WriteStats> {
-        if let Some((places, report)) = self.index.take()
+    /// Ends the run: the set knows what was uploaded, with the dlist if one was written, and the cache remembers the index
+    /// (best effort) if it was read whole and clean.
+    pub(crate) fn finish(
+        mut self,
+        ui: &mut Ui,
+        dlist: Option<(&VolumeName, u64)>,
+    ) -> Result<WriteStats> {
+        let index = self.index.take();
+        if self.options.dry_run {
+            return Ok(self.stats);
+        }
+        let uploads = &self.uploads;
+        if uploads.count > 0 || dlist.is_some() {
+            self.set.grow(&mut |volumes| {
+                for i in 0..uploads.count {
+                    let upload = uploads.get(i)?;
+                    volumes.add(upload.dblock, Some(upload.dblock_size));
+                    volumes.add(upload.dindex, Some(upload.dindex_size));
+                }
+                if let Some((name, size)) = dlist {
+                    volumes.add(name.clone(), Some(size));
+                }
+                Ok(())
+            })?;
+        }
+        if let Some((places, report)) = index
             && report.clean()
-            && !self.options.dry_run
             && (report.fetched > 0 || self.uploads.count > 0)
-            && let Err(e) = self.remember(&places, after)
+            && let Err(e) = self.remember(&places)
         {
             ui.verbose(&format!("the cache was not written: {e}"));
         }
         Ok(self.stats)
     }
 
-    fn remember(&mut self, places: &Places, after: &Volumes) -> Result<()> {
+    /// `places` counts volumes as the listing did before it grew.
+    fn remember(&mut self, places: &Places) -> Result<()> {
         let tmp = self.set.tmp().clone();
-        let old_to_new = crate::set::renumber(self.set.volumes(), after)?;
-        let mut uploaded = Vec::new();
-        // Where each volume's facts are: in the old index, or among the uploads.
-        let mut origin = vec![None; after.dblock_count() as usize];
-        for (old, &new) in old_to_new.iter().enumerate() {
-            let old = u32::try_from(old).map_err(|_| Error::bug("volume numbers are 32 bits"))?;
-            if let Some(slot) = origin.get_mut(new as usize) {
-                *slot = Some((true, old));
-            }
-        }
+        let after = self.set.volumes();
+        let mut uploaded: Vec<VolumeNo> = Vec::new();
+        let mut indexes: Vec<u32> = Vec::new();
         for i in 0..self.uploads.count {
-            let no = after
-                .find_dblock(&self.uploads.get(i)?.dblock)
-                .ok_or_else(|| Error::bug("an uploaded volume is in the grown listing"))?;
-            if let Some(slot) = origin.get_mut(no as usize) {
-                *slot = Some((false, i));
-            }
-            uploaded.push(no);
+            let upload = self.uploads.get(i)?;
+            let numbers = after
+                .find_dblock(&upload.dblock)
+                .zip(after.find_dindex(&upload.dindex));
+            let (dblock, dindex) =
+                numbers.ok_or_else(|| Error::bug("an uploaded volume is in the grown listing"))?;
+            uploaded.push(dblock);
+            indexes.push(dindex);
         }
-        let before = self.set.volumes();
-        let index_numbers: Vec<Option<u32>> = (0..before.dindex_count())
-            .map(|i| {
-                before
-                    .dindex(i)
-                    .and_then(|(name, _)| after.find_dindex(&name))
-            })
-            .collect();
+        let added = Added::new(uploaded.iter().copied());
+        let added_indexes = Added::new(indexes.iter().copied());
         let fresh = std::mem::replace(&mut self.fresh_places, Sorter::new(&tmp, 1 << 16));
         let mut stream = fresh.finish()?;
         let mut run = RunWriter::new(&tmp);
@@ -180,21 +169,51 @@ impl Writer<'_> {
             }
         }
         let run = run.finish()?;
-        let renumber = |no: u32| old_to_new.get(no as usize).copied();
         let uploads = &self.uploads;
-        let mut described = |no: VolumeNo| match origin.get(no as usize).copied().flatten()? {
-            (true, old) => {
-                let index = places.dindex_of(old)?;
-                let index = index_numbers.get(index as usize).copied().flatten()?;
+        let mut described = |no: VolumeNo| match added.origin(no) {
+            Ok(i) => {
+                let index = *indexes.get(i as usize)?;
+                Some((index, uploads.get(i).ok()?.expected()))
+            }
+            Err(old) => {
+                let index = added_indexes.renumber(places.dindex_of(old)?);
                 Some((index, places.expected(old).ok()?))
             }
-            (false, i) => {
-                let upload = uploads.get(i).ok()?;
-                Some((after.find_dindex(&upload.dindex)?, upload.expected()))
-            }
         };
+        let renumber = |no: VolumeNo| Some(added.renumber(no));
         self.set
-            .cache()
-            .store_index(after, places, &renumber, Some(&run), &mut described)
+            .store_grown_index(places, &renumber, &run, &mut described)
     }
 }
+
+fn same_size(a: Option<u64>, b: Option<u64>) -> bool {
+    a == b || a.is_none() || b.is_none()
+}
+
+fn expect_same(
+    name: &VolumeName,
+    size: Option<u64>,
+    there: Option<(VolumeName, Option<u64>)>,
+) -> Result<()> {
+    let shown = text::safe(name.as_str().as_bytes());
+    match there.filter(|(found, _)| found == name) {
+        Some((_, now)) if same_size(size, now) => Ok(()),
+        Some((_, now)) => Err(Error::damaged(format!(
+            "volume {shown} has {} bytes at the destination, {} were sent",
+            now.unwrap_or(0),
+            size.unwrap_or(0)
+        ))
+        .doing("finish the version".to_owned())
+        .hint("run again")),
+        None => Err(Error::new(
+            Kind::Busy,
+            format!("volume {shown} vanished from the destination during this run"),
+        )
+        .doing("finish the version".to_owned())
+        .hint("make sure that only one program writes there, then run again")),
+    }
+}
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;
