@@ -210,8 +210,10 @@ impl<'a> Writer<'a> {
             return Ok(true);
         }
         let number = self.uploads.count;
-        let pack = self.open_pack()?;
-        pack.add(hash, data)?;
+        self.open_pack()?;
+        if let Some(pack) = &mut self.pack {
+            pack.add(hash, data, &mut self.deflater)?;
+        }
         let mut place = [0; BlockKey::LEN + 4];
         place[..BlockKey::LEN].copy_from_slice(key.as_bytes());
         place[BlockKey::LEN..].copy_from_slice(&number.to_be_bytes());
@@ -241,7 +243,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn open_pack(&mut self) -> Result<&mut Pack> {
+    fn open_pack(&mut self) -> Result<()> {
         if self.pack.is_none() {
             let tmp = self.set.tmp().clone();
             tmp.need(self.options.dblock_size.saturating_mul(2))?;
@@ -258,12 +260,10 @@ impl<'a> Writer<'a> {
                 self.set.prefix(),
                 &self.params,
                 secret,
-                std::mem::replace(&mut self.deflater, Deflater::new(0)),
+                &mut self.deflater,
             )?);
         }
-        self.pack
-            .as_mut()
-            .ok_or_else(|| Error::bug("the volume was just opened"))
+        Ok(())
     }
 
     fn roll_over(&mut self, ui: &mut Ui) -> Result<()> {
@@ -288,8 +288,7 @@ impl<'a> Writer<'a> {
         let Some(pack) = self.pack.take() else {
             return Ok(());
         };
-        let (mut finished, deflater) = pack.finish(self.params.file_hash)?;
-        self.deflater = deflater;
+        let mut finished = pack.finish(self.params.file_hash)?;
         self.put(
             ui,
             &finished.name,

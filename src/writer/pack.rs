@@ -65,7 +65,6 @@ impl Write for Seal {
 pub(super) struct Pack {
     name: VolumeName,
     zip: ZipWriter<Seal>,
-    deflater: Deflater,
     vol: VolWriter<BufWriter<Spool>>,
     lists: Spool,
     list_ids: Vec<(Hash, u32)>,
@@ -90,20 +89,19 @@ impl Pack {
         prefix: &Prefix,
         params: &Params,
         secret: Option<&Secret>,
-        mut deflater: Deflater,
+        deflater: &mut Deflater,
     ) -> Result<Pack> {
         let name = VolumeName::block(prefix, VolumeKind::Dblock, secret.is_some())?;
         let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
         zip.add(
             b"manifest",
             &manifest::manifest_bytes(params, Timestamp::now()),
-            &mut deflater,
+            deflater,
         )?;
         let vol = VolWriter::new(BufWriter::with_capacity(16 * 1024, Spool::new(tmp)?));
         Ok(Pack {
             name,
             zip,
-            deflater,
             vol,
             lists: Spool::new(tmp)?,
             list_ids: Vec::new(),
@@ -112,9 +110,8 @@ impl Pack {
     }
 
     /// The caller makes sure that an id comes once.
-    pub(super) fn add(&mut self, hash: &Hash, data: &[u8]) -> Result<()> {
-        self.zip
-            .add(&index::block_name(hash), data, &mut self.deflater)?;
+    pub(super) fn add(&mut self, hash: &Hash, data: &[u8], deflater: &mut Deflater) -> Result<()> {
+        self.zip.add(&index::block_name(hash), data, deflater)?;
         let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
         self.vol.add(hash, size)?;
         self.entries += 1;
@@ -149,11 +146,11 @@ impl Pack {
         self.list_ids.len()
     }
 
-    /// Closes the archive; hands the deflater back for the next one.
-    pub(super) fn finish(self, file_hash: Algo) -> Result<(Finished, Deflater)> {
+    /// Closes the archive.
+    pub(super) fn finish(self, file_hash: Algo) -> Result<Finished> {
         let (mut stored, sha256, size) = self.zip.finish()?.finish()?;
         let volume_hash = super::volume_hash(&mut stored, sha256, file_hash)?;
-        let finished = Finished {
+        Ok(Finished {
             name: self.name,
             stored,
             sha256,
@@ -162,8 +159,7 @@ impl Pack {
             vol: self.vol,
             lists: self.lists,
             list_ids: self.list_ids,
-        };
-        Ok((finished, self.deflater))
+        })
     }
 }
 
