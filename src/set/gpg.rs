@@ -33,6 +33,8 @@ pub(crate) fn decrypt(
     );
     let mut child = Command::new(program)
         .env_remove("PASSPHRASE")
+        // What it says is looked at below.
+        .env("LC_ALL", "C")
         .args([
             "--batch",
             "--quiet",
@@ -94,4 +96,40 @@ pub(crate) fn decrypt(
         kind,
         format!("gpg could not decrypt it: {said_text}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program that speaks another language unless it is asked not to.
+    const TRANSLATED: &str = "#!/bin/sh
+case \"$LC_ALL\" in
+    C) echo 'gpg: decryption failed: Bad session key' >&2 ;;
+    *) echo 'gpg: Entschl\u{fc}sselung fehlgeschlagen' >&2 ;;
+esac
+exit 2
+";
+
+    #[test]
+    fn a_wrong_passphrase_is_told_from_damage_in_every_language() {
+        let name = format!(
+            "duplet-gpg-{}",
+            crate::base::rand::hex::<8>().expect("random")
+        );
+        let program = std::env::temp_dir().join(name);
+        std::fs::write(&program, TRANSLATED).expect("write");
+        let mode = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, mode).expect("mode");
+        let tmp = Tmp::open(None).expect("tmp");
+        let from = Spool::new(&tmp).expect("spool");
+        let text = program.to_str().expect("text");
+        // Another test may just be starting a program and hold this one open for writing.
+        let error = (0..100)
+            .filter_map(|_| decrypt(text, &from, None, &tmp).err())
+            .find(|e| e.kind() != Kind::Unsupported);
+        std::fs::remove_file(&program).expect("remove");
+        assert_eq!(error.expect("refused").kind(), Kind::Passphrase);
+    }
 }
