@@ -116,7 +116,7 @@ fn command_line_mistakes() {
     let scratch = backed_up("bad-words");
     let dest = scratch.at("dest");
     let dest = text(&dest);
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["bakcup", dest, "/etc"], "backup"),
         (&["restor", dest], "restore"),
         (&["list", dest, "--pasphrase=x"], "passphrase"),
@@ -127,6 +127,16 @@ fn command_line_mistakes() {
         (
             &["backup", dest, "/etc", "--dblock-size=lots"],
             "dblock-size",
+        ),
+        (
+            &[
+                "backup",
+                dest,
+                "/etc",
+                "--dblock-size=1mb",
+                "--blocksize=1mb",
+            ],
+            "--dblock-size must be at least 2.00 MiB (a volume holds two blocks: it may be smaller with a smaller --blocksize)",
         ),
         (&["backup", dest, "/etc", "--blocksize=-1"], "blocksize"),
         (&["backup", dest, "/etc", "--blocksize=10b"], "blocksize"),

@@ -299,10 +299,15 @@ fn write_options(
     let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
     let least = (1u64 << 20).max(2 * block_size);
     if dblock_size < least {
-        return Err(Error::usage(format!(
+        let wrong = Error::usage(format!(
             "--dblock-size must be at least {}",
             show_size(least)
-        )));
+        ));
+        return Err(if least > 1 << 20 {
+            wrong.hint("a volume holds two blocks: it may be smaller with a smaller --blocksize")
+        } else {
+            wrong
+        });
     }
     let level = match options.choice(&o::ZIP_METHOD) {
         Some("None") => 0,
