@@ -13,10 +13,10 @@ use crate::base::digest::Algo;
 use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::text;
 use crate::base::time::Timestamp;
+use crate::format::BOM;
 
 /// Neither entry is ever near this long.
 const MAX_BYTES: u64 = 64 << 10;
-const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Newest manifest this program knows, and the one it writes.
 const VERSION: u8 = 2;
 /// `AppVersion` as written. Duplicati does not check it but parses it as a dotted assembly version: this is the release

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use crate::base::error::{Doing, Error, Result};
 use crate::base::sys;
 
-/// `$XDG_CACHE_HOME/duplet`, `~/.cache/duplet`, for root `/var/cache/duplet`.
-/// Where caches are without `--cache-dir`; `None` when no home folder is known.
+/// Where caches are without `--cache-dir`: `$DUPLET_CACHE`, `$XDG_CACHE_HOME/duplet`, for root `/var/cache/duplet`, else
+/// `~/.cache/duplet`; `None` when no home folder is known.
 pub(crate) fn default_folder() -> Option<PathBuf> {
     let set = |name: &str| {
         std::env::var_os(name)

@@ -301,12 +301,11 @@ pub(crate) fn digest(spool: &mut Spool, algo: Algo) -> Result<Hash> {
     let mut hasher = algo.hasher();
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let n = spool
-            .read(&mut buffer)
-            .doing(|| "read a temporary file".to_owned())?;
-        if n == 0 {
-            break;
-        }
+        let n = match spool.read(&mut buffer) {
+            Ok(0) => break,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            done => done.doing(|| "read a temporary file".to_owned())?,
+        };
         hasher.update(&buffer[..n]);
     }
     spool.rewind()?;

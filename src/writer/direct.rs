@@ -3,7 +3,7 @@
 //! Knows nothing of volumes and publishes nothing: whoever puts or deletes a volume by hand answers for it. The test touches
 //! no file that it did not make.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use crate::base::digest::{Algo, Hash, HashWriter};
 use crate::base::error::{Error, Result};
@@ -12,12 +12,13 @@ use crate::base::ui::Ui;
 use crate::base::{rand, text};
 use crate::dest::Listed;
 use crate::remote::{Permit, Remote, RemoteMut};
+use crate::set::digest;
 
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Uploads the whole spool under `name`, replacing a file of that name.
 pub(crate) fn put(remote: &mut Remote, ui: &mut Ui, name: &str, body: &mut Spool) -> Result<()> {
-    let (hash, _) = digest(body)?;
+    let hash = digest(body, Algo::Sha256)?;
     change(remote).put(ui, name, body, &hash)
 }
 
@@ -40,26 +41,6 @@ pub(crate) fn finish(remote: &mut Remote, ui: &mut Ui) -> Result<Vec<String>> {
 
 fn change(remote: &mut Remote) -> RemoteMut<'_> {
     RemoteMut::new(remote, &Permit::to_write())
-}
-
-/// SHA-256 and length of a spool, which is rewound before and after.
-fn digest(spool: &mut Spool) -> Result<(Hash, u64)> {
-    spool.rewind()?;
-    let mut hasher = Algo::Sha256.hasher();
-    let mut buffer = [0; BUFFER_BYTES];
-    let mut len = 0;
-    loop {
-        let n = match spool.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(crate::base::error::unwrap_io(e)),
-        };
-        hasher.update(&buffer[..n]);
-        len += n as u64;
-    }
-    spool.rewind()?;
-    Ok((hasher.finish(), len))
 }
 
 /// What a test of a destination does.
@@ -184,7 +165,7 @@ fn round(
     let mut read = Vec::new();
     for probe in &*probes {
         remote.get(ui, &probe.name, Some(probe.len), &mut spool)?;
-        read.push(digest(&mut spool)?.0);
+        read.push(digest(&mut spool, Algo::Sha256)?);
     }
     let mut seen = vec![false; probes.len()];
     remote.list(ui, &mut |item| {
