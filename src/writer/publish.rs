@@ -72,11 +72,12 @@ impl Writer<'_> {
             expect_same(&u.dindex, Some(u.dindex_size), dindex(&u.dindex))?;
         }
         // Sizes that a listing does not state, and names that it repeats, are no change.
-        let versions = before.dlists().iter().zip(found.dlists());
-        if found.len() as u64 == before.len() as u64 + 2 * u64::from(self.uploads.count) && {
-            versions
-        }
-        .all(|(a, b)| a.0 == b.0 && same_size(a.1, b.1))
+        let expected = before.len() as u64 + 2 * u64::from(self.uploads.count);
+        let (old, new) = (before.dlists(), found.dlists());
+        let mut versions = old.iter().zip(new);
+        if found.len() as u64 == expected
+            && old.len() == new.len()
+            && versions.all(|(a, b)| a.0 == b.0 && same_size(a.1, b.1))
         {
             return Ok(());
         }
