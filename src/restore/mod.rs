@@ -319,7 +319,7 @@ pub(crate) fn run(
     if let Some(e) = ended.or(finished.err()) {
         sweep(&mut place, &targets, &temp_prefix);
         ui.note(&format!(
-            "{} were finished before the end",
+            "finished before the end: {}",
             text::count(report.files, "file")
         ));
         return Err(match e.kind() {
