@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The path on this machine: the stored path itself.
-pub(super) fn fs_path(stored: &[u8]) -> &Path {
+pub(crate) fn fs_path(stored: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(stored))
 }
 

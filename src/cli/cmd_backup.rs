@@ -2,22 +2,15 @@
 
 use std::path::Path;
 
-use crate::backup::{
-    self, BackupOptions, BackupReport, Choice, HardlinkPolicy, Rule as ChangeRule, Source,
-    SymlinkPolicy,
-};
-use crate::base::digest::Algo;
-use crate::base::error::{Doing, Error, Kind, Result};
+use crate::backup::{self, BackupOptions, BackupReport, fs_path};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session};
-use crate::format::manifest::Params;
+use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session, taken};
 use crate::format::names::VolumeName;
 use crate::remote::Permit;
-use crate::select::FilterSet;
 use crate::set::Set;
-use crate::writer::WriteOptions;
 
 pub(super) const COMMAND: Command = Command {
     name: "backup",
@@ -37,19 +30,16 @@ Ctrl-C once: what was done so far becomes a partial version (exit code 50).",
     run,
 };
 
-const BLOCKSIZE_LEAST: u64 = 1024;
-const BLOCKSIZE_MOST: u64 = backup::BLOCK_SIZE_MOST as u64;
-
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let mut choice = choice(call)?;
+    let mut choice = taken::choice(call)?;
     if choice.filters.excludes_all() {
         ui.warn(
             "FilterExcludesAll",
             "a rule that excludes everything comes before any that includes",
         );
     }
-    let sources = sources(call, &mut choice, ui)?;
-    let options = backup_options(call, sources, choice)?;
+    let sources = taken::sources(call, &mut choice, ui)?;
+    let options = taken::backup_options(call, sources, choice)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
@@ -59,7 +49,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         (1.., false) => 0,
         _ => u64::from(options.params.block_size),
     };
-    let write = write_options(call, block_size, encrypt, dry_run)?;
+    let write = taken::write_options(call, block_size, encrypt, dry_run)?;
     let permit = (!dry_run).then(Permit::to_write);
     if set.strays() > 0 {
         ui.verbose(&format!(
@@ -109,220 +99,6 @@ fn after<T: Default>(step: Result<T>, ui: &mut Ui) -> Result<T> {
         }
         step => step,
     }
-}
-
-/// What belongs to the backup, by the options.
-pub(super) fn choice(call: &Call) -> Result<Choice> {
-    let options = &call.options;
-    let words = |opt, separator: char| -> Vec<String> {
-        let text = options.given_or_default(opt).unwrap_or_default();
-        text.split(separator)
-            .map(str::trim)
-            .filter(|w| !w.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let attributes: Vec<String> = words(&o::EXCLUDE_ATTRIBUTES, ',')
-        .iter()
-        .map(|w| w.to_ascii_lowercase())
-        .collect();
-    for word in &attributes {
-        const KNOWN: [&str; 16] = [
-            "readonly",
-            "hidden",
-            "system",
-            "directory",
-            "archive",
-            "device",
-            "normal",
-            "temporary",
-            "sparsefile",
-            "reparsepoint",
-            "compressed",
-            "offline",
-            "notcontentindexed",
-            "encrypted",
-            "integritystream",
-            "noscrubdata",
-        ];
-        if !KNOWN.contains(&word.as_str()) {
-            return Err(Error::usage(format!(
-                "--exclude-files-attributes={} is not valid: Hidden, ReadOnly, Directory, ReparsePoint or Normal is expected",
-                text::safe_cut(word.as_bytes(), 40)
-            )));
-        }
-    }
-    Ok(Choice {
-        filters: FilterSet::parse(&call.rules, session::case())?,
-        symlinks: match options.choice(&o::SYMLINK_POLICY) {
-            Some("Follow") => SymlinkPolicy::Follow,
-            Some("Ignore") => SymlinkPolicy::Ignore,
-            _ => SymlinkPolicy::Store,
-        },
-        hardlinks: match options.choice(&o::HARDLINK_POLICY) {
-            Some("First") => HardlinkPolicy::First,
-            Some("None") => HardlinkPolicy::None,
-            _ => HardlinkPolicy::All,
-        },
-        exclude_attributes: attributes,
-        larger_than: options.size(&o::SKIP_LARGER).filter(|&n| n > 0),
-        ignore_names: words(&o::IGNORE_FILENAMES, ':'),
-        exclude_empty_folders: options.flag(&o::EXCLUDE_EMPTY),
-        exclusion_attributes: !options.flag(&o::NO_EXCLUSION_XATTR),
-        one_file_system: options.flag(&o::ONE_FILE_SYSTEM),
-    })
-}
-
-/// The sources named after the URL. A missing one is a warning, none left is an error. Rules leave out none that lies inside
-/// another.
-pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<Vec<Source>> {
-    if let Some(word) = call.words.iter().find(|w| w.starts_with('@')) {
-        return Err(Error::usage(format!(
-            "{} is a remote source; only folders and files of this machine are supported",
-            text::safe(word.as_bytes())
-        )));
-    }
-    let cwd = std::env::current_dir().doing(|| "find the current folder".to_owned())?;
-    let sorted = backup::sources(&call.words, &cwd);
-    let found = sorted.roots;
-    for word in &sorted.missing {
-        let line = format!("source {} does not exist", text::safe(word.as_bytes()));
-        if call.options.flag(&o::ABORT_MISSING) {
-            return Err(Error::new(Kind::Missing, line)
-                .doing("back up")
-                .hint("--abort-if-source-missing is set"));
-        }
-        if !call.options.flag(&o::ALLOW_MISSING) {
-            ui.warn("missing-source", &line);
-        }
-    }
-    if found.is_empty() {
-        return Err(Error::new(Kind::Missing, "no source exists")
-            .doing("back up")
-            .hint("name a folder or file after the URL"));
-    }
-    if let Some(source) = found.iter().find(|s| std::str::from_utf8(&s.path).is_err()) {
-        let shown = text::safe(&source.path);
-        return Err(Error::usage(format!(
-            "the source {shown} is not valid UTF-8, which the format cannot store"
-        )));
-    }
-    if call.options.flag(&o::PREVENT_EMPTY) {
-        for source in &found {
-            let path = as_path(&source.path);
-            if source.path.ends_with(b"/")
-                && std::fs::read_dir(path).is_ok_and(|mut d| d.next().is_none())
-            {
-                return Err(Error::new(
-                    Kind::Missing,
-                    format!("source {} is empty", text::safe(&source.path)),
-                )
-                .doing("back up")
-                .hint("--prevent-empty-source is set"));
-            }
-        }
-    }
-    if choice.filters.is_empty() {
-        return Ok(found);
-    }
-    for source in &sorted.nested {
-        choice.filters.include_first(&source.path);
-    }
-    for source in &sorted.nested {
-        if let Some(way) = source.way(&found).find(|way| choice.filters.closes(way)) {
-            let line = format!(
-                "source {} is left out: a rule excludes {}, which it lies in",
-                text::safe(&source.path),
-                text::safe(way)
-            );
-            ui.warn("source-excluded", &line);
-        }
-    }
-    Ok(found)
-}
-
-fn backup_options(call: &Call, sources: Vec<Source>, choice: Choice) -> Result<BackupOptions> {
-    let options = &call.options;
-    let block_size = options.size(&o::BLOCKSIZE).unwrap_or(1 << 20);
-    let algo = |opt| {
-        options
-            .choice(opt)
-            .and_then(Algo::parse)
-            .unwrap_or(Algo::Sha256)
-    };
-    let (block_hash, file_hash) = (algo(&o::BLOCK_HASH), algo(&o::FILE_HASH));
-    if !(BLOCKSIZE_LEAST..=BLOCKSIZE_MOST).contains(&block_size)
-        || !block_size.is_multiple_of(block_hash.len() as u64)
-    {
-        return Err(Error::usage(format!(
-            "--blocksize must be between {} and {} and a multiple of {} bytes",
-            show_size(BLOCKSIZE_LEAST),
-            show_size(BLOCKSIZE_MOST),
-            block_hash.len()
-        )));
-    }
-    if options.flag(&o::CHECK_FILETIME_ONLY) && options.flag(&o::NO_FILETIME_CHECK) {
-        return Err(Error::usage(
-            "--check-filetime-only and --disable-filetime-check exclude each other",
-        ));
-    }
-    Ok(BackupOptions {
-        sources,
-        choice,
-        rule: if options.flag(&o::NO_FILETIME_CHECK) {
-            ChangeRule::Always
-        } else if options.flag(&o::CHECK_FILETIME_ONLY) {
-            ChangeRule::TimeOnly
-        } else {
-            ChangeRule::Metadata
-        },
-        skip_metadata: options.flag(&o::SKIP_METADATA),
-        upload_unchanged: options.flag(&o::UPLOAD_UNCHANGED),
-        params: Params {
-            block_size: u32::try_from(block_size).unwrap_or(1 << 20),
-            block_hash,
-            file_hash,
-            version: 2,
-        },
-        explicit: [&o::BLOCKSIZE, &o::BLOCK_HASH, &o::FILE_HASH]
-            .map(|opt| options.given(opt.name).is_some()),
-    })
-}
-
-fn write_options(
-    call: &Call,
-    block_size: u64,
-    encrypt: bool,
-    dry_run: bool,
-) -> Result<WriteOptions> {
-    let options = &call.options;
-    let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
-    let least = (1u64 << 20).max(2 * block_size);
-    if dblock_size < least {
-        let wrong = Error::usage(format!(
-            "--dblock-size must be at least {}",
-            show_size(least)
-        ));
-        return Err(if least > 1 << 20 {
-            wrong.hint("a volume holds two blocks: it may be smaller with a smaller --blocksize")
-        } else {
-            wrong
-        });
-    }
-    let level = match options.choice(&o::ZIP_METHOD) {
-        Some("None") => 0,
-        _ => options.int(&o::ZIP_LEVEL).unwrap_or(3),
-    };
-    let Some(level) = u8::try_from(level).ok().filter(|l| *l <= 9) else {
-        return Err(Error::usage("--zip-compression-level must be 0 to 9"));
-    };
-    Ok(WriteOptions {
-        dblock_size,
-        level,
-        encrypt,
-        verify_listing: !options.flag(&o::NO_BACKEND_VERIFICATION),
-        dry_run,
-    })
 }
 
 /// Whether to encrypt; it can never change for a destination.
@@ -380,7 +156,7 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
     let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
     let folder = real(&folder);
     for source in &options.sources {
-        let path = real(as_path(&source.path));
+        let path = real(fs_path(&source.path));
         let shown = text::safe(&source.path);
         if path.starts_with(&folder) {
             return Err(Error::usage(format!(
@@ -392,7 +168,7 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
             if excluded(options, &source.path, inside) {
                 continue;
             }
-            let mut rule = as_path(&source.path)
+            let mut rule = fs_path(&source.path)
                 .join(inside)
                 .into_os_string()
                 .into_encoded_bytes();
@@ -415,11 +191,6 @@ fn excluded(options: &BackupOptions, source: &[u8], inside: &Path) -> bool {
         let decision = options.choice.filters.decide(&path);
         !decision.included && (decision.rule.is_some() || !options.choice.filters.only_includes())
     })
-}
-
-fn as_path(stored: &[u8]) -> &Path {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(stored))
 }
 
 /// Free and total space at the destination, where it says so.

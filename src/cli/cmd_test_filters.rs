@@ -6,7 +6,7 @@ use crate::base::size::show_size;
 use crate::base::text::{self, count};
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, cmd_backup, options as o};
+use crate::cli::{Call, Command, Outcome, Section, options as o, taken};
 
 pub(super) const COMMAND: Command = Command {
     name: "test-filters",
@@ -24,8 +24,8 @@ that made it. No destination is contacted.",
 };
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let mut choice = cmd_backup::choice(call)?;
-    let sources = cmd_backup::sources(call, &mut choice, ui)?;
+    let mut choice = taken::choice(call)?;
+    let sources = taken::sources(call, &mut choice, ui)?;
     let tmp = Tmp::open(call.options.text(&o::TEMPDIR))?;
     ui.json(|w| {
         w.key("Decisions")?;

@@ -21,6 +21,7 @@ mod passphrase;
 mod self_test;
 pub(crate) mod session;
 mod sources;
+mod taken;
 mod topics;
 
 use std::ffi::OsString;
