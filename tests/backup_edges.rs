@@ -52,6 +52,8 @@ fn a_stop_signal_at_any_moment_leaves_a_partial_version() {
                 "--blocksize=1kb",
                 "--no-encryption",
                 "--no-cache",
+                // Seconds of uploads are still to come whenever the signal is sent, on a busy machine too.
+                "--throttle-upload=2mb",
             ])
             .spawn()
             .unwrap();
