@@ -5,29 +5,22 @@ mod faulty;
 #[path = "../../tests/support/faulty_b2.rs"]
 mod faulty_b2;
 
-use std::cell::RefCell;
-use std::io::{Read as _, Write as _};
-use std::rc::Rc;
+use std::io::Write as _;
 
+use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::bytes::{base64, hex};
 use crate::base::error::Kind;
-use crate::base::tmp::Tmp;
-use crate::base::ui::Volume;
 use faulty::{Seen, Server, Trouble};
 use faulty_b2::B2;
 
-const NAME: &str = "duplicati-b1.dblock.zip";
 const FULL: &str = "p/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3t/+value";
 const MIB: usize = 1 << 20;
 
 struct Bench {
     server: Server<B2>,
-    remote: Remote,
-    ui: Ui,
-    tmp: Tmp,
-    waits: Rc<RefCell<Vec<u64>>>,
+    subject: Subject,
 }
 
 fn bench() -> Bench {
@@ -37,26 +30,22 @@ fn bench() -> Bench {
 fn bench_with(query: &str) -> Bench {
     let sha1 = |data: &[u8]| hex(Algo::Sha1.hash(data).as_bytes());
     let server = Server::start(|address| B2::new(address, sha1));
-    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
     let url = format!(
         "b2://KEYID:s3cr3t%2F%2Bvalue@bkt/p?b2-api-url=http://{}&retry-delay=0s&http-proxy=none&{query}",
         server.address
     );
-    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");
-    let waits = Rc::new(RefCell::new(Vec::new()));
-    let kept = waits.clone();
-    remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
-    Bench {
-        server,
-        remote,
-        ui,
-        tmp: Tmp::open(None).expect("tmp"),
-        waits,
-    }
-}
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..=250).cycle().take(len).collect()
+    let subject = Subject::open(
+        &url,
+        &[
+            SECRET,
+            "s3cr3t%2F%2Bvalue",
+            &base64(SECRET.as_bytes()),
+            &base64(format!("KEYID:{SECRET}").as_bytes()),
+            "acct-",
+            "up-1",
+        ],
+    );
+    Bench { server, subject }
 }
 
 /// A refusal as the server sends it.
@@ -66,47 +55,9 @@ fn says(status: u16, code: &str, message: &str) -> Trouble {
 }
 
 impl Bench {
-    fn put(&mut self, data: &[u8]) -> Result<()> {
-        let mut spool = Spool::new(&self.tmp)?;
-        spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
-        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
-        let done = remote.put(&mut self.ui, NAME, &mut spool, &sha);
-        done.map_err(checked)
-    }
-
-    fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
-        let mut spool = Spool::new(&self.tmp)?;
-        let done = self.remote.get(&mut self.ui, NAME, size, &mut spool);
-        done.map_err(checked)?;
-        let mut data = Vec::new();
-        spool.read_to_end(&mut data).expect("read");
-        Ok(data)
-    }
-
-    fn list(&mut self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let done = self.remote.list(&mut self.ui, &mut |item| {
-            match item {
-                Listed::Restart => names.clear(),
-                Listed::Entry(file) => names.push(file.name),
-            }
-            Ok(())
-        });
-        if !done.map_err(checked)? {
-            names.push("(no such bucket)".to_owned());
-        }
-        Ok(names)
-    }
-
-    fn delete(&mut self) -> Result<()> {
-        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
-        remote.delete(&mut self.ui, NAME).map_err(checked)
-    }
-
     /// Calls of class A, B and C so far, as the destination reports them.
     fn billed(&mut self) -> String {
-        let facts = self.remote.dest.finish().expect("nothing to do");
+        let facts = self.subject.remote.dest.finish().expect("nothing to do");
         format!("{}: {}", facts[0].name, facts[0].value)
     }
 
@@ -143,35 +94,18 @@ impl Bench {
     }
 }
 
-/// No error may show the secret or a token in any spelling.
-fn checked(e: Error) -> Error {
-    let text = e.to_string();
-    for form in [
-        SECRET,
-        "s3cr3t%2F%2Bvalue",
-        &base64(SECRET.as_bytes()),
-        &base64(format!("KEYID:{SECRET}").as_bytes()),
-        "acct-",
-        "up-1",
-    ] {
-        assert!(!text.contains(form), "{text}");
-    }
-    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
-    e
-}
-
 #[test]
 fn a_backup_costs_one_log_in_and_the_listing() {
     let mut b = bench();
-    assert!(b.list().expect("listed").is_empty());
+    assert!(b.subject.list().expect("listed").is_empty());
     for i in 0..5 {
-        let mut spool = Spool::new(&b.tmp).expect("spool");
+        let mut spool = Spool::new(&b.subject.tmp).expect("spool");
         spool.write_all(b"x").expect("write");
-        let mut remote = RemoteMut::new(&mut b.remote, &Permit::to_write());
+        let mut remote = RemoteMut::new(&mut b.subject.remote, &Permit::to_write());
         let sha = Algo::Sha256.hash(b"x");
         let name = format!("f{i}");
         remote
-            .put(&mut b.ui, &name, &mut spool, &sha)
+            .put(&mut b.subject.ui, &name, &mut spool, &sha)
             .expect("stored");
     }
     assert_eq!(b.calls("b2_get_upload_url"), 1);
@@ -187,17 +121,17 @@ fn rows_1_and_2_resets_during_uploads() {
     b.server
         .script("POST", "/upload/", Trouble::Reset(MIB as u64 / 2));
     let data = bytes(MIB);
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.content().expect("there"), data);
     assert_eq!((b.versions(), b.uploads().len()), (1, 2));
     assert_eq!(b.calls("b2_get_upload_url"), 2, "a new URL");
-    assert!(b.waits.borrow().is_empty(), "without a wait");
+    assert!(b.subject.waits.borrow().is_empty(), "without a wait");
 
     let mut b = bench();
     for _ in 0..30 {
         b.server.script("POST", "/upload/", Trouble::Reset(100));
     }
-    let e = b.put(&data).expect_err("never");
+    let e = b.subject.put(&data).expect_err("never");
     assert_eq!(e.kind(), Kind::Busy);
     assert!(e.to_string().contains("6 attempts"), "{e}");
     assert_eq!(b.versions(), 0);
@@ -209,7 +143,7 @@ fn rows_3_and_14_a_lost_reply_is_no_second_upload() {
     for lost in [Trouble::Swallow, Trouble::Stall(None)] {
         let mut b = bench_with("http-operation-timeout=1s");
         b.server.script("POST", "/upload/", lost);
-        b.put(&bytes(MIB)).expect("stored");
+        b.subject.put(&bytes(MIB)).expect("stored");
         assert_eq!((b.uploads().len(), b.calls("b2_list_file_names")), (1, 1));
     }
     let mut b = bench();
@@ -224,7 +158,7 @@ fn rows_3_and_14_a_lost_reply_is_no_second_upload() {
         "b2_list_file_names",
         says(500, "internal_error", ""),
     );
-    b.put(&bytes(10)).expect("stored");
+    b.subject.put(&bytes(10)).expect("stored");
     assert_eq!(b.content().expect("there"), bytes(10));
     assert_eq!(b.versions(), 1, "the doubtful version is gone");
 }
@@ -235,8 +169,8 @@ fn rows_4_and_6_servers_that_are_busy() {
     b.stored(10);
     b.server
         .script("GET", "/file/", says(500, "internal_error", ""));
-    b.get(None).expect("got");
-    assert_eq!(b.remote.stats().retries, 1);
+    b.subject.get(NAME, None).expect("got");
+    assert_eq!(b.subject.remote.stats().retries, 1);
     for part in ["/file/", "b2_list_file_names", "b2_authorize", "/upload/"] {
         for (wait, fine) in [("2", true), ("3600", false)] {
             let mut b = bench();
@@ -250,12 +184,12 @@ fn rows_4_and_6_servers_that_are_busy() {
             b.server
                 .script(method, part, Trouble::Answer(429, after, String::new()));
             let done = match part {
-                "b2_list_file_names" => b.list().map(drop),
-                "/upload/" => b.put(&bytes(20)),
-                _ => b.get(None).map(drop),
+                "b2_list_file_names" => b.subject.list().map(drop),
+                "/upload/" => b.subject.put(&bytes(20)),
+                _ => b.subject.get(NAME, None).map(drop),
             };
             match done {
-                Ok(()) if fine => assert_eq!(*b.waits.borrow(), [2], "{part}"),
+                Ok(()) if fine => assert_eq!(*b.subject.waits.borrow(), [2], "{part}"),
                 Err(e) if !fine => assert!(e.to_string().contains("asks to wait 1h00m"), "{e}"),
                 other => panic!("{part} {wait}: {other:?}"),
             }
@@ -283,7 +217,7 @@ fn rows_7_to_10_downloads_that_break() {
     let mut b = bench();
     let data = b.stored(1000);
     b.server.script("GET", "/file/", Trouble::Cut(700));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     assert_eq!(ranges(&b), ["-", "bytes=700- by id"]);
 
     for odd in [Trouble::Whole, Trouble::WrongRange] {
@@ -292,20 +226,23 @@ fn rows_7_to_10_downloads_that_break() {
         b.server.script("GET", "/file/", Trouble::Cut(700));
         let restarts = matches!(odd, Trouble::WrongRange);
         b.server.script("GET", "_by_id", odd);
-        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
         assert_eq!(ranges(&b).len(), if restarts { 3 } else { 2 });
     }
     let mut b = bench();
     let data = b.stored(1000);
     b.server.script("GET", "/file/", Trouble::CutOpen(700));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
 
     let mut b = bench();
     b.stored(1000);
     b.server.script("GET", "/file/", Trouble::Cut(700));
     b.server
         .script("GET", "_by_id", says(404, "not_found", "gone"));
-    let e = b.get(Some(1000)).expect_err("deleted meanwhile");
+    let e = b
+        .subject
+        .get(NAME, Some(1000))
+        .expect_err("deleted meanwhile");
     assert!(e.to_string().contains("listed but cannot be read"), "{e}");
 }
 
@@ -313,7 +250,7 @@ fn rows_7_to_10_downloads_that_break() {
 fn row_12_files_that_are_not_what_was_listed_or_sent() {
     let mut b = bench();
     b.stored(1000);
-    let e = b.get(Some(999)).expect_err("longer");
+    let e = b.subject.get(NAME, Some(999)).expect_err("longer");
     assert_eq!(e.kind(), Kind::Damaged);
     assert_eq!(b.calls("/file/"), 2);
     let mut b = bench();
@@ -326,7 +263,7 @@ fn row_12_files_that_are_not_what_was_listed_or_sent() {
             Trouble::Answer(200, stated, "x".to_owned()),
         );
     }
-    let e = b.get(None).expect_err("another SHA-1");
+    let e = b.subject.get(NAME, None).expect_err("another SHA-1");
     assert_eq!(e.kind(), Kind::Damaged);
     assert!(e.to_string().contains("SHA-1"), "{e}");
     for (from, to) in [
@@ -337,7 +274,7 @@ fn row_12_files_that_are_not_what_was_listed_or_sent() {
         let mut b = bench();
         b.server
             .script("POST", "/upload/", Trouble::Replaced(from, to));
-        b.put(&bytes(10)).expect("stored at the second try");
+        b.subject.put(&bytes(10)).expect("stored at the second try");
         assert_eq!(b.uploads().len(), 2);
         assert_eq!(b.calls("b2_delete_file_version"), 1);
     }
@@ -348,7 +285,7 @@ fn row_13_a_silent_transfer_is_resumed() {
     let mut b = bench_with("read-write-timeout=1s");
     let data = b.stored(1000);
     b.server.script("GET", "/file/", Trouble::Stall(Some(600)));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     let resumed = b.server.seen("_by_id");
     assert_eq!(resumed[0].header("range"), Some("bytes=600-"));
 }
@@ -366,7 +303,7 @@ fn row_16_a_refusal_hidden_by_resets_comes_to_light() {
         "b2_get_upload_url",
         says(403, "storage_cap_exceeded", "cap"),
     );
-    let e = b.put(&bytes(4 * MIB)).expect_err("refused");
+    let e = b.subject.put(&bytes(4 * MIB)).expect_err("refused");
     assert_eq!(e.kind(), Kind::NoSpace, "{e}");
     assert!(e.to_string().contains("spending cap reached"), "{e}");
     assert!(b.uploads().len() <= 1);
@@ -378,15 +315,18 @@ fn row_20_account_tokens_run_out() {
     let data = b.stored(1000);
     for code in ["expired_auth_token", "bad_auth_token"] {
         b.server.script("GET", "/file/", says(401, code, "acct-1"));
-        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     }
-    assert_eq!((b.calls("authorize"), b.remote.stats().retries), (3, 0));
+    assert_eq!(
+        (b.calls("authorize"), b.subject.remote.stats().retries),
+        (3, 0)
+    );
     for token in ["acct-3", "acct-4"] {
         b.server
             .script("GET", "/file/", says(401, "expired_auth_token", token));
     }
     assert_eq!(
-        b.get(Some(1000)).expect_err("twice").kind(),
+        b.subject.get(NAME, Some(1000)).expect_err("twice").kind(),
         Kind::Credentials
     );
 
@@ -397,8 +337,11 @@ fn row_20_account_tokens_run_out() {
             b2.store(&format!("p/f{i:03}"), b"");
         }
     });
-    assert_eq!(b.list().expect("listed").len(), 500);
-    assert_eq!((b.calls("authorize"), b.remote.stats().retries), (3, 0));
+    assert_eq!(b.subject.list().expect("listed").len(), 500);
+    assert_eq!(
+        (b.calls("authorize"), b.subject.remote.stats().retries),
+        (3, 0)
+    );
 }
 
 #[test]
@@ -416,9 +359,9 @@ fn row_21_upload_urls_that_are_no_good() {
             b.server
                 .script("POST", "/upload/", says(status, code, "up-1"));
         }
-        b.put(&bytes(10)).expect("stored");
+        b.subject.put(&bytes(10)).expect("stored");
         assert_eq!((b.uploads().len(), b.calls("b2_get_upload_url")), (5, 5));
-        assert!(b.waits.borrow().is_empty());
+        assert!(b.subject.waits.borrow().is_empty());
         assert_eq!((b.versions(), b.calls("b2_list_file")), (1, 0));
     }
     let mut b = bench();
@@ -426,18 +369,21 @@ fn row_21_upload_urls_that_are_no_good() {
         b.server
             .script("POST", "/upload/", says(503, "service_unavailable", ""));
     }
-    b.put(&bytes(10)).expect("stored after a wait");
-    assert_eq!(*b.waits.borrow(), [5]);
+    b.subject.put(&bytes(10)).expect("stored after a wait");
+    assert_eq!(*b.subject.waits.borrow(), [5]);
     let mut b = bench();
     b.server
         .script("POST", "/upload/", says(400, "bad_request", "bad name"));
     assert!(
-        b.put(&bytes(10)).is_ok(),
+        b.subject.put(&bytes(10)).is_ok(),
         "a protocol fault is retried once"
     );
     b.server
         .script("POST", "/upload/", says(403, "storage_cap_exceeded", ""));
-    assert_eq!(b.put(&bytes(11)).expect_err("full").kind(), Kind::NoSpace);
+    assert_eq!(
+        b.subject.put(&bytes(11)).expect_err("full").kind(),
+        Kind::NoSpace
+    );
 }
 
 #[test]
@@ -447,10 +393,10 @@ fn row_23_redirects() {
     let data = b.stored(1000);
     b.server
         .script("GET", "/file/", moved(format!("/file/bkt/{FULL}?x")));
-    assert_eq!(b.get(None).expect("followed"), data);
+    assert_eq!(b.subject.get(NAME, None).expect("followed"), data);
     b.server
         .script("POST", "/upload/1/", moved("/upload/1/again".to_owned()));
-    b.put(&data).expect("followed with its body");
+    b.subject.put(&data).expect("followed with its body");
     assert_eq!(b.content().expect("there"), data);
 
     let mut b = bench();
@@ -461,7 +407,7 @@ fn row_23_redirects() {
         b.server
             .script("GET", "/file/", moved(format!("/file/bkt/{FULL}?x")));
     }
-    let e = b.get(None).expect_err("circle");
+    let e = b.subject.get(NAME, None).expect_err("circle");
     assert!(e.to_string().contains("circle"), "{e}");
 
     let other = bench();
@@ -477,7 +423,10 @@ fn row_23_redirects() {
         for _ in 0..2 {
             b.server.script("GET", "/file/", moved(to.clone()));
         }
-        assert_eq!(b.get(None).expect_err("refused").kind(), Kind::Unsupported);
+        assert_eq!(
+            b.subject.get(NAME, None).expect_err("refused").kind(),
+            Kind::Unsupported
+        );
     }
     let state = other.server.state.lock().expect("state");
     assert_eq!(state.connections, 0);
@@ -509,9 +458,9 @@ fn row_26_replies_that_are_cut_or_poisoned() {
                 Trouble::Answer(200, Vec::new(), text.clone()),
             );
         }
-        let e = b.list().expect_err("not whole");
+        let e = b.subject.list().expect_err("not whole");
         assert!(e.to_string().contains("listing incomplete"), "{e}");
-        assert!(b.list().expect("well again").is_empty());
+        assert!(b.subject.list().expect("well again").is_empty());
     }
     let mut b = bench();
     b.server.script(
@@ -519,7 +468,7 @@ fn row_26_replies_that_are_cut_or_poisoned() {
         "b2_list_file_names",
         Trouble::Answer(200, Vec::new(), whole.to_owned()),
     );
-    assert_eq!(b.list().expect("a number as text"), ["a"]);
+    assert_eq!(b.subject.list().expect("a number as text"), ["a"]);
     for part in ["b2_authorize", "b2_list_file_names"] {
         let mut b = bench();
         for _ in 0..2 {
@@ -535,7 +484,7 @@ fn row_26_replies_that_are_cut_or_poisoned() {
                 Trouble::Answer(200, html, "<html>log in</html>".to_owned()),
             );
         }
-        let e = b.list().expect_err("portal");
+        let e = b.subject.list().expect_err("portal");
         assert!(
             e.to_string().contains("not a B2 server (captive portal?)"),
             "{e}"
@@ -556,7 +505,7 @@ fn rows_27_and_28_long_listings() {
         b2.store("p/sub/deep", b"");
         b2.store("q/other", b"");
     });
-    let names = b.list().expect("listed");
+    let names = b.subject.list().expect("listed");
     assert_eq!(names.len(), 19_999);
     assert!(!names.contains(&"file00007".to_owned()));
     assert_eq!(b.calls("b2_list_file_names"), 20);
@@ -572,7 +521,7 @@ fn rows_27_and_28_long_listings() {
                 Trouble::Answer(200, Vec::new(), page.clone()),
             );
         }
-        let e = b.list().expect_err("circle");
+        let e = b.subject.list().expect_err("circle");
         assert!(e.to_string().contains("does not advance"), "{e}");
     }
 }
@@ -600,9 +549,9 @@ fn row_29_hostile_names() {
         "b2_list_file_names",
         Trouble::Answer(200, Vec::new(), page),
     );
-    assert_eq!(b.list().expect("listed"), ["%2e%2e%2f", "good"]);
-    assert_eq!(b.ui.warnings(), 1);
-    let message = &b.ui.messages()[0];
+    assert_eq!(b.subject.list().expect("listed"), ["%2e%2e%2f", "good"]);
+    assert_eq!(b.subject.ui.warnings(), 1);
+    let message = &b.subject.ui.messages()[0];
     assert!(
         message.contains("7 names") && !message.contains('\u{1b}'),
         "{message}"
@@ -617,9 +566,9 @@ fn row_33_a_connection_closed_while_idle_is_no_failure() {
         b.server.script("GET", "/file/", Trouble::CloseAfter);
     }
     for _ in 0..4 {
-        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     }
-    assert_eq!(b.remote.stats().retries, 0);
+    assert_eq!(b.subject.remote.stats().retries, 0);
 }
 
 #[test]
@@ -632,7 +581,7 @@ fn row_38_uploads_in_parts() {
             .script("POST", "/upload/1/", says(503, "service_unavailable", ""));
         b.server.script("POST", "/upload/2/", Trouble::Reset(1000));
     }
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.content().expect("there"), data);
     let parts: Vec<String> = b
         .uploads()
@@ -640,24 +589,30 @@ fn row_38_uploads_in_parts() {
         .map(|p| p.header("x-bz-part-number").unwrap_or("-").to_owned())
         .collect();
     assert_eq!(parts, ["1", "1", "1", "2", "3", "4"]);
-    assert_eq!(b.get(Some(data.len() as u64)).expect("got"), data);
+    assert_eq!(
+        b.subject.get(NAME, Some(data.len() as u64)).expect("got"),
+        data
+    );
 
     let mut b = bench_with(query);
     b.server.script("POST", "/upload/1/", Trouble::Swallow);
-    b.put(&data).expect("the part was sent again");
+    b.subject.put(&data).expect("the part was sent again");
     assert_eq!((b.uploads().len(), b.versions()), (5, 1));
 
     let mut b = bench_with(query);
     b.server
         .script("POST", "/upload/1/", says(403, "storage_cap_exceeded", ""));
-    assert_eq!(b.put(&data).expect_err("full").kind(), Kind::NoSpace);
+    assert_eq!(
+        b.subject.put(&data).expect_err("full").kind(),
+        Kind::NoSpace
+    );
     assert_eq!(b.calls("b2_cancel_large_file"), 1);
     assert_eq!(b.server.with(|b2| b2.unfinished()), 0);
 
     let mut b = bench_with(query);
     b.server
         .script("POST", "b2_finish_large_file", Trouble::Swallow);
-    b.put(&data).expect("settled by looking");
+    b.subject.put(&data).expect("settled by looking");
     assert_eq!(
         (b.content().expect("there"), b.versions()),
         (data.clone(), 1)
@@ -668,7 +623,7 @@ fn row_38_uploads_in_parts() {
         .script("POST", "b2_finish_large_file", Trouble::Close);
     b.server
         .script("POST", "b2_finish_large_file", Trouble::Close);
-    b.put(&data).expect("sent again");
+    b.subject.put(&data).expect("sent again");
     assert_eq!((b.content().expect("there"), b.versions()), (data, 1));
     assert_eq!(
         b.server.with(|b2| b2.unfinished()),
@@ -687,20 +642,20 @@ fn delete_leaves_no_version() {
         b2.hide(FULL);
         b2.store(&format!("{FULL}.aes"), b"another file");
     });
-    assert_eq!(b.list().expect("listed"), [format!("{NAME}.aes")]);
-    let e = b.get(None).expect_err("hidden");
+    assert_eq!(b.subject.list().expect("listed"), [format!("{NAME}.aes")]);
+    let e = b.subject.get(NAME, None).expect_err("hidden");
     assert_eq!(e.kind(), Kind::Missing);
     b.server.script(
         "POST",
         "b2_delete_file_version",
         says(400, "file_not_present", ""),
     );
-    b.delete().expect("deleted");
+    b.subject.delete().expect("deleted");
     assert_eq!(b.versions(), 1, "the one that the server said was gone");
-    b.delete().expect("deleted");
-    b.delete().expect("nothing to do");
+    b.subject.delete().expect("deleted");
+    b.subject.delete().expect("nothing to do");
     assert_eq!(b.versions(), 0);
-    assert_eq!(b.list().expect("listed").len(), 1);
+    assert_eq!(b.subject.list().expect("listed").len(), 1);
     let order = b.server.seen("b2_delete_file_version");
     assert!(order[0].text.contains("\"4_z1\""), "oldest first");
     b.stored(1);
@@ -709,15 +664,15 @@ fn delete_leaves_no_version() {
         "b2_delete_file_version",
         says(403, "access_denied", "lock"),
     );
-    let e = b.delete().expect_err("locked");
+    let e = b.subject.delete().expect_err("locked");
     assert!(e.to_string().contains("file lock"), "{e}");
 }
 
 #[test]
 fn a_replaced_file_leaves_no_old_version() {
     let mut b = bench();
-    b.put(&bytes(10)).expect("stored");
-    b.put(&bytes(20)).expect("stored");
+    b.subject.put(&bytes(10)).expect("stored");
+    b.subject.put(&bytes(20)).expect("stored");
     assert_eq!((b.versions(), b.content().expect("there").len()), (1, 20));
     assert_eq!(b.calls("b2_list_file_versions"), 1);
 }
@@ -728,9 +683,9 @@ fn older_log_ins_do_as_well() {
         let mut b = bench();
         let data = b.stored(100);
         b.server.with(|b2| b2.login = login);
-        assert_eq!(b.get(Some(100)).expect("got"), data);
-        b.put(&data).expect("stored");
-        assert_eq!(b.list().expect("listed"), [NAME]);
+        assert_eq!(b.subject.get(NAME, Some(100)).expect("got"), data);
+        b.subject.put(&data).expect("stored");
+        assert_eq!(b.subject.list().expect("listed"), [NAME]);
         assert_eq!(b.calls("authorize"), usize::from(5 - login));
         assert_eq!(b.calls("b2_list_buckets"), 0);
     }
@@ -748,10 +703,10 @@ fn keys_that_may_not() {
         b.stored(1);
         b.allow(&format!("\"{right}\""), "\"none\"");
         let results = [
-            b.list().map(drop),
-            b.get(None).map(drop),
-            b.put(b"x"),
-            b.delete(),
+            b.subject.list().map(drop),
+            b.subject.get(NAME, None).map(drop),
+            b.subject.put(b"x"),
+            b.subject.delete(),
         ];
         let mut failed = results.into_iter().filter_map(Result::err);
         let e = failed.next().expect(right);
@@ -771,7 +726,7 @@ fn keys_that_may_not() {
     ] {
         let mut b = bench();
         b.allow(from, to);
-        let e = b.list().expect_err(text);
+        let e = b.subject.list().expect_err(text);
         assert_eq!(e.kind(), Kind::Credentials);
         assert!(e.to_string().contains(text), "{e}");
         assert_eq!(b.calls("b2_list"), 0);
@@ -790,7 +745,11 @@ fn keys_that_may_not() {
     ] {
         let mut b = bench();
         b.server.script("GET", "b2_authorize", trouble);
-        let e = b.remote.list(&mut b.ui, &mut |_| Ok(())).expect_err(text);
+        let e = b
+            .subject
+            .remote
+            .list(&mut b.subject.ui, &mut |_| Ok(()))
+            .expect_err(text);
         assert_eq!(e.kind(), kind);
         assert!(
             e.to_string().contains(text) && !e.to_string().contains(SECRET),
@@ -804,14 +763,14 @@ fn buckets_that_are_not_there() {
     let mut b = bench();
     b.allow("[{\"id\":\"bid\",\"name\":\"bkt\"}]", "null");
     b.server.with(|b2| b2.bucket = false);
-    assert_eq!(b.list().expect("no error"), ["(no such bucket)"]);
-    let e = b.get(None).expect_err("no bucket");
+    assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
+    let e = b.subject.get(NAME, None).expect_err("no bucket");
     assert!(
         e.to_string()
             .contains("bucket 'bkt' does not exist at 127.0.0.1"),
         "{e}"
     );
-    b.put(&bytes(10)).expect("the bucket is made");
+    b.subject.put(&bytes(10)).expect("the bucket is made");
     assert_eq!(b.content().expect("there"), bytes(10));
     assert_eq!(b.calls("b2_create_bucket"), 1);
 
@@ -823,7 +782,7 @@ fn buckets_that_are_not_there() {
         "b2_create_bucket",
         says(400, "duplicate_bucket_name", "taken"),
     );
-    let e = b.put(&bytes(10)).expect_err("of another account");
+    let e = b.subject.put(&bytes(10)).expect_err("of another account");
     assert!(
         e.to_string()
             .contains("bucket name 'bkt' taken by another account"),
@@ -841,7 +800,7 @@ fn downloads_by_a_domain_of_ones_own() {
     b.stored(1);
     cdn.server
         .script("GET", "/file/", says(401, "bad_auth_token", ""));
-    let e = b.get(Some(1000));
+    let e = b.subject.get(NAME, Some(1000));
     assert!(
         e.is_err(),
         "the token of one server is unknown to the other"
@@ -853,6 +812,12 @@ fn downloads_by_a_domain_of_ones_own() {
     let (status, body) = (200, String::from_utf8(data[..100].to_vec()).expect("ASCII"));
     cdn.server
         .script("GET", "/file/", Trouble::Answer(status, Vec::new(), body));
-    assert_eq!(b.get(Some(100)).expect("got without any header").len(), 100);
+    assert_eq!(
+        b.subject
+            .get(NAME, Some(100))
+            .expect("got without any header")
+            .len(),
+        100
+    );
     assert_eq!(b.calls("/file/"), 0);
 }

@@ -5,18 +5,12 @@ mod faulty;
 #[path = "../../tests/support/faulty_dav.rs"]
 mod faulty_dav;
 
-use std::cell::RefCell;
-use std::io::{Read as _, Write as _};
-use std::rc::Rc;
-
+use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::error::Kind;
-use crate::base::tmp::Tmp;
-use crate::base::ui::Volume;
 use faulty::{Server, Trouble};
 use faulty_dav::{Dav, Login};
 
-const NAME: &str = "duplicati-b1.dblock.zip";
 const KEY: &str = "/d/b/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3t/+value";
 /// `user:` and [`SECRET`].
@@ -25,10 +19,7 @@ const MIB: usize = 1 << 20;
 
 struct Bench {
     server: Server<Dav>,
-    remote: Remote,
-    ui: Ui,
-    tmp: Tmp,
-    waits: Rc<RefCell<Vec<u64>>>,
+    subject: Subject,
 }
 
 fn bench() -> Bench {
@@ -37,26 +28,12 @@ fn bench() -> Bench {
 
 fn bench_with(path: &str, query: &str) -> Bench {
     let server = Server::start(|_| Dav::new());
-    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
     let url = format!(
         "webdav://user:s3cr3t%2F%2Bvalue@{}/{path}?retry-delay=0s&http-proxy=none&{query}",
         server.address
     );
-    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");
-    let waits = Rc::new(RefCell::new(Vec::new()));
-    let kept = waits.clone();
-    remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
-    Bench {
-        server,
-        remote,
-        ui,
-        tmp: Tmp::open(None).expect("tmp"),
-        waits,
-    }
-}
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..=250).cycle().take(len).collect()
+    let subject = Subject::open(&url, &[SECRET, "s3cr3t%2F%2Bvalue", &BASIC[6..]]);
+    Bench { server, subject }
 }
 
 fn says(status: u16) -> Trouble {
@@ -72,49 +49,6 @@ fn page(status: u16, kind: &str, body: &str) -> Trouble {
 }
 
 impl Bench {
-    fn put(&mut self, data: &[u8]) -> Result<()> {
-        let mut spool = Spool::new(&self.tmp)?;
-        spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
-        let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
-            &mut self.ui,
-            NAME,
-            &mut spool,
-            &sha,
-        );
-        done.map_err(checked)
-    }
-
-    fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
-        let mut spool = Spool::new(&self.tmp)?;
-        let done = self.remote.get(&mut self.ui, NAME, size, &mut spool);
-        done.map_err(checked)?;
-        let mut data = Vec::new();
-        spool.read_to_end(&mut data).expect("read");
-        Ok(data)
-    }
-
-    fn list(&mut self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let done = self.remote.list(&mut self.ui, &mut |item| {
-            match item {
-                Listed::Restart => names.clear(),
-                Listed::Entry(file) => names.push(file.name),
-            }
-            Ok(())
-        });
-        match done.map_err(checked)? {
-            true => Ok(names),
-            false => Ok(vec!["(no folder)".to_owned()]),
-        }
-    }
-
-    fn make(&mut self) -> Result<()> {
-        RemoteMut::new(&mut self.remote, &Permit::to_write())
-            .create_folder(&mut self.ui)
-            .map_err(checked)
-    }
-
     /// A stored file that downloads get, of this length.
     fn stored(&self, len: usize) -> Vec<u8> {
         let data = bytes(len);
@@ -149,23 +83,13 @@ impl Bench {
     }
 }
 
-/// No error may show the secret in any spelling.
-fn checked(e: Error) -> Error {
-    let text = e.to_string();
-    for form in [SECRET, "s3cr3t%2F%2Bvalue", &BASIC[6..]] {
-        assert!(!text.contains(form), "{text}");
-    }
-    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
-    e
-}
-
 #[test]
 fn rows_1_to_3_uploads_that_break() {
     let data = bytes(MIB);
     let mut b = bench();
     b.store(KEY, &data[..MIB / 2]);
     b.script("PUT", "dblock", Trouble::Reset(MIB as u64 / 2));
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.file(KEY).expect("there"), data);
     assert_eq!(
         (b.count("PUT"), b.count("DELETE")),
@@ -178,14 +102,14 @@ fn rows_1_to_3_uploads_that_break() {
     for _ in 0..6 {
         b.script("PUT", "", Trouble::Reset(100));
     }
-    let e = b.put(&data).expect_err("never");
+    let e = b.subject.put(&data).expect_err("never");
     assert_eq!(e.kind(), Kind::Busy);
     assert!(e.to_string().contains("6 attempts"), "{e}");
     assert_eq!(b.file(KEY), None);
 
     let mut b = bench();
     b.script("PUT", "dblock", Trouble::Swallow);
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!((b.count("PUT"), b.count("PROPFIND")), (1, 1));
 }
 
@@ -199,27 +123,30 @@ fn uploads_go_under_temporary_names_where_parts_stay() {
     let mut b = bench();
     b.store(KEY, &data[..100]);
     b.script("PUT", "dblock", Trouble::Reset(100));
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(temporary(&b), ["PUT", "MOVE"], "learnt from the part");
     assert_eq!(b.file(KEY).expect("there"), data);
 
     let mut b = bench();
     b.server
         .with(|dav| dav.software = "WsgiDAV/4.4.0".to_owned());
-    b.list().expect("listed");
+    b.subject.list().expect("listed");
     b.script("PUT", "tmp", Trouble::Reset(100));
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(temporary(&b), ["PUT", "DELETE", "PUT", "MOVE"]);
     assert_eq!(b.file(KEY).expect("there"), data);
 
     let mut b = bench_with("d/b", "webdav-temporary-names=always");
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(temporary(&b), ["PUT", "MOVE"]);
     b.server.with(|dav| {
         dav.moves = false;
         dav.files.clear();
     });
-    let e = b.put(&data).expect_err("as asked for or not at all");
+    let e = b
+        .subject
+        .put(&data)
+        .expect_err("as asked for or not at all");
     assert!(e.to_string().contains("cannot rename"), "{e}");
     assert!(b.server.with(|dav| dav.files.is_empty()));
 
@@ -228,16 +155,16 @@ fn uploads_go_under_temporary_names_where_parts_stay() {
         dav.software = "rclone/v1".to_owned();
         dav.moves = false;
     });
-    b.list().expect("listed");
-    b.put(&data).expect("stored without renaming");
+    b.subject.list().expect("listed");
+    b.subject.put(&data).expect("stored without renaming");
     assert_eq!(temporary(&b), ["PUT", "MOVE", "MOVE", "DELETE"]);
-    assert_eq!(b.list().expect("listed"), [NAME]);
+    assert_eq!(b.subject.list().expect("listed"), [NAME]);
 
     let mut b = bench_with("d/b", "webdav-temporary-names=never");
     b.server
         .with(|dav| dav.software = "WsgiDAV/4.4.0".to_owned());
-    b.list().expect("listed");
-    b.put(&data).expect("stored");
+    b.subject.list().expect("listed");
+    b.subject.put(&data).expect("stored");
     assert!(temporary(&b).is_empty());
 }
 
@@ -258,10 +185,10 @@ fn old_leftovers_are_removed_by_the_next_upload() {
         dated("new", "Sun, 06 Nov 2094 08:49:37 GMT")
     );
     b.script("PROPFIND", "", page(207, "text/xml", &body));
-    b.list().expect("listed");
+    b.subject.list().expect("listed");
     assert_eq!(b.count("DELETE"), 0, "a listing changes nothing");
-    b.put(b"x").expect("stored");
-    assert_eq!(b.list().expect("listed"), [".duplet-tmp-new", NAME]);
+    b.subject.put(b"x").expect("stored");
+    assert_eq!(b.subject.list().expect("listed"), [".duplet-tmp-new", NAME]);
 }
 
 #[test]
@@ -269,16 +196,16 @@ fn rows_4_and_6_servers_that_are_busy() {
     for status in [500, 502, 423, 425] {
         let mut b = bench();
         b.script("PUT", "dblock", says(status));
-        b.put(&bytes(10)).expect("stored");
-        assert_eq!(b.remote.stats().retries, 1);
+        b.subject.put(&bytes(10)).expect("stored");
+        assert_eq!(b.subject.remote.stats().retries, 1);
     }
     for (wait, fine) in [("2", true), ("3600", false)] {
         let mut b = bench();
         b.stored(10);
         let after = vec![("retry-after", wait.to_owned())];
         b.script("GET", "dblock", Trouble::Answer(429, after, String::new()));
-        match b.get(None) {
-            Ok(_) if fine => assert_eq!(*b.waits.borrow(), [2]),
+        match b.subject.get(NAME, None) {
+            Ok(_) if fine => assert_eq!(*b.subject.waits.borrow(), [2]),
             Err(e) if !fine => assert!(e.to_string().contains("asks to wait 1h00m"), "{e}"),
             other => panic!("{wait}: {:?}", other.map(|d| d.len())),
         }
@@ -287,7 +214,8 @@ fn rows_4_and_6_servers_that_are_busy() {
     let mode = vec![("x-nextcloud-maintenance-mode", "1".to_owned())];
     b.script("PROPFIND", "", Trouble::Answer(503, mode, String::new()));
     assert!(
-        b.list()
+        b.subject
+            .list()
             .expect_err("closed")
             .to_string()
             .contains("maintenance mode")
@@ -305,7 +233,7 @@ fn rows_7_to_12_downloads() {
     let mut b = bench();
     let data = b.stored(1000);
     b.script("GET", "", Trouble::Cut(700));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     assert_eq!(ranges(&b), ["-", "bytes=700-"]);
     assert!(b.server.seen("")[1].header("if-range").is_some());
     assert_eq!(b.server.seen("")[0].header("translate"), Some("f"));
@@ -315,29 +243,32 @@ fn rows_7_to_12_downloads() {
         let data = b.stored(1000);
         b.script("GET", "", Trouble::Cut(700));
         b.script("GET", "", second);
-        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
         assert_eq!(ranges(&b).len(), wanted);
     }
     let mut b = bench();
     let data = b.stored(1000);
     b.script("GET", "", Trouble::CutOpen(700));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
 
     let mut b = bench();
     b.stored(1000);
     b.script("GET", "", Trouble::Cut(700));
     b.script("GET", "", says(412));
     b.store(KEY, &[7; 1000]);
-    assert_eq!(b.get(Some(1000)).expect("the new file whole"), [7; 1000]);
+    assert_eq!(
+        b.subject.get(NAME, Some(1000)).expect("the new file whole"),
+        [7; 1000]
+    );
 
     let mut b = bench();
     b.stored(1000);
     for size in [999, 1001] {
-        let e = b.get(Some(size)).expect_err("another length");
+        let e = b.subject.get(NAME, Some(size)).expect_err("another length");
         assert_eq!(e.kind(), Kind::Damaged);
     }
     let mut b = bench();
-    let e = b.get(Some(10)).expect_err("gone").to_string();
+    let e = b.subject.get(NAME, Some(10)).expect_err("gone").to_string();
     assert!(e.contains("listed but cannot be read"), "{e}");
 }
 
@@ -345,7 +276,7 @@ fn rows_7_to_12_downloads() {
 fn row_14_a_server_that_never_answers_an_upload() {
     let mut b = bench_with("d/b", "http-operation-timeout=1s");
     b.script("PUT", "", Trouble::Stall(None));
-    b.put(&bytes(10)).expect("found by looking");
+    b.subject.put(&bytes(10)).expect("found by looking");
     assert_eq!(b.count("PUT"), 1);
 }
 
@@ -359,23 +290,26 @@ fn rows_15_to_17_answers_before_the_body() {
     ] {
         let mut b = bench();
         b.script("PUT", "", Trouble::Early(status, ""));
-        assert_eq!(b.put(&data).expect_err("refused").kind(), kind);
+        assert_eq!(b.subject.put(&data).expect_err("refused").kind(), kind);
         assert_eq!(b.count("PUT"), 1);
     }
     let mut b = bench();
     b.script("PUT", "", Trouble::Early(417, ""));
-    b.put(&data).expect("stored");
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     let puts = b.server.seen("dblock");
     let puts = puts.iter().filter(|s| s.method == "PUT");
     let asked: Vec<bool> = puts.map(|p| p.header("expect").is_some()).collect();
     assert_eq!(asked, [true, false, false]);
-    assert_eq!(b.remote.stats().retries, 0);
+    assert_eq!(b.subject.remote.stats().retries, 0);
 
     let mut b = bench_with("d/b", "disable-expect100-continue");
     b.login(Login::Basic("other".to_owned()));
     b.script("PUT", "", Trouble::Reset(100));
-    assert_eq!(b.put(&data).expect_err("hidden").kind(), Kind::Credentials);
+    assert_eq!(
+        b.subject.put(&data).expect_err("hidden").kind(),
+        Kind::Credentials
+    );
 }
 
 #[test]
@@ -384,8 +318,8 @@ fn row_22_digest_and_nonces_that_go_stale() {
     for query in ["", "force-digest-authentication"] {
         let mut b = bench_with("d/b", query);
         b.login(Login::Digest("n1".to_owned()));
-        b.list().expect("listed");
-        b.put(&data).expect("stored");
+        b.subject.list().expect("listed");
+        b.subject.put(&data).expect("stored");
         let asked = b
             .server
             .seen("")
@@ -397,7 +331,7 @@ fn row_22_digest_and_nonces_that_go_stale() {
             .count();
         assert_eq!(asked, usize::from(query.is_empty()));
         b.login(Login::Digest("n2".to_owned()));
-        b.put(&data).expect("stored");
+        b.subject.put(&data).expect("stored");
         let puts = b.server.seen("dblock");
         let bodies: Vec<u64> = puts
             .iter()
@@ -405,20 +339,22 @@ fn row_22_digest_and_nonces_that_go_stale() {
             .map(|s| s.body)
             .collect();
         assert_eq!(bodies, [1000, 0, 1000], "the body is sent once");
-        assert_eq!(b.remote.stats().retries, 0);
+        assert_eq!(b.subject.remote.stats().retries, 0);
     }
     let mut b = bench_with(
         "d/b",
         "force-digest-authentication&disable-expect100-continue",
     );
     b.login(Login::Digest("n1".to_owned()));
-    b.put(&data).expect("asked before the body was sent");
-    assert_eq!((b.count("PUT"), b.remote.stats().retries), (1, 0));
+    b.subject
+        .put(&data)
+        .expect("asked before the body was sent");
+    assert_eq!((b.count("PUT"), b.subject.remote.stats().retries), (1, 0));
     let mut b = bench();
     b.login(Login::Digest("n1".to_owned()));
-    b.list().expect("listed");
+    b.subject.list().expect("listed");
     b.login(Login::Basic(BASIC.to_owned()));
-    let e = b.list().expect_err("a step down").to_string();
+    let e = b.subject.list().expect_err("a step down").to_string();
     assert!(e.contains("downgrade refused"), "{e}");
 }
 
@@ -430,7 +366,7 @@ fn a_wrong_password_is_one_request_and_one_line() {
     ] {
         let mut b = bench();
         b.login(login);
-        let e = b.list().expect_err("rejected");
+        let e = b.subject.list().expect_err("rejected");
         assert_eq!(e.kind(), Kind::Credentials);
         assert!(e.to_string().contains("user 'user' rejected"), "{e}");
         assert_eq!(b.server.seen("").len(), requests);
@@ -438,7 +374,7 @@ fn a_wrong_password_is_one_request_and_one_line() {
     let mut b = bench();
     let offer = vec![("www-authenticate", "Negotiate, NTLM".to_owned())];
     b.script("PROPFIND", "", Trouble::Answer(401, offer, String::new()));
-    let e = b.list().expect_err("windows").to_string();
+    let e = b.subject.list().expect_err("windows").to_string();
     assert!(
         e.contains("offers only Negotiate/NTLM, not supported"),
         "{e}"
@@ -455,10 +391,10 @@ fn row_23_redirects() {
         "dblock",
         moved(format!("http://{}{KEY}?x=1", b.server.address)),
     );
-    assert_eq!(b.get(None).expect("followed"), data);
+    assert_eq!(b.subject.get(NAME, None).expect("followed"), data);
     let big = bytes(2 * MIB);
     b.script("PUT", "dblock", moved(format!("{KEY}?x=1")));
-    b.put(&big).expect("followed with its body");
+    b.subject.put(&big).expect("followed with its body");
     assert_eq!(b.file(KEY).expect("there"), big);
 
     let mut b = bench();
@@ -467,7 +403,7 @@ fn row_23_redirects() {
         b.script("GET", "x=1", moved(KEY.to_owned()));
         b.script("GET", "dblock", moved(format!("{KEY}?x=1")));
     }
-    let e = b.get(None).expect_err("circle").to_string();
+    let e = b.subject.get(NAME, None).expect_err("circle").to_string();
     assert!(e.contains("circle"), "{e}");
 
     let other = Server::start(|_| Dav::new());
@@ -479,20 +415,22 @@ fn row_23_redirects() {
         b.script("PUT", "", moved(format!("{foreign}{KEY}")));
     }
     assert!(
-        b.list()
+        b.subject
+            .list()
             .expect_err("refused")
             .to_string()
             .contains("foreign host")
     );
     assert!(
-        b.put(&[1])
+        b.subject
+            .put(&[1])
             .expect_err("refused")
             .to_string()
             .contains("foreign host")
     );
     assert!(other.seen("").is_empty());
     b.script("GET", "", moved(format!("{foreign}{KEY}")));
-    assert_eq!(b.get(None).expect("followed"), b"elsewhere");
+    assert_eq!(b.subject.get(NAME, None).expect("followed"), b"elsewhere");
     assert!(
         other
             .seen("")
@@ -510,8 +448,8 @@ fn row_23_redirects() {
         String::new(),
     );
     b.script("PROPFIND", "/d/b/", lasting);
-    b.list().expect("followed");
-    b.put(b"x").expect("stored");
+    b.subject.list().expect("followed");
+    b.subject.put(b"x").expect("stored");
     assert!(b.file(&format!("/new{KEY}")).is_some(), "remembered");
 }
 
@@ -533,7 +471,7 @@ fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
         for _ in 0..2 {
             b.script("PROPFIND", "", page(207, "text/xml", body));
         }
-        let e = b.list().expect_err("not a listing");
+        let e = b.subject.list().expect_err("not a listing");
         assert!(e.to_string().contains("listing incomplete"), "{e}");
     }
     let mut b = bench();
@@ -542,9 +480,9 @@ fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
         "",
         page(207, "text/xml", &format!("\u{feff}{whole}")),
     );
-    assert!(b.list().expect("a BOM is no harm").is_empty());
+    assert!(b.subject.list().expect("a BOM is no harm").is_empty());
     b.script("PROPFIND", "", Trouble::Cut(30));
-    assert!(b.list().expect("tried again").is_empty());
+    assert!(b.subject.list().expect("tried again").is_empty());
 }
 
 #[test]
@@ -554,7 +492,7 @@ fn row_27_a_long_listing() {
         b.store(&format!("/d/b/file{i:05}"), b"");
     }
     let mut names = 0;
-    let listed = b.remote.list(&mut b.ui, &mut |item| {
+    let listed = b.subject.remote.list(&mut b.subject.ui, &mut |item| {
         names += u32::from(matches!(item, Listed::Entry(_)));
         Ok(())
     });
@@ -592,8 +530,11 @@ fn rows_29_and_30_names_and_addresses() {
     let mut b = bench();
     let listing = format!("<r:multistatus xmlns:r='DAV:'>{body}</r:multistatus>");
     b.script("PROPFIND", "", page(207, "text/xml", &listing));
-    assert_eq!(b.list().expect("listed"), ["good", "also good", "third+"]);
-    let message = &b.ui.messages()[0];
+    assert_eq!(
+        b.subject.list().expect("listed"),
+        ["good", "also good", "third+"]
+    );
+    let message = &b.subject.ui.messages()[0];
     assert!(
         message.contains("8 names") && !message.contains('\u{1b}'),
         "{message}"
@@ -608,7 +549,8 @@ fn rows_29_and_30_names_and_addresses() {
         b.script("PROPFIND", "", page(207, "text/xml", &foreign));
     }
     assert!(
-        b.list()
+        b.subject
+            .list()
             .expect_err("not ours")
             .to_string()
             .contains("another folder")
@@ -624,23 +566,29 @@ fn rows_33_to_36_connections_sizes_and_compression() {
     }
     b.script("PROPFIND", "", Trouble::Close);
     for _ in 0..3 {
-        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     }
-    assert!(b.get(Some(1000)).is_ok());
-    assert!(b.remote.stat(&mut b.ui, NAME).expect("asked").is_some());
-    assert_eq!(b.remote.stats().retries, 0);
+    assert!(b.subject.get(NAME, Some(1000)).is_ok());
+    assert!(
+        b.subject
+            .remote
+            .stat(&mut b.subject.ui, NAME)
+            .expect("asked")
+            .is_some()
+    );
+    assert_eq!(b.subject.remote.stats().retries, 0);
 
     let mut b = bench();
     b.script("PROPFIND", "dblock", Trouble::Replaced(">10<", ">3<"));
-    b.put(&bytes(10)).expect("stored");
+    b.subject.put(&bytes(10)).expect("stored");
     assert_eq!((b.count("PUT"), b.count("DELETE")), (2, 1));
 
     let mut b = bench();
     for _ in 0..2 {
         b.script("PROPFIND", "dblock", says(404));
     }
-    b.put(&bytes(10)).expect("stored");
-    assert_eq!(*b.waits.borrow(), [1, 2]);
+    b.subject.put(&bytes(10)).expect("stored");
+    assert_eq!(*b.subject.waits.borrow(), [1, 2]);
 
     let mut b = bench();
     b.stored(10);
@@ -649,7 +597,8 @@ fn rows_33_to_36_connections_sizes_and_compression() {
         b.script("GET", "", Trouble::Answer(200, gzip, "x".to_owned()));
     }
     assert!(
-        b.get(None)
+        b.subject
+            .get(NAME, None)
             .expect_err("compressed")
             .to_string()
             .contains("compressed")
@@ -659,8 +608,8 @@ fn rows_33_to_36_connections_sizes_and_compression() {
 #[test]
 fn folders_are_made_from_the_first_missing_one_down() {
     let mut b = bench_with("d/x%20y/%C3%A9%2B/z", "");
-    assert_eq!(b.list().expect("asked"), ["(no folder)"]);
-    b.put(b"x").expect("stored");
+    assert_eq!(b.subject.list().expect("asked"), ["(no folder)"]);
+    b.subject.put(b"x").expect("stored");
     assert!(b.file("/d/x y/\u{e9}+/z/duplicati-b1.dblock.zip").is_some());
     let made: Vec<String> = b
         .server
@@ -671,31 +620,39 @@ fn folders_are_made_from_the_first_missing_one_down() {
         .collect();
     assert_eq!(made.len(), 5, "{made:?}");
     assert!(made.iter().all(|target| target.ends_with('/')), "{made:?}");
-    b.make().expect("existing");
+    b.subject.make().expect("existing");
 
     let mut b = bench();
     b.script("MKCOL", "", says(409));
-    b.make()
+    b.subject
+        .make()
         .expect("a server that says 409 for existing folders");
     let mut b = bench_with("d/b/c", "");
     b.script("MKCOL", "/c/", says(409));
     b.script("MKCOL", "/b/", says(403));
-    b.make().expect("no right to the folder above is needed");
+    b.subject
+        .make()
+        .expect("no right to the folder above is needed");
     let mut b = bench_with("d/b/c", "");
     for _ in 0..3 {
         b.script("MKCOL", "", says(403));
     }
-    assert_eq!(b.make().expect_err("refused").kind(), Kind::Credentials);
+    assert_eq!(
+        b.subject.make().expect_err("refused").kind(),
+        Kind::Credentials
+    );
     let mut b = bench_with("d/f", "");
     b.store("/d/f", b"file");
     assert!(
-        b.make()
+        b.subject
+            .make()
             .expect_err("in the way")
             .to_string()
             .contains("is a file")
     );
     assert!(
-        b.list()
+        b.subject
+            .list()
             .expect_err("in the way")
             .to_string()
             .contains("is a file")
@@ -735,7 +692,7 @@ fn what_is_no_webdav_server_is_named() {
         let mut b = bench_with("d/b", "number-of-retries=0");
         b.script("PROPFIND", "", trouble);
         b.script("PROPFIND", "", says(404));
-        match b.list() {
+        match b.subject.list() {
             Ok(names) => assert_eq!(names, [part]),
             Err(e) => {
                 assert_eq!(e.kind(), kind, "{e}");
@@ -754,7 +711,8 @@ fn what_is_no_webdav_server_is_named() {
         );
     }
     assert!(
-        b.get(Some(10))
+        b.subject
+            .get(NAME, Some(10))
             .expect_err("a page")
             .to_string()
             .contains("login page")
@@ -762,7 +720,11 @@ fn what_is_no_webdav_server_is_named() {
     let mut b = bench();
     let iis = vec![("server", "Microsoft-IIS/10.0".to_owned())];
     b.script("PUT", "", Trouble::Answer(404, iis, String::new()));
-    let e = b.put(b"x").expect_err("too big for IIS").to_string();
+    let e = b
+        .subject
+        .put(b"x")
+        .expect_err("too big for IIS")
+        .to_string();
     assert!(e.contains("404.13"), "{e}");
 }
 
@@ -772,21 +734,22 @@ fn the_question_is_put_as_the_server_understands_it() {
     b.stored(5);
     b.script("PROPFIND", "", says(400));
     b.script("PROPFIND", "", says(415));
-    assert_eq!(b.list().expect("listed"), [NAME]);
-    b.list().expect("remembered");
+    assert_eq!(b.subject.list().expect("listed"), [NAME]);
+    b.subject.list().expect("remembered");
     let bodies: Vec<String> = b.server.seen("").iter().map(|s| s.text.clone()).collect();
     assert_eq!(bodies.len(), 4);
     assert!(bodies[0].contains("resourcetype") && bodies[1].is_empty());
     assert!(bodies[2].contains("allprop") && bodies[3].contains("allprop"));
     let mut b = bench_with("d/b", "use-extended-propfind");
-    b.list().expect("listed");
+    b.subject.list().expect("listed");
     assert!(b.server.seen("")[0].text.contains("allprop"));
     let mut b = bench();
     b.stored(5);
     b.script("PROPFIND", "dblock", says(405));
     let found = b
+        .subject
         .remote
-        .stat(&mut b.ui, NAME)
+        .stat(&mut b.subject.ui, NAME)
         .expect("asked")
         .expect("there");
     assert_eq!((found.size, b.count("HEAD")), (Some(5), 1));
@@ -795,7 +758,7 @@ fn the_question_is_put_as_the_server_understands_it() {
 #[test]
 fn a_copy_of_replies_that_cannot_be_written_is_named_at_once() {
     let mut b = bench_with("d/b", "debug-propfind-file=/dev/full");
-    let e = b.list().expect_err("full");
+    let e = b.subject.list().expect_err("full");
     assert_eq!(e.kind(), Kind::Local);
     assert!(e.to_string().contains("--debug-propfind-file"), "{e}");
     assert_eq!(b.server.seen("").len(), 1);
@@ -816,7 +779,7 @@ fn free_space_comes_from_the_quota_properties() {
     ] {
         let mut b = bench();
         b.script("PROPFIND", "", answer(free));
-        let quota = b.remote.quota();
+        let quota = b.subject.remote.quota();
         assert_eq!((quota.free, quota.total), want);
     }
 }

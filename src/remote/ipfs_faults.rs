@@ -6,17 +6,13 @@ mod faulty;
 #[path = "../../tests/support/stub_ipfs.rs"]
 mod stub_ipfs;
 
-use std::io::{Read as _, Write as _};
-
+use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::error::Kind;
-use crate::base::tmp::Tmp;
-use crate::base::ui::Volume;
 use crate::net::ipld::cid::{Cid, DAG_PB};
 use faulty::{Server, Trouble};
 use stub_ipfs::{Ipfs, archive};
 
-const NAME: &str = "duplicati-b1.dblock.zip";
 const TOKEN: &str = "t0ken/+value";
 const MIB: usize = 1 << 20;
 /// `tests/data/ipfs`: the same folder added in two ways.
@@ -27,21 +23,12 @@ const LARGE: u64 = 700_001;
 
 struct Bench {
     servers: Vec<Server<Ipfs>>,
-    remote: Remote,
-    ui: Ui,
-    tmp: Tmp,
+    subject: Subject,
 }
 
 fn open(servers: Vec<Server<Ipfs>>, url: &str) -> Bench {
-    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
-    let mut remote = Remote::open(url, &Options::default(), &mut ui).expect("opens");
-    remote.sleep = Box::new(|_| {});
-    Bench {
-        servers,
-        remote,
-        ui,
-        tmp: Tmp::open(None).expect("tmp"),
-    }
+    let subject = Subject::open(url, &[TOKEN, "t0ken%2F%2Bvalue"]);
+    Bench { servers, subject }
 }
 
 /// A node.
@@ -78,56 +65,13 @@ fn gateways(count: usize, cid: &str, query: &str) -> Bench {
     open(servers, &url)
 }
 
-fn bytes(len: usize) -> Vec<u8> {
-    (0..=250).cycle().take(len).collect()
-}
-
-/// No error may show the token.
-fn checked(e: Error) -> Error {
-    let text = e.to_string();
-    for form in [TOKEN, "t0ken%2F%2Bvalue"] {
-        assert!(!text.contains(form), "{text}");
-    }
-    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
-    e
-}
-
 impl Bench {
     fn node(&self) -> &Server<Ipfs> {
         &self.servers[0]
     }
 
-    fn put(&mut self, data: &[u8]) -> Result<()> {
-        let mut spool = Spool::new(&self.tmp)?;
-        spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
-        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
-        remote
-            .put(&mut self.ui, NAME, &mut spool, &sha)
-            .map_err(checked)
-    }
-
-    fn get(&mut self, name: &str, size: Option<u64>) -> Result<Vec<u8>> {
-        let mut spool = Spool::new(&self.tmp)?;
-        let remote = &mut self.remote;
-        let done = remote.get(&mut self.ui, name, size, &mut spool);
-        done.map_err(checked)?;
-        let mut data = Vec::new();
-        spool.read_to_end(&mut data).expect("read");
-        Ok(data)
-    }
-
     fn list(&mut self) -> Result<Vec<(String, Option<u64>)>> {
-        let mut found = Vec::new();
-        let done = self.remote.list(&mut self.ui, &mut |item| {
-            match item {
-                Listed::Restart => found.clear(),
-                Listed::Entry(file) => found.push((file.name, file.size)),
-            }
-            Ok(())
-        });
-        assert!(done.map_err(checked)?, "the folder is there");
-        Ok(found)
+        Ok(self.subject.entries()?.expect("the folder is there"))
     }
 
     fn file(&self) -> Option<Vec<u8>> {
@@ -145,7 +89,7 @@ impl Bench {
     }
 
     fn large(&mut self) -> Result<()> {
-        let data = self.get("large.bin", Some(LARGE))?;
+        let data = self.subject.get("large.bin", Some(LARGE))?;
         let sha = crate::base::bytes::hex(Algo::Sha256.hash(&data).as_bytes());
         assert_eq!(sha, LARGE_SHA256);
         Ok(())
@@ -158,7 +102,7 @@ fn rows_1_to_3_uploads_that_break() {
     b.node()
         .script("POST", "/add", Trouble::Reset(MIB as u64 / 2));
     let data = bytes(MIB + 5);
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.file().expect("there"), data);
     assert_eq!(b.node().seen("/add").len(), 2);
 
@@ -166,14 +110,14 @@ fn rows_1_to_3_uploads_that_break() {
     for _ in 0..6 {
         b.node().script("POST", "/add", Trouble::Reset(100));
     }
-    let e = b.put(&data).expect_err("never");
+    let e = b.subject.put(&data).expect_err("never");
     assert_eq!(e.kind(), Kind::Busy);
     assert!(e.to_string().contains("6 attempts"), "{e}");
     assert_eq!(b.file(), None);
 
     let mut b = node("");
     b.node().script("POST", "/add", Trouble::Swallow);
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.node().seen("/add").len(), 1, "no second upload");
 }
 
@@ -188,7 +132,7 @@ fn rows_4_and_6_a_node_that_is_busy() {
         let headers = vec![("retry-after", after.to_owned())];
         let busy = Trouble::Answer(429, headers, String::new());
         b.node().script("POST", "/files/read", busy);
-        assert_eq!(b.get(NAME, Some(10)).is_ok(), good, "{after}");
+        assert_eq!(b.subject.get(NAME, Some(10)).is_ok(), good, "{after}");
     }
 }
 
@@ -199,7 +143,7 @@ fn rows_7_to_10_and_12_downloads_that_break() {
     b.node().script("POST", "/files/read", Trouble::Cut(700));
     b.node()
         .script("POST", "/files/read", Trouble::CutOpen(100));
-    assert_eq!(b.get(NAME, Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     let reads = b.node().seen("/files/read");
     let offset = |i: usize| {
         let (_, rest) = reads[i].target.split_once("offset=").expect("an offset");
@@ -208,10 +152,10 @@ fn rows_7_to_10_and_12_downloads_that_break() {
     assert_eq!([offset(0), offset(1), offset(2)], ["0", "700", "800"]);
     b.node().script("POST", "/files/read", Trouble::Cut(700));
     b.node().script("POST", "/files/read", Trouble::Whole);
-    assert_eq!(b.get(NAME, Some(1000)).expect("got"), data);
-    let e = b.get(NAME, Some(999)).expect_err("another size");
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
+    let e = b.subject.get(NAME, Some(999)).expect_err("another size");
     assert_eq!(e.kind(), Kind::Damaged);
-    let e = b.get("absent", None).expect_err("absent");
+    let e = b.subject.get("absent", None).expect_err("absent");
     assert_eq!(e.kind(), Kind::Missing);
 }
 
@@ -219,7 +163,7 @@ fn rows_7_to_10_and_12_downloads_that_break() {
 fn row_14_a_node_that_never_answers() {
     let mut b = node("http-operation-timeout=1s");
     b.node().script("POST", "/add", Trouble::Stall(None));
-    b.put(&bytes(1000)).expect("found by a look");
+    b.subject.put(&bytes(1000)).expect("found by a look");
     assert_eq!(b.node().seen("/add").len(), 1);
 }
 
@@ -288,33 +232,33 @@ fn row_29_hostile_names() {
     b.node()
         .script("POST", "/files/ls", Trouble::Answer(200, Vec::new(), json));
     assert_eq!(b.list().expect("listed"), [("good".to_owned(), Some(1))]);
-    assert_eq!(b.ui.warnings(), 1);
+    assert_eq!(b.subject.ui.warnings(), 1);
 }
 
 #[test]
 fn rows_39_and_40_a_node_that_stores_something_else() {
     let mut b = node("");
     b.node().with(|n| n.links_lost = 1);
-    b.put(&bytes(1000)).expect("second time");
+    b.subject.put(&bytes(1000)).expect("second time");
     assert_eq!(b.node().seen("/add").len(), 2);
     let mut b = node("");
     b.node().with(|n| n.links_lost = 100);
-    let e = b.put(&bytes(1000)).expect_err("never linked");
+    let e = b.subject.put(&bytes(1000)).expect_err("never linked");
     assert_eq!(e.kind(), Kind::Busy);
     assert!(e.to_string().contains("did not link"), "{e}");
 
     let mut b = node("");
     b.node().with(|n| n.other_cid = true);
-    let e = b.put(&bytes(1000)).expect_err("another identifier");
+    let e = b.subject.put(&bytes(1000)).expect_err("another identifier");
     assert_eq!(e.kind(), Kind::Damaged);
     assert_eq!(b.file(), None, "it is removed");
     assert_eq!(b.node().seen("/files/rm").len(), 2);
 
     let mut b = node("");
     b.stored(5);
-    b.put(&bytes(1000)).expect("replaced");
+    b.subject.put(&bytes(1000)).expect("replaced");
     assert_eq!(b.file().expect("there").len(), 1000);
-    b.put(&bytes(1000)).expect("the same again");
+    b.subject.put(&bytes(1000)).expect("the same again");
     assert_eq!(b.node().seen("/add").len(), 1, "nothing to send");
 }
 
@@ -366,7 +310,7 @@ fn errors_of_a_node_have_their_class() {
         b.stored(1);
         b.node()
             .script("POST", "/add", Trouble::Answer(status, Vec::new(), body));
-        let e = b.put(&bytes(1000)).expect_err("refused");
+        let e = b.subject.put(&bytes(1000)).expect_err("refused");
         assert_eq!(e.kind(), kind, "{e}");
         assert!(e.to_string().contains(part), "{e}");
     }
@@ -392,7 +336,8 @@ fn errors_of_a_node_have_their_class() {
     b.node()
         .script("POST", "/version", Trouble::Answer(307, to, String::new()));
     assert!(
-        b.list()
+        b.subject
+            .list()
             .expect_err("elsewhere")
             .to_string()
             .contains("foreign host")
@@ -407,13 +352,13 @@ fn errors_of_a_node_have_their_class() {
 #[test]
 fn a_missing_folder_is_made_when_written_and_not_when_read() {
     let mut b = node("");
-    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
+    let there = b.subject.remote.list(&mut b.subject.ui, &mut |_| Ok(()));
     assert!(!there.expect("asked"));
     assert!(b.node().seen("/files/mkdir").is_empty());
-    b.put(b"x").expect("stored");
+    b.subject.put(b"x").expect("stored");
     assert_eq!(b.node().seen("/files/mkdir").len(), 1);
     let mut b = node("disable-autocreate-folder=true");
-    let e = b.put(b"x").expect_err("not made");
+    let e = b.subject.put(b"x").expect_err("not made");
     assert_eq!(e.kind(), Kind::Missing);
 }
 
@@ -425,12 +370,16 @@ fn a_block_that_is_not_there_is_no_missing_folder() {
     let mut b = node("number-of-retries=0");
     b.stored(1);
     b.node().script("POST", "/files/stat", answer());
-    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
-    let e = there.map_err(checked).expect_err("not empty");
+    let there = b.subject.remote.list(&mut b.subject.ui, &mut |_| Ok(()));
+    let e = there
+        .map_err(|e| b.subject.checked(e))
+        .expect_err("not empty");
     assert!(e.to_string().contains("could not find bafyx"), "{e}");
     b.node().script("POST", "/files/rm", answer());
-    let mut remote = RemoteMut::new(&mut b.remote, &Permit::to_write());
-    remote.delete(&mut b.ui, NAME).expect_err("not removed");
+    let mut remote = RemoteMut::new(&mut b.subject.remote, &Permit::to_write());
+    remote
+        .delete(&mut b.subject.ui, NAME)
+        .expect_err("not removed");
     assert!(b.file().is_some());
 }
 
@@ -477,8 +426,8 @@ fn a_domain_is_believed_only_when_that_is_asked_for() {
         assert_eq!(e.kind(), Kind::Missing);
         assert!(e.to_string().contains("no gateway has name"), "{e}");
         b.servers[0].with(|s| s.domain = Some(FOLDER_V1.to_owned()));
-        b.remote.dest.list(&mut |_| Ok(())).expect("listed");
-        let said = b.remote.dest.notices().join("");
+        b.subject.remote.dest.list(&mut |_| Ok(())).expect("listed");
+        let said = b.subject.remote.dest.notices().join("");
         assert!(
             said.contains(&format!("points at {FOLDER_V1}; this cannot be checked")),
             "{said}"
@@ -505,11 +454,22 @@ fn fixtures_of_kubo_read_in_every_way() {
             let known = query.ends_with("sizes=true");
             assert_eq!(found[3].1, known.then_some(LARGE));
             b.large().expect("read");
-            assert_eq!(b.get("a.txt", Some(11)).expect("read"), b"hello world");
-            assert_eq!(b.get("empty", Some(0)).expect("read"), b"");
-            let stat = b.remote.stat(&mut b.ui, "large.bin").expect("asked");
+            assert_eq!(
+                b.subject.get("a.txt", Some(11)).expect("read"),
+                b"hello world"
+            );
+            assert_eq!(b.subject.get("empty", Some(0)).expect("read"), b"");
+            let stat = b
+                .subject
+                .remote
+                .stat(&mut b.subject.ui, "large.bin")
+                .expect("asked");
             assert_eq!(stat.expect("there").size, Some(LARGE));
-            let none = b.remote.stat(&mut b.ui, "absent").expect("asked");
+            let none = b
+                .subject
+                .remote
+                .stat(&mut b.subject.ui, "absent")
+                .expect("asked");
             assert!(none.is_none());
         }
     }
@@ -637,12 +597,12 @@ fn a_pinning_service_is_asked_for_a_copy() {
             service.address
         );
         let mut b = node(&query);
-        b.put(&bytes(10)).expect("stored");
-        let mut remote = RemoteMut::new(&mut b.remote, &Permit::to_write());
-        let facts = remote.finish(&mut b.ui).expect("finished");
+        b.subject.put(&bytes(10)).expect("stored");
+        let mut remote = RemoteMut::new(&mut b.subject.remote, &Permit::to_write());
+        let facts = remote.finish(&mut b.subject.ui).expect("finished");
         let keys: Vec<_> = facts.iter().map(|f| f.key).collect();
         assert_eq!(keys.contains(&"IpfsPinStatus"), pinned);
-        assert_eq!(b.ui.warnings(), u64::from(!pinned));
+        assert_eq!(b.subject.ui.warnings(), u64::from(!pinned));
         let root = Cid::parse(&facts[0].value).expect("the root");
         let posts = service.seen("/psa/pins");
         let made = posts.iter().find(|s| s.method == "POST").expect("a pin");
@@ -659,11 +619,11 @@ fn a_pinning_service_is_asked_for_a_copy() {
             "ipfs-pin-service=http://{}/psa&ipfs-pin-token=p1nt0ken",
             service.address
         ));
-        b.put(&bytes(10)).expect("stored");
-        let dest = &mut b.remote.dest;
+        b.subject.put(&bytes(10)).expect("stored");
+        let dest = &mut b.subject.remote.dest;
         dest.finish().expect("the backup is complete");
         let warnings = dest.warnings().join("");
         assert!(warnings.contains(part), "{warnings}");
-        assert!(!b.remote.redact.clean(warnings).contains("p1nt0ken"));
+        assert!(!b.subject.remote.redact.clean(warnings).contains("p1nt0ken"));
     }
 }

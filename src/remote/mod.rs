@@ -480,5 +480,15 @@ mod live;
 mod s3_faults;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_tls;
+#[cfg(all(
+    test,
+    any(
+        feature = "dest-b2",
+        feature = "dest-ipfs",
+        feature = "dest-s3",
+        feature = "dest-webdav"
+    )
+))]
+mod subject;
 #[cfg(test)]
 mod tests;

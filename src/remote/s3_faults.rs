@@ -5,28 +5,24 @@ mod faulty;
 #[path = "../../tests/support/faulty_s3.rs"]
 mod faulty_s3;
 
-use std::cell::RefCell;
-use std::io::{Read as _, Write as _};
-use std::rc::Rc;
+use std::io::Write as _;
 
+use super::subject::{NAME, Subject, bytes};
 use super::*;
+use crate::base::bytes::base64;
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
 use faulty::Trouble;
 use faulty_s3::{Server, error};
 
-const NAME: &str = "duplicati-b1.dblock.zip";
 const KEY: &str = "p/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3t/+value";
 const MIB: usize = 1 << 20;
 
 struct Bench {
     server: Server,
-    remote: Remote,
-    ui: Ui,
-    tmp: Tmp,
-    waits: Rc<RefCell<Vec<u64>>>,
+    subject: Subject,
 }
 
 fn bench() -> Bench {
@@ -38,26 +34,15 @@ fn bench_with(query: &str) -> Bench {
 }
 
 fn bench_on(server: Server, query: &str) -> Bench {
-    let mut ui = Ui::new(Volume::Quiet, false, Some(false));
     let url = format!(
         "s3://KEYID:s3cr3t%2F%2Bvalue@bkt/p?s3-server-name={}&retry-delay=0s&http-proxy=none&{query}",
         server.address
     );
-    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");
-    let waits = Rc::new(RefCell::new(Vec::new()));
-    let kept = waits.clone();
-    remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
-    Bench {
-        server,
-        remote,
-        ui,
-        tmp: Tmp::open(None).expect("tmp"),
-        waits,
-    }
-}
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..=250).cycle().take(len).collect()
+    let subject = Subject::open(
+        &url,
+        &[SECRET, "s3cr3t%2F%2Bvalue", &base64(SECRET.as_bytes())],
+    );
+    Bench { server, subject }
 }
 
 /// A refusal as the server sends it.
@@ -66,42 +51,6 @@ fn says(status: u16, code: &str, more: &str) -> Trouble {
 }
 
 impl Bench {
-    fn put(&mut self, data: &[u8]) -> Result<()> {
-        let mut spool = Spool::new(&self.tmp)?;
-        spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
-        let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
-            &mut self.ui,
-            NAME,
-            &mut spool,
-            &sha,
-        );
-        done.map_err(checked)
-    }
-
-    fn get(&mut self, size: Option<u64>) -> Result<Vec<u8>> {
-        let mut spool = Spool::new(&self.tmp)?;
-        let remote = &mut self.remote;
-        let done = remote.get(&mut self.ui, NAME, size, &mut spool);
-        done.map_err(checked)?;
-        let mut data = Vec::new();
-        spool.read_to_end(&mut data).expect("read");
-        Ok(data)
-    }
-
-    fn list(&mut self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let done = self.remote.list(&mut self.ui, &mut |item| {
-            match item {
-                Listed::Restart => names.clear(),
-                Listed::Entry(file) => names.push(file.name),
-            }
-            Ok(())
-        });
-        done.map_err(checked)?;
-        Ok(names)
-    }
-
     /// A stored file that downloads get, of this length.
     fn stored(&self, len: usize) -> Vec<u8> {
         let data = bytes(len);
@@ -118,27 +67,13 @@ impl Bench {
     }
 }
 
-/// No error may show the secret in any spelling.
-fn checked(e: Error) -> Error {
-    let text = e.to_string();
-    for form in [
-        SECRET,
-        "s3cr3t%2F%2Bvalue",
-        &crate::base::bytes::base64(SECRET.as_bytes()),
-    ] {
-        assert!(!text.contains(form), "{text}");
-    }
-    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
-    e
-}
-
 #[test]
 fn row_1_and_2_resets_during_uploads() {
     let mut b = bench();
     b.server
         .script("PUT", "dblock", Trouble::Reset(MIB as u64 / 2));
     let data = bytes(MIB);
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.server.file(KEY).expect("there"), data);
     assert_eq!(b.server.seen("PUT").len(), 2);
 
@@ -146,7 +81,7 @@ fn row_1_and_2_resets_during_uploads() {
     for _ in 0..6 {
         b.server.script("PUT", "dblock", Trouble::Reset(100));
     }
-    let e = b.put(&data).expect_err("never");
+    let e = b.subject.put(&data).expect_err("never");
     assert_eq!(e.kind(), Kind::Busy);
     assert!(e.to_string().contains("6 attempts"), "{e}");
     assert_eq!(b.server.file(KEY), None);
@@ -156,7 +91,7 @@ fn row_1_and_2_resets_during_uploads() {
 fn row_3_a_lost_reply_is_no_second_upload() {
     let mut b = bench();
     b.server.script("PUT", "dblock", Trouble::Swallow);
-    b.put(&bytes(MIB)).expect("stored");
+    b.subject.put(&bytes(MIB)).expect("stored");
     assert_eq!(b.server.seen("PUT").len(), 1);
     assert_eq!(b.server.seen("HEAD").len(), 1);
 }
@@ -166,21 +101,21 @@ fn rows_4_to_6_servers_that_are_busy() {
     let mut b = bench();
     b.server
         .script("PUT", "dblock", says(500, "InternalError", ""));
-    b.put(&bytes(10)).expect("stored");
+    b.subject.put(&bytes(10)).expect("stored");
     let mut b = bench();
     for _ in 0..3 {
         b.server.script("PUT", "dblock", says(503, "SlowDown", ""));
     }
-    b.put(&bytes(10)).expect("stored");
-    assert_eq!(*b.waits.borrow(), [1, 1, 1]);
+    b.subject.put(&bytes(10)).expect("stored");
+    assert_eq!(*b.subject.waits.borrow(), [1, 1, 1]);
     for (wait, fine) in [("2", true), ("3600", false)] {
         let mut b = bench();
         b.stored(10);
         let after = vec![("retry-after", wait.to_owned())];
         b.server
             .script("GET", "dblock", Trouble::Answer(429, after, String::new()));
-        match b.get(None) {
-            Ok(_) if fine => assert_eq!(*b.waits.borrow(), [2]),
+        match b.subject.get(NAME, None) {
+            Ok(_) if fine => assert_eq!(*b.subject.waits.borrow(), [2]),
             Err(e) if !fine => assert!(e.to_string().contains("asks to wait 1h00m"), "{e}"),
             other => panic!("{wait}: {:?}", other.map(|d| d.len())),
         }
@@ -192,7 +127,7 @@ fn rows_7_to_10_downloads_that_break() {
     let mut b = bench();
     let data = b.stored(1000);
     b.server.script("GET", "dblock", Trouble::Cut(700));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     assert_eq!(b.ranges(), ["-", "bytes=700-"]);
     assert!(b.server.seen("GET")[1].header("if-match").is_some());
 
@@ -200,19 +135,19 @@ fn rows_7_to_10_downloads_that_break() {
     let data = b.stored(1000);
     b.server.script("GET", "dblock", Trouble::Cut(700));
     b.server.script("GET", "dblock", Trouble::Whole);
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
 
     let mut b = bench();
     let data = b.stored(1000);
     b.server.script("GET", "dblock", Trouble::Cut(700));
     b.server.script("GET", "dblock", Trouble::WrongRange);
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     assert_eq!(b.ranges(), ["-", "bytes=700-", "-"]);
 
     let mut b = bench();
     let data = b.stored(1000);
     b.server.script("GET", "dblock", Trouble::CutOpen(700));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
 }
 
 #[test]
@@ -222,7 +157,7 @@ fn rows_11_and_12_files_that_are_not_what_was_listed() {
     b.server.script("GET", "dblock", Trouble::Cut(700));
     b.server
         .script("GET", "dblock", Trouble::Replace(KEY, vec![7; 900]));
-    let e = b.get(Some(1000)).expect_err("replaced");
+    let e = b.subject.get(NAME, Some(1000)).expect_err("replaced");
     assert_eq!(e.kind(), Kind::Damaged);
     assert!(
         e.to_string().contains("900") && e.to_string().contains("1000"),
@@ -231,7 +166,7 @@ fn rows_11_and_12_files_that_are_not_what_was_listed() {
 
     let mut b = bench();
     b.stored(1000);
-    let e = b.get(Some(999)).expect_err("longer");
+    let e = b.subject.get(NAME, Some(999)).expect_err("longer");
     assert_eq!(e.kind(), Kind::Damaged);
     assert_eq!(b.server.seen("GET").len(), 2);
 }
@@ -251,17 +186,17 @@ fn rows_15_and_17_answers_before_the_body() {
         let mut b = bench();
         b.server
             .script("PUT", "dblock", Trouble::Early(status, body));
-        assert_eq!(b.put(&data).expect_err("refused").kind(), kind);
+        assert_eq!(b.subject.put(&data).expect_err("refused").kind(), kind);
         assert_eq!(b.server.seen("PUT").len(), 1);
     }
     let mut b = bench();
     b.server.script("PUT", "dblock", Trouble::Early(417, ""));
-    b.put(&data).expect("stored");
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     let puts = b.server.seen("PUT");
     let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
     assert_eq!(asked, [true, false, false]);
-    assert_eq!(b.remote.stats().retries, 0);
+    assert_eq!(b.subject.remote.stats().retries, 0);
 }
 
 #[test]
@@ -271,7 +206,7 @@ fn rows_18_and_19_clock_and_region_are_learnt() {
     let late = "<ServerTime>2033-01-01T00:00:00Z</ServerTime>";
     b.server
         .script("GET", "dblock", says(403, "RequestTimeTooSkewed", late));
-    b.get(None).expect("got");
+    b.subject.get(NAME, None).expect("got");
     let gets = b.server.seen("GET");
     assert!(
         gets[1]
@@ -288,8 +223,8 @@ fn rows_18_and_19_clock_and_region_are_learnt() {
         "dblock",
         says(400, "AuthorizationHeaderMalformed", region),
     );
-    b.get(None).expect("got");
-    b.get(None).expect("remembered");
+    b.subject.get(NAME, None).expect("got");
+    b.subject.get(NAME, None).expect("remembered");
     let gets = b.server.seen("GET");
     assert_eq!(gets.len(), 3);
     assert!(
@@ -307,8 +242,13 @@ fn rows_18_and_19_clock_and_region_are_learnt() {
         "dblock",
         Trouble::Answer(301, header, String::new()),
     );
-    let remote = &mut b.remote;
-    assert!(remote.stat(&mut b.ui, NAME).expect("asked").is_some());
+    let remote = &mut b.subject.remote;
+    assert!(
+        remote
+            .stat(&mut b.subject.ui, NAME)
+            .expect("asked")
+            .is_some()
+    );
 
     let mut b = bench();
     b.stored(10);
@@ -320,7 +260,10 @@ fn rows_18_and_19_clock_and_region_are_learnt() {
             says(400, "AuthorizationHeaderMalformed", &region),
         );
     }
-    assert_eq!(b.get(None).expect_err("endless").kind(), Kind::Credentials);
+    assert_eq!(
+        b.subject.get(NAME, None).expect_err("endless").kind(),
+        Kind::Credentials
+    );
     assert_eq!(b.server.seen("GET").len(), 3);
 }
 
@@ -334,13 +277,13 @@ fn row_23_redirects() {
         "/p/dup",
         moved(format!("http://{}/bkt/{KEY}?x=1", b.server.address)),
     );
-    assert_eq!(b.get(None).expect("followed"), data);
+    assert_eq!(b.subject.get(NAME, None).expect("followed"), data);
 
     let mut b = bench();
     let data = bytes(2 * MIB);
     let to = format!("http://{}/bkt/{KEY}?x=1", b.server.address);
     b.server.script("PUT", "dblock", moved(to));
-    b.put(&data).expect("followed with its body");
+    b.subject.put(&data).expect("followed with its body");
     assert_eq!(b.server.file(KEY).expect("there"), data);
 
     let mut b = bench();
@@ -350,7 +293,7 @@ fn row_23_redirects() {
         b.server.script("GET", "x=1", moved(a.clone()));
         b.server.script("GET", "dblock", moved(format!("{a}?x=1")));
     }
-    let e = b.get(None).expect_err("circle");
+    let e = b.subject.get(NAME, None).expect_err("circle");
     assert!(e.to_string().contains("circle"), "{e}");
 
     let other = Server::start();
@@ -363,7 +306,7 @@ fn row_23_redirects() {
         for _ in 0..2 {
             b.server.script("GET", "dblock", moved(to.clone()));
         }
-        let e = b.get(None).expect_err("refused");
+        let e = b.subject.get(NAME, None).expect_err("refused");
         assert_eq!(e.kind(), Kind::Unsupported, "{e}");
     }
     assert_eq!(other.state.lock().expect("state").connections, 0);
@@ -380,7 +323,7 @@ fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
             b.server
                 .script("GET", "list-type", Trouble::Answer(200, Vec::new(), body));
         }
-        let e = b.list().expect_err("cut");
+        let e = b.subject.list().expect_err("cut");
         assert!(e.to_string().contains("listing incomplete"), "{e}");
         b.server.state.lock().expect("state").script.clear();
     }
@@ -391,10 +334,10 @@ fn rows_24_and_25_listings_that_are_cut_or_poisoned() {
     for _ in 0..4 {
         b.server.script("GET", "list-type", html());
     }
-    let e = b.list().expect_err("portal");
+    let e = b.subject.list().expect_err("portal");
     assert!(e.to_string().contains("captive portal"), "{e}");
     b.server.state.lock().expect("state").script.clear();
-    assert_eq!(b.list().expect("well again"), ["a"]);
+    assert_eq!(b.subject.list().expect("well again"), ["a"]);
 }
 
 #[test]
@@ -407,7 +350,7 @@ fn a_listing_whose_folder_goes_away_is_no_listing() {
         b.server
             .script("GET", "continuation-token", says(404, "NoSuchBucket", ""));
     }
-    let e = b.list().expect_err("half of it");
+    let e = b.subject.list().expect_err("half of it");
     assert!(e.to_string().contains("listing incomplete"), "{e}");
 }
 
@@ -422,7 +365,7 @@ fn encoded_names_are_decoded_wherever_the_page_says_that_they_are() {
             let answer = Trouble::Answer(200, Vec::new(), page.to_owned());
             b.server.script("GET", "list-type", answer);
         }
-        assert_eq!(b.list().expect("listed"), ["a b+c"]);
+        assert_eq!(b.subject.list().expect("listed"), ["a b+c"]);
     }
     let mut b = bench();
     let page = "<ListBucketResult><Contents><Key>p/a+b%2Bc</Key></Contents></ListBucketResult>";
@@ -430,7 +373,7 @@ fn encoded_names_are_decoded_wherever_the_page_says_that_they_are() {
         let answer = Trouble::Answer(200, Vec::new(), page.to_owned());
         b.server.script("GET", "list-type", answer);
     }
-    assert_eq!(b.list().expect("listed"), ["a+b%2Bc"]);
+    assert_eq!(b.subject.list().expect("listed"), ["a+b%2Bc"]);
 }
 
 #[test]
@@ -441,7 +384,7 @@ fn an_error_in_place_of_a_listing_is_shown_safely() {
         let answer = Trouble::Answer(200, Vec::new(), body.to_owned());
         b.server.script("GET", "list-type", answer);
     }
-    let e = b.list().expect_err("refused").to_string();
+    let e = b.subject.list().expect_err("refused").to_string();
     assert!(e.contains("the server says 200 Odd31mWord: m"), "{e}");
 }
 
@@ -453,7 +396,7 @@ fn rows_27_and_28_long_listings() {
         for i in 0..20_000 {
             b.server.put(&format!("p/file{i:05}"), b"");
         }
-        let names = b.list().expect("listed");
+        let names = b.subject.list().expect("listed");
         assert_eq!(names.len(), 20_000);
         assert_eq!(b.server.seen("GET").len(), if only_v1 { 21 } else { 20 });
     }
@@ -466,7 +409,7 @@ fn rows_27_and_28_long_listings() {
             Trouble::Answer(200, Vec::new(), page.to_owned()),
         );
     }
-    let e = b.list().expect_err("circle");
+    let e = b.subject.list().expect_err("circle");
     assert!(e.to_string().contains("does not advance"), "{e}");
     let mut b = bench_with("s3-list-api-version=v2");
     for _ in 0..4 {
@@ -477,7 +420,7 @@ fn rows_27_and_28_long_listings() {
             Trouble::Answer(200, Vec::new(), page.to_owned()),
         );
     }
-    let e = b.list().expect_err("no way on");
+    let e = b.subject.list().expect_err("no way on");
     assert!(e.to_string().contains("listing incomplete"), "{e}");
 }
 
@@ -502,9 +445,9 @@ fn row_29_hostile_names() {
     let page = format!("<ListBucketResult>{body}</ListBucketResult>");
     b.server
         .script("GET", "list-type", Trouble::Answer(200, Vec::new(), page));
-    assert_eq!(b.list().expect("listed"), ["%2e%2e%2f", "good"]);
-    assert_eq!(b.ui.warnings(), 1);
-    let message = &b.ui.messages()[0];
+    assert_eq!(b.subject.list().expect("listed"), ["%2e%2e%2f", "good"]);
+    assert_eq!(b.subject.ui.warnings(), 1);
+    let message = &b.subject.ui.messages()[0];
     assert!(
         message.contains("6 names") && !message.contains('\u{1b}'),
         "{message}"
@@ -520,19 +463,24 @@ fn row_33_a_connection_closed_while_idle_is_no_failure() {
     }
     b.server.script("HEAD", "dblock", Trouble::Close);
     for _ in 0..3 {
-        assert_eq!(b.get(Some(1000)).expect("got"), data);
+        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     }
-    assert!(b.get(Some(1000)).is_ok());
-    let remote = &mut b.remote;
-    assert!(remote.stat(&mut b.ui, NAME).expect("asked").is_some());
-    assert_eq!(b.remote.stats().retries, 0);
+    assert!(b.subject.get(NAME, Some(1000)).is_ok());
+    let remote = &mut b.subject.remote;
+    assert!(
+        remote
+            .stat(&mut b.subject.ui, NAME)
+            .expect("asked")
+            .is_some()
+    );
+    assert_eq!(b.subject.remote.stats().retries, 0);
 }
 
 #[test]
 fn rows_34_and_35_uploads_that_do_not_show() {
     let mut b = bench();
     b.server.script("HEAD", "dblock", Trouble::Length(3));
-    b.put(&bytes(10)).expect("stored");
+    b.subject.put(&bytes(10)).expect("stored");
     assert_eq!(b.server.seen("PUT").len(), 2);
     assert_eq!(b.server.seen("DELETE").len(), 1);
     let mut b = bench();
@@ -543,8 +491,8 @@ fn rows_34_and_35_uploads_that_do_not_show() {
             Trouble::Answer(404, Vec::new(), String::new()),
         );
     }
-    b.put(&bytes(10)).expect("stored");
-    assert_eq!(*b.waits.borrow(), [1, 2]);
+    b.subject.put(&bytes(10)).expect("stored");
+    assert_eq!(*b.subject.waits.borrow(), [1, 2]);
 }
 
 #[test]
@@ -556,7 +504,7 @@ fn row_36_compressed_replies_are_refused() {
         b.server
             .script("GET", "dblock", Trouble::Answer(200, gzip, "x".to_owned()));
     }
-    let e = b.get(None).expect_err("compressed");
+    let e = b.subject.get(NAME, None).expect_err("compressed");
     assert!(e.to_string().contains("compressed"), "{e}");
 }
 
@@ -565,14 +513,14 @@ fn rows_37_and_38_uploads_in_parts() {
     let query = "s3-multipart-threshold=1mb&s3-part-size=5mb";
     let data = bytes(11 * MIB);
     let mut b = bench_with(query);
-    b.put(&data).expect("stored");
-    let sent = b.remote.stats().bytes_up;
+    b.subject.put(&data).expect("stored");
+    let sent = b.subject.remote.stats().bytes_up;
     assert_eq!(sent, data.len() as u64, "digests send nothing");
     let mut b = bench_with(query);
     for _ in 0..3 {
         b.server.script("PUT", "partNumber=2", Trouble::Reset(1000));
     }
-    b.put(&data).expect("stored");
+    b.subject.put(&data).expect("stored");
     assert_eq!(b.server.file(KEY).expect("there"), data);
     let puts = b.server.seen("PUT");
     let second = puts
@@ -590,13 +538,13 @@ fn rows_37_and_38_uploads_in_parts() {
         )
     };
     b.server.script("POST", "uploadId", inside());
-    b.put(&data).expect("completed at the second try");
+    b.subject.put(&data).expect("completed at the second try");
     assert_eq!(b.server.file(KEY).expect("there"), data);
 
     let mut b = bench_with(query);
     b.server
         .script("PUT", "partNumber=1", says(403, "AccessDenied", ""));
-    let e = b.put(&data).expect_err("refused");
+    let e = b.subject.put(&data).expect_err("refused");
     assert_eq!(e.kind(), Kind::Credentials);
     assert!(
         b.server.seen("DELETE")[0].target.contains("uploadId"),
@@ -606,7 +554,7 @@ fn rows_37_and_38_uploads_in_parts() {
 
     let mut b = bench_with(query);
     b.server.script("POST", "uploadId", Trouble::Swallow);
-    b.put(&data).expect("settled by looking");
+    b.subject.put(&data).expect("settled by looking");
     assert_eq!(b.server.file(KEY).expect("there"), data);
 }
 
@@ -620,7 +568,7 @@ fn refusals_are_final_and_say_what_to_do() {
         let mut b = bench();
         let echo = format!("<StringToSign>{SECRET}</StringToSign>");
         b.server.script("GET", "list-type", says(403, code, &echo));
-        let e = b.list().expect_err(code);
+        let e = b.subject.list().expect_err(code);
         assert_eq!(e.kind(), Kind::Credentials);
         assert!(e.to_string().contains(part), "{e}");
         assert_eq!(b.server.seen("GET").len(), 1);
@@ -633,12 +581,12 @@ fn refusals_are_final_and_say_what_to_do() {
     );
     b.server.script("GET", "list-type", echo);
     b.server.script("GET", "list-type", says(400, "Odd", ""));
-    let e = b.list().map_err(|e| e.to_string());
+    let e = b.subject.list().map_err(|e| e.to_string());
     assert!(e.expect_err("odd").contains("Odd"));
     let mut b = bench();
     b.server
         .script("GET", "dblock", says(403, "InvalidObjectState", ""));
-    let e = b.get(Some(1)).expect_err("cold");
+    let e = b.subject.get(NAME, Some(1)).expect_err("cold");
     assert!(e.to_string().contains("cold storage"), "{e}");
 }
 
@@ -646,9 +594,9 @@ fn refusals_are_final_and_say_what_to_do() {
 fn a_missing_bucket_is_made_by_the_first_upload_only() {
     let mut b = bench();
     b.server.state.lock().expect("state").service.bucket = false;
-    let there = b.remote.list(&mut b.ui, &mut |_| Ok(()));
+    let there = b.subject.remote.list(&mut b.subject.ui, &mut |_| Ok(()));
     assert!(!there.expect("no error"));
-    b.put(&bytes(10)).expect("stored");
+    b.subject.put(&bytes(10)).expect("stored");
     assert!(b.server.file(KEY).is_some());
 }
 
@@ -680,12 +628,12 @@ fn rows_13_and_14_servers_that_fall_silent() {
     let mut b = bench_with("read-write-timeout=1s");
     let data = b.stored(1000);
     b.server.script("GET", "dblock", Trouble::Stall(Some(700)));
-    assert_eq!(b.get(Some(1000)).expect("got"), data);
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
     assert_eq!(b.ranges(), ["-", "bytes=700-"]);
 
     let mut b = bench_with("http-operation-timeout=1s");
     b.server.script("PUT", "dblock", Trouble::Stall(None));
-    b.put(&bytes(10)).expect("settled by looking");
+    b.subject.put(&bytes(10)).expect("settled by looking");
     assert_eq!(b.server.seen("PUT").len(), 1);
 }
 

@@ -1,0 +1,110 @@
+//! A [`Remote`] under test against a server that misbehaves: waits are written down instead of slept, and every error is looked
+//! through for secrets before a test sees it.
+
+use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
+use std::rc::Rc;
+
+use super::*;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Volume;
+
+/// The volume that tests put and get.
+pub(super) const NAME: &str = "duplicati-b1.dblock.zip";
+
+/// Name and size of a stored file.
+pub(super) type Stored = (String, Option<u64>);
+
+pub(super) struct Subject {
+    pub(super) remote: Remote,
+    pub(super) ui: Ui,
+    pub(super) tmp: Tmp,
+    /// Seconds of each wait before a repetition.
+    pub(super) waits: Rc<RefCell<Vec<u64>>>,
+    secrets: Vec<String>,
+}
+
+impl Subject {
+    /// `secrets`: what no error may show.
+    pub(super) fn open(url: &str, secrets: &[&str]) -> Subject {
+        let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+        let mut remote = Remote::open(url, &Options::default(), &mut ui).expect("opens");
+        let waits = Rc::new(RefCell::new(Vec::new()));
+        let kept = waits.clone();
+        remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
+        Subject {
+            remote,
+            ui,
+            tmp: Tmp::open(None).expect("tmp"),
+            waits,
+            secrets: secrets.iter().map(|&s| s.to_owned()).collect(),
+        }
+    }
+
+    pub(super) fn put(&mut self, data: &[u8]) -> Result<()> {
+        let mut spool = Spool::new(&self.tmp)?;
+        spool.write_all(data).expect("write");
+        let sha = Algo::Sha256.hash(data);
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        let done = remote.put(&mut self.ui, NAME, &mut spool, &sha);
+        done.map_err(|e| self.checked(e))
+    }
+
+    pub(super) fn get(&mut self, name: &str, size: Option<u64>) -> Result<Vec<u8>> {
+        let mut spool = Spool::new(&self.tmp)?;
+        let done = self.remote.get(&mut self.ui, name, size, &mut spool);
+        done.map_err(|e| self.checked(e))?;
+        let mut data = Vec::new();
+        spool.read_to_end(&mut data).expect("read");
+        Ok(data)
+    }
+
+    /// Names and sizes; `None` when there is no such folder.
+    pub(super) fn entries(&mut self) -> Result<Option<Vec<Stored>>> {
+        let mut found = Vec::new();
+        let done = self.remote.list(&mut self.ui, &mut |item| {
+            match item {
+                Listed::Restart => found.clear(),
+                Listed::Entry(file) => found.push((file.name, file.size)),
+            }
+            Ok(())
+        });
+        let there = done.map_err(|e| self.checked(e))?;
+        Ok(there.then_some(found))
+    }
+
+    /// Names, or one line that says that there is no such folder.
+    pub(super) fn list(&mut self) -> Result<Vec<String>> {
+        Ok(match self.entries()? {
+            Some(found) => found.into_iter().map(|(name, _)| name).collect(),
+            None => vec!["(no folder)".to_owned()],
+        })
+    }
+
+    pub(super) fn delete(&mut self) -> Result<()> {
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        let done = remote.delete(&mut self.ui, NAME);
+        done.map_err(|e| self.checked(e))
+    }
+
+    pub(super) fn make(&mut self) -> Result<()> {
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        let done = remote.create_folder(&mut self.ui);
+        done.map_err(|e| self.checked(e))
+    }
+
+    /// The error, which shows no secret and is one line.
+    pub(super) fn checked(&self, e: Error) -> Error {
+        let text = e.to_string();
+        for secret in &self.secrets {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
+        e
+    }
+}
+
+/// A file's content of this length.
+pub(super) fn bytes(len: usize) -> Vec<u8> {
+    (0..=250).cycle().take(len).collect()
+}
