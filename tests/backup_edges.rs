@@ -64,7 +64,8 @@ fn a_stop_signal_at_any_moment_leaves_a_partial_version() {
         let id = child.id().to_string();
         support::tool(
             "kill",
-            &["-INT".as_ref(), id.as_ref()],
+            // A background job inherits that SIGINT is ignored.
+            &["-TERM".as_ref(), id.as_ref()],
             "part of any system",
         );
         let output = child.wait_with_output().unwrap();
