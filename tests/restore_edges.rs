@@ -231,3 +231,20 @@ fn a_name_with_a_date_may_be_taken_by_a_file_of_the_backup() {
     have.sort();
     assert_eq!(have, ["mine", "one", "two"]);
 }
+
+#[test]
+fn an_entry_that_loses_data_and_metadata_counts_once() {
+    let scratch = Scratch::new("restore-lost-count");
+    let source = scratch.folder("src");
+    for i in 0..130 {
+        fs::write(source.join(format!("f{i:03}")), format!("text {i}")).unwrap();
+    }
+    let dest = scratch.at("dest");
+    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&words).code(&[0]);
+    fs::remove_file(&support::volumes(&dest, "dblock")[0]).unwrap();
+    let report = restore(&scratch, &["--json"]).code(&[3, 100]).json();
+    // The files and their folder.
+    assert_eq!(report["IncompleteEntries"].as_u64(), Some(131), "{report}");
+    assert_eq!(report["RestoredFiles"].as_u64(), Some(0), "{report}");
+}

@@ -89,6 +89,8 @@ pub(crate) struct RestoreReport {
     pub(crate) incomplete_count: u64,
     /// The first of them.
     pub(crate) incomplete_names: Vec<String>,
+    /// The one counted last: an entry may lose data and metadata.
+    incomplete_last: String,
     pub(crate) root: PathBuf,
     /// Selected: files and bytes.
     pub(crate) selected: (u64, u64),
@@ -98,13 +100,10 @@ const INCOMPLETE_NAMED: usize = 100;
 
 impl RestoreReport {
     fn incomplete(&mut self, name: &str) {
-        if self
-            .incomplete_names
-            .last()
-            .is_some_and(|last| last == name)
-        {
+        if self.incomplete_last == name {
             return;
         }
+        name.clone_into(&mut self.incomplete_last);
         self.incomplete_count += 1;
         if self.incomplete_names.len() < INCOMPLETE_NAMED {
             self.incomplete_names.push(name.to_owned());
