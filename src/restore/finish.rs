@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::base::digest::Algo;
-use crate::base::error::Result;
+use crate::base::error::{Kind, Result, unwrap_io};
 use crate::base::sys::{self, Dir, FileKind, Users};
 use crate::base::text;
 use crate::base::ui::Ui;
@@ -260,9 +260,9 @@ impl Finish<'_> {
         if wanted.as_bytes().len() != self.params.file_hash.len() {
             return Ok(false);
         }
-        match hash_file(file, self.params.file_hash) {
+        match hash_file(file, self.params.file_hash).map_err(unwrap_io) {
             // Each block was checked. The next run compares the whole.
-            Err(_) if sys::stops_requested() > 0 => Ok(true),
+            Err(e) if e.kind() == Kind::Interrupted => Ok(true),
             hash => Ok(hash? == wanted),
         }
     }
