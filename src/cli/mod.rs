@@ -117,6 +117,19 @@ pub(crate) struct Call {
     pub(crate) rules: Vec<Rule>,
 }
 
+impl Call {
+    /// A command by itself.
+    fn bare(command: &'static Command) -> Call {
+        Call {
+            command,
+            url: String::new(),
+            words: Vec::new(),
+            options: Options::default(),
+            rules: Vec::new(),
+        }
+    }
+}
+
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -199,14 +212,7 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if let [only] = args
         && only == "--version"
     {
-        let call = Call {
-            command: &help::VERSION,
-            url: String::new(),
-            words: Vec::new(),
-            options: Options::default(),
-            rules: Vec::new(),
-        };
-        return Ok((call, Vec::new()));
+        return Ok((Call::bare(&help::VERSION), Vec::new()));
     }
     let mut line = if wants_version(args) {
         let rest: Vec<OsString> = args.iter().filter(|a| *a != "--version").cloned().collect();
@@ -262,15 +268,13 @@ fn help_call(args: &[OsString]) -> Call {
         .find(|a| !a.starts_with('-'));
     let command = first.and_then(|f| lookup(&f.to_lowercase()));
     Call {
-        command: &help::COMMAND,
-        url: String::new(),
         words: command
             .iter()
             .filter(|c| c.name != "help")
             .map(|c| c.name.to_owned())
             .collect(),
         options,
-        rules: Vec::new(),
+        ..Call::bare(&help::COMMAND)
     }
 }
 
