@@ -14,10 +14,11 @@ mod completion;
 mod frame;
 mod help;
 mod listing;
-mod manual;
+mod man;
 pub(crate) mod options;
 mod parse;
 mod passphrase;
+mod render;
 mod self_test;
 pub(crate) mod session;
 mod sources;
@@ -40,6 +41,10 @@ pub(crate) enum Section {
     Everyday,
     Care,
     Helpers,
+    /// Named on the first screen, without a line of its own.
+    More,
+    /// There for old scripts only.
+    Unlisted,
 }
 
 /// One command. The only place where it is declared.
