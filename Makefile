@@ -16,10 +16,11 @@ all:
 demo: all
 	.ci/demo $(BUILD)/release/duplet
 
-# The help of all options, into src/manual/options.md.
+# What the program prints, into README.md and src/manual/: the help of all options, and sessions.
 manual:
 	$(CARGO) build --locked
 	.ci/manual $(BUILD)/debug/duplet
+	MANUAL_WRITE=1 $(CARGO) test --locked --test readme sessions
 
 # FEATURES=dest-file,dest-s3: only these destinations.
 static:
@@ -94,5 +95,5 @@ help:
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
-	@echo 'make manual       the help of all options into src/manual/options.md'
+	@echo 'make manual       what the program prints into README.md and src/manual/'
 	@echo 'make install      program, manual page and completions to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'
