@@ -227,6 +227,30 @@ fn commands_of_all_pages_run() {
     assert!(run > 40, "only {run} calls were found");
 }
 
+/// A shell may put names in place of these, or end the command there.
+#[test]
+fn patterns_and_urls_stand_in_quotes() {
+    let mut seen = 0;
+    for page in pages() {
+        let blocks = page.blocks();
+        let blocks = blocks
+            .iter()
+            .filter(|b| b.kind == "sh" || b.kind == "console");
+        for line in blocks.flat_map(|b| b.text.lines()) {
+            let line = line.split(" #").next().unwrap_or_default();
+            let outside = line.split(['\'', '"']).step_by(2).collect::<String>();
+            if outside.contains("duplet ") {
+                assert!(
+                    !outside.contains(['*', '?', '&']) || outside.contains("$?"),
+                    "{line}"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30);
+}
+
 /// The commands of a block as at a terminal, each with what the block shows below it.
 fn session(block: &Block) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();

@@ -1,23 +1,18 @@
 //! Help, made from the tables of commands, options and destinations, so that it cannot name what does not exist.
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt};
+use crate::base::opt::Opt;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::cmd_system_info::target;
 use crate::cli::options::{self, GROUPS};
-use crate::cli::parse::placeholder;
 use crate::cli::render::{self, wrap};
 use crate::cli::sources::applies;
 use crate::cli::topics::{TOPICS, Topic};
-use crate::cli::{COMMANDS, Call, Command, Outcome, Section, completion, lookup, man};
-use crate::dest::{SCHEMES, Scheme};
-use crate::remote;
+use crate::cli::{COMMANDS, Call, Command, Outcome, Section, completion, lookup, man, option_text};
 
 /// Lines of a terminal of the smallest usual size.
 const HEIGHT: usize = 24;
-/// Column in which descriptions of options begin.
-const INDENT: usize = 6;
 
 pub(super) const COMMAND: Command = Command {
     name: "help",
@@ -85,7 +80,7 @@ type Text = fn() -> Vec<String>;
 /// What may follow `help` beside the names of commands, pages, destinations and options.
 static SPECIAL: &[(&str, Text)] = &[
     ("topics", topics),
-    ("options", of_options),
+    ("options", option_text::all),
     ("all", everything),
     ("man", man::page),
     ("bash", completion::bash),
@@ -108,7 +103,7 @@ fn about(word: &str) -> Result<Vec<String>> {
     }
     if let Some(opt) = options::find(word.trim_start_matches('-')) {
         let mut lines = Vec::new();
-        option(&mut lines, opt);
+        option_text::option(&mut lines, opt);
         return Ok(lines);
     }
     let shown = text::safe_cut(word.as_bytes(), 40);
@@ -163,7 +158,9 @@ fn first_screen() -> Vec<String> {
         String::new(),
         "Exit 0 done 1 nothing new 2 warnings 3 errors 50 stopped 100 failed 200 usage".to_owned(),
     ];
-    let dest: Vec<&str> = families().map(|f| f.schemes[0].names[0]).collect();
+    let dest: Vec<&str> = option_text::families()
+        .map(|f| f.schemes[0].names[0])
+        .collect();
     wrap(
         &mut tail,
         &format!("duplet help topics|options|COMMAND|{}", dest.join("|")),
@@ -276,7 +273,8 @@ fn of_command(c: &Command) -> Vec<String> {
         if several && !own.is_empty() {
             lines.extend([String::new(), (*title).to_owned()]);
         }
-        own.iter().for_each(|opt| option(&mut lines, opt));
+        own.iter()
+            .for_each(|opt| option_text::option(&mut lines, opt));
     }
     let all = options::own().filter(|o| o.commands.is_empty());
     let all: Vec<String> = all.map(|o| format!("--{}", o.name)).collect();
@@ -299,136 +297,15 @@ pub(super) fn own_page(topic: &Topic) -> bool {
 
 fn of_topic(topic: &Topic) -> Vec<String> {
     let mut lines = render::lines(topic.text);
-    for family in families().filter(|f| f.is_named(topic.name)) {
+    for family in option_text::families().filter(|f| f.is_named(topic.name)) {
         lines.extend([String::new(), "Options".to_owned(), "-------".to_owned()]);
         let rows: Vec<&Opt> = family.options.iter().collect();
-        of_rows(&mut lines, &rows);
+        option_text::of_rows(&mut lines, &rows);
         lines.extend([
             String::new(),
             "Options of every destination, such as timeouts: duplet help options".to_owned(),
         ]);
     }
-    lines
-}
-
-/// The destinations that share one table of options.
-pub(super) struct Family {
-    /// `s3://  help`, one for each scheme.
-    pub(super) schemes: Vec<&'static Scheme>,
-    pub(super) options: &'static [Opt],
-}
-
-impl Family {
-    fn is_named(&self, word: &str) -> bool {
-        self.schemes.iter().any(|s| s.names.contains(&word))
-    }
-
-    /// The options that no other family has in the same sense.
-    pub(super) fn own(&self) -> Vec<&'static Opt> {
-        let shared = shared();
-        let own = self
-            .options
-            .iter()
-            .filter(|o| !shared.iter().any(|s| same(s, o)));
-        own.collect()
-    }
-}
-
-/// Every destination once, in the order of the registry.
-pub(super) fn families() -> impl Iterator<Item = Family> {
-    let first = |at: usize| {
-        SCHEMES[..at]
-            .iter()
-            .all(|s| !std::ptr::eq(s.options, SCHEMES[at].options))
-    };
-    (0..SCHEMES.len()).filter(move |&at| first(at)).map(|at| {
-        let options = SCHEMES[at].options;
-        let schemes = SCHEMES.iter().copied();
-        let schemes = schemes
-            .filter(|s| std::ptr::eq(s.options, options))
-            .collect();
-        Family { schemes, options }
-    })
-}
-
-fn same(a: &Opt, b: &Opt) -> bool {
-    a.name == b.name && a.help == b.help
-}
-
-/// Options that several families of destinations have in the same sense, each once.
-pub(super) fn shared() -> Vec<&'static Opt> {
-    let mut found: Vec<&'static Opt> = Vec::new();
-    let all: Vec<&'static Opt> = families().flat_map(|f| f.options).collect();
-    for (i, opt) in all.iter().enumerate() {
-        let again = all[..i].iter().any(|o| same(o, opt));
-        if again && !found.iter().any(|o| same(o, opt)) {
-            found.push(opt);
-        }
-    }
-    found
-}
-
-/// Options of a destination; those without effect by name only.
-fn of_rows(lines: &mut Vec<String>, rows: &[&Opt]) {
-    let idle = |o: &Opt| o.kind == Kind::Ignored || o.help.starts_with("No effect");
-    rows.iter()
-        .filter(|o| !idle(o))
-        .for_each(|opt| option(lines, opt));
-    let idle: Vec<String> = rows
-        .iter()
-        .filter(|o| idle(o))
-        .map(|o| format!("--{}", o.name))
-        .collect();
-    if !idle.is_empty() {
-        wrap(lines, &format!("Without effect: {}", idle.join(" ")), 2);
-    }
-}
-
-fn of_options() -> Vec<String> {
-    let mut lines =
-        vec!["--name=value, or --name alone for on; the last one given wins.".to_owned()];
-    for (title, rows) in GROUPS {
-        lines.extend([String::new(), (*title).to_owned()]);
-        for opt in *rows {
-            option(&mut lines, opt);
-        }
-    }
-    let remote: Vec<&Opt> = remote::OPTIONS.iter().collect();
-    let shared = shared();
-    for (title, rows) in [
-        ("Every destination", remote),
-        ("Several destinations", shared),
-    ] {
-        if !rows.is_empty() {
-            lines.extend([String::new(), title.to_owned()]);
-            of_rows(&mut lines, &rows);
-        }
-    }
-    for family in families() {
-        lines.push(String::new());
-        for scheme in &family.schemes {
-            let names = scheme.names.join(":// ");
-            wrap(&mut lines, &format!("{names}://  {}", scheme.help), 0);
-        }
-        of_rows(&mut lines, &family.own());
-    }
-    lines.extend([
-        String::new(),
-        "Accepted for Duplicati's sake, without effect".to_owned(),
-    ]);
-    let names = |wanted: fn(&Opt) -> bool| {
-        let names: Vec<String> = options::foreign()
-            .filter(|o| wanted(o))
-            .map(|o| format!("--{}", o.name))
-            .collect();
-        names.join(" ")
-    };
-    wrap(&mut lines, &names(|o| o.kind == Kind::Ignored), 2);
-    lines.extend([
-        String::new(),
-        "Options of Duplicati that are refused".to_owned(),
-    ]);
-    wrap(&mut lines, &names(|o| o.kind != Kind::Ignored), 2);
     lines
 }
 
@@ -443,48 +320,8 @@ fn everything() -> Vec<String> {
         lines.append(&mut render::lines(topic.text));
     }
     lines.extend([String::new(), "== options".to_owned()]);
-    lines.append(&mut of_options());
+    lines.append(&mut option_text::all());
     lines
-}
-
-/// Name and type on one line, then the sentence and the default.
-fn option(lines: &mut Vec<String>, opt: &Opt) {
-    wrap(lines, &format!("--{}{}", opt.name, value_of(opt)), 2);
-    wrap(lines, &sentence_of(opt), INDENT);
-}
-
-/// What follows the name: `=SIZE`, `=a|b`, or nothing.
-pub(super) fn value_of(opt: &Opt) -> String {
-    match opt.kind {
-        Kind::Choice(words) => format!("={}", words.join("|")),
-        kind => match placeholder(kind) {
-            "" => String::new(),
-            word => format!("={word}"),
-        },
-    }
-}
-
-/// The help of an option, its default and its other names.
-pub(super) fn sentence_of(opt: &Opt) -> String {
-    let mut text = match opt.kind {
-        Kind::Refused(reason) => format!("Not supported: {reason}."),
-        _ => opt.help.to_owned(),
-    };
-    let default = match (opt.kind, opt.default) {
-        (Kind::Ignored | Kind::Refused(_), _) => None,
-        (Kind::Flag, "") => Some("off"),
-        (Kind::Flag, "true") => Some("on"),
-        (Kind::Flag, "false") => Some("off"),
-        (_, "") => Some("none"),
-        (_, default) => Some(default),
-    };
-    if let Some(default) = default {
-        text.push_str(&format!(" [{default}]"));
-    }
-    if !opt.aliases.is_empty() {
-        text.push_str(&format!(" Also --{}.", opt.aliases.join(", --")));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -506,20 +343,6 @@ mod tests {
         for line in everything() {
             assert!(line.chars().count() < 80, "{line}");
             assert_eq!(line.trim_end(), line);
-        }
-    }
-
-    #[test]
-    fn every_option_shows_its_default() {
-        let all = everything().join("\n");
-        for opt in options::real() {
-            assert!(all.contains(&format!("--{}", opt.name)), "{}", opt.name);
-            if opt.kind != Kind::Flag && opt.kind != Kind::Ignored && !opt.default.is_empty() {
-                let mut lines = Vec::new();
-                option(&mut lines, opt);
-                let shown = format!("[{}]", opt.default);
-                assert!(lines.join(" ").contains(&shown), "{}", opt.name);
-            }
         }
     }
 
@@ -549,21 +372,5 @@ mod tests {
             e,
             "there is no help on filter (did you mean 'duplet help filters'?)"
         );
-    }
-
-    #[test]
-    fn no_option_is_said_twice() {
-        let man: Vec<String> = man::page().iter().map(|l| l.replace("\\-", "-")).collect();
-        for (text, start) in [(of_options(), "  --"), (man, "\\fB--")] {
-            let rows = text.iter().filter_map(|l| l.strip_prefix(start));
-            let mut names: Vec<&str> = rows
-                .map(|l| l.split(['=', ' ', '\\']).next().unwrap())
-                .filter(|name| !name.starts_with("auth-"))
-                .collect();
-            assert!(names.len() > 100);
-            names.sort_unstable();
-            let twice: Vec<_> = names.windows(2).filter(|w| w[0] == w[1]).collect();
-            assert!(twice.is_empty(), "{twice:?}");
-        }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::base::opt::{Kind, Opt};
 use crate::cli::COMMANDS;
-use crate::cli::help::{self, value_of};
+use crate::cli::help;
+use crate::cli::option_text::{self, value_of};
 use crate::cli::options::GROUPS;
 use crate::cli::render;
 use crate::cli::topics::{TOPICS, Topic};
@@ -46,7 +47,7 @@ pub(super) fn page() -> Vec<String> {
         rows.iter().for_each(|opt| option(&mut out, opt));
     }
     out.push(".SH DESTINATIONS".to_owned());
-    for family in help::families() {
+    for family in option_text::families() {
         let names = family.schemes.iter().flat_map(|s| s.names);
         let names: Vec<String> = names.map(|n| format!("{n}://")).collect();
         out.push(format!(".SS {}", names.join(" ")));
@@ -60,7 +61,7 @@ pub(super) fn page() -> Vec<String> {
     }
     out.push(".SS Every destination".to_owned());
     remote::OPTIONS.iter().for_each(|opt| option(&mut out, opt));
-    let shared = help::shared();
+    let shared = option_text::shared();
     if !shared.is_empty() {
         out.push(".SS Several destinations".to_owned());
         shared.iter().for_each(|opt| option(&mut out, opt));
@@ -107,7 +108,7 @@ fn option(out: &mut Vec<String>, opt: &Opt) {
         // A long list of words may be broken after a bar.
         escape(&value_of(opt)).replace('|', "|\\:")
     ));
-    out.push(escape(&help::sentence_of(opt)));
+    out.push(escape(&option_text::sentence_of(opt)));
 }
 
 /// A topic as it stands, for its columns matter.

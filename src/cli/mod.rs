@@ -15,6 +15,7 @@ mod frame;
 mod help;
 mod listing;
 mod man;
+mod option_text;
 pub(crate) mod options;
 mod parse;
 mod passphrase;

@@ -96,4 +96,22 @@ mod tests {
             assert!(topic.title().chars().count() <= 60, "{}", topic.name);
         }
     }
+
+    #[test]
+    fn a_destination_has_its_page_where_it_is_built_in() {
+        for (name, there) in [
+            ("file", cfg!(feature = "dest-file")),
+            ("s3", cfg!(feature = "dest-s3")),
+            ("webdav", cfg!(feature = "dest-webdav")),
+            ("b2", cfg!(feature = "dest-b2")),
+            ("ipfs", cfg!(feature = "dest-ipfs")),
+        ] {
+            assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");
+        }
+        for scheme in crate::dest::SCHEMES {
+            for name in scheme.names {
+                assert!(TOPICS.iter().any(|t| t.is_named(name)), "{name}");
+            }
+        }
+    }
 }
