@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes image test check bench bench-peers fuzz peer readme install help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers fuzz peer manual install help
 
 all:
 	$(CARGO) build --release --locked
@@ -16,10 +16,11 @@ all:
 demo: all
 	.ci/demo $(BUILD)/release/duplet
 
-# The help of all options, into README.md.
-readme:
+# What the program prints, into README.md and src/manual/: the help of all options, and sessions.
+manual:
 	$(CARGO) build --locked
-	.ci/readme $(BUILD)/debug/duplet
+	.ci/manual $(BUILD)/debug/duplet
+	MANUAL_WRITE=1 $(CARGO) test --locked --test readme sessions
 
 # FEATURES=dest-file,dest-s3: only these destinations.
 static:
@@ -33,7 +34,7 @@ cross:
 portable:
 	.ci/portable $(TARGET)
 
-# The table of sizes in README; TARGET='static mips': only these.
+# The table of sizes in src/manual/building.md; TARGET='static mips': only these.
 sizes:
 	.ci/sizes $(TARGET)
 
@@ -71,7 +72,8 @@ peer:
 	$(CARGO) test --locked --test outside --test golden
 
 # PROGRAM=FILE: another build, such as target/static/x86_64-unknown-linux-gnu/release/duplet.
-install: $(if $(filter $(BUILD)/release/duplet,$(PROGRAM)),all)
+# What make built before is installed as it is: root need not have cargo.
+install: $(if $(wildcard $(PROGRAM)),,all)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/duplet
 	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
 	$(PROGRAM) help man >$(SHARE)/man/man1/duplet.1
@@ -93,5 +95,5 @@ help:
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
-	@echo 'make readme       the help of all options into README.md'
+	@echo 'make manual       what the program prints into README.md and src/manual/'
 	@echo 'make install      program, manual page and completions to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'

@@ -141,9 +141,9 @@ fn help_is_found_for_commands_topics_options_and_destinations() {
     for (args, start) in [
         (&["help", "vacuum"][..], "duplet vacuum <url>\n"),
         (&["vacuum", "--help", "--nonsense"], "duplet vacuum <url>\n"),
-        (&["help", "sizes"], "Sizes "),
+        (&["help", "sizes"], "SIZES, TIMES AND DATES\n"),
         (&["help", "dblock-size"], "  --dblock-size=SIZE\n"),
-        (&["help", "file"], "file://"),
+        (&["help", "file"], "LOCAL FOLDER"),
         (
             &["--version"],
             concat!("duplet ", env!("CARGO_PKG_VERSION"), " ("),

@@ -190,12 +190,8 @@ fn the_examples_work() {
     fs::create_dir(scratch.at("etc")).unwrap();
     fs::write(scratch.at("etc/passwd"), "x").unwrap();
     let conf = example(&all, "/etc/duplet.conf")
-        .replace(
-            "s3://bucket/router?s3-server-name=s3.example.org",
-            &at("dest"),
-        )
-        .replace("/mnt/disk/data/", &at("etc"))
-        .replace("/mnt/disk", text(scratch.path()))
+        .replace("s3://bucket/box?s3-server-name=s3.example.org", &at("dest"))
+        .replace("/home/alice/data/", &at("etc"))
         .replace("=/etc/", &format!("={}", at("etc")));
     fs::write(scratch.at("duplet.conf"), conf).unwrap();
     let file = format!("--parameters-file={}", at("duplet.conf"));
@@ -211,7 +207,12 @@ fn the_examples_work() {
     let Some(()) = installed("systemd-analyze") else {
         return;
     };
-    let args = ["verify", "duplet.service", "duplet.timer"];
+    let args = [
+        "verify",
+        "duplet.service",
+        "duplet.timer",
+        "duplet-failed.service",
+    ];
     for unit in &args[1..] {
         let whole = example(&all, &format!("/etc/systemd/system/{unit}"));
         let here = whole.replace("/usr/local/bin/duplet", env!("CARGO_BIN_EXE_duplet"));

@@ -25,7 +25,7 @@ the versions with the size it has there, - where it is absent.",
 
 pub(super) const FILE_VERSIONS: Command = Command {
     name: "list-file-versions",
-    section: Section::Helpers,
+    section: Section::More,
     summary: "the versions of given paths",
     usage: "<url> <path>...",
     details: "Paths are taken literally.",
@@ -36,7 +36,7 @@ pub(super) const FILE_VERSIONS: Command = Command {
 pub(super) const SEARCH: Command = Command {
     name: "search-entries",
     aliases: &["search-files", "search"],
-    section: Section::Helpers,
+    section: Section::More,
     summary: "entries below folders in all versions",
     usage: "<url> [folder...]",
     details: "With --include and --exclude for what is wanted below the folders.",

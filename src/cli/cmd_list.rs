@@ -20,7 +20,7 @@ pub(super) const LIST: Command = Command {
     aliases: &["ls"],
     section: Section::Everyday,
     summary: "versions, or the files of one",
-    usage: "<url> [version|pattern]...",
+    usage: "<url> [version|name]...",
     details: "\
 Without a word after the URL: the versions, 0 is the newest. With a number, an
 age (3D) or a date: all of that version. With patterns: what fits in the
@@ -35,7 +35,7 @@ folder; a folder with a slash at its end means everything below it.",
 pub(super) const FILESETS: Command = Command {
     name: "list-filesets",
     aliases: &[],
-    section: Section::Helpers,
+    section: Section::More,
     summary: "versions only",
     usage: "<url>",
     details: "",
@@ -46,7 +46,7 @@ pub(super) const FILESETS: Command = Command {
 pub(super) const FOLDER: Command = Command {
     name: "list-folder-content",
     aliases: &["list-folder-contents"],
-    section: Section::Helpers,
+    section: Section::More,
     summary: "what is directly in a folder",
     usage: "<url> [folder]",
     details: "Without a folder: the one that all entries of the version lie in.",

@@ -7,7 +7,7 @@ use crate::cli::{Call, Command, Outcome, Section};
 pub(super) const COMMAND: Command = Command {
     name: "vacuum",
     aliases: &[],
-    section: Section::Helpers,
+    section: Section::Unlisted,
     summary: "nothing: there is no database",
     usage: "<url>",
     details: "Accepted for old scripts. The destination is not contacted.",

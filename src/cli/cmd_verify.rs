@@ -14,11 +14,11 @@ use crate::upkeep::verify::{self, Amount, ListsFrom, VerifyOptions, VerifyReport
 const SHOWN: usize = 10;
 
 pub(super) const COMMAND: Command = Command {
-    name: "test",
-    aliases: &["verify", "check"],
+    name: "verify",
+    aliases: &["test", "check"],
     section: Section::Care,
     summary: "download and check a sample, or all",
-    usage: "<url> [samples | all]",
+    usage: "<url> [samples|all]",
     details: "\
 Looks up every reference of the newest version in the index volumes, then
 downloads so many volumes of each kind (1 if not given) and checks each byte.

@@ -1,23 +1,18 @@
 //! Help, made from the tables of commands, options and destinations, so that it cannot name what does not exist.
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt};
+use crate::base::opt::Opt;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::cmd_system_info::target;
 use crate::cli::options::{self, GROUPS};
-use crate::cli::parse::placeholder;
+use crate::cli::render::{self, wrap};
 use crate::cli::sources::applies;
 use crate::cli::topics::{TOPICS, Topic};
-use crate::cli::{COMMANDS, Call, Command, Outcome, Section, completion, lookup, manual};
-use crate::dest::{SCHEMES, Scheme};
-use crate::remote;
+use crate::cli::{COMMANDS, Call, Command, Outcome, Section, completion, lookup, man, option_text};
 
-/// A terminal of the smallest usual size.
-const WIDTH: usize = 79;
+/// Lines of a terminal of the smallest usual size.
 const HEIGHT: usize = 24;
-/// Column in which descriptions of options begin.
-const INDENT: usize = 6;
 
 pub(super) const COMMAND: Command = Command {
     name: "help",
@@ -80,58 +75,75 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+type Text = fn() -> Vec<String>;
+
+/// What may follow `help` beside the names of commands, pages, destinations and options.
+static SPECIAL: &[(&str, Text)] = &[
+    ("topics", topics),
+    ("options", option_text::all),
+    ("all", everything),
+    ("man", man::page),
+    ("bash", completion::bash),
+    ("zsh", completion::zsh),
+    ("fish", completion::fish),
+];
+
 fn about(word: &str) -> Result<Vec<String>> {
-    // Before the commands: 'examples' is another name of one, too.
-    if let Some(topic) = TOPICS.iter().find(|t| t.name == word && own_page(t)) {
-        return Ok(of_topic(topic));
-    }
-    if let Some(command) = lookup(word) {
+    let page = TOPICS.iter().find(|t| t.is_named(word));
+    // 'examples' is another name of a command, too.
+    let command = lookup(word).filter(|c| c.name == word || page.is_none());
+    if let Some(command) = command {
         return Ok(of_command(command));
     }
-    match word {
-        "options" => return Ok(of_options()),
-        "url" | "urls" | "destinations" => return Ok(of_urls()),
-        "all" => return Ok(everything()),
-        "man" => return Ok(manual::page()),
-        "bash" => return Ok(completion::bash()),
-        "zsh" => return Ok(completion::zsh()),
-        "fish" => return Ok(completion::fish()),
-        _ => {}
+    if let Some(topic) = page {
+        return Ok(of_topic(topic));
     }
-    if let Some(scheme) = SCHEMES.iter().find(|s| s.names.contains(&word)) {
-        return Ok(of_scheme(scheme));
+    if let Some((_, text)) = SPECIAL.iter().find(|(name, _)| *name == word) {
+        return Ok(text());
     }
     if let Some(opt) = options::find(word.trim_start_matches('-')) {
         let mut lines = Vec::new();
-        option(&mut lines, opt);
+        option_text::option(&mut lines, opt);
         return Ok(lines);
     }
-    let known = COMMANDS
-        .iter()
-        .map(|c| c.name)
-        .chain(TOPICS.iter().map(|t| t.name))
-        .chain(["options", "url", "all"]);
     let shown = text::safe_cut(word.as_bytes(), 40);
     let e = Error::usage(format!("there is no help on {shown}"));
-    Err(match text::nearest(word, known) {
+    Err(match text::nearest(word, words()) {
         Some(near) => e.hint(format!("did you mean 'duplet help {near}'?")),
-        None => e.hint(format!("topics: {}", topic_names())),
+        None => e.hint(format!("topics: {}", topic_names().join(", "))),
     })
 }
 
 /// What may follow `help`, apart from the names of options.
 pub(super) fn words() -> Vec<&'static str> {
-    let topics = TOPICS.iter().filter(|t| own_page(t)).map(|t| t.name);
-    let schemes = SCHEMES.iter().map(|s| s.names[0]);
-    let rest = ["options", "url", "all", "man", "bash", "zsh", "fish"];
+    let pages = TOPICS.iter().filter(|t| own_page(t));
+    let pages = pages.flat_map(|t| std::iter::once(t.name).chain(t.aliases.iter().copied()));
+    let pages = pages.filter(|name| lookup(name).is_none_or(|c| c.name != *name));
+    let rest = SPECIAL.iter().map(|s| s.0);
     let commands = COMMANDS.iter().map(|c| c.name);
-    commands.chain(topics).chain(schemes).chain(rest).collect()
+    commands.chain(pages).chain(rest).collect()
 }
 
-fn topic_names() -> String {
-    let mut names: Vec<&str> = TOPICS.iter().map(|t| t.name).collect();
-    names.extend(["url", "options", "all"]);
-    names.join(", ")
+/// The pages that are not a command's, and where all else is.
+fn topic_names() -> Vec<&'static str> {
+    let pages = TOPICS.iter().filter(|t| own_page(t)).map(|t| t.name);
+    pages.chain(["options", "topics", "all"]).collect()
+}
+
+fn topics() -> Vec<String> {
+    let mut lines = vec!["duplet help TOPIC prints one of these pages.".to_owned()];
+    lines.push(String::new());
+    let rest = [
+        ("options", "all options"),
+        ("man", "a manual page"),
+        ("bash, zsh, fish", "completions for these shells"),
+        ("all", "everything"),
+    ];
+    let pages = TOPICS.iter().map(|t| (t.name, t.title()));
+    for (name, title) in pages.chain(rest) {
+        lines.push(format!("  {name:<16} {title}"));
+    }
+    lines
 }
 
 /// What `duplet` alone says: the commands, then as many of the most used options as the screen holds.
@@ -142,11 +154,18 @@ fn first_screen() -> Vec<String> {
         String::new(),
     ];
     commands(&mut lines);
-    let tail = [
+    let mut tail = vec![
         String::new(),
         "Exit 0 done 1 nothing new 2 warnings 3 errors 50 stopped 100 failed 200 usage".to_owned(),
-        format!("duplet help {}", topic_names().replace(", ", "|")),
     ];
+    let dest: Vec<&str> = option_text::families()
+        .map(|f| f.schemes[0].names[0])
+        .collect();
+    wrap(
+        &mut tail,
+        &format!("duplet help topics|options|COMMAND|{}", dest.join("|")),
+        0,
+    );
     let room = HEIGHT.saturating_sub(lines.len() + tail.len() + 2);
     let mut often: Vec<String> = Vec::new();
     for (name, shown) in OFTEN {
@@ -199,6 +218,9 @@ static OFTEN: &[(&str, &str)] = &[
     ),
 ];
 
+/// Characters of a command with its usage on the first screen.
+const USAGE: usize = 30;
+
 fn commands(lines: &mut Vec<String>) {
     for (section, title) in [
         (Section::Everyday, "Everyday"),
@@ -210,48 +232,59 @@ fn commands(lines: &mut Vec<String>) {
             lines.push(title.to_owned());
         }
         for c in of {
-            let what = format!("{:<12} {}", c.name, c.usage);
-            lines.push(format!("  {what:<31} {}", c.summary));
+            let what = usage_of(c);
+            lines.push(format!("  {what:<USAGE$}  {}", c.summary));
         }
+    }
+    let more = COMMANDS.iter().filter(|c| c.section == Section::More);
+    let more: Vec<&str> = more.map(|c| c.name).collect();
+    if !more.is_empty() {
+        wrap(lines, &format!("also {}", more.join(" ")), 2);
     }
 }
 
+fn usage_of(c: &Command) -> String {
+    format!("{} {}", c.name, c.usage).trim_end().to_owned()
+}
+
 fn of_command(c: &Command) -> Vec<String> {
-    let mut lines = vec![
-        format!("duplet {} {}", c.name, c.usage)
-            .trim_end()
-            .to_owned(),
-        c.summary.to_owned(),
-    ];
+    let mut lines = vec![format!("duplet {}", usage_of(c)), c.summary.to_owned()];
     if !c.aliases.is_empty() {
         wrap(&mut lines, &format!("Also: {}", c.aliases.join(", ")), 0);
     }
-    if !c.details.is_empty() {
+    let topic = TOPICS.iter().find(|t| t.is_named(c.name));
+    // A page of the same name says all of it.
+    if !c.details.is_empty() && topic.is_none_or(|t| t.name != c.name) {
         lines.push(String::new());
         lines.extend(c.details.lines().map(str::to_owned));
     }
-    if let Some(topic) = TOPICS.iter().find(|t| t.name == c.name) {
+    if let Some(topic) = topic {
         lines.push(String::new());
-        lines.append(&mut of_topic(topic));
+        lines.append(&mut render::lines(topic.body()));
+    }
+    // Only a backup has options enough for several headings.
+    let several = c.name == "backup";
+    let takes = |o: &&Opt| !o.commands.is_empty() && applies(o, c);
+    if !several && options::own().any(|o| takes(&o)) {
+        lines.extend([String::new(), "Options".to_owned()]);
     }
     for (title, rows) in GROUPS {
-        let own: Vec<&Opt> = rows
-            .iter()
-            .copied()
-            .filter(|o| !o.commands.is_empty() && applies(o, c))
-            .collect();
-        if !own.is_empty() {
+        let own: Vec<&Opt> = rows.iter().copied().filter(takes).collect();
+        if several && !own.is_empty() {
             lines.extend([String::new(), (*title).to_owned()]);
-            for opt in own {
-                option(&mut lines, opt);
-            }
         }
+        own.iter()
+            .for_each(|opt| option_text::option(&mut lines, opt));
     }
+    let all = options::own().filter(|o| o.commands.is_empty());
+    let all: Vec<String> = all.map(|o| format!("--{}", o.name)).collect();
+    lines.extend([String::new(), "Options of every command".to_owned()]);
+    wrap(&mut lines, &all.join(" "), 2);
     lines.push(String::new());
     let more = if c.needs_url {
-        "Options of every command: duplet help options; of destinations: duplet help url"
+        "All options: duplet help options; destinations: duplet help url"
     } else {
-        "Options of every command: duplet help options"
+        "All options: duplet help options"
     };
     lines.push(more.to_owned());
     lines
@@ -263,78 +296,15 @@ pub(super) fn own_page(topic: &Topic) -> bool {
 }
 
 fn of_topic(topic: &Topic) -> Vec<String> {
-    topic
-        .text
-        .trim_matches('\n')
-        .lines()
-        .map(str::to_owned)
-        .collect()
-}
-
-fn of_options() -> Vec<String> {
-    let mut lines =
-        vec!["--name=value, or --name alone for on; the last one given wins.".to_owned()];
-    for (title, rows) in GROUPS {
-        lines.extend([String::new(), (*title).to_owned()]);
-        for opt in *rows {
-            option(&mut lines, opt);
-        }
-    }
-    lines.extend([String::new(), "Every destination".to_owned()]);
-    for opt in remote::OPTIONS {
-        option(&mut lines, opt);
-    }
-    lines.extend([
-        String::new(),
-        "Accepted for Duplicati's sake, without effect".to_owned(),
-    ]);
-    let names = |wanted: fn(&Opt) -> bool| {
-        let names: Vec<String> = options::foreign()
-            .filter(|o| wanted(o))
-            .map(|o| format!("--{}", o.name))
-            .collect();
-        names.join(" ")
-    };
-    wrap(&mut lines, &names(|o| o.kind == Kind::Ignored), 2);
-    lines.extend([
-        String::new(),
-        "Options of Duplicati that are refused".to_owned(),
-    ]);
-    wrap(&mut lines, &names(|o| o.kind != Kind::Ignored), 2);
-    lines
-}
-
-fn of_urls() -> Vec<String> {
-    let mut lines: Vec<String> = [
-        "scheme://[user[:password]@]host[:port]/path[?option=value&...]",
-        "",
-        "Text without :// is a folder of this machine. Options of the destination may",
-        "stand in the URL and beat those of the command line. Write / as %2F, + as %2B,",
-        "@ as %40 and : as %3A in user and password. With - for the URL it is taken from",
-        "DUPLET_URL.",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    for scheme in SCHEMES {
-        lines.push(String::new());
-        lines.append(&mut of_scheme(scheme));
-    }
-    lines.extend([String::new(), "Every destination".to_owned()]);
-    for opt in remote::OPTIONS {
-        option(&mut lines, opt);
-    }
-    lines
-}
-
-fn of_scheme(scheme: &Scheme) -> Vec<String> {
-    let mut lines = Vec::new();
-    wrap(
-        &mut lines,
-        &format!("{}://  {}", scheme.names.join(":// "), scheme.help),
-        0,
-    );
-    for opt in scheme.options {
-        option(&mut lines, opt);
+    let mut lines = render::lines(topic.text);
+    for family in option_text::families().filter(|f| f.is_named(topic.name)) {
+        lines.extend([String::new(), "Options".to_owned(), "-------".to_owned()]);
+        let rows: Vec<&Opt> = family.options.iter().collect();
+        option_text::of_rows(&mut lines, &rows);
+        lines.extend([
+            String::new(),
+            "Options of every destination, such as timeouts: duplet help options".to_owned(),
+        ]);
     }
     lines
 }
@@ -347,67 +317,11 @@ fn everything() -> Vec<String> {
     }
     for topic in TOPICS.iter().filter(|t| own_page(t)) {
         lines.extend([String::new(), format!("== {}", topic.name)]);
-        lines.append(&mut of_topic(topic));
+        lines.append(&mut render::lines(topic.text));
     }
-    for (name, mut text) in [("url", of_urls()), ("options", of_options())] {
-        lines.extend([String::new(), format!("== {name}")]);
-        lines.append(&mut text);
-    }
+    lines.extend([String::new(), "== options".to_owned()]);
+    lines.append(&mut option_text::all());
     lines
-}
-
-/// Name and type on one line, then the sentence and the default.
-fn option(lines: &mut Vec<String>, opt: &Opt) {
-    wrap(lines, &format!("--{}{}", opt.name, value_of(opt)), 2);
-    wrap(lines, &sentence_of(opt), INDENT);
-}
-
-/// What follows the name: `=SIZE`, `=a|b`, or nothing.
-pub(super) fn value_of(opt: &Opt) -> String {
-    match opt.kind {
-        Kind::Choice(words) => format!("={}", words.join("|")),
-        kind => match placeholder(kind) {
-            "" => String::new(),
-            word => format!("={word}"),
-        },
-    }
-}
-
-/// The help of an option, its default and its other names.
-pub(super) fn sentence_of(opt: &Opt) -> String {
-    let mut text = match opt.kind {
-        Kind::Refused(reason) => format!("Not supported: {reason}."),
-        _ => opt.help.to_owned(),
-    };
-    let default = match (opt.kind, opt.default) {
-        (Kind::Ignored | Kind::Refused(_), _) => None,
-        (Kind::Flag, "") => Some("off"),
-        (Kind::Flag, "true") => Some("on"),
-        (Kind::Flag, "false") => Some("off"),
-        (_, "") => Some("none"),
-        (_, default) => Some(default),
-    };
-    if let Some(default) = default {
-        text.push_str(&format!(" [{default}]"));
-    }
-    if !opt.aliases.is_empty() {
-        text.push_str(&format!(" Also --{}.", opt.aliases.join(", --")));
-    }
-    text
-}
-
-/// Appends text broken at spaces (and at bars of long lists), every line indented.
-fn wrap(lines: &mut Vec<String>, text: &str, indent: usize) {
-    let mut line = " ".repeat(indent);
-    for word in text.split_inclusive([' ', '|']) {
-        let fits = line.chars().count() + word.trim_end().chars().count() <= WIDTH;
-        if !fits && line.trim_end().len() > indent {
-            lines.push(line.trim_end().to_owned());
-            line = " ".repeat(indent);
-        }
-        line.push_str(word);
-    }
-    lines.push(line.trim_end().to_owned());
 }
 
 #[cfg(test)]
@@ -419,23 +333,16 @@ mod tests {
     #[test]
     fn every_text_fits_the_screen() {
         assert!(first_screen().len() <= HEIGHT);
+        for c in COMMANDS.iter().filter(|c| c.section != Section::More) {
+            assert!(
+                usage_of(c).len() <= USAGE,
+                "{}: the columns would break",
+                c.name
+            );
+        }
         for line in everything() {
             assert!(line.chars().count() < 80, "{line}");
             assert_eq!(line.trim_end(), line);
-        }
-    }
-
-    #[test]
-    fn every_option_shows_its_default() {
-        let all = everything().join("\n");
-        for opt in options::real() {
-            assert!(all.contains(&format!("--{}", opt.name)), "{}", opt.name);
-            if opt.kind != Kind::Flag && opt.kind != Kind::Ignored && !opt.default.is_empty() {
-                let mut lines = Vec::new();
-                option(&mut lines, opt);
-                let shown = format!("[{}]", opt.default);
-                assert!(lines.join(" ").contains(&shown), "{}", opt.name);
-            }
         }
     }
 
@@ -450,10 +357,15 @@ mod tests {
             "exit-codes",
             "options",
             "all",
-            "file",
+            "topics",
+            "examples",
+            "parameters",
             "dblock-size",
         ] {
             assert!(about(word).unwrap().len() > 1, "{word}");
+        }
+        for name in words() {
+            assert!(about(name).unwrap().len() > 1, "{name}");
         }
         let e = about("filter").unwrap_err().to_string();
         assert_eq!(

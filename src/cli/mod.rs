@@ -14,10 +14,12 @@ mod completion;
 mod frame;
 mod help;
 mod listing;
-mod manual;
+mod man;
+mod option_text;
 pub(crate) mod options;
 mod parse;
 mod passphrase;
+mod render;
 mod self_test;
 pub(crate) mod session;
 mod sources;
@@ -40,6 +42,10 @@ pub(crate) enum Section {
     Everyday,
     Care,
     Helpers,
+    /// Named on the first screen, without a line of its own.
+    More,
+    /// There for old scripts only.
+    Unlisted,
 }
 
 /// One command. The only place where it is declared.
@@ -303,6 +309,9 @@ fn find(word: &str) -> Result<&'static Command> {
         .iter()
         .flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()));
     let e = Error::usage(format!("unknown command {shown}"));
+    if topics::TOPICS.iter().any(|t| t.is_named(&name)) {
+        return Err(e.hint(format!("try 'duplet help {name}'")));
+    }
     Err(match text::nearest(&name, names) {
         Some(near) => e.hint(format!("did you mean {near}?")),
         None => e.hint("try 'duplet help'"),
@@ -376,6 +385,15 @@ mod tests {
             (usage(), 1, 1, 200),
         ] {
             assert_eq!(exit_code(&result, warnings, errors), code);
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_page_leads_to_the_page() {
+        for word in ["filters", "url", "JSON", "cron"] {
+            let e = find(word).err().map(|e| e.to_string()).unwrap_or_default();
+            let wanted = format!("try 'duplet help {}'", word.to_lowercase());
+            assert!(e.contains(&wanted), "{e}");
         }
     }
 

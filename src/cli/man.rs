@@ -2,11 +2,15 @@
 
 use crate::base::opt::{Kind, Opt};
 use crate::cli::COMMANDS;
-use crate::cli::help::{self, value_of};
+use crate::cli::help;
+use crate::cli::option_text::{self, value_of};
 use crate::cli::options::GROUPS;
+use crate::cli::render;
 use crate::cli::topics::{TOPICS, Topic};
-use crate::dest::SCHEMES;
 use crate::remote;
+
+/// Pages for those who have the sources, not the program alone.
+const ELSEWHERE: &[&str] = &["benchmarks", "building", "internals"];
 
 /// The page in the `man` macros, line by line.
 pub(super) fn page() -> Vec<String> {
@@ -43,14 +47,26 @@ pub(super) fn page() -> Vec<String> {
         rows.iter().for_each(|opt| option(&mut out, opt));
     }
     out.push(".SH DESTINATIONS".to_owned());
-    for scheme in SCHEMES {
-        out.push(format!(".SS {}://", scheme.names.join(":// ")));
-        out.push(escape(scheme.help));
-        scheme.options.iter().for_each(|opt| option(&mut out, opt));
+    for family in option_text::families() {
+        let names = family.schemes.iter().flat_map(|s| s.names);
+        let names: Vec<String> = names.map(|n| format!("{n}://")).collect();
+        out.push(format!(".SS {}", names.join(" ")));
+        for (i, scheme) in family.schemes.iter().enumerate() {
+            if i > 0 {
+                out.push(".br".to_owned());
+            }
+            out.push(escape(scheme.help));
+        }
+        family.own().iter().for_each(|opt| option(&mut out, opt));
     }
     out.push(".SS Every destination".to_owned());
     remote::OPTIONS.iter().for_each(|opt| option(&mut out, opt));
-    for topic in TOPICS {
+    let shared = option_text::shared();
+    if !shared.is_empty() {
+        out.push(".SS Several destinations".to_owned());
+        shared.iter().for_each(|opt| option(&mut out, opt));
+    }
+    for topic in TOPICS.iter().filter(|t| !ELSEWHERE.contains(&t.name)) {
         literal(&mut out, topic);
     }
     out
@@ -92,7 +108,7 @@ fn option(out: &mut Vec<String>, opt: &Opt) {
         // A long list of words may be broken after a bar.
         escape(&value_of(opt)).replace('|', "|\\:")
     ));
-    out.push(escape(&help::sentence_of(opt)));
+    out.push(escape(&option_text::sentence_of(opt)));
 }
 
 /// A topic as it stands, for its columns matter.
@@ -104,7 +120,7 @@ fn literal(out: &mut Vec<String>, topic: &Topic) {
     };
     out.push(format!(".SH {}", title.to_uppercase()));
     out.push(".nf".to_owned());
-    out.extend(topic.text.trim_matches('\n').lines().map(escape));
+    out.extend(render::lines(topic.body()).iter().map(|l| escape(l)));
     out.push(".fi".to_owned());
 }
 
