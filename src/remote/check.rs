@@ -69,7 +69,7 @@ impl Pace {
                 return Ok(());
             }
             let part = wait.min(Duration::from_secs(1));
-            sys::sleep_interruptible(part);
+            sys::sleep_beyond(part, self.stops_at.saturating_sub(1));
             wait -= part;
         }
     }
@@ -227,14 +227,16 @@ impl Read for SpoolBody<'_> {
         }
         let passed = self.pace.pass(n);
         passed.map_err(|e| self.keep(e))?;
-        let n = match self.spool.read(&mut buf[..n]) {
-            Ok(0) => {
-                let e = Error::new(Kind::Local, "a temporary file became shorter");
-                return Err(self.keep(e.into()));
+        let n = loop {
+            match self.spool.read(&mut buf[..n]) {
+                Ok(0) => {
+                    let e = Error::new(Kind::Local, "a temporary file became shorter");
+                    return Err(self.keep(e.into()));
+                }
+                Ok(n) => break n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.keep(e)),
             }
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
-            Err(e) => return Err(self.keep(e)),
         };
         self.at += n as u64;
         self.sent += n as u64;
@@ -259,7 +261,8 @@ impl Body for SpoolBody<'_> {
     }
 
     fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.spool.read_at(buf, offset).map_err(io::Error::from)
+        let read = self.spool.read_at(buf, offset).map_err(io::Error::from);
+        read.map_err(|e| self.keep(e))
     }
 
     fn sha256(&self) -> [u8; 32] {

@@ -66,7 +66,8 @@ pub(crate) struct Remote {
     /// A file was put or fetched: from now on a missing folder is an accident, not a first use.
     used: bool,
     size_unknown_told: bool,
-    sleep: Box<dyn FnMut(Duration)>,
+    /// Waits unless more stop signals come than the number given.
+    sleep: Box<dyn FnMut(Duration, u32)>,
 }
 
 impl Remote {
@@ -115,8 +116,8 @@ impl Remote {
             list_verify: options.flag(&open::LIST_VERIFY),
             used: false,
             size_unknown_told: false,
-            sleep: Box::new(|time| {
-                sys::sleep_interruptible(time);
+            sleep: Box::new(|time, stops| {
+                sys::sleep_beyond(time, stops);
             }),
         }
     }
@@ -358,11 +359,11 @@ impl Remote {
 
     fn pause(&mut self, wait: Duration, stops: u32, doing: &str) -> Result<()> {
         if !wait.is_zero() && sys::stops_requested() <= stops {
-            (self.sleep)(wait);
+            (self.sleep)(wait, stops);
         }
         if sys::stops_requested() > stops {
             let fault = Fault::new(Class::Stopped, "stopped while waiting to try again");
-            return Err(self.error(fault, doing));
+            return Err(self.error(fault.hint("run it again"), doing));
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ impl Subject {
         let mut remote = Remote::open(url, &Options::default(), &mut ui).expect("opens");
         let waits = Rc::new(RefCell::new(Vec::new()));
         let kept = waits.clone();
-        remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
+        remote.sleep = Box::new(move |time, _| kept.borrow_mut().push(time.as_secs()));
         Subject {
             remote,
             ui,

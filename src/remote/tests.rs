@@ -245,7 +245,7 @@ fn bench(options: &[(&str, &str)], steps: Vec<(&'static str, Step)>) -> Bench {
     redact.add("hunter22", None);
     let mut remote = Remote::with(Box::new(Double(state.clone())), &given, redact, "test");
     let waits = state.clone();
-    remote.sleep = Box::new(move |time| waits.borrow_mut().waits.push(time.as_secs()));
+    remote.sleep = Box::new(move |time, _| waits.borrow_mut().waits.push(time.as_secs()));
     Bench {
         state,
         remote,

@@ -23,7 +23,7 @@ use crate::spill::run::{Run, RunReader};
 use crate::spill::table::{Table, TableBuilder};
 
 /// Layout of the files; another number is another file name, so unknown layouts are simply not found.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 const MAGIC: &[u8; 8] = b"duplet\x00\x01";
 
 /// The cache of one destination and prefix, or nothing.

@@ -8,7 +8,7 @@ mod publish;
 mod uploads;
 
 use crate::base::digest::{Algo, BlockKey, Hash};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::Fact;
@@ -72,6 +72,8 @@ pub(crate) struct Writer<'a> {
     stats: WriteStats,
     /// The folder is known to exist.
     folder_ready: bool,
+    /// Kind of the error that ended a step half-way: blocks that count as stored may be stored nowhere.
+    lost: Option<Kind>,
 }
 
 impl<'a> Writer<'a> {
@@ -100,8 +102,30 @@ impl<'a> Writer<'a> {
             },
             stats: WriteStats::default(),
             folder_ready: set.folder_exists(),
+            lost: None,
             set,
         })
+    }
+
+    /// One step that stores something. After a failed one, whatever the reason (a stop, a full disk, a server), this writer
+    /// cannot say any more what is stored: all further steps fail too, so that no version can be published on what is lost.
+    fn step<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.sound()?;
+        let done = step(self);
+        if let Err(e) = &done {
+            self.lost = Some(e.kind());
+        }
+        done
+    }
+
+    /// Fails once a step has failed.
+    fn sound(&self) -> Result<()> {
+        match self.lost {
+            None => Ok(()),
+            Some(kind) => Err(Error::new(kind, "a volume of this run could not be stored")
+                .doing("add a version")
+                .hint("run again; what was uploaded is reused")),
+        }
     }
 
     pub(crate) fn params(&self) -> &Params {
@@ -203,11 +227,17 @@ impl<'a> Writer<'a> {
         if self.has(ui, &key)? {
             return Ok(false);
         }
-        self.fresh_keys.insert(&key)?;
+        self.step(|writer| writer.add_new(ui, hash, &key, data))?;
+        Ok(true)
+    }
+
+    fn add_new(&mut self, ui: &mut Ui, hash: &Hash, key: &BlockKey, data: &[u8]) -> Result<()> {
+        let size = key.size();
+        self.fresh_keys.insert(key)?;
         self.stats.new_blocks += 1;
         self.stats.new_block_bytes += u64::from(size);
         if self.options.dry_run {
-            return Ok(true);
+            return Ok(());
         }
         let number = self.uploads.count;
         self.open_pack()?;
@@ -218,8 +248,7 @@ impl<'a> Writer<'a> {
         place[..BlockKey::LEN].copy_from_slice(key.as_bytes());
         place[BlockKey::LEN..].copy_from_slice(&number.to_be_bytes());
         self.fresh_places.add(&place)?;
-        self.roll_over(ui)?;
-        Ok(true)
+        self.roll_over(ui)
     }
 
     /// Stores a blocklist: as a block, and as a copy in the index of the volume being written (W6). When the block is stored
@@ -228,14 +257,15 @@ impl<'a> Writer<'a> {
         let size =
             u32::try_from(data.len()).map_err(|_| Error::bug("a blocklist is at most a block"))?;
         let known = self.has(ui, &BlockKey::new(hash, size))?;
-        if !known && !self.options.dry_run {
-            self.open_pack()?;
-        }
-        if let Some(pack) = &mut self.pack
-            && (!known || pack.lists() < LISTS_AT_MOST)
-        {
-            pack.add_list(hash, data)?;
-        }
+        self.step(|writer| {
+            if !known && !writer.options.dry_run {
+                writer.open_pack()?;
+            }
+            match &mut writer.pack {
+                Some(pack) if !known || pack.lists() < LISTS_AT_MOST => pack.add_list(hash, data),
+                _ => Ok(()),
+            }
+        })?;
         if known {
             Ok(false)
         } else {
@@ -277,7 +307,7 @@ impl<'a> Writer<'a> {
                     || pack.entries() >= ENTRIES_AT_MOST
                     || pack.lists() >= LISTS_AT_MOST =>
             {
-                self.flush(ui)
+                self.send_pack(ui)
             }
             _ => Ok(()),
         }
@@ -285,6 +315,10 @@ impl<'a> Writer<'a> {
 
     /// Uploads the open volume, if any, and its index.
     pub(crate) fn flush(&mut self, ui: &mut Ui) -> Result<()> {
+        self.step(|writer| writer.send_pack(ui))
+    }
+
+    fn send_pack(&mut self, ui: &mut Ui) -> Result<()> {
         let Some(pack) = self.pack.take() else {
             return Ok(());
         };
@@ -321,6 +355,15 @@ impl<'a> Writer<'a> {
             .permit
             .as_ref()
             .ok_or_else(|| Error::bug("a dry run uploads nothing"))?;
+        let spooled = stored.len()?;
+        if spooled != size {
+            return Err(Error::new(
+                Kind::Local,
+                format!("a temporary file has {spooled} bytes, {size} were written to it"),
+            )
+            .doing(format!("upload {}", name.as_str()))
+            .hint("choose another folder with --tempdir"));
+        }
         let mut remote = RemoteMut::new(self.set.remote(), permit);
         if !self.folder_ready {
             remote.create_folder(ui)?;

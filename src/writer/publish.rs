@@ -24,7 +24,17 @@ impl Writer<'_> {
         time: Timestamp,
         full: bool,
     ) -> Result<(VolumeName, u64)> {
-        self.flush(ui)?;
+        self.step(|writer| writer.publish_all(ui, run, time, full))
+    }
+
+    fn publish_all(
+        &mut self,
+        ui: &mut Ui,
+        run: &Run,
+        time: Timestamp,
+        full: bool,
+    ) -> Result<(VolumeName, u64)> {
+        self.send_pack(ui)?;
         let name = VolumeName::list(self.set.prefix(), time, self.options.encrypt)?;
         if self.options.dry_run {
             return Ok((name, 0));
@@ -108,6 +118,7 @@ impl Writer<'_> {
         dlist: Option<(&VolumeName, u64)>,
     ) -> Result<WriteStats> {
         let index = self.index.take();
+        self.sound()?;
         if self.options.dry_run {
             return Ok(self.stats);
         }
