@@ -239,6 +239,15 @@ fn rows_7_to_10_downloads_that_break() {
     b.server.script("GET", "/file/", Trouble::Cut(700));
     b.server
         .script("GET", "_by_id", says(404, "not_found", "gone"));
+    b.subject.get(NAME, Some(1000)).expect("absent for a moment");
+
+    let mut b = bench();
+    b.stored(1000);
+    b.server.script("GET", "/file/", Trouble::Cut(700));
+    for _ in 0..6 {
+        b.server
+            .script("GET", "_by_id", says(404, "not_found", "gone"));
+    }
     let e = b
         .subject
         .get(NAME, Some(1000))

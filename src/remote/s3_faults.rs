@@ -652,7 +652,7 @@ fn a_refusal_that_drips_is_not_read_for_ever() {
         }
     });
     let url = format!(
-        "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name={address}&http-proxy=none&short-timeout=1s"
+        "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name={address}&http-proxy=none&short-timeout=1s&number-of-retries=0"
     );
     let mut ui = Ui::new(Volume::Quiet, false, Some(false));
     let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");

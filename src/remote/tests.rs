@@ -12,6 +12,7 @@ use crate::base::ui::Volume;
 use crate::dest::{Body, Sink, Wants};
 
 /// What the next call of an operation does.
+#[derive(Clone, Copy)]
 enum Step {
     /// Fails at once.
     Fail(Class),
@@ -366,6 +367,37 @@ fn a_listed_file_that_is_gone_is_told_as_such() {
     let e = b.get(Some(1)).expect_err("gone");
     assert_eq!(e.kind(), Kind::Missing);
     assert!(e.to_string().contains("listed but cannot be read"), "{e}");
+    assert_eq!(b.waits(), [10; 5]);
+    assert_eq!(b.log(), ["get 0"; 6].join(","));
+    // A destination that lost many does not cost all the waits for every one.
+    for waits in [10, 15, 16, 17] {
+        let _gone = b.get(Some(1)).expect_err("gone");
+        assert_eq!(b.waits().len(), waits);
+    }
+    for retries in ["0", "2"] {
+        let mut b = bench(&[("number-of-retries", retries)], vec![]);
+        b.state.borrow_mut().files.clear();
+        let _gone = b.get(None).expect_err("gone");
+        assert_eq!(b.waits().len().to_string(), retries);
+    }
+}
+
+#[test]
+fn a_listed_file_that_is_absent_for_a_moment_is_read_all_the_same() {
+    for class in [Class::NotFound, Class::FolderMissing] {
+        for (times, have) in [(1, 0), (3, 0), (5, 0), (2, 70_000)] {
+            let mut steps = Vec::new();
+            if have > 0 {
+                steps.push(("get", Step::Cut(have, Class::Transient)));
+            }
+            steps.extend((0..times).map(|_| ("get", Step::Fail(class))));
+            for size in [Some(3 * MIB), None] {
+                let mut b = bench(&[], steps.clone());
+                assert_eq!(b.get(size).expect("came back"), b.file("f").expect("f"));
+                assert_eq!(b.waits().len(), times + usize::from(have > 0));
+            }
+        }
+    }
 }
 
 #[test]
