@@ -116,7 +116,7 @@ impl Splitter {
         })
     }
 
-    /// Stores a metadata blob; one that needs more than one blocklist is replaced by the empty blob (W20), which the second
+    /// Stores a metadata blob, its new blocks in one volume; one that needs more than one blocklist is replaced by the empty blob (W20), which the second
     /// result tells.
     pub(super) fn store_blob(
         &mut self,
@@ -132,7 +132,16 @@ impl Splitter {
         } else {
             crate::format::meta::EMPTY_BLOB
         };
-        match self.store(writer, ui, &mut data, &mut |_, _| true) {
+        // One block cannot be torn apart.
+        let several = data.len() > params.block_size as usize;
+        if several {
+            writer.together(ui, data.len() as u64)?;
+        }
+        let stored = self.store(writer, ui, &mut data, &mut |_, _| true);
+        if several {
+            writer.apart(ui)?;
+        }
+        match stored {
             Ok(content) => Ok((content, fits)),
             Err(Trouble::Fatal(e)) => Err(e),
             Err(Trouble::Source(_) | Trouble::Stopped) => Err(Error::bug("memory can be read")),

@@ -239,7 +239,9 @@ fn rows_7_to_10_downloads_that_break() {
     b.server.script("GET", "/file/", Trouble::Cut(700));
     b.server
         .script("GET", "_by_id", says(404, "not_found", "gone"));
-    b.subject.get(NAME, Some(1000)).expect("absent for a moment");
+    b.subject
+        .get(NAME, Some(1000))
+        .expect("absent for a moment");
 
     let mut b = bench();
     b.stored(1000);

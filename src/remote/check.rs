@@ -164,6 +164,7 @@ pub(crate) struct SpoolBody<'a> {
     sha256: [u8; 32],
     sha1: Option<[u8; 20]>,
     md5: Option<[u8; 16]>,
+    is_new: bool,
     /// Bytes handed out, all attempts together.
     pub(crate) sent: u64,
     /// Every byte of the body has been handed out since `seek_to(0)`.
@@ -178,6 +179,7 @@ impl<'a> SpoolBody<'a> {
         pace: &'a mut Pace,
         sha256: &[u8],
         wants: Wants,
+        is_new: bool,
     ) -> Result<Self> {
         let len = spool.len()?;
         let sha256 = sha256
@@ -191,6 +193,7 @@ impl<'a> SpoolBody<'a> {
             sha256,
             sha1: None,
             md5: None,
+            is_new,
             sent: 0,
             whole: len == 0,
             own_error: None,
@@ -276,6 +279,52 @@ impl Body for SpoolBody<'_> {
     fn md5(&self) -> Option<[u8; 16]> {
         self.md5
     }
+
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+}
+
+/// Compares what a destination holds with a spool, keeping nothing of it.
+pub(crate) struct Compare<'a> {
+    spool: &'a Spool,
+    pub(crate) at: u64,
+    pub(crate) differs: bool,
+}
+
+impl<'a> Compare<'a> {
+    pub(crate) fn new(spool: &'a Spool) -> Compare<'a> {
+        Compare {
+            spool,
+            at: 0,
+            differs: false,
+        }
+    }
+}
+
+impl Write for Compare<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut ours = [0; 4096];
+        let n = data.len().min(ours.len());
+        let same = self.spool.read_at(&mut ours[..n], self.at).is_ok() && ours[..n] == data[..n];
+        if !same {
+            self.differs = true;
+            return Err(io::Error::other("it is another file"));
+        }
+        self.at += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Compare<'_> {
+    fn restart(&mut self) -> io::Result<()> {
+        self.at = 0;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -321,7 +370,8 @@ mod tests {
             md5: true,
         };
         let sha = Algo::Sha256.hash(b"Welcome to Amazon S3.");
-        let mut body = SpoolBody::new(&mut spool, &mut pace, sha.as_bytes(), wants).expect("body");
+        let mut body =
+            SpoolBody::new(&mut spool, &mut pace, sha.as_bytes(), wants, false).expect("body");
         for _ in 0..2 {
             body.seek_to(0).expect("seek");
             let mut text = String::new();

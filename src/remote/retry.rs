@@ -109,7 +109,11 @@ impl Attempts {
     /// servers say so for a moment. Counts as a passing fault, with `once` as one that gets a single further chance.
     pub(crate) fn absent(&mut self, fault: Fault, once: bool) -> Result<(Duration, Fault), Fault> {
         let class = fault.class;
-        let passing = if once { Class::Protocol } else { Class::Transient };
+        let passing = if once {
+            Class::Protocol
+        } else {
+            Class::Transient
+        };
         let as_it_was = |fault: Fault| Fault { class, ..fault };
         let counted = Fault {
             class: passing,

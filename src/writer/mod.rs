@@ -1,6 +1,7 @@
 //! Layer 5: the only writer. [`Writer`] packs blocks into volumes and publishes them in the one safe order: a dblock, its
 //! dindex, ..., the dlist last. A version exists exactly when its dlist does.
 
+mod adopt;
 pub(crate) mod direct;
 mod list;
 mod pack;
@@ -72,6 +73,8 @@ pub(crate) struct Writer<'a> {
     stats: WriteStats,
     /// The folder is known to exist.
     folder_ready: bool,
+    /// No volume is ended now: what is being stored belongs together.
+    hold: bool,
     /// Kind of the error that ended a step half-way: blocks that count as stored may be stored nowhere.
     lost: Option<Kind>,
 }
@@ -102,6 +105,7 @@ impl<'a> Writer<'a> {
             },
             stats: WriteStats::default(),
             folder_ready: set.folder_exists(),
+            hold: false,
             lost: None,
             set,
         })
@@ -296,7 +300,31 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Until [`Writer::apart`] all new blocks go into one volume, `bytes` of them at most: a volume that has no room for so
+    /// many is ended first. Duplicati 2.0.8.1 does not apply metadata whose blocks lie in two volumes.
+    pub(crate) fn together(&mut self, ui: &mut Ui, bytes: u64) -> Result<()> {
+        let full = self.pack.as_ref().is_some_and(|pack| {
+            let blocks = bytes.div_ceil(u64::from(self.params.block_size)) + 1;
+            pack.size().saturating_add(bytes) > self.options.dblock_size
+                || u64::from(pack.entries()) + blocks > u64::from(ENTRIES_AT_MOST)
+        });
+        if full {
+            self.flush(ui)?;
+        }
+        self.hold = true;
+        Ok(())
+    }
+
+    /// Ends what [`Writer::together`] began.
+    pub(crate) fn apart(&mut self, ui: &mut Ui) -> Result<()> {
+        self.hold = false;
+        self.step(|writer| writer.roll_over(ui))
+    }
+
     fn roll_over(&mut self, ui: &mut Ui) -> Result<()> {
+        if self.hold {
+            return Ok(());
+        }
         let limit = self
             .options
             .dblock_size
@@ -340,7 +368,7 @@ impl<'a> Writer<'a> {
             finished.index(&self.params, secret, &mut self.deflater, self.set.tmp())?;
         self.put(ui, &index, &mut stored, &sha256, size)?;
         self.stats.dblocks += 1;
-        self.uploads.push(&finished, &index, size)
+        self.uploads.push(&finished, &index, size, false)
     }
 
     fn put(
@@ -351,6 +379,25 @@ impl<'a> Writer<'a> {
         sha256: &Hash,
         size: u64,
     ) -> Result<()> {
+        match self.place(ui, name, stored, sha256, size)? {
+            true => Ok(()),
+            false => Err(
+                Error::new(Kind::Busy, format!("{} is there already", name.as_str()))
+                    .doing("store a volume")
+                    .hint("run again"),
+            ),
+        }
+    }
+
+    /// Uploads a volume; false when a file of its name is there, which stays as it is.
+    fn place(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        stored: &mut Spool,
+        sha256: &Hash,
+        size: u64,
+    ) -> Result<bool> {
         let permit = self
             .permit
             .as_ref()
@@ -369,10 +416,18 @@ impl<'a> Writer<'a> {
             remote.create_folder(ui)?;
         }
         ui.verbose(&format!("uploading {} ({size} bytes)", name.as_str()));
-        remote.put(ui, name.as_str(), stored, sha256)?;
+        // Other volumes have names of 128 random bits; two versions of one second have one name.
+        let placed = match name.kind() {
+            VolumeKind::Dlist => remote.put_new(ui, name.as_str(), stored, sha256)?,
+            _ => remote
+                .put(ui, name.as_str(), stored, sha256)
+                .map(|()| true)?,
+        };
         self.folder_ready = true;
-        self.stats.stored_bytes += size;
-        Ok(())
+        if placed {
+            self.stats.stored_bytes += size;
+        }
+        Ok(placed)
     }
 }
 

@@ -95,6 +95,7 @@ fn publish(sizes: bool, times: usize, meddle: &dyn Fn(&Path)) -> Result<()> {
             case_insensitive: false,
             gpg_program: String::new(),
             cache: Cache::Off("a test".to_owned()),
+            lock: None,
         };
         let tmp = Tmp::open(None)?;
         let mut set = Set::open(remote, tmp.clone(), options, &mut ui, &mut |_, _| Ok(None))?;

@@ -35,6 +35,9 @@ impl Body for Data {
     fn md5(&self) -> Option<[u8; 16]> {
         None
     }
+    fn is_new(&self) -> bool {
+        false
+    }
 }
 
 fn data(bytes: &[u8]) -> Data {
