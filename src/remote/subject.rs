@@ -50,6 +50,16 @@ impl Subject {
         done.map_err(|e| self.checked(e))
     }
 
+    /// Whether the name was free.
+    pub(super) fn put_new(&mut self, data: &[u8]) -> Result<bool> {
+        let mut spool = Spool::new(&self.tmp)?;
+        spool.write_all(data).expect("write");
+        let sha = Algo::Sha256.hash(data);
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        let done = remote.put_new(&mut self.ui, NAME, &mut spool, &sha);
+        done.map_err(|e| self.checked(e))
+    }
+
     pub(super) fn get(&mut self, name: &str, size: Option<u64>) -> Result<Vec<u8>> {
         let mut spool = Spool::new(&self.tmp)?;
         let done = self.remote.get(&mut self.ui, name, size, &mut spool);
