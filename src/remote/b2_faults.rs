@@ -246,9 +246,8 @@ fn rows_7_to_10_downloads_that_break() {
     let mut b = bench();
     b.stored(1000);
     b.server.script("GET", "/file/", Trouble::Cut(700));
-    for _ in 0..6 {
-        b.server
-            .script("GET", "_by_id", says(404, "not_found", "gone"));
+    for part in ["_by_id", "/file/"].repeat(6) {
+        b.server.script("GET", part, says(404, "not_found", "gone"));
     }
     let e = b
         .subject

@@ -225,13 +225,17 @@ fn another_version_of_the_same_second_stays_and_ours_is_a_second_later() {
             verify_listing,
             ..WRITE
         };
-        let twist = |folder: &Path, odd: &mut Odd| odd.race = Some(folder.to_owned());
+        let at = std::cell::RefCell::new(PathBuf::new());
+        let twist = |folder: &Path, odd: &mut Odd| {
+            odd.race = Some(folder.to_owned());
+            at.replace(folder.to_owned());
+        };
         let there = with_writer(twist, write, |ui, writer| {
             let run = RunWriter::new(writer.set.tmp()).finish().expect("empty");
             let time = Timestamp(1_700_000_000);
             let (name, size) = writer.publish(ui, &run, time, true).expect("published");
             assert_eq!(name.time(), Some(Timestamp(1_700_000_001)));
-            let folder = writer.set.local_folder().expect("a folder");
+            let folder = at.borrow();
             let name = name.as_str().to_owned();
             assert_eq!(fs::metadata(folder.join(&name)).expect("there").len(), size);
             let theirs = name.replace("221321Z", "221320Z");
