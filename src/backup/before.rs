@@ -5,6 +5,7 @@ use crate::backup::walk::{Found, Visitor, Walk};
 use crate::backup::{BLOCK_SIZE_MOST, BackupOptions};
 use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::size::show_span;
 use crate::base::sys::{self, FileKind};
 use crate::base::text;
 use crate::base::time::Timestamp;
@@ -14,8 +15,8 @@ use crate::set::{Previous, Record, Set};
 use crate::spill::run::Run;
 use crate::writer::Writer;
 
-/// A clock this many seconds behind the newest version is still believed.
-const CLOCK_SLACK: i64 = 5;
+/// A clock this many seconds behind the newest version is still believed: the new version waits so long.
+const CLOCK_SLACK: i64 = 60;
 
 /// The destination's parameters; new ones for an empty destination.
 pub(super) fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Result<Params> {
@@ -71,23 +72,34 @@ pub(super) fn agree(set: &mut Set, options: &BackupOptions, ui: &mut Ui) -> Resu
     }
 }
 
-/// Now, but later than every version there is.
-pub(super) fn version_time(set: &Set) -> Result<Timestamp> {
+/// Now, but later than every version there is; up to a minute ahead.
+pub(super) fn version_time(set: &mut Set) -> Result<Timestamp> {
     let now = Timestamp::now();
-    match set.versions().next() {
-        Some(newest) if newest.0 > now.0 + CLOCK_SLACK => Err(Error::new(
-            Kind::Local,
-            format!(
-                "the newest version is of {}, later than this machine's clock ({})",
-                newest.local(),
-                now.local()
-            ),
-        )
-        .doing("add a version")
-        .hint("set the clock")),
+    let newest = set.versions().next();
+    match newest {
+        Some(newest) if newest.0 > now.0 + CLOCK_SLACK => Err(ahead(set, newest, now)),
         Some(newest) if newest.0 >= now.0 => Ok(Timestamp(newest.0 + 1)),
         _ => Ok(now),
     }
+}
+
+/// What to say of a newest version that lies ahead of the clock: one of both is wrong, and only the person knows which.
+fn ahead(set: &mut Set, newest: Timestamp, now: Timestamp) -> Error {
+    let name = set.dlist(0).map_or("", |(name, _)| name.as_str());
+    let name = text::safe(name.as_bytes());
+    let cause = format!(
+        "the newest version, {name}, is of {}, {} later than this machine's clock ({})",
+        newest.local(),
+        show_span(newest.0.abs_diff(now.0)),
+        now.local()
+    );
+    let hint = format!(
+        "set the clock if it is wrong; if it is right, that version was made with a wrong one: wait, or delete that version with 'duplet remote delete {} {name}'",
+        set.remote().describe()
+    );
+    Error::new(Kind::Local, cause)
+        .doing("add a version")
+        .hint(hint)
 }
 
 /// The newest readable version's entries, from the cache or from its dlist.

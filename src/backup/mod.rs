@@ -116,6 +116,9 @@ pub(crate) fn run(
         newest.as_ref().and_then(|n| n.0.time()).map_or(0, |t| t.0),
     );
     let mut writer = Writer::begin(set, permit, params, write)?;
+    if !trusted {
+        writer.adopt(ui)?;
+    }
     if let Some(p) = previous.as_ref().filter(|_| !trusted) {
         preflight(&mut writer, &p.run, verify, ui)?;
     }
@@ -162,21 +165,25 @@ pub(crate) fn run(
     report.entries = run.len();
     if needed && (report.changed() || !report.partial) {
         let (name, size) = writer.publish(ui, &run, time, whole)?;
-        report.version = Some(time);
+        report.version = name.time().or(Some(time));
         if !dry_run {
-            // What a stopped run kept without a look must be looked up by the next one.
-            let state = if trusted || whole {
-                writer.state_after(Some((&name, size)))?
-            } else {
-                unknown_state()
+            report.written = writer.stats();
+            let remember = || {
+                // What a stopped run kept without a look must be looked up by the next one.
+                let state = if trusted || whole {
+                    writer.state_after(Some((&name, size)))?
+                } else {
+                    unknown_state()
+                };
+                let cache = writer.set.cache();
+                let kept = cache.store_previous(name.as_str(), size, whole, &state, began, &run);
+                tell_cache(kept, ui);
+                writer.finish(ui, Some((&name, size)))
             };
-            let kept =
-                writer
-                    .set
-                    .cache()
-                    .store_previous(name.as_str(), size, whole, &state, began, &run);
-            tell_cache(kept, ui);
-            report.written = writer.finish(ui, Some((&name, size)))?;
+            // The version is there: what fails now is no failure of the backup.
+            if let Err(e) = remember() {
+                ui.error(&format!("the version was added, but then: {e}"));
+            }
             return Ok(report);
         }
     } else if let (true, false, Some((name, Some(size)))) =

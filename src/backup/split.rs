@@ -21,6 +21,8 @@ pub(super) struct Splitter {
 pub(super) enum Trouble {
     /// Reading the source failed; the backup goes on.
     Source(io::Error),
+    /// The person asked to stop: the file is given up, everything before it is sound.
+    Stopped,
     /// Everything else ends the backup.
     Fatal(Error),
 }
@@ -40,13 +42,14 @@ impl Splitter {
     }
 
     /// Stores everything `source` yields and tells what to list for it. `tick` is called before each read with the bytes
-    /// read last; its error ends the file.
+    /// read last; false ends the file as stopped. What the writer could not store is never taken for a stop, whatever the
+    /// reason: it is fatal.
     pub(super) fn store(
         &mut self,
         writer: &mut Writer<'_>,
         ui: &mut Ui,
         source: &mut dyn Read,
-        tick: &mut dyn FnMut(&mut Ui, u64) -> Result<()>,
+        tick: &mut dyn FnMut(&mut Ui, u64) -> bool,
     ) -> std::result::Result<Content, Trouble> {
         let params = *writer.params();
         let block_size = params.block_size as usize;
@@ -61,7 +64,9 @@ impl Splitter {
         self.list.clear();
         self.block.resize(block_size, 0);
         loop {
-            tick(ui, read)?;
+            if !tick(ui, read) {
+                return Err(Trouble::Stopped);
+            }
             let n = fill(source, &mut self.block).map_err(Trouble::Source)?;
             if n == 0 {
                 break;
@@ -111,7 +116,7 @@ impl Splitter {
         })
     }
 
-    /// Stores a metadata blob; one that needs more than one blocklist is replaced by the empty blob (W20), which the second
+    /// Stores a metadata blob, its new blocks in one volume; one that needs more than one blocklist is replaced by the empty blob (W20), which the second
     /// result tells.
     pub(super) fn store_blob(
         &mut self,
@@ -127,10 +132,19 @@ impl Splitter {
         } else {
             crate::format::meta::EMPTY_BLOB
         };
-        match self.store(writer, ui, &mut data, &mut |_, _| Ok(())) {
+        // One block cannot be torn apart.
+        let several = data.len() > params.block_size as usize;
+        if several {
+            writer.together(ui, data.len() as u64)?;
+        }
+        let stored = self.store(writer, ui, &mut data, &mut |_, _| true);
+        if several {
+            writer.apart(ui)?;
+        }
+        match stored {
             Ok(content) => Ok((content, fits)),
             Err(Trouble::Fatal(e)) => Err(e),
-            Err(Trouble::Source(_)) => Err(Error::bug("memory can be read")),
+            Err(Trouble::Source(_) | Trouble::Stopped) => Err(Error::bug("memory can be read")),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::backup::job::Job;
 use crate::backup::source::fs_path;
 use crate::backup::split::Trouble;
 use crate::backup::walk::Found;
-use crate::base::error::{Error, Kind, Result, io_text};
+use crate::base::error::{Result, io_text};
 use crate::base::sys::{self, Stat};
 use crate::base::text;
 use crate::base::time::Timestamp;
@@ -140,7 +140,7 @@ impl Job<'_> {
             &mut file as &mut dyn Read,
             &mut |ui, n| {
                 if sys::stops_requested() > 0 {
-                    return Err(Error::new(Kind::Interrupted, "stopped"));
+                    return false;
                 }
                 read += n;
                 ui.progress(
@@ -151,7 +151,7 @@ impl Job<'_> {
                         ..totals
                     },
                 );
-                Ok(())
+                true
             },
         );
         if let Ok(content) = &stored {
@@ -184,9 +184,7 @@ impl Job<'_> {
                 self.trouble(ui, found.path, &e);
                 Ok(None)
             }
-            Err(Trouble::Fatal(e))
-                if e.kind() == Kind::Interrupted && !self.stopped && sys::stops_requested() > 0 =>
-            {
+            Err(Trouble::Stopped) => {
                 self.stopped = true;
                 Ok(None)
             }

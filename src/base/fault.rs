@@ -24,6 +24,8 @@ pub(crate) enum Class {
     Throttled(Option<Duration>),
     /// No space or quota at the destination.
     Full,
+    /// A file of that name is there already, and was not to be replaced.
+    Exists,
     /// The server refuses a file of this size.
     TooBig,
     /// Read-only medium, object lock, WebDAV lock.
@@ -87,7 +89,7 @@ impl Fault {
             Class::Usage => K::Usage,
             Class::Auth => K::Credentials,
             Class::FolderMissing | Class::NotFound => K::Missing,
-            Class::Transient | Class::Throttled(_) => K::Busy,
+            Class::Transient | Class::Throttled(_) | Class::Exists => K::Busy,
             Class::Full => K::NoSpace,
             Class::Tls => K::Tls,
             Class::Integrity => K::Damaged,

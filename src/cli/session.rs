@@ -1,19 +1,22 @@
 //! From a call to an opened destination; shared by all commands that read or write one.
 
+use std::time::Duration;
+
 use crate::base::error::{Error, Result};
 use crate::base::opt::parse_flag;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, NO_CACHE, PREFIX, TEMPDIR, TIME, VERSION,
+    CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NO_CACHE, PREFIX, TEMPDIR, TIME,
+    VERSION,
 };
 use crate::cli::{Call, passphrase};
 use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
-use crate::set::{Cache, Set, SetOptions, VersionChoice};
+use crate::set::{Cache, DEFAULT_PREFIX, RunLock, Set, SetOptions, VersionChoice};
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
@@ -39,6 +42,10 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
         let id = format!("{}\n{name}\n{}", remote.describe(), user(call)?);
         Cache::open(options.text(&CACHE_DIR), &id, !options.flag(&DRY_RUN))
     };
+    let lock = match writing && !options.flag(&DRY_RUN) {
+        true => lock(call, &remote, prefix.as_ref(), &tmp, ui)?,
+        false => None,
+    };
     if let Cache::Off(why) = &cache {
         ui.verbose(&format!("no cache is used: {why}"));
     }
@@ -48,10 +55,37 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
         case_insensitive: options.flag(&CASE_INSENSITIVE),
         gpg_program: options.text(&GPG_PROGRAM).unwrap_or("gpg").to_owned(),
         cache,
+        lock,
     };
     Set::open(remote, tmp, set, ui, &mut |_, need| {
         passphrase::resolve(options, need, writing)
     })
+}
+
+/// One writing run at a time on this machine for a destination and prefix, however the path of a local one is written.
+fn lock(
+    call: &Call,
+    remote: &Remote,
+    prefix: Option<&Prefix>,
+    tmp: &Tmp,
+    ui: &mut Ui,
+) -> Result<Option<RunLock>> {
+    let place = match remote.local_folder() {
+        Some(folder) => {
+            let real = std::fs::canonicalize(&folder).unwrap_or(folder);
+            crate::base::text::safe(real.as_os_str().as_encoded_bytes())
+        }
+        None => remote.describe().to_owned(),
+    };
+    let prefix = prefix.map_or(DEFAULT_PREFIX, Prefix::as_str);
+    let wait = call.options.span(&LOCK_WAIT).unwrap_or(0);
+    RunLock::take(
+        call.options.text(&CACHE_DIR),
+        tmp.folder(),
+        &format!("{place}\n{prefix}\n{}", user(call)?),
+        Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
+        ui,
+    )
 }
 
 /// Writes what the service bills for, where it bills by classes of calls.
@@ -114,7 +148,8 @@ mod tests {
 
     fn call(url: &str, rows: &[(&'static Opt, &str)]) -> Call {
         let mut options = Options::default();
-        for (opt, value) in rows.iter().chain(&[(&NO_CACHE, "")]) {
+        let cache = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp");
+        for (opt, value) in rows.iter().chain(&[(&NO_CACHE, ""), (&CACHE_DIR, cache)]) {
             options.set(opt, value).unwrap();
         }
         Call {
@@ -133,6 +168,9 @@ mod tests {
         let plain = call(here, &[(&NO_ENCRYPTION, "")]);
         let set = open_set(&plain, &mut ui, true).unwrap();
         assert!(set.passphrase().is_none() && set.volumes().len() == 0);
+        let second = open_set(&plain, &mut ui, true).err().unwrap();
+        assert!(second.to_string().contains("another backup"), "{second}");
+        drop(set);
         let e = open_set(&plain, &mut ui, false).err().unwrap();
         assert_eq!(e.kind().exit_code(), 100);
         let given = call(here, &[(&PASSPHRASE, "x y")]);

@@ -55,6 +55,8 @@ pub(crate) trait Body: Read {
     fn sha1(&self) -> Option<[u8; 20]>;
     /// MD5 of the whole; `Some` when the destination declared it in [`Wants`].
     fn md5(&self) -> Option<[u8; 16]>;
+    /// True when a file of the name must stay as it is: the answer is then `Exists`.
+    fn is_new(&self) -> bool;
 }
 
 /// Shows `len` bytes of a body from `from` to `each`, piece by piece, such as for a digest.
@@ -165,7 +167,8 @@ pub(crate) trait Destination {
         into: &mut dyn Sink,
     ) -> std::result::Result<GetFacts, Fault>;
 
-    /// Stores the body under `name`, replacing a file of that name; one attempt. May leave a whole, a partial or no file when
+    /// Stores the body under `name`, replacing a file of that name; one attempt. A body that [is new](Body::is_new) replaces
+    /// nothing, where [`Destination::refuses_to_replace`]. May leave a whole, a partial or no file when
     /// it fails; `remote` settles which.
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault>;
 
@@ -191,6 +194,11 @@ pub(crate) trait Destination {
     /// False when an interrupted upload can leave a partial file under its final name.
     fn atomic_put(&self) -> bool {
         true
+    }
+
+    /// True when `put` itself keeps a body that must be new from replacing a file; else `remote` looks before.
+    fn refuses_to_replace(&self) -> bool {
+        false
     }
 
     /// True when a completed `put` needs no extra look to know that the file arrived whole.

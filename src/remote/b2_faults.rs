@@ -239,6 +239,16 @@ fn rows_7_to_10_downloads_that_break() {
     b.server.script("GET", "/file/", Trouble::Cut(700));
     b.server
         .script("GET", "_by_id", says(404, "not_found", "gone"));
+    b.subject
+        .get(NAME, Some(1000))
+        .expect("absent for a moment");
+
+    let mut b = bench();
+    b.stored(1000);
+    b.server.script("GET", "/file/", Trouble::Cut(700));
+    for part in ["_by_id", "/file/"].repeat(6) {
+        b.server.script("GET", part, says(404, "not_found", "gone"));
+    }
     let e = b
         .subject
         .get(NAME, Some(1000))

@@ -69,7 +69,7 @@ impl Pace {
                 return Ok(());
             }
             let part = wait.min(Duration::from_secs(1));
-            sys::sleep_interruptible(part);
+            sys::sleep_beyond(part, self.stops_at.saturating_sub(1));
             wait -= part;
         }
     }
@@ -164,6 +164,7 @@ pub(crate) struct SpoolBody<'a> {
     sha256: [u8; 32],
     sha1: Option<[u8; 20]>,
     md5: Option<[u8; 16]>,
+    is_new: bool,
     /// Bytes handed out, all attempts together.
     pub(crate) sent: u64,
     /// Every byte of the body has been handed out since `seek_to(0)`.
@@ -178,6 +179,7 @@ impl<'a> SpoolBody<'a> {
         pace: &'a mut Pace,
         sha256: &[u8],
         wants: Wants,
+        is_new: bool,
     ) -> Result<Self> {
         let len = spool.len()?;
         let sha256 = sha256
@@ -191,6 +193,7 @@ impl<'a> SpoolBody<'a> {
             sha256,
             sha1: None,
             md5: None,
+            is_new,
             sent: 0,
             whole: len == 0,
             own_error: None,
@@ -227,14 +230,16 @@ impl Read for SpoolBody<'_> {
         }
         let passed = self.pace.pass(n);
         passed.map_err(|e| self.keep(e))?;
-        let n = match self.spool.read(&mut buf[..n]) {
-            Ok(0) => {
-                let e = Error::new(Kind::Local, "a temporary file became shorter");
-                return Err(self.keep(e.into()));
+        let n = loop {
+            match self.spool.read(&mut buf[..n]) {
+                Ok(0) => {
+                    let e = Error::new(Kind::Local, "a temporary file became shorter");
+                    return Err(self.keep(e.into()));
+                }
+                Ok(n) => break n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.keep(e)),
             }
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
-            Err(e) => return Err(self.keep(e)),
         };
         self.at += n as u64;
         self.sent += n as u64;
@@ -259,7 +264,8 @@ impl Body for SpoolBody<'_> {
     }
 
     fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.spool.read_at(buf, offset).map_err(io::Error::from)
+        let read = self.spool.read_at(buf, offset).map_err(io::Error::from);
+        read.map_err(|e| self.keep(e))
     }
 
     fn sha256(&self) -> [u8; 32] {
@@ -272,6 +278,52 @@ impl Body for SpoolBody<'_> {
 
     fn md5(&self) -> Option<[u8; 16]> {
         self.md5
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+}
+
+/// Compares what a destination holds with a spool, keeping nothing of it.
+pub(crate) struct Compare<'a> {
+    spool: &'a Spool,
+    pub(crate) at: u64,
+    pub(crate) differs: bool,
+}
+
+impl<'a> Compare<'a> {
+    pub(crate) fn new(spool: &'a Spool) -> Compare<'a> {
+        Compare {
+            spool,
+            at: 0,
+            differs: false,
+        }
+    }
+}
+
+impl Write for Compare<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut ours = [0; 4096];
+        let n = data.len().min(ours.len());
+        let same = self.spool.read_at(&mut ours[..n], self.at).is_ok() && ours[..n] == data[..n];
+        if !same {
+            self.differs = true;
+            return Err(io::Error::other("it is another file"));
+        }
+        self.at += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Compare<'_> {
+    fn restart(&mut self) -> io::Result<()> {
+        self.at = 0;
+        Ok(())
     }
 }
 
@@ -318,7 +370,8 @@ mod tests {
             md5: true,
         };
         let sha = Algo::Sha256.hash(b"Welcome to Amazon S3.");
-        let mut body = SpoolBody::new(&mut spool, &mut pace, sha.as_bytes(), wants).expect("body");
+        let mut body =
+            SpoolBody::new(&mut spool, &mut pace, sha.as_bytes(), wants, false).expect("body");
         for _ in 0..2 {
             body.seek_to(0).expect("seek");
             let mut text = String::new();

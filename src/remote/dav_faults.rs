@@ -84,6 +84,32 @@ impl Bench {
 }
 
 #[test]
+fn what_must_be_new_replaces_nothing_by_either_way_of_uploading() {
+    for names in ["always", "never", "auto"] {
+        let query = format!("webdav-temporary-names={names}");
+        let open = || bench_with("d/b", &query);
+        let mut b = open();
+        assert!(b.subject.put_new(b"ours").expect("free"));
+        assert_eq!(b.file(KEY).as_deref(), Some(&b"ours"[..]));
+        for other in [&b"theirs"[..], b"four", b"our", b""] {
+            let mut b = open();
+            b.store(KEY, other);
+            // A part of ours is what an upload of ours left.
+            let ours = b"ours".starts_with(other);
+            assert_eq!(b.subject.put_new(b"ours").expect("settled"), ours);
+            let want = if ours { &b"ours"[..] } else { other };
+            assert_eq!(b.file(KEY).as_deref(), Some(want), "{names}");
+        }
+        for trouble in [Trouble::Swallow, says(412), says(503)] {
+            let mut b = open();
+            b.script("PUT", "", trouble);
+            assert!(b.subject.put_new(b"ours").expect("in the end"), "{names}");
+            assert_eq!(b.file(KEY).as_deref(), Some(&b"ours"[..]));
+        }
+    }
+}
+
+#[test]
 fn rows_1_to_3_uploads_that_break() {
     let data = bytes(MIB);
     let mut b = bench();

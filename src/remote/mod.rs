@@ -31,6 +31,9 @@ pub(crate) use crate::remote::write::{Permit, RemoteMut};
 
 /// Bytes of new data after which failures of a download are forgotten.
 const PROGRESS_BYTES: u64 = 1 << 20;
+/// Listed files that stayed absent through all attempts, after which the next ones get a single further chance each: a
+/// destination that lost its files must not cost all waits for every one of them.
+const PATIENT_WITH: u32 = 3;
 /// Dropped names that are shown.
 const SAMPLES: usize = 3;
 
@@ -65,8 +68,11 @@ pub(crate) struct Remote {
     list_verify: bool,
     /// A file was put or fetched: from now on a missing folder is an accident, not a first use.
     used: bool,
+    /// Listed files that could not be read because they are not there.
+    absent: u32,
     size_unknown_told: bool,
-    sleep: Box<dyn FnMut(Duration)>,
+    /// Waits unless more stop signals come than the number given.
+    sleep: Box<dyn FnMut(Duration, u32)>,
 }
 
 impl Remote {
@@ -114,9 +120,10 @@ impl Remote {
             verify: !options.flag(&open::NO_VERIFY),
             list_verify: options.flag(&open::LIST_VERIFY),
             used: false,
+            absent: 0,
             size_unknown_told: false,
-            sleep: Box::new(|time| {
-                sys::sleep_interruptible(time);
+            sleep: Box::new(|time, stops| {
+                sys::sleep_beyond(time, stops);
             }),
         }
     }
@@ -238,7 +245,8 @@ impl Remote {
     }
 
     /// Fetches a file into `into`, which is emptied first and rewound at the end. An interrupted transfer goes on where it
-    /// stopped. `size` is what the listing said; any other length is damage.
+    /// stopped. `size` is what the listing said; any other length is damage. The caller has seen the file in a listing or a
+    /// look-up: one that is not there is tried again like a passing fault, then it is `Missing`.
     pub(crate) fn get(
         &mut self,
         ui: &mut Ui,
@@ -292,14 +300,20 @@ impl Remote {
                 attempts.reset();
             }
             best = best.max(have);
-            let fault = match (fault.class, size) {
-                (Class::NotFound, Some(_)) => Fault {
-                    text: "it is listed but cannot be read: not found".to_owned(),
-                    ..fault
-                },
-                _ => fault,
+            let next = match fault.class {
+                Class::NotFound => {
+                    let text = "it is listed but cannot be read: not found".to_owned();
+                    attempts.absent(Fault { text, ..fault }, self.absent >= PATIENT_WITH)
+                }
+                Class::FolderMissing => attempts.absent(fault, self.absent >= PATIENT_WITH),
+                _ => attempts.failed(fault),
             };
-            self.again(&mut attempts, fault, &doing, stops, ui)?;
+            if let Err(fault) = &next
+                && matches!(fault.class, Class::NotFound | Class::FolderMissing)
+            {
+                self.absent += 1;
+            }
+            self.wait_for(&attempts, next, &doing, stops, ui)?;
         }
     }
 
@@ -343,9 +357,20 @@ impl Remote {
         stops: u32,
         ui: &mut Ui,
     ) -> Result<()> {
-        let (wait, fault) = attempts
-            .failed(fault)
-            .map_err(|fault| self.error(fault, doing))?;
+        let next = attempts.failed(fault);
+        self.wait_for(attempts, next, doing, stops, ui)
+    }
+
+    /// Waits for the next attempt, or makes the fault the final error.
+    fn wait_for(
+        &mut self,
+        attempts: &Attempts,
+        next: std::result::Result<(Duration, Fault), Fault>,
+        doing: &str,
+        stops: u32,
+        ui: &mut Ui,
+    ) -> Result<()> {
+        let (wait, fault) = next.map_err(|fault| self.error(fault, doing))?;
         self.stats.retries += 1;
         ui.note(&self.redact.clean(format!(
             "cannot {doing}: {}; trying again in {}, {}",
@@ -358,11 +383,11 @@ impl Remote {
 
     fn pause(&mut self, wait: Duration, stops: u32, doing: &str) -> Result<()> {
         if !wait.is_zero() && sys::stops_requested() <= stops {
-            (self.sleep)(wait);
+            (self.sleep)(wait, stops);
         }
         if sys::stops_requested() > stops {
             let fault = Fault::new(Class::Stopped, "stopped while waiting to try again");
-            return Err(self.error(fault, doing));
+            return Err(self.error(fault.hint("run it again"), doing));
         }
         Ok(())
     }

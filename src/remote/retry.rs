@@ -105,6 +105,26 @@ impl Attempts {
         Ok((self.wait().max(asked), fault))
     }
 
+    /// As [`Attempts::failed`] for a file that is not there although a listing shows it: object stores and caches in front of
+    /// servers say so for a moment. Counts as a passing fault, with `once` as one that gets a single further chance.
+    pub(crate) fn absent(&mut self, fault: Fault, once: bool) -> Result<(Duration, Fault), Fault> {
+        let class = fault.class;
+        let passing = if once {
+            Class::Protocol
+        } else {
+            Class::Transient
+        };
+        let as_it_was = |fault: Fault| Fault { class, ..fault };
+        let counted = Fault {
+            class: passing,
+            ..fault
+        };
+        match self.failed(counted) {
+            Ok((wait, fault)) => Ok((wait, as_it_was(fault))),
+            Err(fault) => Err(as_it_was(fault)),
+        }
+    }
+
     fn wait(&self) -> Duration {
         if !self.policy.exponential {
             return self.policy.delay.min(LONGEST_WAIT);
@@ -204,6 +224,23 @@ mod tests {
             let mut a = attempts(5, 0, false);
             assert!(a.failed(fault(class)).is_ok());
             assert!(a.failed(fault(class)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_listed_file_that_is_absent_may_come_back() {
+        for class in [Class::NotFound, Class::FolderMissing] {
+            let mut a = attempts(2, 10, false);
+            for _ in 0..2 {
+                let (wait, again) = a.absent(fault(class), false).expect("again");
+                assert_eq!((wait, again.class), (Duration::from_secs(10), class));
+            }
+            let end = a.absent(fault(class), false).expect_err("final");
+            assert_eq!((end.class, end.text.as_str()), (class, "why, 3 attempts"));
+            let mut a = attempts(5, 0, false);
+            assert!(a.absent(fault(class), true).is_ok());
+            assert!(a.absent(fault(class), true).is_err());
+            assert!(attempts(0, 0, false).absent(fault(class), true).is_err());
         }
     }
 

@@ -123,6 +123,39 @@ fn rows_4_to_6_servers_that_are_busy() {
 }
 
 #[test]
+fn what_must_be_new_replaces_nothing_whether_the_server_knows_conditions_or_not() {
+    for (refusals, status, code) in [
+        (0, 0, ""),
+        (1, 501, "NotImplemented"),
+        (1, 400, "InvalidArgument"),
+        (1, 409, "ConditionalRequestConflict"),
+        (1, 503, "SlowDown"),
+    ] {
+        for there in [false, true] {
+            let mut b = bench();
+            if there {
+                b.stored(1000);
+            }
+            for _ in 0..refusals {
+                b.server.script("PUT", "dblock", says(status, code, ""));
+            }
+            let got = b.subject.put_new(b"ours").expect("settled");
+            assert_eq!(got, !there, "{code}");
+            let want = if there { bytes(1000) } else { b"ours".to_vec() };
+            assert_eq!(b.subject.get(NAME, None).expect("there"), want, "{code}");
+            let puts = b.server.seen("PUT");
+            assert_eq!(puts[0].header("if-none-match"), Some("*"));
+        }
+    }
+    // An answer that was lost: the file is ours.
+    let mut b = bench();
+    b.server.script("PUT", "dblock", Trouble::Swallow);
+    assert!(b.subject.put_new(b"ours").expect("settled"));
+    assert!(b.subject.put_new(b"ours").expect("the same bytes"));
+    assert!(!b.subject.put_new(b"ourz").expect("another's"));
+}
+
+#[test]
 fn rows_7_to_10_downloads_that_break() {
     let mut b = bench();
     let data = b.stored(1000);
@@ -652,7 +685,7 @@ fn a_refusal_that_drips_is_not_read_for_ever() {
         }
     });
     let url = format!(
-        "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name={address}&http-proxy=none&short-timeout=1s"
+        "s3://KEYID:s3cr3tvalue@bkt/p?s3-server-name={address}&http-proxy=none&short-timeout=1s&number-of-retries=0"
     );
     let mut ui = Ui::new(Volume::Quiet, false, Some(false));
     let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opens");

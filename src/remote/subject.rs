@@ -31,7 +31,7 @@ impl Subject {
         let mut remote = Remote::open(url, &Options::default(), &mut ui).expect("opens");
         let waits = Rc::new(RefCell::new(Vec::new()));
         let kept = waits.clone();
-        remote.sleep = Box::new(move |time| kept.borrow_mut().push(time.as_secs()));
+        remote.sleep = Box::new(move |time, _| kept.borrow_mut().push(time.as_secs()));
         Subject {
             remote,
             ui,
@@ -47,6 +47,16 @@ impl Subject {
         let sha = Algo::Sha256.hash(data);
         let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
         let done = remote.put(&mut self.ui, NAME, &mut spool, &sha);
+        done.map_err(|e| self.checked(e))
+    }
+
+    /// Whether the name was free.
+    pub(super) fn put_new(&mut self, data: &[u8]) -> Result<bool> {
+        let mut spool = Spool::new(&self.tmp)?;
+        spool.write_all(data).expect("write");
+        let sha = Algo::Sha256.hash(data);
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        let done = remote.put_new(&mut self.ui, NAME, &mut spool, &sha);
         done.map_err(|e| self.checked(e))
     }
 

@@ -12,6 +12,7 @@ use crate::base::ui::Volume;
 use crate::dest::{Body, Sink, Wants};
 
 /// What the next call of an operation does.
+#[derive(Clone, Copy)]
 enum Step {
     /// Fails at once.
     Fail(Class),
@@ -23,6 +24,8 @@ enum Step {
     Whole,
     /// `put` stores other bytes, `get` sends one more than it has.
     Wrong,
+    /// `put` finds that another program has just stored a file of the name.
+    Race,
     /// `put` succeeds but stores nothing.
     Nothing,
     /// `get` ends early without an error.
@@ -36,6 +39,8 @@ struct State {
     log: Vec<String>,
     folder: bool,
     atomic: bool,
+    /// `put` itself replaces nothing that is to be new.
+    refuses: bool,
     proof: bool,
     waits: Vec<u64>,
     listed_size_off: u64,
@@ -146,8 +151,14 @@ impl Destination for Double {
             return Err(fault(Class::FolderMissing));
         }
         let step = s.next("put");
+        if let Some(Step::Race) = step {
+            s.files.insert(name.to_owned(), b"theirs".to_vec());
+        }
         if let Some(Step::Fail(class)) = step {
             return Err(fault(class));
+        }
+        if body.is_new() && s.refuses && s.files.contains_key(name) {
+            return Err(fault(Class::Exists));
         }
         let limit = match step {
             Some(Step::Cut(n, _)) => n,
@@ -214,6 +225,10 @@ impl Destination for Double {
         self.0.borrow().atomic
     }
 
+    fn refuses_to_replace(&self) -> bool {
+        self.0.borrow().refuses
+    }
+
     fn put_is_proof(&self) -> bool {
         self.0.borrow().proof
     }
@@ -245,7 +260,7 @@ fn bench(options: &[(&str, &str)], steps: Vec<(&'static str, Step)>) -> Bench {
     redact.add("hunter22", None);
     let mut remote = Remote::with(Box::new(Double(state.clone())), &given, redact, "test");
     let waits = state.clone();
-    remote.sleep = Box::new(move |time| waits.borrow_mut().waits.push(time.as_secs()));
+    remote.sleep = Box::new(move |time, _| waits.borrow_mut().waits.push(time.as_secs()));
     Bench {
         state,
         remote,
@@ -270,6 +285,15 @@ impl Bench {
         let sha = Algo::Sha256.hash(data);
         let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
         remote.put(&mut self.ui, "new", &mut spool, &sha)
+    }
+
+    /// `None` when it failed, else whether the name was free.
+    fn put_new(&mut self, data: &[u8]) -> Option<bool> {
+        let mut spool = Spool::new(&self.tmp).expect("spool");
+        spool.write_all(data).expect("write");
+        let sha = Algo::Sha256.hash(data);
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        remote.put_new(&mut self.ui, "new", &mut spool, &sha).ok()
     }
 
     fn log(&self) -> String {
@@ -366,6 +390,92 @@ fn a_listed_file_that_is_gone_is_told_as_such() {
     let e = b.get(Some(1)).expect_err("gone");
     assert_eq!(e.kind(), Kind::Missing);
     assert!(e.to_string().contains("listed but cannot be read"), "{e}");
+    assert_eq!(b.waits(), [10; 5]);
+    assert_eq!(b.log(), ["get 0"; 6].join(","));
+    // A destination that lost many does not cost all the waits for every one.
+    for waits in [10, 15, 16, 17] {
+        let _gone = b.get(Some(1)).expect_err("gone");
+        assert_eq!(b.waits().len(), waits);
+    }
+    for retries in ["0", "2"] {
+        let mut b = bench(&[("number-of-retries", retries)], vec![]);
+        b.state.borrow_mut().files.clear();
+        let _gone = b.get(None).expect_err("gone");
+        assert_eq!(b.waits().len().to_string(), retries);
+    }
+}
+
+#[test]
+fn a_listed_file_that_is_absent_for_a_moment_is_read_all_the_same() {
+    for class in [Class::NotFound, Class::FolderMissing] {
+        for (times, have) in [(1, 0), (3, 0), (5, 0), (2, 70_000)] {
+            let mut steps = Vec::new();
+            if have > 0 {
+                steps.push(("get", Step::Cut(have, Class::Transient)));
+            }
+            steps.extend((0..times).map(|_| ("get", Step::Fail(class))));
+            for size in [Some(3 * MIB), None] {
+                let mut b = bench(&[], steps.clone());
+                assert_eq!(b.get(size).expect("came back"), b.file("f").expect("f"));
+                assert_eq!(b.waits().len(), times + usize::from(have > 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_must_be_new_replaces_nothing_and_knows_its_own() {
+    // What is there before, what happens to the uploads, whether the destination refuses by itself and keeps parts; then
+    // whether ours got the name and what has it.
+    let ours: &[u8] = b"ourdata";
+    let lost = || ("put", Step::Lost(Class::Transient));
+    let cut = || ("put", Step::Cut(3, Class::Transient));
+    type Row<'a> = (Option<&'a [u8]>, Vec<(&'static str, Step)>, bool, &'a [u8]);
+    let rows: Vec<Row> = vec![
+        (None, vec![], true, ours),
+        (Some(b"theirs!"), vec![], false, b"theirs!"),
+        (Some(b"shorter"), vec![lost()], false, b"shorter"),
+        (
+            Some(b"much longer than ours"),
+            vec![],
+            false,
+            b"much longer than ours",
+        ),
+        (Some(ours), vec![], true, ours),
+        (None, vec![lost()], true, ours),
+        (None, vec![cut()], true, ours),
+        (None, vec![cut(), lost()], true, ours),
+        (
+            None,
+            vec![("put", Step::Fail(Class::Transient)), lost()],
+            true,
+            ours,
+        ),
+    ];
+    for refuses in [true, false] {
+        for atomic in [true, false] {
+            for proof in [true, false] {
+                for (at, (there, steps, got, want)) in rows.iter().enumerate() {
+                    let mut b = bench(&[], steps.clone());
+                    {
+                        let mut s = b.state.borrow_mut();
+                        (s.refuses, s.atomic, s.proof) = (refuses, atomic, proof);
+                        if let Some(data) = there {
+                            s.files.insert("new".to_owned(), data.to_vec());
+                        }
+                    }
+                    let what = format!("row {at}, {refuses} {atomic} {proof}");
+                    assert_eq!(b.put_new(ours), Some(*got), "{what}");
+                    assert_eq!(b.file("new").as_deref(), Some(*want), "{what}");
+                }
+            }
+        }
+    }
+    // Between the look and the upload.
+    let mut b = bench(&[], vec![("put", Step::Race)]);
+    b.state.borrow_mut().refuses = true;
+    assert_eq!(b.put_new(ours), Some(false));
+    assert_eq!(b.file("new").as_deref(), Some(&b"theirs"[..]));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::base::digest::Hash;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
 use crate::base::text;
@@ -14,7 +14,7 @@ use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::{Body, Fact, Listed};
 use crate::remote::Remote;
-use crate::remote::check::{SpoolBody, writable_name};
+use crate::remote::check::{Compare, SpoolBody, writable_name};
 use crate::remote::retry::Attempts;
 
 /// Waits for a file that was accepted but cannot be seen yet.
@@ -44,6 +44,16 @@ enum Settled {
     Arrived,
     Absent,
     Unknown,
+    /// Somebody else's file has the name.
+    Taken,
+}
+
+/// What a file at the destination is, compared with the one being sent.
+enum Compared {
+    Whole,
+    /// The first part of it.
+    Part,
+    Other,
 }
 
 impl<'a> RemoteMut<'a> {
@@ -60,6 +70,34 @@ impl<'a> RemoteMut<'a> {
         body: &mut Spool,
         sha256: &Hash,
     ) -> Result<()> {
+        match self.place(ui, name, body, sha256, false)? {
+            true => Ok(()),
+            false => Err(Error::bug(
+                "an upload that may replace found the name taken",
+            )),
+        }
+    }
+
+    /// As [`RemoteMut::put`] for a name that nobody has yet; false when a file of that name is there, which stays as it is.
+    /// Where the destination cannot refuse by itself, it is looked at just before.
+    pub(crate) fn put_new(
+        &mut self,
+        ui: &mut Ui,
+        name: &str,
+        body: &mut Spool,
+        sha256: &Hash,
+    ) -> Result<bool> {
+        self.place(ui, name, body, sha256, true)
+    }
+
+    fn place(
+        &mut self,
+        ui: &mut Ui,
+        name: &str,
+        body: &mut Spool,
+        sha256: &Hash,
+        is_new: bool,
+    ) -> Result<bool> {
         writable_name(name)?;
         let shown = text::safe(name.as_bytes());
         let doing = format!("upload {shown} to {}", self.remote.shown);
@@ -68,16 +106,40 @@ impl<'a> RemoteMut<'a> {
         let mut made_folder = false;
         let mut doubtful = false;
         loop {
-            if doubtful && let Settled::Arrived = self.settle(name, body.len()?, true, &doing)? {
-                break;
+            if doubtful {
+                match self.settle(name, body, true, is_new, &doing)? {
+                    Settled::Arrived => break,
+                    Settled::Taken => return Ok(false),
+                    Settled::Absent | Settled::Unknown => {}
+                }
             }
             doubtful = false;
-            let (result, whole) = self.send(name, body, sha256, &doing)?;
+            if is_new
+                && !self.remote.dest.refuses_to_replace()
+                && self.remote.stat(ui, name)?.is_some()
+            {
+                match self.settle(name, body, true, true, &doing)? {
+                    Settled::Arrived => break,
+                    Settled::Taken => return Ok(false),
+                    Settled::Absent | Settled::Unknown => {}
+                }
+            }
+            let (result, whole) = self.send(name, body, sha256, is_new, &doing)?;
             self.remote.tell(ui);
-            let result = match result {
-                Ok(()) => self.verify(ui, name, body.len()?, &doing)?,
+            let mut result = match result {
+                Ok(()) => self.verify(ui, name, body, is_new, &doing)?,
                 Err(fault) => Err(fault),
             };
+            if let Err(fault) = &mut result
+                && fault.class == Class::Exists
+            {
+                // Perhaps it is ours: an attempt whose answer was lost.
+                match self.settle(name, body, true, is_new, &doing)? {
+                    Settled::Arrived => break,
+                    Settled::Taken => return Ok(false),
+                    Settled::Absent | Settled::Unknown => fault.class = Class::Transient,
+                }
+            }
             let fault = match result {
                 Ok(()) => break,
                 Err(fault) => fault,
@@ -94,8 +156,9 @@ impl<'a> RemoteMut<'a> {
             let unclear = matches!(fault.class, Class::Transient);
             let partial = !self.remote.dest.atomic_put();
             if unclear && (whole || partial || attempts.count() >= 1) {
-                match self.settle(name, body.len()?, whole, &doing)? {
+                match self.settle(name, body, whole, is_new, &doing)? {
                     Settled::Arrived => break,
+                    Settled::Taken => return Ok(false),
                     Settled::Absent => {}
                     Settled::Unknown => doubtful = whole,
                 }
@@ -107,7 +170,7 @@ impl<'a> RemoteMut<'a> {
         if self.remote.list_verify {
             self.look_in_listing(ui, name, body.len()?, &doing)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// One attempt; also whether the whole body was handed to the connection.
@@ -116,11 +179,12 @@ impl<'a> RemoteMut<'a> {
         name: &str,
         spool: &mut Spool,
         sha256: &Hash,
+        is_new: bool,
         doing: &str,
     ) -> Result<(std::result::Result<(), Fault>, bool)> {
         let remote = &mut *self.remote;
         let wants = remote.dest.wants();
-        let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants)?;
+        let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants, is_new)?;
         remote.stats.calls += 1;
         remote.stats.puts += 1;
         let result = match body.seek_to(0) {
@@ -139,9 +203,11 @@ impl<'a> RemoteMut<'a> {
         &mut self,
         ui: &mut Ui,
         name: &str,
-        len: u64,
+        body: &Spool,
+        is_new: bool,
         doing: &str,
     ) -> Result<std::result::Result<(), Fault>> {
+        let len = body.len()?;
         if !self.remote.verify || self.remote.dest.put_is_proof() {
             return Ok(Ok(()));
         }
@@ -151,7 +217,7 @@ impl<'a> RemoteMut<'a> {
             match self.remote.stat(ui, name)? {
                 Some(file) => match file.size {
                     Some(size) if size != len => {
-                        self.remove_quietly(name);
+                        self.remove_part(name, body, is_new);
                         return Ok(Err(Fault::new(
                             Class::Integrity,
                             format!("the destination holds {size} bytes of it instead of {len}"),
@@ -182,9 +248,27 @@ impl<'a> RemoteMut<'a> {
 
     /// After a failure without a clear answer: is the file there after all? Removes a part where parts can stay. A refusal of
     /// the credentials, hidden until now by resets, is the final error.
-    fn settle(&mut self, name: &str, len: u64, whole: bool, doing: &str) -> Result<Settled> {
+    fn settle(
+        &mut self,
+        name: &str,
+        body: &Spool,
+        whole: bool,
+        is_new: bool,
+        doing: &str,
+    ) -> Result<Settled> {
+        let len = body.len()?;
         self.remote.stats.calls += 1;
         match self.remote.dest.stat(name) {
+            // Two runs can send files of one name and one length: only the bytes tell whose it is.
+            Ok(_) if is_new => match self.compare(name, body) {
+                Some(Compared::Whole) => Ok(Settled::Arrived),
+                Some(Compared::Part) => {
+                    self.remove_quietly(name);
+                    Ok(Settled::Absent)
+                }
+                Some(Compared::Other) => Ok(Settled::Taken),
+                None => Ok(Settled::Unknown),
+            },
             Ok(file) if whole && file.size == Some(len) => Ok(Settled::Arrived),
             Ok(_) => {
                 if !self.remote.dest.atomic_put() {
@@ -199,6 +283,28 @@ impl<'a> RemoteMut<'a> {
                 Err(self.remote.error(f, doing))
             }
             Err(_) => Ok(Settled::Unknown),
+        }
+    }
+
+    /// What the file at the destination is; `None` when it cannot be read now.
+    fn compare(&mut self, name: &str, body: &Spool) -> Option<Compared> {
+        self.remote.stats.calls += 1;
+        self.remote.stats.gets += 1;
+        let mut sink = Compare::new(body);
+        let result = self.remote.dest.get(name, 0, &mut sink);
+        self.remote.stats.bytes_down += sink.at;
+        match result {
+            _ if sink.differs => Some(Compared::Other),
+            Ok(_) if body.len().is_ok_and(|len| len == sink.at) => Some(Compared::Whole),
+            Ok(_) => Some(Compared::Part),
+            Err(_) => None,
+        }
+    }
+
+    /// Removes a file that has not the length sent; where the name had to be new, only if it is a part of what was sent.
+    fn remove_part(&mut self, name: &str, body: &Spool, is_new: bool) {
+        if !is_new || matches!(self.compare(name, body), Some(Compared::Part)) {
+            self.remove_quietly(name);
         }
     }
 

@@ -23,7 +23,9 @@ use crate::spill::run::{Run, RunReader};
 use crate::spill::table::{Table, TableBuilder};
 
 /// Layout of the files; another number is another file name, so unknown layouts are simply not found.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
+/// Volumes remembered as of no use.
+const ASIDE_AT_MOST: usize = 1000;
 const MAGIC: &[u8; 8] = b"duplet\x00\x01";
 
 /// The cache of one destination and prefix, or nothing.
@@ -151,6 +153,40 @@ impl Cache {
             out.write_all(&header)
                 .doing(|| "write the cache".to_owned())?;
             run.copy_to(out).map(|_| ())
+        })
+    }
+
+    /// dblocks that no index volume describes and that could not be used: names and listed sizes in bytes.
+    pub(crate) fn load_aside(&self) -> Vec<(String, Option<u64>)> {
+        self.read_aside().unwrap_or_default()
+    }
+
+    fn read_aside(&self) -> Option<Vec<(String, Option<u64>)>> {
+        let (file, _) = self.checked("aside")?;
+        let mut header = Header::read(&file)?;
+        let count = header.u64()?.min(ASIDE_AT_MOST as u64);
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let name = String::from_utf8(header.bytes()?).ok()?;
+            let size = header.u64()?;
+            all.push((name, (size != u64::MAX).then_some(size)));
+        }
+        Some(all)
+    }
+
+    /// Remembers the last of such volumes, best effort.
+    pub(crate) fn store_aside(&self, all: &[(String, Option<u64>)]) -> Result<()> {
+        let kept = &all[all.len().saturating_sub(ASIDE_AT_MOST)..];
+        self.write("aside", &mut |out| {
+            let mut header = Vec::new();
+            put_u64(&mut header, kept.len() as u64);
+            for (name, size) in kept {
+                put_bytes(&mut header, name.as_bytes());
+                put_u64(&mut header, size.unwrap_or(u64::MAX));
+            }
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())
         })
     }
 

@@ -6,6 +6,7 @@ mod cache;
 mod cache_folder;
 mod files;
 mod gpg;
+mod lock;
 mod members;
 mod places;
 mod versions;
@@ -16,6 +17,7 @@ pub(crate) use blocks::{IndexReport, Seen};
 pub(crate) use cache::{Cache, Previous};
 pub(crate) use cache_folder::default_folder;
 pub(crate) use files::Record;
+pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
 pub(crate) use versions::VersionChoice;
@@ -59,6 +61,8 @@ pub(crate) struct SetOptions {
     /// Program to run for `.gpg` volumes.
     pub(crate) gpg_program: String,
     pub(crate) cache: Cache,
+    /// Keeps other runs on this machine out as long as the set lives.
+    pub(crate) lock: Option<RunLock>,
 }
 
 /// A destination as one listing shows it.
@@ -80,6 +84,7 @@ pub(crate) struct Set {
     strays: u64,
     /// Names are matched without case.
     any_case: bool,
+    _lock: Option<RunLock>,
     /// The last dlist that was opened, kept so that looking and reading cost one download.
     last_dlist: Option<(usize, Opened)>,
 }
@@ -135,6 +140,7 @@ impl Set {
             folder_exists,
             strays,
             any_case: options.case_insensitive,
+            _lock: options.lock,
             last_dlist: None,
         })
     }

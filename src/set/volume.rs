@@ -63,12 +63,43 @@ impl Set {
         }
     }
 
+    /// As [`Set::fetch`] for a volume that nothing describes: also the hash of the file as stored, by `algo`, and its length
+    /// in bytes.
+    pub(crate) fn fetch_hashed(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        algo: Algo,
+    ) -> Result<(Opened, Hash, u64)> {
+        let mut both = None;
+        let opened = self.fetch_with(ui, name, size, Expected::default(), &mut |stored| {
+            both = Some((digest(stored, algo)?, stored.len()?));
+            Ok(())
+        });
+        let opened = self.passphrase_or_damage(opened)?;
+        let (hash, length) = both.ok_or_else(|| Error::bug("a fetched volume was hashed"))?;
+        Ok((opened, hash, length))
+    }
+
     fn fetch_once(
         &mut self,
         ui: &mut Ui,
         name: &VolumeName,
         size: Option<u64>,
         expected: Expected,
+    ) -> Result<Opened> {
+        self.fetch_with(ui, name, size, expected, &mut |_| Ok(()))
+    }
+
+    /// `look` is shown the file as stored.
+    fn fetch_with(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+        look: &mut dyn FnMut(&mut Spool) -> Result<()>,
     ) -> Result<Opened> {
         let mut stored = Spool::new(&self.tmp)?;
         if let Some(size) = size {
@@ -92,6 +123,7 @@ impl Set {
                 Error::damaged("its hash differs from the one in its index").doing(reading(name))
             );
         }
+        look(&mut stored)?;
         let plain = self.decrypt(name, stored)?;
         self.accepted |= name.encryption().is_some();
         if !name.compression().eq_ignore_ascii_case("zip") {

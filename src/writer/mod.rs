@@ -1,6 +1,7 @@
 //! Layer 5: the only writer. [`Writer`] packs blocks into volumes and publishes them in the one safe order: a dblock, its
 //! dindex, ..., the dlist last. A version exists exactly when its dlist does.
 
+mod adopt;
 pub(crate) mod direct;
 mod list;
 mod pack;
@@ -8,7 +9,7 @@ mod publish;
 mod uploads;
 
 use crate::base::digest::{Algo, BlockKey, Hash};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::Fact;
@@ -72,6 +73,10 @@ pub(crate) struct Writer<'a> {
     stats: WriteStats,
     /// The folder is known to exist.
     folder_ready: bool,
+    /// No volume is ended now: what is being stored belongs together.
+    hold: bool,
+    /// Kind of the error that ended a step half-way: blocks that count as stored may be stored nowhere.
+    lost: Option<Kind>,
 }
 
 impl<'a> Writer<'a> {
@@ -100,8 +105,31 @@ impl<'a> Writer<'a> {
             },
             stats: WriteStats::default(),
             folder_ready: set.folder_exists(),
+            hold: false,
+            lost: None,
             set,
         })
+    }
+
+    /// One step that stores something. After a failed one, whatever the reason (a stop, a full disk, a server), this writer
+    /// cannot say any more what is stored: all further steps fail too, so that no version can be published on what is lost.
+    fn step<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.sound()?;
+        let done = step(self);
+        if let Err(e) = &done {
+            self.lost = Some(e.kind());
+        }
+        done
+    }
+
+    /// Fails once a step has failed.
+    fn sound(&self) -> Result<()> {
+        match self.lost {
+            None => Ok(()),
+            Some(kind) => Err(Error::new(kind, "a volume of this run could not be stored")
+                .doing("add a version")
+                .hint("run again; what was uploaded is reused")),
+        }
     }
 
     pub(crate) fn params(&self) -> &Params {
@@ -203,11 +231,17 @@ impl<'a> Writer<'a> {
         if self.has(ui, &key)? {
             return Ok(false);
         }
-        self.fresh_keys.insert(&key)?;
+        self.step(|writer| writer.add_new(ui, hash, &key, data))?;
+        Ok(true)
+    }
+
+    fn add_new(&mut self, ui: &mut Ui, hash: &Hash, key: &BlockKey, data: &[u8]) -> Result<()> {
+        let size = key.size();
+        self.fresh_keys.insert(key)?;
         self.stats.new_blocks += 1;
         self.stats.new_block_bytes += u64::from(size);
         if self.options.dry_run {
-            return Ok(true);
+            return Ok(());
         }
         let number = self.uploads.count;
         self.open_pack()?;
@@ -218,8 +252,7 @@ impl<'a> Writer<'a> {
         place[..BlockKey::LEN].copy_from_slice(key.as_bytes());
         place[BlockKey::LEN..].copy_from_slice(&number.to_be_bytes());
         self.fresh_places.add(&place)?;
-        self.roll_over(ui)?;
-        Ok(true)
+        self.roll_over(ui)
     }
 
     /// Stores a blocklist: as a block, and as a copy in the index of the volume being written (W6). When the block is stored
@@ -228,14 +261,15 @@ impl<'a> Writer<'a> {
         let size =
             u32::try_from(data.len()).map_err(|_| Error::bug("a blocklist is at most a block"))?;
         let known = self.has(ui, &BlockKey::new(hash, size))?;
-        if !known && !self.options.dry_run {
-            self.open_pack()?;
-        }
-        if let Some(pack) = &mut self.pack
-            && (!known || pack.lists() < LISTS_AT_MOST)
-        {
-            pack.add_list(hash, data)?;
-        }
+        self.step(|writer| {
+            if !known && !writer.options.dry_run {
+                writer.open_pack()?;
+            }
+            match &mut writer.pack {
+                Some(pack) if !known || pack.lists() < LISTS_AT_MOST => pack.add_list(hash, data),
+                _ => Ok(()),
+            }
+        })?;
         if known {
             Ok(false)
         } else {
@@ -266,7 +300,31 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Until [`Writer::apart`] all new blocks go into one volume, `bytes` of them at most: a volume that has no room for so
+    /// many is ended first. Duplicati 2.0.8.1 does not apply metadata whose blocks lie in two volumes.
+    pub(crate) fn together(&mut self, ui: &mut Ui, bytes: u64) -> Result<()> {
+        let full = self.pack.as_ref().is_some_and(|pack| {
+            let blocks = bytes.div_ceil(u64::from(self.params.block_size)) + 1;
+            pack.size().saturating_add(bytes) > self.options.dblock_size
+                || u64::from(pack.entries()) + blocks > u64::from(ENTRIES_AT_MOST)
+        });
+        if full {
+            self.flush(ui)?;
+        }
+        self.hold = true;
+        Ok(())
+    }
+
+    /// Ends what [`Writer::together`] began.
+    pub(crate) fn apart(&mut self, ui: &mut Ui) -> Result<()> {
+        self.hold = false;
+        self.step(|writer| writer.roll_over(ui))
+    }
+
     fn roll_over(&mut self, ui: &mut Ui) -> Result<()> {
+        if self.hold {
+            return Ok(());
+        }
         let limit = self
             .options
             .dblock_size
@@ -277,7 +335,7 @@ impl<'a> Writer<'a> {
                     || pack.entries() >= ENTRIES_AT_MOST
                     || pack.lists() >= LISTS_AT_MOST =>
             {
-                self.flush(ui)
+                self.send_pack(ui)
             }
             _ => Ok(()),
         }
@@ -285,6 +343,10 @@ impl<'a> Writer<'a> {
 
     /// Uploads the open volume, if any, and its index.
     pub(crate) fn flush(&mut self, ui: &mut Ui) -> Result<()> {
+        self.step(|writer| writer.send_pack(ui))
+    }
+
+    fn send_pack(&mut self, ui: &mut Ui) -> Result<()> {
         let Some(pack) = self.pack.take() else {
             return Ok(());
         };
@@ -306,7 +368,7 @@ impl<'a> Writer<'a> {
             finished.index(&self.params, secret, &mut self.deflater, self.set.tmp())?;
         self.put(ui, &index, &mut stored, &sha256, size)?;
         self.stats.dblocks += 1;
-        self.uploads.push(&finished, &index, size)
+        self.uploads.push(&finished, &index, size, false)
     }
 
     fn put(
@@ -317,19 +379,55 @@ impl<'a> Writer<'a> {
         sha256: &Hash,
         size: u64,
     ) -> Result<()> {
+        match self.place(ui, name, stored, sha256, size)? {
+            true => Ok(()),
+            false => Err(
+                Error::new(Kind::Busy, format!("{} is there already", name.as_str()))
+                    .doing("store a volume")
+                    .hint("run again"),
+            ),
+        }
+    }
+
+    /// Uploads a volume; false when a file of its name is there, which stays as it is.
+    fn place(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        stored: &mut Spool,
+        sha256: &Hash,
+        size: u64,
+    ) -> Result<bool> {
         let permit = self
             .permit
             .as_ref()
             .ok_or_else(|| Error::bug("a dry run uploads nothing"))?;
+        let spooled = stored.len()?;
+        if spooled != size {
+            return Err(Error::new(
+                Kind::Local,
+                format!("a temporary file has {spooled} bytes, {size} were written to it"),
+            )
+            .doing(format!("upload {}", name.as_str()))
+            .hint("choose another folder with --tempdir"));
+        }
         let mut remote = RemoteMut::new(self.set.remote(), permit);
         if !self.folder_ready {
             remote.create_folder(ui)?;
         }
         ui.verbose(&format!("uploading {} ({size} bytes)", name.as_str()));
-        remote.put(ui, name.as_str(), stored, sha256)?;
+        // Other volumes have names of 128 random bits; two versions of one second have one name.
+        let placed = match name.kind() {
+            VolumeKind::Dlist => remote.put_new(ui, name.as_str(), stored, sha256)?,
+            _ => remote
+                .put(ui, name.as_str(), stored, sha256)
+                .map(|()| true)?,
+        };
         self.folder_ready = true;
-        self.stats.stored_bytes += size;
-        Ok(())
+        if placed {
+            self.stats.stored_bytes += size;
+        }
+        Ok(placed)
     }
 }
 

@@ -78,9 +78,9 @@ pub(super) struct Finished {
     pub(super) sha256: Hash,
     pub(super) volume_hash: Hash,
     pub(super) size: u64,
-    vol: VolWriter<BufWriter<Spool>>,
-    lists: Spool,
-    list_ids: Vec<(Hash, u32)>,
+    pub(super) vol: VolWriter<BufWriter<Spool>>,
+    pub(super) lists: Spool,
+    pub(super) list_ids: Vec<(Hash, u32)>,
 }
 
 impl Pack {

@@ -1,7 +1,10 @@
 //! The end of a run: the listing looked at, the dlist uploaded last, the index remembered in the cache.
 
+use std::time::Duration;
+
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
@@ -11,9 +14,14 @@ use crate::spill::run::{Run, RunWriter};
 use crate::spill::sorter::Sorter;
 use crate::writer::{WriteStats, Writer, list};
 
+/// Seconds after the wanted one that are tried when versions of other programs have the names.
+const SECONDS_TRIED: u32 = 60;
+
 impl Writer<'_> {
     /// Uploads everything that is open, looks at the listing, then uploads the dlist: after this the version exists.
-    /// `run` holds the version's records sorted by path. Returns the dlist's name and size.
+    /// `run` holds the version's records sorted by path. Returns the dlist's name and size. Waits while `time` has not come
+    /// (W15). A dlist that is there is never replaced: when another program published in the same second after the look at
+    /// the listing, the version gets the next free second.
     ///
     /// `Busy` when another program wrote to the destination meanwhile, `Damaged` when a volume of ours is not as it was
     /// sent: in both cases no dlist is written and nothing is lost.
@@ -24,11 +32,49 @@ impl Writer<'_> {
         time: Timestamp,
         full: bool,
     ) -> Result<(VolumeName, u64)> {
-        self.flush(ui)?;
-        let name = VolumeName::list(self.set.prefix(), time, self.options.encrypt)?;
+        self.step(|writer| writer.publish_all(ui, run, time, full))
+    }
+
+    fn publish_all(
+        &mut self,
+        ui: &mut Ui,
+        run: &Run,
+        time: Timestamp,
+        full: bool,
+    ) -> Result<(VolumeName, u64)> {
+        self.send_pack(ui)?;
         if self.options.dry_run {
+            let name = VolumeName::list(self.set.prefix(), time, self.options.encrypt)?;
             return Ok((name, 0));
         }
+        let mut time = time;
+        for tried in 0..SECONDS_TRIED {
+            wait_until(time)?;
+            if let Some(done) = self.publish_at(ui, run, time, full, tried == 0)? {
+                return Ok(done);
+            }
+            ui.verbose("another version of this second is there; a second later is tried");
+            time = Timestamp(time.0 + 1);
+        }
+        Err(Error::new(
+            Kind::Busy,
+            "versions of other programs have the names of this minute",
+        )
+        .doing("finish the version")
+        .hint("make sure that only one program writes there, then run again"))
+    }
+
+    /// `None` when a version of this second is there. Not `alone`: another program is known to have published meanwhile, so
+    /// only what this version needs must be there.
+    fn publish_at(
+        &mut self,
+        ui: &mut Ui,
+        run: &Run,
+        time: Timestamp,
+        full: bool,
+        alone: bool,
+    ) -> Result<Option<(VolumeName, u64)>> {
+        let name = VolumeName::list(self.set.prefix(), time, self.options.encrypt)?;
         let secret = if self.options.encrypt {
             self.set.passphrase()
         } else {
@@ -44,15 +90,15 @@ impl Writer<'_> {
             self.set.tmp(),
         )?;
         if self.options.verify_listing && (self.uploads.count > 0 || self.set.folder_exists()) {
-            self.check_listing(ui)?;
+            self.check_listing(ui, alone)?;
         }
-        self.put(ui, &name, &mut stored, &sha256, size)?;
-        Ok((name, size))
+        let placed = self.place(ui, &name, &mut stored, &sha256, size)?;
+        Ok(placed.then_some((name, size)))
     }
 
-    /// The destination must hold what it held at the start and what was sent, nothing else. Most listings show that by their
+    /// The destination must hold what it held at the start and what was sent, and if `alone` nothing else. Most listings show that by their
     /// state alone; only one that differs is kept and gone through.
-    fn check_listing(&mut self, ui: &mut Ui) -> Result<()> {
+    fn check_listing(&mut self, ui: &mut Ui, alone: bool) -> Result<()> {
         if self.set.state_again(ui)? == self.state_after(None)? {
             return Ok(());
         }
@@ -71,8 +117,14 @@ impl Writer<'_> {
             expect_same(&u.dblock, Some(u.dblock_size), dblock(&u.dblock))?;
             expect_same(&u.dindex, Some(u.dindex_size), dindex(&u.dindex))?;
         }
+        if !alone {
+            return Ok(());
+        }
         // Sizes that a listing does not state, and names that it repeats, are no change.
-        let expected = before.len() as u64 + 2 * u64::from(self.uploads.count);
+        let mut expected = before.len() as u64;
+        for i in 0..self.uploads.count {
+            expected += if self.uploads.get(i)?.adopted { 1 } else { 2 };
+        }
         let (old, new) = (before.dlists(), found.dlists());
         let mut versions = old.iter().zip(new);
         if found.len() as u64 == expected
@@ -91,7 +143,9 @@ impl Writer<'_> {
         let mut sum = self.set.volumes().sum();
         for i in 0..self.uploads.count {
             let upload = self.uploads.get(i)?;
-            sum.add(&upload.dblock, Some(upload.dblock_size));
+            if !upload.adopted {
+                sum.add(&upload.dblock, Some(upload.dblock_size));
+            }
             sum.add(&upload.dindex, Some(upload.dindex_size));
         }
         if let Some((name, size)) = dlist {
@@ -108,6 +162,7 @@ impl Writer<'_> {
         dlist: Option<(&VolumeName, u64)>,
     ) -> Result<WriteStats> {
         let index = self.index.take();
+        self.sound()?;
         if self.options.dry_run {
             return Ok(self.stats);
         }
@@ -116,7 +171,9 @@ impl Writer<'_> {
             self.set.grow(&mut |volumes| {
                 for i in 0..uploads.count {
                     let upload = uploads.get(i)?;
-                    volumes.add(upload.dblock, Some(upload.dblock_size));
+                    if !upload.adopted {
+                        volumes.add(upload.dblock, Some(upload.dblock_size));
+                    }
                     volumes.add(upload.dindex, Some(upload.dindex_size));
                 }
                 if let Some((name, size)) = dlist {
@@ -141,8 +198,11 @@ impl Writer<'_> {
         let after = self.set.volumes();
         let mut uploaded: Vec<VolumeNo> = Vec::new();
         let mut indexes: Vec<u32> = Vec::new();
+        // Adopted volumes come first; of them only the index is new.
+        let mut adopted = 0;
         for i in 0..self.uploads.count {
             let upload = self.uploads.get(i)?;
+            adopted += usize::from(upload.adopted);
             let numbers = after
                 .find_dblock(&upload.dblock)
                 .zip(after.find_dindex(&upload.dindex));
@@ -151,7 +211,8 @@ impl Writer<'_> {
             uploaded.push(dblock);
             indexes.push(dindex);
         }
-        let added = Added::new(uploaded.iter().copied());
+        let (there, sent) = uploaded.split_at(adopted);
+        let added = Added::new(sent.iter().copied());
         let added_indexes = Added::new(indexes.iter().copied());
         let fresh = std::mem::replace(&mut self.fresh_places, Sorter::new(&tmp, 1 << 16));
         let mut stream = fresh.finish()?;
@@ -173,8 +234,14 @@ impl Writer<'_> {
         let uploads = &self.uploads;
         let mut described = |no: VolumeNo| match added.origin(no) {
             Ok(i) => {
+                let i = u32::try_from(adopted).ok()? + i;
                 let index = *indexes.get(i as usize)?;
                 Some((index, uploads.get(i).ok()?.expected()))
+            }
+            Err(_) if there.contains(&no) => {
+                let i = there.iter().position(|&n| n == no)?;
+                let upload = uploads.get(u32::try_from(i).ok()?).ok()?;
+                Some((*indexes.get(i)?, upload.expected()))
             }
             Err(old) => {
                 let index = added_indexes.renumber(places.dindex_of(old)?);
@@ -184,6 +251,20 @@ impl Writer<'_> {
         let renumber = |no: VolumeNo| Some(added.renumber(no));
         self.set
             .store_grown_index(places, &renumber, &run, &mut described)
+    }
+}
+
+/// Waits until a time has come; a second stop signal ends the wait.
+fn wait_until(time: Timestamp) -> Result<()> {
+    loop {
+        let left = time.0.saturating_sub(Timestamp::now().0);
+        if left <= 0 {
+            return Ok(());
+        }
+        let part = Duration::from_millis(if left == 1 { 20 } else { 1000 });
+        if !sys::sleep_beyond(part, 1) {
+            return Err(Error::new(Kind::Interrupted, "stopped").doing("add a version"));
+        }
     }
 }
 

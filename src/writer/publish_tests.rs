@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::base::digest::Algo;
-use crate::base::fault::Fault;
+use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::rand;
 use crate::base::tmp::Tmp;
@@ -18,11 +18,27 @@ use crate::writer::WriteOptions;
 
 type Done<T> = std::result::Result<T, Fault>;
 
-/// A server that tells no sizes, or every name twice.
+/// A server that tells no sizes, or every name twice, or whose uploads fail.
 struct Odd {
     inner: Box<dyn Destination>,
     sizes: bool,
     times: usize,
+    /// How many uploads go well before one fails, and how it fails.
+    failing: Option<(u32, Class)>,
+    /// Another program's version gets the name of ours just before it.
+    race: Option<PathBuf>,
+}
+
+impl Odd {
+    fn new(inner: Box<dyn Destination>) -> Odd {
+        Odd {
+            inner,
+            sizes: true,
+            times: 1,
+            failing: None,
+            race: None,
+        }
+    }
 }
 
 impl Destination for Odd {
@@ -53,7 +69,29 @@ impl Destination for Odd {
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        match &mut self.failing {
+            Some((0, class)) => {
+                let fault = Fault::new(*class, "an upload that fails");
+                self.failing = None;
+                return Err(fault);
+            }
+            Some((left, _)) => *left -= 1,
+            None => {}
+        }
+        if name.contains(".dlist.")
+            && let Some(folder) = self.race.take()
+        {
+            fs::write(folder.join(name), b"theirs").expect("write");
+        }
         self.inner.put(name, body)
+    }
+
+    fn refuses_to_replace(&self) -> bool {
+        self.inner.refuses_to_replace()
+    }
+
+    fn put_is_proof(&self) -> bool {
+        self.inner.put_is_proof()
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {
@@ -69,43 +107,199 @@ impl Destination for Odd {
     }
 }
 
+const PARAMS: Params = Params {
+    block_size: 1024,
+    block_hash: Algo::Sha256,
+    file_hash: Algo::Sha256,
+    version: 2,
+};
+
+const WRITE: WriteOptions = WriteOptions {
+    dblock_size: 1 << 20,
+    level: 1,
+    encrypt: false,
+    verify_listing: true,
+    dry_run: false,
+};
+
+fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
+    let options = SetOptions {
+        prefix: None,
+        writing: true,
+        case_insensitive: false,
+        gpg_program: String::new(),
+        cache: Cache::Off("a test".to_owned()),
+        lock: None,
+    };
+    Set::open(remote, tmp.clone(), options, ui, &mut |_, _| Ok(None))
+}
+
+/// A writer on a server that `twist` makes odd; also what the folder holds in the end, by kind: dblocks, dindexes, dlists.
+fn with_writer(
+    twist: impl FnOnce(&Path, &mut Odd),
+    write: WriteOptions,
+    act: impl FnOnce(&mut Ui, &mut Writer<'_>),
+) -> [usize; 3] {
+    let folder = Folder::new();
+    let mut ui = Ui::silent();
+    let mut none = Options::default();
+    for opt in [("number-of-retries", "0"), ("retry-delay", "0s")] {
+        let row = crate::remote::OPTIONS.iter().find(|o| o.is_named(opt.0));
+        none.set(row.expect("an option"), opt.1).expect("good");
+    }
+    let remote = Remote::open(folder.0.to_str().expect("text"), &none, &mut ui).expect("opens");
+    let remote = remote.inside(|inner| {
+        let mut odd = Odd::new(inner);
+        twist(&folder.0, &mut odd);
+        Box::new(odd)
+    });
+    let tmp = Tmp::open(None).expect("a folder");
+    let mut set = open(remote, &tmp, &mut ui).expect("opens");
+    let mut writer =
+        Writer::begin(&mut set, Some(Permit::to_write()), PARAMS, write).expect("begins");
+    act(&mut ui, &mut writer);
+    [".dblock.", ".dindex.", ".dlist."].map(|word| {
+        let entries = fs::read_dir(&folder.0)
+            .expect("list")
+            .map(|e| e.expect("entry"));
+        let named = entries.filter(|e| e.file_name().to_string_lossy().contains(word));
+        named.count()
+    })
+}
+
+/// Blocks that nothing shrinks.
+fn block(n: u64, len: usize) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in 0.. {
+        if data.len() >= len {
+            break;
+        }
+        let seed = [n.to_be_bytes(), u64::to_be_bytes(part)].concat();
+        data.extend_from_slice(Algo::Sha256.hash(&seed).as_bytes());
+    }
+    data.truncate(len);
+    data
+}
+
+#[test]
+fn a_writer_that_lost_a_volume_publishes_nothing_whatever_its_caller_does() {
+    for class in [
+        Class::Stopped,
+        Class::Full,
+        Class::Transient,
+        Class::Local,
+        Class::Auth,
+        Class::NotFound,
+        Class::Unsupported,
+    ] {
+        // Uploads before: a dblock, its dindex, a dblock, its dindex, the dlist.
+        for passed in 0..5u32 {
+            let twist = |_: &Path, odd: &mut Odd| odd.failing = Some((passed, class));
+            let there = with_writer(twist, WRITE, |ui, writer| {
+                let mut store = |ui: &mut Ui, n: u64| {
+                    let data = block(n, 700);
+                    let hash = Algo::Sha256.hash(&data);
+                    // Errors are dropped on purpose.
+                    let _stored = writer.add_block(ui, &hash, &data);
+                    let _listed = writer.add_list(ui, &hash, &data);
+                    let _sent = writer.flush(ui);
+                };
+                store(ui, 1);
+                store(ui, 2);
+                let run = RunWriter::new(writer.set.tmp()).finish().expect("empty");
+                for _ in 0..2 {
+                    let time = Timestamp(1_700_000_000);
+                    assert!(writer.publish(ui, &run, time, true).is_err());
+                }
+            });
+            let want = [passed.div_ceil(2).min(2), passed / 2, 0].map(|n| n as usize);
+            assert_eq!(there, want, "{class:?} after {passed}");
+        }
+    }
+}
+
+#[test]
+fn another_version_of_the_same_second_stays_and_ours_is_a_second_later() {
+    for verify_listing in [true, false] {
+        let write = WriteOptions {
+            verify_listing,
+            ..WRITE
+        };
+        let at = std::cell::RefCell::new(PathBuf::new());
+        let twist = |folder: &Path, odd: &mut Odd| {
+            odd.race = Some(folder.to_owned());
+            at.replace(folder.to_owned());
+        };
+        let there = with_writer(twist, write, |ui, writer| {
+            let run = RunWriter::new(writer.set.tmp()).finish().expect("empty");
+            let time = Timestamp(1_700_000_000);
+            let (name, size) = writer.publish(ui, &run, time, true).expect("published");
+            assert_eq!(name.time(), Some(Timestamp(1_700_000_001)));
+            let folder = at.borrow();
+            let name = name.as_str().to_owned();
+            assert_eq!(fs::metadata(folder.join(&name)).expect("there").len(), size);
+            let theirs = name.replace("221321Z", "221320Z");
+            assert_eq!(fs::read(folder.join(theirs)).expect("there"), b"theirs");
+        });
+        assert_eq!(there, [0, 0, 2]);
+    }
+}
+
+#[test]
+fn what_belongs_together_lies_in_one_volume_wherever_it_begins() {
+    for before in 0..40 {
+        for parts in [2, 5, 30, 90] {
+            let write = WriteOptions {
+                dblock_size: 32 << 10,
+                ..WRITE
+            };
+            let mut volumes = 0;
+            let there = with_writer(
+                |_, _| {},
+                write,
+                |ui, writer| {
+                    let store = |ui: &mut Ui, writer: &mut Writer<'_>, n: u64| {
+                        let data = block(n, 1024);
+                        let hash = Algo::Sha256.hash(&data);
+                        assert!(writer.add_block(ui, &hash, &data).expect("stored"));
+                    };
+                    for n in 0..before {
+                        store(ui, writer, n);
+                    }
+                    writer.together(ui, parts * 1024).expect("room");
+                    let first = writer.uploads.count;
+                    for n in 0..parts {
+                        store(ui, writer, 1000 + n);
+                        assert_eq!(writer.uploads.count, first, "{before} {parts}");
+                    }
+                    writer.apart(ui).expect("sent");
+                    store(ui, writer, 5000);
+                    writer.flush(ui).expect("sent");
+                    volumes = writer.uploads.count;
+                },
+            );
+            assert_eq!(there[0], volumes as usize);
+        }
+    }
+}
+
 /// Stores one block, lets `meddle` change the folder, then makes a version of nothing; twice, so that there is an old one.
 fn publish(sizes: bool, times: usize, meddle: &dyn Fn(&Path)) -> Result<()> {
     let folder = Folder::new();
-    let params = Params {
-        block_size: 1024,
-        block_hash: Algo::Sha256,
-        file_hash: Algo::Sha256,
-        version: 2,
-    };
     for round in 0..2u8 {
         let mut ui = Ui::new(Volume::Quiet, false, Some(false));
         let url = folder.0.to_str().expect("text");
         let remote = Remote::open(url, &Options::default(), &mut ui)?;
         let remote = remote.inside(|inner| {
             Box::new(Odd {
-                inner,
                 sizes,
                 times,
+                ..Odd::new(inner)
             })
         });
-        let options = SetOptions {
-            prefix: None,
-            writing: true,
-            case_insensitive: false,
-            gpg_program: String::new(),
-            cache: Cache::Off("a test".to_owned()),
-        };
         let tmp = Tmp::open(None)?;
-        let mut set = Set::open(remote, tmp.clone(), options, &mut ui, &mut |_, _| Ok(None))?;
-        let write = WriteOptions {
-            dblock_size: 1 << 20,
-            level: 1,
-            encrypt: false,
-            verify_listing: true,
-            dry_run: false,
-        };
-        let mut writer = Writer::begin(&mut set, Some(Permit::to_write()), params, write)?;
+        let mut set = open(remote, &tmp, &mut ui)?;
+        let mut writer = Writer::begin(&mut set, Some(Permit::to_write()), PARAMS, WRITE)?;
         let data = [round; 100];
         writer.add_block(&mut ui, &Algo::Sha256.hash(&data), &data)?;
         writer.flush(&mut ui)?;

@@ -20,6 +20,8 @@ pub(super) struct Upload {
     pub(super) hash: Hash,
     pub(super) dindex: VolumeName,
     pub(super) dindex_size: u64,
+    /// Only the dindex is of this run; the dblock was there.
+    pub(super) adopted: bool,
 }
 
 impl Upload {
@@ -31,8 +33,8 @@ impl Upload {
     }
 }
 
-/// Two names (length octet, up to 250), hash (length octet, up to 64), two sizes.
-const UPLOAD_LEN: usize = 2 * 251 + 65 + 16;
+/// Two names (length octet, up to 250), hash (length octet, up to 64), two sizes, whether the dblock was there.
+const UPLOAD_LEN: usize = 2 * 251 + 65 + 16 + 1;
 
 impl Uploads {
     pub(super) fn push(
@@ -40,6 +42,7 @@ impl Uploads {
         dblock: &Finished,
         dindex: &VolumeName,
         dindex_size: u64,
+        adopted: bool,
     ) -> Result<()> {
         let mut record = Vec::with_capacity(UPLOAD_LEN);
         let mut field = |data: &[u8], room: usize| {
@@ -55,6 +58,7 @@ impl Uploads {
         field(dblock.volume_hash.as_bytes(), 64);
         record.extend_from_slice(&dblock.size.to_be_bytes());
         record.extend_from_slice(&dindex_size.to_be_bytes());
+        record.push(u8::from(adopted));
         let done = self
             .file
             .file()
@@ -82,6 +86,7 @@ impl Uploads {
                 hash: Hash::from_bytes(field(502)?)?,
                 dblock_size: number(567)?,
                 dindex_size: number(575)?,
+                adopted: record[583] == 1,
             })
         };
         parsed().ok_or_else(|| Error::bug("an upload record reads back"))

@@ -158,6 +158,12 @@ impl Dav {
                 None => bare(404),
             },
             "PUT" if !self.folders.contains(&parent) => bare(409),
+            "PUT"
+                if self.files.contains_key(&path)
+                    && request.header("if-none-match") == Some("*") =>
+            {
+                bare(412)
+            }
             "PUT" => {
                 let new = self.files.insert(path, body).is_none();
                 bare(if new { 201 } else { 204 })
@@ -179,6 +185,10 @@ impl Dav {
                 let to = to
                     .split_once("://")
                     .map_or(to, |(_, rest)| &rest[rest.find('/').unwrap()..]);
+                let keep = request.header("overwrite") == Some("F");
+                if keep && self.files.contains_key(&path_of(to)) {
+                    return bare(412);
+                }
                 match self.files.remove(&path) {
                     Some(data) => {
                         self.files.insert(path_of(to), data);

@@ -133,6 +133,9 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
             state.uploads.insert(id, BTreeMap::new());
             (200, Vec::new(), xml.into_bytes())
         }
+        "PUT" if request.header("if-none-match") == Some("*") && state.files.contains_key(&key) => {
+            refuse(412, "PreconditionFailed")
+        }
         "PUT" => {
             state.files.insert(key, body);
             (200, vec![("etag", "\"e\"".to_owned())], Vec::new())

@@ -26,7 +26,7 @@ pub(crate) use dir::Dir;
 pub(crate) use files::{
     FileKind, Stat, free_space, give_name, lstat, space, stat, unnamed_file, xattr_get, xattr_list,
 };
-pub(crate) use signal::{install_stop_handler, sleep_interruptible, stops_requested};
+pub(crate) use signal::{install_stop_handler, sleep_beyond, sleep_interruptible, stops_requested};
 pub(crate) use terminal::read_secret_line;
 pub(crate) use users::Users;
 

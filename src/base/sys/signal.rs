@@ -44,6 +44,12 @@ pub(crate) fn stops_requested() -> u32 {
 
 /// Waits; false at once when a stop was or is requested.
 pub(crate) fn sleep_interruptible(time: Duration) -> bool {
+    sleep_beyond(time, 0)
+}
+
+/// Waits; false at once when more than `known` stops were or are requested. A run that is already coming to its end after a
+/// first stop waits as long as it would have.
+pub(crate) fn sleep_beyond(time: Duration, known: u32) -> bool {
     // An instant out of range is further away than any run lasts.
     let end = Instant::now().checked_add(time);
     loop {
@@ -51,11 +57,11 @@ pub(crate) fn sleep_interruptible(time: Duration) -> bool {
             Some(end) => end.saturating_duration_since(Instant::now()),
             None => time,
         };
-        match wait(None, Some(left)) {
+        match wait_beyond(None, Some(left), known) {
             Ok(Waited::Stopped) => return false,
             Ok(_) if end.is_some_and(|e| Instant::now() >= e) => return true,
             Ok(_) => {}
-            Err(_) => return stops_requested() == 0,
+            Err(_) => return stops_requested() <= known,
         }
     }
 }
@@ -71,6 +77,11 @@ pub(super) enum Waited {
 
 /// Waits until `fd` can be read, the time is over or a stop is requested; no stop can slip in between check and wait.
 pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Waited> {
+    wait_beyond(fd, time, 0)
+}
+
+/// As [`wait`], for one who knows of so many stops already.
+fn wait_beyond(fd: Option<RawFd>, time: Option<Duration>, known: u32) -> io::Result<Waited> {
     let limit = time.map(|t| {
         // Some targets have padding that may not be named.
         let mut limit = zeroed_timespec();
@@ -94,7 +105,7 @@ pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Wait
         if libc::pthread_sigmask(libc::SIG_BLOCK, &stops, &mut before) != 0 {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        let result = if stops_requested() > 0 {
+        let result = if stops_requested() > known {
             0
         } else {
             let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -104,7 +115,7 @@ pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Wait
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
         (result, error)
     };
-    if stops_requested() > 0 {
+    if stops_requested() > known {
         return Ok(Waited::Stopped);
     }
     match result {
@@ -144,6 +155,8 @@ mod tests {
             assert!(!sleep_interruptible(Duration::from_secs(3600)));
             assert!(!sleep_interruptible(Duration::from_secs(3600)));
             assert_eq!(stops_requested(), 1);
+            assert!(sleep_beyond(Duration::from_millis(1), 1));
+            assert!(!sleep_beyond(Duration::from_secs(3600), 0));
             std::io::stdout().write_all(b"\nstopped\n").unwrap();
             return;
         }

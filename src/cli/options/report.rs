@@ -1,7 +1,7 @@
 //! What is said and where, and what a run may use.
 
-use super::{ALL_COMMANDS, options};
-use crate::base::opt::Kind::{Choice, Flag, Text};
+use super::{ALL_COMMANDS, BACKUP, options};
+use crate::base::opt::Kind::{Choice, Flag, Span, Text};
 
 const LEVELS: &[&str] = &[
     "Profiling",
@@ -29,6 +29,7 @@ options! { LIST:
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Text, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
     TEMPDIR = "tempdir", Text, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
     CACHE_DIR = "cache-dir", Text, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
+    LOCK_WAIT = "lock-wait", Span, "0s", BACKUP, "How long to wait for another backup to the same destination on this machine; 0s gives up at once.";
     SELF_TEST = "self-test", Flag, "", &["system-info"], "Checks that the program computes and stores rightly on this machine.";
     NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";
 }

@@ -20,6 +20,7 @@ use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::size::show_size;
+use crate::base::sys::Dir;
 use crate::base::{rand, sys, text};
 use crate::net::url::DestUrl;
 
@@ -292,6 +293,26 @@ impl FileDest {
     }
 }
 
+/// Gives a file its name.
+fn place(temporary: &Path, path: &Path, is_new: bool) -> Done<()> {
+    if !is_new {
+        return std::fs::rename(temporary, path).map_err(|e| fault(&e, path));
+    }
+    let (Some(folder), Some(from), Some(to)) =
+        (path.parent(), temporary.file_name(), path.file_name())
+    else {
+        return Err(Fault::new(Class::Local, "a volume has no folder"));
+    };
+    let placed = Dir::open(folder).and_then(|dir| dir.rename_noreplace(from, to));
+    placed.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Fault {
+            class: Class::Exists,
+            ..fault(&e, path)
+        },
+        _ => fault(&e, path),
+    })
+}
+
 impl Destination for FileDest {
     fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let folder = self.folder()?;
@@ -381,7 +402,7 @@ impl Destination for FileDest {
         let temporary = folder.join(format!("{TEMPORARY}{random}"));
         let done = self
             .store(&temporary, body)
-            .and_then(|()| std::fs::rename(&temporary, &path).map_err(|e| fault(&e, &path)));
+            .and_then(|()| place(&temporary, &path, body.is_new()));
         if let Err(e) = done {
             // The first error counts; a leftover is swept a day later.
             let _ = std::fs::remove_file(&temporary);
@@ -430,6 +451,10 @@ impl Destination for FileDest {
     }
 
     fn put_is_proof(&self) -> bool {
+        true
+    }
+
+    fn refuses_to_replace(&self) -> bool {
         true
     }
 

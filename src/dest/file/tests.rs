@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use super::*;
 use crate::base::secret::Secret;
 
-struct Data(Vec<u8>, usize, u64);
+struct Data(Vec<u8>, usize, u64, bool);
 
 impl Read for Data {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -35,11 +35,14 @@ impl Body for Data {
     fn md5(&self) -> Option<[u8; 16]> {
         None
     }
+    fn is_new(&self) -> bool {
+        self.3
+    }
 }
 
 fn data(bytes: &[u8]) -> Data {
     // The position is wrong on purpose: every put starts by seeking.
-    Data(bytes.to_vec(), bytes.len(), bytes.len() as u64)
+    Data(bytes.to_vec(), bytes.len(), bytes.len() as u64, false)
 }
 
 #[derive(Default)]
@@ -60,6 +63,24 @@ impl Sink for Collected {
         self.0.clear();
         Ok(())
     }
+}
+
+#[test]
+fn what_must_be_new_replaces_nothing() {
+    let root = Root::new();
+    let mut dest = root.dest(&[]);
+    dest.create_folder().unwrap();
+    let new = |bytes: &[u8]| Data(bytes.to_vec(), 0, bytes.len() as u64, true);
+    dest.put("f", &mut new(b"first")).unwrap();
+    std::fs::create_dir(root.at("d/folder")).unwrap();
+    for name in ["f", "folder"] {
+        let fault = dest.put(name, &mut new(b"second")).unwrap_err();
+        assert_eq!(fault.class, Class::Exists, "{}", fault.text);
+    }
+    assert_eq!(std::fs::read(root.at("d/f")).unwrap(), b"first");
+    assert_eq!(std::fs::read_dir(root.at("d")).unwrap().count(), 2);
+    dest.put("f", &mut data(b"replaced")).unwrap();
+    assert_eq!(std::fs::read(root.at("d/f")).unwrap(), b"replaced");
 }
 
 struct Root(PathBuf);
@@ -172,9 +193,9 @@ fn a_failed_put_leaves_nothing() {
     let mut dest = root.dest(&[]);
     dest.create_folder().unwrap();
     dest.put("v", &mut data(b"good")).unwrap();
-    let mut lying = Data(b"ab".to_vec(), 0, 3);
+    let mut lying = Data(b"ab".to_vec(), 0, 3, false);
     assert_eq!(class(dest.put("v", &mut lying)), Class::Local);
-    let mut huge = Data(Vec::new(), 0, u64::MAX);
+    let mut huge = Data(Vec::new(), 0, u64::MAX, false);
     assert_eq!(class(dest.put("v", &mut huge)), Class::Full);
     std::fs::create_dir(root.at("d/sub")).unwrap();
     assert_eq!(class(dest.put("sub", &mut data(b"x"))), Class::Usage);
@@ -303,6 +324,10 @@ fn errors_have_their_class() {
         assert_eq!(done.is_ok(), ignored);
     }
     let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let got = copy_body(&mut Data(b"x".to_vec(), 0, 1), &mut full, Path::new("/x"));
+    let got = copy_body(
+        &mut Data(b"x".to_vec(), 0, 1, false),
+        &mut full,
+        Path::new("/x"),
+    );
     assert_eq!(class(got), Class::Full);
 }

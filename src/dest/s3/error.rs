@@ -140,6 +140,15 @@ impl Refusal {
             && matches!(self.code.as_str(), "NotImplemented" | "InvalidArgument")
     }
 
+    /// True when the server may have refused an upload for its `If-None-Match` alone.
+    pub(super) fn is_no_condition(&self) -> bool {
+        matches!(self.status, 400 | 405 | 501)
+            && matches!(
+                self.code.as_str(),
+                "" | "NotImplemented" | "InvalidArgument" | "InvalidRequest" | "InvalidHeader"
+            )
+    }
+
     /// The fault it is.
     pub(super) fn fault(&self, asked: &Asked<'_>) -> Fault {
         let class = self.class(asked.object);

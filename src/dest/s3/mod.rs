@@ -54,6 +54,8 @@ struct S3Folder {
     part_size: u64,
     /// The file that a download may go on with: name, ETag, total length.
     resume: Option<(String, String, Option<u64>)>,
+    /// The server has not refused an upload for its `If-None-Match` yet.
+    conditional: bool,
 }
 
 impl S3Folder {
@@ -85,6 +87,7 @@ impl S3Folder {
                 .min(PUT_MAX_BYTES),
             part_size: given.size(&options::PART_SIZE).unwrap_or(64 << 20),
             resume: None,
+            conditional: true,
         })
     }
 
@@ -110,12 +113,16 @@ impl S3Folder {
         if self.checksum {
             headers.push(("x-amz-checksum-sha256", base64(&sha256)));
         }
+        if body.is_new() && self.conditional {
+            headers.push(("if-none-match", "*".to_owned()));
+        }
         let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let len = body.len();
+        let is_new = body.is_new();
         let mut call = Call {
             headers: &headers,
             content: Content::Part {
-                body,
+                body: &mut *body,
                 from: 0,
                 len,
                 sha256: hex(&sha256),
@@ -125,6 +132,19 @@ impl S3Folder {
         };
         match self.client.try_call(&mut call)? {
             Ok(reply) => self.no_error_inside(reply, &call),
+            Err(refusal) if is_new && refusal.status == 412 => {
+                Err(Fault::new(Class::Exists, "the name is taken"))
+            }
+            Err(refusal) if is_new && self.conditional && refusal.is_no_condition() => {
+                self.conditional = false;
+                match self.stat(name) {
+                    Ok(_) => Err(Fault::new(Class::Exists, "the name is taken")),
+                    Err(fault) if fault.class == Class::NotFound => {
+                        self.put_whole(name, body, self.object_headers())
+                    }
+                    Err(fault) => Err(fault),
+                }
+            }
             Err(refusal) if refusal.status == 404 && refusal.code.is_empty() => {
                 let call = Call::new("PUT", Target::Bucket, "s3:PutObject");
                 Err(self.client.fault(&refusal, &call))
@@ -234,7 +254,8 @@ impl Destination for S3Folder {
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
         let headers = self.object_headers();
-        if body.len() <= self.multipart_from {
+        // What must be new goes in one piece, whose condition every server treats alike.
+        if body.len() <= self.multipart_from || body.is_new() && body.len() <= PUT_MAX_BYTES {
             return self.put_whole(name, body, headers);
         }
         let scaleway = self.client.setup.endpoint.is_under("scw.cloud");
@@ -294,6 +315,10 @@ impl Destination for S3Folder {
 
     fn describe(&self) -> String {
         self.shown.clone()
+    }
+
+    fn refuses_to_replace(&self) -> bool {
+        self.conditional
     }
 
     fn wants(&self) -> Wants {

@@ -237,6 +237,10 @@ impl Destination for Folder {
         self.shown.clone()
     }
 
+    fn refuses_to_replace(&self) -> bool {
+        true
+    }
+
     fn atomic_put(&self) -> bool {
         false
     }

@@ -17,6 +17,10 @@ const LEVELS_MAX: usize = 32;
 
 type Done<T> = Result<T, Fault>;
 
+fn taken() -> Fault {
+    Fault::new(Class::Exists, "the name is taken")
+}
+
 /// What `MKCOL` came to.
 enum Made {
     /// It exists now.
@@ -49,13 +53,14 @@ impl Folder {
         if self.client.wants_question() {
             self.folder_exists()?;
         }
+        let is_new = body.is_new();
         if !self.is_careful() {
-            return self.send(name, body);
+            return self.send(name, body, is_new);
         }
         let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
         let temporary = format!("{TEMPORARY}{random}");
-        let sent = self.send(&temporary, body);
-        let sent = sent.and_then(|()| self.rename(&temporary, name));
+        let sent = self.send(&temporary, body, false);
+        let sent = sent.and_then(|()| self.rename(&temporary, name, is_new));
         if let Err(fault) = sent {
             let url = self.url(&temporary);
             let _ = self.client.call(Call::new("DELETE", url));
@@ -63,18 +68,21 @@ impl Folder {
                 self.notices.push(
                     "the server cannot rename files; uploads go straight to their names".to_owned(),
                 );
-                return self.send(name, body);
+                return self.send(name, body, is_new);
             }
             return Err(fault);
         }
         Ok(())
     }
 
-    fn send(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
-        let headers = [("content-type", "application/octet-stream")];
+    fn send(&mut self, name: &str, body: &mut dyn Body, is_new: bool) -> Done<()> {
+        let headers = [
+            ("content-type", "application/octet-stream"),
+            ("if-none-match", "*"),
+        ];
         let call = Call {
-            headers: &headers,
-            content: Content::Upload(body),
+            headers: &headers[..1 + usize::from(is_new)],
+            content: Content::Upload(&mut *body),
             pace: Pace::Upload,
             ..Call::new("PUT", self.url(name))
         };
@@ -83,6 +91,14 @@ impl Folder {
             return reply.finish();
         }
         let refusal = Refusal::of(&mut reply);
+        if is_new && refusal.status == 412 {
+            return match self.stat_file(name) {
+                Ok(_) => Err(taken()),
+                // The server does not mean what the condition asks for.
+                Err(fault) if fault.class == Class::NotFound => self.send(name, body, false),
+                Err(fault) => Err(fault),
+            };
+        }
         if !matches!(refusal.status, 404 | 409 | 410 | 500) {
             return Err(refusal.fault(Verb::Put, &self.path_shown()));
         }
@@ -107,12 +123,16 @@ impl Folder {
 
     /// `MOVE`, with the whole address of the target, then with its path only: behind a proxy the server may not know its own
     /// address.
-    fn rename(&mut self, from: &str, to: &str) -> Done<()> {
+    fn rename(&mut self, from: &str, to: &str, is_new: bool) -> Done<()> {
         let target = self.url(to);
         let path = split(&target).1.to_owned();
         let mut last = String::new();
         for destination in [target, path] {
-            let headers = [("destination", destination.as_str()), ("overwrite", "T")];
+            let overwrite = if is_new { "F" } else { "T" };
+            let headers = [
+                ("destination", destination.as_str()),
+                ("overwrite", overwrite),
+            ];
             let call = Call {
                 headers: &headers,
                 ..Call::new("MOVE", self.url(from))
@@ -122,6 +142,9 @@ impl Folder {
                 return reply.finish();
             }
             let refusal = Refusal::of(&mut reply);
+            if is_new && refusal.status == 412 && self.stat_file(to).is_ok() {
+                return Err(taken());
+            }
             let fault = refusal.fault(Verb::Move, &self.path_shown());
             if !matches!(
                 refusal.status,

@@ -41,6 +41,7 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
         case_insensitive: false,
         gpg_program: "gpg".to_owned(),
         cache: Cache::Off("a test".to_owned()),
+        lock: None,
     };
     let secret = passphrase.to_owned();
     let mut set = Set::open(
