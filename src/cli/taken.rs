@@ -75,6 +75,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         exclude_empty_folders: options.flag(&o::EXCLUDE_EMPTY),
         exclusion_attributes: !options.flag(&o::NO_EXCLUSION_XATTR),
         one_file_system: options.flag(&o::ONE_FILE_SYSTEM),
+        named: Vec::new(),
     })
 }
 
@@ -127,6 +128,7 @@ pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<V
             }
         }
     }
+    choice.named = sorted.nested.iter().map(|s| s.path.clone()).collect();
     if choice.filters.is_empty() {
         return Ok(found);
     }
