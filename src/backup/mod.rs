@@ -38,7 +38,7 @@ use walk::Walk;
 pub(crate) use changed::Rule;
 pub(crate) use choice::{Choice, HardlinkPolicy, Reason, SymlinkPolicy};
 pub(crate) use explain::{FilterTest, test_filters};
-pub(crate) use source::{Source, fs_path, sources};
+pub(crate) use source::{Source, fs_path, normalized, sources};
 /// Largest block that is written, bytes: two of them are held in memory.
 pub(crate) const BLOCK_SIZE_MOST: u32 = 8 << 20;
 
