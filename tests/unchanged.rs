@@ -71,8 +71,11 @@ fn files(scratch: &Scratch, n: usize) -> Vec<PathBuf> {
     (0..n).map(of).collect()
 }
 
-/// Ways to change a file of the same size: what they leave of the old one's time.
-const WAYS: [(&str, fn(&Path, &str)); 6] = [
+/// Gives a file other content.
+type Change = fn(&Path, &str);
+
+/// Ways to change a file so that size and time stay.
+const WAYS: [(&str, Change); 6] = [
     ("in place, time set back", |path, content| {
         let time = time_of(path);
         fs::write(path, content).unwrap();

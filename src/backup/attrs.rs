@@ -1,10 +1,11 @@
 //! What the file system says of an entry → the metadata blob that Duplicati would write (`format.md` 11).
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use crate::base::error::io_text;
-use crate::base::sys::{FileKind, Identity, Spot, Stat, Users};
+use crate::base::sys::{self, FileKind, Identity, Spot, Stat, Users};
 use crate::base::text;
 use crate::base::time::ticks_from_unix;
 use crate::base::ui::Ui;
@@ -29,6 +30,32 @@ pub(super) struct Collector {
     skip: bool,
 }
 
+/// An entry whose attributes are wanted.
+pub(super) struct Subject<'a> {
+    pub(super) spot: Spot<'a>,
+    /// A file that is open already: its attributes cost less.
+    pub(super) open: Option<&'a File>,
+    /// As stored, for its name and for messages.
+    pub(super) path: &'a Path,
+    pub(super) stat: &'a Stat,
+    /// Target of a link.
+    pub(super) link: Option<&'a [u8]>,
+}
+
+impl Subject<'_> {
+    fn xattr_names(&self) -> io::Result<Vec<Vec<u8>>> {
+        self.open
+            .map_or_else(|| self.spot.xattr_names(), sys::xattr_names_of)
+    }
+
+    fn xattr(&self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        match self.open {
+            Some(file) => sys::xattr_of(file, name),
+            None => self.spot.xattr(name),
+        }
+    }
+}
+
 /// The metadata of one entry.
 pub(super) enum Collected {
     Blob(Vec<u8>),
@@ -45,24 +72,24 @@ impl Collector {
         }
     }
 
-    /// Attributes of the entry at `spot`, which `stat` describes and `path` names. `link` is the target of a link;
-    /// `exclusions`: honour the attributes that ask for exclusion. Extended attributes that cannot be kept are warned about.
+    /// Attributes of an entry. `exclusions`: honour the extended attributes that ask for exclusion. Those that cannot be kept
+    /// are warned about.
     pub(super) fn collect(
         &mut self,
         ui: &mut Ui,
-        spot: &Spot<'_>,
-        path: &Path,
-        stat: &Stat,
-        link: Option<&[u8]>,
+        subject: &Subject<'_>,
         exclusions: bool,
     ) -> io::Result<Collected> {
+        let &Subject {
+            path, stat, link, ..
+        } = subject;
         let left_out = |ui: &mut Ui, what: &str, why: &str| {
             let path = text::safe(path.as_os_str().as_encoded_bytes());
             ui.warn("xattr", &format!("cannot keep {what} of {path}: {why}"));
         };
         let mut xattrs = Vec::new();
         if exclusions || !self.skip {
-            let names = match spot.xattr_names() {
+            let names = match subject.xattr_names() {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
                 Err(e) => {
                     left_out(ui, "the extended attributes", &io_text(&e));
@@ -74,7 +101,7 @@ impl Collector {
                 return Ok(Collected::Excluded);
             }
             if !self.skip {
-                xattrs = values(names, &mut |name| spot.xattr(name), &mut |name, why| {
+                xattrs = values(names, &mut |name| subject.xattr(name), &mut |name, why| {
                     let what = format!("the attribute {}", text::safe(name));
                     left_out(ui, &what, why);
                 })?;
@@ -93,7 +120,8 @@ impl Collector {
             _ => EntryKind::File,
         };
         let link_to_folder = link.is_some()
-            && spot
+            && subject
+                .spot
                 .followed()
                 .stat()
                 .is_ok_and(|s| s.kind == FileKind::Folder);

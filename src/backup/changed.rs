@@ -107,6 +107,11 @@ impl Judge {
             && (!self.now.exclusions || self.before.is_some_and(|b| b.exclusions))
     }
 
+    /// True when a file is read whatever its metadata say: [`Judge::file`] need not be asked.
+    pub(super) fn reads_at_once(&self, evidence: Evidence) -> bool {
+        self.rule == Rule::Always || (self.rule, evidence) == (Rule::Metadata, Evidence::Doubt)
+    }
+
     /// `meta` is the metadata blob's hash and length now.
     pub(super) fn file(
         &mut self,

@@ -65,7 +65,10 @@ fn judge(rule: Rule, stamps: bool) -> Judge {
 fn verdict(judge: &mut Judge, stat: &Stat, old: &Record, same: bool) -> Verdict {
     let evidence = judge.evidence(stat, old);
     let hash = Algo::Sha256.hash(if same { b"x" } else { b"y" });
-    judge.file(stat, (&hash, 100), old, evidence)
+    let at_once = judge.reads_at_once(evidence);
+    let verdict = judge.file(stat, (&hash, 100), old, evidence);
+    assert!(!at_once || verdict == Verdict::Read);
+    verdict
 }
 
 /// Every part of a stamp counts, each alone, whatever the metadata say.

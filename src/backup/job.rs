@@ -182,7 +182,11 @@ impl Job<'_> {
         if evidence == Evidence::Doubt {
             self.list.proven();
         }
-        let Some(blob) = self.blob(ui, found)? else {
+        if kind == EntryKind::File && self.judge.reads_at_once(evidence) {
+            self.list.skip_old()?;
+            return self.read_again(ui, found, &old, None);
+        }
+        let Some(blob) = self.blob(ui, found, None)? else {
             self.list.skip_old()?;
             self.report.deleted[kind_index(kind)] += 1;
             return Ok(());
@@ -209,8 +213,19 @@ impl Job<'_> {
             self.report.modified[kind_index(kind)] += 1;
             return self.store(ui, found, kind, Some(blob), content);
         }
+        self.read_again(ui, found, &old, Some(blob))
+    }
+
+    /// A file that the previous version has, whatever it held then.
+    fn read_again(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        old: &Record,
+        blob: Option<Vec<u8>>,
+    ) -> Result<()> {
         let before = self.list.added();
-        self.store(ui, found, kind, Some(blob), None)?;
+        self.store(ui, found, EntryKind::File, blob, None)?;
         if self.list.added() == before && self.stopped {
             let mut record = Vec::new();
             old.encode(&mut record);

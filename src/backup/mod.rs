@@ -5,6 +5,7 @@ mod attrs;
 mod before;
 mod changed;
 mod choice;
+mod enter;
 mod explain;
 mod job;
 mod levels;

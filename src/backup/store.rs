@@ -1,8 +1,9 @@
 //! One entry stored anew: its metadata, and the content of a file read once.
 
+use std::fs::File;
 use std::io::{self, Read};
 
-use crate::backup::attrs::Collected;
+use crate::backup::attrs::{Collected, Subject, asks_for_exclusion};
 use crate::backup::changed::stamp;
 use crate::backup::job::Job;
 use crate::backup::source::fs_path;
@@ -30,20 +31,27 @@ impl Job<'_> {
         blob: Option<Vec<u8>>,
         content: Option<Content>,
     ) -> Result<()> {
+        let file = match (kind, &content) {
+            (EntryKind::File, None) => match self.open(ui, found)? {
+                Some(file) => Some(file),
+                None => return Ok(()),
+            },
+            _ => None,
+        };
         let blob = match blob {
             Some(blob) => blob,
-            None => match self.blob(ui, found)? {
+            None => match self.blob(ui, found, file.as_ref().map(|(f, _)| f))? {
                 Some(blob) => blob,
                 None => return Ok(()),
             },
         };
         let mut stamp = stamp(found.stat);
-        let content = match (kind, content) {
-            (EntryKind::File, None) => match self.content(ui, found, &mut stamp)? {
+        let content = match &file {
+            Some((file, size)) => match self.content(ui, found, file, *size, &mut stamp)? {
                 Some(content) => Some(content),
                 None => return Ok(()),
             },
-            (_, content) => content,
+            None => content,
         };
         let meta = self.metadata(ui, found.path, &blob)?;
         if kind == EntryKind::File {
@@ -61,13 +69,22 @@ impl Job<'_> {
     }
 
     /// The metadata blob; `None` when the entry is to be left out (warned about or asked for).
-    pub(super) fn blob(&mut self, ui: &mut Ui, found: &Found<'_>) -> Result<Option<Vec<u8>>> {
-        let exclusions = self.options.choice.exclusion_attributes && !found.is_source;
-        let path = fs_path(found.path);
-        let collected =
-            self.collector
-                .collect(ui, &found.spot, path, found.stat, found.link, exclusions);
-        match collected {
+    /// `open`: the file, if it is open.
+    pub(super) fn blob(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        open: Option<&File>,
+    ) -> Result<Option<Vec<u8>>> {
+        let exclusions = self.honours(found);
+        let subject = Subject {
+            spot: found.spot,
+            open,
+            path: fs_path(found.path),
+            stat: found.stat,
+            link: found.link,
+        };
+        match self.collector.collect(ui, &subject, exclusions) {
             Ok(Collected::Blob(blob)) => Ok(Some(blob)),
             Ok(Collected::Excluded) => {
                 self.report.excluded += 1;
@@ -78,6 +95,11 @@ impl Job<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether an attribute of the entry may leave it out.
+    fn honours(&self, found: &Found<'_>) -> bool {
+        self.options.choice.exclusion_attributes && !found.is_source
     }
 
     fn trouble(&mut self, ui: &mut Ui, path: &[u8], e: &io::Error) {
@@ -107,16 +129,15 @@ impl Job<'_> {
         Ok(content)
     }
 
-    /// Reads a file as far as its size when it is opened; `None` when it cannot be stored (warned about) or the run was
-    /// stopped. `stamp` is taken away when it cannot speak for what was read.
-    fn content(
-        &mut self,
-        ui: &mut Ui,
-        found: &Found<'_>,
-        stamp: &mut Stamp,
-    ) -> Result<Option<Content>> {
-        let (file, opened) = match found.spot.open_file() {
-            Ok(opened) => opened,
+    /// Opens a file to store its content; with its size. `None` when that cannot be (warned about).
+    fn open(&mut self, ui: &mut Ui, found: &Found<'_>) -> Result<Option<(File, u64)>> {
+        let (file, size) = match found.spot.open_file() {
+            Ok((file, opened)) => (file, opened.size),
+            // What asks to be left out need not be readable.
+            Err(_) if self.honours(found) && asks_for_exclusion(&found.spot).is_some() => {
+                self.report.excluded += 1;
+                return Ok(None);
+            }
             Err(e) => {
                 self.trouble(ui, found.path, &e);
                 return Ok(None);
@@ -124,27 +145,40 @@ impl Job<'_> {
         };
         let params = *self.writer.params();
         let most = file_at_most(&params);
-        let sizeless = found.pseudo || opened.size == 0;
-        if opened.size > most && !sizeless {
+        if size > most && !found.pseudo {
             self.report.unreadable += 1;
             ui.warn(
                 "too-large",
                 &format!(
                     "{} is left out: it has {}, with blocks of {} a file may have {} (a new destination may have a larger --blocksize)",
                     text::safe(found.path),
-                    show_size(opened.size),
+                    show_size(size),
                     show_size(params.block_size.into()),
                     show_size(most)
                 ),
             );
             return Ok(None);
         }
+        Ok(Some((file, size)))
+    }
+
+    /// Reads a file as far as its `size` when it was opened; `None` when it cannot be stored (warned about) or the run was
+    /// stopped. `stamp` is taken away when it cannot speak for what was read.
+    fn content(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        file: &File,
+        size: u64,
+        stamp: &mut Stamp,
+    ) -> Result<Option<Content>> {
+        let sizeless = found.pseudo || size == 0;
         let limit = if sizeless {
-            SIZELESS_AT_MOST.min(most)
+            SIZELESS_AT_MOST.min(file_at_most(self.writer.params()))
         } else {
-            opened.size
+            size
         };
-        let mut source = (&file).take(limit);
+        let mut source = file.take(limit);
         self.report.opened_files += 1;
         let (files, totals) = (self.report.examined_files, self.totals);
         let before = self.report.opened_bytes;
@@ -172,7 +206,7 @@ impl Job<'_> {
         self.report.opened_bytes += read;
         match stored {
             Ok(content) => {
-                let Ok(after) = stat_of(&file) else {
+                let Ok(after) = stat_of(file) else {
                     *stamp = Stamp::default();
                     return Ok(Some(content));
                 };
@@ -188,7 +222,7 @@ impl Job<'_> {
                 let was = found.stat;
                 let changed = (after.ino, after.size, after.mtime)
                     != (was.ino, was.size, was.mtime)
-                    || !sizeless && content.size != opened.size;
+                    || !sizeless && content.size != size;
                 // By its attributes alone, or its content and the time set back: whatever it was, it is looked at again.
                 if changed || after.ctime != was.ctime {
                     *stamp = Stamp::default();

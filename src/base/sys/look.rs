@@ -99,10 +99,7 @@ impl Spot<'_> {
                     unsafe { call(path.as_ptr(), buffer.cast(), len) }
                 })
             },
-            &mut |fd| {
-                // SAFETY: the descriptor is open; the buffer as above.
-                sized(|buffer, len| unsafe { libc::flistxattr(fd, buffer.cast(), len) })
-            },
+            &mut names_by_handle,
         ))
     }
 
@@ -121,10 +118,7 @@ impl Spot<'_> {
                     unsafe { call(path.as_ptr(), name, buffer.cast(), len) }
                 })
             },
-            &mut |fd| {
-                // SAFETY: the descriptor is open, the name ends in NUL, the buffer as above.
-                xattr_read(|buffer, len| unsafe { libc::fgetxattr(fd, name, buffer.cast(), len) })
-            },
+            &mut |fd| value_by_handle(fd, &attribute),
         )
     }
 
@@ -179,6 +173,27 @@ impl Spot<'_> {
         }
         component(OsStr::from_bytes(self.name))
     }
+}
+
+/// Names of the extended attributes of an open file; none where the file system has none. Cheaper than by its name.
+pub(crate) fn xattr_names_of(file: &File) -> io::Result<Vec<Vec<u8>>> {
+    packed_names(names_by_handle(file.as_raw_fd()))
+}
+
+/// Value of one extended attribute of an open file; `None` when there is none of that name.
+pub(crate) fn xattr_of(file: &File, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    value_by_handle(file.as_raw_fd(), &c_bytes(attribute)?)
+}
+
+fn names_by_handle(fd: libc::c_int) -> io::Result<Vec<u8>> {
+    // SAFETY: the descriptor is open; the buffer is `len` bytes long, or null with length 0.
+    sized(|buffer, len| unsafe { libc::flistxattr(fd, buffer.cast(), len) })
+}
+
+fn value_by_handle(fd: libc::c_int, attribute: &CStr) -> io::Result<Option<Vec<u8>>> {
+    let name = attribute.as_ptr();
+    // SAFETY: the descriptor is open, the name ends in NUL; the buffer is `len` bytes long, or null with length 0.
+    xattr_read(|buffer, len| unsafe { libc::fgetxattr(fd, name, buffer.cast(), len) })
 }
 
 /// What an open file is. One system call.
@@ -391,6 +406,11 @@ mod tests {
             let listed = s.xattr_names().unwrap().contains(&b"user.duplet".to_vec());
             let value = s.xattr(b"user.duplet").unwrap();
             assert_eq!(value.is_some(), listed);
+            if let Ok((file, _)) = s.open_file() {
+                let names = xattr_names_of(&file).unwrap();
+                assert_eq!(names.contains(&b"user.duplet".to_vec()), listed);
+                assert_eq!(xattr_of(&file, b"user.duplet").unwrap(), value);
+            }
             listed
         };
         assert!(!has(spot(&held, b"link")) && has(spot(&held, b"link").followed()));
