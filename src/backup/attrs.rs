@@ -1,16 +1,16 @@
 //! What the file system says of an entry → the metadata blob that Duplicati would write (`format.md` 11).
 
-use std::borrow::Cow;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use crate::base::error::io_text;
-use crate::base::sys::{self, FileKind, Stat, Users};
+use crate::base::sys::{self, FileKind, Identity, Spot, Stat, Users};
 use crate::base::text;
 use crate::base::time::ticks_from_unix;
 use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
-use crate::format::meta::{self, Attributes, Attrs, Owner};
+use crate::format::meta::{self, Attributes, Attrs, Looker, Owner};
 
 /// Extended attributes that ask to be left out of backups (`commands.md` 5.1).
 const EXCLUDE_ME: [&[u8]; 3] = [
@@ -25,10 +25,35 @@ const XATTRS_AT_MOST: usize = 1 << 20;
 /// Collects attributes; keeps the names of users and groups it met.
 pub(super) struct Collector {
     users: Users,
-    /// Write empty metadata.
+    who: Identity,
+    /// Write empty metadata; a link keeps its target.
     skip: bool,
-    /// Links are taken for what they lead to.
-    follow: bool,
+}
+
+/// An entry whose attributes are wanted.
+pub(super) struct Subject<'a> {
+    pub(super) spot: Spot<'a>,
+    /// A file that is open already: its attributes cost less.
+    pub(super) open: Option<&'a File>,
+    /// As stored, for its name and for messages.
+    pub(super) path: &'a Path,
+    pub(super) stat: &'a Stat,
+    /// Target of a link.
+    pub(super) link: Option<&'a [u8]>,
+}
+
+impl Subject<'_> {
+    fn xattr_names(&self) -> io::Result<Vec<Vec<u8>>> {
+        self.open
+            .map_or_else(|| self.spot.xattr_names(), sys::xattr_names_of)
+    }
+
+    fn xattr(&self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        match self.open {
+            Some(file) => sys::xattr_of(file, name),
+            None => self.spot.xattr(name),
+        }
+    }
 }
 
 /// The metadata of one entry.
@@ -39,32 +64,32 @@ pub(super) enum Collected {
 }
 
 impl Collector {
-    pub(super) fn new(skip: bool, follow: bool) -> Collector {
+    pub(super) fn new(skip: bool) -> Collector {
         Collector {
             users: Users::new(),
+            who: Identity::of_process(),
             skip,
-            follow,
         }
     }
 
-    /// Attributes of the entry at `path`, which `stat` describes; a link is not followed. `link` is the target of a link;
-    /// `exclusions`: honour the attributes that ask for exclusion. Extended attributes that cannot be kept are warned about.
+    /// Attributes of an entry. `exclusions`: honour the extended attributes that ask for exclusion. Those that cannot be kept
+    /// are warned about.
     pub(super) fn collect(
         &mut self,
         ui: &mut Ui,
-        path: &Path,
-        stat: &Stat,
-        link: Option<&[u8]>,
+        subject: &Subject<'_>,
         exclusions: bool,
     ) -> io::Result<Collected> {
+        let &Subject {
+            path, stat, link, ..
+        } = subject;
         let left_out = |ui: &mut Ui, what: &str, why: &str| {
             let path = text::safe(path.as_os_str().as_encoded_bytes());
             ui.warn("xattr", &format!("cannot keep {what} of {path}: {why}"));
         };
         let mut xattrs = Vec::new();
         if exclusions || !self.skip {
-            let holder = holder(path, self.follow);
-            let names = match sys::xattr_list(&holder) {
+            let names = match subject.xattr_names() {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
                 Err(e) => {
                     left_out(ui, "the extended attributes", &io_text(&e));
@@ -76,18 +101,14 @@ impl Collector {
                 return Ok(Collected::Excluded);
             }
             if !self.skip {
-                xattrs = values(
-                    names,
-                    &mut |name| sys::xattr_get(&holder, name),
-                    &mut |name, why| {
-                        let what = format!("the attribute {}", text::safe(name));
-                        left_out(ui, &what, why);
-                    },
-                )?;
+                xattrs = values(names, &mut |name| subject.xattr(name), &mut |name, why| {
+                    let what = format!("the attribute {}", text::safe(name));
+                    left_out(ui, &what, why);
+                })?;
             }
         }
         if self.skip {
-            return Ok(Collected::Blob(meta::EMPTY_BLOB.to_vec()));
+            return Ok(Collected::Blob(bare(link)));
         }
         let hidden = path
             .file_name()
@@ -98,7 +119,12 @@ impl Collector {
             FileKind::Symlink => EntryKind::Symlink,
             _ => EntryKind::File,
         };
-        let link_to_folder = link.is_some() && std::fs::metadata(path).is_ok_and(|m| m.is_dir());
+        let link_to_folder = link.is_some()
+            && subject
+                .spot
+                .followed()
+                .stat()
+                .is_ok_and(|s| s.kind == FileKind::Folder);
         let attrs = Attrs {
             xattrs,
             owner: Some(Owner {
@@ -111,7 +137,7 @@ impl Collector {
             attributes: Some(Attributes::on_linux(
                 kind,
                 hidden,
-                stat.mode & 0o222 != 0,
+                is_read_only(&self.who, stat),
                 link_to_folder,
             )),
             modified: Some(ticks_from_unix(stat.mtime.0, stat.mtime.1)),
@@ -122,16 +148,34 @@ impl Collector {
     }
 }
 
-/// The attribute by which the entry at `path` asks to be left out.
-pub(super) fn asks_for_exclusion(path: &Path, follow: bool) -> Option<String> {
-    // Trouble with it is told when the entry is stored.
-    exclusion(&sys::xattr_list(&holder(path, follow)).ok()?)
+/// The metadata of an entry whose attributes are not kept: as Duplicati, nothing but the target of a link.
+pub(super) fn bare(link: Option<&[u8]>) -> Vec<u8> {
+    match link {
+        None => meta::EMPTY_BLOB.to_vec(),
+        Some(target) => Attrs {
+            symlink: Some(target.to_vec()),
+            ..Attrs::default()
+        }
+        .to_blob(),
+    }
 }
 
-/// Who has the extended attributes: the calls for them follow no link.
-fn holder(path: &Path, follow: bool) -> Cow<'_, Path> {
-    let real = follow.then(|| std::fs::canonicalize(path).ok()).flatten();
-    real.map_or(Cow::Borrowed(path), Cow::Owned)
+/// Whether Duplicati, run by `who`, would call the file read-only.
+pub(super) fn is_read_only(who: &Identity, stat: &Stat) -> bool {
+    let looker = if who.is(stat.uid) {
+        Looker::Owner
+    } else if who.is_in(stat.gid) {
+        Looker::Member
+    } else {
+        Looker::Other
+    };
+    meta::read_only(stat.mode, looker)
+}
+
+/// The attribute by which the entry at `spot` asks to be left out.
+pub(super) fn asks_for_exclusion(spot: &Spot<'_>) -> Option<String> {
+    // Trouble with it is told when the entry is stored.
+    exclusion(&spot.xattr_names().ok()?)
 }
 
 fn exclusion(names: &[Vec<u8>]) -> Option<String> {

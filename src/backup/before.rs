@@ -121,7 +121,7 @@ pub(super) fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
                     run,
                     full: listing.full && no == 0,
                     state: unknown_state(),
-                    began: 0,
+                    looked: None,
                 }));
             }
             Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Missing | Kind::Unsupported) => {

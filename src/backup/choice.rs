@@ -35,6 +35,8 @@ pub(crate) struct Choice {
     /// Honour the extended attributes that ask for exclusion.
     pub(crate) exclusion_attributes: bool,
     pub(crate) one_file_system: bool,
+    /// Sources inside another one, as `Source::path`: file systems that hold no files are entered for them.
+    pub(crate) named: Vec<Vec<u8>>,
 }
 
 /// Why an entry was left out, or taken.
@@ -49,6 +51,8 @@ pub(crate) enum Reason {
     SymlinkPolicy,
     TooLarge(u64),
     OtherFileSystem,
+    /// A file system that holds no files, such as proc.
+    PseudoFileSystem,
     EmptyFolder,
     /// Extended attribute of this name.
     AskedFor(String),
@@ -73,6 +77,9 @@ impl Reason {
                 format!("{} is more than --skip-files-larger-than", show_size(*size))
             }
             Reason::OtherFileSystem => "another file system (--one-file-system)".to_owned(),
+            Reason::PseudoFileSystem => {
+                "the kernel's own file system; name it as a source to take it".to_owned()
+            }
             Reason::EmptyFolder => "--exclude-empty-folders".to_owned(),
             Reason::AskedFor(name) => format!("its extended attribute {name} asks for that"),
         }

@@ -1,8 +1,9 @@
 //! A backup under way: each entry the walk finds is compared with the previous version's entry of the same path, and kept,
 //! stored anew or counted as deleted.
 
-use crate::backup::attrs::Collector;
-use crate::backup::changed::{Judge, Verdict, is_meta, nanos};
+use crate::backup::attrs::{Collector, bare};
+use crate::backup::changed::{Evidence, Judge, Verdict, is_meta, stamp};
+use crate::backup::losses::Losses;
 use crate::backup::newlist::NewList;
 use crate::backup::split::Splitter;
 use crate::backup::walk::{Found, Visitor};
@@ -13,7 +14,6 @@ use crate::base::sys::{self, FileKind};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
-use crate::format::meta::EMPTY_BLOB;
 use crate::set::Record;
 use crate::spill::run::RunReader;
 use crate::writer::Writer;
@@ -37,11 +37,13 @@ pub(super) struct Job<'a> {
     /// The last metadata blob stored: neighbours often share it.
     pub(super) blob_memo: Option<(Hash, u64, Content)>,
     pub(super) stopped: bool,
+    /// What is gone from each source.
+    pub(super) losses: Losses,
 }
 
-/// True when an entry has the empty metadata of a run that was told to skip it.
-fn is_empty_meta(entry: &Entry) -> bool {
-    let empty = EMPTY_BLOB.len() as u64;
+/// True when an entry has the metadata of a run that was told to skip it; `link` is the target of a link that has not changed.
+fn is_bare(entry: &Entry, link: Option<&[u8]>) -> bool {
+    let empty = bare(link).len() as u64;
     entry.meta.as_ref().is_none_or(|m| m.size <= empty)
 }
 
@@ -88,6 +90,7 @@ impl Job<'_> {
     fn drop_head(&mut self) -> Result<()> {
         if let Some(head) = &self.head {
             let kind = Record::decode(head)?.entry.kind;
+            self.losses.gone(Record::path(head));
             self.report.deleted[kind_index(kind)] += 1;
             self.list.skip_old()?;
         }
@@ -125,6 +128,7 @@ impl Job<'_> {
             self.report.examined_bytes += found.stat.size;
         }
         let old = self.old_record(found.path)?;
+        self.losses.there(found.path);
         let old = match old {
             Some(o) if o.entry.kind != kind => {
                 // Another kind of thing has this path now.
@@ -168,11 +172,21 @@ impl Job<'_> {
         kind: EntryKind,
         old: Record,
     ) -> Result<()> {
-        let bare = is_empty_meta(&old.entry);
-        if bare == self.options.skip_metadata && self.judge.untouched(found.stat, &old) {
+        let evidence = self.judge.evidence(found.stat, &old);
+        if self
+            .judge
+            .settled(evidence, is_bare(&old.entry, found.link))
+        {
             return self.list.unchanged(&old, &old);
         }
-        let Some(blob) = self.blob(ui, found)? else {
+        if evidence == Evidence::Doubt {
+            self.list.proven();
+        }
+        if kind == EntryKind::File && self.judge.reads_at_once(evidence) {
+            self.list.skip_old()?;
+            return self.read_again(ui, found, &old, None);
+        }
+        let Some(blob) = self.blob(ui, found, None)? else {
             self.list.skip_old()?;
             self.report.deleted[kind_index(kind)] += 1;
             return Ok(());
@@ -180,15 +194,14 @@ impl Job<'_> {
         let hash = self.writer.params().file_hash.hash(&blob);
         let now = (&hash, blob.len() as u64);
         let verdict = match kind {
-            EntryKind::File => self.judge.file(found.stat, now, &old),
+            EntryKind::File => self.judge.file(found.stat, now, &old, evidence),
             _ if is_meta(old.entry.meta.as_ref(), now) => Verdict::Same,
             _ => Verdict::Metadata,
         };
         if verdict == Verdict::Same {
             let stamped = Record {
                 entry: old.entry.clone(),
-                ino: found.stat.ino,
-                ctime: nanos(found.stat.ctime),
+                stamp: stamp(found.stat),
             };
             return self.list.unchanged(&old, &stamped);
         }
@@ -200,8 +213,19 @@ impl Job<'_> {
             self.report.modified[kind_index(kind)] += 1;
             return self.store(ui, found, kind, Some(blob), content);
         }
+        self.read_again(ui, found, &old, Some(blob))
+    }
+
+    /// A file that the previous version has, whatever it held then.
+    fn read_again(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        old: &Record,
+        blob: Option<Vec<u8>>,
+    ) -> Result<()> {
         let before = self.list.added();
-        self.store(ui, found, kind, Some(blob), None)?;
+        self.store(ui, found, EntryKind::File, blob, None)?;
         if self.list.added() == before && self.stopped {
             let mut record = Vec::new();
             old.encode(&mut record);

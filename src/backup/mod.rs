@@ -5,10 +5,14 @@ mod attrs;
 mod before;
 mod changed;
 mod choice;
+mod enter;
 mod explain;
 mod job;
+mod levels;
+mod losses;
 mod names;
 mod newlist;
+mod pseudo;
 mod source;
 mod split;
 mod store;
@@ -20,13 +24,14 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::manifest::Params;
 use crate::remote::Permit;
-use crate::set::Set;
+use crate::set::{Looked, Set};
 use crate::writer::{WriteOptions, WriteStats, Writer};
 
 use attrs::Collector;
 use before::{agree, count, preflight, previous, unknown_state, version_time};
 use changed::Judge;
 use job::Job;
+use losses::Losses;
 use newlist::NewList;
 use split::Splitter;
 use walk::Walk;
@@ -34,7 +39,7 @@ use walk::Walk;
 pub(crate) use changed::Rule;
 pub(crate) use choice::{Choice, HardlinkPolicy, Reason, SymlinkPolicy};
 pub(crate) use explain::{FilterTest, test_filters};
-pub(crate) use source::{Source, fs_path, sources};
+pub(crate) use source::{Source, fs_path, normalized, sources};
 /// Largest block that is written, bytes: two of them are held in memory.
 pub(crate) const BLOCK_SIZE_MOST: u32 = 8 << 20;
 
@@ -95,11 +100,9 @@ pub(crate) fn run(
 ) -> Result<BackupReport> {
     let params = agree(set, options, ui)?;
     let time = version_time(set)?;
-    // Stamps tell nothing of attributes that this run does not look at.
-    let began = if options.choice.exclusion_attributes {
-        now_nanos()
-    } else {
-        0
+    let looked = Looked {
+        began: now_nanos(),
+        exclusions: options.choice.exclusion_attributes,
     };
     let previous = previous(set, ui)?;
     let had_previous = previous.is_some();
@@ -112,7 +115,9 @@ pub(crate) fn run(
     let newest = set.dlist(0).map(|(n, s)| (n.clone(), s));
     let judge = Judge::new(
         options.rule,
-        previous.as_ref().map_or(0, |p| p.began),
+        options.skip_metadata,
+        previous.as_ref().and_then(|p| p.looked),
+        looked,
         newest.as_ref().and_then(|n| n.0.time()).map_or(0, |t| t.0),
     );
     let mut writer = Writer::begin(set, permit, params, write)?;
@@ -125,10 +130,7 @@ pub(crate) fn run(
     let mut job = Job {
         options,
         writer,
-        collector: Collector::new(
-            options.skip_metadata,
-            options.choice.symlinks == SymlinkPolicy::Follow,
-        ),
+        collector: Collector::new(options.skip_metadata),
         splitter: Splitter::new(),
         judge,
         trusted,
@@ -140,6 +142,10 @@ pub(crate) fn run(
         last_path: Vec::new(),
         blob_memo: None,
         stopped: false,
+        losses: Losses::new(
+            &options.sources,
+            previous.as_ref().map_or(0, |p| p.run.len()),
+        ),
     };
     job.advance()?;
     let mut walk = Walk::new(&options.choice, &tmp);
@@ -148,6 +154,7 @@ pub(crate) fn run(
     job.report.too_large = walk.stats.too_large;
     if whole {
         job.rest_is_deleted()?;
+        job.losses.tell(ui);
     } else {
         job.keep_the_rest()?;
     }
@@ -176,7 +183,7 @@ pub(crate) fn run(
                     unknown_state()
                 };
                 let cache = writer.set.cache();
-                let kept = cache.store_previous(name.as_str(), size, whole, &state, began, &run);
+                let kept = cache.store_previous(name.as_str(), size, whole, &state, looked, &run);
                 tell_cache(kept, ui);
                 writer.finish(ui, Some((&name, size)))
             };
@@ -194,7 +201,7 @@ pub(crate) fn run(
             writer
                 .set
                 .cache()
-                .store_previous(name.as_str(), size, was_full, &state, began, &run);
+                .store_previous(name.as_str(), size, was_full, &state, looked, &run);
         tell_cache(kept, ui);
         report.written = writer.finish(ui, None)?;
         return Ok(report);

@@ -1,11 +1,10 @@
 //! The names in one folder, in walk order. Memory: what the walk gives them room for, more are sorted on disk.
 
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::io::Read;
 
 use crate::backup::choice::{Choice, SymlinkPolicy};
 use crate::base::error::Result;
+use crate::base::sys::{Dir, FileKind, Spot};
 use crate::base::tmp::Tmp;
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
@@ -15,6 +14,9 @@ use crate::spill::sorter::Sorter;
 const NAMES_TOGETHER: usize = 3 << 20;
 /// Room that every folder has, bytes.
 const ROOM_LEAST: usize = 4 << 10;
+/// A cache's mark, and the text without which it marks nothing (Cache Directory Tagging Specification).
+const CACHE_TAG: &[u8] = b"CACHEDIR.TAG";
+const CACHE_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806bc55";
 /// What a name costs beside its bytes.
 const NAME_COST: usize = size_of::<(u32, u32)>();
 
@@ -39,6 +41,23 @@ impl Names {
         }
     }
 
+    /// Names of a made-up folder.
+    #[cfg(test)]
+    pub(super) fn of(names: &[&[u8]]) -> Names {
+        let mut all = Names::empty();
+        for name in names {
+            let at = u32::try_from(all.packed.len()).unwrap_or(0);
+            all.order.push((at, u32::try_from(name.len()).unwrap_or(0)));
+            all.packed.extend_from_slice(name);
+        }
+        all
+    }
+
+    /// True when no name is left; names on disk are never said to be.
+    pub(super) fn is_done(&self) -> bool {
+        self.spilled.is_none() && self.at >= self.order.len()
+    }
+
     /// Bytes in memory.
     pub(super) fn held(&self) -> usize {
         match self.spilled {
@@ -48,38 +67,41 @@ impl Names {
     }
 
     /// Reads a folder while others hold `held` bytes; also the name in it, if any, that asks to leave the folder out.
-    pub(super) fn read(
-        folder: &Path,
-        tmp: &Tmp,
-        choice: &Choice,
-        held: usize,
-    ) -> Result<ReadNames> {
+    pub(super) fn read(dir: &Dir, tmp: &Tmp, choice: &Choice, held: usize) -> Result<ReadNames> {
         let room = (NAMES_TOGETHER.saturating_sub(held) / 2).max(ROOM_LEAST);
         let mut names = Names::empty();
         let mut sorter: Option<Sorter> = None;
         let mut marker = None;
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(e) => return Ok(Err(e)),
-        };
+        let follow = choice.symlinks == SymlinkPolicy::Follow;
+        let mut entries = dir.names();
         let mut name = Vec::new();
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
+        while let Some(entry) = entries.next() {
+            let kind = match entry {
+                Ok((bytes, kind)) => {
+                    name.clear();
+                    name.extend_from_slice(bytes);
+                    kind
+                }
                 Err(e) => return Ok(Err(e)),
             };
-            name.clear();
-            name.extend_from_slice(entry.file_name().as_bytes());
-            if choice.ignore_names.iter().any(|m| m.as_bytes() == name) {
+            if choice.ignore_names.iter().any(|m| m.as_bytes() == name)
+                && (name != CACHE_TAG || is_cache_tag(dir))
+            {
                 marker = Some(String::from_utf8_lossy(&name).into_owned());
             }
-            let follow = choice.symlinks == SymlinkPolicy::Follow;
-            let is_folder = entry.file_type().is_ok_and(|t| {
-                t.is_dir()
-                    || (follow
-                        && t.is_symlink()
-                        && fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()))
-            });
+            let spot = Spot {
+                dir,
+                name: &name,
+                follow: false,
+            };
+            let kind = kind.or_else(|| spot.stat().ok().map(|s| s.kind));
+            let is_folder = match kind {
+                Some(FileKind::Symlink) if follow => spot
+                    .followed()
+                    .stat()
+                    .is_ok_and(|s| s.kind == FileKind::Folder),
+                kind => kind == Some(FileKind::Folder),
+            };
             if is_folder {
                 name.push(b'/');
             }
@@ -131,11 +153,25 @@ impl Names {
     }
 }
 
+/// Whether the folder's mark is a regular file that begins as it must; one that cannot be read marks nothing.
+fn is_cache_tag(dir: &Dir) -> bool {
+    let spot = Spot {
+        dir,
+        name: CACHE_TAG,
+        follow: false,
+    };
+    let mut start = [0; CACHE_SIGNATURE.len()];
+    spot.open_file()
+        .and_then(|(mut file, _)| file.read_exact(&mut start))
+        .is_ok_and(|()| start == *CACHE_SIGNATURE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backup::choice::HardlinkPolicy;
     use crate::select::{Case, FilterSet};
+    use std::fs;
 
     #[test]
     fn names_without_room_come_from_disk_in_the_same_order() {
@@ -149,6 +185,7 @@ mod tests {
             exclude_empty_folders: false,
             exclusion_attributes: false,
             one_file_system: false,
+            named: Vec::new(),
         };
         let folder = std::env::temp_dir().join(format!("duplet-names-{}", std::process::id()));
         fs::create_dir_all(folder.join("n1")).expect("folder");
@@ -156,9 +193,16 @@ mod tests {
             fs::write(folder.join(format!("n{i}")), b"").expect("file");
         }
         let tmp = Tmp::open(None).expect("folder");
+        let dir = Dir::open(&folder).expect("there");
         let mut all = Vec::new();
         for held in [0, NAMES_TOGETHER, usize::MAX] {
-            let (mut names, marker) = Names::read(&folder, &tmp, &choice, held)
+            // The names come from the start of a folder each time it is opened.
+            let dir = if held == 0 {
+                &dir
+            } else {
+                &Dir::open(&folder).expect("there")
+            };
+            let (mut names, marker) = Names::read(dir, &tmp, &choice, held)
                 .expect("no trouble with temporary files")
                 .expect("readable");
             assert_eq!(marker.as_deref(), Some("n7"));
@@ -172,6 +216,37 @@ mod tests {
             all.push(read);
         }
         assert!(all.iter().all(|read| *read == all[0]));
+        fs::remove_dir_all(&folder).expect("clean");
+    }
+
+    #[test]
+    fn a_cache_is_marked_by_its_signature_alone() {
+        let good = String::from_utf8_lossy(CACHE_SIGNATURE).into_owned();
+        let folder = std::env::temp_dir().join(format!("duplet-tag-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("folder");
+        let dir = Dir::open(&folder).expect("there");
+        let tag = folder.join("CACHEDIR.TAG");
+        assert!(!is_cache_tag(&dir));
+        for (text, want) in [
+            (good.clone(), true),
+            (format!("{good}\n# a comment"), true),
+            (format!("{good}more"), true),
+            (String::new(), false),
+            ("note".to_owned(), false),
+            (format!(" {good}"), false),
+            (good.to_uppercase(), false),
+            (good[..42].to_owned(), false),
+        ] {
+            fs::write(&tag, &text).expect("written");
+            assert_eq!(is_cache_tag(&dir), want, "{text:?}");
+        }
+        fs::write(folder.join("real"), &good).expect("written");
+        fs::remove_file(&tag).expect("removed");
+        std::os::unix::fs::symlink("real", &tag).expect("linked");
+        assert!(!is_cache_tag(&dir));
+        fs::remove_file(&tag).expect("removed");
+        fs::create_dir(&tag).expect("made");
+        assert!(!is_cache_tag(&dir));
         fs::remove_dir_all(&folder).expect("clean");
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct NewList {
     equal: u64,
     out: Option<RunWriter>,
     added: u64,
+    /// A stamp that proved nothing was found right.
+    proven: bool,
     last: Option<Entry>,
     encoded: Vec<u8>,
 }
@@ -27,6 +29,7 @@ impl NewList {
             equal: 0,
             out: None,
             added: 0,
+            proven: false,
             last: None,
             encoded: Vec::new(),
         }
@@ -34,11 +37,16 @@ impl NewList {
 
     /// The next previous record stays; `now` carries its new stamps.
     pub(super) fn unchanged(&mut self, old: &Record, now: &Record) -> Result<()> {
-        if self.out.is_none() && (old.ino, old.ctime) == (now.ino, now.ctime) {
+        if self.out.is_none() && old.stamp == now.stamp {
             self.equal += 1;
             return Ok(());
         }
         self.push(now)
+    }
+
+    /// A record whose stamp proved nothing was looked at: from this run on it proves something, so the time of this run counts.
+    pub(super) fn proven(&mut self) {
+        self.proven = true;
     }
 
     /// An encoded previous record stays as it is.
@@ -100,9 +108,9 @@ impl NewList {
             .ok_or_else(|| Error::bug("the list was just opened"))
     }
 
-    /// True when the records (stamps included) are not those of the previous version.
+    /// True when the records, or what their stamps are worth, are not those of the previous version.
     pub(super) fn differs(&self) -> bool {
-        self.out.is_some()
+        self.out.is_some() || self.proven
     }
 
     /// All records of the new version.

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::sys::ITSELF;
+
 /// The path on this machine: the stored path itself.
 pub(crate) fn fs_path(stored: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(stored))
@@ -18,6 +20,15 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// The folder it is in, and its name there; `/` is in itself.
+    pub(super) fn place(&self) -> (&[u8], &[u8]) {
+        let path = self.path.strip_suffix(b"/").unwrap_or(&self.path);
+        match path.iter().rposition(|&b| b == b'/') {
+            Some(at) => (&path[..=at], &path[at + 1..]),
+            None => (b"/", ITSELF),
+        }
+    }
+
     fn is_inside(&self, other: &Source) -> bool {
         other.path.ends_with(b"/") && self.path.starts_with(&other.path)
     }

@@ -3,13 +3,11 @@
 use std::io::{self, Read};
 
 use crate::base::digest::Hash;
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
-use crate::format::filelist::Content;
+use crate::format::filelist::{Content, LISTS_AT_MOST};
+use crate::format::manifest::Params;
 use crate::writer::Writer;
-
-/// Ids of blocklists of one file that are kept in memory: 256 Ki of them, at the default block size 8 PiB of file.
-const LISTS_AT_MOST: usize = 256 * 1024;
 
 /// Buffers for cutting files, reused: one block and one blocklist.
 pub(super) struct Splitter {
@@ -31,6 +29,13 @@ impl From<Error> for Trouble {
     fn from(e: Error) -> Trouble {
         Trouble::Fatal(e)
     }
+}
+
+/// Bytes of the largest file that blocks of these sizes can hold, so that its entry can also be read back: more blocklists
+/// than that are never believed.
+pub(super) fn file_at_most(params: &Params) -> u64 {
+    let per_list = u64::from(params.block_size) * u64::from(params.hashes_per_list());
+    per_list.saturating_mul(LISTS_AT_MOST as u64)
 }
 
 impl Splitter {
@@ -154,13 +159,10 @@ fn push_list(
     ui: &mut Ui,
     list: &mut Vec<u8>,
     lists: &mut Vec<Hash>,
-) -> Result<()> {
+) -> std::result::Result<(), Trouble> {
     if lists.len() >= LISTS_AT_MOST {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "the file is too large for this block size",
-        )
-        .hint("use a new destination with a larger --blocksize"));
+        let e = io::Error::other("it grew too large for this block size");
+        return Err(Trouble::Source(e));
     }
     let id = writer.params().block_hash.hash(list);
     writer.add_list(ui, &id, list)?;

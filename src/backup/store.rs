@@ -2,23 +2,24 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
 
-use crate::backup::attrs::Collected;
-use crate::backup::changed::nanos;
-use crate::backup::choice::SymlinkPolicy;
+use crate::backup::attrs::{Collected, Subject, asks_for_exclusion};
+use crate::backup::changed::stamp;
 use crate::backup::job::Job;
 use crate::backup::source::fs_path;
-use crate::backup::split::Trouble;
-use crate::backup::walk::Found;
-use crate::base::error::{Result, io_text};
-use crate::base::sys::{self, Stat};
+use crate::backup::split::{Trouble, file_at_most};
+use crate::backup::walk::{Found, left_out};
+use crate::base::error::Result;
+use crate::base::size::show_size;
+use crate::base::sys::{self, stat_of};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
-use crate::set::Record;
+use crate::set::{Record, Stamp};
+
+/// Bytes that are read of a file whose size tells nothing: 0, or one that the kernel makes up.
+const SIZELESS_AT_MOST: u64 = 16 << 20;
 
 impl Job<'_> {
     /// Stores an entry anew: metadata, and content unless `content` is known to be stored.
@@ -30,20 +31,27 @@ impl Job<'_> {
         blob: Option<Vec<u8>>,
         content: Option<Content>,
     ) -> Result<()> {
+        let file = match (kind, &content) {
+            (EntryKind::File, None) => match self.open(ui, found)? {
+                Some(file) => Some(file),
+                None => return Ok(()),
+            },
+            _ => None,
+        };
         let blob = match blob {
             Some(blob) => blob,
-            None => match self.blob(ui, found)? {
+            None => match self.blob(ui, found, file.as_ref().map(|(f, _)| f))? {
                 Some(blob) => blob,
                 None => return Ok(()),
             },
         };
-        let mut stat = *found.stat;
-        let content = match (kind, content) {
-            (EntryKind::File, None) => match self.content(ui, found, &mut stat)? {
+        let mut stamp = stamp(found.stat);
+        let content = match &file {
+            Some((file, size)) => match self.content(ui, found, file, *size, &mut stamp)? {
                 Some(content) => Some(content),
                 None => return Ok(()),
             },
-            (_, content) => content,
+            None => content,
         };
         let meta = self.metadata(ui, found.path, &blob)?;
         if kind == EntryKind::File {
@@ -57,20 +65,26 @@ impl Job<'_> {
             content,
             meta: Some(meta),
         };
-        self.list.add(&Record {
-            entry,
-            ino: stat.ino,
-            ctime: nanos(stat.ctime),
-        })
+        self.list.add(&Record { entry, stamp })
     }
 
     /// The metadata blob; `None` when the entry is to be left out (warned about or asked for).
-    pub(super) fn blob(&mut self, ui: &mut Ui, found: &Found<'_>) -> Result<Option<Vec<u8>>> {
-        let exclusions = self.options.choice.exclusion_attributes && !found.is_source;
-        match self
-            .collector
-            .collect(ui, fs_path(found.path), found.stat, found.link, exclusions)
-        {
+    /// `open`: the file, if it is open.
+    pub(super) fn blob(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        open: Option<&File>,
+    ) -> Result<Option<Vec<u8>>> {
+        let exclusions = self.honours(found);
+        let subject = Subject {
+            spot: found.spot,
+            open,
+            path: fs_path(found.path),
+            stat: found.stat,
+            link: found.link,
+        };
+        match self.collector.collect(ui, &subject, exclusions) {
             Ok(Collected::Blob(blob)) => Ok(Some(blob)),
             Ok(Collected::Excluded) => {
                 self.report.excluded += 1;
@@ -83,14 +97,14 @@ impl Job<'_> {
         }
     }
 
+    /// Whether an attribute of the entry may leave it out.
+    fn honours(&self, found: &Found<'_>) -> bool {
+        self.options.choice.exclusion_attributes && !found.is_source
+    }
+
     fn trouble(&mut self, ui: &mut Ui, path: &[u8], e: &io::Error) {
         self.report.unreadable += 1;
-        let (kind, what) = if e.kind() == io::ErrorKind::NotFound {
-            ("vanished", "it vanished while the backup ran".to_owned())
-        } else {
-            ("unreadable", io_text(e))
-        };
-        ui.warn(kind, &format!("{} is left out: {what}", text::safe(path)));
+        left_out(ui, path, e);
     }
 
     fn metadata(&mut self, ui: &mut Ui, path: &[u8], blob: &[u8]) -> Result<Content> {
@@ -115,30 +129,63 @@ impl Job<'_> {
         Ok(content)
     }
 
-    /// Reads a file; `None` when it cannot be read (warned about) or the run was stopped.
-    fn content(
-        &mut self,
-        ui: &mut Ui,
-        found: &Found<'_>,
-        stat: &mut Stat,
-    ) -> Result<Option<Content>> {
-        let follow = self.options.choice.symlinks == SymlinkPolicy::Follow;
-        let mut file = match open(fs_path(found.path), follow) {
-            Ok(file) => file,
+    /// Opens a file to store its content; with its size. `None` when that cannot be (warned about).
+    fn open(&mut self, ui: &mut Ui, found: &Found<'_>) -> Result<Option<(File, u64)>> {
+        let (file, size) = match found.spot.open_file() {
+            Ok((file, opened)) => (file, opened.size),
+            // What asks to be left out need not be readable.
+            Err(_) if self.honours(found) && asks_for_exclusion(&found.spot).is_some() => {
+                self.report.excluded += 1;
+                return Ok(None);
+            }
             Err(e) => {
                 self.trouble(ui, found.path, &e);
                 return Ok(None);
             }
         };
+        let params = *self.writer.params();
+        let most = file_at_most(&params);
+        if size > most && !found.pseudo {
+            self.report.unreadable += 1;
+            ui.warn(
+                "too-large",
+                &format!(
+                    "{} is left out: it has {}, with blocks of {} a file may have {} (a new destination may have a larger --blocksize)",
+                    text::safe(found.path),
+                    show_size(size),
+                    show_size(params.block_size.into()),
+                    show_size(most)
+                ),
+            );
+            return Ok(None);
+        }
+        Ok(Some((file, size)))
+    }
+
+    /// Reads a file as far as its `size` when it was opened; `None` when it cannot be stored (warned about) or the run was
+    /// stopped. `stamp` is taken away when it cannot speak for what was read.
+    fn content(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        file: &File,
+        size: u64,
+        stamp: &mut Stamp,
+    ) -> Result<Option<Content>> {
+        let sizeless = found.pseudo || size == 0;
+        let limit = if sizeless {
+            SIZELESS_AT_MOST.min(file_at_most(self.writer.params()))
+        } else {
+            size
+        };
+        let mut source = file.take(limit);
         self.report.opened_files += 1;
         let (files, totals) = (self.report.examined_files, self.totals);
         let before = self.report.opened_bytes;
         let mut read = 0;
-        let stored = self.splitter.store(
-            &mut self.writer,
-            ui,
-            &mut file as &mut dyn Read,
-            &mut |ui, n| {
+        let stored = self
+            .splitter
+            .store(&mut self.writer, ui, &mut source, &mut |ui, n| {
                 if sys::stops_requested() > 0 {
                     return false;
                 }
@@ -152,31 +199,42 @@ impl Job<'_> {
                     },
                 );
                 true
-            },
-        );
+            });
         if let Ok(content) = &stored {
             read = content.size;
         }
         self.report.opened_bytes += read;
         match stored {
             Ok(content) => {
-                match file.metadata() {
-                    Ok(after)
-                        if after.size() != found.stat.size
-                            || (after.mtime(), after.mtime_nsec())
-                                != (found.stat.mtime.0, i64::from(found.stat.mtime.1)) =>
-                    {
-                        // Its stamps are of no use for the next comparison.
-                        stat.ino = 0;
-                        ui.warn(
-                            "changed",
-                            &format!(
-                                "{} changed while it was read; it is stored as it was read",
-                                text::safe(found.path)
-                            ),
-                        );
-                    }
-                    _ => {}
+                let Ok(after) = stat_of(file) else {
+                    *stamp = Stamp::default();
+                    return Ok(Some(content));
+                };
+                if sizeless && (found.pseudo || after.size == 0) && content.size == limit {
+                    let e = io::Error::other(format!(
+                        "its size is said to be {}, but it does not end within {}",
+                        show_size(after.size),
+                        show_size(limit)
+                    ));
+                    self.trouble(ui, found.path, &e);
+                    return Ok(None);
+                }
+                let was = found.stat;
+                let changed = (after.ino, after.size, after.mtime)
+                    != (was.ino, was.size, was.mtime)
+                    || !sizeless && content.size != size;
+                // By its attributes alone, or its content and the time set back: whatever it was, it is looked at again.
+                if changed || after.ctime != was.ctime {
+                    *stamp = Stamp::default();
+                }
+                if changed {
+                    ui.warn(
+                        "changed",
+                        &format!(
+                            "{} changed while it was read; it is stored as it was read",
+                            text::safe(found.path)
+                        ),
+                    );
                 }
                 Ok(Some(content))
             }
@@ -191,23 +249,4 @@ impl Job<'_> {
             Err(Trouble::Fatal(e)) => Err(e),
         }
     }
-}
-
-/// Opens a regular file for reading, without touching its access time where that is allowed.
-fn open(path: &Path, follow: bool) -> io::Result<File> {
-    let guard = libc::O_NONBLOCK | if follow { 0 } else { libc::O_NOFOLLOW };
-    let try_open = |flags: i32| {
-        std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-    };
-    let file = match try_open(guard | libc::O_NOATIME) {
-        Err(e) if e.raw_os_error() == Some(libc::EPERM) => try_open(guard)?,
-        other => other?,
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no longer a regular file"));
-    }
-    Ok(file)
 }

@@ -1,12 +1,11 @@
 //! Whether an entry belongs to the backup: the rules of `commands.md` 6.4 that need no look into folders.
 
-use crate::backup::attrs::asks_for_exclusion;
+use crate::backup::attrs::{asks_for_exclusion, is_read_only};
 use crate::backup::choice::{HardlinkPolicy, Reason, SymlinkPolicy};
-use crate::backup::source::fs_path;
-use crate::backup::walk::{Level, Walk};
+use crate::backup::walk::Walk;
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::Result;
-use crate::base::sys::{FileKind, Stat};
+use crate::base::sys::{FileKind, Spot, Stat};
 
 pub(super) enum Verdict {
     Take(Option<Reason>),
@@ -16,8 +15,9 @@ pub(super) enum Verdict {
 }
 
 impl Walk<'_> {
-    /// The rules of `commands.md` 6.4 from the hard link on; the folder marker comes later, when the folder is read.
-    pub(super) fn verdict(&mut self, stat: &Stat, levels: &[Level]) -> Result<Verdict> {
+    /// The rules of `commands.md` 6.4 from the hard link on, for the entry at `spot` whose name begins at `base` of the path;
+    /// what a folder itself says, by a marker in it or an attribute, comes later, when it is open.
+    pub(super) fn verdict(&mut self, stat: &Stat, spot: &Spot<'_>, base: usize) -> Result<Verdict> {
         if stat.kind == FileKind::File && stat.nlink > 1 {
             match self.choice.hardlinks {
                 HardlinkPolicy::All => {}
@@ -35,7 +35,7 @@ impl Walk<'_> {
             }
         }
         if !self.choice.exclude_attributes.is_empty()
-            && let Some(attribute) = self.excluded_attribute(stat, levels)
+            && let Some(attribute) = self.excluded_attribute(stat, base)
         {
             return Ok(Verdict::Out(Reason::Attribute(attribute)));
         }
@@ -46,10 +46,10 @@ impl Walk<'_> {
         if !decision.included && !pass {
             return Ok(Verdict::Out(Reason::Filter(decision.rule)));
         }
-        let follow = self.choice.symlinks == SymlinkPolicy::Follow;
         if self.choice.exclusion_attributes
-            && (is_folder || self.explains)
-            && let Some(name) = asks_for_exclusion(fs_path(&self.path), follow)
+            && !is_folder
+            && self.explains
+            && let Some(name) = asks_for_exclusion(spot)
         {
             return Ok(Verdict::Out(Reason::AskedFor(name)));
         }
@@ -70,10 +70,9 @@ impl Walk<'_> {
         Ok(Verdict::Take(Some(Reason::Filter(decision.rule))))
     }
 
-    fn excluded_attribute(&self, stat: &Stat, levels: &[Level]) -> Option<&'static str> {
-        let base = levels.last().map_or(0, |l| l.path_len);
+    fn excluded_attribute(&self, stat: &Stat, base: usize) -> Option<&'static str> {
         let hidden = self.path.get(base) == Some(&b'.');
-        let read_only = stat.mode & 0o222 == 0;
+        let read_only = is_read_only(&self.who, stat);
         let is_folder = stat.kind == FileKind::Folder;
         let is_link = stat.kind == FileKind::Symlink;
         let normal = !(hidden || read_only || is_folder || is_link);

@@ -1,29 +1,36 @@
 //! The sources, walked in byte order of the stored path: siblings compare with a `/` appended to folder names, so the order
 //! of entries is the order of their paths. Memory: a few MiB for the names of all open folders, more are spilled.
 //!
-//! Decides what belongs to the backup (`commands.md` 6.4); reads no file content.
+//! Decides what belongs to the backup (`commands.md` 6.4); reads no file content. Goes by the handles of folders: what is
+//! replaced by a link meanwhile is not entered.
 
-use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::backup::choice::{Choice, Reason, SymlinkPolicy};
+use crate::backup::enter::Folder;
+use crate::backup::levels::Levels;
 use crate::backup::names::Names;
+use crate::backup::pseudo::PseudoFs;
 use crate::backup::source::{Source, fs_path};
 use crate::backup::verdict::Verdict;
 use crate::base::error::{Result, io_text};
-use crate::base::sys::{self, FileKind, Stat};
+use crate::base::sys::{Dir, FileKind, Identity, Spot, Stat};
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
+use crate::format::filelist::PATH_BYTES;
 use crate::spill::keyset::Keyset;
-/// Folders inside folders; a deeper tree is a loop or a mistake.
-const DEPTH_AT_MOST: usize = 2000;
 
 /// An entry that belongs to the backup.
 pub(crate) struct Found<'a> {
     /// As it will be stored: absolute, folders with a trailing `/`.
     pub(crate) path: &'a [u8],
     pub(crate) stat: &'a Stat,
+    /// Where it is looked at; the folder itself for a folder.
+    pub(crate) spot: Spot<'a>,
+    /// Its size tells nothing: the kernel makes up what is read.
+    pub(crate) pseudo: bool,
     /// Target of a link that is stored as a link.
     pub(crate) link: Option<&'a [u8]>,
     /// Named by the person, so that no rule applies.
@@ -58,30 +65,29 @@ pub(crate) struct WalkStats {
     pub(crate) special: u64,
 }
 
-pub(super) struct Level {
-    names: Names,
-    /// Length of the path up to and including this folder's `/`.
-    pub(super) path_len: usize,
-    /// Device, for one-file-system.
-    dev: u64,
-}
-
 /// A folder whose entry waits until something in it survives.
-struct Pending {
-    path_len: usize,
-    stat: Stat,
-    size_hint: u64,
+pub(super) struct Pending {
+    /// Its place among the open folders.
+    pub(super) level: usize,
+    pub(super) path_len: usize,
+    pub(super) stat: Stat,
 }
 
 pub(crate) struct Walk<'a> {
     pub(super) choice: &'a Choice,
-    tmp: Tmp,
+    pub(super) tmp: Tmp,
     pub(super) hardlinks: Keyset,
     /// Look for attributes that ask for exclusion at files too, not only at folders; files stored anew are looked at anyway.
     pub(crate) explains: bool,
     pub(crate) stats: WalkStats,
+    pub(super) who: Identity,
+    pseudo: PseudoFs,
+    /// The first file system that was not entered, and how many.
+    pub(super) closed: (Vec<u8>, u64),
     pub(super) path: Vec<u8>,
-    pending: Vec<Pending>,
+    /// The name of the entry at hand.
+    name: Vec<u8>,
+    pub(super) pending: Vec<Pending>,
 }
 
 impl<'a> Walk<'a> {
@@ -92,7 +98,11 @@ impl<'a> Walk<'a> {
             hardlinks: Keyset::new(tmp),
             explains: false,
             stats: WalkStats::default(),
+            who: Identity::of_process(),
+            pseudo: PseudoFs::default(),
+            closed: (Vec::new(), 0),
             path: Vec::new(),
+            name: Vec::new(),
             pending: Vec::new(),
         }
     }
@@ -109,6 +119,18 @@ impl<'a> Walk<'a> {
                 return Ok(false);
             }
         }
+        if self.closed.1 > 0 {
+            let first = text::safe(&self.closed.0);
+            ui.note(&match self.closed.1 {
+                1 => format!(
+                    "{first} is not entered: it holds no files but what the kernel makes up (name it as a source to take it)"
+                ),
+                n => format!(
+                    "{first} and {} more are not entered: they hold no files but what the kernel makes up (name one as a source to take it)",
+                    n - 1
+                ),
+            });
+        }
         Ok(true)
     }
 
@@ -116,8 +138,18 @@ impl<'a> Walk<'a> {
         self.path.clear();
         self.path.extend_from_slice(&source.path);
         self.pending.clear();
-        let mut levels: Vec<Level> = Vec::new();
-        self.entry(ui, source.path.len(), true, &mut levels, visitor)?;
+        let follow = self.choice.symlinks == SymlinkPolicy::Follow;
+        let (above, name) = source.place();
+        self.name.clear();
+        self.name.extend_from_slice(name);
+        let mut levels = match Dir::place(fs_path(above)) {
+            Ok(base) => Levels::new(base, follow),
+            Err(e) => {
+                self.trouble(ui, &e, visitor);
+                return Ok(true);
+            }
+        };
+        self.entry(ui, true, &mut levels, visitor)?;
         while let Some(level) = levels.last_mut() {
             if visitor.stopped() {
                 return Ok(false);
@@ -127,41 +159,62 @@ impl<'a> Walk<'a> {
             match level.names.next()? {
                 Some(name) => {
                     self.path.extend_from_slice(name);
-                    self.entry(ui, base, false, &mut levels, visitor)?;
+                    self.name.clear();
+                    let bare = name.strip_suffix(b"/").unwrap_or(name);
+                    self.name.extend_from_slice(bare);
+                    self.entry(ui, false, &mut levels, visitor)?;
                 }
-                None => {
-                    levels.pop();
-                    if self.pending.last().is_some_and(|p| p.path_len == base)
-                        && let Some(empty) = self.pending.pop()
-                    {
-                        visitor.decided(
-                            ui,
-                            &self.path[..empty.path_len],
-                            false,
-                            &Reason::EmptyFolder,
-                            empty.size_hint,
-                        );
-                        self.stats.excluded += 1;
-                    }
-                }
+                None => self.leave(ui, &mut levels, visitor),
             }
         }
         Ok(!visitor.stopped())
     }
 
-    /// Looks at the entry whose path is in `self.path` and goes into it if it is a folder of the backup.
+    /// Goes back up from a folder that has no more names.
+    fn leave(&mut self, ui: &mut Ui, levels: &mut Levels, visitor: &mut dyn Visitor) {
+        let base = self.path.len();
+        if self.pending.last().is_some_and(|p| p.path_len == base) && self.pending.pop().is_some() {
+            visitor.decided(ui, &self.path, false, &Reason::EmptyFolder, 0);
+            self.stats.excluded += 1;
+        }
+        if let Err(e) = levels.pop(&self.path) {
+            if let Some(level) = levels.last_mut() {
+                level.names = Names::empty();
+                self.path.truncate(level.path_len);
+            }
+            self.rest_is_lost(ui, &e, visitor);
+        }
+    }
+
+    /// Looks at the entry whose path is in `self.path` and whose name is in `self.name`, and goes into it if it is a folder of
+    /// the backup.
     fn entry(
         &mut self,
         ui: &mut Ui,
-        base: usize,
         is_source: bool,
-        levels: &mut Vec<Level>,
+        levels: &mut Levels,
         visitor: &mut dyn Visitor,
     ) -> Result<()> {
+        // The verdict changes this walk while the spot borrows the name.
+        let name = std::mem::take(&mut self.name);
+        let done = self.entry_at(ui, &name, is_source, levels, visitor);
+        self.name = name;
+        done
+    }
+
+    fn entry_at(
+        &mut self,
+        ui: &mut Ui,
+        name: &[u8],
+        is_source: bool,
+        levels: &mut Levels,
+        visitor: &mut dyn Visitor,
+    ) -> Result<()> {
+        let named_folder = is_source && self.path.last() == Some(&b'/');
         if self.path.last() == Some(&b'/') && self.path.len() > 1 && !is_source {
             self.path.pop();
         }
-        if std::str::from_utf8(&self.path[base.min(self.path.len())..]).is_err() {
+        if std::str::from_utf8(name).is_err() {
             ui.warn(
                 "not-utf8",
                 &format!(
@@ -172,40 +225,68 @@ impl<'a> Walk<'a> {
             visitor.unreadable(&self.path);
             return Ok(());
         }
-        let mut stat = match sys::lstat(fs_path(&self.path)) {
-            Ok(stat) => stat,
-            Err(e) => return self.trouble(ui, &e, visitor),
+        if self.path.len() >= PATH_BYTES {
+            ui.warn(
+                "too-long",
+                &format!(
+                    "{} is left out: its path has more than {PATH_BYTES} bytes",
+                    text::safe_cut(&self.path, 200)
+                ),
+            );
+            visitor.unreadable(&self.path);
+            return Ok(());
+        }
+        let spot = match levels.spot(name) {
+            Ok(spot) => Spot {
+                follow: named_folder,
+                ..spot
+            },
+            Err(e) => {
+                self.trouble(ui, &e, visitor);
+                return Ok(());
+            }
         };
-        let mut followed = false;
-        if stat.kind == FileKind::Symlink
-            && (is_source || self.choice.symlinks == SymlinkPolicy::Follow)
-        {
-            let follow = self.choice.symlinks == SymlinkPolicy::Follow
-                || (is_source && self.path.last() == Some(&b'/'));
-            if follow {
-                match sys::stat(fs_path(&self.path)) {
-                    Ok(target) => {
-                        followed = true;
-                        stat = target;
-                    }
-                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                        ui.warn(
-                            "dangling",
-                            &format!(
-                                "{} is left out: it links to nothing",
-                                text::safe(&self.path)
-                            ),
-                        );
-                        visitor.unreadable(&self.path);
-                        return Ok(());
-                    }
-                    Err(e) => return self.trouble(ui, &e, visitor),
+        let mut stat = match spot.stat() {
+            Ok(stat) => stat,
+            Err(e) => {
+                self.trouble(ui, &e, visitor);
+                return Ok(());
+            }
+        };
+        let mut followed = named_folder;
+        if stat.kind == FileKind::Symlink && self.choice.symlinks == SymlinkPolicy::Follow {
+            match spot.followed().stat() {
+                Ok(target) => {
+                    followed = true;
+                    stat = target;
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    ui.warn(
+                        "dangling",
+                        &format!(
+                            "{} is left out: it links to nothing",
+                            text::safe(&self.path)
+                        ),
+                    );
+                    visitor.unreadable(&self.path);
+                    return Ok(());
+                }
+                Err(e) => {
+                    self.trouble(ui, &e, visitor);
+                    return Ok(());
                 }
             }
         }
+        let spot = Spot {
+            follow: followed,
+            ..spot
+        };
         let is_folder = stat.kind == FileKind::Folder;
         if is_folder && self.path.last() != Some(&b'/') {
             self.path.push(b'/');
+        }
+        if levels.last().is_some_and(|l| l.way_only) && !self.leads_to_named() {
+            return Ok(());
         }
         if stat.kind == FileKind::Other {
             self.stats.special += 1;
@@ -213,11 +294,27 @@ impl<'a> Walk<'a> {
             ui_special(ui, &self.path);
             return Ok(());
         }
+        let pseudo = match levels.last() {
+            Some(level) if level.dev == stat.dev => level.pseudo,
+            _ => self.pseudo.is(stat.dev, &spot),
+        };
+        let closed = pseudo && !is_source && !self.in_named() && {
+            // The file system that a source lies in is entered from there.
+            levels
+                .last()
+                .is_none_or(|l| l.dev != stat.dev || l.way_only)
+        };
+        if closed && !is_folder {
+            self.stats.excluded += 1;
+            visitor.decided(ui, &self.path, false, &Reason::PseudoFileSystem, 0);
+            return Ok(());
+        }
         let mut record_it = true;
         if is_source {
             visitor.decided(ui, &self.path, true, &Reason::Source, stat.size);
         } else {
-            match self.verdict(&stat, levels)? {
+            let base = levels.last().map_or(0, |l| l.path_len);
+            match self.verdict(&stat, &spot, base)? {
                 Verdict::Take(reason) => {
                     if let Some(reason) = reason {
                         visitor.decided(ui, &self.path, true, &reason, stat.size);
@@ -238,15 +335,27 @@ impl<'a> Walk<'a> {
             }
         }
         if is_folder {
-            return self.folder(ui, &stat, is_source, record_it, followed, levels, visitor);
+            let folder = Folder {
+                name,
+                stat,
+                is_source,
+                record_it,
+                followed,
+                pseudo,
+                closed,
+            };
+            return self.folder(ui, &folder, levels, visitor);
         }
         if !record_it {
             return Ok(());
         }
         let link = match stat.kind {
-            FileKind::Symlink => match fs::read_link(fs_path(&self.path)) {
-                Ok(target) => Some(target.into_os_string()),
-                Err(e) => return self.trouble(ui, &e, visitor),
+            FileKind::Symlink => match spot.read_link() {
+                Ok(target) => Some(target),
+                Err(e) => {
+                    self.trouble(ui, &e, visitor);
+                    return Ok(());
+                }
             },
             _ => None,
         };
@@ -263,102 +372,51 @@ impl<'a> Walk<'a> {
             visitor.unreadable(&self.path);
             return Ok(());
         }
-        self.release(ui, visitor)?;
+        self.release(ui, levels, visitor)?;
+        let Ok(spot) = levels.spot(name) else {
+            return Ok(());
+        };
         visitor.found(
             ui,
             &Found {
                 path: &self.path,
                 stat: &stat,
+                spot: Spot {
+                    follow: followed,
+                    ..spot
+                },
+                pseudo,
                 link: link.as_deref().map(OsStrExt::as_bytes),
                 is_source,
             },
         )
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one step of the walk, split for reading"
-    )]
-    fn folder(
+    /// Folders that waited for a surviving entry now have one.
+    pub(super) fn release(
         &mut self,
         ui: &mut Ui,
-        stat: &Stat,
-        is_source: bool,
-        record_it: bool,
-        followed: bool,
-        levels: &mut Vec<Level>,
+        levels: &mut Levels,
         visitor: &mut dyn Visitor,
     ) -> Result<()> {
-        let path_len = self.path.len();
-        let crosses =
-            self.choice.one_file_system && levels.last().is_some_and(|l| l.dev != stat.dev);
-        if levels.len() >= DEPTH_AT_MOST || (followed && self.loops(stat, levels)) {
-            ui.warn(
-                "loop",
-                &format!(
-                    "{} is not entered: it leads back to a folder above it",
-                    text::safe(&self.path)
-                ),
-            );
-            visitor.unreadable(&self.path);
-            return Ok(());
-        }
-        let names = if crosses {
-            visitor.decided(ui, &self.path, false, &Reason::OtherFileSystem, 0);
-            Names::empty()
-        } else {
-            let held = levels.iter().map(|l| l.names.held()).sum();
-            match Names::read(fs_path(&self.path), &self.tmp, self.choice, held)? {
-                Ok((names, marker)) => {
-                    if let Some(marker) = marker.filter(|_| !is_source) {
-                        self.stats.excluded += 1;
-                        visitor.decided(ui, &self.path, false, &Reason::IgnoreName(marker), 0);
-                        return Ok(());
-                    }
-                    names
-                }
-                Err(e) => {
-                    self.trouble(ui, &e, visitor)?;
-                    Names::empty()
-                }
-            }
-        };
-        if record_it {
-            if self.choice.exclude_empty_folders && !is_source {
-                self.pending.push(Pending {
-                    path_len,
-                    stat: *stat,
-                    size_hint: 0,
-                });
-            } else {
-                self.release(ui, visitor)?;
-                visitor.found(
-                    ui,
-                    &Found {
-                        path: &self.path,
-                        stat,
-                        link: None,
-                        is_source,
-                    },
-                )?;
-            }
-        }
-        levels.push(Level {
-            names,
-            path_len,
-            dev: stat.dev,
-        });
-        Ok(())
-    }
-
-    /// Folders that waited for a surviving entry now have one.
-    fn release(&mut self, ui: &mut Ui, visitor: &mut dyn Visitor) -> Result<()> {
         for waiting in std::mem::take(&mut self.pending) {
+            let path = &self.path[..waiting.path_len];
+            let spot = match levels.folder(waiting.level, &self.path) {
+                Ok(spot) => spot,
+                Err(e) => {
+                    let path = path.to_vec();
+                    left_out(ui, &path, &e);
+                    visitor.unreadable(&path);
+                    continue;
+                }
+            };
             visitor.found(
                 ui,
                 &Found {
-                    path: &self.path[..waiting.path_len],
+                    path,
                     stat: &waiting.stat,
+                    spot,
+                    pseudo: false,
                     link: None,
                     is_source: false,
                 },
@@ -367,31 +425,37 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn loops(&self, stat: &Stat, levels: &[Level]) -> bool {
-        levels.iter().any(|l| {
-            sys::stat(fs_path(&self.path[..l.path_len]))
-                .is_ok_and(|above| (above.dev, above.ino) == (stat.dev, stat.ino))
-        })
+    pub(super) fn trouble(&mut self, ui: &mut Ui, e: &io::Error, visitor: &mut dyn Visitor) {
+        left_out(ui, &self.path, e);
+        visitor.unreadable(&self.path);
     }
 
-    fn trouble(
-        &mut self,
-        ui: &mut Ui,
-        e: &std::io::Error,
-        visitor: &mut dyn Visitor,
-    ) -> Result<()> {
-        let (kind, what) = if e.kind() == std::io::ErrorKind::NotFound {
-            ("vanished", "it vanished while the backup ran".to_owned())
-        } else {
-            ("unreadable", io_text(e))
-        };
-        ui.warn(
-            kind,
-            &format!("{} is left out: {what}", text::safe(&self.path)),
+    /// The folder whose path is in `self.path` cannot be gone on with.
+    fn rest_is_lost(&mut self, ui: &mut Ui, e: &io::Error, visitor: &mut dyn Visitor) {
+        let path = text::safe(&self.path);
+        let line = format!(
+            "part of {path} is left out: {}",
+            match e.kind() {
+                io::ErrorKind::NotFound => "it changed while the backup ran".to_owned(),
+                _ => io_text(e),
+            }
         );
+        ui.warn("changed", &line);
         visitor.unreadable(&self.path);
-        Ok(())
     }
+}
+
+/// Tells that an entry cannot be looked at.
+pub(super) fn left_out(ui: &mut Ui, path: &[u8], e: &io::Error) {
+    let (kind, what) = match (e.kind(), e.raw_os_error()) {
+        (io::ErrorKind::NotFound, _) => ("vanished", "it vanished while the backup ran".to_owned()),
+        // It was no link when it was looked at, or it was a folder.
+        (_, Some(libc::ELOOP | libc::ENOTDIR)) => {
+            ("changed", "it was replaced while the backup ran".to_owned())
+        }
+        _ => ("unreadable", io_text(e)),
+    };
+    ui.warn(kind, &format!("{} is left out: {what}", text::safe(path)));
 }
 
 fn ui_special(ui: &mut Ui, path: &[u8]) {

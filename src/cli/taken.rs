@@ -1,5 +1,8 @@
 //! Options of a backup as its engine wants them: what belongs to it, from which sources, and how it is written.
 
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
 use crate::backup::{
     self, BackupOptions, Choice, HardlinkPolicy, Rule as ChangeRule, Source, SymlinkPolicy, fs_path,
 };
@@ -75,6 +78,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         exclude_empty_folders: options.flag(&o::EXCLUDE_EMPTY),
         exclusion_attributes: !options.flag(&o::NO_EXCLUSION_XATTR),
         one_file_system: options.flag(&o::ONE_FILE_SYSTEM),
+        named: Vec::new(),
     })
 }
 
@@ -88,6 +92,9 @@ pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<V
         )));
     }
     let cwd = std::env::current_dir().doing(|| "find the current folder".to_owned())?;
+    for word in &call.words {
+        storable(word, &cwd)?;
+    }
     let sorted = backup::sources(&call.words, &cwd);
     let found = sorted.roots;
     for word in &sorted.missing {
@@ -127,6 +134,7 @@ pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<V
             }
         }
     }
+    choice.named = sorted.nested.iter().map(|s| s.path.clone()).collect();
     if choice.filters.is_empty() {
         return Ok(found);
     }
@@ -144,6 +152,38 @@ pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<V
         }
     }
     Ok(found)
+}
+
+/// Refuses a word that cannot mean a folder or file: nothing at all (a variable of the shell that is not set), standard input
+/// under any of its names, a pipe, a socket, a device. What is not there is no mistake of this kind.
+fn storable(word: &str, cwd: &Path) -> Result<()> {
+    if word.trim().is_empty() {
+        return Err(Error::usage("a source is empty").hint("is a variable of the shell not set?"));
+    }
+    let path = backup::normalized(&cwd.join(word));
+    let stream = word == "-" && std::fs::symlink_metadata(&path).is_err()
+        || path == Path::new("/dev/stdin")
+        || path.parent().is_some_and(|folder| {
+            let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+            real.starts_with("/proc") && real.ends_with("fd")
+        });
+    let what = match std::fs::metadata(&path).map(|m| m.file_type()) {
+        _ if stream => "an open file of a process, such as standard input",
+        Ok(t) if t.is_fifo() => "a pipe",
+        Ok(t) if t.is_socket() => "a socket",
+        Ok(t) if t.is_block_device() || t.is_char_device() => "a device",
+        _ => return Ok(()),
+    };
+    let hint = match what {
+        "a device" => "name the folder that it is mounted at, or a file that holds its image",
+        "a socket" => "name a folder or a file",
+        _ => "write the data to a file first, and name that",
+    };
+    let shown = text::safe(word.as_bytes());
+    Err(Error::usage(format!(
+        "the source {shown} is {what}, only folders and files can be backed up"
+    ))
+    .hint(hint))
 }
 
 /// What one run reads and by which rule; bounds of sizes are checked here.

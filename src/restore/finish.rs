@@ -100,7 +100,8 @@ impl Finish<'_> {
         let shown = self.place.shown(&target.slices());
         let wanted = target.record.entry.meta.as_ref().map_or(0, |m| m.size);
         let mut attrs = None;
-        if !self.options.skip_metadata && wanted > 0 {
+        let is_link = target.record.entry.kind == EntryKind::Symlink;
+        if (is_link || !self.options.skip_metadata) && wanted > 0 {
             let whole = blob
                 .as_ref()
                 .filter(|b| b.len() as u64 == wanted && !lost_meta);
@@ -350,7 +351,7 @@ impl Finish<'_> {
         spot.dir.symlink(link, &name)?;
         self.report.symlinks += 1;
         let mut done = Ok(());
-        if self.options.permissions {
+        if self.options.permissions && !self.options.skip_metadata {
             done = self.owner(ui, &parts, &name, attrs, shown);
         }
         if self.options.symlink_metadata {

@@ -207,7 +207,8 @@ pub(crate) fn run(
                 None => wants.lose(number, false)?,
             }
         }
-        if !options.skip_metadata
+        // The target of a link is in its metadata.
+        if (!options.skip_metadata || entry.kind == EntryKind::Symlink)
             && target.action != Action::Leave
             && let Some(meta) = &entry.meta
         {

@@ -42,8 +42,17 @@ pub(crate) struct Previous {
     pub(crate) full: bool,
     /// State of the listing when that run ended.
     pub(crate) state: Hash,
-    /// When that run began to look at files, Unix nanoseconds.
+    /// How that run looked at files; `None` when the version comes from the destination and its records have no stamps.
+    pub(crate) looked: Option<Looked>,
+}
+
+/// How a run looked at files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Looked {
+    /// When it began to, Unix nanoseconds.
     pub(crate) began: i64,
+    /// Also for attributes that ask for exclusion.
+    pub(crate) exclusions: bool,
 }
 
 /// A cached index that fits the listing.
@@ -113,7 +122,10 @@ impl Cache {
         let stored_size = header.u64()?;
         let full = header.u64()? == 1;
         let state = Hash::from_bytes(&header.bytes()?)?;
-        let began = i64::try_from(header.u64()?).ok()?;
+        let looked = Looked {
+            began: i64::try_from(header.u64()?).ok()?,
+            exclusions: header.u64()? == 1,
+        };
         if name != dlist.as_str().as_bytes() || size.is_some_and(|s| s != stored_size) {
             return None;
         }
@@ -126,7 +138,7 @@ impl Cache {
             run,
             full,
             state,
-            began,
+            looked: Some(looked),
         })
     }
 
@@ -137,7 +149,7 @@ impl Cache {
         size: u64,
         full: bool,
         state: &Hash,
-        began: i64,
+        looked: Looked,
         run: &Run,
     ) -> Result<()> {
         self.write("previous", &mut |out| {
@@ -146,7 +158,8 @@ impl Cache {
             put_u64(&mut header, size);
             put_u64(&mut header, u64::from(full));
             put_bytes(&mut header, state.as_bytes());
-            put_u64(&mut header, u64::try_from(began).unwrap_or(0));
+            put_u64(&mut header, u64::try_from(looked.began).unwrap_or(0));
+            put_u64(&mut header, u64::from(looked.exclusions));
             put_u64(&mut header, run.len());
             put_u64(&mut header, run.longest() as u64);
             start_header(out, header.len() as u64)?;

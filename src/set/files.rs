@@ -23,33 +23,45 @@ pub(crate) struct Listing {
     pub(crate) rescued: bool,
 }
 
-/// An entry as a sorted record: the entry, then what the file system said of it when it was last read (zeros: unknown).
-/// Records sort by path.
-pub(crate) struct Record {
-    pub(crate) entry: Entry,
+/// What the file system said of an entry when it was last read or found unchanged. All zeros: unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
     pub(crate) ino: u64,
     /// Status change time, Unix nanoseconds.
     pub(crate) ctime: i64,
+    /// Modification time, Unix nanoseconds.
+    pub(crate) mtime: i64,
 }
 
-const SUFFIX: usize = 16;
+/// An entry as a sorted record: the entry, then its stamp. Records sort by path.
+pub(crate) struct Record {
+    pub(crate) entry: Entry,
+    pub(crate) stamp: Stamp,
+}
+
+const SUFFIX: usize = 24;
 
 impl Record {
     /// Appends the encoded record to `out`.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         self.entry.encode(out);
-        out.extend_from_slice(&self.ino.to_be_bytes());
-        out.extend_from_slice(&self.ctime.to_be_bytes());
+        out.extend_from_slice(&self.stamp.ino.to_be_bytes());
+        out.extend_from_slice(&self.stamp.ctime.to_be_bytes());
+        out.extend_from_slice(&self.stamp.mtime.to_be_bytes());
     }
 
     pub(crate) fn decode(record: &[u8]) -> Result<Record> {
         let parsed = || {
             let (body, suffix) = record.split_at_checked(record.len().checked_sub(SUFFIX)?)?;
-            let (ino, ctime) = suffix.split_at(8);
+            let (ino, times) = suffix.split_at(8);
+            let (ctime, mtime) = times.split_at(8);
             Some(Record {
                 entry: Entry::decode(body)?,
-                ino: u64::from_be_bytes(ino.try_into().ok()?),
-                ctime: i64::from_be_bytes(ctime.try_into().ok()?),
+                stamp: Stamp {
+                    ino: u64::from_be_bytes(ino.try_into().ok()?),
+                    ctime: i64::from_be_bytes(ctime.try_into().ok()?),
+                    mtime: i64::from_be_bytes(mtime.try_into().ok()?),
+                },
             })
         };
         parsed().ok_or_else(|| Error::bug("a spilled entry reads back"))
@@ -129,8 +141,7 @@ impl Set {
             encoded.clear();
             Record {
                 entry,
-                ino: 0,
-                ctime: 0,
+                stamp: Stamp::default(),
             }
             .encode(&mut encoded);
             // Equal paths stay in the order of the list.

@@ -14,9 +14,9 @@ mod volume;
 mod volumes;
 
 pub(crate) use blocks::{IndexReport, Seen};
-pub(crate) use cache::{Cache, Previous};
+pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::default_folder;
-pub(crate) use files::Record;
+pub(crate) use files::{Record, Stamp};
 pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};

@@ -23,19 +23,24 @@ pub(crate) struct Dir {
 }
 
 impl Dir {
+    /// An open folder's handle.
+    pub(super) fn of(file: File) -> Dir {
+        Dir { fd: file.into() }
+    }
+
     /// The root of a tree; symlinks in `path` are followed.
     pub(crate) fn open(path: &Path) -> io::Result<Dir> {
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY)
             .open(path)?;
-        Ok(Dir { fd: file.into() })
+        Ok(Dir::of(file))
     }
 
     /// A folder directly below; a symlink is an error (`ELOOP` or `ENOTDIR`).
     pub(crate) fn open_dir(&self, name: &OsStr) -> io::Result<Dir> {
-        let file = self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        Ok(Dir { fd: file.into() })
+        self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY, 0)
+            .map(Dir::of)
     }
 
     /// Makes a folder; `mode` is cut by the umask. An existing entry is `AlreadyExists`.
@@ -225,15 +230,20 @@ impl Dir {
         self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)
     }
 
-    fn raw(&self) -> libc::c_int {
+    pub(super) fn raw(&self) -> libc::c_int {
         self.fd.as_raw_fd()
     }
 
     fn open_at(&self, name: &OsStr, flags: libc::c_int, mode: u32) -> io::Result<File> {
-        open_raw(self.raw(), &component(name)?, flags, mode)
+        open_raw(
+            self.raw(),
+            &component(name)?,
+            flags | libc::O_NOFOLLOW,
+            mode,
+        )
     }
 
-    fn proc(&self, name: &OsStr) -> std::path::PathBuf {
+    pub(super) fn proc(&self, name: &OsStr) -> std::path::PathBuf {
         Path::new(&proc_path(self.raw())).join(name)
     }
 
@@ -242,13 +252,14 @@ impl Dir {
     }
 }
 
-fn open_raw(
+/// Opens `name` below the folder `at`; `flags` are `O_*`, and say whether a symlink is followed.
+pub(super) fn open_raw(
     at: libc::c_int,
     name: &std::ffi::CStr,
     flags: libc::c_int,
     mode: u32,
 ) -> io::Result<File> {
-    let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_LARGEFILE;
+    let flags = flags | libc::O_CLOEXEC | libc::O_LARGEFILE;
     // SAFETY: the name ends in NUL; a descriptor that comes back is ours alone.
     unsafe {
         let fd = check(libc::openat(at, name.as_ptr(), flags, mode))?;
@@ -257,7 +268,7 @@ fn open_raw(
 }
 
 /// A single component of a path.
-fn component(name: &OsStr) -> io::Result<CString> {
+pub(super) fn component(name: &OsStr) -> io::Result<CString> {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes == b"." || bytes == b".." || bytes.contains(&b'/') {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));

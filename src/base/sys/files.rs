@@ -146,15 +146,6 @@ pub(crate) fn lstat(path: &Path) -> io::Result<Stat> {
     }
 }
 
-/// Of the file, or of what a symlink points at. One system call.
-pub(crate) fn stat(path: &Path) -> io::Result<Stat> {
-    let c = c_path(path)?;
-    match statx(libc::AT_FDCWD, &c, 0) {
-        Err(e) if is_missing_call(&e) => std::fs::metadata(path).map(|m| from_std(&m)),
-        done => done,
-    }
-}
-
 /// Kernels before 4.11 lack the call, old container runtimes forbid it; it never answers `EPERM` itself.
 pub(super) fn is_missing_call(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
@@ -208,11 +199,8 @@ pub(super) fn from_std(m: &Metadata) -> Stat {
     }
 }
 
-/// Names of the extended attributes of the file itself, symlinks not followed; none where the file system has none.
-pub(crate) fn xattr_list(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let c = c_path(path)?;
-    // SAFETY: the path ends in NUL; the buffer is `len` bytes long, or null with length 0.
-    let packed = sized(|buf, len| unsafe { libc::llistxattr(c.as_ptr(), buf.cast(), len) });
+/// A packed list of attribute names, unpacked; none where the file system has none.
+pub(super) fn packed_names(packed: io::Result<Vec<u8>>) -> io::Result<Vec<Vec<u8>>> {
     match packed {
         Ok(packed) => Ok(packed
             .split(|&b| b == 0)
@@ -225,16 +213,13 @@ pub(crate) fn xattr_list(path: &Path) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// Value of one extended attribute of the file itself; `None` when it has none of that name.
-pub(crate) fn xattr_get(path: &Path, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
-    xattr_get_c(&c_path(path)?, &c_bytes(name)?)
-}
-
+#[cfg(test)]
 pub(super) fn xattr_get_c(path: &CString, name: &CString) -> io::Result<Option<Vec<u8>>> {
     // SAFETY: both texts end in NUL; the buffer is `len` bytes long, or null with length 0.
     xattr_read(|buf, len| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buf.cast(), len) })
 }
 
-/// As [`xattr_get_c`] by one of the calls that fill a buffer of a length.
+/// Value of one extended attribute by one of the calls that fill a buffer of a length; `None` when there is none.
 pub(super) fn xattr_read(
     call: impl FnMut(*mut u8, usize) -> libc::ssize_t,
 ) -> io::Result<Option<Vec<u8>>> {
@@ -266,7 +251,7 @@ pub(super) fn xattr_set_c(path: &CString, name: &CString, value: &[u8]) -> io::R
 }
 
 /// Asks for the length, then for the bytes; again when they grew in between. At most [`XATTR_MAX`] bytes.
-fn sized(mut call: impl FnMut(*mut u8, usize) -> libc::ssize_t) -> io::Result<Vec<u8>> {
+pub(super) fn sized(mut call: impl FnMut(*mut u8, usize) -> libc::ssize_t) -> io::Result<Vec<u8>> {
     for _ in 0..8 {
         let need = check_len(call(std::ptr::null_mut(), 0))?;
         if need == 0 {
@@ -353,7 +338,13 @@ mod tests {
             got.btime = None;
             assert_eq!(got, other, "{path:?}");
         }
-        let followed = stat(&root.join("l")).unwrap();
+        let dir = Dir::open(&root).unwrap();
+        let spot = super::super::Spot {
+            dir: &dir,
+            name: b"l",
+            follow: true,
+        };
+        let followed = spot.stat().unwrap();
         assert_eq!(followed, lstat(&file).unwrap());
         assert_eq!(
             (followed.mode, followed.size, followed.nlink),
@@ -383,22 +374,28 @@ mod tests {
         let root = folder();
         let file = root.join("f");
         std::fs::write(&file, b"").unwrap();
-        assert_eq!(xattr_get(&file, b"user.duplet").unwrap(), None);
+        let dir = Dir::open(&root).unwrap();
+        let spot = |name| super::super::Spot {
+            dir: &dir,
+            name,
+            follow: false,
+        };
+        assert_eq!(spot(b"f").xattr(b"user.duplet").unwrap(), None);
         match xattr_set(&file, b"user.duplet", b"v\0w") {
             Ok(()) => {
                 xattr_set(&file, b"user.empty", b"").unwrap();
-                let mut names = xattr_list(&file).unwrap();
+                let mut names = spot(b"f").xattr_names().unwrap();
                 names.retain(|n| n.starts_with(b"user."));
                 names.sort();
                 assert_eq!(names, [b"user.duplet".to_vec(), b"user.empty".to_vec()]);
-                let value = xattr_get(&file, b"user.duplet").unwrap();
+                let value = spot(b"f").xattr(b"user.duplet").unwrap();
                 assert_eq!(value.as_deref(), Some(&b"v\0w"[..]));
-                let value = xattr_get(&file, b"user.empty").unwrap();
+                let value = spot(b"f").xattr(b"user.empty").unwrap();
                 assert_eq!(value.as_deref(), Some(&b""[..]));
             }
             Err(e) => assert_eq!(e.raw_os_error(), Some(libc::ENOTSUP)),
         }
-        assert!(xattr_list(&root.join("none")).is_err());
+        assert!(spot(b"none").xattr_names().is_err());
         std::fs::remove_dir_all(&root).unwrap();
     }
 

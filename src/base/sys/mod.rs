@@ -17,18 +17,18 @@ mod dir;
 #[cfg(test)]
 mod dir_tests;
 mod files;
+mod look;
 mod signal;
 mod terminal;
 mod users;
 
 pub(crate) use arguments::wipe_arguments;
 pub(crate) use dir::Dir;
-pub(crate) use files::{
-    FileKind, Stat, free_space, give_name, lstat, space, stat, unnamed_file, xattr_get, xattr_list,
-};
+pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
+pub(crate) use look::{ITSELF, Spot, stat_of, xattr_names_of, xattr_of};
 pub(crate) use signal::{install_stop_handler, sleep_beyond, sleep_interruptible, stops_requested};
 pub(crate) use terminal::read_secret_line;
-pub(crate) use users::Users;
+pub(crate) use users::{Identity, Users};
 
 use std::ffi::CString;
 use std::io;

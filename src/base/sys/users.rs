@@ -1,4 +1,4 @@
-//! Names of users and groups, read from `/etc/passwd` and `/etc/group` alone (no NSS, no `getpw*`).
+//! Who this process acts as; names of users and groups, read from `/etc/passwd` and `/etc/group` alone (no NSS, no `getpw*`).
 //!
 //! The files are read line by line at each look-up that the cache cannot answer; they are never held in memory.
 
@@ -48,6 +48,37 @@ impl Users {
     /// `None` when there is no such group here.
     pub(crate) fn gid_of(&mut self, name: &str) -> Option<u32> {
         self.groups.id(name)
+    }
+}
+
+/// Who this process acts as, asked once.
+pub(crate) struct Identity {
+    uid: u32,
+    gid: u32,
+    /// Supplementary groups, at most the 65536 that the kernel allows.
+    groups: Vec<u32>,
+}
+
+impl Identity {
+    pub(crate) fn of_process() -> Identity {
+        // SAFETY: no arguments, cannot fail.
+        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+        // SAFETY: a length of 0 asks for the number and writes nothing.
+        let count = unsafe { libc::getgroups(0, std::ptr::null_mut()) };
+        let mut groups = vec![0; usize::try_from(count).unwrap_or(0)];
+        // SAFETY: `groups` has room for `count` numbers; the call writes no more.
+        let got = unsafe { libc::getgroups(count.max(0), groups.as_mut_ptr()) };
+        groups.truncate(usize::try_from(got).unwrap_or(0));
+        Identity { uid, gid, groups }
+    }
+
+    pub(crate) fn is(&self, uid: u32) -> bool {
+        self.uid == uid
+    }
+
+    /// True for the effective group and every supplementary one.
+    pub(crate) fn is_in(&self, gid: u32) -> bool {
+        self.gid == gid || self.groups.contains(&gid)
     }
 }
 

@@ -8,7 +8,7 @@ options! { LIST:
     EXCLUDE = "exclude", Many, "", FILTERED, "Leaves out what the rule matches; a rule for a folder ends in /.";
     EXCLUDE_ATTRIBUTES = "exclude-files-attributes", Text, "", WALK, "Leaves out entries with one of these attributes: Hidden, ReadOnly, Directory, ReparsePoint, Normal.";
     SKIP_LARGER = "skip-files-larger-than", Size(1 << 20), "0", WALK, "Leaves out files larger than this, without a suffix in MiB; 0 = no limit.";
-    IGNORE_FILENAMES = "ignore-filenames", Text, "CACHEDIR.TAG", WALK, "Leaves out folders that hold a file of one of these names, separated by colons.";
+    IGNORE_FILENAMES = "ignore-filenames", Text, "CACHEDIR.TAG", WALK, "Leaves out folders that hold a file of one of these names, separated by colons; CACHEDIR.TAG counts with its signature only.";
     EXCLUDE_EMPTY = "exclude-empty-folders", Flag, "", WALK, "Leaves out folders in which nothing is left.";
     SYMLINK_POLICY = "symlink-policy", Choice(&["Store", "Follow", "Ignore"]), "Store", WALK, "Symbolic links: record them, follow them, or leave them out.";
     HARDLINK_POLICY = "hardlink-policy", Choice(&["All", "First", "None"]), "All", WALK, "Files with several names: take each name, the first one only, or none.";
@@ -17,6 +17,6 @@ options! { LIST:
     ALLOW_MISSING = "allow-missing-source", Flag, "", WALK, "Does not warn of a source that is not there.";
     ABORT_MISSING = "abort-if-source-missing", Flag, "", BACKUP, "Fails when a source is not there.";
     PREVENT_EMPTY = "prevent-empty-source", Flag, "", BACKUP, "Fails when a source folder is empty.";
-    CHECK_FILETIME_ONLY = "check-filetime-only", Flag, "", BACKUP, "Reads a file again only when its time changed, whatever its size and attributes say.";
+    CHECK_FILETIME_ONLY = "check-filetime-only", Flag, "", BACKUP, "Reads a file again only when its modification time changed, whatever its size, inode and attributes say.";
     NO_FILETIME_CHECK = "disable-filetime-check", Flag, "", BACKUP, "Reads every file, changed or not.";
 }

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub(crate) use entry::{Content, Entry, EntryKind};
-pub(crate) use read::read_list;
+pub(crate) use read::{LISTS_AT_MOST, read_list};
 pub(crate) use write::ListWriter;
 
 /// Longest path in bytes.

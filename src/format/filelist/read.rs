@@ -13,7 +13,7 @@ use crate::format::filelist::{Content, Entry, EntryKind, PATH_BYTES};
 use crate::format::json::{self, Allowance, Source, TEXT_BYTES};
 
 /// Most block lists of one file: 15 MiB in memory, and encoded with any path below the 16 MiB of a spilled record.
-const LISTS: usize = (15 << 20) / size_of::<Hash>();
+pub(crate) const LISTS_AT_MOST: usize = (15 << 20) / size_of::<Hash>();
 /// Most block lists of a metadata blob; the format has one.
 const META_LISTS: usize = 16;
 
@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for OneEntry<'_> {
                 b"hash" => content.hash = json::hash(&mut map, self.0)?,
                 b"size" => size = json::number(&mut map, self.0)?,
                 b"blockhash" => content.block = json::hash(&mut map, self.0)?,
-                b"blocklists" => content.lists = json::hashes(&mut map, self.0, LISTS)?,
+                b"blocklists" => content.lists = json::hashes(&mut map, self.0, LISTS_AT_MOST)?,
                 b"metahash" => meta.hash = json::hash(&mut map, self.0)?,
                 b"metasize" => meta_size = json::number(&mut map, self.0)?,
                 b"metablockhash" => meta.block = json::hash(&mut map, self.0)?,

@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::base::json::push_string;
 use crate::base::text;
 use crate::format::BOM;
-pub(crate) use attributes::Attributes;
+pub(crate) use attributes::{Attributes, Looker, read_only};
 
 /// The blob of no metadata.
 pub(crate) const EMPTY_BLOB: &[u8] = b"\xef\xbb\xbf{}";
