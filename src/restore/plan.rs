@@ -49,6 +49,8 @@ pub(super) struct Wants {
     /// Blocklists wanted: id (32 bytes), target, number of the list, meta flag, size of the content.
     pub(super) lists: Sorter,
     pub(super) lists_wanted: u64,
+    /// Blocks that those lists name together, by the sizes that the version states.
+    pub(super) listed_blocks: u64,
     /// What cannot be had: target, meta flag.
     lost: Sorter,
 }
@@ -63,6 +65,7 @@ impl Wants {
             params,
             lists: Sorter::new(tmp, 1 << 20),
             lists_wanted: 0,
+            listed_blocks: 0,
             lost: Sorter::new(tmp, 1 << 18),
         }
     }
@@ -99,6 +102,7 @@ impl Wants {
         if content.lists.len() as u64 != lists {
             return self.lose(target, meta);
         }
+        self.listed_blocks = self.listed_blocks.saturating_add(self.blocks(content.size));
         for (k, list) in content.lists.iter().enumerate() {
             let mut record = BlockKey::new(list, 0).as_bytes()[..32].to_vec();
             record.extend_from_slice(&target.to_be_bytes());

@@ -13,7 +13,7 @@ use crate::base::ui::Volume;
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink};
 use crate::format::manifest::Params;
 use crate::remote::{Permit, Remote};
-use crate::set::{Cache, Set, SetOptions};
+use crate::set::{Cache, Said, Set, SetOptions};
 use crate::writer::WriteOptions;
 
 type Done<T> = std::result::Result<T, Fault>;
@@ -95,6 +95,7 @@ fn publish(sizes: bool, times: usize, meddle: &dyn Fn(&Path)) -> Result<()> {
             case_insensitive: false,
             gpg_program: String::new(),
             cache: Cache::Off("a test".to_owned()),
+            said: Said::default(),
         };
         let tmp = Tmp::open(None)?;
         let mut set = Set::open(remote, tmp.clone(), options, &mut ui, &mut |_, _| Ok(None))?;
