@@ -13,9 +13,6 @@ use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
 
-/// Temporary bytes of a wanted block: a key, a goal and a frame.
-const WANT_BYTES: u64 = BlockKey::LEN as u64 + 17 + 1;
-
 /// A blocklist longer than this is not believed: 512 Ki blocks of one file.
 const LIST_BYTES_AT_MOST: u64 = 16 << 20;
 
@@ -26,13 +23,9 @@ impl Wants {
         set: &mut Set,
         ui: &mut Ui,
     ) -> Result<(Places, crate::set::IndexReport)> {
-        // A few bytes can claim a file of petabytes: its blocks are only gone through where there is room for their list.
-        self.tmp
-            .need(self.listed_blocks.saturating_mul(WANT_BYTES))
-            .doing(|| {
-                let blocks = text::count(self.listed_blocks, "block");
-                format!("plan the restore of files of {blocks}")
-            })?;
+        if let Some(why) = self.no_room.take() {
+            ui.error(&format!("files of too many blocks are not restored: {why}"));
+        }
         let lists = std::mem::replace(&mut self.lists, Sorter::new(&self.tmp, 1 << 10));
         let table = Table::build(lists.finish()?, LIST_RECORD, 32, &self.tmp)?;
         let mut expander = Expander {
