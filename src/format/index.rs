@@ -271,7 +271,7 @@ mod tests {
         for (h, n) in blocks {
             w.add(h, u32::try_from(*n).expect("small")).expect("add");
         }
-        w.finish(hash, size).expect("finish")
+        w.finish(Some(hash), size).expect("finish")
     }
 
     /// `format.md` 22.
