@@ -262,14 +262,15 @@ fn passphrases() {
     run(&scratch, &["list", text(&dest), "0", &from_file])
         .code(&[0])
         .says("file");
-    // A plain backup needs none; one that is given for reading is not used.
+    // A plain backup needs none, and one that is given says that something is wrong.
     let plain = backed_up("bad-passphrase-plain");
     let dest = plain.at("dest");
-    run(
-        &plain,
-        &["list", text(&dest), "0", "--passphrase=not-needed"],
-    )
-    .code(&[0, 2]);
+    let passphrase = "--passphrase=not-needed";
+    run(&plain, &["list", text(&dest), "0", passphrase])
+        .code(&[100])
+        .says("is not encrypted");
+    let args = ["list", text(&dest), "0", passphrase, "--no-encryption"];
+    run(&plain, &args).code(&[0]);
     let had = names(&dest);
     tree::write(&plain.at("source/new"), b"new");
     backup(&plain, &["--passphrase=not-wanted"])

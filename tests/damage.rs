@@ -53,6 +53,9 @@ fn right(victim: Victim, how: Harm, act: Act, encrypted: bool) -> (&'static [i32
         // A version whose list is gone does not exist, and nobody can tell that it did; exchanged lists are two good ones.
         (Victim::Dlist, Harm::Delete | Harm::Swap, Backup) => (&[0, 2], false),
         (Victim::Dlist, Harm::Delete, RestoreOlder) => (&[100], false),
+        // An encrypted list that is older than its name is noticed.
+        (Victim::Dlist, Harm::Swap, List | Restore) if encrypted => (&[2], false),
+        (Victim::Dlist, Harm::Swap, Verify) if encrypted => (&[3], true),
         (Victim::Dlist, Harm::Delete | Harm::Swap, _) => (&[0], false),
         // Another backup's parameters: the list is whole, but no other volume agrees with it.
         (Victim::Manifest, Harm::Swap, List) => (&[0], false),

@@ -117,6 +117,9 @@ pub(super) fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
         }
         match set.sorted_files(ui, no) {
             Ok((run, listing)) => {
+                if let Some(line) = &listing.misdated {
+                    ui.warn("misdated-version", line);
+                }
                 return Ok(Some(Previous {
                     run,
                     full: listing.full && no == 0,

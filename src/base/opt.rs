@@ -110,21 +110,46 @@ pub(crate) fn parse_flag(value: &str) -> Option<bool> {
     }
 }
 
+/// Where a value was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    CommandLine,
+    ParametersFile,
+    Url,
+}
+
 /// Checked values by option, strongest source already chosen. Typed getters take the canonical name.
 #[derive(Default)]
 pub(crate) struct Options {
-    given: Vec<(&'static Opt, Secret)>,
+    given: Vec<(&'static Opt, Secret, Origin)>,
 }
 
 impl Options {
     /// Adds a value after checking it; replaces an earlier one unless the option is [`Kind::Many`].
     pub(crate) fn set(&mut self, opt: &'static Opt, value: &str) -> Result<()> {
+        self.set_from(opt, value, Origin::CommandLine)
+    }
+
+    /// As [`Options::set`], remembering where the value was given.
+    pub(crate) fn set_from(
+        &mut self,
+        opt: &'static Opt,
+        value: &str,
+        origin: Origin,
+    ) -> Result<()> {
         opt.check(value)?;
         if opt.kind != Kind::Many {
-            self.given.retain(|(o, _)| o.name != opt.name);
+            self.given.retain(|(o, ..)| o.name != opt.name);
         }
-        self.given.push((opt, Secret::new(value.to_owned())));
+        self.given
+            .push((opt, Secret::new(value.to_owned()), origin));
         Ok(())
+    }
+
+    /// Where the value that counts was given, if it was given.
+    pub(crate) fn origin(&self, name: &str) -> Option<Origin> {
+        let mut given = self.given.iter().rev();
+        given.find(|(o, ..)| o.name == name).map(|g| g.2)
     }
 
     /// The value as given, if it was given.
@@ -132,13 +157,13 @@ impl Options {
         self.given
             .iter()
             .rev()
-            .find(|(o, _)| o.name == name)
-            .map(|(_, v)| v.reveal())
+            .find(|(o, ..)| o.name == name)
+            .map(|(_, v, _)| v.reveal())
     }
 
     /// Every given option with its row, in order.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Opt, &str)> {
-        self.given.iter().map(|(o, v)| (*o, v.reveal()))
+        self.given.iter().map(|(o, v, _)| (*o, v.reveal()))
     }
 
     /// False when absent and no default is declared.

@@ -8,9 +8,8 @@ use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
 use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session, taken};
-use crate::format::names::VolumeName;
 use crate::remote::Permit;
-use crate::set::Set;
+use crate::set::{Protection, Set};
 
 pub(super) const COMMAND: Command = Command {
     name: "backup",
@@ -51,11 +50,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     };
     let write = taken::write_options(call, block_size, encrypt, dry_run)?;
     let permit = (!dry_run).then(Permit::to_write);
-    if set.strays() > 0 {
-        ui.verbose(&format!(
-            "{} in the destination are not of this backup",
-            count(set.strays(), "file")
-        ));
+    if let Some(line) = set.strays().line() {
+        ui.verbose(&line);
     }
     let report = backup::run(&mut set, permit, &options, write, ui)?;
     let added = report.version.is_some() && !dry_run;
@@ -103,49 +99,26 @@ fn after<T: Default>(step: Result<T>, ui: &mut Ui) -> Result<T> {
 
 /// Whether to encrypt; it can never change for a destination.
 fn encryption(call: &Call, set: &Set) -> Result<bool> {
-    let refuse = |what: &str, hint: &str| {
+    let refuse = |what: &str| {
         Err(Error::new(Kind::Unsupported, what)
             .doing("add a version")
-            .hint(hint))
+            .hint("use another folder for backups made by duplet"))
     };
-    let volumes = set.volumes();
-    if volumes.len() == 0 {
-        return Ok(!call.options.flag(&o::NO_ENCRYPTION));
+    let gpg = call.options.given(o::ENCRYPTION_MODULE.name).is_some()
+        && call.options.choice(&o::ENCRYPTION_MODULE) == Some("gpg");
+    match set.protection() {
+        Protection::Gpg => refuse(
+            "the destination's volumes are encrypted with gpg, which can be read but not written",
+        ),
+        Protection::Aes if gpg && set.volumes().len() == 0 => {
+            refuse("--encryption-module=gpg can be read but not written")
+        }
+        Protection::Aes if gpg => refuse(
+            "--encryption-module is gpg, but the destination's volumes are encrypted with aes",
+        ),
+        Protection::Aes => Ok(true),
+        Protection::Plain => Ok(false),
     }
-    let of = |name: &VolumeName| name.encryption().map(str::to_owned);
-    let newest = set.dlist(0).map(|(name, _)| of(name));
-    let newest = newest.or_else(|| volumes.dindex(0).map(|(name, _)| of(&name)));
-    // A first backup that was cut short leaves dblocks alone: one that is encrypted decides.
-    let newest = newest.unwrap_or_else(|| {
-        let mut all = (0..volumes.dblock_count()).filter_map(|no| volumes.dblock(no));
-        all.find_map(|(name, _)| of(&name))
-    });
-    match newest.as_deref() {
-        Some(_) if set.passphrase().is_none() => refuse(
-            "the destination is encrypted, --no-encryption is given",
-            "leave --no-encryption out, or use another folder",
-        ),
-        Some("aes") => Ok(true),
-        Some(other) => refuse(
-            &format!(
-                "the destination's volumes are encrypted with {}, which can be read but not written",
-                text::safe(other.as_bytes())
-            ),
-            "use another folder for backups made by duplet",
-        ),
-        None if passphrase_named(call) => refuse(
-            "the destination is not encrypted, but a passphrase is given",
-            "leave the passphrase out, or use another folder",
-        ),
-        None => Ok(false),
-    }
-}
-
-/// A passphrase was named for this run; the environment may hold one for other backups.
-fn passphrase_named(call: &Call) -> bool {
-    [&o::PASSPHRASE, &o::PASSPHRASE_FILE, &o::PASSPHRASE_COMMAND]
-        .iter()
-        .any(|opt| call.options.given(opt.name).is_some())
 }
 
 /// Refuses sources inside a local destination, and a local destination inside a source unless a rule excludes it.

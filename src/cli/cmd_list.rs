@@ -142,8 +142,9 @@ fn with_separator(folder: &str) -> Vec<u8> {
     folder
 }
 
-/// The table of versions. Downloads nothing unless counts are asked for.
+/// The table of versions. Downloads one small volume, to prove the passphrase, unless counts are asked for.
 fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Result<Outcome> {
+    set.prove(ui)?;
     let counted = call.options.flag(&FULL_RESULT);
     if times.is_empty() {
         ui.note("there are no versions yet");

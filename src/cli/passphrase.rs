@@ -5,14 +5,12 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
-use crate::base::opt::Options;
+use crate::base::opt::{Options, Origin};
 use crate::base::secret::{Secret, wipe};
 use crate::base::sys;
 use crate::base::text;
-use crate::cli::options::{
-    NO_ENCRYPTION, PASSPHRASE, PASSPHRASE_COMMAND, PASSPHRASE_FILE, PASSPHRASE_STDIN,
-};
-use crate::set::Need;
+use crate::cli::options::{PASSPHRASE, PASSPHRASE_COMMAND, PASSPHRASE_FILE, PASSPHRASE_STDIN};
+use crate::set::{Need, Passphrase};
 
 /// Longest first line that is read, in bytes.
 const LINE_MAX: u64 = 64 << 10;
@@ -26,41 +24,93 @@ pub(super) fn check(options: &Options) -> Result<()> {
     }
 }
 
-/// The passphrase from the strongest source that has one; `None` only when none is to be used for writing.
-pub(super) fn resolve(options: &Options, need: Need, writing: bool) -> Result<Option<Secret>> {
-    if options.flag(&NO_ENCRYPTION) && writing {
-        return Ok(None);
+/// The passphrase from the strongest source that has one.
+pub(super) fn resolve(options: &Options, need: Need) -> Result<Passphrase> {
+    let Some(named) = named(options) else {
+        return prompt(need)?.ok_or_else(|| absent(need));
+    };
+    let secret = read(options, &named)?;
+    if secret.is_blank() {
+        return Err(blank(&named.whence));
     }
-    if let Some(given) = sources(options)? {
-        return Ok(Some(given));
-    }
-    match prompt(need)? {
-        Some(typed) => Ok(Some(typed)),
-        None => Err(absent(need)),
-    }
+    let whence = named.whence;
+    Ok(Passphrase { secret, whence })
 }
 
-fn sources(options: &Options) -> Result<Option<Secret>> {
-    if let Some(text) = options.given(PASSPHRASE.name) {
-        return good(Secret::new(text.to_owned()), "--passphrase").map(Some);
+/// Where the call names a passphrase, if it does; reads nothing. The terminal does not count: it is asked only where one is
+/// needed.
+pub(super) fn whence(options: &Options) -> Option<String> {
+    named(options).map(|n| n.whence)
+}
+
+enum Source {
+    Option,
+    File,
+    Command,
+    Variable,
+    Input,
+}
+
+struct Named {
+    source: Source,
+    whence: String,
+}
+
+/// The strongest source that the call names.
+fn named(options: &Options) -> Option<Named> {
+    let named = |source, whence: &str| {
+        Some(Named {
+            source,
+            whence: whence.to_owned(),
+        })
+    };
+    if let Some(origin) = options.origin(PASSPHRASE.name) {
+        let whence = match origin {
+            Origin::CommandLine => "--passphrase",
+            Origin::ParametersFile => "--passphrase in the parameters file",
+            Origin::Url => "passphrase= in the destination URL",
+        };
+        return named(Source::Option, whence);
     }
     if let Some(path) = options.text(&PASSPHRASE_FILE) {
-        let doing = || format!("read the passphrase file {}", text::safe(path.as_bytes()));
-        let file = File::open(path).doing(doing)?;
-        let line = first_line(file).doing(doing)?;
-        return good(secret(line, "--passphrase-file")?, "--passphrase-file").map(Some);
+        let path = text::safe_cut(path.as_bytes(), 100);
+        return named(Source::File, &format!("--passphrase-file={path}"));
     }
-    if let Some(command) = options.text(&PASSPHRASE_COMMAND) {
-        return good(from_command(command)?, "--passphrase-command").map(Some);
+    if options.text(&PASSPHRASE_COMMAND).is_some() {
+        return named(Source::Command, "--passphrase-command");
     }
-    if let Some(value) = std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
-        return good(secret(value.into_encoded_bytes(), VARIABLE)?, VARIABLE).map(Some);
+    if std::env::var_os(VARIABLE).is_some_and(|v| !v.is_empty()) {
+        return named(Source::Variable, "the environment variable PASSPHRASE");
     }
     if options.flag(&PASSPHRASE_STDIN) {
-        let line = first_line(io::stdin().lock()).doing(|| "read the passphrase".to_owned())?;
-        return good(secret(line, "standard input")?, "standard input").map(Some);
+        return named(Source::Input, "standard input");
     }
-    Ok(None)
+    None
+}
+
+fn read(options: &Options, named: &Named) -> Result<Secret> {
+    let whence = named.whence.as_str();
+    match named.source {
+        Source::Option => {
+            let given = options.given(PASSPHRASE.name).unwrap_or_default();
+            Ok(Secret::new(given.to_owned()))
+        }
+        Source::File => {
+            let path = options.text(&PASSPHRASE_FILE).unwrap_or_default();
+            let doing = || format!("read the passphrase file {}", text::safe(path.as_bytes()));
+            let file = File::open(path).doing(doing)?;
+            secret(first_line(file).doing(doing)?, whence)
+        }
+        Source::Command => from_command(options.text(&PASSPHRASE_COMMAND).unwrap_or_default()),
+        Source::Variable => {
+            let value = std::env::var_os(VARIABLE).unwrap_or_default();
+            secret(value.into_encoded_bytes(), whence)
+        }
+        Source::Input => {
+            let line = first_line(io::stdin().lock()).doing(|| "read the passphrase".to_owned())?;
+            secret(line, whence)
+        }
+    }
 }
 
 /// The first line without its end; a byte-order mark before it is not part of it.
@@ -116,20 +166,13 @@ fn secret(bytes: Vec<u8>, whence: &str) -> Result<Secret> {
     }
 }
 
-fn good(secret: Secret, whence: &str) -> Result<Secret> {
-    if secret.is_blank() {
-        return Err(blank(whence));
-    }
-    Ok(secret)
-}
-
 fn blank(whence: &str) -> Error {
     Error::usage(format!("the passphrase from {whence} is empty or blank"))
         .hint("give a passphrase, or --no-encryption for a new backup without one")
 }
 
 /// Asks at the terminal, twice for a new destination; `None` without a terminal.
-fn prompt(need: Need) -> Result<Option<Secret>> {
+fn prompt(need: Need) -> Result<Option<Passphrase>> {
     let question = match need {
         Need::ToRead => "Passphrase: ",
         Need::ToCreate => "Passphrase for the new backup: ",
@@ -137,14 +180,20 @@ fn prompt(need: Need) -> Result<Option<Secret>> {
     let Some(first) = ask(question)? else {
         return Ok(None);
     };
-    let first = good(first, "the terminal")?;
+    let whence = "the terminal".to_owned();
+    if first.is_blank() {
+        return Err(blank(&whence));
+    }
     if need == Need::ToCreate {
         let again = ask("The same again: ")?;
         if again.is_none_or(|a| a.reveal() != first.reveal()) {
             return Err(Error::usage("the two passphrases differ"));
         }
     }
-    Ok(Some(first))
+    Ok(Some(Passphrase {
+        secret: first,
+        whence,
+    }))
 }
 
 fn ask(question: &str) -> Result<Option<Secret>> {

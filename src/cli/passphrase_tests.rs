@@ -12,8 +12,8 @@ fn given(rows: &[(&'static Opt, &str)]) -> Options {
 }
 
 fn from(rows: &[(&'static Opt, &str)]) -> Result<String> {
-    let found = resolve(&given(rows), Need::ToRead, false)?;
-    Ok(found.unwrap().reveal().to_owned())
+    let found = resolve(&given(rows), Need::ToRead)?;
+    Ok(found.secret.reveal().to_owned())
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn what_is_no_passphrase_is_refused() {
         ),
         (
             vec![(&PASSPHRASE_FILE, "/dev/null")],
-            "the passphrase from --passphrase-file is empty",
+            "the passphrase from --passphrase-file=/dev/null is empty",
             200,
         ),
         (
@@ -79,10 +79,33 @@ fn what_is_no_passphrase_is_refused() {
 }
 
 #[test]
-fn a_new_backup_without_encryption_needs_none() {
-    let plain = given(&[(&NO_ENCRYPTION, "")]);
-    for need in [Need::ToCreate, Need::ToRead] {
-        assert!(resolve(&plain, need, true).unwrap().is_none());
+fn each_source_is_called_by_its_name() {
+    let file = "--passphrase-file=/proc/self/cmdline";
+    let both = given(&[(&PASSPHRASE, "x"), (&PASSPHRASE_FILE, "/proc/self/cmdline")]);
+    for (options, want) in [
+        (given(&[(&PASSPHRASE, "x")]), "--passphrase"),
+        (both, "--passphrase"),
+        (given(&[(&PASSPHRASE_FILE, "/proc/self/cmdline")]), file),
+        (
+            given(&[(&PASSPHRASE_COMMAND, "echo x")]),
+            "--passphrase-command",
+        ),
+    ] {
+        assert_eq!(whence(&options).as_deref(), Some(want));
+        let found = resolve(&options, Need::ToRead).unwrap();
+        assert_eq!(found.whence, want);
+    }
+    for (origin, want) in [
+        (
+            Origin::ParametersFile,
+            "--passphrase in the parameters file",
+        ),
+        (Origin::Url, "passphrase= in the destination URL"),
+    ] {
+        let mut options = given(&[(&PASSPHRASE, "weaker")]);
+        options.set_from(&PASSPHRASE, "x", origin).unwrap();
+        let found = resolve(&options, Need::ToRead).unwrap();
+        assert_eq!((found.secret.reveal(), found.whence.as_str()), ("x", want));
     }
 }
 

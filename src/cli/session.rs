@@ -8,15 +8,15 @@ use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NO_CACHE, PREFIX, TEMPDIR, TIME,
-    VERSION,
+    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NO_CACHE,
+    NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
-use crate::cli::{Call, passphrase};
+use crate::cli::{Call, cmd_verify, passphrase};
 use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
-use crate::set::{Cache, DEFAULT_PREFIX, RunLock, Set, SetOptions, VersionChoice};
+use crate::set::{Cache, DEFAULT_PREFIX, RunLock, Said, Set, SetOptions, VersionChoice};
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
@@ -56,10 +56,26 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
         gpg_program: options.text(&GPG_PROGRAM).unwrap_or("gpg").to_owned(),
         cache,
         lock,
+        said: Said {
+            named: passphrase::whence(options),
+            plain: options.flag(&NO_ENCRYPTION),
+            mixed: options.flag(&ALLOW_PLAIN),
+        },
     };
-    Set::open(remote, tmp, set, ui, &mut |_, need| {
-        passphrase::resolve(options, need, writing)
-    })
+    let set = Set::open(remote, tmp, set, ui, &mut |_, need| {
+        passphrase::resolve(options, need).map(Some)
+    })?;
+    // What is checked names each of them itself.
+    if let Some(line) = set.plain().line()
+        && call.command.name != cmd_verify::COMMAND.name
+    {
+        if call.command.writes {
+            ui.error(&line);
+        } else {
+            ui.warn("plain-volumes", &line);
+        }
+    }
+    Ok(set)
 }
 
 /// One writing run at a time on this machine for a destination and prefix, however the path of a local one is written.
@@ -144,7 +160,7 @@ mod tests {
     use crate::base::opt::{Opt, Options};
     use crate::base::ui::Ui;
     use crate::cli::COMMANDS;
-    use crate::cli::options::{NO_ENCRYPTION, PASSPHRASE};
+    use crate::cli::options::PASSPHRASE;
 
     fn call(url: &str, rows: &[(&'static Opt, &str)]) -> Call {
         let mut options = Options::default();

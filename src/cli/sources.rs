@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use crate::base::error::{Doing, Error, Result};
-use crate::base::opt::{Kind, Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, Origin};
 use crate::base::text;
 use crate::base::ui::Level;
 use crate::cli::options::{self, EXCLUDE, INCLUDE, PARAMETERS_FILE};
@@ -87,13 +87,16 @@ pub(super) fn merge(
         let note = "a passphrase in a URL is easily seen by others; --passphrase-file is safer";
         said.push((Level::Information, note.to_owned()));
     }
-    for (opt, value) in line.values.into_iter().chain(from_file).chain(from_url) {
+    let line = line.values.into_iter().map(|v| (v, Origin::CommandLine));
+    let file = from_file.into_iter().map(|v| (v, Origin::ParametersFile));
+    let url_query = from_url.into_iter().map(|v| (v, Origin::Url));
+    for ((opt, value), origin) in line.chain(file).chain(url_query) {
         opt.check(&value)?;
         let suits = applies(opt, command);
         if !suits {
             notes.push(format!("--{} has no effect on {}", opt.name, command.name));
         } else if opt.kind != Kind::Many {
-            chosen.set(opt, &value)?;
+            chosen.set_from(opt, &value, origin)?;
         }
     }
     said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));

@@ -201,14 +201,12 @@ pub(super) fn backup_options(
             .unwrap_or(Algo::Sha256)
     };
     let (block_hash, file_hash) = (algo(&o::BLOCK_HASH), algo(&o::FILE_HASH));
-    if !(BLOCKSIZE_LEAST..=BLOCKSIZE_MOST).contains(&block_size)
-        || !block_size.is_multiple_of(block_hash.len() as u64)
-    {
+    // No multiple of the hash length is needed: a blocklist leaves the rest of its block unused.
+    if !(BLOCKSIZE_LEAST..=BLOCKSIZE_MOST).contains(&block_size) {
         return Err(Error::usage(format!(
-            "--blocksize must be between {} and {} and a multiple of {} bytes",
+            "--blocksize must be between {} and {}",
             show_size(BLOCKSIZE_LEAST),
             show_size(BLOCKSIZE_MOST),
-            block_hash.len()
         )));
     }
     if options.flag(&o::CHECK_FILETIME_ONLY) && options.flag(&o::NO_FILETIME_CHECK) {

@@ -189,9 +189,10 @@ impl<W: Write> VolWriter<W> {
         Ok(())
     }
 
-    /// Hash and length in bytes of the dblock as uploaded.
-    pub(crate) fn finish(mut self, volume_hash: &Hash, volume_size: u64) -> Result<W> {
-        let hash = volume_hash.base64();
+    /// Hash and length in bytes of the dblock as uploaded. Without a hash an empty text stands there: no Duplicati compares
+    /// it (`format.md` 9).
+    pub(crate) fn finish(mut self, volume_hash: Option<&Hash>, volume_size: u64) -> Result<W> {
+        let hash = volume_hash.map(Hash::base64).unwrap_or_default();
         let end = format!("],\"volumehash\":\"{hash}\",\"volumesize\":{volume_size}}}");
         self.piece.extend_from_slice(end.as_bytes());
         self.flush()?;
@@ -270,7 +271,7 @@ mod tests {
         for (h, n) in blocks {
             w.add(h, u32::try_from(*n).expect("small")).expect("add");
         }
-        w.finish(hash, size).expect("finish")
+        w.finish(Some(hash), size).expect("finish")
     }
 
     /// `format.md` 22.

@@ -44,8 +44,9 @@ impl Params {
     }
 }
 
-/// Reads a `manifest` entry. `Unsupported` for what a newer program may read, `Damaged` for what none can.
-pub(crate) fn read_manifest(src: &mut dyn Read) -> Result<Params> {
+/// Reads a `manifest` entry: the parameters, and when the volume was made if it says so. `Unsupported` for what a newer
+/// program may read, `Damaged` for what none can.
+pub(crate) fn read_manifest(src: &mut dyn Read) -> Result<(Params, Option<Timestamp>)> {
     let raw = read_small(src, "manifest")?;
     let found = parse(&raw, "manifest", ManifestVisitor)?;
     let version = found.version.ok_or_else(|| lacks("Version"))?;
@@ -72,12 +73,16 @@ pub(crate) fn read_manifest(src: &mut dyn Read) -> Result<Params> {
                 "the manifest has a block size of {size} bytes, outside 1 KiB to 2 GiB"
             ))
         })?;
-    Ok(Params {
+    let params = Params {
         block_size,
         block_hash: algorithm(found.block_hash, "BlockHash")?,
         file_hash: algorithm(found.file_hash, "FileHash")?,
         version,
-    })
+    };
+    let created = found
+        .created
+        .and_then(|text| Timestamp::parse_compact(text.as_bytes()));
+    Ok((params, created))
 }
 
 /// The `manifest` entry of a volume of ours, BOM included.
@@ -144,6 +149,7 @@ fn parse<'de, V: Visitor<'de>>(raw: &'de [u8], what: &str, visitor: V) -> Result
 #[derive(Default)]
 struct Found {
     version: Option<i64>,
+    created: Option<String>,
     encoding: Option<String>,
     block_size: Option<i64>,
     block_hash: Option<String>,
@@ -164,6 +170,10 @@ impl<'de> Visitor<'de> for ManifestVisitor {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "Version" => found.version = Some(map.next_value()?),
+                "Created" => {
+                    let said = map.next_value::<serde_json::Value>()?;
+                    found.created = said.as_str().map(str::to_owned);
+                }
                 "Encoding" => found.encoding = map.next_value()?,
                 "Blocksize" => found.block_size = Some(map.next_value()?),
                 "BlockHash" => found.block_hash = map.next_value()?,
@@ -213,7 +223,7 @@ mod tests {
     };
 
     fn read(text: &str) -> Result<Params> {
-        read_manifest(&mut text.as_bytes())
+        read_manifest(&mut text.as_bytes()).map(|(params, _)| params)
     }
 
     /// `format.md` 22.
@@ -226,7 +236,8 @@ mod tests {
             Algo::Sha256.hash(&raw).base64(),
             "T8DttNB9Y9K3YQDesG9SeKrosEDLdZ10hJZp/pHKElM="
         );
-        assert_eq!(read_manifest(&mut raw.as_slice()).unwrap(), TINY);
+        let (params, made) = read_manifest(&mut raw.as_slice()).unwrap();
+        assert_eq!((params, made), (TINY, Some(created)));
         assert_eq!(
             bytes::hex(&fileset_bytes(true)),
             "efbbbf7b22497346756c6c4261636b7570223a747275657d"
@@ -251,6 +262,13 @@ mod tests {
                 version: 1
             }
         );
+        for created in ["null", "7", "\"yesterday\"", "[{}]"] {
+            let text = format!(
+                r#"{{"Version":2,"Created":{created},"Blocksize":1024,"BlockHash":"SHA256","FileHash":"SHA256"}}"#
+            );
+            let (params, made) = read_manifest(&mut text.as_bytes()).unwrap();
+            assert_eq!((params, made), (TINY, None), "{created}");
+        }
         for text in ["{}", r#"{"IsFullBackup":null}"#, r#"{"Other":3}"#] {
             assert!(read_fileset(&mut text.as_bytes()).unwrap());
         }
@@ -324,7 +342,7 @@ mod tests {
                 let at = usize::try_from(seed >> 33).unwrap() % copy.len();
                 copy[at] = seed.to_be_bytes()[2];
             }
-            if let Ok(p) = read_manifest(&mut copy.as_slice()) {
+            if let Ok((p, _)) = read_manifest(&mut copy.as_slice()) {
                 assert!(p.hashes_per_list() >= 16 && p.version <= 2);
             }
         }

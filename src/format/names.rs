@@ -10,6 +10,12 @@ use crate::base::time::Timestamp;
 /// Longer names cannot lie on any destination.
 const MAX_NAME_BYTES: usize = 1024;
 
+/// Archives that Duplicati has written (`format.md` 5).
+const ARCHIVES: &[&str] = &["zip", "tgz", "tzstd", "7z"];
+
+/// What may stand behind them. Whatever else ends a name was put there by another program: a copy, a part, a checksum.
+const ENCRYPTIONS: &[&str] = &["", ".aes", ".gpg"];
+
 /// What a volume holds; decided by the type word of its name, not by the letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum VolumeKind {
@@ -76,8 +82,8 @@ pub(crate) struct VolumeName {
 }
 
 impl VolumeName {
-    /// `None` for everything that is not a volume: foreign files, parity companions (`.par2`), impossible dates, a dlist
-    /// without a time, names with control characters or `/`, names above 1 KiB.
+    /// `None` for everything that is not a volume: foreign files, copies and parts of volumes under another ending, parity
+    /// companions (`.par2`), impossible dates, a dlist without a time, names with control characters or `/`, names above 1 KiB.
     pub(crate) fn parse(text: &str) -> Option<VolumeName> {
         Self::parse_with(text, false)
     }
@@ -88,11 +94,7 @@ impl VolumeName {
     }
 
     fn parse_with(text: &str, any_case: bool) -> Option<VolumeName> {
-        if text.len() > MAX_NAME_BYTES
-            || text.contains('/')
-            || text.chars().any(char::is_control)
-            || ends_with_par2(text)
-        {
+        if text.len() > MAX_NAME_BYTES || text.contains('/') || text.chars().any(char::is_control) {
             return None;
         }
         let prefix_end = text.find('-').filter(|&n| n > 0)?;
@@ -105,7 +107,12 @@ impl VolumeName {
         let tail = text.get(comp_start..)?;
         let comp_len = tail.find('.').unwrap_or(tail.len());
         let comp_end = comp_start.checked_add(comp_len)?;
-        if comp_len == 0 || text.get(comp_end..) == Some(".") {
+        let encryption = text.get(comp_end..)?;
+        let known = |words: &[&str], word: &str| {
+            let same = |w: &&str| *w == word || any_case && w.eq_ignore_ascii_case(word);
+            words.iter().any(|w| same(w))
+        };
+        if !known(ARCHIVES, tail.get(..comp_len)?) || !known(ENCRYPTIONS, encryption) {
             return None;
         }
         Some(VolumeName {
@@ -204,14 +211,14 @@ impl VolumeName {
         self.text.get(start..self.id_end.into())
     }
 
-    /// `zip`, `tgz`, `tzstd`, `7z` or anything else, as spelled.
+    /// `zip`, `tgz`, `tzstd` or `7z`, as spelled.
     pub(crate) fn compression(&self) -> &str {
         self.text
             .get(self.comp_start.into()..self.comp_end.into())
             .unwrap_or_default()
     }
 
-    /// `aes`, `gpg` or anything else, as spelled; may contain dots.
+    /// `aes` or `gpg`, as spelled.
     pub(crate) fn encryption(&self) -> Option<&str> {
         self.text.get(self.comp_end.into()..)?.strip_prefix('.')
     }
@@ -237,13 +244,6 @@ fn type_word(text: &str, at: usize, any_case: bool) -> Option<(usize, VolumeKind
                 })
         })
         .map(|kind| (word_start, kind))
-}
-
-fn ends_with_par2(text: &str) -> bool {
-    text.len()
-        .checked_sub(5)
-        .and_then(|n| text.as_bytes().get(n..))
-        .is_some_and(|end| end.eq_ignore_ascii_case(b".par2"))
 }
 
 fn suffix(encrypted: bool) -> &'static str {

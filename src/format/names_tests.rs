@@ -85,13 +85,13 @@ fn parts_of_names() {
             None,
         ),
         (
-            "p-b1.dblock.7z.a.b".into(),
+            "p-b1.dblock.7z.gpg".into(),
             VolumeKind::Dblock,
             "p",
             Some("1"),
             None,
             "7z",
-            Some("a.b"),
+            Some("gpg"),
         ),
         (
             "é x-b1.dblock.zip".into(),
@@ -112,13 +112,13 @@ fn parts_of_names() {
             None,
         ),
         (
-            "other-b1.dblock.zip.par2x".into(),
+            "Copy of other-b1.dblock.zip.aes".into(),
             VolumeKind::Dblock,
-            "other",
+            "Copy of other",
             Some("1"),
             None,
             "zip",
-            Some("par2x"),
+            Some("aes"),
         ),
     ];
     for (text, kind, prefix, guid, time, comp, enc) in rows {
@@ -166,6 +166,77 @@ fn everything_else_is_no_volume() {
     }
     let long = format!("p-b{}.dblock.zip", "0".repeat(2000));
     assert_eq!(VolumeName::parse(&long), None);
+}
+
+/// What copying and syncing programs, editors and servers make of a volume's name.
+#[test]
+fn copies_and_parts_of_volumes_are_no_volumes() {
+    let names = [
+        "b0123456789abcdef0123456789abcdef.dblock",
+        "i0123456789abcdef0123456789abcdef.dindex",
+        "20240131T123456Z.dlist",
+    ];
+    let endings = [
+        ".zip.part",
+        ".zip.tmp",
+        ".zip.md5",
+        ".zip.sha256",
+        ".zip.bak",
+        ".zip.old",
+        ".zip.orig",
+        ".zip.1",
+        ".zip~",
+        ".zip.aes.part",
+        ".zip.aes.aes",
+        ".zip.aes~",
+        ".zip.aes.md5",
+        ".zip.aes.rclone-partial",
+        ".zip.aes.partial",
+        ".zip.aes.ocTransferId1.part",
+        ".zip.aes.crdownload",
+        ".zip.aes.filepart",
+        ".zip.aes.!sync",
+        ".zip.aes.par2",
+        ".zip.gpg.sig",
+        ".zip.asc",
+        ".zip.aes.1a2b3c4d",
+        ".zip (1).aes",
+        ".zip.aes (1)",
+        ".zip - Copy.aes",
+        ".zip (conflicted copy 2026-01-01).aes",
+        ".zip.sync-conflict-20260101-120000-ABCDEFG.aes",
+        ".zip 2.aes",
+        ".zip_1.aes",
+        ".zip.AES",
+        ".ZIP",
+        ".zip..aes",
+        ".zip.aes.",
+        ".zip.aes ",
+        ".zip .aes",
+        ".rar",
+        ".zipx",
+        ".tar.zip",
+        " (1).zip.aes",
+        " 2.zip",
+        ".zip.conflict-1.aes",
+        ".zip.7z",
+        ".tgz.zip",
+        ".zip.nfs0000001",
+        ".zip.aes.icloud",
+    ];
+    for name in names {
+        for ending in endings {
+            let text = format!("duplicati-{name}{ending}");
+            assert_eq!(VolumeName::parse(&text), None, "{text}");
+        }
+        for ending in [".zip", ".zip.aes", ".zip.gpg", ".tgz.aes", ".tzstd", ".7z"] {
+            let text = format!("duplicati-{name}{ending}");
+            assert!(VolumeName::parse(&text).is_some(), "{text}");
+            let upper = text.to_uppercase();
+            assert!(VolumeName::parse(&upper).is_none(), "{upper}");
+            assert!(VolumeName::parse_any_case(&upper).is_some(), "{upper}");
+        }
+    }
 }
 
 #[test]

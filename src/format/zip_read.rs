@@ -97,10 +97,18 @@ impl<'s> ZipReader<'s> {
             return Ok(());
         };
         let mut pos = dir.start;
+        let mut packed = 0u64;
         while pos < dir.end {
             let Some((name, entry, next)) = window.central(dir, pos)? else {
                 return Err(Error::damaged("the zip directory is damaged"));
             };
+            // Entries that share bytes would make a small file claim any space.
+            packed = packed.saturating_add(entry.compressed);
+            if packed > self.len {
+                return Err(Error::damaged(
+                    "the entries of the zip directory overlap or lie outside the file",
+                ));
+            }
             if !with_slashes(name, entry, each)? {
                 break;
             }

@@ -403,6 +403,32 @@ fn lies_about_sizes_and_checksums() {
     damaged(&|o| o.method = 0);
 }
 
+/// A directory that names the same bytes many times is not believed: the entries come once, from their own headers.
+#[test]
+fn a_directory_of_overlapping_entries_is_broken() {
+    let mut w = ZipWriter::new(Vec::new(), &tmp()).unwrap();
+    w.add(b"bomb", &[0; 1 << 20], &mut Deflater::new(6))
+        .unwrap();
+    let raw = w.finish().unwrap();
+    let at = raw.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let end = raw.len() - 22;
+    for (times, sound) in [(1u16, true), (200, false)] {
+        let mut forged = raw[..at].to_vec();
+        for _ in 0..times {
+            forged.extend_from_slice(&raw[at..end]);
+        }
+        let len = u32::try_from(forged.len() - at).unwrap();
+        let mut tail = raw[end..].to_vec();
+        tail[8..10].copy_from_slice(&times.to_le_bytes());
+        tail[10..12].copy_from_slice(&times.to_le_bytes());
+        tail[12..16].copy_from_slice(&len.to_le_bytes());
+        forged.extend_from_slice(&tail);
+        let s = spool(&forged);
+        assert_eq!(read_all(&s).unwrap().len(), 1, "{times}");
+        assert_eq!(ZipReader::open(&s).unwrap().rescued(), !sound);
+    }
+}
+
 /// R11.
 #[test]
 fn empty_and_foreign_files() {

@@ -24,7 +24,15 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
     let mut failure: Option<Error> = None;
     for &no in &numbers {
         let sorted = match set.sorted_files(ui, no) {
-            Ok((run, _)) => run,
+            Ok((run, listing)) => {
+                if let Some(line) = listing.misdated {
+                    ui.warn(
+                        "misdated-version",
+                        &format!("{line}; see 'duplet list URL'"),
+                    );
+                }
+                run
+            }
             Err(e)
                 if !explicit
                     && matches!(e.kind(), Kind::Damaged | Kind::Missing | Kind::Unsupported) =>

@@ -23,6 +23,9 @@ impl Wants {
         set: &mut Set,
         ui: &mut Ui,
     ) -> Result<(Places, crate::set::IndexReport)> {
+        if let Some(why) = self.no_room.take() {
+            ui.error(&format!("files of too many blocks are not restored: {why}"));
+        }
         let lists = std::mem::replace(&mut self.lists, Sorter::new(&self.tmp, 1 << 10));
         let table = Table::build(lists.finish()?, LIST_RECORD, 32, &self.tmp)?;
         let mut expander = Expander {

@@ -11,6 +11,11 @@ use crate::spill::sorter::Sorter;
 
 const SORT_CAP: usize = 4 << 20;
 
+/// Temporary bytes of a wanted block: a key, a goal and a frame.
+const WANT_BYTES: u64 = BlockKey::LEN as u64 + 17 + 1;
+/// Blocks for which the room is looked up at a time.
+const GRANTED_AT_ONCE: u64 = 1 << 16;
+
 /// Where a block goes: 17 bytes after the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Goal {
@@ -49,6 +54,11 @@ pub(super) struct Wants {
     /// Blocklists wanted: id (32 bytes), target, number of the list, meta flag, size of the content.
     pub(super) lists: Sorter,
     pub(super) lists_wanted: u64,
+    /// Blocks that those lists name together, by the sizes that the version states, and for how many there is room.
+    listed_blocks: u64,
+    granted_blocks: u64,
+    /// Why contents were refused whose blocks are more than there is room for.
+    pub(super) no_room: Option<Error>,
     /// What cannot be had: target, meta flag.
     lost: Sorter,
 }
@@ -63,6 +73,9 @@ impl Wants {
             params,
             lists: Sorter::new(tmp, 1 << 20),
             lists_wanted: 0,
+            listed_blocks: 0,
+            granted_blocks: 0,
+            no_room: None,
             lost: Sorter::new(tmp, 1 << 18),
         }
     }
@@ -99,6 +112,9 @@ impl Wants {
         if content.lists.len() as u64 != lists {
             return self.lose(target, meta);
         }
+        if !self.has_room(self.blocks(content.size)) {
+            return self.lose(target, meta);
+        }
         for (k, list) in content.lists.iter().enumerate() {
             let mut record = BlockKey::new(list, 0).as_bytes()[..32].to_vec();
             record.extend_from_slice(&target.to_be_bytes());
@@ -113,6 +129,21 @@ impl Wants {
             self.lists_wanted += 1;
         }
         Ok(())
+    }
+
+    /// A few bytes can claim petabytes, and then as many temporary ones: what the version states is compared with the room
+    /// there is before any list is followed.
+    fn has_room(&mut self, blocks: u64) -> bool {
+        let all = self.listed_blocks.saturating_add(blocks);
+        if all > self.granted_blocks {
+            if let Err(e) = self.tmp.need(all.saturating_mul(WANT_BYTES)) {
+                self.no_room.get_or_insert(e);
+                return false;
+            }
+            self.granted_blocks = all.saturating_add(GRANTED_AT_ONCE);
+        }
+        self.listed_blocks = all;
+        true
     }
 
     /// Remembers that a target's content or metadata cannot be had whole.
@@ -264,6 +295,38 @@ mod tests {
 
     use super::*;
     use crate::base::digest::Algo;
+
+    /// What claims more than there is room for is refused, the rest is not.
+    #[test]
+    fn claims_of_petabytes_are_refused_one_by_one() {
+        let id = Algo::Sha256.hash(b"x");
+        let params = Params {
+            block_size: 1 << 26,
+            block_hash: Algo::Md5,
+            file_hash: Algo::Sha256,
+            version: 2,
+        };
+        let mut wants = Wants::new(&Tmp::open(None).unwrap(), params);
+        let per_list = wants.per_list() << 26;
+        for (target, lists) in [(1, 1), (2, 60_000), (3, 1)] {
+            let content = Content {
+                hash: Some(id),
+                size: per_list * lists - u64::from(lists == 1) * (per_list - (5 << 26)),
+                block: None,
+                lists: vec![id; usize::try_from(lists).unwrap()],
+            };
+            wants.add(&content, target, false).unwrap();
+        }
+        let mut lost = Vec::new();
+        let mut each = |target, _| {
+            lost.push(target);
+            Ok(())
+        };
+        wants.lost(&mut each).unwrap();
+        assert_eq!((lost, wants.lists_wanted), (vec![2], 2));
+        let why = wants.no_room.unwrap().to_string();
+        assert!(why.contains("free") && why.contains("--tempdir"), "{why}");
+    }
 
     /// What is said of content and lists does not fit together: nothing is believed.
     #[test]

@@ -16,6 +16,7 @@ use crate::base::rand;
 use crate::base::tmp::Tmp;
 use crate::format::names::VolumeName;
 use crate::set::cache_folder::{default_folder, private};
+use crate::set::files::Record;
 use crate::set::places::{ID_LEN, PLACE_LEN, Places, split};
 use crate::set::volume::Expected;
 use crate::set::{VolumeNo, Volumes};
@@ -134,6 +135,9 @@ impl Cache {
         let at = header.length;
         drop(header);
         let run = Run::adopt(file, at, body.checked_sub(at)?, records, longest);
+        if !reads_back(&run) {
+            return None;
+        }
         Some(Previous {
             run,
             full,
@@ -247,12 +251,17 @@ impl Cache {
         let records = body.checked_sub(at)? / PLACE_LEN as u64;
         dindexes.sort_unstable();
         dindexes.dedup();
+        // A checksum is no proof: what would be looked up in other tables has to be in their bounds.
+        let numbered = |record: &[u8]| split(record).is_some_and(|p| (p.1 as usize) < map.len());
+        if !body.checked_sub(at)?.is_multiple_of(PLACE_LEN as u64) {
+            return None;
+        }
         if map.iter().enumerate().all(|(i, &no)| i == no as usize) {
-            let table = Table::adopt(file, at, records, PLACE_LEN, ID_LEN).ok()?;
+            let table = Table::adopt(file, at, records, PLACE_LEN, ID_LEN, &numbered).ok()?;
             return Some(Ok(CachedIndex { table, dindexes }));
         }
         // The file counts volumes as its header lists them; this listing counts otherwise.
-        let plain = Table::adopt(file, at, records, PLACE_LEN, ID_LEN).ok()?;
+        let plain = Table::adopt(file, at, records, PLACE_LEN, ID_LEN, &numbered).ok()?;
         let renumber = || {
             let mut builder = TableBuilder::new(tmp, PLACE_LEN, ID_LEN, records)?;
             let mut reader = plain.reader();
@@ -390,6 +399,23 @@ impl Cache {
         }
         done
     }
+}
+
+/// True when every record is one, their number is right and they are sorted: who can write the file can write a checksum.
+fn reads_back(run: &Run) -> bool {
+    let mut reader = run.reader();
+    let mut last: Vec<u8> = Vec::new();
+    let mut records = 0;
+    while let Ok(Some(record)) = reader.next() {
+        let path = Record::path(record);
+        if records > 0 && path <= last.as_slice() || Record::decode(record).is_err() {
+            return false;
+        }
+        last.clear();
+        last.extend_from_slice(path);
+        records += 1;
+    }
+    records == run.len()
 }
 
 fn next_of(reader: &mut Option<RunReader>) -> Result<Option<Vec<u8>>> {

@@ -11,16 +11,21 @@ use crate::set::volume::{Opened, reading};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
+/// Seconds by which the repeated upload of a list may move its name on.
+const RENAMED_SECONDS: i64 = 5;
+
 /// Memory of the sort by path.
 const SORT_CAP: usize = 4 << 20;
 
 /// What a whole pass over a version told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Listing {
     /// False for a partial version.
     pub(crate) full: bool,
     /// The archive's directory is damaged; it was read without.
     pub(crate) rescued: bool,
+    /// What is wrong with the version's time: its encrypted list was made before the time that its name states.
+    pub(crate) misdated: Option<String>,
 }
 
 /// What the file system said of an entry when it was last read or found unchanged. All zeros: unknown.
@@ -119,16 +124,39 @@ impl Set {
             Ok(Listing {
                 full,
                 rescued: zip.rescued(),
+                misdated: None,
             })
         };
         let mut read = read;
         let result = read(&opened, &mut self.inflater);
         let name = opened.name.clone();
+        let misdated = self.misdated(&opened);
         self.last_dlist = Some((held, opened));
         match stopped {
             Some(e) => Err(e),
-            None => result.doing(|| reading(&name)),
+            None => result
+                .map(|listing| Listing {
+                    misdated,
+                    ..listing
+                })
+                .doing(|| reading(&name)),
         }
+    }
+
+    /// An encrypted list is made when its version is, or later: one that is older than its name was copied or renamed, by
+    /// somebody who could not make one, so that it shows an old state as a new one. Duplicati moves the name of a list on by a second when its upload has to be repeated;
+    /// that is no copy, unless the version of that very time is there, too.
+    fn misdated(&self, opened: &Opened) -> Option<String> {
+        let (created, named) = (opened.created?, opened.name.time()?);
+        opened.name.encryption()?;
+        let copied = created < named && self.versions().any(|t| t == created);
+        (created.0.saturating_add(RENAMED_SECONDS) < named.0 || copied).then(|| {
+            format!(
+                "the version named {} was made {}: an older version under a newer name",
+                named.local(),
+                created.local()
+            )
+        })
     }
 
     /// Version `no` as records sorted by path; of entries with one path the first is kept and the rest are warned about.

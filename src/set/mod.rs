@@ -6,9 +6,11 @@ mod cache;
 mod cache_folder;
 mod files;
 mod gpg;
+mod listing;
 mod lock;
 mod members;
 mod places;
+mod seal;
 mod versions;
 mod volume;
 mod volumes;
@@ -17,9 +19,11 @@ pub(crate) use blocks::{IndexReport, Seen};
 pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::default_folder;
 pub(crate) use files::{Record, Stamp};
+pub(crate) use listing::Strays;
 pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
+pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
 pub(crate) use volumes::{Added, StateSum, VolumeNo, Volumes};
@@ -36,12 +40,13 @@ use crate::format::deflate::Inflater;
 use crate::format::manifest::Params;
 use crate::format::names::{Prefix, VolumeName};
 use crate::remote::Remote;
+use listing::{Found, parse_name, same_prefix};
 
 /// The prefix of new destinations (`format.md` 2).
 pub(crate) const DEFAULT_PREFIX: &str = "duplicati";
 
 /// Asked for the passphrase once the listing shows that one is needed.
-pub(crate) type AskPassphrase<'a> = dyn FnMut(&mut Ui, Need) -> Result<Option<Secret>> + 'a;
+pub(crate) type AskPassphrase<'a> = dyn FnMut(&mut Ui, Need) -> Result<Option<Passphrase>> + 'a;
 
 /// Why a passphrase is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,8 @@ pub(crate) struct SetOptions {
     pub(crate) cache: Cache,
     /// Keeps other runs on this machine out as long as the set lives.
     pub(crate) lock: Option<RunLock>,
+    /// What the call says of encryption.
+    pub(crate) said: Said,
 }
 
 /// A destination as one listing shows it.
@@ -71,7 +78,10 @@ pub(crate) struct Set {
     tmp: Tmp,
     prefix: Prefix,
     volumes: Volumes,
-    passphrase: Option<Secret>,
+    protection: Protection,
+    /// Volumes of the prefix that are not content because they are not encrypted.
+    plain: Plain,
+    passphrase: Option<Passphrase>,
     gpg_program: String,
     params: Option<Params>,
     /// An encrypted volume was read with the passphrase.
@@ -80,8 +90,7 @@ pub(crate) struct Set {
     cache: Cache,
     /// False when the destination's folder does not exist yet.
     folder_exists: bool,
-    /// Files in the folder that are not volumes of this prefix.
-    strays: u64,
+    strays: Strays,
     /// Names are matched without case.
     any_case: bool,
     _lock: Option<RunLock>,
@@ -90,8 +99,10 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    /// Lists the destination, picks the prefix and asks for the passphrase if the listing shows encrypted volumes. Reads no
-    /// volume. `Missing` when there is no backup and `writing` is off.
+    /// Lists the destination, picks the prefix, decides what protects the backup and asks for the passphrase if the listing
+    /// shows encrypted volumes. Reads no volume, but where several prefixes other than the default one have versions: then
+    /// the newest of each. `Missing` when there is no backup and `writing` is off; `Passphrase` when a passphrase is named
+    /// for volumes that are all plain.
     pub(crate) fn open(
         mut remote: Remote,
         tmp: Tmp,
@@ -99,18 +110,109 @@ impl Set {
         ui: &mut Ui,
         ask: &mut AskPassphrase<'_>,
     ) -> Result<Set> {
-        let (found, folder_exists, strays) = list(&mut remote, &options, ui)?;
-        let (prefix, volumes) = pick(found, &options, &remote)?;
-        if volumes.repeated > 0 {
-            let what = text::count(volumes.repeated, "name");
+        let wanted = options.prefix.as_ref();
+        let any_case = options.case_insensitive;
+        let Found {
+            volumes,
+            folder_exists,
+            strays,
+        } = listing::list(&mut remote, wanted, any_case, ui)?;
+        let writing = options.writing;
+        let candidates = listing::pick(volumes, wanted, writing, remote.describe())?;
+        let prefix = match wanted {
+            Some(prefix) => prefix.clone(),
+            None => Prefix::parse(DEFAULT_PREFIX)?,
+        };
+        let mut set = Set {
+            remote,
+            tmp,
+            volumes: Volumes::new(prefix.as_str()),
+            prefix,
+            protection: Protection::Plain,
+            plain: Plain::default(),
+            passphrase: None,
+            gpg_program: options.gpg_program,
+            params: None,
+            accepted: false,
+            inflater: Inflater::new(),
+            cache: options.cache,
+            folder_exists,
+            strays,
+            any_case,
+            _lock: options.lock,
+            last_dlist: None,
+        };
+        set.choose(candidates, &options.said, writing, ui, ask)?;
+        let repeated = set.volumes.repeated;
+        if repeated > 0 {
+            let what = text::count(repeated, "name");
             ui.warn(
                 "repeated-names",
                 &format!("the destination lists {what} more than once"),
             );
         }
-        if volumes.len() == 0 && !options.writing {
-            let at = remote.describe().to_owned();
-            let cause = if folder_exists {
+        Ok(set)
+    }
+
+    /// Settles on the one candidate whose newest version opens; the only one is taken as it is.
+    fn choose(
+        &mut self,
+        candidates: Vec<Volumes>,
+        said: &Said,
+        writing: bool,
+        ui: &mut Ui,
+        ask: &mut AskPassphrase<'_>,
+    ) -> Result<()> {
+        let names: Vec<String> = candidates
+            .iter()
+            .map(|v| text::safe(v.prefix().as_bytes()))
+            .collect();
+        let several = candidates.len() > 1;
+        let mut opened: Vec<Volumes> = Vec::new();
+        let mut last = None;
+        for volumes in candidates {
+            if !several {
+                opened.push(volumes);
+                continue;
+            }
+            self.take(volumes)?;
+            let protected = self.protect(said, writing, ui, ask);
+            // Without a passphrase nothing says whether an encrypted one is meant.
+            if protected.is_err()
+                && self.passphrase.is_none()
+                && self.protection != Protection::Plain
+            {
+                return Err(listing::several(&names, self.remote.describe()));
+            }
+            match protected.and_then(|()| self.open_dlist(ui, 0).map(|_| ())) {
+                Ok(()) => {
+                    let none = Volumes::new(self.prefix.as_str());
+                    opened.push(std::mem::replace(&mut self.volumes, none));
+                }
+                Err(e) if listing::is_no_backup(&e) => last = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        match (opened.pop(), opened.is_empty(), last) {
+            (Some(volumes), true, _) => {
+                let prefix = volumes.prefix().to_owned();
+                self.take(volumes)?;
+                if several {
+                    ui.note(&format!(
+                        "of several prefixes only {} has a version that opens",
+                        text::safe(prefix.as_bytes())
+                    ));
+                }
+            }
+            (None, _, Some(e)) => return Err(e),
+            (None, _, None) => {}
+            (Some(_), false, _) => {
+                return Err(listing::several(&names, self.remote.describe()));
+            }
+        }
+        if self.volumes.len() == 0 && !writing {
+            let at = self.remote.describe().to_owned();
+            let cause = if self.folder_exists {
                 "there is no backup in it"
             } else {
                 "the folder does not exist"
@@ -119,30 +221,18 @@ impl Set {
                 .doing(format!("read {at}"))
                 .hint("check the URL and --prefix"));
         }
-        // dblocks alone, of a first backup that was cut short, are not read.
-        let proof = !volumes.dlists().is_empty() || volumes.dindex_count() > 0;
-        let passphrase = match (volumes.len() == 0, volumes.any_encrypted()) {
-            (false, false) => None,
-            (false, true) if proof || !options.writing => ask(ui, Need::ToRead)?,
-            _ => ask(ui, Need::ToCreate)?,
-        };
-        Ok(Set {
-            remote,
-            tmp,
-            prefix,
-            volumes,
-            passphrase,
-            gpg_program: options.gpg_program,
-            params: None,
-            accepted: false,
-            inflater: Inflater::new(),
-            cache: options.cache,
-            folder_exists,
-            strays,
-            any_case: options.case_insensitive,
-            _lock: options.lock,
-            last_dlist: None,
-        })
+        self.protect(said, writing, ui, ask)
+    }
+
+    /// Makes `volumes` those of the set, as if nothing had been read yet.
+    fn take(&mut self, volumes: Volumes) -> Result<()> {
+        self.prefix = Prefix::parse(volumes.prefix())?;
+        self.volumes = volumes;
+        self.params = None;
+        self.accepted = false;
+        self.last_dlist = None;
+        self.plain = Plain::default();
+        Ok(())
     }
 
     pub(crate) fn remote(&mut self) -> &mut Remote {
@@ -170,12 +260,23 @@ impl Set {
         self.folder_exists
     }
 
-    pub(crate) fn strays(&self) -> u64 {
-        self.strays
+    /// What lies beside the volumes.
+    pub(crate) fn strays(&self) -> &Strays {
+        &self.strays
+    }
+
+    /// What is written to this destination has this protection, whatever its newest volume is called.
+    pub(crate) fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// Volumes that are left aside because they are not encrypted.
+    pub(crate) fn plain(&self) -> &Plain {
+        &self.plain
     }
 
     pub(crate) fn passphrase(&self) -> Option<&Secret> {
-        self.passphrase.as_ref()
+        self.passphrase.as_ref().map(|p| &p.secret)
     }
 
     pub(crate) fn cache(&mut self) -> &mut Cache {
@@ -244,12 +345,14 @@ impl Set {
         each: &mut dyn FnMut(Option<(VolumeName, Option<u64>)>),
     ) -> Result<()> {
         let (prefix, any_case) = (self.prefix.as_str(), self.any_case);
+        let only_sealed = self.plain.kept_out;
         self.remote.list(ui, &mut |listed| {
             match listed {
                 Listed::Restart => each(None),
                 Listed::Entry(file) => {
                     if let Some(name) = parse_name(&file.name, any_case)
                         .filter(|n| same_prefix(prefix, n.prefix(), any_case))
+                        .filter(|n| !only_sealed || n.encryption().is_some())
                     {
                         each(Some((name, file.size)));
                     }
@@ -258,111 +361,5 @@ impl Set {
             Ok(())
         })?;
         Ok(())
-    }
-}
-
-fn parse_name(name: &str, any_case: bool) -> Option<VolumeName> {
-    if any_case {
-        VolumeName::parse_any_case(name)
-    } else {
-        VolumeName::parse(name)
-    }
-}
-
-fn same_prefix(a: &str, b: &str, any_case: bool) -> bool {
-    a == b || any_case && a.eq_ignore_ascii_case(b)
-}
-
-/// Volumes by prefix, in order of first appearance; more prefixes than this are not a backup folder.
-const PREFIXES_AT_MOST: usize = 64;
-
-fn list(
-    remote: &mut Remote,
-    options: &SetOptions,
-    ui: &mut Ui,
-) -> Result<(Vec<Volumes>, bool, u64)> {
-    let mut found: Vec<Volumes> = Vec::new();
-    let mut strays = 0u64;
-    let wanted = options.prefix.as_ref().map(|p| p.as_str().to_owned());
-    let any_case = options.case_insensitive;
-    let exists = remote.list(ui, &mut |listed| {
-        let file = match listed {
-            Listed::Restart => {
-                found.clear();
-                strays = 0;
-                return Ok(());
-            }
-            Listed::Entry(file) => file,
-        };
-        let name = parse_name(&file.name, any_case).filter(|n| {
-            let wanted = wanted.as_deref();
-            wanted.is_none_or(|w| same_prefix(w, n.prefix(), any_case))
-        });
-        let Some(name) = name else {
-            strays += 1;
-            return Ok(());
-        };
-        let at = found
-            .iter()
-            .position(|v| same_prefix(v.prefix(), name.prefix(), any_case));
-        let at = match at {
-            Some(i) => i,
-            None if found.len() < PREFIXES_AT_MOST => {
-                // Volumes keep their names; what is written gets the usual spelling.
-                let lower = any_case.then(|| name.prefix().to_ascii_lowercase());
-                found.push(Volumes::new(lower.as_deref().unwrap_or(name.prefix())));
-                found.len() - 1
-            }
-            None => {
-                strays += 1;
-                return Ok(());
-            }
-        };
-        found[at].add(name, file.size);
-        Ok(())
-    })?;
-    for volumes in &mut found {
-        volumes.seal();
-    }
-    Ok((found, exists, strays))
-}
-
-fn pick(
-    mut found: Vec<Volumes>,
-    options: &SetOptions,
-    remote: &Remote,
-) -> Result<(Prefix, Volumes)> {
-    if let Some(prefix) = &options.prefix {
-        let volumes = found.pop().unwrap_or_else(|| Volumes::new(prefix.as_str()));
-        return Ok((prefix.clone(), volumes));
-    }
-    let names = || {
-        found
-            .iter()
-            .map(|v| text::safe(v.prefix().as_bytes()))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    match found.len() {
-        0 => Ok((Prefix::parse(DEFAULT_PREFIX)?, Volumes::new(DEFAULT_PREFIX))),
-        1 if !options.writing || found[0].prefix() == DEFAULT_PREFIX => {
-            let volumes = found.remove(0);
-            Ok((Prefix::parse(volumes.prefix())?, volumes))
-        }
-        1 => Err(Error::new(
-            Kind::Missing,
-            format!("it holds a backup with the prefix {}", names()),
-        )
-        .doing(format!("write to {}", remote.describe()))
-        .hint(format!(
-            "give --prefix={} to continue it, or another folder",
-            names()
-        ))),
-        _ => Err(Error::new(
-            Kind::Missing,
-            format!("it holds backups with several prefixes: {}", names()),
-        )
-        .doing(format!("use {}", remote.describe()))
-        .hint("choose one with --prefix=NAME")),
     }
 }

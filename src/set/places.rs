@@ -161,7 +161,9 @@ impl Facts {
             record[0] = u8::try_from(raw.len()).unwrap_or(0);
             record[1..=raw.len()].copy_from_slice(raw);
         }
-        record[65..].copy_from_slice(&expected.size.unwrap_or(u64::MAX).to_be_bytes());
+        // A file of zeros knows nothing.
+        let size = expected.size.map_or(0, |size| size.saturating_add(1));
+        record[65..].copy_from_slice(&size.to_be_bytes());
         let done = self
             .file
             .file()
@@ -173,16 +175,13 @@ impl Facts {
         let mut record = [0u8; FACT_LEN];
         self.file
             .read_at(&mut record, u64::from(no) * FACT_LEN as u64)?;
-        let size = record[65..]
-            .try_into()
-            .map(u64::from_be_bytes)
-            .unwrap_or(u64::MAX);
+        let size = record[65..].try_into().map(u64::from_be_bytes).unwrap_or(0);
         let hash = record
             .get(1..=usize::from(record[0]))
             .and_then(Hash::from_bytes);
         Ok(Expected {
             hash,
-            size: (size != u64::MAX && hash.is_some()).then_some(size),
+            size: size.checked_sub(1),
         })
     }
 }

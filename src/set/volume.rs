@@ -5,13 +5,14 @@ use std::io::Read;
 use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
+use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::format::aes_read;
 use crate::format::manifest::{self, Params};
 use crate::format::names::VolumeName;
 use crate::format::zip_read::ZipReader;
-use crate::set::{Set, gpg};
+use crate::set::{Protection, Set, gpg};
 
 /// A decrypted volume on disk, not in memory.
 pub(crate) struct Opened {
@@ -19,6 +20,8 @@ pub(crate) struct Opened {
     /// The zip archive.
     pub(crate) plain: Spool,
     pub(crate) params: Params,
+    /// When it was made, as its manifest says.
+    pub(super) created: Option<Timestamp>,
 }
 
 impl Opened {
@@ -59,6 +62,7 @@ impl Set {
                 ui.note(&format!("{e}; fetching it once more"));
                 self.fetch_once(ui, name, size, expected)
             }
+            Err(e) if self.params.is_none() => Err(self.from_where(e)),
             other => other,
         }
     }
@@ -134,7 +138,7 @@ impl Set {
             )
             .doing(reading(name)));
         }
-        let params = self.read_manifest(&plain).doing(|| reading(name))?;
+        let (params, created) = self.read_manifest(&plain).doing(|| reading(name))?;
         match self.params {
             None => self.params = Some(params),
             Some(known) if !agree(&known, &params) => {
@@ -154,6 +158,7 @@ impl Set {
             name: name.clone(),
             plain,
             params,
+            created,
         })
     }
 
@@ -181,8 +186,7 @@ impl Set {
             None => Ok(stored),
             Some("aes") => {
                 let secret = self
-                    .passphrase
-                    .as_ref()
+                    .passphrase()
                     .ok_or_else(|| no_passphrase().doing(reading(name)))?;
                 let mut plain = Spool::new(&self.tmp)?;
                 aes_read::decrypt(&mut stored, secret, &mut plain).doing(|| reading(name))?;
@@ -192,22 +196,16 @@ impl Set {
             Some("gpg") => gpg::decrypt(
                 &self.gpg_program,
                 &stored,
-                self.passphrase.as_ref(),
+                self.passphrase(),
+                self.protection == Protection::Aes,
                 &self.tmp,
             )
             .doing(|| reading(name)),
-            Some(other) => {
-                let what = text::safe(other.as_bytes());
-                Err(Error::new(
-                    Kind::Unsupported,
-                    format!("it is encrypted with the module {what}"),
-                )
-                .doing(reading(name)))
-            }
+            Some(_) => Err(Error::bug("a volume's name has a known ending")),
         }
     }
 
-    fn read_manifest(&mut self, plain: &Spool) -> Result<Params> {
+    fn read_manifest(&mut self, plain: &Spool) -> Result<(Params, Option<Timestamp>)> {
         let zip = ZipReader::open(plain)?;
         let entry = zip
             .find(b"manifest")?

@@ -42,6 +42,24 @@ impl Packed {
 
 const ODD: u16 = u16::MAX;
 
+/// Numbers of volumes by what encrypts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sealed {
+    pub(super) plain: u64,
+    pub(super) aes: u64,
+    pub(super) gpg: u64,
+}
+
+impl Sealed {
+    fn add(&mut self, encryption: Option<&str>) {
+        match encryption {
+            None => self.plain += 1,
+            Some(e) if e.eq_ignore_ascii_case("gpg") => self.gpg += 1,
+            Some(_) => self.aes += 1,
+        }
+    }
+}
+
 /// All dblocks, dindexes and dlists with one prefix. Built once by a listing, then read-only.
 pub(crate) struct Volumes {
     prefix: String,
@@ -231,11 +249,86 @@ impl Volumes {
         found.and_then(|i| u32::try_from(i).ok())
     }
 
-    /// True when any volume's name says that it is encrypted.
-    pub(crate) fn any_encrypted(&self) -> bool {
-        self.tails.iter().any(|t| t.contains('.'))
-            || self.odd.iter().any(|n| n.encryption().is_some())
-            || self.dlists.iter().any(|d| d.0.encryption().is_some())
+    /// How many volumes are encrypted, and with what, by their names.
+    pub(super) fn sealed(&self) -> Sealed {
+        let mut sealed = Sealed::default();
+        let packed = self.dblocks.iter().chain(&self.dindexes);
+        for end in packed.filter_map(|p| self.ending(p)) {
+            sealed.add(end);
+        }
+        for (name, _) in &self.dlists {
+            sealed.add(name.encryption());
+        }
+        sealed
+    }
+
+    /// What a packed volume is encrypted with; the outer `None` only for what was never packed.
+    fn ending(&self, packed: &Packed) -> Option<Option<&str>> {
+        if packed.tail() == ODD {
+            let index = u64::from_be_bytes(packed.guid[..8].try_into().ok()?);
+            let name = self.odd.get(usize::try_from(index).ok()?)?;
+            return Some(name.encryption());
+        }
+        let tail = self.tails.get(usize::from(packed.tail()))?;
+        Some(tail.split_once('.').map(|(_, encryption)| encryption))
+    }
+
+    /// The `most` smallest encrypted volumes of a known size, smallest first.
+    pub(super) fn smallest_sealed(&self, most: usize) -> Vec<(VolumeName, u64)> {
+        let mut found: Vec<(u64, VolumeName)> = Vec::new();
+        let mut offer = |size: u64, name: &dyn Fn() -> Option<VolumeName>| {
+            if found.len() == most && found.last().is_none_or(|(largest, _)| *largest <= size) {
+                return;
+            }
+            if let Some(name) = name().filter(|n| n.encryption().is_some()) {
+                let at = found.partition_point(|(s, _)| *s <= size);
+                found.insert(at, (size, name));
+                found.truncate(most);
+            }
+        };
+        for (list, kind) in [
+            (&self.dblocks, VolumeKind::Dblock),
+            (&self.dindexes, VolumeKind::Dindex),
+        ] {
+            for packed in list {
+                if let Some(size) = packed.size() {
+                    offer(size, &|| self.unpack(packed, kind));
+                }
+            }
+        }
+        for (name, size) in &self.dlists {
+            if let Some(size) = size {
+                offer(*size, &|| Some(name.clone()));
+            }
+        }
+        found.into_iter().map(|(size, name)| (name, size)).collect()
+    }
+
+    /// Takes all volumes out that are not encrypted; `each` hears their names.
+    pub(super) fn drop_plain(&mut self, each: &mut dyn FnMut(&VolumeName)) {
+        for kind in [VolumeKind::Dblock, VolumeKind::Dindex] {
+            let list = match kind {
+                VolumeKind::Dblock => &mut self.dblocks,
+                _ => &mut self.dindexes,
+            };
+            let all = std::mem::take(list);
+            let (plain, kept): (Vec<Packed>, Vec<Packed>) =
+                all.into_iter().partition(|p| self.ending(p) == Some(None));
+            for name in plain.iter().filter_map(|p| self.unpack(p, kind)) {
+                each(&name);
+            }
+            match kind {
+                VolumeKind::Dblock => self.dblocks = kept,
+                _ => self.dindexes = kept,
+            }
+        }
+        self.dlists.retain(|(name, _)| {
+            let keep = name.encryption().is_some();
+            if !keep {
+                each(name);
+            }
+            keep
+        });
     }
 
     /// Digest of all names and sizes, independent of the order of the listing.
@@ -381,7 +474,44 @@ mod tests {
                 "duplicati-babc.dblock.zip"
             ]
         );
-        assert!(v.any_encrypted());
+        let sealed = v.sealed();
+        assert_eq!((sealed.plain, sealed.aes, sealed.gpg), (1, 5, 0));
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_taken_out_by_name() {
+        let mut v = sample();
+        for text in [
+            "duplicati-b00000000000000000000000000000003.dblock.zip",
+            "duplicati-i00000000000000000000000000000003.dindex.zip",
+            "duplicati-20260101T000000Z.dlist.zip",
+            "duplicati-20260102T000000Z.dlist.zip.gpg",
+        ] {
+            v.add(name(text), Some(1));
+        }
+        v.seal();
+        let mut out = Vec::new();
+        v.drop_plain(&mut |n| out.push(n.as_str().to_owned()));
+        out.sort();
+        assert_eq!(
+            out,
+            [
+                "duplicati-20260101T000000Z.dlist.zip",
+                "duplicati-b00000000000000000000000000000003.dblock.zip",
+                "duplicati-babc.dblock.zip",
+                "duplicati-i00000000000000000000000000000003.dindex.zip",
+            ]
+        );
+        assert_eq!((v.dblock_count(), v.dindex_count()), (2, 1));
+        let sealed = v.sealed();
+        assert_eq!((sealed.plain, sealed.aes, sealed.gpg), (0, 5, 1));
+        let sizes = |n| v.smallest_sealed(n).iter().map(|s| s.1).collect::<Vec<_>>();
+        assert_eq!((sizes(0), sizes(2)), (vec![], vec![1, 1]));
+        assert_eq!(sizes(9), [1, 1, 2, 5, 7, 8]);
+        let gone = name("duplicati-b00000000000000000000000000000003.dblock.zip.aes");
+        assert_eq!(v.find_dblock(&gone), None);
+        let odd = name("duplicati-babc.dblock.zip");
+        assert_eq!(v.find_dblock(&odd), None);
     }
 
     #[test]

@@ -88,7 +88,11 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
             Ok(())
         });
         match read {
-            Ok(_) => {}
+            Ok(listing) => {
+                if let Some(line) = listing.misdated {
+                    ui.warn("misdated-version", &line);
+                }
+            }
             Err(e) if versions.len() > 1 && is_volume_fault(&e) => {
                 ui.error(&format!("version {version} is left out: {e}"));
                 unread.push(version);

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Read, Write};
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::sys;
 use crate::base::text;
@@ -111,9 +111,10 @@ impl Writer<'_> {
         name: &VolumeName,
         size: Option<u64>,
     ) -> Result<Result<u64>> {
+        let stated = self.volume_hash(ui)?;
         let fetched = self
             .set
-            .fetch_hashed(ui, name, size, self.params.file_hash)
+            .fetch_hashed(ui, name, size, stated.unwrap_or(Algo::Sha256))
             .and_then(|(opened, hash, length)| Ok((self.look_through(&opened)?, hash, length)));
         let (found, hash, length) = match fetched {
             Ok(all) => all,
@@ -133,7 +134,7 @@ impl Writer<'_> {
             name: name.clone(),
             stored: Spool::new(&tmp)?,
             sha256: hash,
-            volume_hash: hash,
+            volume_hash: stated.map(|_| hash),
             size: length,
             vol: found.vol,
             lists: found.lists,

@@ -71,6 +71,8 @@ pub(crate) struct Writer<'a> {
     pack: Option<Pack>,
     uploads: Uploads,
     stats: WriteStats,
+    /// What indexes state hashes by, once that was looked up.
+    volume_algo: Option<Option<Algo>>,
     /// The folder is known to exist.
     folder_ready: bool,
     /// No volume is ended now: what is being stored belongs together.
@@ -104,6 +106,7 @@ impl<'a> Writer<'a> {
                 count: 0,
             },
             stats: WriteStats::default(),
+            volume_algo: None,
             folder_ready: set.folder_exists(),
             hold: false,
             lost: None,
@@ -155,9 +158,14 @@ impl<'a> Writer<'a> {
         if self.index.is_none() {
             let tmp = self.set.tmp().clone();
             let mut members = Members::new(&tmp, self.params.block_hash.len());
-            let loaded = self
-                .set
-                .load_index(ui, cached, &mut |id, data| members.add(id, data))?;
+            // Several indexes may copy one list.
+            let mut seen = Keyset::new(&tmp);
+            let loaded = self.set.load_index(ui, cached, &mut |id, data| {
+                if seen.insert(&BlockKey::new(id, 0))? {
+                    members.add(id, data)?;
+                }
+                Ok(())
+            })?;
             self.members = members.finish()?;
             self.index = Some(loaded);
             self.find_broken_lists()?;
@@ -341,6 +349,34 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// What an index of ours states the hash of its dblock by (`format.md` 9). Duplicati took SHA256 up to 2.1.0.107 and takes
+    /// the file hash since; the destination's own indexes tell which one writes there. As long as none does, or both did,
+    /// no hash is stated, which every Duplicati takes.
+    fn volume_hash(&mut self, ui: &mut Ui) -> Result<Option<Algo>> {
+        let file_hash = self.params.file_hash;
+        if file_hash == Algo::Sha256 {
+            return Ok(Some(Algo::Sha256));
+        }
+        if let Some(known) = self.volume_algo {
+            return Ok(known);
+        }
+        let count = self.set.volumes().dblock_count();
+        let places = &self.index(ui)?.0;
+        let (mut sha256, mut own) = (false, false);
+        for no in 0..count {
+            let len = places.expected(no)?.hash.map(|h| h.as_bytes().len());
+            sha256 |= len == Some(Algo::Sha256.len());
+            own |= len == Some(file_hash.len());
+        }
+        let algo = match (sha256, own) {
+            (true, false) => Some(Algo::Sha256),
+            (false, true) => Some(file_hash),
+            _ => None,
+        };
+        self.volume_algo = Some(algo);
+        Ok(algo)
+    }
+
     /// Uploads the open volume, if any, and its index.
     pub(crate) fn flush(&mut self, ui: &mut Ui) -> Result<()> {
         self.step(|writer| writer.send_pack(ui))
@@ -350,7 +386,8 @@ impl<'a> Writer<'a> {
         let Some(pack) = self.pack.take() else {
             return Ok(());
         };
-        let mut finished = pack.finish(self.params.file_hash)?;
+        let algo = self.volume_hash(ui)?;
+        let mut finished = pack.finish(algo)?;
         self.put(
             ui,
             &finished.name,
@@ -428,15 +465,6 @@ impl<'a> Writer<'a> {
             self.stats.stored_bytes += size;
         }
         Ok(placed)
-    }
-}
-
-/// SHA-256 for the server, the file hash algorithm for the index (`format.md` 9).
-fn volume_hash(stored: &mut Spool, sha256: Hash, algo: Algo) -> Result<Hash> {
-    if algo == Algo::Sha256 {
-        Ok(sha256)
-    } else {
-        crate::set::digest(stored, algo)
     }
 }
 

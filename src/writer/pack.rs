@@ -76,7 +76,8 @@ pub(super) struct Finished {
     pub(super) name: VolumeName,
     pub(super) stored: Spool,
     pub(super) sha256: Hash,
-    pub(super) volume_hash: Hash,
+    /// As the index states it, if it states one.
+    pub(super) volume_hash: Option<Hash>,
     pub(super) size: u64,
     pub(super) vol: VolWriter<BufWriter<Spool>>,
     pub(super) lists: Spool,
@@ -146,10 +147,14 @@ impl Pack {
         self.list_ids.len()
     }
 
-    /// Closes the archive.
-    pub(super) fn finish(self, file_hash: Algo) -> Result<Finished> {
+    /// Closes the archive. `algo`: what the index states the hash by; `None` to state none.
+    pub(super) fn finish(self, algo: Option<Algo>) -> Result<Finished> {
         let (mut stored, sha256, size) = self.zip.finish()?.finish()?;
-        let volume_hash = super::volume_hash(&mut stored, sha256, file_hash)?;
+        let volume_hash = match algo {
+            None => None,
+            Some(Algo::Sha256) => Some(sha256),
+            Some(algo) => Some(crate::set::digest(&mut stored, algo)?),
+        };
         Ok(Finished {
             name: self.name,
             stored,
@@ -179,7 +184,8 @@ impl Finished {
             deflater,
         )?;
         let empty = VolWriter::new(BufWriter::with_capacity(0, Spool::new(tmp)?));
-        let vol = std::mem::replace(&mut self.vol, empty).finish(&self.volume_hash, self.size)?;
+        let vol =
+            std::mem::replace(&mut self.vol, empty).finish(self.volume_hash.as_ref(), self.size)?;
         let mut json = vol
             .into_inner()
             .map_err(|e| crate::base::error::unwrap_io(e.into_error()))?;

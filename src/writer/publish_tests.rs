@@ -13,7 +13,7 @@ use crate::base::ui::Volume;
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink};
 use crate::format::manifest::Params;
 use crate::remote::{Permit, Remote};
-use crate::set::{Cache, Set, SetOptions};
+use crate::set::{Cache, Said, Set, SetOptions};
 use crate::writer::WriteOptions;
 
 type Done<T> = std::result::Result<T, Fault>;

@@ -17,7 +17,7 @@ pub(super) struct Uploads {
 pub(super) struct Upload {
     pub(super) dblock: VolumeName,
     pub(super) dblock_size: u64,
-    pub(super) hash: Hash,
+    pub(super) hash: Option<Hash>,
     pub(super) dindex: VolumeName,
     pub(super) dindex_size: u64,
     /// Only the dindex is of this run; the dblock was there.
@@ -27,13 +27,13 @@ pub(super) struct Upload {
 impl Upload {
     pub(super) fn expected(&self) -> crate::set::Expected {
         crate::set::Expected {
-            hash: Some(self.hash),
+            hash: self.hash,
             size: Some(self.dblock_size),
         }
     }
 }
 
-/// Two names (length octet, up to 250), hash (length octet, up to 64), two sizes, whether the dblock was there.
+/// Two names (length octet, up to 250), hash (length octet, 0 for none, up to 64), two sizes, whether the dblock was there.
 const UPLOAD_LEN: usize = 2 * 251 + 65 + 16 + 1;
 
 impl Uploads {
@@ -55,7 +55,8 @@ impl Uploads {
         }
         field(dblock.name.as_str().as_bytes(), 250);
         field(dindex.as_str().as_bytes(), 250);
-        field(dblock.volume_hash.as_bytes(), 64);
+        let hash = dblock.volume_hash.as_ref();
+        field(hash.map(Hash::as_bytes).unwrap_or_default(), 64);
         record.extend_from_slice(&dblock.size.to_be_bytes());
         record.extend_from_slice(&dindex_size.to_be_bytes());
         record.push(u8::from(adopted));
@@ -83,7 +84,7 @@ impl Uploads {
             Some(Upload {
                 dblock: name(0)?,
                 dindex: name(251)?,
-                hash: Hash::from_bytes(field(502)?)?,
+                hash: Hash::from_bytes(field(502)?),
                 dblock_size: number(567)?,
                 dindex_size: number(575)?,
                 adopted: record[583] == 1,

@@ -36,6 +36,8 @@ pub(super) static IGNORED: &[Opt] = &[
     ignored("disable-synthetic-filelist"),
     ignored("index-file-policy"),
     ignored("allow-passphrase-change"),
+    // They speak of writing; what of gpg is there is read all the same.
+    ignored("gpg-encryption-*"),
     ignored("aes-v3-iterations"),
     ignored("asynchronous-*"),
     ignored("synchronous-upload"),

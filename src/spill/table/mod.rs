@@ -54,14 +54,15 @@ impl Table {
         builder.finish()
     }
 
-    /// Over `records` records from `offset` of a file that exists, reading them once. Records out of order, or a file too
-    /// short for them, are `Damaged`.
+    /// Over `records` records from `offset` of a file that exists, reading them once. Records out of order, or that `good`
+    /// refuses, or a file too short for them, are `Damaged`.
     pub(crate) fn adopt(
         file: File,
         offset: u64,
         records: u64,
         record_len: usize,
         key_len: usize,
+        good: &dyn Fn(&[u8]) -> bool,
     ) -> Result<Table> {
         check_shape(record_len, key_len)?;
         let damaged = || Error::damaged("the sorted records of a cache file are damaged");
@@ -82,7 +83,7 @@ impl Table {
         let mut last = vec![0; record_len];
         let mut reader = TableReader::new(&body);
         while let Some(record) = reader.next()? {
-            if *record < *last {
+            if *record < *last || !good(record) {
                 return Err(damaged());
             }
             last.copy_from_slice(record);
@@ -378,7 +379,8 @@ mod tests {
                 file.write_all(b"head").expect("write");
                 table.copy_to(&mut file).expect("copy");
                 let mut adopted =
-                    Table::adopt(file, 4, sorted.len() as u64, record_len, key_len).expect("adopt");
+                    Table::adopt(file, 4, sorted.len() as u64, record_len, key_len, &|_| true)
+                        .expect("adopt");
                 compare(&mut adopted, &sorted, key_len, &mut rng);
             }
         }
@@ -391,7 +393,7 @@ mod tests {
             f.write_all(b"aabbccbb").expect("write");
             f
         };
-        assert!(Table::adopt(file(), 0, 3, 2, 2).is_ok());
+        assert!(Table::adopt(file(), 0, 3, 2, 2, &|_| true).is_ok());
         for (offset, records) in [
             (0, 4),
             (0, 5),
@@ -401,13 +403,13 @@ mod tests {
             (u64::MAX, 1),
             (2, u64::MAX / 2),
         ] {
-            let e = Table::adopt(file(), offset, records, 2, 2)
+            let e = Table::adopt(file(), offset, records, 2, 2, &|_| true)
                 .err()
                 .expect("refused");
             assert_eq!(e.kind(), Kind::Damaged, "{offset} {records}");
         }
-        assert!(Table::adopt(file(), 0, 1, 0, 0).is_err());
-        assert!(Table::adopt(file(), 0, 1, 2, 3).is_err());
+        assert!(Table::adopt(file(), 0, 1, 0, 0, &|_| true).is_err());
+        assert!(Table::adopt(file(), 0, 1, 2, 3, &|_| true).is_err());
     }
 
     #[test]

@@ -176,6 +176,7 @@ pub(crate) fn run(
     ui: &mut Ui,
     report: &mut VerifyReport,
 ) -> Result<()> {
+    beside(set, ui, report);
     let params = set.learn_params(ui)?;
     let tmp = set.tmp().clone();
     let mut lists = Lists::new(&tmp, params)?;
@@ -240,6 +241,19 @@ pub(crate) fn run(
             .check(set, ui, options, report)?;
     }
     Ok(())
+}
+
+/// What lies there and is no content.
+fn beside(set: &Set, ui: &mut Ui, report: &mut VerifyReport) {
+    if let Some(line) = set.strays().line() {
+        ui.note(&line);
+    }
+    let plain = set.plain();
+    for name in &plain.names {
+        let what = "it is not encrypted although the backup is, so anybody can have put it there; it is never read";
+        report.find(name, Status::Extra, what);
+    }
+    report.finding_count += plain.count - plain.names.len() as u64;
 }
 
 /// Findings of index volumes while only their numbers are known.

@@ -52,6 +52,8 @@ struct Outcome {
     unsure: bool,
     /// Its archive is damaged, though all of it could be read.
     rescued: bool,
+    /// Its list is older than its name.
+    misdated: Option<String>,
     /// It could not be read: status and reason.
     unreadable: Option<(Status, String)>,
 }
@@ -244,7 +246,10 @@ impl References {
             self.entry(&entry, &mut out)
         });
         match read {
-            Ok(listing) => out.rescued = listing.rescued,
+            Ok(listing) => {
+                out.rescued = listing.rescued;
+                out.misdated = listing.misdated;
+            }
             Err(e) if is_finding(&e) => {
                 let (status, _) = indexes::unreadable_index(&e);
                 out.unreadable = Some((status, e.cause().to_owned()));
@@ -425,6 +430,9 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
     }
     if outcome.rescued {
         report.find_version(name, Status::Modified, indexes::RESCUED.to_owned());
+    }
+    if let Some(what) = outcome.misdated {
+        report.find_version(name, Status::Modified, what);
     }
     if blind || outcome.files + outcome.only_metadata == 0 {
         return;

@@ -9,7 +9,7 @@ use crate::base::secret::Secret;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
 use crate::remote::Remote;
-use crate::set::{Cache, SetOptions};
+use crate::set::{Cache, Passphrase, Said, SetOptions};
 
 const ALL: VerifyOptions = VerifyOptions {
     amount: Amount::All,
@@ -42,6 +42,7 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
         gpg_program: "gpg".to_owned(),
         cache: Cache::Off("a test".to_owned()),
         lock: None,
+        said: Said::default(),
     };
     let secret = passphrase.to_owned();
     let mut set = Set::open(
@@ -49,7 +50,12 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
         Tmp::open(None)?,
         options_of_set,
         &mut ui,
-        &mut |_, _| Ok(Some(Secret::new(secret.clone()))),
+        &mut |_, _| {
+            Ok(Some(Passphrase {
+                secret: Secret::new(secret.clone()),
+                whence: "a test".to_owned(),
+            }))
+        },
     )?;
     let mut report = VerifyReport::default();
     run(&mut set, options, &mut ui, &mut report).map(|()| report)
