@@ -4,7 +4,7 @@ use crate::backup::attrs::asks_for_exclusion;
 use crate::backup::choice::Reason;
 use crate::backup::levels::{Level, Levels, itself};
 use crate::backup::names::Names;
-use crate::backup::walk::{Found, Pending, Visitor, Walk};
+use crate::backup::walk::{Found, Pending, Visitor, Walk, left_out};
 use crate::base::error::Result;
 use crate::base::sys::{Spot, Stat};
 use crate::base::text;
@@ -132,6 +132,39 @@ impl Walk<'_> {
         level.pseudo = folder.pseudo;
         level.way_only = way_only;
         levels.push(level);
+        Ok(())
+    }
+
+    /// Folders that waited for a surviving entry now have one.
+    pub(super) fn release(
+        &mut self,
+        ui: &mut Ui,
+        levels: &mut Levels,
+        visitor: &mut dyn Visitor,
+    ) -> Result<()> {
+        for waiting in std::mem::take(&mut self.pending) {
+            let path = &self.path[..waiting.path_len];
+            let spot = match levels.folder(waiting.level, &self.path) {
+                Ok(spot) => spot,
+                Err(e) => {
+                    let path = path.to_vec();
+                    left_out(ui, &path, &e);
+                    visitor.unreadable(&path);
+                    continue;
+                }
+            };
+            visitor.found(
+                ui,
+                &Found {
+                    path,
+                    stat: &waiting.stat,
+                    spot,
+                    pseudo: false,
+                    link: None,
+                    is_source: false,
+                },
+            )?;
+        }
         Ok(())
     }
 

@@ -392,39 +392,6 @@ impl<'a> Walk<'a> {
         )
     }
 
-    /// Folders that waited for a surviving entry now have one.
-    pub(super) fn release(
-        &mut self,
-        ui: &mut Ui,
-        levels: &mut Levels,
-        visitor: &mut dyn Visitor,
-    ) -> Result<()> {
-        for waiting in std::mem::take(&mut self.pending) {
-            let path = &self.path[..waiting.path_len];
-            let spot = match levels.folder(waiting.level, &self.path) {
-                Ok(spot) => spot,
-                Err(e) => {
-                    let path = path.to_vec();
-                    left_out(ui, &path, &e);
-                    visitor.unreadable(&path);
-                    continue;
-                }
-            };
-            visitor.found(
-                ui,
-                &Found {
-                    path,
-                    stat: &waiting.stat,
-                    spot,
-                    pseudo: false,
-                    link: None,
-                    is_source: false,
-                },
-            )?;
-        }
-        Ok(())
-    }
-
     pub(super) fn trouble(&mut self, ui: &mut Ui, e: &io::Error, visitor: &mut dyn Visitor) {
         left_out(ui, &self.path, e);
         visitor.unreadable(&self.path);
