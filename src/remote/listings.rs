@@ -138,22 +138,26 @@ fn tokens_and_keys_without_end() {
             "does not advance",
             500,
         ),
-        ("no keys", |n| endless(0, 0, n), "does not advance", 2100),
+        ("no keys", |n| endless(0, 0, n), "does not advance", 210),
         (
             "one key a page",
             |n| endless(n, 1, n),
             "does not advance",
-            2500,
+            300,
         ),
         (
             "keys",
             |n| endless(n * 1000, 1000, n),
-            "more than 50000 entries",
+            "more than 25000 entries",
             60,
         ),
     ];
     for version in ["", "s3-list-api-version=v1", "s3-list-api-version=v2"] {
-        for (what, page, part, most) in cases {
+        // Those of hundreds of pages once.
+        let few = cases
+            .iter()
+            .filter(|case| version.is_empty() || case.3 < 200);
+        for &(what, page, part, most) in few {
             let server = Server::start(|_| Endless { asked: 0, page });
             let mut subject = s3_at(server.address, version);
             let e = subject.list().expect_err(what);
@@ -175,7 +179,7 @@ fn webdav_folders_without_end_or_cut() {
     let cut = "<d:response><d:href>/d/b/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status></d:response>";
     let foreign = "<d:response><d:href>/other/x</d:href></d:response>";
     for (body, part, times) in [
-        (all(&many), "more than 50000 entries", 1),
+        (all(&many), "more than 25000 entries", 1),
         (all(&format!("{own}{cut}")), "cuts its answer", 2),
         (
             all(&format!("{own}{foreign}")),

@@ -35,7 +35,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 /// destination that lost its files must not cost all waits for every one of them.
 const PATIENT_WITH: u32 = 3;
 /// Most entries of a listing, those that are no files of a backup too; more is taken for a listing without end.
-const LISTED_MAX: u64 = if cfg!(test) { 50_000 } else { 5_000_000 };
+const LISTED_MAX: u64 = if cfg!(test) { 25_000 } else { 5_000_000 };
 /// Dropped names that are shown.
 const SAMPLES: usize = 3;
 

@@ -133,7 +133,7 @@ fn relative_forms() {
         assert_eq!(b.server.seen("x=1").len(), 1, "{to}");
     }
     for (to, part) in [
-        ("", "names no address"),
+        ("", "without saying where"),
         ("#there", "names no address"),
         ("http:///d/b/x", "names no host"),
         ("//", "names no host"),

@@ -11,7 +11,7 @@ use crate::dest::{Listed, RemoteFile};
 use crate::net::json::{self, Step};
 
 /// Pages that may hold few entries each.
-const SPARE_PAGES: u64 = 1000;
+const SPARE_PAGES: u64 = if cfg!(test) { 100 } else { 1000 };
 /// Fewest entries that further pages hold on average, where so many are asked for.
 const PAGE_LEAST: u64 = 10;
 /// Versions asked for at once.
