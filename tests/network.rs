@@ -86,7 +86,13 @@ fn proxies_of_the_environment() {
         (&[("http_proxy", "")], false),
     ] {
         let (before, direct) = (plain.asked().len(), b.server.seen("").len());
-        b.backup("", env).code(&[0, 1]);
+        let ran = b.backup("", env);
+        assert!(
+            [0, 1].contains(&ran.code),
+            "{env:?} {} {:?}",
+            ran.err,
+            plain.asked()
+        );
         assert_eq!(plain.asked().len() > before, through, "{env:?}");
         let straight = b.server.seen("").len() > direct;
         assert!(straight, "in the end it is asked: {env:?}");
@@ -183,7 +189,8 @@ fn a_report_counts_every_request() {
     for args in [
         &["backup", &url, "source"][..],
         &["backup", &url, "source"],
-        &["verify", &url, "all"],
+        &["remote", "list", &url],
+        &["remote", "test", &url],
         &["restore", &url, "--restore-path=out"],
     ] {
         let before = b.server.seen("").len();
@@ -195,7 +202,12 @@ fn a_report_counts_every_request() {
                 faulty::Trouble::Answer(500, Vec::new(), String::new()),
             );
         }
-        let ran = b.scratch.run(&[args, &common].concat()).code(&[0, 1]);
+        let common = if args[0] == "remote" {
+            &common[1..]
+        } else {
+            &common
+        };
+        let ran = b.scratch.run(&[args, common].concat()).code(&[0, 1]);
         let sent = b.server.seen("").len() - before;
         let counted = ran.out.split("\"RemoteCalls\":").nth(1).expect("counted");
         let counted: String = counted
@@ -290,7 +302,7 @@ fn answer_one(
 fn a_server_that_ignores_expect_is_asked_once() {
     let scratch = Scratch::new("expect");
     let source = scratch.folder("source");
-    let mut noise = support::Rand::new(7);
+    let mut noise = support::Rand(7);
     fs::write(source.join("big"), noise.bytes(6 << 20)).expect("a file");
     let (address, heads) = without_continue();
     let url = format!("webdav://{address}/d/b?http-proxy=none");

@@ -68,13 +68,7 @@ impl Forward {
 }
 
 fn serve(mut client: TcpStream, rules: &Rules, asked: &Mutex<Vec<Asked>>) -> Option<()> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        client.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).ok()?;
+    let head = read_head(&mut client)?;
     let mut lines = head.trim_end().split("\r\n");
     let mut words = lines.next()?.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
@@ -134,11 +128,55 @@ fn serve(mut client: TcpStream, rules: &Rules, asked: &Mutex<Vec<Asked>>) -> Opt
         }
         text.push_str("\r\n");
         server.write_all(text.as_bytes()).ok()?;
+        let len = length(&head).unwrap_or(0);
+        let (from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
+        std::thread::spawn(move || std::io::copy(&mut from.take(len), &mut to));
+        return reply(&mut server, &mut client, &method);
     }
     let (from, to) = (server.try_clone().ok()?, client.try_clone().ok()?);
     std::thread::spawn(move || pipe(from, to));
     pipe(client, server);
     Some(())
+}
+
+/// Head of a request or a reply with its empty line.
+fn read_head(from: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        from.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()
+}
+
+fn length(head: &str) -> Option<u64> {
+    let lower = head.to_ascii_lowercase();
+    let line = lower.lines().find(|l| l.starts_with("content-length:"))?;
+    line.split_once(':')?.1.trim().parse().ok()
+}
+
+/// Passes one reply on, and says that the connection ends.
+fn reply(server: &mut TcpStream, client: &mut TcpStream, method: &str) -> Option<()> {
+    loop {
+        let head = read_head(server)?;
+        if head.starts_with("HTTP/1.1 100") {
+            client.write_all(head.as_bytes()).ok()?;
+            continue;
+        }
+        let (first, rest) = head.split_once("\r\n")?;
+        let text = format!("{first}\r\nConnection: close\r\n{rest}");
+        client.write_all(text.as_bytes()).ok()?;
+        let len = if method == "HEAD" {
+            0
+        } else {
+            length(&head).unwrap_or(0)
+        };
+        std::io::copy(&mut Read::take(&mut *server, len), client).ok()?;
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Both);
+        return Some(());
+    }
 }
 
 fn pipe(mut from: TcpStream, mut to: TcpStream) {
