@@ -111,9 +111,12 @@ fn endless(first: u64, keys: u64, token: u64) -> String {
     page(&head, &keys)
 }
 
+/// What it is, its n-th page, what is said, and the most pages that are fetched.
+type Case = (&'static str, fn(u64) -> String, &'static str, u64);
+
 #[test]
 fn tokens_and_keys_without_end() {
-    let cases: [(&str, fn(u64) -> String, &str, u64); 7] = [
+    let cases: [Case; 7] = [
         (
             "the same token",
             |_| endless(1, 10, 7),

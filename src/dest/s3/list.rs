@@ -80,7 +80,7 @@ pub(super) fn list(
             progress = Progress::default();
         }
         let page = match one_page(client, rules, &token, (encoded, decoding), each)? {
-            Fetched::Page(page) => page,
+            Fetched::Page(page) => *page,
             Fetched::OldServer => {
                 rules.version = Version::V1;
                 token.clear();
@@ -185,7 +185,7 @@ impl Page {
 
 /// What came of asking for a page.
 enum Fetched {
-    Page(Page),
+    Page(Box<Page>),
     /// The server does not know version 2.
     OldServer,
     /// It is not XML, perhaps because of a key with characters that XML cannot hold.
@@ -241,7 +241,7 @@ fn one_page(
     if !page.is_list {
         return Err(client.fault(&page.error, &call));
     }
-    Ok(Fetched::Page(page))
+    Ok(Fetched::Page(Box::new(page)))
 }
 
 /// The fault of a web page in place of a listing.
