@@ -20,6 +20,8 @@ pub(crate) enum Class {
     NotFound,
     /// I/O error, timeout, DNS failure, 408, 425, 5xx, truncated body: worth another try.
     Transient,
+    /// Nobody is there: the connection was refused, or ended before the other side said anything of what was expected.
+    Refused,
     /// The server asked to slow down; wait at least so long if it said.
     Throttled(Option<Duration>),
     /// No space or quota at the destination.
@@ -38,6 +40,8 @@ pub(crate) enum Class {
     Integrity,
     /// The reply cannot be understood, or a listing is incomplete.
     Protocol,
+    /// A reply or a listing passed a stated bound of time or length.
+    Endless,
     /// The spool or another file on this machine failed.
     Local,
     /// The destination does not offer this operation.
@@ -89,7 +93,7 @@ impl Fault {
             Class::Usage => K::Usage,
             Class::Auth => K::Credentials,
             Class::FolderMissing | Class::NotFound => K::Missing,
-            Class::Transient | Class::Throttled(_) | Class::Exists => K::Busy,
+            Class::Transient | Class::Refused | Class::Throttled(_) | Class::Exists => K::Busy,
             Class::Full => K::NoSpace,
             Class::Tls => K::Tls,
             Class::Integrity => K::Damaged,
@@ -98,6 +102,7 @@ impl Fault {
             | Class::Locked
             | Class::Archived
             | Class::Protocol
+            | Class::Endless
             | Class::Unsupported => K::Unsupported,
             Class::Stopped => K::Interrupted,
         };

@@ -226,6 +226,11 @@ pub(crate) trait Destination {
         Ok(Vec::new())
     }
 
+    /// Requests sent so far, all of them; `None` where operations are no requests.
+    fn requests(&self) -> Option<u64> {
+        None
+    }
+
     /// Calls so far that the service bills, in its classes A, B and C; zeros where there are none.
     fn billed(&self) -> [u64; 3] {
         [0; 3]

@@ -1,7 +1,8 @@
 //! JSON replies as a stream of events, each value capped (`destinations-core.md` 10.3): nothing of a reply is held but the path
 //! to the current value and the value itself.
 //!
-//! The reply must be one complete value; what is cut, too long, too deep or no JSON is [`Class::Protocol`]. Bytes that are not
+//! The reply must be one complete value; what is cut, too deep or no JSON is [`Class::Protocol`], what is too long
+//! [`Class::Endless`]. Bytes that are not
 //! UTF-8 become U+007F, which no file name may hold, so that one bad name does not spoil a listing.
 
 use std::cell::{Cell, RefCell};
@@ -201,10 +202,16 @@ impl Read for Source<'_> {
         let left = self.left.get();
         let total = self.total.get();
         if left == 0 || total >= self.max {
-            let what = if left == 0 { "a value in it" } else { "it" };
+            let (class, what) = match left {
+                0 => (Class::Protocol, "a value in it is too long".to_owned()),
+                _ => (
+                    Class::Endless,
+                    format!("it is longer than {} MiB", self.max >> 20),
+                ),
+            };
             return Err(self.fail(Fault::new(
-                Class::Protocol,
-                format!("the reply cannot be used, {what} is too long"),
+                class,
+                format!("the reply cannot be used, {what}"),
             )));
         }
         self.left.set(left - 1);

@@ -14,6 +14,8 @@ pub(crate) mod opts;
 #[cfg(feature = "http")]
 pub(crate) mod primitives;
 #[cfg(feature = "http")]
+pub(crate) mod proxy;
+#[cfg(feature = "http")]
 pub(crate) mod ranged;
 #[cfg(feature = "http")]
 pub(crate) mod redirect;

@@ -56,7 +56,7 @@ pub(crate) const LIST_TIMEOUT: Opt = row(
     "list-timeout",
     Kind::Span,
     "10m",
-    "Longest wait for the reply to a listing request.",
+    "Longest wait for the reply to a listing request, and for its end.",
 );
 pub(crate) const READ_WRITE_TIMEOUT: Opt = Opt {
     aliases: &["http-readwrite-timeout"],
@@ -89,7 +89,7 @@ pub(crate) const HTTP_PROXY: Opt = row(
     "http-proxy",
     Kind::Secret,
     "",
-    "Proxy URL, or none; by default ALL_PROXY, HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read.",
+    "Proxy URL, or none; by default http_proxy, https_proxy and all_proxy are read; no_proxy lists what is asked directly.",
 );
 pub(crate) const IGNORE_REVOCATION: Opt = row(
     "ignore-revocation-failure",

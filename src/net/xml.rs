@@ -33,7 +33,7 @@ pub(crate) enum Step<'a> {
 }
 
 /// Reads a whole document. `fault` turns an I/O error of `input` into a fault; everything wrong with the XML itself is
-/// [`Class::Protocol`]. An error of `each` ends it.
+/// [`Class::Protocol`], a reply that is too long [`Class::Endless`]. An error of `each` ends it.
 pub(crate) fn read(
     mut input: impl Read,
     fault: &dyn Fn(&io::Error) -> Fault,
@@ -113,7 +113,11 @@ fn io_fault(e: &Arc<io::Error>, fault: &dyn Fn(&io::Error) -> Fault) -> Fault {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<TooLong>())
     {
-        Some(TooLong(what)) => broken(what),
+        Some(TooLong::Token) => broken("one of its parts is too long"),
+        Some(TooLong::Reply) => Fault {
+            class: Class::Endless,
+            ..broken(&format!("it is longer than {} MiB", REPLY_MAX_BYTES >> 20))
+        },
         None => fault(e),
     }
 }
@@ -210,11 +214,14 @@ struct Capped<R> {
 }
 
 #[derive(Debug)]
-struct TooLong(&'static str);
+enum TooLong {
+    Token,
+    Reply,
+}
 
 impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
+        f.write_str("too long")
     }
 }
 
@@ -232,10 +239,10 @@ impl<R: Read> Read for Capped<R> {
 impl<R: Read> BufRead for Capped<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.token + BUFFER_BYTES as u64 > TOKEN_MAX_BYTES {
-            return Err(io::Error::other(TooLong("one of its parts is too long")));
+            return Err(io::Error::other(TooLong::Token));
         }
         if self.total > REPLY_MAX_BYTES {
-            return Err(io::Error::other(TooLong("it is too long")));
+            return Err(io::Error::other(TooLong::Reply));
         }
         self.inner.fill_buf()
     }

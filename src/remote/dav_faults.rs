@@ -445,14 +445,14 @@ fn row_23_redirects() {
             .list()
             .expect_err("refused")
             .to_string()
-            .contains("foreign host")
+            .contains("another address")
     );
     assert!(
         b.subject
             .put(&[1])
             .expect_err("refused")
             .to_string()
-            .contains("foreign host")
+            .contains("another address")
     );
     assert!(other.seen("").is_empty());
     b.script("GET", "", moved(format!("{foreign}{KEY}")));

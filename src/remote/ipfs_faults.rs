@@ -340,7 +340,7 @@ fn errors_of_a_node_have_their_class() {
             .list()
             .expect_err("elsewhere")
             .to_string()
-            .contains("foreign host")
+            .contains("another address")
     );
     assert!(other.seen("").is_empty());
     assert_eq!(

@@ -34,12 +34,15 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 /// Listed files that stayed absent through all attempts, after which the next ones get a single further chance each: a
 /// destination that lost its files must not cost all waits for every one of them.
 const PATIENT_WITH: u32 = 3;
+/// Most entries of a listing, those that are no files of a backup too; more is taken for a listing without end.
+const LISTED_MAX: u64 = if cfg!(test) { 25_000 } else { 5_000_000 };
 /// Dropped names that are shown.
 const SAMPLES: usize = 3;
 
 /// What went over the wire, all attempts together; `files_*` count successes.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct RemoteStats {
+    /// Requests to the server, or operations where there is none.
     pub(crate) calls: u64,
     pub(crate) lists: u64,
     pub(crate) gets: u64,
@@ -70,6 +73,8 @@ pub(crate) struct Remote {
     used: bool,
     /// Listed files that could not be read because they are not there.
     absent: u32,
+    /// It has answered something, if only with a refusal.
+    heard: bool,
     size_unknown_told: bool,
     /// Waits unless more stop signals come than the number given.
     sleep: Box<dyn FnMut(Duration, u32)>,
@@ -121,6 +126,7 @@ impl Remote {
             list_verify: options.flag(&open::LIST_VERIFY),
             used: false,
             absent: 0,
+            heard: false,
             size_unknown_told: false,
             sleep: Box::new(|time, stops| {
                 sys::sleep_beyond(time, stops);
@@ -167,7 +173,9 @@ impl Remote {
     /// Free and total space as far as the destination says; never fails.
     pub(crate) fn quota(&mut self) -> Quota {
         self.stats.calls += 1;
-        self.dest.quota().unwrap_or_default()
+        let quota = self.dest.quota().unwrap_or_default();
+        self.count_requests();
+        quota
     }
 
     /// Passes on every file directly in the folder (no folders), or fails: never a part. After [`Listed::Restart`] the
@@ -186,8 +194,19 @@ impl Remote {
             let mut theirs = None;
             let mut dropped = Dropped::default();
             let mut begun = false;
+            let mut listed = 0;
             let result = self.dest.list(&mut |item| {
                 begun = matches!(item, Listed::Entry(_));
+                listed = if begun { listed + 1 } else { 0 };
+                if listed > LISTED_MAX {
+                    return Err(Fault::new(
+                        Class::Endless,
+                        format!(
+                            "listing incomplete: it has more than {LISTED_MAX} entries and no end"
+                        ),
+                    )
+                    .hint("use a folder of its own for the backup"));
+                }
                 let wanted = match item {
                     Listed::Restart => {
                         dropped = Dropped::default();
@@ -214,10 +233,14 @@ impl Remote {
             }
             match result {
                 Ok(()) => {
+                    self.heard = true;
                     dropped.tell(&self.shown, ui);
                     return Ok(true);
                 }
-                Err(fault) if fault.class == Class::FolderMissing && !begun => return Ok(false),
+                Err(fault) if fault.class == Class::FolderMissing && !begun => {
+                    self.heard = true;
+                    return Ok(false);
+                }
                 Err(fault) => {
                     let fault = match fault.class {
                         Class::FolderMissing => Fault {
@@ -306,7 +329,10 @@ impl Remote {
                     attempts.absent(Fault { text, ..fault }, self.absent >= PATIENT_WITH)
                 }
                 Class::FolderMissing => attempts.absent(fault, self.absent >= PATIENT_WITH),
-                _ => attempts.failed(fault),
+                _ => {
+                    self.hear(&fault);
+                    attempts.failed(fault, self.heard)
+                }
             };
             if let Err(fault) = &next
                 && matches!(fault.class, Class::NotFound | Class::FolderMissing)
@@ -331,7 +357,10 @@ impl Remote {
             let result = operation(self.dest.as_mut());
             self.tell(ui);
             match result {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.heard = true;
+                    return Ok(value);
+                }
                 Err(fault) => self.again(&mut attempts, fault, doing, stops, ui)?,
             }
         }
@@ -340,11 +369,19 @@ impl Remote {
     /// Passes on what the destination noticed.
     fn tell(&mut self, ui: &mut Ui) {
         self.stats.billed = self.dest.billed();
+        self.count_requests();
         for line in self.dest.notices() {
             ui.note(&self.redact.clean(line));
         }
         for line in self.dest.warnings() {
             ui.warn("destination", &self.redact.clean(line));
+        }
+    }
+
+    /// A destination on a network knows better how often it asked.
+    fn count_requests(&mut self) {
+        if let Some(requests) = self.dest.requests() {
+            self.stats.calls = requests;
         }
     }
 
@@ -357,8 +394,14 @@ impl Remote {
         stops: u32,
         ui: &mut Ui,
     ) -> Result<()> {
-        let next = attempts.failed(fault);
+        self.hear(&fault);
+        let next = attempts.failed(fault, self.heard);
         self.wait_for(attempts, next, doing, stops, ui)
+    }
+
+    /// Notes whether a fault shows that the destination is there.
+    fn hear(&mut self, fault: &Fault) {
+        self.heard |= self.used || !matches!(fault.class, Class::Refused | Class::Transient);
     }
 
     /// Waits for the next attempt, or makes the fault the final error.
@@ -396,6 +439,7 @@ impl Remote {
     fn error(&self, fault: Fault, doing: &str) -> Error {
         let hint = match fault.class {
             Class::Transient | Class::Throttled(_) => "run it again later",
+            Class::Refused => "check host and port of the URL, and that the server runs",
             Class::Auth => "check user name, password and rights",
             Class::FolderMissing => "check the URL, or make the folder first",
             Class::TooBig => "make volumes smaller with --dblock-size",
@@ -499,10 +543,16 @@ mod dav_faults;
 mod ipfs_faults;
 #[cfg(all(test, feature = "dest-ipfs"))]
 mod ipfs_kubo;
+#[cfg(all(test, feature = "dest-webdav", feature = "dest-s3"))]
+mod listings;
 #[cfg(test)]
 mod live;
+#[cfg(all(test, feature = "dest-webdav"))]
+mod redirects;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_faults;
+#[cfg(all(test, feature = "dest-s3"))]
+mod s3_proxies;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_tls;
 #[cfg(all(

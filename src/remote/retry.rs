@@ -27,6 +27,8 @@ pub(crate) const EXPONENTIAL: Opt = row(
 
 /// A server that asks for a longer wait than this is taken as down.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
+/// Wait before a destination that nothing was heard of in this run, and that refuses connections, is tried once more.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// No configured wait gets longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
@@ -39,6 +41,8 @@ pub(crate) struct Policy {
     pub(crate) delay: Duration,
     /// Double the wait each time.
     pub(crate) exponential: bool,
+    /// The number of attempts was asked for: it is kept whatever the fault.
+    pub(crate) chosen: bool,
 }
 
 impl Policy {
@@ -48,6 +52,7 @@ impl Policy {
             retries: options.int(&RETRIES).unwrap_or(5),
             delay: Duration::from_secs(u64::try_from(delay).unwrap_or(0)),
             exponential: options.flag(&EXPONENTIAL),
+            chosen: options.given(RETRIES.name).is_some(),
         }
     }
 }
@@ -59,6 +64,8 @@ pub(crate) struct Attempts {
     failed: u64,
     /// A fault that is retried only once has been seen.
     once: bool,
+    /// The last one was of that kind, so that the next attempt is the last.
+    last: bool,
 }
 
 impl Attempts {
@@ -67,17 +74,27 @@ impl Attempts {
             policy,
             failed: 0,
             once: false,
+            last: false,
         }
     }
 
-    /// Counts a failure: the wait before the next attempt, or the fault as it becomes final.
-    pub(crate) fn failed(&mut self, fault: Fault) -> Result<(Duration, Fault), Fault> {
+    /// Counts a failure: the wait before the next attempt, or the fault as it becomes final. `heard`: the destination has
+    /// answered something in this run, so that it exists.
+    pub(crate) fn failed(&mut self, fault: Fault, heard: bool) -> Result<(Duration, Fault), Fault> {
         self.failed = self.failed.saturating_add(1);
+        self.last = false;
         let asked = match fault.class {
-            Class::Transient => Duration::ZERO,
+            Class::Refused if !heard && !self.policy.chosen => {
+                if self.once || self.policy.retries == 0 {
+                    return Err(self.counted(fault));
+                }
+                (self.once, self.last) = (true, true);
+                return Ok((self.wait().min(SHORT_WAIT), fault));
+            }
+            Class::Transient | Class::Refused => Duration::ZERO,
             Class::Throttled(asked) => asked.unwrap_or(Duration::ZERO),
             Class::Integrity | Class::Protocol if !self.once => {
-                self.once = true;
+                (self.once, self.last) = (true, true);
                 return if self.policy.retries == 0 {
                     Err(fault)
                 } else {
@@ -95,12 +112,7 @@ impl Attempts {
             return Err(Fault { text, ..fault });
         }
         if self.failed > self.policy.retries {
-            let text = if self.failed > 1 {
-                format!("{}, {} attempts", fault.text, self.failed)
-            } else {
-                fault.text
-            };
-            return Err(Fault { text, ..fault });
+            return Err(self.counted(fault));
         }
         Ok((self.wait().max(asked), fault))
     }
@@ -119,10 +131,19 @@ impl Attempts {
             class: passing,
             ..fault
         };
-        match self.failed(counted) {
+        match self.failed(counted, true) {
             Ok((wait, fault)) => Ok((wait, as_it_was(fault))),
             Err(fault) => Err(as_it_was(fault)),
         }
+    }
+
+    /// A final fault with the number of attempts.
+    fn counted(&self, fault: Fault) -> Fault {
+        if self.failed < 2 {
+            return fault;
+        }
+        let text = format!("{}, {} attempts", fault.text, self.failed);
+        Fault { text, ..fault }
     }
 
     fn wait(&self) -> Duration {
@@ -148,11 +169,12 @@ impl Attempts {
 
     /// `attempt 2 of 6`.
     pub(crate) fn next_of(&self) -> String {
-        format!(
-            "attempt {} of {}",
-            self.failed.saturating_add(1),
-            self.policy.retries.saturating_add(1)
-        )
+        let next = self.failed.saturating_add(1);
+        let all = match self.last {
+            true => next,
+            false => self.policy.retries.saturating_add(1),
+        };
+        format!("attempt {next} of {all}")
     }
 }
 
@@ -165,6 +187,7 @@ mod tests {
             retries,
             delay: Duration::from_secs(delay),
             exponential,
+            chosen: false,
         })
     }
 
@@ -176,13 +199,13 @@ mod tests {
     fn transient_faults_are_retried_as_often_as_configured() {
         let mut a = attempts(2, 10, false);
         for _ in 0..2 {
-            let (wait, _) = a.failed(fault(Class::Transient)).expect("again");
+            let (wait, _) = a.failed(fault(Class::Transient), true).expect("again");
             assert_eq!(wait, Duration::from_secs(10));
         }
-        let end = a.failed(fault(Class::Transient)).expect_err("final");
+        let end = a.failed(fault(Class::Transient), true).expect_err("final");
         assert_eq!(end.text, "why, 3 attempts");
         let end = attempts(0, 10, false)
-            .failed(fault(Class::Transient))
+            .failed(fault(Class::Transient), true)
             .expect_err("final");
         assert_eq!(end.text, "why");
     }
@@ -192,7 +215,7 @@ mod tests {
         let mut a = attempts(20, 1, true);
         let waits: Vec<u64> = (0..13)
             .map(|_| {
-                let (wait, _) = a.failed(fault(Class::Transient)).expect("again");
+                let (wait, _) = a.failed(fault(Class::Transient), true).expect("again");
                 wait.as_secs()
             })
             .collect();
@@ -215,15 +238,16 @@ mod tests {
             Class::Archived,
             Class::Tls,
             Class::Local,
+            Class::Endless,
             Class::Unsupported,
             Class::Stopped,
         ] {
-            assert!(attempts(5, 0, false).failed(fault(class)).is_err());
+            assert!(attempts(5, 0, false).failed(fault(class), true).is_err());
         }
         for class in [Class::Integrity, Class::Protocol] {
             let mut a = attempts(5, 0, false);
-            assert!(a.failed(fault(class)).is_ok());
-            assert!(a.failed(fault(class)).is_err());
+            assert!(a.failed(fault(class), true).is_ok());
+            assert!(a.failed(fault(class), true).is_err());
         }
     }
 
@@ -249,14 +273,42 @@ mod tests {
         let asked = |s| fault(Class::Throttled(Some(Duration::from_secs(s))));
         let mut a = attempts(5, 10, false);
         assert_eq!(
-            a.failed(asked(30)).expect("again").0,
+            a.failed(asked(30), true).expect("again").0,
             Duration::from_secs(30)
         );
         assert_eq!(
-            a.failed(asked(2)).expect("again").0,
+            a.failed(asked(2), true).expect("again").0,
             Duration::from_secs(10)
         );
-        let end = a.failed(asked(3600)).expect_err("final");
+        let end = a.failed(asked(3600), true).expect_err("final");
         assert!(end.text.contains("asks to wait 1h00m"), "{}", end.text);
+    }
+
+    #[test]
+    fn nobody_there_is_final_after_one_short_retry() {
+        let refused = || fault(Class::Refused);
+        let mut a = attempts(5, 10, false);
+        let (wait, _) = a.failed(refused(), false).expect("once more");
+        assert_eq!((wait, a.next_of().as_str()), (SHORT_WAIT, "attempt 2 of 2"));
+        let end = a.failed(refused(), false).expect_err("final");
+        assert_eq!(end.text, "why, 2 attempts");
+        let mut a = attempts(5, 0, false);
+        assert_eq!(a.failed(refused(), false).expect("again").0, Duration::ZERO);
+        assert!(attempts(0, 10, false).failed(refused(), false).is_err());
+
+        // It has answered before: it comes back.
+        let mut a = attempts(2, 10, false);
+        for _ in 0..2 {
+            let (wait, _) = a.failed(refused(), true).expect("again");
+            assert_eq!(wait, Duration::from_secs(10));
+        }
+        assert!(a.failed(refused(), true).is_err());
+
+        let mut a = attempts(2, 10, false);
+        a.policy.chosen = true;
+        assert!(a.failed(refused(), false).is_ok());
+        assert_eq!(a.next_of(), "attempt 2 of 3");
+        assert!(a.failed(refused(), false).is_ok());
+        assert!(a.failed(refused(), false).is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! Pacing of transfers: a token bucket (`destinations-core.md` 0.5). Only computes waits; it does not sleep.
+//! Pacing of transfers: a token bucket (`destinations-core.md` 0.5) that is empty at first and holds little, so that neither the
+//! first second nor one after a pause may carry more than any other. Only computes waits; it does not sleep.
 
 use std::time::Duration;
 
@@ -15,13 +16,14 @@ impl Throttle {
     pub(crate) fn new(rate: u64) -> Throttle {
         Throttle {
             rate,
-            level: i128::from(Throttle::cap(rate)),
+            level: 0,
             last: Duration::ZERO,
         }
     }
 
+    /// What a pause may save up: an eighth of a second.
     fn cap(rate: u64) -> u64 {
-        rate.max(64 * 1024)
+        rate / 8
     }
 
     /// Takes `bytes` at the time `now` (any steady clock) and says how long to wait before going on.
@@ -51,27 +53,57 @@ impl Throttle {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_average_is_kept_after_the_first_second() {
-        let mut t = Throttle::new(100_000);
-        let mut now = Duration::ZERO;
-        for _ in 0..100 {
-            now += t.take(16_384, now);
+    /// Time that so many pieces take from `now` on.
+    fn span(t: &mut Throttle, pieces: u64, piece: u64, begun: Duration) -> Duration {
+        let mut now = begun;
+        for _ in 0..pieces {
+            now += t.take(piece, now);
         }
-        let bytes = 100 * 16_384 - 100_000;
-        let want = Duration::from_micros(bytes * 10);
-        assert!(now >= want - Duration::from_millis(1) && now <= want + Duration::from_millis(200));
+        now - begun
     }
 
     #[test]
-    fn off_never_waits_and_a_long_pause_gives_no_more_than_the_bucket() {
+    fn no_second_carries_more_than_the_rate_and_an_eighth() {
+        for rate in [1000, 100_000, 4 << 20, 1 << 30] {
+            for piece in [1, 1000, 16_384, 65_536] {
+                let mut t = Throttle::new(rate);
+                let pieces = (2 * rate / piece).clamp(1, 5000);
+                let micros = u128::from(pieces * piece) * 1_000_000 / u128::from(rate);
+                let exact = Duration::from_micros(u64::try_from(micros).expect("short"));
+                let near = Duration::from_millis(2);
+                let took = span(&mut t, pieces, piece, Duration::ZERO);
+                assert!(
+                    took + near >= exact && took <= exact + near,
+                    "the first second counts: {rate} {piece} {took:?} {exact:?}"
+                );
+                let later = Duration::from_secs(9999);
+                let took = span(&mut t, pieces, piece, later);
+                let saved = Duration::from_millis(125);
+                assert!(
+                    took + saved + near >= exact,
+                    "after a pause: {rate} {piece}"
+                );
+                assert!(took <= exact + near);
+            }
+        }
+    }
+
+    #[test]
+    fn off_never_waits() {
         let mut off = Throttle::new(0);
         assert_eq!(off.take(u64::MAX, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_is_read_often_gains_nothing() {
         let mut t = Throttle::new(1000);
-        assert_eq!(t.take(65_536, Duration::from_secs(9999)), Duration::ZERO);
-        assert_eq!(
-            t.take(1000, Duration::from_secs(9999)),
-            Duration::from_secs(1)
-        );
+        let wait = t.take(1000, Duration::ZERO);
+        assert_eq!(wait, Duration::from_secs(1));
+        for micros in 0..500 {
+            t.take(0, Duration::from_micros(micros));
+        }
+        let wait = t.take(0, Duration::from_micros(500_000));
+        let want = Duration::from_millis(500);
+        assert!(wait.abs_diff(want) < Duration::from_millis(2), "{wait:?}");
     }
 }

@@ -258,7 +258,9 @@ impl<'a> RemoteMut<'a> {
     ) -> Result<Settled> {
         let len = body.len()?;
         self.remote.stats.calls += 1;
-        match self.remote.dest.stat(name) {
+        let looked = self.remote.dest.stat(name);
+        self.remote.count_requests();
+        match looked {
             // Two runs can send files of one name and one length: only the bytes tell whose it is.
             Ok(_) if is_new => match self.compare(name, body) {
                 Some(Compared::Whole) => Ok(Settled::Arrived),
@@ -313,6 +315,7 @@ impl<'a> RemoteMut<'a> {
         self.remote.stats.calls += 1;
         self.remote.stats.deletes += 1;
         let _ = self.remote.dest.delete(name);
+        self.remote.count_requests();
     }
 
     fn look_in_listing(&mut self, ui: &mut Ui, name: &str, len: u64, doing: &str) -> Result<()> {

@@ -29,6 +29,8 @@ pub struct Dav {
     pub software: String,
     /// Moves files; otherwise 502, as for an address that the server does not know.
     pub moves: bool,
+    /// How slashes in addresses are written; all, or only those within.
+    pub slash: Option<(&'static str, bool)>,
 }
 
 impl Dav {
@@ -40,6 +42,7 @@ impl Dav {
             login: Login::Open,
             software: "test".to_owned(),
             moves: true,
+            slash: None,
         }
     }
 
@@ -75,6 +78,14 @@ impl Dav {
             .replace('%', "%25")
             .replace(' ', "%20")
             .replace('&', "&amp;");
+        let (href, slash) = match self.slash {
+            None => (href, slash),
+            Some((own, true)) => (
+                href.replace('/', own),
+                if slash.is_empty() { "" } else { own },
+            ),
+            Some((own, false)) => (format!("/{}", href[1..].replace('/', own)), slash),
+        };
         out.push_str(&format!(
             "<d:response><d:href>{href}{slash}</d:href><d:propstat><d:prop>{length}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
         ));

@@ -89,10 +89,12 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
     if request.method == "CONNECT" {
         return (200, vec![("content-length", String::new())], Vec::new());
     }
-    let (path, query) = request
-        .target
-        .split_once('?')
-        .unwrap_or((&request.target, ""));
+    // A proxy is asked in absolute form.
+    let target = match request.target.strip_prefix("http://") {
+        Some(rest) => &rest[rest.find('/').unwrap_or(rest.len())..],
+        None => &request.target,
+    };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (_, key) = path
         .trim_start_matches('/')
         .split_once('/')

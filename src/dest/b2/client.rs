@@ -68,6 +68,11 @@ impl Client {
         })
     }
 
+    /// Requests sent so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.http.requests()
+    }
+
     /// The log-in, made when there is none.
     pub(super) fn account(&mut self) -> std::result::Result<&Account, Fault> {
         if self.account.is_none() {
@@ -254,14 +259,14 @@ impl Client {
         loop {
             self.billed[op.cost as usize] += 1;
             let reply = self.once(method, &url, op.pace, &all, content)?;
-            let location = reply.header("location").map(str::to_owned);
+            let location = reply.location();
             let moved = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
             let Some(location) = location.filter(|_| moved) else {
                 return Ok(reply);
             };
             let to = chain.follow(&url, &location)?;
             if !same_origin(&url, &to) || (reply.status == 303 && method != "GET") {
-                return Err(foreign(split(&to).0));
+                return Err(foreign(&to));
             }
             url = to;
         }

@@ -10,7 +10,10 @@ use crate::dest::b2::ops::{LIST_NAMES, LIST_VERSIONS};
 use crate::dest::{Listed, RemoteFile};
 use crate::net::json::{self, Step};
 
-const PAGES_MAX: u32 = 1_000_000;
+/// Pages that may hold few entries each.
+const SPARE_PAGES: u64 = if cfg!(test) { 100 } else { 1000 };
+/// Fewest entries that further pages hold on average, where so many are asked for.
+const PAGE_LEAST: u64 = 10;
 /// Versions asked for at once.
 const VERSIONS_PAGE: u64 = 100;
 /// Versions of one file that are held at once.
@@ -108,7 +111,10 @@ pub(super) fn names(
     let bucket = client.bucket()?.id;
     let prefix = client.setup.prefix.clone();
     let mut start: Option<String> = None;
-    for _ in 0..PAGES_MAX {
+    let least = PAGE_LEAST.min(client.setup.page_size.max(1));
+    let (mut pages, mut entries) = (0, 0);
+    while pages <= SPARE_PAGES + entries / least {
+        pages += 1;
         let mut body = serde_json::json!({
             "bucketId": bucket,
             "prefix": prefix,
@@ -123,6 +129,7 @@ pub(super) fn names(
         let page = parse(
             &mut |step| read_json(&mut reply, json::LIST_MAX_BYTES, step),
             &mut |entry| {
+                entries += 1;
                 last.clone_from(&entry.name);
                 match file(entry, &prefix) {
                     Some(file) => each(Listed::Entry(file)),

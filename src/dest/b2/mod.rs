@@ -247,6 +247,10 @@ impl Destination for B2Folder {
         Ok(())
     }
 
+    fn requests(&self) -> Option<u64> {
+        Some(self.client.requests())
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

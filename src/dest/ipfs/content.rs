@@ -246,6 +246,10 @@ impl Destination for ContentFolder {
         Err(read_only())
     }
 
+    fn requests(&self) -> Option<u64> {
+        Some(self.gateways.requests())
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

@@ -104,6 +104,11 @@ impl Gateways {
         })
     }
 
+    /// Requests sent so far to all of them.
+    pub(super) fn requests(&self) -> u64 {
+        self.http.requests()
+    }
+
     pub(super) fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
@@ -410,9 +415,9 @@ impl Gateways {
                 }
                 Err(fault) => return Err(Outcome::Later(fault)),
             };
-            match (reply.status, reply.header("location")) {
+            match (reply.status, reply.location()) {
                 (301 | 302 | 303 | 307 | 308, Some(to)) => {
-                    let to = chain.follow(&url, to);
+                    let to = chain.follow(&url, &to);
                     url = to.map_err(|f| Outcome::Bad(f.text))?;
                 }
                 _ => return judge(reply, &base),

@@ -376,6 +376,10 @@ impl Destination for NodeFolder {
         Ok(())
     }
 
+    fn requests(&self) -> Option<u64> {
+        Some(self.rpc.http.requests())
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

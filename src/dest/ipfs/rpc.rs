@@ -226,7 +226,7 @@ impl Rpc {
     fn refusal(&self, reply: &mut Reply, command: &str) -> Refusal {
         let status = reply.status;
         let after = reply.retry_after();
-        let location = reply.header("location").map(str::to_owned);
+        let location = reply.location();
         let body = reply.error_body();
         let mut message = None;
         let _ = json::read(
@@ -278,8 +278,11 @@ impl Rpc {
             503 if after.is_some() => plain(Class::Throttled(after)),
             300..=399 => {
                 let to = location.unwrap_or_default();
-                redirect::foreign(redirect::split(&to).0)
-                    .hint("name the node itself as the host of the destination URL")
+                let fault = redirect::foreign(&to);
+                Fault {
+                    hint: "name the node itself as the host of the destination URL".to_owned(),
+                    ..fault
+                }
             }
             404 => self.not_kubo("status 404"),
             413 => plain(Class::TooBig),

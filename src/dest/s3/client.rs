@@ -9,7 +9,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::time::Timestamp;
 use crate::dest::s3::config::{Endpoint, Setup, region_of};
-use crate::dest::s3::error::{Asked, Refusal};
+use crate::dest::s3::error::{Asked, Refusal, SKEW_SECONDS};
 use crate::dest::s3::options;
 use crate::dest::s3::place::{e2_host, same_owner};
 use crate::dest::{Body, Slice};
@@ -19,8 +19,6 @@ use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 use crate::net::url::{encode, encode_path};
 
 const REGION_FIXES_MAX: u8 = 2;
-/// A clock that is off by more than this is refused by servers.
-const SKEW_SECONDS: i64 = 900;
 
 /// What a request is about.
 #[derive(Clone, Copy)]
@@ -110,6 +108,11 @@ impl Client {
         })
     }
 
+    /// Requests sent so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.http.requests()
+    }
+
     /// The key of a file.
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.setup.prefix)
@@ -162,6 +165,7 @@ impl Client {
             host: &self.setup.endpoint.host,
             key_id: &self.setup.keys.id,
             region: &self.setup.region,
+            now: Timestamp::now().0.saturating_add(self.clock_offset),
         }
     }
 
@@ -196,7 +200,7 @@ impl Client {
             if (200..300).contains(&reply.status) || call.accept.contains(&reply.status) {
                 return Ok(Ok(reply));
             }
-            let location = reply.header("location").map(str::to_owned);
+            let location = reply.location();
             let refusal = Refusal::of(&mut reply);
             if self.correct(&refusal, call)? {
                 continue;
@@ -294,9 +298,8 @@ impl Client {
         let Some(offset) = refusal.server_time.map(|t| t.saturating_sub(now)) else {
             return false;
         };
-        let silent = refusal.status == 403
-            && refusal.code.is_empty()
-            && offset.unsigned_abs() > SKEW_SECONDS.unsigned_abs();
+        // Some servers say something else of a signature from another hour.
+        let silent = refusal.status == 403 && offset.unsigned_abs() > SKEW_SECONDS;
         if self.clock_fixed || !(refusal.is_clock() || silent) {
             return false;
         }
@@ -367,7 +370,7 @@ impl Client {
             host: split(&to).0.to_ascii_lowercase(),
         };
         if endpoint.host.contains('@') || !same_owner(&self.home, &endpoint) {
-            return Err(foreign(&endpoint.host));
+            return Err(foreign(&to));
         }
         Ok(to)
     }

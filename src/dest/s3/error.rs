@@ -4,12 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::fault::{Class, Fault};
+use crate::base::size::show_span;
 use crate::base::text;
 use crate::net::http::Reply;
 use crate::net::xml::{self, Step};
 
 /// Wait for a server that is too busy and does not say how long.
 const SLOW_DOWN: Duration = Duration::from_secs(1);
+/// A clock that is off by more than this is refused by servers.
+pub(super) const SKEW_SECONDS: u64 = 900;
 
 /// A refusal as the server told it.
 #[derive(Default, Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Asked<'a> {
     pub(super) host: &'a str,
     pub(super) key_id: &'a str,
     pub(super) region: &'a str,
+    /// What the request was dated, seconds since 1970.
+    pub(super) now: i64,
 }
 
 impl Refusal {
@@ -229,7 +234,25 @@ impl Refusal {
         Class::Throttled(Some(self.retry_after.unwrap_or(SLOW_DOWN).max(SLOW_DOWN)))
     }
 
+    /// What is wrong with the clock, when that is what the server refuses, whatever it calls it.
+    fn clock(&self, class: Class, asked: &Asked<'_>) -> Option<String> {
+        let off = self
+            .server_time
+            .map(|t| t.saturating_sub(asked.now).unsigned_abs());
+        match off.filter(|&off| off > SKEW_SECONDS) {
+            Some(off) if self.is_clock() || class == Class::Auth => Some(format!(
+                "this machine's clock and the server's differ by {}",
+                show_span(off)
+            )),
+            _ if self.is_clock() => Some("this machine's clock is wrong".to_owned()),
+            _ => None,
+        }
+    }
+
     fn text(&self, class: Class, asked: &Asked<'_>) -> String {
+        if let Some(clock) = self.clock(class, asked) {
+            return format!("{clock}; {}", self.said());
+        }
         let known = match self.code.as_str() {
             "SignatureDoesNotMatch" => Some(format!(
                 "secret key rejected for access key '{}' in region {}",
@@ -287,6 +310,9 @@ impl Refusal {
     }
 
     fn hint(&self, class: Class, asked: &Asked<'_>) -> Option<String> {
+        if self.clock(class, asked).is_some() {
+            return Some("set this machine's clock".to_owned());
+        }
         let hint = match self.code.as_str() {
             "SignatureDoesNotMatch" => {
                 "check --auth-password, percent-encode / and + of the secret in the URL, and check the clock"
@@ -301,7 +327,6 @@ impl Refusal {
             "SecondLevelDomainForbidden" | "VirtualHostDomainRequired" => {
                 "try --s3-ext-forcepathstyle=false"
             }
-            "RequestTimeTooSkewed" | "RequestExpired" => "set this machine's clock",
             "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
                 "get new temporary credentials and give --aws-session-token"
             }
@@ -364,6 +389,7 @@ mod tests {
         host: "h",
         key_id: "AKIA",
         region: "r",
+        now: 1_800_000_000,
     };
 
     fn refusal(status: u16, code: &str, message: &str) -> Refusal {
@@ -445,6 +471,41 @@ mod tests {
         };
         let f = plain.fault(&ASKED);
         assert_eq!((f.class, f.hint.as_str()), (Class::Tls, "use use-ssl=true"));
+    }
+
+    #[test]
+    fn a_wrong_clock_is_named_first() {
+        let with = |status, code, time| Refusal {
+            server_time: time,
+            ..refusal(status, code, "m")
+        };
+        let far = Some(ASKED.now - 3 * 3600);
+        for (status, code, time, part) in [
+            (403, "RequestTimeTooSkewed", far, "differ by 3h00m"),
+            (403, "RequestTimeTooSkewed", None, "clock is wrong"),
+            (400, "RequestExpired", Some(ASKED.now), "clock is wrong"),
+            (403, "SignatureDoesNotMatch", far, "differ by 3h00m"),
+            (403, "AccessDenied", far, "differ by 3h00m"),
+            (403, "", Some(ASKED.now + 86_400), "differ by 1D00h"),
+            (401, "InvalidAccessKeyId", far, "differ by 3h00m"),
+        ] {
+            let f = with(status, code, time).fault(&ASKED);
+            assert_eq!(f.class, Class::Auth);
+            assert!(f.text.starts_with("this machine's clock"), "{}", f.text);
+            assert!(
+                f.text.contains(part) && f.hint.contains("clock"),
+                "{}",
+                f.text
+            );
+        }
+        for (code, time) in [
+            ("SignatureDoesNotMatch", Some(ASKED.now + 800)),
+            ("SignatureDoesNotMatch", None),
+            ("NoSuchKey", far),
+        ] {
+            let f = with(403, code, time).fault(&ASKED);
+            assert!(!f.text.contains("clock"), "{}", f.text);
+        }
     }
 
     #[test]

@@ -11,7 +11,10 @@ use crate::net::http::{Pace, Reply};
 use crate::net::url::decode;
 use crate::net::xml::{self, Step};
 
-const PAGES_MAX: u32 = 100_000;
+/// Pages that may hold few entries each.
+const SPARE_PAGES: u64 = if cfg!(test) { 100 } else { 1000 };
+/// Fewest entries that further pages hold on average.
+const PAGE_LEAST: u64 = 10;
 const RIGHT: &str = "s3:ListBucket";
 
 /// How to ask.
@@ -37,9 +40,12 @@ struct Page {
     truncated: bool,
     token: Option<String>,
     next_marker: Option<String>,
-    key_count: bool,
-    /// Greatest key or common prefix of the page.
+    /// First key of the page; some servers repeat a common prefix on many pages.
+    first: String,
+    /// Greatest key or common prefix.
     last: String,
+    /// Keys and common prefixes.
+    entries: u64,
     url_encoded: bool,
     is_list: bool,
     error: Refusal,
@@ -68,14 +74,13 @@ pub(super) fn list(
     // Keys are handed on before a page may say how they are written.
     let mut decoding = false;
     let mut changed = false;
-    let mut pages = 0;
+    let mut progress = Progress::default();
     loop {
-        pages += 1;
-        if pages > PAGES_MAX {
-            return Err(stuck());
+        if token.is_empty() {
+            progress = Progress::default();
         }
         let page = match one_page(client, rules, &token, (encoded, decoding), each)? {
-            Fetched::Page(page) => page,
+            Fetched::Page(page) => *page,
             Fetched::OldServer => {
                 rules.version = Version::V1;
                 token.clear();
@@ -102,7 +107,8 @@ pub(super) fn list(
         if !page.truncated {
             return Ok(());
         }
-        if rules.version == Version::Auto && !page.key_count && page.token.is_none() {
+        progress.page(&page)?;
+        if rules.version == Version::Auto && page.token.as_ref().is_none_or(String::is_empty) {
             rules.version = Version::V1;
             token.clear();
             each(Listed::Restart)?;
@@ -113,12 +119,17 @@ pub(super) fn list(
             _ => page.token.unwrap_or_default(),
         };
         if next.is_empty() {
-            return Err(Fault::new(
+            let fault = Fault::new(
                 Class::Protocol,
                 "listing incomplete: the server says there is more but not where",
-            ));
+            );
+            return Err(match rules.version {
+                Version::V2 => fault.hint("leave --s3-list-api-version=v2 out"),
+                _ => fault,
+            });
         }
-        if next == token {
+        // A marker is a key, and keys come in order.
+        if next == token || rules.version == Version::V1 && next < token {
             return Err(stuck());
         }
         token = next;
@@ -129,9 +140,52 @@ fn stuck() -> Fault {
     Fault::new(Class::Protocol, "listing does not advance")
 }
 
+/// What the pages of a listing came to, so that one without end is seen.
+#[derive(Default)]
+struct Progress {
+    pages: u64,
+    entries: u64,
+    /// First key of the first page, of the last one, and of one whose number doubles: a page that comes again is met there.
+    marks: [String; 3],
+    next_mark: u64,
+}
+
+impl Progress {
+    /// Takes up a page that is not the last.
+    fn page(&mut self, page: &Page) -> Result<(), Fault> {
+        self.pages += 1;
+        self.entries += page.entries;
+        if self.pages > SPARE_PAGES + self.entries / PAGE_LEAST {
+            return Err(stuck());
+        }
+        if page.first.is_empty() {
+            return Ok(());
+        }
+        if self.marks.contains(&page.first) {
+            return Err(stuck());
+        }
+        if self.marks[0].is_empty() {
+            self.marks[0].clone_from(&page.first);
+        }
+        self.marks[1].clone_from(&page.first);
+        if self.pages >= self.next_mark {
+            self.next_mark = self.pages * 2;
+            self.marks[2].clone_from(&page.first);
+        }
+        Ok(())
+    }
+}
+
+impl Page {
+    fn take(&mut self, key: String) {
+        self.entries += 1;
+        self.last = std::mem::take(&mut self.last).max(key);
+    }
+}
+
 /// What came of asking for a page.
 enum Fetched {
-    Page(Page),
+    Page(Box<Page>),
     /// The server does not know version 2.
     OldServer,
     /// It is not XML, perhaps because of a key with characters that XML cannot hold.
@@ -187,7 +241,7 @@ fn one_page(
     if !page.is_list {
         return Err(client.fault(&page.error, &call));
     }
-    Ok(Fetched::Page(page))
+    Ok(Fetched::Page(Box::new(page)))
 }
 
 /// The fault of a web page in place of a listing.
@@ -247,11 +301,8 @@ fn parse(
             ["IsTruncated"] => page.truncated = value.eq_ignore_ascii_case("true"),
             ["NextContinuationToken"] => page.token = Some(value.to_owned()),
             ["NextMarker"] => page.next_marker = Some(key(value)),
-            ["KeyCount"] => page.key_count = true,
             ["EncodingType"] => page.url_encoded = value.eq_ignore_ascii_case("url"),
-            ["CommonPrefixes", "Prefix"] => {
-                page.last = std::mem::take(&mut page.last).max(key(value))
-            }
+            ["CommonPrefixes", "Prefix"] => page.take(key(value)),
             ["Contents", "Key"] => entry.key = text.map(key),
             ["Contents", "Size"] => entry.size = value.parse().ok(),
             ["Contents", "LastModified"] => entry.modified = iso_time(value),
@@ -259,7 +310,10 @@ fn parse(
             ["Contents"] => {
                 if let Some(key) = entry.key.take() {
                     hand_on(&key, &entry, prefix, rules, each)?;
-                    page.last = std::mem::take(&mut page.last).max(key);
+                    if page.first.is_empty() {
+                        page.first.clone_from(&key);
+                    }
+                    page.take(key);
                 }
             }
             _ => {}
@@ -352,7 +406,8 @@ mod tests {
     fn a_page() {
         let (page, names) = parsed(PAGE, "p/").expect("good");
         assert_eq!(names, ["a&b:12:1369353600:true", "z:-1:-1:false"]);
-        assert!(page.truncated && page.key_count && page.is_list);
+        assert!(page.truncated && page.is_list);
+        assert_eq!((page.entries, page.first.as_str()), (5, "p/a&b"));
         assert_eq!(page.token.as_deref(), Some("t/="));
         assert_eq!(page.last, "p/z");
     }
@@ -388,5 +443,40 @@ mod tests {
         .expect("parsed");
         assert!(!page.is_list);
         assert_eq!(page.error.code, "InternalError");
+    }
+
+    /// Pages until the listing is given up; `keys` = first key and number of keys of a page.
+    fn given_up(mut keys: impl FnMut(u64) -> (String, u64)) -> Option<u64> {
+        let mut progress = Progress::default();
+        (0..100_000).find(|&at| {
+            let (first, entries) = keys(at);
+            let page = Page {
+                first,
+                entries,
+                ..Page::default()
+            };
+            progress.page(&page).is_err()
+        })
+    }
+
+    #[test]
+    fn listings_without_end_are_given_up() {
+        let new = |at: u64| format!("k{at:08}");
+        assert_eq!(given_up(|at| (new(at), 1000)), None);
+        assert_eq!(given_up(|at| (new(at), 10)), None);
+        // Tokens without keys, or hardly any.
+        assert_eq!(given_up(|_| (String::new(), 0)), Some(SPARE_PAGES));
+        let few = given_up(|at| (new(at), 1)).expect("given up");
+        assert!((SPARE_PAGES..SPARE_PAGES * 6 / 5).contains(&few), "{few}");
+        // The same page, and circles of pages.
+        assert_eq!(given_up(|_| (new(1), 1000)), Some(1));
+        for around in [2, 3, 7, 100, 1000] {
+            let pages = given_up(|at| (new(at % around), 1000)).expect("given up");
+            assert!(pages <= around, "{around}: {pages}");
+            // Also when it is entered from without.
+            let later = |at| if at < 50 { 10_000 + at } else { at % around };
+            let pages = given_up(|at| (new(later(at)), 1000)).expect("given up");
+            assert!(pages <= 4 * around + 200, "{around}: {pages}");
+        }
     }
 }

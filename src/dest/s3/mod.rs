@@ -313,6 +313,10 @@ impl Destination for S3Folder {
         }
     }
 
+    fn requests(&self) -> Option<u64> {
+        Some(self.client.requests())
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

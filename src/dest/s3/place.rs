@@ -1,6 +1,7 @@
 //! Where a request may go: which hosts may get our credentials.
 
 use crate::dest::s3::config::Endpoint;
+use crate::net::redirect::host_and_port;
 
 /// The host in iDrive's answer: plain text, or JSON with `domain_name`.
 pub(super) fn e2_host(body: &[u8]) -> Option<String> {
@@ -19,10 +20,15 @@ pub(super) fn e2_host(body: &[u8]) -> Option<String> {
     good.then(|| host.to_ascii_lowercase())
 }
 
-/// True when credentials for `home` may be used (newly signed) at `other`: same host, or same registered domain; never from
-/// TLS to plain HTTP.
+/// True when credentials for `home` may be used (newly signed) at `other`: same scheme and port, and the same host or one of
+/// the same registered domain, as the regions of a service are.
 pub(super) fn same_owner(home: &Endpoint, other: &Endpoint) -> bool {
-    if home.tls && !other.tls {
+    let port = |e: &Endpoint| match host_and_port(&e.host).1 {
+        "" if e.tls => "443".to_owned(),
+        "" => "80".to_owned(),
+        port => port.to_owned(),
+    };
+    if home.tls != other.tls || port(home) != port(other) {
         return false;
     }
     home.name() == other.name()
@@ -64,8 +70,13 @@ mod tests {
     fn credentials_stay_with_their_owner() {
         for (home, other, same) in [
             ("s3.amazonaws.com", "b.s3.eu-west-1.amazonaws.com", true),
-            ("nas:9000", "nas:9001", true),
-            ("127.0.0.1:1", "127.0.0.1:2", true),
+            ("nas:9000", "nas:9000", true),
+            ("nas", "nas:80", true),
+            ("s3.example.com:1", "b.s3.example.com:1", true),
+            ("nas:9000", "nas:9001", false),
+            ("nas", "nas:9000", false),
+            ("s3.example.com", "b.example.com:1", false),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
             ("127.0.0.1", "127.0.0.2", false),
             ("nas", "evil", false),
             ("s3.example.com", "example.com.evil.org", false),
@@ -76,7 +87,8 @@ mod tests {
             assert_eq!(same_now, same, "{home} {other}");
         }
         assert!(!same_owner(&endpoint(true, "h"), &endpoint(false, "h")));
-        assert!(same_owner(&endpoint(false, "h"), &endpoint(true, "h")));
+        assert!(!same_owner(&endpoint(false, "h"), &endpoint(true, "h")));
+        assert!(same_owner(&endpoint(true, "h:443"), &endpoint(true, "h")));
     }
 
     #[test]

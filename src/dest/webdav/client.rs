@@ -1,17 +1,18 @@
 //! One WebDAV request with what a server can ask for in return: a login, another address.
 //!
-//! Credentials go to the host of the URL only. Nothing is retried but what the server asks to be repeated.
+//! Credentials go to the origin of the URL only. Nothing is retried but what the server asks to be repeated.
 
 use std::io::Read;
 
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
+use crate::base::text;
 use crate::dest::Body;
 use crate::dest::webdav::auth::{Auth, Verdict};
 use crate::dest::webdav::config::Login;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-use crate::net::redirect::{Chain, foreign, split};
+use crate::net::redirect::{Chain, foreign, host_and_port, same_origin, split};
 
 /// Answers to `401` for one request.
 const LOGINS_MAX: u8 = 3;
@@ -76,6 +77,11 @@ impl Client {
         })
     }
 
+    /// Requests sent so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.http.requests()
+    }
+
     /// True when a body should wait for the answer to a small request.
     pub(super) fn wants_question(&self) -> bool {
         self.auth.wants_question(!self.http.can_expect())
@@ -89,7 +95,7 @@ impl Client {
         let mut url = std::mem::take(&mut call.url);
         let first = url.clone();
         loop {
-            let home = same_host(&url, &self.base);
+            let home = same_origin(&url, &self.base);
             let mut reply = self.once(&url, &mut call, home)?;
             if let Some(server) = reply.header("server") {
                 self.server = server.to_ascii_lowercase();
@@ -112,21 +118,23 @@ impl Client {
             }
             if home {
                 self.auth.accepted(&reply);
+            } else if reply.status == 401 {
+                return Err(elsewhere(&url));
             }
             let location = match reply.status {
-                301 | 302 | 307 | 308 => reply.header("location").map(str::to_owned),
-                303 if call.method == "GET" => reply.header("location").map(str::to_owned),
+                301 | 302 | 307 | 308 => reply.location(),
+                303 if call.method == "GET" => reply.location(),
                 _ => None,
             };
-            let Some(location) = location.filter(|_| !is_itself(&reply, &url)) else {
+            let Some(location) = location else {
                 if let Some(base) = moved(&first, &url, &self.base).filter(|_| lasting) {
                     self.base = base;
                 }
                 return Ok(Answer { reply, url });
             };
             let to = chain.follow(&url, &location)?;
-            if !same_host(&to, &self.base) && call.method != "GET" {
-                return Err(foreign(split(&to).0));
+            if !same_origin(&to, &self.base) && call.method != "GET" {
+                return Err(moved_away(&to, &self.base));
             }
             lasting &= matches!(reply.status, 301 | 308);
             reply.finish()?;
@@ -175,33 +183,32 @@ impl Client {
     }
 }
 
-/// Host without port, in lower case.
-fn host(url: &str) -> String {
-    let authority = split(url).0.to_ascii_lowercase();
-    let end = match authority.rfind(']') {
-        Some(close) => close + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+/// A redirect to another origin of a request that needs the login, or changes something.
+fn moved_away(to: &str, base: &str) -> Fault {
+    let host = |url| host_and_port(split(url).0).0.to_ascii_lowercase();
+    let fault = foreign(to);
+    if host(to) != host(base) {
+        return fault;
+    }
+    let scheme = match to.starts_with("https://") {
+        true => "webdavs",
+        false => "webdav",
     };
-    authority[..end].to_owned()
+    let place = text::safe_cut(split(to).0.as_bytes(), 80);
+    Fault {
+        hint: format!("write {scheme}://{place}/... as the destination URL, if that is the server"),
+        ..fault
+    }
 }
 
-/// True when credentials for `home` may go to `url`: the same host by name, whatever the port; never from TLS to plain HTTP.
-fn same_host(url: &str, home: &str) -> bool {
-    let step_down = home.starts_with("https://") && !url.starts_with("https://");
-    !step_down && !split(url).0.contains('@') && host(url) == host(home)
-}
-
-/// True for a redirect to the same address, with or without the slash at its end.
-fn is_itself(reply: &Reply, url: &str) -> bool {
-    let Some(location) = reply.header("location") else {
-        return true;
-    };
-    let bare = |u: &str| u.trim_end_matches('/').to_owned();
-    let target = match location.starts_with('/') && !location.starts_with("//") {
-        true => bare(split(url).1) == bare(location),
-        false => bare(url) == bare(location),
-    };
-    target && url.ends_with('/')
+/// Another origin, which was asked without the login, wants one.
+fn elsewhere(url: &str) -> Fault {
+    let place = text::safe_cut(split(url).0.as_bytes(), 80);
+    Fault::new(
+        Class::Auth,
+        format!("the server sends us to {place}, which wants a login; ours goes to the destination URL's address only"),
+    )
+    .hint("write the other address in the destination URL, if it is the right one")
 }
 
 /// The new address of the folder when a request below it was answered elsewhere under the same name.
@@ -211,7 +218,7 @@ fn moved(asked: &str, answered: &str, base: &str) -> Option<String> {
     }
     let rest = asked.strip_prefix(base)?;
     let new = answered.strip_suffix(rest)?;
-    (new.ends_with('/') && same_host(new, base)).then(|| new.to_owned())
+    (new.ends_with('/') && same_origin(new, base)).then(|| new.to_owned())
 }
 
 #[cfg(test)]
@@ -219,27 +226,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_stay_on_their_host() {
-        for (home, other, same) in [
-            ("http://h/x", "https://h/y", true),
-            ("http://h:1/x", "http://H:2/y", true),
-            ("https://h/x", "http://h/x", false),
-            ("http://h/x", "http://i/x", false),
-            ("http://h/x", "http://h@evil/x", false),
-            ("http://[::1]:1/x", "http://[::1]:2/x", true),
-            ("http://[::1]/x", "http://[::2]/x", false),
-        ] {
-            assert_eq!(same_host(other, home), same, "{home} {other}");
-        }
+    fn the_right_address_is_told() {
+        let f = moved_away("https://nas/dav/", "http://nas:8080/dav/");
+        assert!(f.hint.contains("webdavs://nas/"), "{}", f.hint);
+        let f = moved_away("http://nas:81/dav/", "http://nas/dav/");
+        assert!(f.hint.contains("webdav://nas:81/"), "{}", f.hint);
+        let f = moved_away("http://other/dav/", "http://nas/dav/");
+        assert!(!f.hint.contains("webdav"), "{}", f.hint);
     }
 
     #[test]
     fn lasting_redirects_move_the_folder() {
         let base = "http://h/d/";
         for (asked, answered, new) in [
-            ("http://h/d/", "https://h/d/", Some("https://h/d/")),
-            ("http://h/d/f", "https://h/e/d/f", Some("https://h/e/d/")),
-            ("http://h/d/f", "https://h/d/g", None),
+            ("http://h/d/", "http://h/e/", Some("http://h/e/")),
+            (
+                "http://h/d/f",
+                "http://h:80/e/d/f",
+                Some("http://h:80/e/d/"),
+            ),
+            ("http://h/d/f", "http://h/d/g", None),
+            ("http://h/d/f", "https://h/d/f", None),
+            ("http://h/d/f", "http://h:1/d/f", None),
             ("http://h/d/f", "http://h/d/f", None),
             ("http://h/d/f", "https://i/d/f", None),
             ("http://h/other", "https://h/other", None),

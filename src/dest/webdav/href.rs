@@ -19,6 +19,30 @@ pub(super) enum Named {
 /// `base` is the decoded path of the listed folder, one name a level.
 pub(super) fn named(href: &str, base: &[String]) -> Named {
     let path = path_of(href.trim());
+    let plain = named_as_is(path, base);
+    // Some servers escape the slashes between the names, too; a name itself cannot hold one.
+    let inside = match &plain {
+        Named::Child(_) => !path.starts_with('/') && slash_escaped(path, 0),
+        Named::Foreign => slash_escaped(path, 1),
+        _ => false,
+    };
+    if !inside {
+        return plain;
+    }
+    let opened = path.replace("%2f", "/").replace("%2F", "/");
+    named_as_is(&opened, base)
+}
+
+/// True when an escaped slash stands at the beginning (`least` 0) or anywhere (1).
+fn slash_escaped(path: &str, least: usize) -> bool {
+    let is_one = |at: usize| {
+        path.get(at..at + 3)
+            .is_some_and(|e| e.eq_ignore_ascii_case("%2f"))
+    };
+    is_one(0) || least > 0 && path.match_indices('%').any(|(at, _)| is_one(at))
+}
+
+fn named_as_is(path: &str, base: &[String]) -> Named {
     let levels: Vec<String> = path
         .split('/')
         .filter(|level| !level.is_empty() && *level != ".")
@@ -126,6 +150,21 @@ mod tests {
             ("/dav/x/..", "dav/x", child("..")),
             ("/dav/x/a%2Fb", "dav/x", child("a/b")),
             ("/dav/x/%2e%2e%2f", "dav/x", child("../")),
+            ("a%2Fb", "dav/x", child("a/b")),
+            ("%2fdav%2fx", "dav/x", Named::Folder),
+            ("%2Fdav%2Fx%2F", "dav/x", Named::Folder),
+            ("%2fdav%2fx%2ff", "dav/x", child("f")),
+            ("/dav%2fx/f", "dav/x", child("f")),
+            ("/dav%2Fx%2Ff", "dav/x", child("f")),
+            ("/dav/x%2ff%20g", "dav/x", child("f g")),
+            ("%2fdav/x%2fd%2ff", "dav/x", Named::Deeper),
+            ("http://h/%2fdav%2fx%2ff", "dav/x", child("f")),
+            ("http://h%2fdav%2fx%2ff", "dav/x", Named::Foreign),
+            ("/u%2fdav%2fx%2ff", "dav/x", child("f")),
+            ("%2fother%2fy%2ff", "dav/x", Named::Foreign),
+            ("%2fdav%2fx%2f%2e%2e", "dav/x", child("..")),
+            ("%2fdav%2fx%2f%252f", "dav/x", child("%2f")),
+            ("%2ff", "", child("f")),
             ("/dav/x/%252e", "dav/x", child("%2e")),
             ("/dav/x/%ff", "dav/x", child("\u{fffd}")),
             ("/dav/x/50%", "dav/x", child("50%")),

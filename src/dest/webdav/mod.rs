@@ -233,6 +233,10 @@ impl Destination for Folder {
         self.make_folders()
     }
 
+    fn requests(&self) -> Option<u64> {
+        Some(self.client.requests())
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

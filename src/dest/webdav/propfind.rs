@@ -150,6 +150,13 @@ impl Folder {
         let now = crate::base::time::Timestamp::now().0;
         let asked = self.propfind(&url, "1", None, &mut |item, base| {
             match named(&item.href, base) {
+                // So says RFC 5323 that there are more than it lists.
+                Named::Folder if item.refused == Some(507) => {
+                    return Err(Fault::new(
+                        Class::Protocol,
+                        "the server cuts its answer (status 507)",
+                    ));
+                }
                 Named::Folder if item.refused.is_some() => {}
                 Named::Folder => own = Some(item.is_folder || item.size.is_none()),
                 Named::Child(_) if item.refused.is_some() => children += 1,
@@ -168,6 +175,7 @@ impl Folder {
                     }));
                 }
                 Named::Deeper => {}
+                Named::Foreign if above(&item.href, base) => {}
                 Named::Foreign => foreign = item.href,
             }
             Ok(())
@@ -189,7 +197,7 @@ impl Folder {
         if own == Some(false) {
             return Err(self.is_a_file());
         }
-        if own.is_none() && children == 0 && !foreign.is_empty() {
+        if children == 0 && !foreign.is_empty() {
             return Err(Fault::new(
                 Class::Protocol,
                 format!(
@@ -322,6 +330,12 @@ impl Folder {
             Err(refusal) => Err(refusal.fault(Verb::List, &self.path_shown())),
         }
     }
+}
+
+/// True for the address of a folder above the one that was listed.
+fn above(href: &str, base: &[String]) -> bool {
+    matches!(named(href, &[]), Named::Folder)
+        || (1..base.len()).any(|n| named(href, &base[..n]) == Named::Folder)
 }
 
 /// The decoded names of the path of a URL.

@@ -1,9 +1,11 @@
 //! HTTP requests over ureq with what destinations need (`destinations-core.md` 0.5): one blocking request at a time, own
 //! timeouts, `Expect`, a quiet repeat on a stale connection, replies as streams, transport errors as faults.
 //!
-//! Follows no redirect, judges no status, retries nothing else.
+//! Follows no redirect, judges no status but a proxy's, retries nothing else.
 
+mod cookies;
 mod fault;
+mod link;
 mod reply;
 
 use std::io::{self, Read};
@@ -11,21 +13,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
-use ureq::http::Request as HttpRequest;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+use ureq::http::{HeaderMap, Request as HttpRequest, Uri};
+use ureq::unversioned::transport::{Connector as _, TcpConnector};
 
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
+use crate::net::http::cookies::Cookies;
 use crate::net::http::fault::{OwnResolver, Place, fault};
+use crate::net::http::link::{Dial, Link, Through, refusal};
 use crate::net::opts;
-use crate::net::tls::{self, Connects, TlsConnector};
+use crate::net::proxy::Proxies;
+use crate::net::tls::{self, Connects, Stage, Tls, TlsConnector};
 
 pub(crate) use crate::net::http::reply::{Reply, parse_date};
 
 const BUFFER_BYTES: usize = 16 * 1024;
-/// Longest reply header.
-const HEADER_MAX_BYTES: usize = 32 * 1024;
+/// Longest reply header: what an input buffer holds, less one byte, so that a longer one is told from a cut one.
+const HEADER_MAX_BYTES: usize = BUFFER_BYTES - 1;
 /// Longest path with query.
 const TARGET_MAX_BYTES: usize = 8 * 1024;
 /// Wait for `100 Continue` before a body is sent unasked.
@@ -68,18 +73,21 @@ pub(crate) struct Request<'a> {
     pub(crate) expect: bool,
 }
 
-/// The client: at most one idle connection, no thread, no redirect, no cookie, no decompression.
+/// The client: at most one idle connection, no thread, no redirect, no decompression; cookies only as a redirect gives them.
 pub(crate) struct Http {
     agent: Agent,
     resolver: OwnResolver,
-    connects: Arc<Connects>,
+    link: Arc<Link>,
+    tls: Tls,
+    cookies: Cookies,
+    /// Requests sent so far.
+    requests: u64,
     short: Duration,
     list: Duration,
     transfer: Duration,
     upload_reply: Duration,
     expect: bool,
     expect_from: u64,
-    expired_expects: u32,
 }
 
 impl Http {
@@ -98,17 +106,14 @@ impl Http {
         let short = span(&opts::SHORT_TIMEOUT, 1);
         let transfer = span(&opts::READ_WRITE_TIMEOUT, 1);
         let idle = usize::from(!options.flag(&opts::NO_REUSE));
-        let connects = Arc::new(Connects::new());
+        let link = Arc::new(Link::new(Proxies::new(options)?));
+        let tls = tls::config(options)?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .allow_non_standard_methods(true)
-            .user_agent(format!(
-                "duplet/{} ({})",
-                env!("CARGO_PKG_VERSION"),
-                std::env::consts::OS
-            ))
+            .user_agent(user_agent())
             .accept_encoding("identity")
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES)
@@ -118,27 +123,33 @@ impl Http {
             .max_idle_age(Duration::from_secs(15))
             .timeout_connect(Some(short))
             .timeout_await_100(Some(EXPECT_WAIT))
-            .proxy(proxy(options)?)
+            .proxy(None)
             .build();
-        let connector =
-            ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(TlsConnector {
-                    config: tls::config(options)?,
-                    connects: connects.clone(),
-                });
-        let resolver = OwnResolver::default();
+        let connector = ()
+            .chain(Dial(link.clone()))
+            .chain(TcpConnector::default())
+            .chain(Through {
+                link: link.clone(),
+                config: tls.config.clone(),
+            })
+            .chain(TlsConnector {
+                config: tls.config.clone(),
+                connects: link.connects.clone(),
+            });
+        let resolver = OwnResolver::new(link.clone());
         Ok(Http {
             agent: Agent::with_parts(config, connector, resolver.clone()),
             resolver,
-            connects,
+            link,
+            tls,
+            cookies: Cookies::default(),
+            requests: 0,
             short,
             list,
             transfer,
             upload_reply: if operation { list } else { UPLOAD_REPLY },
             expect: !options.flag(&opts::NO_EXPECT),
             expect_from: EXPECT_FROM_BYTES,
-            expired_expects: 0,
         })
     }
 
@@ -152,42 +163,69 @@ impl Http {
         self.expect
     }
 
-    /// Sends one request and returns the reply whatever its status; the fault is one of transport.
+    /// Requests sent so far, those that were repeated and those without a reply too.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Sends one request and returns the reply whatever its status; the fault is one of transport, or of a proxy.
     ///
-    /// A failure on a reused connection before any byte of the body was taken is repeated once on a new connection, and
-    /// `417` is repeated once without `Expect`.
+    /// A failure on a reused connection before any byte of the body was taken is repeated once on a new connection, `417` is
+    /// repeated once without `Expect`, and a TLS handshake that the server refused is repeated once to learn whether its key
+    /// is the reason. The cookies of a redirect are kept for the origin that gave them.
     pub(crate) fn send(&mut self, mut request: Request<'_>) -> std::result::Result<Reply, Fault> {
-        let place = Place::of(request.url);
+        let link = self.link.clone();
+        let connects = &link.connects;
+        let mut refused: Option<Fault> = None;
         let mut fresh = false;
         loop {
-            let made = self.connects.made();
-            let started = self.connects.now();
+            let made = connects.made();
+            let started = connects.now();
             let wanted = self.wants_expect(&request);
             let mut taken = Taken {
                 first: None,
-                connects: &self.connects,
+                connects,
             };
-            let result = self.attempt(&mut request, wanted, &mut taken, &place);
+            self.requests += 1;
+            let result = self.attempt(&mut request, wanted, &mut taken);
             let first = taken.first;
             if wanted && let Some(at) = first {
-                self.count_expect(at.saturating_sub(started.max(self.connects.ready())));
+                self.count_expect(at.saturating_sub(started.max(connects.ready())));
             }
             if result.is_err() {
                 self.resolver.forget();
+            }
+            if let Some(before) = refused.take() {
+                self.tls.offer_more(false);
+                return match result {
+                    Err(fault) if fault.class == Class::Tls => Err(fault),
+                    Err(_) => Err(before),
+                    Ok(reply) => Ok(reply),
+                };
             }
             match result {
                 Ok(reply) if reply.status == 417 && wanted && first.is_none() => {
                     self.expect = false;
                 }
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    if (300..400).contains(&reply.status) {
+                        self.cookies
+                            .keep(request.url, &reply.header_all("set-cookie"));
+                    }
+                    return Ok(reply);
+                }
                 Err(fault)
                     if !fresh
                         && first.is_none()
                         && fault.class == Class::Transient
-                        && self.connects.made() == made
+                        && connects.made() == made
                         && made > 0 =>
                 {
                     fresh = true;
+                }
+                Err(fault) if first.is_none() && tls::may_be_the_key(&fault) => {
+                    self.tls.offer_more(true);
+                    refused = Some(fault);
                 }
                 Err(fault) => return Err(fault),
             }
@@ -199,12 +237,10 @@ impl Http {
         self.expect && request.expect && large
     }
 
+    /// A server that let one question run out has no use for others.
     fn count_expect(&mut self, waited_millis: u64) {
         if u128::from(waited_millis) + 50 >= EXPECT_WAIT.as_millis() {
-            self.expired_expects += 1;
-            if self.expired_expects >= 2 {
-                self.expect = false;
-            }
+            self.expect = false;
         }
     }
 
@@ -213,8 +249,12 @@ impl Http {
         request: &mut Request<'_>,
         expect: bool,
         taken: &mut Taken<'_>,
-        place: &Place,
     ) -> std::result::Result<Reply, Fault> {
+        let bad_url = || Fault::new(Class::Usage, "the destination URL makes no valid request");
+        let uri: Uri = request.url.parse().map_err(|_| bad_url())?;
+        let proxy = self.link.proxy(&uri);
+        let proxy = proxy.map_err(|why| Fault::new(Class::Usage, why))?;
+        let place = Place::of(request.url, proxy);
         let target = request.url.len().saturating_sub(place.host.len());
         if target > TARGET_MAX_BYTES {
             return Err(Fault::new(Class::Usage, "the request would be too long"));
@@ -231,12 +271,21 @@ impl Http {
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
+        if let Some(cookies) = self.cookies.of(request.url) {
+            builder = builder.header("cookie", cookies);
+        }
         if expect {
             builder = builder.header("expect", "100-continue");
         }
-        let bad = |_| Fault::new(Class::Usage, "the destination URL makes no valid request");
+        let absolute = proxy.filter(|_| !place.tls);
+        if let Some(login) = absolute.and_then(|p| p.login.as_ref()) {
+            builder = builder.header("proxy-authorization", login.reveal());
+        }
+        let origin = absolute.map(|_| format!("http://{}", place.host));
+        self.link.next_absolute(origin);
+        self.link.connects.at(Stage::Idle);
         let run = |body: ureq::SendBody<'_>, builder: ureq::http::request::Builder| {
-            let request = builder.body(body).map_err(bad)?;
+            let request = builder.body(body).map_err(|_| bad_url())?;
             let request = self
                 .agent
                 .configure_request(request)
@@ -244,7 +293,10 @@ impl Http {
                 .timeout_per_read(Some(read))
                 .timeout_per_write(Some(write))
                 .build();
-            self.agent.run(request).map_err(|e| fault(&e, place))
+            let dialling = || self.link.connects.is_at(Stage::Dialling);
+            self.agent
+                .run(request)
+                .map_err(|e| fault(&e, &place, dialling()))
         };
         let response = match &mut request.payload {
             Payload::None => run(ureq::SendBody::none(), builder)?,
@@ -263,14 +315,19 @@ impl Http {
             }
         };
         let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
+        if let Some(proxy) = absolute.filter(|_| by_proxy(status, &parts.headers)) {
+            return Err(refusal(proxy, status, &place.host));
+        }
+        let bound = (request.pace != Pace::Download).then_some(read.max(self.short));
         let reply = Reply {
-            status: parts.status.as_u16(),
+            status,
             headers: parts.headers,
             body: body.into_reader(),
-            deadline: (request.pace != Pace::Download)
-                .then(|| Instant::now() + read.max(self.short)),
+            deadline: bound.map(|bound| (Instant::now() + bound, bound)),
+            list: request.pace == Pace::List,
             patience: self.short,
-            place: place.clone(),
+            place,
         };
         match reply.header("content-encoding") {
             None | Some("identity" | "") => Ok(reply),
@@ -282,25 +339,31 @@ impl Http {
     }
 }
 
-fn proxy(options: &Options) -> Result<Option<ureq::Proxy>> {
-    let proxy = match options.text(&opts::HTTP_PROXY) {
-        Some(word) if word.trim().eq_ignore_ascii_case("none") => None,
-        Some(url) => Some(
-            ureq::Proxy::new(url)
-                .map_err(|_| Error::usage("--http-proxy is not a valid proxy URL"))?,
-        ),
-        None => ureq::Proxy::try_from_env(),
+/// How we present ourselves.
+fn user_agent() -> String {
+    format!(
+        "duplet/{} ({})",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS
+    )
+}
+
+/// True for a reply in absolute form that the proxy made itself, as far as one can see.
+fn by_proxy(status: u16, headers: &HeaderMap) -> bool {
+    let says = |name: &str, words: &[&str]| {
+        let value = headers.get(name).and_then(|v| v.to_str().ok());
+        let value = value.unwrap_or("").to_ascii_lowercase();
+        words.iter().any(|w| value.contains(w))
     };
-    let known = |p: &ureq::Proxy| {
-        matches!(
-            p.protocol(),
-            ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https
-        )
-    };
-    match proxy {
-        Some(p) if !known(&p) => Err(Error::usage("only HTTP proxies are supported")
-            .hint("--http-proxy=none connects directly")),
-        other => Ok(other),
+    match status {
+        407 | 502 | 504 => true,
+        400 | 403 | 405 | 501 | 503 => {
+            headers.contains_key("x-squid-error")
+                || headers.contains_key("proxy-status")
+                || headers.contains_key("proxy-authenticate")
+                || says("server", &["squid", "tinyproxy", "privoxy", "proxy"])
+        }
+        _ => false,
     }
 }
 

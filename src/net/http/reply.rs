@@ -8,7 +8,7 @@ use ureq::http::HeaderMap;
 use crate::base::fault::Fault;
 use crate::base::time::Civil;
 use crate::net::http::BUFFER_BYTES;
-use crate::net::http::fault::{Place, io_fault};
+use crate::net::http::fault::{Late, Place, io_fault};
 
 /// Most of a body that is held between two writes.
 const COPY_BYTES: usize = 4 * BUFFER_BYTES;
@@ -20,7 +20,10 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: ureq::BodyReader<'static>,
-    pub(super) deadline: Option<Instant>,
+    /// When the body has to be at its end, and how long that was from its beginning.
+    pub(super) deadline: Option<(Instant, Duration)>,
+    /// It answers a listing request.
+    pub(super) list: bool,
     /// Longest time for the body when it is not the transfer that was asked for.
     pub(super) patience: Duration,
     pub(super) place: Place,
@@ -28,8 +31,12 @@ pub(crate) struct Reply {
 
 impl Read for Reply {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.deadline.is_some_and(|d| Instant::now() > d) {
-            return Err(io::ErrorKind::TimedOut.into());
+        if let Some((_, bound)) = self.deadline.filter(|(end, _)| Instant::now() > *end) {
+            let late = Late {
+                bound,
+                list: self.list,
+            };
+            return Err(io::Error::new(io::ErrorKind::TimedOut, late));
         }
         self.body.read(buf)
     }
@@ -39,6 +46,20 @@ impl Reply {
     /// A header's first value, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The first `Location`, with what may not stand in a URL percent-encoded.
+    pub(crate) fn location(&self) -> Option<String> {
+        let value = self.headers.get("location")?;
+        let mut out = String::with_capacity(value.len());
+        for &b in value.as_bytes().trim_ascii() {
+            if b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b) {
+                out.push(char::from(b));
+            } else {
+                out.push_str(&format!("%{b:02X}"));
+            }
+        }
+        Some(out)
     }
 
     /// Every value of a header, in order; bytes that are no UTF-8 become U+FFFD.
@@ -91,7 +112,7 @@ impl Reply {
     /// From here on the body is no transfer, which may take its time: it has to end soon.
     fn hurry(&mut self) {
         self.deadline
-            .get_or_insert_with(|| Instant::now() + self.patience);
+            .get_or_insert_with(|| (Instant::now() + self.patience, self.patience));
     }
 
     /// Up to 16 KiB of the body, whatever it is; less when it cannot be read.

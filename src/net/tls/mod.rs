@@ -2,6 +2,8 @@
 //!
 //! Which certificates are good is `verify`'s business.
 
+mod certificate;
+mod refusal;
 mod verify;
 
 use std::fmt;
@@ -17,7 +19,23 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-pub(crate) use crate::net::tls::verify::{config, fault};
+use crate::base::fault::{Class, Fault};
+use crate::base::text;
+
+pub(crate) use crate::net::tls::refusal::{fault, may_be_the_key};
+pub(crate) use crate::net::tls::verify::{Tls, config};
+
+/// How far a request has come with its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A connection that is there is used, or none was tried.
+    Idle,
+    /// The server, or the proxy before it, is called.
+    Dialling,
+    /// There is a way to the server; TLS may be missing.
+    Connected,
+    Ready,
+}
 
 /// Connections made so far and when the last one was ready, so that `http` can tell a reused connection from a new one.
 #[derive(Debug)]
@@ -25,6 +43,7 @@ pub(crate) struct Connects {
     made: AtomicUsize,
     base: Instant,
     ready_millis: AtomicUsize,
+    stage: AtomicUsize,
 }
 
 impl Connects {
@@ -33,6 +52,7 @@ impl Connects {
             made: AtomicUsize::new(0),
             base: Instant::now(),
             ready_millis: AtomicUsize::new(0),
+            stage: AtomicUsize::new(Stage::Idle as usize),
         }
     }
 
@@ -50,13 +70,40 @@ impl Connects {
         self.ready_millis.load(Ordering::Relaxed) as u64
     }
 
+    pub(crate) fn at(&self, stage: Stage) {
+        self.stage.store(stage as usize, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_at(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::Relaxed) == stage as usize
+    }
+
     fn note(&self) {
         self.made.fetch_add(1, Ordering::Relaxed);
         // Not every processor has atomic 64-bit numbers.
         let now = usize::try_from(self.now()).unwrap_or(usize::MAX);
         self.ready_millis.store(now, Ordering::Relaxed);
+        self.at(Stage::Ready);
     }
 }
+
+/// A fault on its way out of a connector.
+#[derive(Debug)]
+pub(crate) struct Told(pub(crate) Fault);
+
+impl Told {
+    pub(crate) fn into_error(self) -> ureq::Error {
+        ureq::Error::Other(Box::new(self))
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl std::error::Error for Told {}
 
 /// Last link of the connector chain: wraps the connection in TLS where the URL asks for it.
 #[derive(Debug)]
@@ -81,22 +128,67 @@ impl<In: Transport> Connector<In> for TlsConnector {
             return Ok(Some(Either::A(transport)));
         }
         let host = details.uri.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_owned())
-            .map_err(|_| ureq::Error::Tls("the host name cannot be in a certificate"))?;
-        let mut conn = ClientConnection::new(self.config.clone(), name)?;
-        let mut sock = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        sock.set_timeout(details.timeout);
-        conn.complete_io(&mut sock)?;
+        let place = (host, details.uri.port_u16().unwrap_or(443));
+        let stream = open(&self.config, place, transport.boxed(), details)?;
         self.connects.note();
-        Ok(Some(Either::B(TlsTransport {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
-            stream: StreamOwned { conn, sock },
-        })))
+        Ok(Some(Either::B(stream)))
     }
+}
+
+/// Speaks TLS over a connection; `host` is the name its certificate has to be for.
+pub(crate) fn open(
+    config: &Arc<ClientConfig>,
+    (host, port): (&str, u16),
+    transport: Box<dyn Transport>,
+    details: &ConnectionDetails,
+) -> std::result::Result<TlsTransport, ureq::Error> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned())
+        .map_err(|_| ureq::Error::Tls("the host name cannot be in a certificate"))?;
+    let mut conn = ClientConnection::new(config.clone(), name)?;
+    let mut sock = TransportAdapter::new(transport, details.current_time.clone());
+    sock.set_timeout(details.timeout);
+    if let Err(e) = conn.complete_io(&mut sock) {
+        return Err(
+            match silent(&e).filter(|_| conn.protocol_version().is_none()) {
+                Some(what) => Told(no_tls(&format!("{host}:{port}"), what)).into_error(),
+                None => e.into(),
+            },
+        );
+    }
+    Ok(TlsTransport {
+        buffers: LazyBuffers::new(
+            details.config.input_buffer_size(),
+            details.config.output_buffer_size(),
+        ),
+        stream: StreamOwned { conn, sock },
+    })
+}
+
+/// What a server did that said nothing of TLS at all, for people.
+fn silent(e: &io::Error) -> Option<&'static str> {
+    let timed_out = e
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<ureq::Error>())
+        .is_some_and(|inner| matches!(inner, ureq::Error::Timeout(_)));
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => Some("the server closed the connection"),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Some("the server said nothing"),
+        _ if timed_out => Some("the server said nothing"),
+        _ => None,
+    }
+}
+
+fn no_tls(place: &str, what: &str) -> Fault {
+    let place = text::safe_cut(place.as_bytes(), 100);
+    Fault::new(
+        Class::Refused,
+        format!("{place}: {what} when TLS was begun; it may not speak TLS on this port"),
+    )
+    .hint("use another port, or use-ssl=false")
 }
 
 /// A connection inside TLS.

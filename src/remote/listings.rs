@@ -1,0 +1,308 @@
+//! Listings through `Remote` that are cut, do not advance, or do not end, and heads of replies that are too long (row 28).
+
+#[path = "../../tests/support/faulty.rs"]
+mod faulty;
+#[path = "../../tests/support/faulty_dav.rs"]
+mod faulty_dav;
+#[path = "../../tests/support/faulty_s3.rs"]
+mod faulty_s3;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::subject::{NAME, Subject};
+use super::*;
+use crate::base::error::Kind;
+use faulty::{Reply, Seen, Server, Service, Trouble, Twist};
+use faulty_dav::Dav;
+
+const SECRET: &str = "s3cr3tvalue";
+
+fn s3_at(address: SocketAddr, query: &str) -> Subject {
+    let url = format!(
+        "s3://KEYID:{SECRET}@bkt/p?s3-server-name={address}&retry-delay=0s&http-proxy=none&{query}"
+    );
+    Subject::open(&url, &[SECRET])
+}
+
+fn dav_at(address: SocketAddr, query: &str) -> Subject {
+    let url =
+        format!("webdav://user:{SECRET}@{address}/d/b?retry-delay=0s&http-proxy=none&{query}");
+    Subject::open(&url, &[SECRET])
+}
+
+fn page(head: &str, keys: &[&str]) -> String {
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|k| format!("<Contents><Key>{k}</Key><Size>1</Size></Contents>"))
+        .collect();
+    format!(
+        "<ListBucketResult>{head}{}</ListBucketResult>",
+        keys.join("")
+    )
+}
+
+#[test]
+fn truncated_without_a_token() {
+    for head in [
+        "<IsTruncated>true</IsTruncated>",
+        "<KeyCount>1</KeyCount><IsTruncated>true</IsTruncated>",
+        "<KeyCount>1</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken/>",
+        "<IsTruncated>true</IsTruncated><NextMarker>p/a</NextMarker>",
+    ] {
+        let server = faulty_s3::Server::start();
+        for name in ["p/a", "p/b", "p/c"] {
+            server.put(name, b"1");
+        }
+        let first = || Trouble::Answer(200, Vec::new(), page(head, &["p/a"]));
+        server.script("GET", "list-type", first());
+        // Version 1 in pages of one.
+        let truncated = "<IsTruncated>true</IsTruncated>";
+        for key in ["p/a", "p/b"] {
+            let body = page(truncated, &[key]);
+            server.script("GET", "", Trouble::Answer(200, Vec::new(), body));
+        }
+        let mut subject = s3_at(server.address, "");
+        assert_eq!(subject.list().expect("all"), ["a", "b", "c"], "{head}");
+        let asked = server.seen("GET");
+        assert!(asked[1..].iter().all(|s| !s.target.contains("list-type")));
+        assert!(
+            asked[2].target.contains("marker=p%2Fa"),
+            "{}",
+            asked[2].target
+        );
+
+        let server = faulty_s3::Server::start();
+        for _ in 0..2 {
+            server.script("GET", "", first());
+        }
+        let mut subject = s3_at(server.address, "s3-list-api-version=v2");
+        let e = subject.list().expect_err("no way on").to_string();
+        assert!(
+            e.contains("listing incomplete") && e.contains("s3-list-api-version"),
+            "{e}"
+        );
+    }
+}
+
+/// Answers every question for a listing with the next page of one that has no end.
+struct Endless {
+    asked: u64,
+    page: fn(u64) -> String,
+}
+
+impl Service for Endless {
+    fn act(&mut self, _: &Seen, _: Vec<u8>, _: Twist) -> Reply {
+        self.asked += 1;
+        (200, Vec::new(), (self.page)(self.asked).into_bytes())
+    }
+}
+
+fn endless(first: u64, keys: u64, token: u64) -> String {
+    let keys: Vec<String> = (first..first + keys)
+        .map(|n| format!("p/{n:012}"))
+        .collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let head = format!(
+        "<IsTruncated>true</IsTruncated><NextContinuationToken>t{token}</NextContinuationToken><NextMarker>p/{token:012}</NextMarker>"
+    );
+    page(&head, &keys)
+}
+
+/// What it is, its n-th page, what is said, and the most pages that are fetched.
+type Case = (&'static str, fn(u64) -> String, &'static str, u64);
+
+#[test]
+fn tokens_and_keys_without_end() {
+    let cases: [Case; 7] = [
+        (
+            "the same token",
+            |_| endless(1, 10, 7),
+            "does not advance",
+            6,
+        ),
+        (
+            "the same page",
+            |n| endless(1, 10, n),
+            "does not advance",
+            6,
+        ),
+        (
+            "a circle",
+            |n| endless(n % 5 * 10, 10, n),
+            "does not advance",
+            20,
+        ),
+        (
+            "a wide circle",
+            |n| endless(n % 97, 10, n),
+            "does not advance",
+            500,
+        ),
+        ("no keys", |n| endless(0, 0, n), "does not advance", 210),
+        (
+            "one key a page",
+            |n| endless(n, 1, n),
+            "does not advance",
+            300,
+        ),
+        (
+            "keys",
+            |n| endless(n * 1000, 1000, n),
+            "more than 25000 entries",
+            60,
+        ),
+    ];
+    for version in ["", "s3-list-api-version=v1", "s3-list-api-version=v2"] {
+        // Those of hundreds of pages once.
+        let few = cases
+            .iter()
+            .filter(|case| version.is_empty() || case.3 < 200);
+        for &(what, page, part, most) in few {
+            let server = Server::start(|_| Endless { asked: 0, page });
+            let mut subject = s3_at(server.address, version);
+            let e = subject.list().expect_err(what);
+            assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+            assert!(e.to_string().contains(part), "{what} {version}: {e}");
+            let asked = server.with(|s| s.asked);
+            assert!(asked <= most, "{what} {version}: {asked} pages");
+        }
+    }
+}
+
+#[test]
+fn webdav_folders_without_end_or_cut() {
+    let many: String = (0..LISTED_MAX + 10)
+        .map(|n| format!("<d:response><d:href>/d/b/{n}</d:href></d:response>"))
+        .collect();
+    let all = |inner: &str| format!("<d:multistatus xmlns:d=\"DAV:\">{inner}</d:multistatus>");
+    let own = "<d:response><d:href>/d/b/</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop></d:propstat></d:response>";
+    let cut = "<d:response><d:href>/d/b/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status></d:response>";
+    let foreign = "<d:response><d:href>/other/x</d:href></d:response>";
+    for (body, part, times) in [
+        (all(&many), "more than 25000 entries", 1),
+        (all(&format!("{own}{cut}")), "cuts its answer", 2),
+        (
+            all(&format!("{own}{foreign}")),
+            "lists another folder: /other/x",
+            2,
+        ),
+    ] {
+        let server = Server::start(|_| Dav::new());
+        for _ in 0..times {
+            let answer = Trouble::Answer(207, Vec::new(), body.clone());
+            server.script("PROPFIND", "", answer);
+        }
+        let e = dav_at(server.address, "")
+            .list()
+            .expect_err(part)
+            .to_string();
+        assert!(e.contains("listing incomplete") && e.contains(part), "{e}");
+        assert_eq!(server.seen("").len(), times, "{part}");
+    }
+    let server = Server::start(|_| Dav::new());
+    let above = all(&format!(
+        "<d:response><d:href>/d/</d:href></d:response>{own}"
+    ));
+    server.script("PROPFIND", "", Trouble::Answer(207, Vec::new(), above));
+    assert!(dav_at(server.address, "").list().expect("empty").is_empty());
+}
+
+#[test]
+fn slashes_that_a_server_escapes_are_slashes() {
+    for (slash, all) in [("%2f", true), ("%2F", true), ("%2f", false)] {
+        let server = Server::start(|_| Dav::new());
+        server.with(|dav| dav.files.insert(format!("/d/b/{NAME}"), b"123".to_vec()));
+        server.with(|dav| dav.files.insert("/d/b/a b".to_owned(), b"1".to_vec()));
+        server.with(|dav| dav.slash = Some((slash, all)));
+        let mut subject = dav_at(server.address, "");
+        let mut found = subject.entries().expect("listed").expect("there");
+        found.sort();
+        let want = [("a b".to_owned(), Some(1)), (NAME.to_owned(), Some(3))];
+        assert_eq!(found, want);
+        assert_eq!(subject.get(NAME, Some(3)).expect("got"), b"123");
+        subject.put(b"4567").expect("stored and seen");
+    }
+}
+
+/// A server that sends this and then a byte every now and then; counts its connections.
+fn dripping(head: &'static [u8], drop: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let count = Arc::new(AtomicUsize::new(0));
+    let shared = count.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            shared.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 8192]);
+                let _ = stream.write_all(head);
+                while stream.write_all(drop).is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn bytes_that_trickle_without_end() {
+    const XML: &[u8] = b"HTTP/1.1 200 X\r\ncontent-type: text/xml\r\n\r\n<ListBucketResult>";
+    const DAV: &[u8] =
+        b"HTTP/1.1 207 X\r\ncontent-type: text/xml\r\n\r\n<D:multistatus xmlns:D=\"DAV:\">";
+    let query = "list-timeout=1s&short-timeout=1s&number-of-retries=3";
+    let some: &[u8] = b"<Contents><Key>p/a</Key></Contents>";
+    for (head, drop, s3) in [
+        (XML, &b" "[..], true),
+        (XML, some, true),
+        (DAV, b" ", false),
+    ] {
+        let (address, count) = dripping(head, drop);
+        let mut subject = match s3 {
+            true => s3_at(address, query),
+            false => dav_at(address, query),
+        };
+        let e = subject.list().expect_err("no end");
+        assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+        let text = e.to_string();
+        assert!(
+            text.contains("listing incomplete") && text.contains("within 1s"),
+            "{text}"
+        );
+        assert!(text.contains("--list-timeout"), "{text}");
+        assert_eq!(count.load(Ordering::SeqCst), 1, "once");
+    }
+}
+
+#[test]
+fn heads_of_replies_that_are_too_long() {
+    let lines = |n: usize, len: usize| -> Vec<(&'static str, String)> {
+        (0..n).map(|_| ("x-more", "y".repeat(len))).collect()
+    };
+    let answer = |headers| Trouble::Answer(200, headers, page("", &["p/a"]));
+    for (n, len, part) in [
+        (100, 10, None),
+        (100, 100, None),
+        (129, 10, Some("more than 128 lines")),
+        (2000, 1, Some("more than 128 lines")),
+        (3, 6000, Some("longer than 16 KiB")),
+        (1, 200_000, Some("longer than 16 KiB")),
+    ] {
+        let server = faulty_s3::Server::start();
+        for _ in 0..2 {
+            server.script("GET", "", answer(lines(n, len)));
+        }
+        let got = s3_at(server.address, "").list();
+        match part {
+            None => assert_eq!(got.expect("listed"), ["a"]),
+            Some(part) => {
+                let e = got.expect_err(part);
+                assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+                assert!(e.to_string().contains(part), "{e}");
+            }
+        }
+    }
+}

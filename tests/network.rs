@@ -1,0 +1,350 @@
+//! The line to a server as a user meets it: proxies of the environment, servers that are not there, what a report counts.
+
+mod support;
+
+#[path = "support/faulty.rs"]
+mod faulty;
+#[path = "support/faulty_dav.rs"]
+mod faulty_dav;
+#[path = "support/forward.rs"]
+mod forward;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use faulty::Server;
+use faulty_dav::{Dav, Login};
+use forward::{Forward, Rules};
+use support::Scratch;
+
+/// `u:p`.
+const BASIC: &str = "Basic dTpw";
+
+struct Bench {
+    scratch: Scratch,
+    server: Server<Dav>,
+}
+
+fn bench(label: &str) -> Bench {
+    let scratch = Scratch::new(label);
+    let source = scratch.folder("source");
+    fs::write(source.join("a.txt"), "hello").expect("a file");
+    let server = Server::start(|_| Dav {
+        login: Login::Basic(BASIC.to_owned()),
+        ..Dav::new()
+    });
+    Bench { scratch, server }
+}
+
+impl Bench {
+    fn url(&self, query: &str) -> String {
+        format!("webdav://u:p@{}/d/b?{query}", self.server.address)
+    }
+
+    /// A backup with this environment.
+    fn backup(&self, query: &str, env: &[(&str, &str)]) -> support::Ran {
+        let args = ["backup", &self.url(query), "source", "--no-encryption"];
+        let fast = ["--retry-delay=0s", "--number-of-retries=0"];
+        self.scratch.run_env(&[&args[..], &fast].concat(), env)
+    }
+}
+
+#[test]
+fn proxies_of_the_environment() {
+    let b = bench("proxies");
+    let strict = || {
+        Forward::start(Rules {
+            connect: Some(403),
+            ..Rules::default()
+        })
+    };
+    let (plain, other) = (strict(), strict());
+    let (url, far) = (plain.url(), other.url());
+    for (env, through) in [
+        (&[("http_proxy", url.as_str())][..], true),
+        (&[("HTTP_PROXY", &url)], true),
+        (&[("all_proxy", &url)], true),
+        (&[("http_proxy", &url), ("https_proxy", &far)], true),
+        (&[("https_proxy", &far)], false),
+        (&[("https_proxy", "socks5://of.no.concern")], false),
+        (
+            &[("http_proxy", &url), ("no_proxy", "example.org 127.0.0.1")],
+            false,
+        ),
+        (
+            &[("http_proxy", &url), ("no_proxy", "127.0.0.0/8, x")],
+            false,
+        ),
+        (&[("http_proxy", &url), ("NO_PROXY", "*")], false),
+        (
+            &[("http_proxy", &url), ("no_proxy", ".0.0.1,127.0.0.1:1")],
+            true,
+        ),
+        (&[("http_proxy", "")], false),
+    ] {
+        let (before, direct) = (plain.asked().len(), b.server.seen("").len());
+        let ran = b.backup("", env);
+        assert!(
+            [0, 1].contains(&ran.code),
+            "{env:?} {} {:?}",
+            ran.err,
+            plain.asked()
+        );
+        assert_eq!(plain.asked().len() > before, through, "{env:?}");
+        let straight = b.server.seen("").len() > direct;
+        assert!(straight, "in the end it is asked: {env:?}");
+    }
+    assert!(other.asked().is_empty());
+    let asked = plain.asked();
+    let whole = format!("http://{}/d/b", b.server.address);
+    assert!(
+        asked.iter().all(|a| a.target.starts_with(&whole)),
+        "{asked:?}"
+    );
+    // The option beats them.
+    let before = plain.asked().len();
+    b.backup("http-proxy=none", &[("http_proxy", &url)])
+        .code(&[0, 1]);
+    assert_eq!(plain.asked().len(), before);
+}
+
+#[test]
+fn proxies_that_cannot_be_used() {
+    let b = bench("badproxies");
+    let url = "http://me:s3cret@127.0.0.1:9";
+    for (env, part) in [
+        (
+            &[("http_proxy", "socks5://me:s3cret@h:1")][..],
+            "http_proxy",
+        ),
+        (&[("HTTP_PROXY", "http://me:s3cret@:8080")], "HTTP_PROXY"),
+        (&[("all_proxy", "http://h:99999")], "all_proxy"),
+        (
+            &[("http_proxy", url), ("no_proxy", "10.0.0.0/99")],
+            "10.0.0.0/99",
+        ),
+        (&[("http_proxy", url), ("no_proxy", "http://h")], "no_proxy"),
+    ] {
+        let ran = b.backup("", env).code(&[200]).says(part);
+        assert!(!ran.err.contains("s3cret"), "{}", ran.err);
+    }
+    for option in ["socks5://h", "h:0", "http://"] {
+        let args = ["list", &b.url(""), &format!("--http-proxy={option}")];
+        b.scratch.run(&args).code(&[200]).says("--http-proxy");
+    }
+    assert!(b.server.seen("").is_empty());
+    let ran = b.backup("", &[("http_proxy", url)]).code(&[100]);
+    let ran = ran.says("the proxy 127.0.0.1:9").says("--http-proxy=none");
+    assert!(!ran.err.contains("s3cret"), "{}", ran.err);
+}
+
+/// Without the options that say how often, one more attempt is made, and that soon.
+#[test]
+fn a_server_that_is_not_there() {
+    let scratch = Scratch::new("refused");
+    scratch.folder("source");
+    let dead = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address")
+    };
+    let login = "auth-username=k&auth-password=s3cretkey";
+    for url in [
+        format!("webdav://{dead}/d?{login}"),
+        format!("s3://bkt/p?s3-server-name={dead}&use-ssl=false&{login}"),
+        format!("s3://bkt/p?s3-server-name={dead}&use-ssl=true&{login}"),
+        format!("b2://bkt/p?b2-api-url=http://{dead}&{login}"),
+        format!("ipfs://{dead}/p"),
+    ] {
+        for args in [
+            &["list", &url][..],
+            &["backup", &url, "source", "--no-encryption"],
+            &["remote", "get", &url, "x", "to"],
+        ] {
+            // Were it to wait for minutes, the test would not end.
+            scratch
+                .run(args)
+                .code(&[100])
+                .says("connection refused, 2 attempts")
+                .says("attempt 2 of 2");
+        }
+        let given = format!(
+            "{url}{}retry-delay=0s&number-of-retries=4",
+            if url.contains('?') { "&" } else { "?" }
+        );
+        scratch
+            .run(&["list", &given])
+            .code(&[100])
+            .says("5 attempts");
+    }
+}
+
+#[test]
+fn a_report_counts_every_request() {
+    let b = bench("counts");
+    let url = b.url("");
+    let common = ["--no-encryption", "--json", "--retry-delay=0s"];
+    for args in [
+        &["backup", &url, "source"][..],
+        &["backup", &url, "source"],
+        &["remote", "list", &url],
+        &["remote", "test", &url],
+        &["restore", &url, "--restore-path=out"],
+    ] {
+        let before = b.server.seen("").len();
+        if args[0] == "restore" {
+            // One that is repeated counts twice.
+            b.server.script(
+                "GET",
+                "",
+                faulty::Trouble::Answer(500, Vec::new(), String::new()),
+            );
+        }
+        let common = if args[0] == "remote" {
+            &common[1..]
+        } else {
+            &common
+        };
+        let ran = b.scratch.run(&[args, common].concat()).code(&[0, 1]);
+        let sent = b.server.seen("").len() - before;
+        let counted = ran.out.split("\"RemoteCalls\":").nth(1).expect("counted");
+        let counted: String = counted
+            .trim_start()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        assert_eq!(counted, sent.to_string(), "{}", ran.line);
+    }
+}
+
+/// A WebDAV server that never says `100 Continue`; the requests it got.
+fn without_continue() -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let shared = heads.clone();
+    let sizes: Arc<Mutex<Vec<(String, usize)>>> = Arc::default();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (heads, sizes) = (shared.clone(), sizes.clone());
+            std::thread::spawn(
+                move || {
+                    while let Some(()) = answer_one(&mut stream, &heads, &sizes) {}
+                },
+            );
+        }
+    });
+    (address, heads)
+}
+
+fn answer_one(
+    stream: &mut std::net::TcpStream,
+    heads: &Mutex<Vec<String>>,
+    sizes: &Mutex<Vec<(String, usize)>>,
+) -> Option<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?.to_ascii_lowercase();
+    heads.lock().ok()?.push(head.clone());
+    let field = |name: &str| {
+        let line = head.lines().find(|l| l.starts_with(name))?;
+        line.split_once(": ").map(|(_, v)| v.to_owned())
+    };
+    let len = field("content-length")
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).ok()?;
+    let path = head.split(' ').nth(1)?.to_owned();
+    let entry = |path: &str, inner: &str| {
+        format!(
+            "<d:response><d:href>{path}</d:href><d:propstat><d:prop>{inner}</d:prop></d:propstat></d:response>"
+        )
+    };
+    let (status, body) = if head.starts_with("put ") {
+        sizes.lock().ok()?.push((path, len));
+        (201, String::new())
+    } else if head.starts_with("propfind ") {
+        let held = sizes.lock().ok()?;
+        let mut all = String::new();
+        if path.ends_with('/') {
+            all = entry(&path, "<d:resourcetype><d:collection/></d:resourcetype>");
+        }
+        for (own, size) in held.iter() {
+            if path.ends_with('/') || *own == path {
+                all.push_str(&entry(
+                    own,
+                    &format!("<d:getcontentlength>{size}</d:getcontentlength>"),
+                ));
+            }
+        }
+        (
+            207,
+            format!("<d:multistatus xmlns:d=\"DAV:\">{all}</d:multistatus>"),
+        )
+    } else {
+        (204, String::new())
+    };
+    let text = format!(
+        "HTTP/1.1 {status} X\r\nServer: Apache\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).ok()
+}
+
+#[test]
+fn a_server_that_ignores_expect_is_asked_once() {
+    let scratch = Scratch::new("expect");
+    let source = scratch.folder("source");
+    let mut noise = support::Rand(7);
+    fs::write(source.join("big"), noise.bytes(6 << 20)).expect("a file");
+    let (address, heads) = without_continue();
+    let url = format!("webdav://{address}/d/b?http-proxy=none");
+    scratch
+        .run(&[
+            "backup",
+            &url,
+            "source",
+            "--no-encryption",
+            "--dblock-size=1536kb",
+            "--blocksize=64kb",
+        ])
+        .code(&[0]);
+    let heads = heads.lock().expect("the heads");
+    let large = |h: &&String| {
+        let line = h.lines().find(|l| l.starts_with("content-length"));
+        let len = line.and_then(|l| l.split_once(": ")?.1.parse::<u64>().ok());
+        h.starts_with("put ") && len.is_some_and(|n| n >= 1 << 20)
+    };
+    let large: Vec<&String> = heads.iter().filter(large).collect();
+    assert!(large.len() >= 4, "{}", large.len());
+    let asked = large.iter().filter(|h| h.contains("expect: 100-continue"));
+    assert_eq!(asked.count(), 1);
+    assert!(large[0].contains("expect:"));
+}
+
+#[test]
+fn a_plain_port_is_told_from_a_server_that_is_down() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let shared = count.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            shared.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    let scratch = Scratch::new("plainport");
+    let url = format!("webdavs://u:s3cret@{address}/d?http-proxy=none");
+    let ran = scratch.run(&["list", &url]).code(&[100]);
+    ran.says("may not speak TLS on this port")
+        .says("use-ssl=false");
+    assert_eq!(count.load(Ordering::SeqCst), 2, "once, and once more");
+}
