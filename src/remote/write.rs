@@ -155,14 +155,22 @@ impl<'a> RemoteMut<'a> {
             }
             let unclear = matches!(fault.class, Class::Transient);
             let partial = !self.remote.dest.atomic_put();
+            let mut answers = true;
             if unclear && (whole || partial || attempts.count() >= 1) {
                 match self.settle(name, body, whole, is_new, &doing)? {
                     Settled::Arrived => break,
                     Settled::Taken => return Ok(false),
                     Settled::Absent => {}
-                    Settled::Unknown => doubtful = whole,
+                    Settled::Unknown => {
+                        doubtful = whole;
+                        answers = false;
+                    }
                 }
             }
+            let fault = match answers {
+                true => self.full_or(fault, body.len()?),
+                false => fault,
+            };
             self.remote.again(&mut attempts, fault, &doing, stops, ui)?;
         }
         self.remote.used = true;
@@ -305,6 +313,24 @@ impl<'a> RemoteMut<'a> {
     fn remove_part(&mut self, name: &str, body: &Spool, is_new: bool) {
         if !is_new || matches!(self.compare(name, body), Some(Compared::Part)) {
             self.remove_quietly(name);
+        }
+    }
+
+    /// A failed upload is one for lack of space where the destination says that it has less than that: it is not sent again.
+    fn full_or(&mut self, fault: Fault, len: u64) -> Fault {
+        let may_hide_it = matches!(
+            fault.class,
+            Class::Transient | Class::Integrity | Class::Protocol | Class::Unsupported
+        );
+        if !may_hide_it {
+            return fault;
+        }
+        match self.remote.quota().free {
+            Some(free) if free < len => Fault::new(
+                Class::Full,
+                format!("no space at the destination: {free} bytes are free, {len} are needed"),
+            ),
+            _ => fault,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, says_full};
 use crate::base::text;
 use crate::net::http::Reply;
 use crate::net::xml::{self, Step};
@@ -160,6 +160,9 @@ impl Refusal {
     }
 
     fn class(&self, object: bool) -> Class {
+        if says_full(self.status, &self.message) {
+            return Class::Full;
+        }
         match self.code.as_str() {
             "NoSuchKey" => Class::NotFound,
             "NoSuchBucket" => Class::FolderMissing,

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, says_full};
 use crate::base::text;
 use crate::net::http::Reply;
 use crate::net::xml::{self, Step};
@@ -89,6 +89,9 @@ impl Refusal {
         if self.is_tls_port() {
             return fault(Class::Tls, "the server speaks TLS on this port").hint("use-ssl=true");
         }
+        if says_full(self.status, &self.message) {
+            return fault(Class::Full, "no space left on the server");
+        }
         match self.status {
             300..400 => fault(Class::Protocol, "the server redirects without saying where"),
             400 if self.says("expected filesize") => {
@@ -119,6 +122,9 @@ impl Refusal {
                 _ => missing(),
             },
             405 if verb == Verb::List => self.no_webdav(),
+            // Go's handler says so whenever a file cannot be written to its end.
+            405 if verb == Verb::Put => fault(Class::Unsupported, "the server could not store it")
+                .hint("look at the server's free space and at its rights to write"),
             409 => missing(),
             413 => fault(Class::TooBig, "the server refuses a file of this size")
                 .hint("make volumes smaller with --dblock-size, or raise the server's limit (nginx: client_max_body_size)"),

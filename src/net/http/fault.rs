@@ -32,6 +32,15 @@ impl Place {
     }
 }
 
+/// The fault of a connection that ended before the whole body was sent.
+pub(super) fn closed_early(place: &Place) -> Fault {
+    let host = text::safe(place.host.as_bytes());
+    Fault::new(
+        Class::Transient,
+        format!("{host}: the server closed the connection early"),
+    )
+}
+
 /// The fault of a body or connection that failed.
 pub(super) fn io_fault(e: &io::Error, place: &Place) -> Fault {
     let inner = e.get_ref();

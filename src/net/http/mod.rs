@@ -1,9 +1,11 @@
 //! HTTP requests over ureq with what destinations need (`destinations-core.md` 0.5): one blocking request at a time, own
-//! timeouts, `Expect`, a quiet repeat on a stale connection, replies as streams, transport errors as faults.
+//! timeouts, `Expect`, a quiet repeat on a stale connection, the answer of a server that closes in the middle of an upload,
+//! replies as streams, transport errors as faults.
 //!
 //! Follows no redirect, judges no status, retries nothing else.
 
 mod fault;
+mod pending;
 mod reply;
 
 use std::io::{self, Read};
@@ -17,7 +19,8 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpCon
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
-use crate::net::http::fault::{OwnResolver, Place, fault};
+use crate::net::http::fault::{OwnResolver, Place, closed_early, fault};
+use crate::net::http::pending::{Cut, PendingConnector};
 use crate::net::opts;
 use crate::net::tls::{self, Connects, TlsConnector};
 
@@ -73,6 +76,7 @@ pub(crate) struct Http {
     agent: Agent,
     resolver: OwnResolver,
     connects: Arc<Connects>,
+    cut: Arc<Cut>,
     short: Duration,
     list: Duration,
     transfer: Duration,
@@ -99,6 +103,7 @@ impl Http {
         let transfer = span(&opts::READ_WRITE_TIMEOUT, 1);
         let idle = usize::from(!options.flag(&opts::NO_REUSE));
         let connects = Arc::new(Connects::new());
+        let cut = Arc::new(Cut::default());
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -123,6 +128,7 @@ impl Http {
         let connector =
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
+                .chain(PendingConnector(cut.clone()))
                 .chain(TlsConnector {
                     config: tls::config(options)?,
                     connects: connects.clone(),
@@ -132,6 +138,7 @@ impl Http {
             agent: Agent::with_parts(config, connector, resolver.clone()),
             resolver,
             connects,
+            cut,
             short,
             list,
             transfer,
@@ -166,7 +173,9 @@ impl Http {
             let mut taken = Taken {
                 first: None,
                 connects: &self.connects,
+                cut: &self.cut,
             };
+            self.cut.begin();
             let result = self.attempt(&mut request, wanted, &mut taken, &place);
             let first = taken.first;
             if wanted && let Some(at) = first {
@@ -256,12 +265,16 @@ impl Http {
             Payload::Stream(reader, len) => {
                 let mut watched = Watched {
                     inner: *reader,
+                    left: *len,
                     taken,
                 };
                 let builder = builder.header("content-length", *len);
                 run(ureq::SendBody::from_reader(&mut watched), builder)?
             }
         };
+        if self.cut.is_answered() && response.status().is_success() {
+            return Err(closed_early(place));
+        }
         let (parts, body) = response.into_parts();
         let reply = Reply {
             status: parts.status.as_u16(),
@@ -308,10 +321,13 @@ fn proxy(options: &Options) -> Result<Option<ureq::Proxy>> {
 struct Taken<'a> {
     first: Option<u64>,
     connects: &'a Connects,
+    cut: &'a Cut,
 }
 
 struct Watched<'a, 'b> {
     inner: &'a mut dyn Read,
+    /// Bytes not handed on yet.
+    left: u64,
     taken: &'a mut Taken<'b>,
 }
 
@@ -319,6 +335,9 @@ impl Read for Watched<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let taken = &mut self.taken;
         taken.first.get_or_insert_with(|| taken.connects.now());
-        self.inner.read(buf)
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        let n = taken.cut.read(&mut *self.inner, &mut buf[..most])?;
+        self.left = self.left.saturating_sub(n as u64);
+        Ok(n)
     }
 }
