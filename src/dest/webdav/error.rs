@@ -128,7 +128,7 @@ impl Refusal {
             409 => missing(),
             413 => fault(Class::TooBig, "the server refuses a file of this size")
                 .hint("make volumes smaller with --dblock-size, or raise the server's limit (nginx: client_max_body_size)"),
-            414 => fault(Class::Usage, "the path is too long for the server"),
+            414 => fault(Class::Unsupported, "the path is too long for the server"),
             423 => fault(Class::Transient, "the file is locked on the server"),
             425 => fault(Class::Transient, "the server is still working on the file"),
             429 => Fault::new(
@@ -157,7 +157,7 @@ impl Refusal {
 
     fn no_webdav(&self) -> Fault {
         let why = self.because("the URL is no WebDAV folder");
-        let fault = Fault::new(Class::Usage, why);
+        let fault = Fault::new(Class::Unsupported, why);
         if self.server.contains("nginx") {
             return fault.hint(
                 "nginx needs the dav-ext module for listing; otherwise check the path of the URL",

@@ -248,7 +248,7 @@ impl Folder {
 
     pub(super) fn is_a_file(&self) -> Fault {
         Fault::new(
-            Class::Usage,
+            Class::Unsupported,
             format!(
                 "'{}' is a file on the server, not a folder",
                 self.path_shown()
