@@ -258,7 +258,7 @@ fn a_refusal_in_mid_upload_is_read() {
         (403, "Quota exceeded", Kind::NoSpace, "no space left"),
         (405, "", Kind::Unsupported, "could not store it"),
         (413, "", Kind::Unsupported, "a file of this size"),
-        (401, "", Kind::Credentials, "HTTP 401"),
+        (401, "", Kind::Credentials, "rejected"),
         (403, "", Kind::Credentials, "writing"),
         (501, "", Kind::Unsupported, "HTTP 501"),
     ] {
@@ -269,7 +269,7 @@ fn a_refusal_in_mid_upload_is_read() {
         ] {
             let mut b = bench_with("d/b", query);
             b.script("PUT", "", Trouble::Midway(300_000, status, body.to_owned()));
-            let Err(e) = b.subject.put(&bytes(16 * MIB)) else {
+            let Err(e) = b.subject.put(&bytes(12 * MIB)) else {
                 panic!("{status} {query}: stored");
             };
             assert_eq!(e.kind(), kind, "{status} {query}: {e}");
@@ -281,7 +281,7 @@ fn a_refusal_in_mid_upload_is_read() {
         "d/b",
         "webdav-temporary-names=never&disable-expect100-continue",
     );
-    let data = bytes(16 * MIB);
+    let data = bytes(12 * MIB);
     for status in [201, 204, 500, 503] {
         b.script("PUT", "", Trouble::Midway(300_000, status, String::new()));
     }
@@ -830,8 +830,8 @@ fn what_is_no_webdav_server_is_named() {
         Trouble::Answer(405, headers.clone(), String::new())
     };
     for (trouble, kind, part) in [
-        (refused(&nginx), Kind::Usage, "no WebDAV folder"),
-        (says(405), Kind::Usage, "no WebDAV folder"),
+        (refused(&nginx), Kind::Unsupported, "no WebDAV folder"),
+        (says(405), Kind::Unsupported, "no WebDAV folder"),
         (
             page(200, "text/html", "<html><title>Log in</title>"),
             Kind::Unsupported,
@@ -851,7 +851,7 @@ fn what_is_no_webdav_server_is_named() {
             Kind::Tls,
             "speaks TLS",
         ),
-        (says(404), Kind::Usage, "(no folder)"),
+        (says(404), Kind::Unsupported, "(no folder)"),
     ] {
         let mut b = bench_with("d/b", "number-of-retries=0");
         b.script("PROPFIND", "", trouble);

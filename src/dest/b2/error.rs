@@ -80,6 +80,9 @@ impl Refusal {
 
     /// True when another upload URL may help at once: the server that was to take the file cannot.
     pub(super) fn is_of_upload_url(&self) -> bool {
+        if self.status == 507 || says_full(self.status, &self.message) {
+            return false;
+        }
         self.is_expired()
             || matches!(self.status, 408 | 500..=599)
             || (self.status == 429 && self.retry_after.is_none())
