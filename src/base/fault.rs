@@ -47,6 +47,12 @@ pub(crate) enum Class {
 }
 
 /// True for a refusal with this HTTP status whose text says that there is no room: many servers have no status for that.
+#[cfg(any(
+    feature = "dest-b2",
+    feature = "dest-ipfs",
+    feature = "dest-s3",
+    feature = "dest-webdav"
+))]
 pub(crate) fn says_full(status: u16, text: &str) -> bool {
     const WORDS: [&str; 11] = [
         "no space left",
