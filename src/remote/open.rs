@@ -309,8 +309,18 @@ mod tests {
         let p = planned("s3s://b?use-ssl=false", &[], &[]).expect("good");
         assert_eq!(
             (get(&p, "use-ssl").as_str(), p.url.scheme.as_str()),
-            ("true", "s3")
+            ("true", "s3s"),
+            "as typed"
         );
+        for (text, shown) in [
+            ("s3s://u:secret@h/x", "s3s://h/x"),
+            ("S3S://h/x", "s3s://h/x"),
+            ("e2://h/x", "e2://h/x"),
+            ("s3://h/x?use-ssl=true", "s3://h/x"),
+        ] {
+            let p = planned(text, &[], &[]).expect("good");
+            assert_eq!((p.url.display().as_str(), p.scheme.names[0]), (shown, "s3"));
+        }
         assert_eq!(
             planned("E2://b", &[], &[]).expect("good").scheme.names[0],
             "s3"
