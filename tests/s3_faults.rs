@@ -218,6 +218,122 @@ type Row = (
 const FAST: &[&str] = &["--http-operation-timeout=1s"];
 const ONCE: &[&str] = &["--number-of-retries=1"];
 
+/// How often a file was fetched.
+fn fetched(world: &World, key: &str) -> usize {
+    let seen = world.server.seen("GET");
+    let of = |s: &&faulty::Seen| s.target.contains(key);
+    seen.iter().filter(of).count()
+}
+
+#[test]
+fn a_leftover_of_an_upload_is_named_once_and_fetched_once() {
+    let world = World::new();
+    world.backup(&[]).code(&[0]);
+    let whole = world.stored(".dblock.").remove(0);
+    let data = world.server.file(&whole).unwrap();
+    let left = "pre/fix/duplicati-b00000000000000000000000000000000.dblock.zip.aes";
+    for len in [0, 300, data.len() / 2] {
+        world.server.put(left, &data[..len]);
+        let before = fetched(&world, left);
+        let ran = world.run(&["verify", &world.url(), "all"], &[]);
+        let ran = ran.code(&[0]).says("nothing needs it");
+        assert!(ran.err.contains("duplet remote delete"), "{}", ran.all());
+        assert_eq!(fetched(&world, left) - before, 1, "{len}");
+    }
+    // A backup and a restore go on beside it.
+    fs::write(world.source.join("more"), "more").unwrap();
+    world.backup(&[]).code(&[0]);
+    let name = left.trim_start_matches("pre/fix/");
+    world
+        .run(&["remote", "delete", &world.url(), name], &[])
+        .code(&[0]);
+    let ran = world.run(&["verify", &world.url(), "all"], &[]);
+    let ran = ran.code(&[0]);
+    assert!(!ran.err.contains("nothing needs it"), "{}", ran.all());
+}
+
+#[test]
+fn the_next_run_that_writes_ends_old_uploads_in_parts() {
+    let world = World::new();
+    let old = |key: &str| {
+        (
+            key.to_owned(),
+            format!("id-{key}"),
+            "2020-01-01T00:00:00Z".to_owned(),
+        )
+    };
+    let all = [
+        old("pre/fix/duplicati-b1.dblock.zip.aes"),
+        old("pre/fix/box2-b1.dblock.zip.aes"),
+        old("pre/other"),
+    ];
+    world.server.with(|s3| s3.unfinished = all.to_vec());
+    let left = || world.server.with(|s3| s3.unfinished.len());
+    world.backup(&["--dry-run"]).code(&[0, 2]);
+    assert_eq!(left(), 3, "a dry run ends nothing");
+    world
+        .backup(&[])
+        .code(&[0])
+        .says("ended 1 unfinished upload");
+    assert_eq!(left(), 2);
+    world.backup(&["--prefix=box2"]).code(&[0]);
+    assert_eq!(left(), 1);
+    world.server.with(|s3| s3.unfinished = all.to_vec());
+    world.restores(&["--prefix=box2"]).code(&[0]);
+    world
+        .run(&["list", &world.url()], &["--prefix=box2"])
+        .code(&[0]);
+    assert_eq!(left(), 3, "what reads ends nothing");
+}
+
+#[test]
+fn a_region_that_was_learnt_is_kept_in_the_cache() {
+    let world = World::new();
+    world.server.with(|s3| s3.region = Some("eu-test-9"));
+    world.backup(&[]).code(&[0]);
+    let refused = || {
+        let seen = world.server.seen("GET");
+        let right = |s: &faulty::Seen| {
+            let sent = s.header("authorization").unwrap_or("");
+            sent.contains("/eu-test-9/")
+        };
+        seen.iter().filter(|s| !right(s)).count()
+    };
+    let before = refused();
+    assert!(before > 0);
+    world.run(&["list", &world.url()], &[]).code(&[0]);
+    world.backup(&[]).code(&[0, 1]);
+    assert_eq!(refused(), before, "it is not asked for again");
+    world
+        .run(&["list", &world.url()], &["--no-cache"])
+        .code(&[0]);
+    assert_eq!(refused(), before + 1);
+    // The server is another one now.
+    world.server.with(|s3| s3.region = Some("eu-other-1"));
+    world.run(&["list", &world.url()], &[]).code(&[0]);
+    world.run(&["list", &world.url()], &[]).code(&[0]);
+    assert_eq!(world.server.with(|s3| s3.region), Some("eu-other-1"));
+}
+
+#[test]
+fn the_last_of_two_options_of_a_url_counts() {
+    let world = World::new();
+    let url = |more: &str| format!("{}&{more}", world.url());
+    world.backup(&[]).code(&[0]);
+    for more in [
+        "auth-username=a&auth-username=AKIDEXAMPLE",
+        "s3-server-name=nowhere.invalid&s3-server-name=127.0.0.1:0&use-ssl=true&use-ssl=false",
+        "list-timeout=nonsense&list-timeout=10m",
+        "s3-list-api-version=v1&list-api-version=v2",
+        "retry-delay=7s&RETRY-DELAY=0s",
+    ] {
+        let more = more.replace("127.0.0.1:0", &format!("127.0.0.1:{}", world.proxy.port));
+        world.run(&["list", &url(&more)], &[]).code(&[0]);
+    }
+    let bad = url("s3-list-api-version=v2&s3-list-api-version=v9");
+    world.run(&["list", &bad], &[]).code(&[200]).says("v9");
+}
+
 #[test]
 fn servers_that_fail_while_a_backup_is_written() {
     let rows: &[Row] = &[

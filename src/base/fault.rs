@@ -50,6 +50,34 @@ pub(crate) enum Class {
     Stopped,
 }
 
+/// True for a refusal with this HTTP status whose text says that there is no room: many servers have no status for that.
+#[cfg(any(
+    feature = "dest-b2",
+    feature = "dest-ipfs",
+    feature = "dest-s3",
+    feature = "dest-webdav"
+))]
+pub(crate) fn says_full(status: u16, text: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "no space left",
+        "not enough space",
+        "not enough free space",
+        "out of disk space",
+        "out of space",
+        "disk full",
+        "disk is full",
+        "storage full",
+        "insufficient storage",
+        "quota exceeded",
+        "over quota",
+    ];
+    if !matches!(status, 400 | 403 | 405 | 409 | 413 | 500 | 502) {
+        return false;
+    }
+    let text = text.to_ascii_lowercase();
+    WORDS.iter().any(|words| text.contains(words))
+}
+
 /// A fault with its explanation. `text` and `hint` are one line, safe to print, without secrets (`remote` redacts once more).
 #[derive(Debug)]
 pub(crate) struct Fault {

@@ -163,8 +163,10 @@ fn list(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
         ));
     }
     if !there {
-        return Err(Error::new(Kind::Missing, "the folder does not exist")
-            .doing(format!("list {}", open.remote.describe()))
+        let doing = format!("list {}", open.remote.describe());
+        return Err(open
+            .remote
+            .missing(doing)
             .hint("check the URL, or make it with 'duplet remote mkdir'"));
     }
     ui.json(|w| {

@@ -210,6 +210,7 @@ fn json(ui: &mut Ui, report: &VerifyReport) {
             ("SparedBlocks", report.spared_blocks),
             ("BlocklistsNotChecked", report.lists_unchecked),
             ("DblocksNotOpened", report.unindexed_unread),
+            ("Leftovers", report.leftovers),
             ("VersionsNotRestorable", report.unrestorable),
         ] {
             w.key(name)?;

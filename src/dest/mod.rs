@@ -236,6 +236,21 @@ pub(crate) trait Destination {
         [0; 3]
     }
 
+    /// What the next run against this destination may begin with, as it cannot be told from URL and options: one short line,
+    /// no secret.
+    fn learnt(&self) -> Option<String> {
+        None
+    }
+
+    /// Takes up what an earlier run has [`Destination::learnt`]; only a guess, and perhaps of another server.
+    fn recall(&mut self, _learnt: &str) {}
+
+    /// Ends the uploads in parts of files whose names begin with `start` that were begun before a time (Unix seconds) and
+    /// never came to an end: no listing shows them, and they are paid for. How many.
+    fn end_unfinished(&mut self, _start: &str, _before: i64) -> std::result::Result<u64, Fault> {
+        Ok(0)
+    }
+
     /// Best effort; never fails a run.
     fn quota(&mut self) -> std::result::Result<Quota, Fault> {
         Err(Fault::new(

@@ -319,6 +319,32 @@ fn row_16_a_refusal_hidden_by_resets_comes_to_light() {
     assert!(b.uploads().len() <= 1);
 }
 
+/// The answer comes while the body goes out, and then the connection is closed.
+#[test]
+fn a_refusal_in_mid_upload_is_read() {
+    let text =
+        |code: &str, message: &str| format!("{{\"code\":\"{code}\",\"message\":\"{message}\"}}");
+    for (status, body, kind) in [
+        (403, text("storage_cap_exceeded", "cap"), Kind::NoSpace),
+        (403, text("access_denied", "no"), Kind::Credentials),
+        (400, text("bad_request", "odd"), Kind::Unsupported),
+        (
+            500,
+            text("internal_error", "no space left on device"),
+            Kind::NoSpace,
+        ),
+        (507, text("", "full"), Kind::NoSpace),
+        (413, text("", "large"), Kind::Unsupported),
+    ] {
+        let mut b = bench_with("number-of-retries=0");
+        let trouble = Trouble::Midway(300_000, status, body);
+        b.server.script("POST", "/upload/", trouble);
+        let e = b.subject.put(&bytes(12 * MIB)).expect_err("refused");
+        assert_eq!(e.kind(), kind, "{status}: {e}");
+        assert_eq!(b.uploads().len(), 1, "{status}");
+    }
+}
+
 #[test]
 fn row_20_account_tokens_run_out() {
     let mut b = bench();

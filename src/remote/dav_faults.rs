@@ -22,7 +22,13 @@ struct Bench {
     subject: Subject,
 }
 
+/// Of a server that stores uploads whole or not at all.
 fn bench() -> Bench {
+    bench_with("d/b", "webdav-temporary-names=never")
+}
+
+/// Of a server of which nothing is known.
+fn stranger() -> Bench {
     bench_with("d/b", "")
 }
 
@@ -140,35 +146,78 @@ fn rows_1_to_3_uploads_that_break() {
 }
 
 #[test]
-fn uploads_go_under_temporary_names_where_parts_stay() {
+fn uploads_go_under_temporary_names_unless_the_server_is_known() {
     let data = bytes(MIB);
     let temporary = |b: &Bench| {
         let seen = b.server.seen(".duplet-tmp-");
         seen.iter().map(|s| s.method.clone()).collect::<Vec<_>>()
     };
-    let mut b = bench();
-    b.store(KEY, &data[..100]);
-    b.script("PUT", "dblock", Trouble::Reset(100));
-    b.subject.put(&data).expect("stored");
-    assert_eq!(temporary(&b), ["PUT", "MOVE"], "learnt from the part");
-    assert_eq!(b.file(KEY).expect("there"), data);
+    for software in [
+        "",
+        "test",
+        "nginx/1.22.1",
+        "Apache/2.4",
+        "WsgiDAV/4.4.0",
+        "Caddy",
+    ] {
+        let mut b = stranger();
+        b.server.with(|dav| dav.software = software.to_owned());
+        b.subject.list().expect("listed");
+        b.script("PUT", "tmp", Trouble::Reset(100));
+        b.subject.put(&data).expect("stored");
+        assert_eq!(
+            temporary(&b),
+            ["PUT", "DELETE", "PUT", "MOVE"],
+            "{software}"
+        );
+        assert_eq!(b.file(KEY).expect("there"), data);
+    }
+    let mut b = stranger();
+    b.subject.put(&data).expect("stored without a listing");
+    assert_eq!(temporary(&b), ["PUT", "MOVE"]);
 
+    for known in [
+        "xmlns:lp2='http://apache.org/dav/props/'",
+        "xmlns:oc='http://owncloud.org/ns'",
+        "xmlns:ns0='urn:uuid:c2f41010-65b3-11d1-a29f-00aa00c14882/'",
+    ] {
+        let mut b = stranger();
+        b.server.with(|dav| dav.namespaces = known.to_owned());
+        b.subject.list().expect("listed");
+        b.subject.put(&data).expect("stored");
+        assert!(temporary(&b).is_empty(), "{known}");
+    }
     let mut b = bench();
-    b.server
-        .with(|dav| dav.software = "WsgiDAV/4.4.0".to_owned());
     b.subject.list().expect("listed");
-    b.script("PUT", "tmp", Trouble::Reset(100));
     b.subject.put(&data).expect("stored");
-    assert_eq!(temporary(&b), ["PUT", "DELETE", "PUT", "MOVE"]);
-    assert_eq!(b.file(KEY).expect("there"), data);
+    assert!(temporary(&b).is_empty(), "never");
 
     let mut b = bench_with("d/b", "webdav-temporary-names=always");
+    b.server
+        .with(|dav| dav.namespaces = "xmlns:oc='http://owncloud.org/ns'".to_owned());
+    b.subject.list().expect("listed");
     b.subject.put(&data).expect("stored");
     assert_eq!(temporary(&b), ["PUT", "MOVE"]);
-    b.server.with(|dav| {
-        dav.moves = false;
-        dav.files.clear();
-    });
+}
+
+#[test]
+fn servers_that_cannot_have_temporary_names_get_final_ones() {
+    let data = bytes(MIB);
+    let seen = |b: &Bench| {
+        let seen = b.server.seen("");
+        let of = seen.iter().filter(|s| s.method != "PROPFIND");
+        of.map(|s| s.method.clone()).collect::<Vec<_>>()
+    };
+    let mut b = stranger();
+    b.server.with(|dav| dav.moves = false);
+    b.subject.put(&data).expect("stored without renaming");
+    assert_eq!(seen(&b), ["PUT", "MOVE", "MOVE", "DELETE", "PUT"]);
+    b.subject.put(&data).expect("stored");
+    assert_eq!(seen(&b).len(), 6, "that is remembered");
+    assert_eq!(b.subject.list().expect("listed"), [NAME]);
+
+    let mut b = bench_with("d/b", "webdav-temporary-names=always");
+    b.server.with(|dav| dav.moves = false);
     let e = b
         .subject
         .put(&data)
@@ -176,22 +225,108 @@ fn uploads_go_under_temporary_names_where_parts_stay() {
     assert!(e.to_string().contains("cannot rename"), "{e}");
     assert!(b.server.with(|dav| dav.files.is_empty()));
 
+    for status in [400, 403, 404, 405, 415] {
+        let mut b = stranger();
+        for _ in 0..2 {
+            b.script("PUT", "tmp", Trouble::Early(status, ""));
+        }
+        b.subject.put(&data).expect("the name was refused");
+        assert_eq!(seen(&b), ["PUT", "PUT", "PUT"], "{status}");
+        assert_eq!(b.subject.list().expect("listed"), [NAME]);
+    }
+    for status in [400, 403, 405, 507] {
+        let mut b = bench_with("d/b", "number-of-retries=0");
+        b.script("PUT", "tmp", Trouble::Early(status, ""));
+        b.subject.put(&data).expect_err("the content was refused");
+        assert!(b.server.with(|dav| dav.files.is_empty()), "{status}");
+        let bytes: u64 = b.server.seen("").iter().map(|s| s.body).sum();
+        assert!(bytes < MIB as u64, "{status}: {bytes}");
+    }
+}
+
+/// The answer comes while the body goes out, and then the connection is closed.
+#[test]
+fn a_refusal_in_mid_upload_is_read() {
+    for (status, body, kind, part) in [
+        (507, "", Kind::NoSpace, "no space left"),
+        (
+            500,
+            "write: no space left on device",
+            Kind::NoSpace,
+            "no space left",
+        ),
+        (403, "Quota exceeded", Kind::NoSpace, "no space left"),
+        (405, "", Kind::Unsupported, "could not store it"),
+        (413, "", Kind::Unsupported, "a file of this size"),
+        (401, "", Kind::Credentials, "rejected"),
+        (403, "", Kind::Credentials, "writing"),
+        (501, "", Kind::Unsupported, "HTTP 501"),
+    ] {
+        for query in [
+            "webdav-temporary-names=never&disable-expect100-continue",
+            "webdav-temporary-names=never",
+            "webdav-temporary-names=always&disable-expect100-continue",
+        ] {
+            let mut b = bench_with("d/b", query);
+            b.script("PUT", "", Trouble::Midway(300_000, status, body.to_owned()));
+            let Err(e) = b.subject.put(&bytes(12 * MIB)) else {
+                panic!("{status} {query}: stored");
+            };
+            assert_eq!(e.kind(), kind, "{status} {query}: {e}");
+            assert!(e.to_string().contains(part), "{status} {query}: {e}");
+            assert_eq!(b.count("PUT"), 1, "{status}");
+        }
+    }
+    let mut b = bench_with(
+        "d/b",
+        "webdav-temporary-names=never&disable-expect100-continue",
+    );
+    let data = bytes(12 * MIB);
+    for status in [201, 204, 500, 503] {
+        b.script("PUT", "", Trouble::Midway(300_000, status, String::new()));
+    }
+    b.subject.put(&data).expect("a success for a part is none");
+    assert_eq!(b.count("PUT"), 5);
+    assert_eq!(b.file(KEY).expect("there"), data);
+}
+
+#[test]
+fn a_full_disk_that_is_not_called_so_is_seen_by_its_quota() {
+    let data = bytes(2 * MIB);
+    for trouble in [
+        || Trouble::Reset(MIB as u64),
+        || says(500),
+        || says(405),
+        || says(400),
+    ] {
+        let mut b = bench();
+        b.script("PUT", "", trouble());
+        b.server.with(|dav| dav.free = Some(MIB as u64));
+        let e = b.subject.put(&data).expect_err("full");
+        assert_eq!(e.kind(), Kind::NoSpace, "{e}");
+        assert!(
+            e.to_string()
+                .contains("1048576 bytes are free, 2097152 are needed"),
+            "{e}"
+        );
+        assert_eq!(b.count("PUT"), 1);
+    }
+    // It says 201 and keeps what had room.
     let mut b = bench();
     b.server.with(|dav| {
-        dav.software = "rclone/v1".to_owned();
-        dav.moves = false;
+        dav.free = Some(1000);
+        dav.keeps = Some(1000);
     });
-    b.subject.list().expect("listed");
-    b.subject.put(&data).expect("stored without renaming");
-    assert_eq!(temporary(&b), ["PUT", "MOVE", "MOVE", "DELETE"]);
-    assert_eq!(b.subject.list().expect("listed"), [NAME]);
-
-    let mut b = bench_with("d/b", "webdav-temporary-names=never");
-    b.server
-        .with(|dav| dav.software = "WsgiDAV/4.4.0".to_owned());
-    b.subject.list().expect("listed");
-    b.subject.put(&data).expect("stored");
-    assert!(temporary(&b).is_empty());
+    let e = b.subject.put(&data).expect_err("full");
+    assert_eq!((e.kind(), b.count("PUT")), (Kind::NoSpace, 1), "{e}");
+    assert_eq!(b.file(KEY), None, "the part is removed");
+    // Room enough, or nobody knows: it was something else.
+    for free in [Some(1 << 40), None] {
+        let mut b = bench();
+        b.server.with(|dav| dav.free = free);
+        b.script("PUT", "", Trouble::Reset(MIB as u64));
+        b.subject.put(&data).expect("stored at the second attempt");
+    }
 }
 
 #[test]
@@ -300,7 +435,8 @@ fn rows_7_to_12_downloads() {
 
 #[test]
 fn row_14_a_server_that_never_answers_an_upload() {
-    let mut b = bench_with("d/b", "http-operation-timeout=1s");
+    let query = "http-operation-timeout=1s&webdav-temporary-names=never";
+    let mut b = bench_with("d/b", query);
     b.script("PUT", "", Trouble::Stall(None));
     b.subject.put(&bytes(10)).expect("found by looking");
     assert_eq!(b.count("PUT"), 1);
@@ -344,6 +480,8 @@ fn row_22_digest_and_nonces_that_go_stale() {
     for query in ["", "force-digest-authentication"] {
         let mut b = bench_with("d/b", query);
         b.login(Login::Digest("n1".to_owned()));
+        b.server
+            .with(|dav| dav.namespaces = "xmlns:oc='http://owncloud.org/ns'".to_owned());
         b.subject.list().expect("listed");
         b.subject.put(&data).expect("stored");
         let asked = b
@@ -692,8 +830,8 @@ fn what_is_no_webdav_server_is_named() {
         Trouble::Answer(405, headers.clone(), String::new())
     };
     for (trouble, kind, part) in [
-        (refused(&nginx), Kind::Usage, "no WebDAV folder"),
-        (says(405), Kind::Usage, "no WebDAV folder"),
+        (refused(&nginx), Kind::Unsupported, "no WebDAV folder"),
+        (says(405), Kind::Unsupported, "no WebDAV folder"),
         (
             page(200, "text/html", "<html><title>Log in</title>"),
             Kind::Unsupported,
@@ -713,7 +851,7 @@ fn what_is_no_webdav_server_is_named() {
             Kind::Tls,
             "speaks TLS",
         ),
-        (says(404), Kind::Usage, "(no folder)"),
+        (says(404), Kind::Unsupported, "(no folder)"),
     ] {
         let mut b = bench_with("d/b", "number-of-retries=0");
         b.script("PROPFIND", "", trouble);

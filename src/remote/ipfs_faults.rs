@@ -121,6 +121,34 @@ fn rows_1_to_3_uploads_that_break() {
     assert_eq!(b.node().seen("/add").len(), 1, "no second upload");
 }
 
+/// The answer comes while the body goes out, and then the connection is closed.
+#[test]
+fn a_refusal_in_mid_upload_is_read() {
+    let full = "{\"Message\":\"write /x: no space left on device\",\"Code\":0,\"Type\":\"error\"}";
+    for (status, body, kind) in [
+        (500, full, Kind::NoSpace),
+        (507, "", Kind::NoSpace),
+        (401, "", Kind::Credentials),
+        (403, "", Kind::Credentials),
+        (413, "", Kind::Unsupported),
+    ] {
+        let mut b = node("number-of-retries=0");
+        let trouble = Trouble::Midway(300_000, status, body.to_owned());
+        b.node().script("POST", "/add", trouble);
+        let e = b.subject.put(&bytes(12 * MIB)).expect_err("refused");
+        assert_eq!(e.kind(), kind, "{status}: {e}");
+        assert_eq!(b.node().seen("/add").len(), 1, "{status}");
+    }
+    // A full repository is found after a good status.
+    let mut b = node("");
+    let lines = format!("{{\"Name\":\"x\"}}\n{full}\n");
+    b.node()
+        .script("POST", "/add", Trouble::Answer(200, Vec::new(), lines));
+    let e = b.subject.put(&bytes(100)).expect_err("full");
+    assert_eq!(e.kind(), Kind::NoSpace, "{e}");
+    assert_eq!(b.node().seen("/add").len(), 1);
+}
+
 #[test]
 fn rows_4_and_6_a_node_that_is_busy() {
     let mut b = node("");

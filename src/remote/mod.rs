@@ -76,6 +76,8 @@ pub(crate) struct Remote {
     /// It has answered something, if only with a refusal.
     heard: bool,
     size_unknown_told: bool,
+    /// What is missing: folder or bucket, in words and with what to do.
+    missing: Option<(String, String)>,
     /// Waits unless more stop signals come than the number given.
     sleep: Box<dyn FnMut(Duration, u32)>,
 }
@@ -128,6 +130,7 @@ impl Remote {
             absent: 0,
             heard: false,
             size_unknown_told: false,
+            missing: None,
             sleep: Box::new(|time, stops| {
                 sys::sleep_beyond(time, stops);
             }),
@@ -239,6 +242,8 @@ impl Remote {
                 }
                 Err(fault) if fault.class == Class::FolderMissing && !begun => {
                     self.heard = true;
+                    let clean = |text| self.redact.clean(text);
+                    self.missing = Some((clean(fault.text), clean(fault.hint)));
                     return Ok(false);
                 }
                 Err(fault) => {
@@ -257,12 +262,35 @@ impl Remote {
         }
     }
 
-    /// Looks a file up; `None` when it does not exist (or the folder does not).
+    /// After a listing that found no folder: what is missing, in the destination's own words, as the error of `doing`.
+    pub(crate) fn missing(&self, doing: String) -> Error {
+        let (cause, hint) = match &self.missing {
+            Some((cause, hint)) => (cause.as_str(), hint.as_str()),
+            None => ("the folder does not exist", ""),
+        };
+        let e = Error::new(crate::base::error::Kind::Missing, cause).doing(doing);
+        match hint {
+            "" => e,
+            hint => e.hint(hint),
+        }
+    }
+
+    /// What the next run may begin with; see [`Destination::learnt`].
+    pub(crate) fn learnt(&self) -> Option<String> {
+        self.dest.learnt()
+    }
+
+    /// Takes up what an earlier run learnt.
+    pub(crate) fn recall(&mut self, learnt: &str) {
+        self.dest.recall(learnt);
+    }
+
+    /// Looks a file up; `None` when it does not exist. `Missing` when its folder or bucket does not.
     pub(crate) fn stat(&mut self, ui: &mut Ui, name: &str) -> Result<Option<RemoteFile>> {
         let doing = format!("look up {} in {}", text::safe(name.as_bytes()), self.shown);
         self.retried(&doing, ui, |dest| match dest.stat(name) {
             Ok(file) => Ok(Some(file)),
-            Err(f) if matches!(f.class, Class::NotFound | Class::FolderMissing) => Ok(None),
+            Err(f) if f.class == Class::NotFound => Ok(None),
             Err(f) => Err(f),
         })
     }

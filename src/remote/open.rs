@@ -117,7 +117,7 @@ pub(crate) fn plan(
     env: &dyn Fn(&str) -> Option<String>,
     ui: &mut Ui,
 ) -> Result<Plan> {
-    let (mut url, notices) = DestUrl::parse(text)?;
+    let (url, notices) = DestUrl::parse(text)?;
     for notice in notices {
         ui.note(&notice);
     }
@@ -130,9 +130,6 @@ pub(crate) fn plan(
     for (key, value) in &url.query {
         match option_of(scheme, key) {
             Some(opt) => {
-                if let Kind::Many = opt.kind {
-                    options = without(&options, opt)?;
-                }
                 options.set(opt, value.reveal())?;
             }
             None => ui.note(&format!(
@@ -147,7 +144,6 @@ pub(crate) fn plan(
     }
     from_environment(&mut options, &url, scheme, env)?;
     let redact = secrets(&url, &options);
-    url.scheme = scheme.names[0].to_owned();
     Ok(Plan {
         url,
         scheme,
@@ -183,14 +179,6 @@ fn find(name: &str, schemes: &[&'static Scheme], text: &str) -> Result<(&'static
 fn option_of(scheme: &'static Scheme, name: &str) -> Option<&'static Opt> {
     let mut all = scheme.options.iter().chain(OPTIONS);
     all.find(|o| o.is_named(name))
-}
-
-fn without(options: &Options, gone: &'static Opt) -> Result<Options> {
-    let mut out = Options::default();
-    for (opt, value) in options.all().filter(|(o, _)| o.name != gone.name) {
-        out.set(opt, value)?;
-    }
-    Ok(out)
 }
 
 /// Fills credentials from the environment: a variable counts only while no user (or no password) is known at all.
@@ -321,8 +309,18 @@ mod tests {
         let p = planned("s3s://b?use-ssl=false", &[], &[]).expect("good");
         assert_eq!(
             (get(&p, "use-ssl").as_str(), p.url.scheme.as_str()),
-            ("true", "s3")
+            ("true", "s3s"),
+            "as typed"
         );
+        for (text, shown) in [
+            ("s3s://u:secret@h/x", "s3s://h/x"),
+            ("S3S://h/x", "s3s://h/x"),
+            ("e2://h/x", "e2://h/x"),
+            ("s3://h/x?use-ssl=true", "s3://h/x"),
+        ] {
+            let p = planned(text, &[], &[]).expect("good");
+            assert_eq!((p.url.display().as_str(), p.scheme.names[0]), (shown, "s3"));
+        }
         assert_eq!(
             planned("E2://b", &[], &[]).expect("good").scheme.names[0],
             "s3"

@@ -300,6 +300,245 @@ fn rows_18_and_19_clock_and_region_are_learnt() {
     assert_eq!(b.server.seen("GET").len(), 3);
 }
 
+/// The reply to HEAD has no body, and many servers close on a large body that is signed for another region.
+#[test]
+fn the_region_is_learnt_by_every_request() {
+    let strict = |query: &str| {
+        let b = bench_with(query);
+        b.server.with(|s3| s3.region = Some("eu-test-9"));
+        b
+    };
+    let mut b = strict("");
+    let data = b.stored(1000);
+    let found = b.subject.remote.stat(&mut b.subject.ui, NAME);
+    assert_eq!(found.expect("asked").expect("there").size, Some(1000));
+    assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
+    let asked = |b: &Bench| {
+        let seen = b.server.state.lock().expect("state").seen.clone();
+        let of = seen.iter().map(|s| s.method.clone());
+        of.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(asked(&b), "HEAD GET GET HEAD GET");
+
+    let mut b = strict("");
+    b.subject.put(&bytes(2 * MIB)).expect("stored");
+    assert_eq!(asked(&b), "GET GET PUT HEAD", "the body is sent once");
+
+    let mut b = strict("s3-multipart-threshold=6mb&s3-part-size=5mb");
+    b.subject.put(&bytes(7 * MIB)).expect("stored in parts");
+    b.server.with(|s3| s3.region = Some("eu-other-1"));
+    b.subject.put(&bytes(7 * MIB)).expect("learnt once more");
+
+    let mut b = strict("");
+    b.subject.delete().expect("gone");
+    b.subject.list().expect("listed");
+    assert_eq!(asked(&b), "DELETE DELETE GET");
+
+    // Told by options, it is not asked for; wrong, it is still corrected.
+    let mut b = strict("s3-authentication-region=eu-test-9");
+    b.subject.put(&bytes(2 * MIB)).expect("stored");
+    assert_eq!(asked(&b), "PUT HEAD");
+    assert_eq!(b.subject.remote.learnt(), None);
+    let mut b = strict("s3-authentication-region=eu-wrong-1");
+    b.subject.put(&bytes(100)).expect("stored");
+
+    // What one run learnt the next one begins with; nonsense is not taken up.
+    let mut b = strict("");
+    assert_eq!(b.subject.remote.learnt(), None, "before any answer");
+    b.subject.list().expect("listed");
+    let learnt = b.subject.remote.learnt().expect("learnt");
+    assert_eq!(learnt, "eu-test-9");
+    let mut b = strict("");
+    b.subject.remote.recall(&learnt);
+    b.subject.list().expect("listed");
+    assert_eq!(asked(&b), "GET");
+    for bad in ["", "a b", "a\r\nx: y", "../x", &"x".repeat(65)] {
+        let mut b = strict("");
+        b.subject.remote.recall(bad);
+        b.subject.list().expect("listed");
+        assert_eq!(asked(&b), "GET GET", "{bad:?}");
+    }
+    let mut b = strict("");
+    b.subject.remote.recall("eu-moved-1");
+    b.subject.list().expect("corrected");
+    assert_eq!(b.subject.remote.learnt().as_deref(), Some("eu-test-9"));
+}
+
+#[test]
+fn a_missing_bucket_is_called_so_by_every_operation() {
+    let missing = |query: &str| {
+        let b = bench_with(query);
+        b.server.with(|s3| s3.bucket = false);
+        b
+    };
+    let says_so = |e: Error| {
+        assert!(e.to_string().contains("bucket 'bkt' does not exist"), "{e}");
+        assert_eq!(e.kind(), Kind::Missing);
+    };
+    let mut b = missing("");
+    let found = b.subject.remote.stat(&mut b.subject.ui, NAME);
+    says_so(found.err().expect("no bucket"));
+    let mut b = missing("");
+    says_so(b.subject.get(NAME, Some(3)).expect_err("no bucket"));
+    let mut b = missing("");
+    says_so(b.subject.delete().expect_err("no bucket"));
+    let mut b = missing("");
+    assert_eq!(b.subject.list().expect("asked"), ["(no folder)"]);
+    says_so(b.subject.remote.missing("list".to_owned()));
+    let mut b = missing("disable-autocreate-folder");
+    for len in [10, 2 * MIB] {
+        says_so(b.subject.put(&bytes(len)).expect_err("no bucket"));
+    }
+    let sent: u64 = b.server.seen("PUT").iter().map(|s| s.body).sum();
+    assert!(sent < 100, "{sent}");
+    let mut b = missing("");
+    b.subject.put(&bytes(2 * MIB)).expect("made");
+
+    // A file that is missing in a bucket that is there is another matter.
+    let mut b = bench();
+    let found = b.subject.remote.stat(&mut b.subject.ui, NAME);
+    assert!(found.expect("asked").is_none());
+    b.subject.delete().expect("none is no error");
+}
+
+#[test]
+fn what_the_server_finds_invalid_is_no_mistake_of_the_command_line() {
+    for (code, part) in [
+        ("InvalidBucketName", "the bucket name 'bkt' invalid"),
+        ("InvalidStorageClass", "InvalidStorageClass"),
+        ("KeyTooLongError", "KeyTooLongError"),
+        ("InvalidURI", "InvalidURI"),
+        ("MalformedXML", "MalformedXML"),
+    ] {
+        let mut b = bench();
+        b.server.script("GET", "", says(400, code, ""));
+        b.server.script("PUT", "", says(400, code, ""));
+        for e in [
+            b.subject.list().expect_err("refused"),
+            b.subject.put(&bytes(10)).expect_err("refused"),
+        ] {
+            assert_eq!(e.kind().exit_code(), 100, "{code}: {e}");
+            assert!(e.to_string().contains(part), "{code}: {e}");
+        }
+    }
+}
+
+/// The answer comes while the body goes out, and then the connection is closed.
+#[test]
+fn a_refusal_in_mid_upload_is_read() {
+    for (status, code, message, kind) in [
+        (507, "XMinioStorageFull", "", Kind::NoSpace),
+        (507, "", "", Kind::NoSpace),
+        (
+            500,
+            "InternalError",
+            "no space left on device",
+            Kind::NoSpace,
+        ),
+        (403, "AccessDenied", "", Kind::Credentials),
+        (400, "EntityTooLarge", "", Kind::Unsupported),
+        (400, "InvalidRequest", "", Kind::Unsupported),
+    ] {
+        for query in [
+            "disable-expect100-continue&number-of-retries=0",
+            "number-of-retries=0",
+            "number-of-retries=0&s3-multipart-threshold=6mb&s3-part-size=5mb",
+        ] {
+            let mut b = bench_with(query);
+            let body = error(code, "").replace("because", message);
+            b.server
+                .script("PUT", "", Trouble::Midway(300_000, status, body));
+            let e = b.subject.put(&bytes(12 * MIB)).expect_err("refused");
+            assert_eq!(e.kind(), kind, "{status} {code} {query}: {e}");
+            assert!(!e.to_string().contains("reset"), "{e}");
+            assert_eq!(b.server.seen("PUT").len(), 1, "{status} {code}");
+        }
+    }
+    let mut b = bench_with("disable-expect100-continue&s3-authentication-region=x");
+    let region = error("AuthorizationHeaderMalformed", "<Region>eu-9</Region>");
+    b.server
+        .script("PUT", "", Trouble::Midway(300_000, 400, region));
+    let data = bytes(12 * MIB);
+    b.subject.put(&data).expect("signed anew at once");
+    assert_eq!(b.subject.remote.stats().retries, 0);
+    assert_eq!(b.server.file(KEY).expect("there"), data);
+}
+
+#[test]
+fn old_unfinished_uploads_of_the_prefix_are_ended() {
+    let old = "2020-01-01T00:00:00.000Z";
+    let new = crate::base::time::Timestamp::now().iso();
+    let set = |b: &Bench, all: &[(&str, &str)]| {
+        b.server.with(|s3| {
+            s3.unfinished = all
+                .iter()
+                .enumerate()
+                .map(|(i, (key, begun))| {
+                    ((*key).to_owned(), format!("up/{i}+="), (*begun).to_owned())
+                })
+                .collect();
+        });
+    };
+    let left = |b: &Bench| {
+        let mut keys = b.server.with(|s3| {
+            s3.unfinished
+                .iter()
+                .map(|u| u.0.clone())
+                .collect::<Vec<_>>()
+        });
+        keys.sort();
+        keys
+    };
+    let end = |b: &mut Bench| {
+        let mut remote = RemoteMut::new(&mut b.subject.remote, &Permit::to_write());
+        remote.end_unfinished(&mut b.subject.ui, "duplicati-");
+    };
+    let others = [
+        ("duplicati-b9.dblock.zip", old),
+        ("p/box2-b4.dblock.zip", old),
+        ("p/duplicati-b1.dblock.zip", new.as_str()),
+        ("p/duplicati-b2.dblock.zip", "2999-01-01T00:00:00Z"),
+        ("p/duplicati-b3.dblock.zip", "some day"),
+        ("p/duplicati-sub/x", old),
+        ("p/photo.jpg", old),
+        ("p2/duplicati-b5.dblock.zip", old),
+    ];
+    for page in [1, 3, 1000] {
+        let mut b = bench();
+        b.server.with(|s3| s3.page = page);
+        let mine = [
+            ("p/duplicati-b1.dblock.zip", old),
+            ("p/duplicati-b1.dblock.zip", "2021-01-01T00:00:00Z"),
+            ("p/duplicati-20200101T000000Z.dlist.zip.aes", old),
+            ("p/duplicati-i7.dindex.zip", "2020-06-01T00:00:00Z"),
+        ];
+        set(&b, &[&others[..], &mine[..]].concat());
+        end(&mut b);
+        assert_eq!(left(&b), others.map(|o| o.0), "{page}");
+    }
+    // Never a reason to fail: refused, unknown, nonsense, nothing.
+    for trouble in [
+        says(403, "AccessDenied", ""),
+        says(501, "NotImplemented", ""),
+        says(405, "MethodNotAllowed", ""),
+        says(200, "InternalError", ""),
+        Trouble::Answer(200, Vec::new(), "<html>".to_owned()),
+        Trouble::Answer(200, Vec::new(), String::new()),
+        Trouble::Close,
+    ] {
+        let mut b = bench();
+        set(&b, &others);
+        b.server.script("GET", "uploads", trouble);
+        end(&mut b);
+        assert_eq!(left(&b).len(), others.len());
+    }
+    let mut b = bench();
+    set(&b, &[("p/duplicati-b1.dblock.zip", old)]);
+    b.server.script("DELETE", "", says(403, "AccessDenied", ""));
+    end(&mut b);
+    assert_eq!(left(&b).len(), 1);
+}
+
 #[test]
 fn row_23_redirects() {
     let moved = |to: String| Trouble::Answer(307, vec![("location", to)], String::new());

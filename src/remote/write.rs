@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use crate::base::digest::Hash;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
 use crate::base::text;
+use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::{Body, Fact, Listed};
@@ -23,6 +24,9 @@ const LAG_WAITS: [Duration; 3] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+
+/// An upload that was begun so long ago has no program any more that goes on with it, in seconds.
+const UNFINISHED_AGE: i64 = 86_400;
 
 /// Proof that somebody asked whether the destination may be changed.
 pub(crate) struct Permit(());
@@ -155,14 +159,22 @@ impl<'a> RemoteMut<'a> {
             }
             let unclear = matches!(fault.class, Class::Transient);
             let partial = !self.remote.dest.atomic_put();
+            let mut answers = true;
             if unclear && (whole || partial || attempts.count() >= 1) {
                 match self.settle(name, body, whole, is_new, &doing)? {
                     Settled::Arrived => break,
                     Settled::Taken => return Ok(false),
                     Settled::Absent => {}
-                    Settled::Unknown => doubtful = whole,
+                    Settled::Unknown => {
+                        doubtful = whole;
+                        answers = false;
+                    }
                 }
             }
+            let fault = match answers {
+                true => self.full_or(fault, body.len()?),
+                false => fault,
+            };
             self.remote.again(&mut attempts, fault, &doing, stops, ui)?;
         }
         self.remote.used = true;
@@ -214,7 +226,11 @@ impl<'a> RemoteMut<'a> {
         let stops = sys::stops_requested();
         let mut waits = LAG_WAITS.iter();
         loop {
-            match self.remote.stat(ui, name)? {
+            let found = match self.remote.stat(ui, name) {
+                Err(e) if e.kind() == Kind::Missing => None,
+                other => other?,
+            };
+            match found {
                 Some(file) => match file.size {
                     Some(size) if size != len => {
                         self.remove_part(name, body, is_new);
@@ -310,6 +326,24 @@ impl<'a> RemoteMut<'a> {
         }
     }
 
+    /// A failed upload is one for lack of space where the destination says that it has less than that: it is not sent again.
+    fn full_or(&mut self, fault: Fault, len: u64) -> Fault {
+        let may_hide_it = matches!(
+            fault.class,
+            Class::Transient | Class::Integrity | Class::Protocol | Class::Unsupported
+        );
+        if !may_hide_it {
+            return fault;
+        }
+        match self.remote.quota().free {
+            Some(free) if free < len => Fault::new(
+                Class::Full,
+                format!("no space at the destination: {free} bytes are free, {len} are needed"),
+            ),
+            _ => fault,
+        }
+    }
+
     /// Best effort: what stays is found as an unknown file by the next run.
     fn remove_quietly(&mut self, name: &str) {
         self.remote.stats.calls += 1;
@@ -362,6 +396,24 @@ impl<'a> RemoteMut<'a> {
             .retried(&doing, ui, |dest| dest.create_folder())?;
         ui.note(&format!("created {}", self.remote.shown));
         Ok(())
+    }
+
+    /// Ends uploads of files whose names begin with `start` that broke off more than a day ago and are kept by the server where
+    /// no listing shows them. Best effort: what cannot be ended now is left for another run.
+    pub(crate) fn end_unfinished(&mut self, ui: &mut Ui, start: &str) {
+        let before = Timestamp::now().0.saturating_sub(UNFINISHED_AGE);
+        self.remote.stats.calls += 1;
+        match self.remote.dest.end_unfinished(start, before) {
+            Ok(0) => {}
+            Ok(n) => {
+                let uploads = text::count(n, "unfinished upload");
+                ui.note(&format!("ended {uploads} of earlier runs"));
+            }
+            Err(fault) => ui.verbose(&self.remote.redact.clean(format!(
+                "unfinished uploads of earlier runs are not looked for: {}",
+                fault.text
+            ))),
+        }
     }
 
     /// End of a run that changed something: what the person should know of the result.

@@ -115,6 +115,28 @@ impl Cache {
         (hasher.finish().as_bytes() == stored).then_some((file, body))
     }
 
+    /// What an earlier run learnt of the server, as the destination told it.
+    pub(crate) fn load_learnt(&self) -> Option<String> {
+        let (file, body) = self.checked("server")?;
+        let mut header = Header::read(&file)?;
+        let text = header.bytes().filter(|text| text.len() as u64 <= body)?;
+        String::from_utf8(text).ok()
+    }
+
+    /// Remembers what was learnt of the server, at most 255 bytes. Best effort.
+    pub(crate) fn store_learnt(&self, learnt: &str) -> Result<()> {
+        if learnt.len() > 255 {
+            return Ok(());
+        }
+        self.write("server", &mut |out| {
+            let mut header = Vec::new();
+            put_bytes(&mut header, learnt.as_bytes());
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())
+        })
+    }
+
     /// The remembered entries of the version whose dlist has this name and size.
     pub(crate) fn load_previous(&self, dlist: &VolumeName, size: Option<u64>) -> Option<Previous> {
         let (file, body) = self.checked("previous")?;

@@ -110,6 +110,10 @@ impl Set {
         ui: &mut Ui,
         ask: &mut AskPassphrase<'_>,
     ) -> Result<Set> {
+        let recalled = options.cache.load_learnt();
+        if let Some(learnt) = &recalled {
+            remote.recall(learnt);
+        }
         let wanted = options.prefix.as_ref();
         let any_case = options.case_insensitive;
         let Found {
@@ -117,6 +121,11 @@ impl Set {
             folder_exists,
             strays,
         } = listing::list(&mut remote, wanted, any_case, ui)?;
+        if let Some(learnt) = remote.learnt().filter(|l| Some(l) != recalled.as_ref())
+            && let Err(e) = options.cache.store_learnt(&learnt)
+        {
+            ui.verbose(&e.to_string());
+        }
         let writing = options.writing;
         let candidates = listing::pick(volumes, wanted, writing, remote.describe())?;
         let prefix = match wanted {
@@ -211,15 +220,12 @@ impl Set {
             }
         }
         if self.volumes.len() == 0 && !writing {
-            let at = self.remote.describe().to_owned();
-            let cause = if self.folder_exists {
-                "there is no backup in it"
-            } else {
-                "the folder does not exist"
+            let doing = format!("read {}", self.remote.describe());
+            let e = match self.folder_exists {
+                true => Error::new(Kind::Missing, "there is no backup in it").doing(doing),
+                false => self.remote.missing(doing),
             };
-            return Err(Error::new(Kind::Missing, cause)
-                .doing(format!("read {at}"))
-                .hint("check the URL and --prefix"));
+            return Err(e.hint("check the URL and --prefix"));
         }
         self.protect(said, writing, ui, ask)
     }

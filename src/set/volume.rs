@@ -10,7 +10,7 @@ use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::format::aes_read;
 use crate::format::manifest::{self, Params};
-use crate::format::names::VolumeName;
+use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_read::ZipReader;
 use crate::set::{Protection, Set, gpg};
 
@@ -49,7 +49,8 @@ impl Set {
     /// `Missing`: listed but not there. `Damaged`: size, hash, encryption, archive or manifest is wrong. `Passphrase`: refused
     /// by its header. `Unsupported`: other archive, encryption or parameters than this destination's.
     ///
-    /// What came damaged over a network is fetched once more from its start: the damage may be the line's.
+    /// What came damaged over a network is fetched once more from its start: the damage may be the line's. Not so a dblock
+    /// that no index describes although others are: it is what an interrupted upload left.
     pub(crate) fn fetch(
         &mut self,
         ui: &mut Ui,
@@ -58,7 +59,11 @@ impl Set {
         expected: Expected,
     ) -> Result<Opened> {
         match self.fetch_once(ui, name, size, expected) {
-            Err(e) if e.kind() == Kind::Damaged && self.remote.local_folder().is_none() => {
+            Err(e)
+                if e.kind() == Kind::Damaged
+                    && self.remote.local_folder().is_none()
+                    && !self.is_leftover(name, expected) =>
+            {
                 ui.note(&format!("{e}; fetching it once more"));
                 self.fetch_once(ui, name, size, expected)
             }
@@ -84,6 +89,13 @@ impl Set {
         let opened = self.passphrase_or_damage(opened)?;
         let (hash, length) = both.ok_or_else(|| Error::bug("a fetched volume was hashed"))?;
         Ok((opened, hash, length))
+    }
+
+    fn is_leftover(&self, name: &VolumeName, expected: Expected) -> bool {
+        name.kind() == VolumeKind::Dblock
+            && expected.hash.is_none()
+            && expected.size.is_none()
+            && self.volumes.dindex_count() > 0
     }
 
     fn fetch_once(

@@ -79,6 +79,8 @@ pub(crate) struct Writer<'a> {
     hold: bool,
     /// Kind of the error that ended a step half-way: blocks that count as stored may be stored nowhere.
     lost: Option<Kind>,
+    /// Uploads that earlier runs did not finish were looked for.
+    tidied: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -110,6 +112,7 @@ impl<'a> Writer<'a> {
             folder_ready: set.folder_exists(),
             hold: false,
             lost: None,
+            tidied: false,
             set,
         })
     }
@@ -435,6 +438,7 @@ impl<'a> Writer<'a> {
         sha256: &Hash,
         size: u64,
     ) -> Result<bool> {
+        let start = format!("{}-", self.set.prefix().as_str());
         let permit = self
             .permit
             .as_ref()
@@ -451,6 +455,9 @@ impl<'a> Writer<'a> {
         let mut remote = RemoteMut::new(self.set.remote(), permit);
         if !self.folder_ready {
             remote.create_folder(ui)?;
+        }
+        if !std::mem::replace(&mut self.tidied, true) {
+            remote.end_unfinished(ui, &start);
         }
         ui.verbose(&format!("uploading {} ({size} bytes)", name.as_str()));
         // Other volumes have names of 128 random bits; two versions of one second have one name.

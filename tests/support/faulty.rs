@@ -20,6 +20,8 @@ pub enum Trouble {
     Swallow,
     /// Answers this without reading the body, then closes.
     Early(u16, &'static str),
+    /// Reads so many bytes of the body without having been asked first, answers this, then closes (reset).
+    Midway(u64, u16, String),
     /// Answers this after reading the body.
     Answer(u16, Vec<(&'static str, String)>, String),
     /// The right reply, but only so many bytes of its body.
@@ -184,6 +186,14 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
             let close = [("connection", "close".to_owned())];
             return answer(stream, *status, &close, body.as_bytes()).map(|()| false);
         }
+        Some(Trouble::Midway(bytes, status, body)) => {
+            go_on(stream, &request)?;
+            let mut begun = stream.by_ref().take(*bytes.min(&len));
+            request.body = std::io::copy(&mut begun, &mut std::io::sink())?;
+            note(&request);
+            let close = [("connection", "close".to_owned())];
+            return answer(stream, *status, &close, body.as_bytes()).map(|()| false);
+        }
         Some(Trouble::Close) => {
             note(&request);
             return Ok(false);
@@ -332,8 +342,13 @@ fn answer(
     }
     out.push_str("\r\n");
     let stream = stream.get_mut();
-    stream.write_all(out.as_bytes())?;
-    stream.write_all(body)?;
+    if body.len() < 4096 {
+        // In one piece: a connection that is reset afterwards loses what has not gone out.
+        stream.write_all(&[out.as_bytes(), body].concat())?;
+    } else {
+        stream.write_all(out.as_bytes())?;
+        stream.write_all(body)?;
+    }
     stream.flush()
 }
 

@@ -31,6 +31,12 @@ pub struct Dav {
     pub moves: bool,
     /// How slashes in addresses are written; all, or only those within.
     pub slash: Option<(&'static str, bool)>,
+    /// Further attributes of the root of answers about files.
+    pub namespaces: String,
+    /// Free space that it tells, if it does.
+    pub free: Option<u64>,
+    /// As many bytes of an upload have room; the rest is lost without a word.
+    pub keeps: Option<usize>,
 }
 
 impl Dav {
@@ -43,6 +49,9 @@ impl Dav {
             software: "test".to_owned(),
             moves: true,
             slash: None,
+            namespaces: String::new(),
+            free: None,
+            keeps: None,
         }
     }
 
@@ -91,11 +100,29 @@ impl Dav {
         ));
     }
 
+    fn quota(&self, path: &str) -> Reply {
+        let free = match self.free {
+            Some(free) => format!("<d:quota-available-bytes>{free}</d:quota-available-bytes>"),
+            None => String::new(),
+        };
+        let out = format!(
+            "<d:multistatus xmlns:d='DAV:'><d:response><d:href>{path}/</d:href><d:propstat><d:prop>{free}</d:prop></d:propstat></d:response></d:multistatus>"
+        );
+        let kind = vec![("content-type", "application/xml".to_owned())];
+        (207, kind, out.into_bytes())
+    }
+
     fn find(&self, path: &str, request: &Seen) -> Reply {
         if !self.files.contains_key(path) && !self.folders.contains(path) {
             return (404, Vec::new(), Vec::new());
         }
-        let mut out = "<?xml version=\"1.0\"?><d:multistatus xmlns:d=\"DAV:\">".to_owned();
+        if request.text.contains("quota-available-bytes") {
+            return self.quota(path);
+        }
+        let mut out = format!(
+            "<?xml version=\"1.0\"?><d:multistatus xmlns:d=\"DAV:\" {}>",
+            self.namespaces
+        );
         self.entry(path, &mut out);
         if request.header("depth") == Some("1") {
             let inside = format!("{path}/");
@@ -176,6 +203,8 @@ impl Dav {
                 bare(412)
             }
             "PUT" => {
+                let mut body = body;
+                body.truncate(self.keeps.unwrap_or(usize::MAX));
                 let new = self.files.insert(path, body).is_none();
                 bare(if new { 201 } else { 204 })
             }

@@ -21,6 +21,12 @@ pub struct S3 {
     /// Answers version 1 of the listing whatever was asked.
     pub only_v1: bool,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+    /// The only region that requests may be signed for, if it matters.
+    pub region: Option<&'static str>,
+    /// Uploads in parts that nobody ended: key, id, when begun.
+    pub unfinished: Vec<(String, String, String)>,
+    /// Unfinished uploads that one page shows.
+    pub page: usize,
 }
 
 pub struct Server(faulty::Server<S3>);
@@ -45,6 +51,7 @@ impl Server {
     pub fn start_at(place: &str, wrap: Wrap) -> Server {
         Server(faulty::Server::start_at(place, wrap, |_| S3 {
             bucket: true,
+            page: 1000,
             ..S3::default()
         }))
     }
@@ -105,14 +112,31 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         .filter_map(|p| p.split_once('='))
         .map(|(n, v)| (decode(n), decode(v)))
         .collect();
+    if let Some(region) = state.region {
+        let sent = request.header("authorization").unwrap_or("");
+        if !sent.contains(&format!("/{region}/s3/")) {
+            let text = format!("<Region>{region}</Region>");
+            let body = match request.method.as_str() {
+                "HEAD" => String::new(),
+                _ => error("AuthorizationHeaderMalformed", &text),
+            };
+            return (400, Vec::new(), body.into_bytes());
+        }
+    }
     if key.is_empty() && request.method == "PUT" {
         state.bucket = true;
         return (200, Vec::new(), Vec::new());
     }
     if !state.bucket {
-        return refuse(404, "NoSuchBucket");
+        return match request.method.as_str() {
+            "HEAD" => (404, Vec::new(), Vec::new()),
+            _ => refuse(404, "NoSuchBucket"),
+        };
     }
     match request.method.as_str() {
+        "GET" if key.is_empty() && query.contains_key("uploads") => {
+            (200, Vec::new(), unfinished(state, &query).into_bytes())
+        }
         "GET" if key.is_empty() => (200, Vec::new(), list(state, &query).into_bytes()),
         "GET" => match state.files.get(&key) {
             Some(data) => get(data, request, twist),
@@ -144,7 +168,10 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         }
         "DELETE" => {
             match query.get("uploadId") {
-                Some(id) => drop(state.uploads.remove(id)),
+                Some(id) => {
+                    state.uploads.remove(id);
+                    state.unfinished.retain(|u| (&u.0, &u.1) != (&key, id));
+                }
                 None => drop(state.files.remove(&key)),
             }
             (204, Vec::new(), Vec::new())
@@ -182,6 +209,29 @@ fn parts(
         " ".repeat(300)
     );
     (200, Vec::new(), xml.into_bytes())
+}
+
+fn unfinished(state: &S3, query: &BTreeMap<String, String>) -> String {
+    let empty = String::new();
+    let value = |name: &str| query.get(name).unwrap_or(&empty);
+    let mut all: Vec<_> = state.unfinished.iter().collect();
+    all.sort();
+    all.retain(|u| u.0.starts_with(value("prefix")));
+    all.retain(|u| (&u.0, &u.1) > (value("key-marker"), value("upload-id-marker")));
+    let more = all.len() > state.page;
+    all.truncate(state.page);
+    let mut out = format!("<ListMultipartUploadsResult><IsTruncated>{more}</IsTruncated>");
+    if let Some((key, id, _)) = all.last() {
+        out.push_str(&format!(
+            "<NextKeyMarker>{key}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker>"
+        ));
+    }
+    for (key, id, begun) in all {
+        out.push_str(&format!(
+            "<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiator><ID>no</ID></Initiator><Initiated>{begun}</Initiated></Upload>"
+        ));
+    }
+    out + "</ListMultipartUploadsResult>"
 }
 
 fn etag(data: &[u8]) -> String {

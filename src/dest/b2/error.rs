@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, says_full};
 use crate::base::text;
 use crate::net::http::Reply;
 use crate::net::json::{self, Step};
@@ -80,6 +80,9 @@ impl Refusal {
 
     /// True when another upload URL may help at once: the server that was to take the file cannot.
     pub(super) fn is_of_upload_url(&self) -> bool {
+        if self.status == 507 || says_full(self.status, &self.message) {
+            return false;
+        }
         self.is_expired()
             || matches!(self.status, 408 | 500..=599)
             || (self.status == 429 && self.retry_after.is_none())
@@ -115,6 +118,9 @@ impl Refusal {
 
     fn class(&self, asked: &Asked<'_>) -> Class {
         let says = |part: &str| self.message.to_ascii_lowercase().contains(part);
+        if says_full(self.status, &self.message) {
+            return Class::Full;
+        }
         match (self.status, self.code.as_str()) {
             (_, code) if code.ends_with("cap_exceeded") => Class::Full,
             (_, "bad_bucket_id") => Class::FolderMissing,

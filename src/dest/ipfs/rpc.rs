@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use crate::base::bytes::base64;
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, says_full};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::base::text;
@@ -380,7 +380,11 @@ pub(super) fn added(reply: &mut Reply) -> std::result::Result<String, Fault> {
                         ("Message", Some(text)) => {
                             let said = text::safe_cut(text.as_bytes(), 200);
                             let what = format!("the IPFS node says to add: \"{said}\"");
-                            return Err(Fault::new(Class::Transient, what));
+                            let class = match says_full(500, text) {
+                                true => Class::Full,
+                                false => Class::Transient,
+                            };
+                            return Err(Fault::new(class, what));
                         }
                         _ => {}
                     }

@@ -19,6 +19,8 @@ use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 use crate::net::url::{encode, encode_path};
 
 const REGION_FIXES_MAX: u8 = 2;
+/// A body of this length is not sent before the region is known: many servers refuse one that is signed for another.
+const LARGE_BYTES: u64 = 256 * 1024;
 
 /// What a request is about.
 #[derive(Clone, Copy)]
@@ -84,6 +86,10 @@ pub(super) struct Client {
     clock_offset: i64,
     clock_fixed: bool,
     region_fixes: u8,
+    /// The server has accepted a signed request.
+    settled: bool,
+    /// The bucket was asked about, for what other replies do not say.
+    asked_bucket: bool,
     style_switched: bool,
     /// iDrive e2: the host is asked for before the first request.
     lookup: Option<String>,
@@ -102,6 +108,8 @@ impl Client {
             clock_offset: 0,
             clock_fixed: false,
             region_fixes: 0,
+            settled: false,
+            asked_bucket: false,
             style_switched: false,
             lookup,
             notices: Vec::new(),
@@ -188,6 +196,14 @@ impl Client {
         call: &mut Call<'_>,
     ) -> std::result::Result<std::result::Result<Reply, Refusal>, Fault> {
         self.find_host()?;
+        let large = matches!(&call.content, Content::Part { len, .. } if *len >= LARGE_BYTES);
+        if large
+            && !self.settled
+            && !self.setup.region_told
+            && let Some(refusal) = self.ask_bucket()?.filter(Refusal::is_no_bucket)
+        {
+            return Ok(Err(refusal));
+        }
         let query = canonical_query(call.query);
         let mut redirected: Option<String> = None;
         let mut chain = Chain::default();
@@ -198,6 +214,7 @@ impl Client {
             };
             let mut reply = self.once(&url, call)?;
             if (200..300).contains(&reply.status) || call.accept.contains(&reply.status) {
+                self.settled = true;
                 return Ok(Ok(reply));
             }
             let location = reply.location();
@@ -211,7 +228,62 @@ impl Client {
                 redirected = Some(self.follow(&mut chain, &url, &location)?);
                 continue;
             }
+            // The reply to HEAD has no body, so that it does not say what is wrong.
+            if call.method == "HEAD" && refusal.code.is_empty() && self.is_mute(refusal.status) {
+                let before = (self.setup.region.clone(), self.clock_offset);
+                let clear = |r: &Refusal| r.is_no_bucket() || r.is_of_login();
+                if let Some(told) = self.ask_bucket()?.filter(clear) {
+                    return Ok(Err(told));
+                }
+                if before != (self.setup.region.clone(), self.clock_offset) {
+                    continue;
+                }
+                return Ok(Err(refusal));
+            }
             return Ok(Err(refusal));
+        }
+    }
+
+    /// True when a small question about the bucket may say more than a status alone does.
+    fn is_mute(&self, status: u16) -> bool {
+        match status {
+            400 | 403 => !self.asked_bucket,
+            404 => !self.settled && !self.asked_bucket,
+            _ => false,
+        }
+    }
+
+    /// A small question that is answered in words, by which region and clock are learnt: the refusal, if it was refused.
+    fn ask_bucket(&mut self) -> std::result::Result<Option<Refusal>, Fault> {
+        if std::mem::replace(&mut self.asked_bucket, true) {
+            return Ok(None);
+        }
+        let prefix = self.setup.prefix.clone();
+        let mut question = Call {
+            query: &[("list-type", "2"), ("max-keys", "1"), ("prefix", &prefix)],
+            ..Call::new("GET", Target::Bucket, "s3:ListBucket")
+        };
+        match self.try_call(&mut question)? {
+            Ok(mut reply) => {
+                // What it says does not matter, and a listing of one file is short.
+                let _ = reply.finish();
+                Ok(None)
+            }
+            Err(refusal) => Ok(Some(refusal)),
+        }
+    }
+
+    /// The region, where only the server could tell it.
+    pub(super) fn learnt_region(&self) -> Option<&str> {
+        (self.settled && !self.setup.region_told && self.lookup.is_none())
+            .then_some(self.setup.region.as_str())
+    }
+
+    /// Begins with the region of an earlier run.
+    pub(super) fn recall_region(&mut self, region: &str) {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if !self.setup.region_told && (1..=64).contains(&region.len()) && region.bytes().all(good) {
+            region.clone_into(&mut self.setup.region);
         }
     }
 

@@ -85,6 +85,8 @@ pub(crate) struct Setup {
     pub(crate) prefix: String,
     pub(crate) endpoint: Endpoint,
     pub(crate) region: String,
+    /// Options or the host name tell the region; else it is a guess, which the server may correct.
+    pub(crate) region_told: bool,
     /// As given, for making the bucket.
     pub(crate) location: String,
     pub(crate) virtual_host: bool,
@@ -106,11 +108,15 @@ impl Setup {
         }
         let location = options.text(&LOCATION).unwrap_or("").trim().to_owned();
         let endpoint = endpoint(options, host, &location)?;
-        let region = match options.text(&REGION).map(str::trim) {
-            Some(region) => region.to_owned(),
-            None if !location.is_empty() => known_location(&location).to_owned(),
-            None => region_of(endpoint.name()).unwrap_or("us-east-1").to_owned(),
+        let (region, region_told) = match options.text(&REGION).map(str::trim) {
+            Some(region) => (region, true),
+            None if !location.is_empty() => (known_location(&location), true),
+            None => match region_of(endpoint.name()) {
+                Some(region) => (region, endpoint.name() != "s3.amazonaws.com"),
+                None => ("us-east-1", false),
+            },
         };
+        let region = region.to_owned();
         let virtual_host = virtual_host(&endpoint, &bucket, options);
         let (keys, token) = credentials(url, options)?;
         Ok(Setup {
@@ -118,6 +124,7 @@ impl Setup {
             prefix,
             endpoint,
             region,
+            region_told,
             location,
             virtual_host,
             keys,

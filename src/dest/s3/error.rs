@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, says_full};
 use crate::base::size::show_span;
 use crate::base::text;
 use crate::net::http::Reply;
@@ -123,6 +123,23 @@ impl Refusal {
         )
     }
 
+    /// True when the bucket is missing.
+    pub(super) fn is_no_bucket(&self) -> bool {
+        self.code == "NoSuchBucket"
+    }
+
+    /// True when key or signature were refused.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "SignatureDoesNotMatch"
+                | "InvalidAccessKeyId"
+                | "NotSignedUp"
+                | "ExpiredToken"
+                | "InvalidToken"
+        ) || self.is_clock()
+    }
+
     /// True when the clock was refused.
     pub(super) fn is_clock(&self) -> bool {
         matches!(
@@ -165,6 +182,9 @@ impl Refusal {
     }
 
     fn class(&self, object: bool) -> Class {
+        if says_full(self.status, &self.message) {
+            return Class::Full;
+        }
         match self.code.as_str() {
             "NoSuchKey" => Class::NotFound,
             "NoSuchBucket" => Class::FolderMissing,
@@ -205,10 +225,10 @@ impl Refusal {
             | "InvalidLocationConstraint"
             | "MalformedXML"
             | "SecondLevelDomainForbidden"
-            | "VirtualHostDomainRequired" => Class::Usage,
+            | "VirtualHostDomainRequired" => Class::Unsupported,
             "MethodNotAllowed" | "NotImplemented" => Class::Unsupported,
             code if slow(code) => self.throttled(),
-            code if code.starts_with("InvalidPart") => Class::Usage,
+            code if code.starts_with("InvalidPart") => Class::Unsupported,
             _ => self.class_of_status(object),
         }
     }
@@ -264,6 +284,10 @@ impl Refusal {
                 text::safe(asked.key_id.as_bytes()),
                 text::safe(asked.host.as_bytes())
             )),
+            "InvalidBucketName" => Some(format!(
+                "the server finds the bucket name '{}' invalid",
+                text::safe(asked.bucket.as_bytes())
+            )),
             _ => None,
         };
         if let Some(known) = known {
@@ -318,7 +342,9 @@ impl Refusal {
                 "check --auth-password, percent-encode / and + of the secret in the URL, and check the clock"
             }
             "InvalidAccessKeyId" | "NotSignedUp" => "check --auth-username and --s3-server-name",
-            "InvalidBucketName" => "correct the bucket name in the URL",
+            "InvalidBucketName" => {
+                "correct the bucket name in the URL; most servers want 3 to 63 of a-z, 0-9, - and ."
+            }
             "InvalidStorageClass" => "correct --s3-storage-class",
             "InvalidLocationConstraint" | "IllegalLocationConstraintException" => {
                 "correct --s3-location-constraint"
@@ -422,8 +448,10 @@ mod tests {
             (400, "EntityTooLarge", Class::TooBig),
             (403, "InvalidObjectState", Class::Archived),
             (507, "XMinioStorageFull", Class::Full),
-            (400, "InvalidStorageClass", Class::Usage),
-            (400, "InvalidPartOrder", Class::Usage),
+            (400, "InvalidStorageClass", Class::Unsupported),
+            (400, "InvalidBucketName", Class::Unsupported),
+            (500, "InternalError", Class::Transient),
+            (400, "InvalidPartOrder", Class::Unsupported),
             (501, "NotImplemented", Class::Unsupported),
             (400, "Strange", Class::Protocol),
             (522, "", Class::Transient),

@@ -10,6 +10,7 @@ mod list;
 mod multipart;
 mod options;
 mod place;
+mod unfinished;
 
 use crate::base::bytes::{base64, hex};
 use crate::base::error::Result;
@@ -266,11 +267,12 @@ impl Destination for S3Folder {
     }
 
     fn delete(&mut self, name: &str) -> std::result::Result<(), Fault> {
-        let call = Call {
-            accept: &[404],
-            ..Call::new("DELETE", Target::Object(name), "s3:DeleteObject")
-        };
-        self.client.call(call)?.finish()
+        let mut call = Call::new("DELETE", Target::Object(name), "s3:DeleteObject");
+        match self.client.try_call(&mut call)? {
+            Ok(mut reply) => reply.finish(),
+            Err(refusal) if refusal.status == 404 && !refusal.is_no_bucket() => Ok(()),
+            Err(refusal) => Err(self.client.fault(&refusal, &call)),
+        }
     }
 
     fn create_folder(&mut self) -> std::result::Result<(), Fault> {
@@ -330,6 +332,18 @@ impl Destination for S3Folder {
             sha1: false,
             md5: true,
         }
+    }
+
+    fn learnt(&self) -> Option<String> {
+        self.client.learnt_region().map(str::to_owned)
+    }
+
+    fn recall(&mut self, learnt: &str) {
+        self.client.recall_region(learnt);
+    }
+
+    fn end_unfinished(&mut self, start: &str, before: i64) -> std::result::Result<u64, Fault> {
+        unfinished::end(&mut self.client, start, before)
     }
 
     fn notices(&mut self) -> Vec<String> {

@@ -58,8 +58,6 @@ pub(super) struct Client {
     auth: Auth,
     /// Address of the folder, with a slash at its end; follows lasting redirects.
     pub(super) base: String,
-    /// `Server` of the last reply that had one, in lower case.
-    pub(super) server: String,
 }
 
 impl Client {
@@ -69,12 +67,7 @@ impl Client {
         if auth.is_digest() {
             http.expect_from(1);
         }
-        Ok(Client {
-            http,
-            auth,
-            base,
-            server: String::new(),
-        })
+        Ok(Client { http, auth, base })
     }
 
     /// Requests sent so far.
@@ -97,9 +90,6 @@ impl Client {
         loop {
             let home = same_origin(&url, &self.base);
             let mut reply = self.once(&url, &mut call, home)?;
-            if let Some(server) = reply.header("server") {
-                self.server = server.to_ascii_lowercase();
-            }
             if reply.status == 401 && home {
                 logins += 1;
                 match self.auth.challenged(&reply, url.starts_with("https:")) {

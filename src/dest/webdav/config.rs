@@ -46,7 +46,7 @@ pub(super) const TEMPORARY_NAMES: Opt = row(
     "webdav-temporary-names",
     Kind::Choice(&["auto", "always", "never"]),
     "auto",
-    "Upload under a temporary name and rename when whole: auto = where the server keeps interrupted uploads.",
+    "Upload under a temporary name and rename when whole: auto = unless the server is known to show no part of an interrupted upload.",
 );
 
 pub(super) static OPTIONS: &[Opt] = &[

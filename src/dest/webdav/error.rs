@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, says_full};
 use crate::base::text;
 use crate::net::http::Reply;
 use crate::net::xml::{self, Step};
@@ -89,6 +89,9 @@ impl Refusal {
         if self.is_tls_port() {
             return fault(Class::Tls, "the server speaks TLS on this port").hint("use-ssl=true");
         }
+        if says_full(self.status, &self.message) {
+            return fault(Class::Full, "no space left on the server");
+        }
         match self.status {
             300..400 => fault(Class::Protocol, "the server redirects without saying where"),
             400 if self.says("expected filesize") => {
@@ -119,10 +122,13 @@ impl Refusal {
                 _ => missing(),
             },
             405 if verb == Verb::List => self.no_webdav(),
+            // Go's handler says so whenever a file cannot be written to its end.
+            405 if verb == Verb::Put => fault(Class::Unsupported, "the server could not store it")
+                .hint("look at the server's free space and at its rights to write"),
             409 => missing(),
             413 => fault(Class::TooBig, "the server refuses a file of this size")
                 .hint("make volumes smaller with --dblock-size, or raise the server's limit (nginx: client_max_body_size)"),
-            414 => fault(Class::Usage, "the path is too long for the server"),
+            414 => fault(Class::Unsupported, "the path is too long for the server"),
             423 => fault(Class::Transient, "the file is locked on the server"),
             425 => fault(Class::Transient, "the server is still working on the file"),
             429 => Fault::new(
@@ -151,7 +157,7 @@ impl Refusal {
 
     fn no_webdav(&self) -> Fault {
         let why = self.because("the URL is no WebDAV folder");
-        let fault = Fault::new(Class::Usage, why);
+        let fault = Fault::new(Class::Unsupported, why);
         if self.server.contains("nginx") {
             return fault.hint(
                 "nginx needs the dav-ext module for listing; otherwise check the path of the URL",
@@ -258,7 +264,7 @@ mod tests {
             (404, Verb::Put, C::FolderMissing),
             (404, Verb::Look, C::NotFound),
             (410, Verb::Get, C::NotFound),
-            (405, Verb::List, C::Usage),
+            (405, Verb::List, C::Unsupported),
             (405, Verb::Get, C::Unsupported),
             (409, Verb::Put, C::FolderMissing),
             (412, Verb::Put, C::Protocol),
@@ -267,7 +273,7 @@ mod tests {
             (425, Verb::Look, C::Transient),
             (429, Verb::List, C::Throttled(None)),
             (500, Verb::Put, C::Transient),
-            (501, Verb::List, C::Usage),
+            (501, Verb::List, C::Unsupported),
             (501, Verb::Put, C::Unsupported),
             (503, Verb::Put, C::Throttled(None)),
             (507, Verb::Put, C::Full),

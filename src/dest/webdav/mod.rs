@@ -51,11 +51,11 @@ struct Folder {
     origin: String,
     asking: Asking,
     temporary: Temporary,
-    /// The part of an interrupted upload was seen.
-    keeps_parts: bool,
+    /// Uploads go straight to their names: the server cannot have it otherwise.
+    straight: bool,
+    /// An upload under a temporary name was accepted.
+    named_temporary: bool,
     cannot_move: bool,
-    /// Name and length of the upload that failed last.
-    failed: Option<(String, u64)>,
     /// Old temporary files seen in the last listing.
     leftovers: Vec<String>,
     resume: Option<Resume>,
@@ -88,9 +88,9 @@ impl Folder {
             origin,
             asking: Asking::new(extended, debug_file),
             temporary,
-            keeps_parts: false,
+            straight: false,
+            named_temporary: false,
             cannot_move: false,
-            failed: None,
             leftovers: Vec::new(),
             resume: None,
             notices,
@@ -184,15 +184,7 @@ impl Destination for Folder {
     }
 
     fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault> {
-        let found = self.stat_file(name);
-        if let Some((failed, len)) = self.failed.take()
-            && failed == name
-            && let Ok(file) = &found
-            && file.size.is_some_and(|size| size < len)
-        {
-            self.keeps_parts = true;
-        }
-        found
+        self.stat_file(name)
     }
 
     fn get(
@@ -215,10 +207,7 @@ impl Destination for Folder {
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
-        let len = body.len();
-        let result = self.upload(name, body);
-        self.failed = result.is_err().then(|| (name.to_owned(), len));
-        result
+        self.upload(name, body)
     }
 
     fn delete(&mut self, name: &str) -> std::result::Result<(), Fault> {

@@ -24,6 +24,16 @@ const LEFTOVERS_MAX: usize = 64;
 /// A temporary file this old belongs to nobody, in seconds.
 const LEFTOVER_AGE: i64 = 86_400;
 
+/// Names of properties by which servers are known that show an upload only when it is whole: Apache's mod_dav, Nextcloud and
+/// ownCloud, lighttpd. A `Server` header proves nothing: a proxy in front of another server puts its own there.
+const WHOLE_OR_NOTHING: [&[u8]; 3] = [
+    b"http://apache.org/dav/props/",
+    b"http://owncloud.org/ns",
+    b"urn:uuid:c2f41010-65b3-11d1-a29f-00aa00c14882",
+];
+/// As much of a reply is searched for them.
+const HEAD_BYTES: usize = 1024;
+
 type Done<T> = Result<T, Fault>;
 
 /// How to ask.
@@ -34,6 +44,8 @@ pub(super) struct Asking {
     settled: bool,
     /// Files are looked up with `HEAD`.
     head_only: bool,
+    /// The server shows an upload only when it is whole.
+    pub(super) is_whole_or_nothing: bool,
     debug_file: Option<String>,
     debug: Option<File>,
 }
@@ -47,6 +59,7 @@ impl Asking {
             },
             settled: false,
             head_only: false,
+            is_whole_or_nothing: false,
             debug_file,
             debug: None,
         }
@@ -66,15 +79,25 @@ impl Asking {
     }
 }
 
-/// Copies what is read.
+/// Copies what is read, and keeps its head.
 struct Tee<'a, R> {
     inner: &'a mut R,
+    head: Vec<u8>,
     copy: Option<&'a mut File>,
+}
+
+impl<R> Tee<'_, R> {
+    fn is_whole_or_nothing(&self) -> bool {
+        let has = |name: &[u8]| self.head.windows(name.len()).any(|part| part == name);
+        WHOLE_OR_NOTHING.iter().any(|name| has(name))
+    }
 }
 
 impl<R: Read> Read for Tee<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
+        let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(n);
+        self.head.extend_from_slice(&buf[..wanted]);
         if let Some(copy) = &mut self.copy {
             let copied = copy.write_all(&buf[..n]);
             copied.map_err(|e| Error::io(&e).doing("copy a reply for --debug-propfind-file"))?;
@@ -120,9 +143,12 @@ impl Folder {
                     let io = reply.io_fault();
                     let mut tee = Tee {
                         inner: &mut reply,
+                        head: Vec::new(),
                         copy: self.asking.debug()?,
                     };
                     multistatus::read(&mut tee, &io, &mut |item| each(item, &base))?;
+                    let known = tee.is_whole_or_nothing();
+                    self.asking.is_whole_or_nothing |= known;
                     reply.finish()?;
                     self.asking.settled |= body.is_none();
                     return Ok(Ok(()));
@@ -230,7 +256,7 @@ impl Folder {
 
     pub(super) fn is_a_file(&self) -> Fault {
         Fault::new(
-            Class::Usage,
+            Class::Unsupported,
             format!(
                 "'{}' is a file on the server, not a folder",
                 self.path_shown()

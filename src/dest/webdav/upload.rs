@@ -1,5 +1,5 @@
-//! Putting a file there: straight under its name, or under a temporary name where a server keeps what an interrupted upload
-//! left; and the folders above it.
+//! Putting a file there: under a temporary name, or straight where a server is known to show no part of an upload; and the
+//! folders above it.
 
 use crate::base::fault::{Class, Fault};
 use crate::base::rand;
@@ -11,8 +11,6 @@ use crate::dest::webdav::{Folder, TEMPORARY};
 use crate::net::http::Pace;
 use crate::net::redirect::split;
 
-/// Servers that leave the part of an interrupted upload visible, by a word of their `Server` header.
-const KEEPS_PARTS: &[&str] = &["wsgidav", "rclone", "seaweedfs", "caddy"];
 const LEVELS_MAX: usize = 32;
 
 type Done<T> = Result<T, Fault>;
@@ -32,23 +30,19 @@ enum Made {
 }
 
 impl Folder {
-    /// True when uploads go under a temporary name first.
+    /// True when uploads go under a temporary name first: most servers show the part of an upload that broke off under its
+    /// final name.
     pub(super) fn is_careful(&self) -> bool {
         match self.temporary {
             Temporary::Always => true,
             Temporary::Never => false,
-            Temporary::Auto => {
-                !self.cannot_move
-                    && (self.keeps_parts
-                        || KEEPS_PARTS.iter().any(|s| self.client.server.contains(s)))
-            }
+            Temporary::Auto => !self.straight && !self.asking.is_whole_or_nothing,
         }
     }
 
     pub(super) fn upload(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         for old in std::mem::take(&mut self.leftovers) {
-            let url = self.url(&old);
-            let _ = self.client.call(Call::new("DELETE", url));
+            self.remove_quietly(&old);
         }
         if self.client.wants_question() {
             self.folder_exists()?;
@@ -59,20 +53,58 @@ impl Folder {
         }
         let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
         let temporary = format!("{TEMPORARY}{random}");
-        let sent = self.send(&temporary, body, false);
-        let sent = sent.and_then(|()| self.rename(&temporary, name, is_new));
-        if let Err(fault) = sent {
-            let url = self.url(&temporary);
-            let _ = self.client.call(Call::new("DELETE", url));
+        if let Err(fault) = self.send(&temporary, body, false) {
+            if self.refuses_name(&fault, &temporary) {
+                self.go_straight("the server takes no names that begin with a dot");
+                return self.send(name, body, is_new);
+            }
+            self.remove_quietly(&temporary);
+            return Err(fault);
+        }
+        self.named_temporary = true;
+        if let Err(fault) = self.rename(&temporary, name, is_new) {
+            self.remove_quietly(&temporary);
             if self.cannot_move && self.temporary == Temporary::Auto {
-                self.notices.push(
-                    "the server cannot rename files; uploads go straight to their names".to_owned(),
-                );
+                self.go_straight("the server cannot rename files");
                 return self.send(name, body, is_new);
             }
             return Err(fault);
         }
         Ok(())
+    }
+
+    /// True when it is the temporary name that the server will not have, not the content: an empty file is refused as well.
+    fn refuses_name(&mut self, fault: &Fault, temporary: &str) -> bool {
+        let refused = matches!(
+            fault.class,
+            Class::Auth | Class::NotFound | Class::Protocol | Class::Unsupported | Class::Usage
+        );
+        if !refused || self.named_temporary || self.temporary != Temporary::Auto {
+            return false;
+        }
+        let call = Call {
+            content: Content::Bytes(&[]),
+            ..Call::new("PUT", self.url(temporary))
+        };
+        match self.client.call(call) {
+            Ok(answer) => !(200..300).contains(&answer.reply.status) && answer.reply.status < 500,
+            Err(fault) => fault.class == Class::Auth,
+        }
+    }
+
+    fn go_straight(&mut self, why: &str) {
+        self.straight = true;
+        self.notices.push(format!(
+            "{why}; uploads go straight to their names, where an interrupted one may leave a part"
+        ));
+    }
+
+    /// Best effort: what stays is removed by a later run.
+    fn remove_quietly(&mut self, name: &str) {
+        let url = self.url(name);
+        if let Ok(mut answer) = self.client.call(Call::new("DELETE", url)) {
+            let _ = answer.reply.finish();
+        }
     }
 
     fn send(&mut self, name: &str, body: &mut dyn Body, is_new: bool) -> Done<()> {

@@ -82,6 +82,15 @@ impl Late {
     }
 }
 
+/// The fault of a connection that ended before the whole body was sent.
+pub(super) fn closed_early(place: &Place) -> Fault {
+    let host = text::safe(place.host.as_bytes());
+    Fault::new(
+        Class::Transient,
+        format!("{host}: the server closed the connection early"),
+    )
+}
+
 /// The fault of a body or connection that failed.
 pub(super) fn io_fault(e: &io::Error, place: &Place) -> Fault {
     of_io(e, place, false)

@@ -1,11 +1,13 @@
 //! HTTP requests over ureq with what destinations need (`destinations-core.md` 0.5): one blocking request at a time, own
-//! timeouts, `Expect`, a quiet repeat on a stale connection, replies as streams, transport errors as faults.
+//! timeouts, `Expect`, a quiet repeat on a stale connection, the answer of a server that closes in the middle of an upload,
+//! replies as streams, transport errors as faults.
 //!
 //! Follows no redirect, judges no status but a proxy's, retries nothing else.
 
 mod cookies;
 mod fault;
 mod link;
+mod pending;
 mod reply;
 
 use std::io::{self, Read};
@@ -20,8 +22,9 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::net::http::cookies::Cookies;
-use crate::net::http::fault::{OwnResolver, Place, fault};
+use crate::net::http::fault::{OwnResolver, Place, closed_early, fault};
 use crate::net::http::link::{Dial, Link, Through, refusal};
+use crate::net::http::pending::{Cut, PendingConnector};
 use crate::net::opts;
 use crate::net::proxy::Proxies;
 use crate::net::tls::{self, Connects, Stage, Tls, TlsConnector};
@@ -82,6 +85,7 @@ pub(crate) struct Http {
     cookies: Cookies,
     /// Requests sent so far.
     requests: u64,
+    cut: Arc<Cut>,
     short: Duration,
     list: Duration,
     transfer: Duration,
@@ -108,6 +112,7 @@ impl Http {
         let idle = usize::from(!options.flag(&opts::NO_REUSE));
         let link = Arc::new(Link::new(Proxies::new(options)?));
         let tls = tls::config(options)?;
+        let cut = Arc::new(Cut::default());
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -128,6 +133,7 @@ impl Http {
         let connector = ()
             .chain(Dial(link.clone()))
             .chain(TcpConnector::default())
+            .chain(PendingConnector(cut.clone()))
             .chain(Through {
                 link: link.clone(),
                 config: tls.config.clone(),
@@ -144,6 +150,7 @@ impl Http {
             tls,
             cookies: Cookies::default(),
             requests: 0,
+            cut,
             short,
             list,
             transfer,
@@ -185,8 +192,10 @@ impl Http {
             let mut taken = Taken {
                 first: None,
                 connects,
+                cut: &self.cut,
             };
             self.requests += 1;
+            self.cut.begin();
             let result = self.attempt(&mut request, wanted, &mut taken);
             let first = taken.first;
             if wanted && let Some(at) = first {
@@ -308,12 +317,16 @@ impl Http {
             Payload::Stream(reader, len) => {
                 let mut watched = Watched {
                     inner: *reader,
+                    left: *len,
                     taken,
                 };
                 let builder = builder.header("content-length", *len);
                 run(ureq::SendBody::from_reader(&mut watched), builder)?
             }
         };
+        if self.cut.is_answered() && response.status().is_success() {
+            return Err(closed_early(&place));
+        }
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         if let Some(proxy) = absolute.filter(|_| by_proxy(status, &parts.headers)) {
@@ -371,10 +384,13 @@ fn by_proxy(status: u16, headers: &HeaderMap) -> bool {
 struct Taken<'a> {
     first: Option<u64>,
     connects: &'a Connects,
+    cut: &'a Cut,
 }
 
 struct Watched<'a, 'b> {
     inner: &'a mut dyn Read,
+    /// Bytes not handed on yet.
+    left: u64,
     taken: &'a mut Taken<'b>,
 }
 
@@ -382,6 +398,9 @@ impl Read for Watched<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let taken = &mut self.taken;
         taken.first.get_or_insert_with(|| taken.connects.now());
-        self.inner.read(buf)
+        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
+        let n = taken.cut.read(&mut *self.inner, &mut buf[..most])?;
+        self.left = self.left.saturating_sub(n as u64);
+        Ok(n)
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct DestUrl {
     pub(crate) port: Option<u16>,
     /// Decoded; without the one leading `/` after a host.
     pub(crate) path: String,
-    /// Decoded query, keys in lower case, repeats joined with `,`, in order of first appearance.
+    /// Decoded query, keys in lower case, each once: the last value given counts. In order of last appearance.
     pub(crate) query: Vec<(String, Secret)>,
 }
 
@@ -44,7 +44,7 @@ impl DestUrl {
         parse_network(scheme, place, query)
     }
 
-    /// First value of a query option.
+    /// Value of a query option.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
@@ -232,10 +232,8 @@ fn parse_query(query: &str) -> Vec<(String, Secret)> {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let key = decode(key).to_lowercase();
         let value = decode(value);
-        match out.iter_mut().find(|(k, _)| *k == key) {
-            Some((_, old)) => *old = Secret::new(format!("{},{value}", old.reveal())),
-            None => out.push((key, Secret::new(value))),
-        }
+        out.retain(|(k, _)| *k != key);
+        out.push((key, Secret::new(value)));
     }
     out
 }

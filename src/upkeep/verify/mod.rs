@@ -6,6 +6,7 @@
 
 mod indexes;
 mod lists;
+mod orphans;
 mod references;
 mod sample;
 mod volumes;
@@ -16,6 +17,7 @@ use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
 use crate::set::{Seen, Set, VolumeNo};
 use lists::Lists;
+use orphans::Orphans;
 use references::References;
 use volumes::Volumes;
 
@@ -126,6 +128,8 @@ pub(crate) struct VerifyReport {
     pub(crate) lists_unchecked: u64,
     /// dblocks without an index that were not opened.
     pub(crate) unindexed_unread: u64,
+    /// dblocks that no index describes and nothing needs: what interrupted uploads left.
+    pub(crate) leftovers: u64,
     pub(crate) losses: Vec<Loss>,
     /// Versions whose dlist cannot be read.
     pub(crate) unrestorable: u64,
@@ -154,12 +158,20 @@ impl VerifyReport {
 
     /// A volume that `cause` keeps from being read; `meaning` says what that costs.
     fn unreadable(&mut self, volume: &VolumeName, cause: &Error, meaning: &str) {
-        let status = match cause.kind() {
-            Kind::Missing => Status::Missing,
-            Kind::Damaged => Status::Modified,
-            _ => Status::Error,
-        };
-        self.find(volume, status, format!("{}; {meaning}", cause.cause()));
+        self.find(
+            volume,
+            status_of(cause),
+            format!("{}; {meaning}", cause.cause()),
+        );
+    }
+}
+
+/// What a volume is that `cause` keeps from being read.
+fn status_of(cause: &Error) -> Status {
+    match cause.kind() {
+        Kind::Missing => Status::Missing,
+        Kind::Damaged => Status::Modified,
+        _ => Status::Error,
     }
 }
 
@@ -235,10 +247,14 @@ pub(crate) fn run(
         .copied()
         .filter(|no| !volumes.is_resized(*no))
         .collect();
+    let doubts = volumes.take_doubts();
     let lost = volumes.lost(&mut places, report)?;
     if options.dlists {
-        References::new(set, params, places, lost, lists, read, &orphans)?
+        let orphans = Orphans::new(&orphans, doubts);
+        References::new(set, params, places, lost, lists, read, orphans)?
             .check(set, ui, options, report)?;
+    } else {
+        orphans::tell_doubts(set, &doubts, report);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::verify::lists::{Lists, usable};
+use crate::upkeep::verify::orphans::Orphans;
 use crate::upkeep::verify::{
     ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, is_finding, sample, volumes,
 };
@@ -66,59 +67,6 @@ enum State {
     Unsure,
 }
 
-/// dblocks that no readable index volume describes. One that nothing needs is what an interrupted run leaves.
-struct Orphans {
-    /// Sorted; with each, whether something is held by it alone.
-    numbers: Vec<(VolumeNo, bool)>,
-}
-
-impl Orphans {
-    fn new(unindexed: &[VolumeNo]) -> Orphans {
-        let mut numbers: Vec<_> = unindexed.iter().map(|&no| (no, false)).collect();
-        numbers.sort_unstable();
-        Orphans { numbers }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
-    }
-
-    fn find(&self, no: VolumeNo) -> Option<usize> {
-        self.numbers.binary_search_by_key(&no, |n| n.0).ok()
-    }
-
-    /// A block that is needed is in these volumes.
-    fn held(&mut self, volumes: &[VolumeNo]) {
-        if self.is_empty() || volumes.iter().any(|&no| self.find(no).is_none()) {
-            return;
-        }
-        if let Some(i) = volumes.first().and_then(|&no| self.find(no)) {
-            self.numbers[i].1 = true;
-        }
-    }
-
-    fn tell(&self, set: &Set, ui: &mut Ui, report: &mut VerifyReport) {
-        if set.volumes().dindex_count() == 0 {
-            return;
-        }
-        for &(no, needed) in &self.numbers {
-            let Some((name, _)) = set.volumes().dblock(no) else {
-                continue;
-            };
-            if needed {
-                let what =
-                    "no readable index volume describes it; it has to be opened to restore from it";
-                report.find(&name, Status::Extra, what);
-            } else {
-                let name = text::safe(name.as_str().as_bytes());
-                ui.note(&format!(
-                    "{name} has no index volume and nothing needs it: an interrupted run left it"
-                ));
-            }
-        }
-    }
-}
-
 impl References {
     pub(super) fn new(
         set: &Set,
@@ -127,7 +75,7 @@ impl References {
         lost: Keyset,
         lists: Lists,
         read: Vec<bool>,
-        unindexed: &[VolumeNo],
+        orphans: Orphans,
     ) -> Result<References> {
         Ok(References {
             params,
@@ -135,7 +83,7 @@ impl References {
             lost,
             lists,
             read,
-            orphans: Orphans::new(unindexed),
+            orphans,
             asked: Keyset::new(set.tmp()),
             unknown: Sorter::new(set.tmp(), SORT_CAP),
         })
@@ -176,8 +124,13 @@ impl References {
             ));
         }
         let hurt = |o: &[Outcome]| o.iter().any(|o| o.files + o.only_metadata > 0);
-        if !blind && (!self.lost.is_empty() || hurt(&outcomes)) && picked.contains(&false) {
-            ui.note("data is missing; reading all versions to find what that costs");
+        let missing = !self.lost.is_empty() || hurt(&outcomes);
+        let doubtful = self.orphans.are_doubtful();
+        if !blind && (missing || doubtful) && picked.contains(&false) {
+            ui.note(match missing {
+                true => "data is missing; reading all versions to find what that costs",
+                false => "a volume without an index cannot be read; reading all versions to see whether one needs it",
+            });
             let rest: Vec<bool> = picked.iter().map(|p| !p).collect();
             outcomes.extend(self.read_all(set, ui, options, &rest, report)?);
             outcomes.sort_by_key(|o| o.version);

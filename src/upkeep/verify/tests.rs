@@ -89,3 +89,93 @@ fn what_duplicati_wrote_is_clean() {
         );
     }
 }
+
+/// A destination of Duplicati's to harm, removed when dropped.
+struct Copied(PathBuf);
+
+impl Copied {
+    fn new(name: &str) -> Copied {
+        let random = crate::base::rand::hex::<8>().expect("random");
+        let path = std::env::temp_dir().join(format!("duplet-verify-{random}"));
+        fs::create_dir(&path).expect("a folder");
+        let from = fixtures().join(name).join("dest");
+        for entry in fs::read_dir(from).expect("fixture") {
+            let entry = entry.expect("entry");
+            fs::copy(entry.path(), path.join(entry.file_name())).expect("copied");
+        }
+        Copied(path)
+    }
+
+    /// Names of volumes of a kind, in order.
+    fn named(&self, kind: &str) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("there");
+        let names = entries.map(|e| e.expect("entry").file_name().into_string().expect("text"));
+        let mut names: Vec<String> = names.filter(|n| n.contains(kind)).collect();
+        names.sort();
+        names
+    }
+
+    fn check(&self, name: &str, options: &VerifyOptions) -> VerifyReport {
+        verify(&self.0, passphrase(name), options).expect(name)
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Sets of Duplicati's with index volumes, encrypted and not.
+const SETS: [&str; 3] = ["four-versions-aes", "compacted-aes", "four-versions-plain"];
+
+#[test]
+fn parts_of_volumes_that_nothing_needs_are_leftovers() {
+    let mut tried = 0;
+    for name in SETS.into_iter().filter(|n| fixtures().join(n).is_dir()) {
+        let dest = Copied::new(name);
+        let whole = &dest.named(".dblock.")[0];
+        let data = fs::read(dest.0.join(whole)).expect("read");
+        let (_, end) = whole.split_once(".dblock.").expect("a dblock");
+        let parts = [0, 1, 40, 200, data.len() / 2, data.len() - 1];
+        let mut contents: Vec<Vec<u8>> = parts.iter().map(|&n| data[..n].to_vec()).collect();
+        contents.push(vec![0x55; 5000]);
+        contents.push(b"<html>an error page</html>".to_vec());
+        for (i, content) in contents.iter().enumerate() {
+            let left = format!("duplicati-b{i:032x}.dblock.{end}");
+            fs::write(dest.0.join(left), content).expect("written");
+        }
+        let sample = VerifyOptions {
+            amount: Amount::Sample(1),
+            ..ALL
+        };
+        for options in [&ALL, &sample] {
+            let report = dest.check(name, options);
+            assert_eq!(said(&report), Vec::<String>::new(), "{name}");
+            assert_eq!(report.leftovers, contents.len() as u64, "{name}");
+            tried += contents.len();
+        }
+    }
+    assert!(tried >= 16, "{tried}");
+}
+
+#[test]
+fn a_part_that_a_version_needs_is_a_finding() {
+    for name in SETS.into_iter().filter(|n| fixtures().join(n).is_dir()) {
+        let dest = Copied::new(name);
+        for index in dest.named(".dindex.").iter().skip(1) {
+            fs::remove_file(dest.0.join(index)).expect("removed");
+        }
+        let mut cut = 0;
+        for dblock in dest.named(".dblock.") {
+            let path = dest.0.join(&dblock);
+            let data = fs::read(&path).expect("read");
+            fs::write(&path, &data[..data.len() / 3]).expect("written");
+            cut += 1;
+        }
+        let report = dest.check(name, &ALL);
+        assert!(report.finding_count > cut, "{name}: {:?}", said(&report));
+        assert_eq!(report.leftovers, 0, "{name}");
+        assert!(!report.losses.is_empty(), "{name}");
+    }
+}

@@ -16,8 +16,10 @@ use crate::set::{Expected, Opened, PLACE_LEN, Places, Set, VolumeNo, split_place
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
+use crate::upkeep::verify::orphans::Doubt;
 use crate::upkeep::verify::{
-    Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding, sample,
+    FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding,
+    sample, status_of,
 };
 
 const SORT_CAP: usize = 2 << 20;
@@ -32,6 +34,8 @@ pub(super) struct Volumes {
     bad: Sorter,
     /// dblocks already found to have another size than their index states.
     resized: Vec<VolumeNo>,
+    /// What is wrong with dblocks that no index describes: findings only if something needs them.
+    doubtful: Vec<Doubt>,
 }
 
 /// What the entries of a dblock told.
@@ -49,6 +53,7 @@ impl Volumes {
             params,
             bad: Sorter::new(tmp, SORT_CAP),
             resized,
+            doubtful: Vec::new(),
         }
     }
 
@@ -169,8 +174,13 @@ impl Volumes {
                 said = true;
             }
         }
+        let orphan = !indexed && !self.is_resized(wanted.no);
         let opened = match opened {
             Ok(opened) => opened,
+            Err(e) if orphan && is_finding(&e) => {
+                self.doubt(wanted.no, status_of(&e), e.cause());
+                return Ok(());
+            }
             Err(e) if is_finding(&e) => {
                 let mut blocks = 0u64;
                 while let Some(key) = wanted.next()? {
@@ -200,9 +210,14 @@ impl Volumes {
         match walked {
             Ok(rescued) => {
                 report.dblocks += 1;
-                if rescued && !said {
+                if rescued && orphan {
+                    self.doubt(wanted.no, Status::Modified, indexes::RESCUED);
+                } else if rescued && !said {
                     report.find(&name, Status::Modified, "its zip directory is damaged");
                 }
+            }
+            Err(e) if orphan && is_finding(&e) => {
+                self.doubt(wanted.no, status_of(&e), e.cause());
             }
             Err(e) if is_finding(&e) => {
                 report.unreadable(&name, &e, "blocks after that point cannot be read");
@@ -223,8 +238,11 @@ impl Volumes {
             (counts.extra, Status::Extra, "not in its index".to_owned()),
         ] {
             if n > 0 {
-                let blocks = text::count(n, "block");
-                report.find(&name, status, format!("{blocks} in it: {what}"));
+                let what = format!("{} in it: {what}", text::count(n, "block"));
+                match orphan {
+                    true => self.doubt(wanted.no, status, &what),
+                    false => report.find(&name, status, what),
+                }
             }
         }
         Ok(())
@@ -282,6 +300,18 @@ impl Volumes {
     /// True for a dblock of another size than its index says.
     pub(super) fn is_resized(&self, no: VolumeNo) -> bool {
         self.resized.contains(&no)
+    }
+
+    fn doubt(&mut self, no: VolumeNo, status: Status, what: &str) {
+        if self.doubtful.len() < FINDINGS_AT_MOST {
+            let what = what.to_owned();
+            self.doubtful.push(Doubt { no, status, what });
+        }
+    }
+
+    /// The doubts so far, which are told no more.
+    pub(super) fn take_doubts(&mut self) -> Vec<Doubt> {
+        std::mem::take(&mut self.doubtful)
     }
 
     /// Ids (keys of size 0) of which every place is bad.

@@ -1,7 +1,8 @@
-//! Real WebDAV servers on free ports of this machine: Apache, nginx, lighttpd, WsgiDAV. Each is a child in a process group of its
+//! Real WebDAV servers on free ports of this machine: Apache, nginx, lighttpd, WsgiDAV, Go's handler. Each is a child in a process group of its
 //! own, stopped with it, and keeps everything in a scratch folder. One user: `duplet`, `pass-123`.
 //!
-//! `/basic` everywhere; `/digest` (MD5) but on nginx; `/sha256` on lighttpd. Installed by `.ci/prepare.d/webdav`.
+//! `/basic` everywhere; `/digest` (MD5) but on nginx and Go; `/sha256` on lighttpd. Installed by `.ci/prepare.d/webdav` and
+//! `.ci/prepare.d/webdav-go`.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -19,9 +20,17 @@ pub enum Kind {
     Nginx,
     Lighttpd,
     WsgiDav,
+    /// `golang.org/x/net/webdav`.
+    Go,
 }
 
-pub const ALL: [Kind; 4] = [Kind::Apache, Kind::Nginx, Kind::Lighttpd, Kind::WsgiDav];
+pub const ALL: [Kind; 5] = [
+    Kind::Apache,
+    Kind::Nginx,
+    Kind::Lighttpd,
+    Kind::WsgiDav,
+    Kind::Go,
+];
 pub const PASSWORD: &str = "pass-123";
 
 const DIGEST_MD5: &str = "duplet:duplet:e2fdef6ee44f45afb17eff53ba26e04d\n";
@@ -167,7 +176,7 @@ impl Server {
     /// `None`, said loudly, when the server is not installed.
     pub fn start(kind: Kind) -> Option<Server> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let (program, _) = program(kind, Path::new(""));
+        let (program, _) = program(kind, Path::new(""), 0);
         if !program.exists() {
             eprintln!("SKIPPED: {kind:?} is not installed ({})", program.display());
             return None;
@@ -219,6 +228,7 @@ impl Server {
                 "server.username = \"www-data\"\nserver.groupname = \"www-data\"",
             ),
             Kind::WsgiDav => (WSGIDAV, ""),
+            Kind::Go => ("", ""),
         };
         let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
         let text = text
@@ -244,7 +254,7 @@ impl Server {
     }
 
     fn run(&mut self) {
-        let (program, args) = program(self.kind, &self.root);
+        let (program, args) = program(self.kind, &self.root, self.port);
         let log = fs::File::create(self.root.join("output")).expect("a writable temporary folder");
         let child = Command::new(program)
             .args(args)
@@ -327,7 +337,7 @@ impl Drop for Server {
     }
 }
 
-fn program(kind: Kind, root: &Path) -> (PathBuf, Vec<String>) {
+fn program(kind: Kind, root: &Path, port: u16) -> (PathBuf, Vec<String>) {
     let conf = root.join("conf.yaml").display().to_string();
     let error = root.join("error.log").display().to_string();
     let word = |w: &str| w.to_owned();
@@ -353,7 +363,26 @@ fn program(kind: Kind, root: &Path) -> (PathBuf, Vec<String>) {
                 vec![word("-c"), conf],
             )
         }
+        Kind::Go => (
+            go_program(),
+            vec![
+                format!("127.0.0.1:{port}"),
+                root.join("www").display().to_string(),
+                word("duplet"),
+                word(PASSWORD),
+            ],
+        ),
     }
+}
+
+/// Where `.ci/prepare.d/webdav-go` put it.
+fn go_program() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(home?.join(".cache")));
+    cache
+        .unwrap_or_default()
+        .join("duplet-test-tools/webdav-go-v0.55.0/webdav-go")
 }
 
 fn is_root() -> bool {
