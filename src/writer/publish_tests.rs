@@ -130,6 +130,7 @@ fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
         gpg_program: String::new(),
         cache: Cache::Off("a test".to_owned()),
         lock: None,
+        said: Said::default(),
     };
     Set::open(remote, tmp.clone(), options, ui, &mut |_, _| Ok(None))
 }
