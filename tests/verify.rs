@@ -19,9 +19,11 @@ fn passphrase(name: &str) -> &'static str {
 fn verify(scratch: &Scratch, dest: &Path, name: &str, words: &[&str]) -> Ran {
     let args = [&["verify", text(dest)], words].concat();
     // A passphrase for volumes that are all plain is refused.
-    let sealed = support::names(dest)
-        .iter()
-        .any(|n| !n.to_string_lossy().ends_with(".zip"));
+    let sealed = support::names(dest).iter().any(|n| {
+        [".aes", ".gpg"]
+            .iter()
+            .any(|e| n.to_string_lossy().ends_with(e))
+    });
     let env: &[(&str, &str)] = if sealed {
         &[("PASSPHRASE", passphrase(name))]
     } else {
@@ -99,9 +101,12 @@ fn every_harm_to_every_kind_of_volume_is_found() {
                     .into_owned();
                 harm(&all[0], &all[1], how);
                 let case = format!("{name} {kind} {how:?}");
-                // A version exists exactly when its list does: a deleted or exchanged one is another set of versions.
+                // A version exists exactly when its list does: a deleted or exchanged one is another set of versions. An
+                // encrypted one that is older than its name is noticed.
                 if kind == "dlist" && matches!(how, Harm::Delete | Harm::Swap) {
-                    verify(&scratch, &dest, name, &["all"]).code(&[0]);
+                    let old = how == Harm::Swap && victim.ends_with(".aes");
+                    let ran = verify(&scratch, &dest, name, &["all"]);
+                    ran.code(if old { &[3] } else { &[0] });
                     continue;
                 }
                 // Exchanged index volumes say the same as before.

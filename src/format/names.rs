@@ -110,7 +110,7 @@ impl VolumeName {
         let encryption = text.get(comp_end..)?;
         let known = |words: &[&str], word: &str| {
             let same = |w: &&str| *w == word || any_case && w.eq_ignore_ascii_case(word);
-            words.iter().any(|w| same(w))
+            words.iter().any(same)
         };
         if !known(ARCHIVES, tail.get(..comp_len)?) || !known(ENCRYPTIONS, encryption) {
             return None;

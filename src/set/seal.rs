@@ -108,7 +108,7 @@ impl Set {
         if sealed.aes + sealed.gpg == 0 {
             self.protection = Protection::Plain;
             return match &said.named {
-                Some(whence) if !said.plain && !(said.mixed && !writing) => Err(Error::new(
+                Some(whence) if !said.plain && (writing || !said.mixed) => Err(Error::new(
                     Kind::Passphrase,
                     format!("the destination is not encrypted, but a passphrase is given ({whence})"),
                 )
@@ -187,7 +187,7 @@ impl Set {
     }
 
     /// An error about the passphrase with where that came from.
-    pub(super) fn from_where(&self, e: Error) -> Error {
+    pub(super) fn with_source(&self, e: Error) -> Error {
         match &self.passphrase {
             Some(p) if e.kind() == Kind::Passphrase => {
                 e.hint(format!("the passphrase is the one from {}", p.whence))

@@ -67,7 +67,7 @@ impl Set {
                 ui.note(&format!("{e}; fetching it once more"));
                 self.fetch_once(ui, name, size, expected)
             }
-            Err(e) if self.params.is_none() => Err(self.from_where(e)),
+            Err(e) if self.params.is_none() => Err(self.with_source(e)),
             other => other,
         }
     }
