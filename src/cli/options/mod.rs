@@ -59,7 +59,7 @@ const VERSIONED: &[&str] = &[
     "list-folder-content",
     "list-file-versions",
     "search-entries",
-    "test",
+    "verify",
 ];
 
 /// One heading of the help and its options.

@@ -33,13 +33,13 @@ const BUFFER: usize = 64 << 10;
 
 const ALTERNATES: Opt = row(
     "alternate-target-paths",
-    Kind::Text,
+    Kind::Word,
     "",
     "Further folders to look for the backup in, separated by colons; the path of the URL comes first.",
 );
 const MARKER: Opt = row(
     "alternate-destination-marker",
-    Kind::Text,
+    Kind::Word,
     "",
     "Name of a file that must be in the folder chosen, such as one on a disk that may not be mounted.",
 );
