@@ -2,8 +2,8 @@
 //! error and redaction all read the rows.
 
 use crate::base::error::{Error, Result};
-use crate::base::secret::Secret;
 use crate::base::place;
+use crate::base::secret::Secret;
 use crate::base::size::{nearly_span, parse_size, parse_span};
 use crate::base::text;
 

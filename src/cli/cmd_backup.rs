@@ -1,6 +1,7 @@
 //! `duplet backup`: options → one backup → report.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 
 use crate::backup::{self, BackupOptions, BackupReport, fs_path};
 use crate::base::error::{Error, Kind, Result};
@@ -56,6 +57,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let report = backup::run(&mut set, permit, &options, write, ui)?;
     let added = report.version.is_some() && !dry_run;
     let finished = added.then(|| crate::writer::finish(&mut set, ui));
+    if added {
+        set.remember();
+    }
     tell(&report, &mut set, dry_run, ui);
     let facts = after(finished.unwrap_or_else(|| Ok(Vec::new())), ui)?;
     if call.options.flag(&o::FULL_RESULT) {
@@ -126,7 +130,6 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
     let Some(folder) = set.local_folder() else {
         return Ok(());
     };
-    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
     let folder = real(&folder);
     for source in &options.sources {
         let path = real(fs_path(&source.path));
@@ -153,6 +156,47 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Most links that are followed in one path, as the kernel does.
+const LINKS_AT_MOST: u32 = 40;
+
+/// Where a path leads once it exists: links are followed as far as there are any, `..` is taken as the folder above what
+/// stands before it, and what does not exist yet stays as it is.
+fn real(path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    let mut left: Vec<OsString> = parts(path);
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        if part == ".." {
+            out.pop();
+            continue;
+        }
+        let next = out.join(&part);
+        match std::fs::read_link(&next) {
+            Ok(target) if links < LINKS_AT_MOST => {
+                links += 1;
+                if target.is_absolute() {
+                    out = PathBuf::from("/");
+                }
+                left.append(&mut parts(&target));
+            }
+            _ => out = next,
+        }
+    }
+    out
+}
+
+/// The names of a path and its `..`, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    let mut names: Vec<OsString> = names.collect();
+    names.reverse();
+    names
 }
 
 /// True when a rule keeps the walk out of `inside`, a folder below `source`.
@@ -283,6 +327,38 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_does_not_exist_yet_leads_somewhere() {
+        let base = std::env::temp_dir().join(format!("duplet-real-{}", std::process::id()));
+        std::fs::create_dir_all(base.join("data/deep")).expect("folders");
+        let base = std::fs::canonicalize(&base).expect("it was made");
+        for (link, target) in [
+            ("link", "data"),
+            ("whole", base.join("data/deep").to_str().expect("plain")),
+            ("data/up", "../link/deep"),
+            ("dangling", "data/not/yet"),
+            ("round", "round"),
+        ] {
+            std::os::unix::fs::symlink(target, base.join(link)).expect("a link");
+        }
+        for (given, want) in [
+            ("link/d", "data/d"),
+            ("link/deep/../d", "data/d"),
+            ("whole/../x", "data/x"),
+            ("data/up/x", "data/deep/x"),
+            ("dangling/x", "data/not/yet/x"),
+            ("none/../data/e", "data/e"),
+            ("none/./more/../../data/../link/e", "data/e"),
+            ("data/deep", "data/deep"),
+            ("elsewhere/d", "elsewhere/d"),
+        ] {
+            assert_eq!(real(&base.join(given)), base.join(want), "{given}");
+        }
+        // However it ends, it ends.
+        let _ = real(&base.join("round/x"));
+        std::fs::remove_dir_all(&base).expect("removed");
+    }
 
     #[test]
     fn what_fails_after_the_version_is_an_error_of_a_done_backup() {

@@ -17,14 +17,23 @@ const OLD_STAY: &str = "old versions stay for now; Duplicati can delete them at 
 
 /// Commands that this version does not have, and what can be done instead.
 static LATER: &[(&str, &str)] = &[
-    ("compare", "compare what 'duplet list URL 1' and 'duplet list URL 0' say"),
+    (
+        "compare",
+        "compare what 'duplet list URL 1' and 'duplet list URL 0' say",
+    ),
     ("delete", OLD_STAY),
     ("compact", DUPLICATI),
-    ("repair", "there is no database to repair; 'duplet verify URL all' says what is damaged"),
+    (
+        "repair",
+        "there is no database to repair; 'duplet verify URL all' says what is damaged",
+    ),
     ("purge", DUPLICATI),
     ("list-broken-files", "'duplet verify URL all' lists them"),
     ("purge-broken-files", "'duplet verify URL all' lists them"),
-    ("affected", "'duplet verify URL all' says what damaged volumes cost"),
+    (
+        "affected",
+        "'duplet verify URL all' says what damaged volumes cost",
+    ),
     ("set-locks", "set them with the tools of the server"),
     ("read-lock-info", "ask the tools of the server"),
 ];
@@ -37,26 +46,68 @@ static OTHERS: &[(&str, &str)] = &[
     ("create", "'duplet backup URL FOLDER' adds a version"),
     ("save", "'duplet backup URL FOLDER' adds a version"),
     ("init", "not needed: the first backup makes what it needs"),
-    ("extract", "'duplet restore URL PATH --restore-path=FOLDER' brings files back"),
-    ("recover", "'duplet restore URL PATH --restore-path=FOLDER' brings files back"),
-    ("dump", "'duplet restore URL PATH --restore-path=FOLDER' brings files back"),
-    ("cat", "'duplet restore URL PATH --restore-path=FOLDER' brings files back"),
-    ("get", "'duplet restore URL PATH', or 'duplet remote get URL NAME' for a volume"),
+    (
+        "extract",
+        "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
+    ),
+    (
+        "recover",
+        "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
+    ),
+    (
+        "dump",
+        "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
+    ),
+    (
+        "cat",
+        "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
+    ),
+    (
+        "get",
+        "'duplet restore URL PATH', or 'duplet remote get URL NAME' for a volume",
+    ),
     ("forget", OLD_STAY),
     ("prune", OLD_STAY),
-    ("mount", "'duplet list URL 0' lists the files, 'duplet restore' brings them back"),
-    ("diff", "compare what 'duplet list URL 1' and 'duplet list URL 0' say"),
+    (
+        "mount",
+        "'duplet list URL 0' lists the files, 'duplet restore' brings them back",
+    ),
+    (
+        "diff",
+        "compare what 'duplet list URL 1' and 'duplet list URL 0' say",
+    ),
     ("key", "the passphrase of a backup cannot be changed"),
     ("passwd", "the passphrase of a backup cannot be changed"),
-    ("stats", "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes"),
-    ("info", "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes"),
-    ("du", "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes"),
-    ("copy", "copy all files of the destination with any tool; the copy is a backup, too"),
+    (
+        "stats",
+        "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes",
+    ),
+    (
+        "info",
+        "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes",
+    ),
+    (
+        "du",
+        "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes",
+    ),
+    (
+        "copy",
+        "copy all files of the destination with any tool; the copy is a backup, too",
+    ),
     ("unlock", "not needed: a destination is never locked"),
-    ("cache", "the cache may be deleted at any time; see --cache-dir"),
-    ("self-update", "install a newer program in the place of this one"),
+    (
+        "cache",
+        "the cache may be deleted at any time; see --cache-dir",
+    ),
+    (
+        "self-update",
+        "install a newer program in the place of this one",
+    ),
     ("rebuild-index", "not needed: there is no database"),
-    ("schedule", "see 'duplet help examples' for cron and systemd"),
+    (
+        "schedule",
+        "see 'duplet help examples' for cron and systemd",
+    ),
 ];
 
 /// The command of a word as typed.

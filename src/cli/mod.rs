@@ -216,7 +216,10 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     }
     line.command = line.words.remove(0);
     let command = elsewhere::find(&line.command)?;
-    if command.name == help::COMMAND.name && line.words.is_empty() && line.command.contains("example") {
+    if command.name == help::COMMAND.name
+        && line.words.is_empty()
+        && line.command.contains("example")
+    {
         line.words.push("examples".to_owned());
     }
     let usage = || {

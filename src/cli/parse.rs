@@ -264,9 +264,7 @@ pub(super) fn shown_option(name: &str) -> String {
 
 /// A mistyped word of the command line, such as a command: as much of it as cannot be a part of a URL or of a login.
 pub(super) fn shown(word: &str) -> String {
-    let end = word
-        .find([':', '@', '?', '=', '&'])
-        .unwrap_or(word.len());
+    let end = word.find([':', '@', '?', '=', '&']).unwrap_or(word.len());
     let more = if end < word.len() { "*" } else { "" };
     format!("{}{more}", text::safe_cut(&word.as_bytes()[..end], 40))
 }

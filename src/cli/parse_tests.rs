@@ -80,7 +80,7 @@ fn mistakes_are_named() {
         ),
         (
             "-passphrase=x",
-            "unknown option -passphrase (options begin with two dashes; words that begin with a dash go after --)",
+            "unknown option -passphrase (with two dashes: --passphrase)",
         ),
         (
             "--passphrase",
@@ -196,18 +196,18 @@ fn a_value_may_be_the_next_word() {
             &["x"],
             &["full-remote-verification=True"],
         ),
-        (
-            &["-n", "backup", "u"],
-            &["backup", "u"],
-            &["dry-run="],
-        ),
+        (&["-n", "backup", "u"], &["backup", "u"], &["dry-run="]),
         (&["--no-local-db", "x"], &["x"], &[]),
     ] {
         let line = read(&args(given)).unwrap();
         assert_eq!(line.words, words, "{given:?}");
         assert_eq!(values(&line), options, "{given:?}");
     }
-    for given in [&["--prefix"][..], &["--prefix", "--json"], &["--prefix", "-v"]] {
+    for given in [
+        &["--prefix"][..],
+        &["--prefix", "--json"],
+        &["--prefix", "-v"],
+    ] {
         let e = read(&args(given)).err().unwrap().to_string();
         assert_eq!(e, "--prefix needs a value: --prefix=TEXT");
     }

@@ -8,7 +8,8 @@ use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NO_CACHE,
+    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NEW_BACKUP,
+    NO_CACHE,
     NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, cmd_verify, passphrase};
@@ -16,7 +17,10 @@ use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
-use crate::set::{Cache, DEFAULT_PREFIX, RunLock, Said, Set, SetOptions, VersionChoice};
+use crate::set::{Begin, Cache, DEFAULT_PREFIX, RunLock, Said, Set, SetOptions, VersionChoice};
+
+/// Option that names a file which marks the right folder.
+const MARKER: &str = "alternate-destination-marker";
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
@@ -61,6 +65,10 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
             plain: options.flag(&NO_ENCRYPTION),
             mixed: options.flag(&ALLOW_PLAIN),
         },
+        begin: Begin {
+            anew: options.flag(&NEW_BACKUP),
+            any_folder: options.given(MARKER).is_some() || call.url.contains(MARKER),
+        },
     };
     let set = Set::open(remote, tmp, set, ui, &mut |_, need| {
         passphrase::resolve(options, need).map(Some)
@@ -75,6 +83,7 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
             ui.warn("plain-volumes", &line);
         }
     }
+    set.remember();
     Ok(set)
 }
 
@@ -160,7 +169,7 @@ mod tests {
     use crate::base::opt::{Opt, Options};
     use crate::base::ui::Ui;
     use crate::cli::COMMANDS;
-    use crate::cli::options::PASSPHRASE;
+    use crate::cli::options::{NEW_BACKUP, PASSPHRASE};
 
     fn call(url: &str, rows: &[(&'static Opt, &str)]) -> Call {
         let mut options = Options::default();
@@ -181,7 +190,10 @@ mod tests {
     fn a_folder_without_a_backup_can_be_written_but_not_read() {
         let here = env!("CARGO_MANIFEST_DIR");
         let mut ui = Ui::silent();
-        let plain = call(here, &[(&NO_ENCRYPTION, "")]);
+        let other = call(here, &[(&NO_ENCRYPTION, "")]);
+        let e = open_set(&other, &mut ui, true).err().unwrap();
+        assert_eq!(e.kind().exit_code(), 200);
+        let plain = call(here, &[(&NO_ENCRYPTION, ""), (&NEW_BACKUP, "")]);
         let set = open_set(&plain, &mut ui, true).unwrap();
         assert!(set.passphrase().is_none() && set.volumes().len() == 0);
         let second = open_set(&plain, &mut ui, true).err().unwrap();
@@ -189,7 +201,7 @@ mod tests {
         drop(set);
         let e = open_set(&plain, &mut ui, false).err().unwrap();
         assert_eq!(e.kind().exit_code(), 100);
-        let given = call(here, &[(&PASSPHRASE, "x y")]);
+        let given = call(here, &[(&PASSPHRASE, "x y"), (&NEW_BACKUP, "")]);
         let set = open_set(&given, &mut ui, true).unwrap();
         assert_eq!(set.passphrase().unwrap().reveal(), "x y");
     }

@@ -124,11 +124,10 @@ pub(super) fn merge(
 /// Refuses words of nothing: a variable of the shell that is not set would else mean the current folder, or all.
 fn not_blank(words: &[String]) -> Result<()> {
     match words.iter().position(|w| w.trim().is_empty()) {
-        Some(at) => Err(Error::usage(format!(
-            "word {} after the command is empty",
-            at + 1
-        ))
-        .hint("a variable of the shell that is not set?")),
+        Some(at) => Err(
+            Error::usage(format!("word {} after the command is empty", at + 1))
+                .hint("a variable of the shell that is not set?"),
+        ),
         None => Ok(()),
     }
 }
@@ -275,10 +274,7 @@ fn signed(list: &str) -> Result<Vec<Rule>> {
 
 /// The URL without those options in its query that are the program's own, and these with their values. What neither the
 /// program nor the destination knows is a mistake, as on the command line.
-fn take_query(
-    url: &str,
-    notes: &mut Vec<String>,
-) -> Result<(String, Vec<(&'static Opt, String)>)> {
+fn take_query(url: &str, notes: &mut Vec<String>) -> Result<(String, Vec<(&'static Opt, String)>)> {
     let Some((place, query)) = url.split_once('?').filter(|(p, _)| p.contains("://")) else {
         return Ok((url.to_owned(), Vec::new()));
     };
@@ -305,7 +301,10 @@ fn take_query(
         let theirs = known.find(|o| o.is_named(&name));
         let opt = match theirs {
             Some(opt) => opt,
-            None => match options::own().chain(options::foreign()).find(|o| o.covers(&name)) {
+            None => match options::own()
+                .chain(options::foreign())
+                .find(|o| o.covers(&name))
+            {
                 Some(opt) => opt,
                 None => return Err(unknown(&name, value, row, after_secret)),
             },
@@ -318,7 +317,10 @@ fn take_query(
             left.push(if left.is_empty() { '?' } else { '&' });
             left.push_str(part);
         } else {
-            let given = value.map_or_else(|| format!("--{name}"), |v| format!("--{name}={}", decode(v)));
+            let given = value.map_or_else(
+                || format!("--{name}"),
+                |v| format!("--{name}={}", decode(v)),
+            );
             taken.extend(parse::option(&given, None, notes)?);
         }
     }
@@ -336,7 +338,11 @@ fn unknown(name: &str, value: Option<&str>, scheme: &Scheme, after_secret: bool)
         "the destination URL has an option that {} does not know: {shown}",
         scheme.names[0]
     ));
-    let names = scheme.options.iter().chain(remote::OPTIONS).chain(options::own());
+    let names = scheme
+        .options
+        .iter()
+        .chain(remote::OPTIONS)
+        .chain(options::own());
     let names = names.flat_map(|o| std::iter::once(o.name).chain(o.aliases.iter().copied()));
     match text::nearest(name, names) {
         Some(near) => e.hint(format!("did you mean {near}?")),

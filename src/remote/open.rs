@@ -137,12 +137,20 @@ pub(crate) fn plan(
                 options.set(opt, value.reveal())?;
             }
             None => {
-                let cause = format!("the destination URL has an option that {} does not know", scheme.names[0]);
-                return Err(Error::usage(cause).hint(format!("see 'duplet help {}'", scheme.names[0])));
+                let cause = format!(
+                    "the destination URL has an option that {} does not know",
+                    scheme.names[0]
+                );
+                return Err(
+                    Error::usage(cause).hint(format!("see 'duplet help {}'", scheme.names[0]))
+                );
             }
         }
     }
-    if options.given(opts::HTTP_PROXY.name).is_some_and(|p| p.trim().is_empty()) {
+    if options
+        .given(opts::HTTP_PROXY.name)
+        .is_some_and(|p| p.trim().is_empty())
+    {
         empty(opts::HTTP_PROXY.name)?;
     }
     if tls && let Some(opt) = tls_option {

@@ -450,7 +450,7 @@ impl<'a> Writer<'a> {
         }
         let mut remote = RemoteMut::new(self.set.remote(), permit);
         if !self.folder_ready {
-            remote.create_folder(ui)?;
+            remote.create_missing_folder(ui)?;
         }
         ui.verbose(&format!("uploading {} ({size} bytes)", name.as_str()));
         // Other volumes have names of 128 random bits; two versions of one second have one name.

@@ -17,6 +17,7 @@ options! { LIST:
     ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "3", BACKUP, "How hard to compress, 0 (not at all) to 9.";
     ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", BACKUP, "How entries of a volume are compressed.";
     SKIP_METADATA = "skip-metadata", Flag, "", SKIPPING, "Neither stores nor restores times, owners, modes and attributes; links keep their target.";
+    NEW_BACKUP = "new-backup", Flag, "", BACKUP, "Begins a backup where versions have vanished, or beside other files.";
     UPLOAD_UNCHANGED = "upload-unchanged-backups", Flag, "", BACKUP, "Adds a version even when nothing changed.";
     NO_BACKEND_VERIFICATION = "no-backend-verification", Flag, "", BACKUP, "Does not check the listing before a backup, nor samples after it.";
     BACKUP_TEST_SAMPLES = "backup-test-samples", Int(0), "0", BACKUP, "How many sets of volumes to download and check after a backup that uploaded something.";
