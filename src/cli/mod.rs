@@ -21,6 +21,7 @@ pub(crate) mod options;
 mod parse;
 mod passphrase;
 mod render;
+mod rules;
 mod self_test;
 pub(crate) mod session;
 mod sources;
@@ -157,6 +158,7 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
                     _ => ui.note(&note),
                 }
             }
+            rules::before(&call, &mut ui);
             let result = (call.command.run)(&mut call, &mut ui);
             finish(&mut ui, result)
         }
