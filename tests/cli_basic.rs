@@ -85,7 +85,7 @@ fn exit_codes_and_messages() {
         (
             &["vacuum", "/x", "--keep-versions=3"],
             200,
-            "duplet: --keep-versions is not supported: it is not available in this version\n",
+            "duplet: --keep-versions is not supported: it is not available in this version; leave it out, old versions stay for now\n",
         ),
         (
             &["vacuum", "-"],

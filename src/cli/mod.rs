@@ -151,7 +151,15 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     });
     match prepared {
         Ok((mut call, notes, mut ui)) => {
-            frame::begin(&mut ui, Some(call.command));
+            let name = call.options.text(&options::BACKUP_NAME);
+            frame::begin(&mut ui, Some(call.command), name);
+            if let Some(name) = name {
+                ui.only_log(&format!(
+                    "{} of {}",
+                    call.command.name,
+                    text::safe(name.as_bytes())
+                ));
+            }
             for (level, note) in notes {
                 match level {
                     Level::Verbose => ui.verbose(&note),
@@ -164,7 +172,7 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
         }
         Err(e) => {
             let mut ui = Ui::new(Volume::Normal, parse::early(args, &["--json"]), Some(false));
-            frame::begin(&mut ui, None);
+            frame::begin(&mut ui, None, None);
             finish(&mut ui, Err(e))
         }
     }

@@ -88,7 +88,7 @@ fn mistakes_are_named() {
         ),
         (
             "--keep-versions=3",
-            "--keep-versions is not supported: it is not available in this version",
+            "--keep-versions is not supported: it is not available in this version; leave it out, old versions stay for now",
         ),
         (
             "--send-mail-to=x",

@@ -89,7 +89,10 @@ fn is_hopeless(rule: &Parsed, stored: bool) -> bool {
 
 /// True for a regular expression that begins with a letter, a digit or an escaped sign other than `/`, without alternatives.
 fn regex_is_hopeless(text: &str) -> bool {
-    let inner = text.strip_prefix('[').unwrap_or(text).trim_start_matches('^');
+    let inner = text
+        .strip_prefix('[')
+        .unwrap_or(text)
+        .trim_start_matches('^');
     if inner.contains('|') {
         return false;
     }
@@ -130,7 +133,10 @@ fn instead(rule: &Parsed) -> String {
     let name = option(rule);
     let text = safe_cut(rule.text.as_bytes(), SHOWN);
     if let Pattern::Regex { .. } = rule.pattern {
-        let inner = text.strip_prefix('[').unwrap_or(&text).trim_start_matches('^');
+        let inner = text
+            .strip_prefix('[')
+            .unwrap_or(&text)
+            .trim_start_matches('^');
         return format!("write {name}=[.*/{inner}");
     }
     let bare = text.trim_start_matches('@');
