@@ -1,10 +1,10 @@
 //! `duplet backup`: options → one backup → report.
 
-use std::ffi::OsString;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use crate::backup::{self, BackupOptions, BackupReport, fs_path};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::place;
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
@@ -136,9 +136,9 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
     let Some(folder) = set.local_folder() else {
         return Ok(());
     };
-    let folder = real(&folder);
+    let folder = place::real(&folder);
     for source in &options.sources {
-        let path = real(fs_path(&source.path));
+        let path = place::real(fs_path(&source.path));
         let shown = text::safe(&source.path);
         if path.starts_with(&folder) {
             return Err(Error::usage(format!(
@@ -162,47 +162,6 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Most links that are followed in one path, as the kernel does.
-const LINKS_AT_MOST: u32 = 40;
-
-/// Where a path leads once it exists: links are followed as far as there are any, `..` is taken as the folder above what
-/// stands before it, and what does not exist yet stays as it is.
-fn real(path: &Path) -> PathBuf {
-    let mut out = PathBuf::from("/");
-    let mut left: Vec<OsString> = parts(path);
-    let mut links = 0;
-    while let Some(part) = left.pop() {
-        if part == ".." {
-            out.pop();
-            continue;
-        }
-        let next = out.join(&part);
-        match std::fs::read_link(&next) {
-            Ok(target) if links < LINKS_AT_MOST => {
-                links += 1;
-                if target.is_absolute() {
-                    out = PathBuf::from("/");
-                }
-                left.append(&mut parts(&target));
-            }
-            _ => out = next,
-        }
-    }
-    out
-}
-
-/// The names of a path and its `..`, the last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let names = path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    });
-    let mut names: Vec<OsString> = names.collect();
-    names.reverse();
-    names
 }
 
 /// True when a rule keeps the walk out of `inside`, a folder below `source`.
@@ -342,38 +301,6 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_that_does_not_exist_yet_leads_somewhere() {
-        let base = std::env::temp_dir().join(format!("duplet-real-{}", std::process::id()));
-        std::fs::create_dir_all(base.join("data/deep")).expect("folders");
-        let base = std::fs::canonicalize(&base).expect("it was made");
-        for (link, target) in [
-            ("link", "data"),
-            ("whole", base.join("data/deep").to_str().expect("plain")),
-            ("data/up", "../link/deep"),
-            ("dangling", "data/not/yet"),
-            ("round", "round"),
-        ] {
-            std::os::unix::fs::symlink(target, base.join(link)).expect("a link");
-        }
-        for (given, want) in [
-            ("link/d", "data/d"),
-            ("link/deep/../d", "data/d"),
-            ("whole/../x", "data/x"),
-            ("data/up/x", "data/deep/x"),
-            ("dangling/x", "data/not/yet/x"),
-            ("none/../data/e", "data/e"),
-            ("none/./more/../../data/../link/e", "data/e"),
-            ("data/deep", "data/deep"),
-            ("elsewhere/d", "elsewhere/d"),
-        ] {
-            assert_eq!(real(&base.join(given)), base.join(want), "{given}");
-        }
-        // However it ends, it ends.
-        let _ = real(&base.join("round/x"));
-        std::fs::remove_dir_all(&base).expect("removed");
-    }
 
     #[test]
     fn what_fails_after_the_version_is_an_error_of_a_done_backup() {

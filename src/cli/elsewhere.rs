@@ -133,8 +133,10 @@ pub(super) fn find(word: &str) -> Result<&'static Command> {
             .hint("the command comes first, then the URL: duplet list URL"));
     }
     if TOPICS.iter().any(|t| t.is_named(&name)) || ["url", "urls", "options"].contains(&&name[..]) {
-        return Err(Error::usage(format!("{shown} is no command but a topic of the help"))
-            .hint(format!("try 'duplet help {name}'")));
+        return Err(
+            Error::usage(format!("{shown} is no command but a topic of the help"))
+                .hint(format!("try 'duplet help {name}'")),
+        );
     }
     let names = COMMANDS
         .iter()

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::base::error::{Error, Result};
 use crate::base::opt::parse_flag;
+use crate::base::place;
+use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
     ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NEW_BACKUP,
-    NO_CACHE,
-    NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
+    NO_CACHE, NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, cmd_verify, passphrase};
 use crate::format::names::Prefix;
@@ -43,7 +44,7 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
         Cache::Off("--no-cache is given".to_owned())
     } else {
         let name = prefix.as_ref().map_or("", Prefix::as_str);
-        let id = format!("{}\n{name}\n{}", remote.describe(), user(call)?);
+        let id = format!("{}\n{name}\n{}", address(&remote), user(call)?);
         Cache::open(options.text(&CACHE_DIR), &id, !options.flag(&DRY_RUN))
     };
     let lock = match writing && !options.flag(&DRY_RUN) {
@@ -95,13 +96,7 @@ fn lock(
     tmp: &Tmp,
     ui: &mut Ui,
 ) -> Result<Option<RunLock>> {
-    let place = match remote.local_folder() {
-        Some(folder) => {
-            let real = std::fs::canonicalize(&folder).unwrap_or(folder);
-            crate::base::text::safe(real.as_os_str().as_encoded_bytes())
-        }
-        None => remote.describe().to_owned(),
-    };
+    let place = address(remote);
     let prefix = prefix.map_or(DEFAULT_PREFIX, Prefix::as_str);
     let wait = call.options.span(&LOCK_WAIT).unwrap_or(0);
     RunLock::take(
@@ -111,6 +106,17 @@ fn lock(
         Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
         ui,
     )
+}
+
+/// One destination's address, however it was spelled.
+fn address(remote: &Remote) -> String {
+    match remote.local_folder() {
+        Some(folder) => {
+            let real = place::real(&folder);
+            format!("file://{}", text::safe(real.as_os_str().as_encoded_bytes()))
+        }
+        None => remote.describe().trim_end_matches('/').to_owned(),
+    }
 }
 
 /// Writes what the service bills for, where it bills by classes of calls.

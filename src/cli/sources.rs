@@ -42,6 +42,7 @@ pub(super) fn merge(
         .iter()
         .rfind(|(o, _)| o.name == PARAMETERS_FILE.name);
     if let Some((_, path)) = last {
+        PARAMETERS_FILE.check(path)?;
         from_file = read_file(path, &mut extra, &mut notes)?;
     }
     let rules = rules(
