@@ -21,7 +21,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::size::show_size;
 use crate::base::sys::Dir;
-use crate::base::{rand, sys, text};
+use crate::base::{place, rand, sys, text};
 use crate::net::url::DestUrl;
 
 /// Cannot be taken for a volume name (`destinations-core.md` 0.10).
@@ -138,6 +138,9 @@ impl FileDest {
         };
         let mut candidates = vec![absolute(&joined)?];
         for path in options.text(&ALTERNATES).unwrap_or("").split(':') {
+            if path.starts_with('~') {
+                place::check("an alternate folder", path)?;
+            }
             if !path.is_empty() {
                 candidates.push(absolute(path)?);
             }
