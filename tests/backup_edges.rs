@@ -251,7 +251,7 @@ fn a_folder_that_asks_to_be_left_out_is_left_out_with_all_in_it() {
         .says("duplicati.exclude asks for that");
     // What a person names is taken, whatever it asks for.
     let _ = fs::remove_dir_all(scratch.at("dest"));
-    let words = ["--json", "--blocksize=100kb"];
+    let words = ["--json", "--blocksize=100kb", "--no-cache"];
     let report = backup(&scratch, &secret, &words).code(&[0]).json();
     assert_eq!(report["AddedFolders"].as_u64(), Some(1), "{report}");
 }

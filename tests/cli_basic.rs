@@ -80,12 +80,12 @@ fn exit_codes_and_messages() {
         (
             &["vacuum", "/x", "-x"],
             200,
-            "duplet: unknown option -x (options begin with two dashes; words that begin with a dash go after --)\n",
+            "duplet: unknown option -x (options begin with two dashes, but for -h, -n, -q, -v, -V; words that begin with a dash go after --)\n",
         ),
         (
             &["vacuum", "/x", "--keep-versions=3"],
             200,
-            "duplet: --keep-versions is not supported: it is not available in this version\n",
+            "duplet: --keep-versions is not supported: it is not available in this version; leave it out, old versions stay for now\n",
         ),
         (
             &["vacuum", "-"],

@@ -162,7 +162,7 @@ fn the_manual_page_is_clean() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.all());
     for text in [
         "backup <url> <folder>...",
-        "--restore-path=TEXT",
+        "--restore-path=PATH",
         "--exclude=RULE",
         "\n              put <url> [name] <file>  stores a file",
     ] {

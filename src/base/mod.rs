@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod json;
 pub(crate) mod opt;
+pub(crate) mod place;
 pub(crate) mod rand;
 pub(crate) mod secret;
 pub(crate) mod size;

@@ -2,8 +2,9 @@
 //! error and redaction all read the rows.
 
 use crate::base::error::{Error, Result};
+use crate::base::place;
 use crate::base::secret::Secret;
-use crate::base::size::{parse_size, parse_span};
+use crate::base::size::{nearly_span, parse_size, parse_span};
 use crate::base::text;
 
 /// What a value may be.
@@ -19,6 +20,10 @@ pub(crate) enum Kind {
     Span,
     /// Any text.
     Text,
+    /// Text that is not blank: an empty one is a variable of the shell that is not set.
+    Word,
+    /// A folder, file or program of this machine.
+    Path,
     /// Any text that is never shown.
     Secret,
     /// One of these words, any case.
@@ -69,6 +74,15 @@ impl Opt {
         self.name == name || self.aliases.contains(&name)
     }
 
+    /// As [`Opt::is_named`]; a row whose name ends in `*` covers all names that begin so.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.is_named(name)
+            || self
+                .name
+                .strip_suffix('*')
+                .is_some_and(|stem| name.starts_with(stem))
+    }
+
     /// Checks a value; the text is the error's cause.
     pub(crate) fn check(&self, value: &str) -> Result<()> {
         let bad = |wanted: &str| {
@@ -86,9 +100,18 @@ impl Opt {
             Kind::Size(unit) if parse_size(value, unit).is_none() => {
                 bad("a size such as 500kb, 50mb or 2gb")
             }
-            Kind::Span if parse_span(value).is_none() => {
-                bad("a time span such as 30s, 10m, 12h, 7D, 4W, 6M or 1Y")
+            Kind::Span if value.trim().is_empty() || parse_span(value).is_none() => {
+                let wrong = bad("a time span such as 30s, 10m, 12h, 7D, 4W, 6M or 1Y");
+                match nearly_span(value) {
+                    Some(meant) => wrong.map_err(|e| {
+                        e.hint(format!("units are case-sensitive: is {meant} meant?"))
+                    }),
+                    None => wrong,
+                }
             }
+            Kind::Word if value.trim().is_empty() => empty(self.name),
+            Kind::Path if value.trim().is_empty() => empty(self.name),
+            Kind::Path => place::check(&format!("the value of --{}", self.name), value),
             Kind::Choice(words) if !words.iter().any(|w| w.eq_ignore_ascii_case(value.trim())) => {
                 bad(&format!("one of {}", words.join(", ")))
             }
@@ -99,6 +122,13 @@ impl Opt {
             _ => Ok(()),
         }
     }
+}
+
+/// An option whose value is missing in spite of its `=`.
+pub(crate) fn empty(name: &str) -> Result<()> {
+    let cause = format!("--{name}= has an empty value");
+    Err(Error::usage(cause)
+        .hint("a variable of the shell that is not set? leave the option out if it is not wanted"))
 }
 
 /// `None` unless a boolean word; empty text (a bare option) is true.

@@ -76,6 +76,22 @@ pub(crate) fn parse_span(text: &str) -> Option<i64> {
     Some(total)
 }
 
+/// A span whose units are right but for their case, as it should be written: `3d` is `3D`. `None` when nothing is wrong, or
+/// more than that.
+pub(crate) fn nearly_span(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fixed: String = text
+        .chars()
+        .map(|c| match c {
+            'd' | 'w' | 'y' => c.to_ascii_uppercase(),
+            'S' | 'H' => c.to_ascii_lowercase(),
+            _ => c,
+        })
+        .collect();
+    let begins = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    (begins && fixed != text && parse_span(&fixed).is_some()).then_some(fixed)
+}
+
 /// `0s`, `59s`, `1m05s`, `3h20m`, `2D04h`.
 pub(crate) fn show_span(seconds: u64) -> String {
     match seconds {
@@ -132,6 +148,18 @@ mod tests {
             ("h", None),
         ] {
             assert_eq!(parse_span(text), want, "{text}");
+        }
+        for (text, want) in [
+            ("3d", Some("3D")),
+            ("2w", Some("2W")),
+            ("1y6M", Some("1Y6M")),
+            ("12H", Some("12h")),
+            ("3D", None),
+            ("x3d", None),
+            ("d", None),
+            ("notes.d", None),
+        ] {
+            assert_eq!(nearly_span(text).as_deref(), want, "{text}");
         }
         for (n, text) in [
             (0, "0s"),

@@ -9,6 +9,11 @@ use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::size::show_size;
 use crate::base::{rand, sys, text};
 
+/// What to do when there is no room for a volume and its index.
+const ELSEWHERE: &str = "choose another folder with --tempdir";
+const SMALLER: &str =
+    "choose another folder with --tempdir, or for a backup smaller volumes with --dblock-size=10mb";
+
 /// The folder for temporary files; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tmp {
@@ -34,7 +39,7 @@ impl Tmp {
         self.unnamed().map_err(|e| {
             Error::io(&e)
                 .doing(format!("make a temporary file in {}", self.shown()))
-                .hint("choose another folder with --tempdir")
+                .hint(ELSEWHERE)
         })
     }
 
@@ -88,7 +93,7 @@ impl Tmp {
                     show_size(bytes)
                 ),
             )
-            .hint("choose another folder with --tempdir")),
+            .hint(SMALLER)),
             _ => Ok(()),
         }
     }
@@ -118,7 +123,7 @@ impl Spool {
         Ok(Spool {
             file: tmp.file()?,
             doing: format!("use a temporary file in {}", tmp.shown()),
-            hint: "choose another folder with --tempdir",
+            hint: ELSEWHERE,
         })
     }
 
@@ -173,7 +178,9 @@ impl Spool {
         if e.kind() == io::ErrorKind::Interrupted {
             return e;
         }
-        Error::io(&e).doing(self.doing()).hint(self.hint).into()
+        let e = Error::io(&e).doing(self.doing());
+        let full = e.kind() == Kind::NoSpace && !self.hint.is_empty();
+        e.hint(if full { SMALLER } else { self.hint }).into()
     }
 }
 

@@ -200,6 +200,11 @@ impl Ui {
         }
     }
 
+    /// A line for the log file alone.
+    pub(crate) fn only_log(&mut self, line: &str) {
+        self.record(Level::Information, line);
+    }
+
     /// Information for `-v`.
     pub(crate) fn verbose(&mut self, line: &str) {
         self.record(Level::Verbose, line);
@@ -302,7 +307,8 @@ impl Ui {
             return;
         }
         self.last_progress = Some(now);
-        let line = progress_line(what, p, self.started.elapsed());
+        let room = sys::terminal_width(&self.err).map_or(usize::MAX, |columns| columns.max(2) - 1);
+        let line = progress_line(what, p, self.started.elapsed(), room);
         let _ = write!(self.err, "\r\x1b[K{line}");
         let _ = self.err.flush();
         self.line_shown = true;
@@ -330,30 +336,37 @@ impl Ui {
     }
 }
 
-fn progress_line(what: &str, p: Progress, elapsed: Duration) -> String {
-    let mut line = format!("{what}: {}", p.files);
+/// One line of at most `room` columns: what does not fit is left out, the rate first, and at the end it is cut. Text of
+/// progress is plain ASCII, a column a character.
+fn progress_line(what: &str, p: Progress, elapsed: Duration, room: usize) -> String {
+    let mut files = format!("{what}: {}", p.files);
     if p.files_total > 0 {
-        line.push_str(&format!("/{}", p.files_total));
+        files.push_str(&format!("/{}", p.files_total));
     }
-    line.push_str(" files");
+    files.push_str(" files");
+    let (mut bytes, mut rated, mut left) = (String::new(), String::new(), String::new());
     if p.bytes > 0 || p.bytes_total > 0 {
-        line.push_str(&format!(", {}", show_size(p.bytes)));
+        bytes = format!(", {}", show_size(p.bytes));
         if p.bytes_total > 0 {
-            line.push_str(&format!(" of {}", show_size(p.bytes_total)));
+            bytes.push_str(&format!(" of {}", show_size(p.bytes_total)));
         }
         let ms = u64::try_from(elapsed.as_millis())
             .unwrap_or(u64::MAX)
             .max(1);
         let rate = p.bytes.saturating_mul(1000) / ms;
-        line.push_str(&format!(", {}/s", show_size(rate)));
+        rated = format!(", {}/s", show_size(rate));
         if p.bytes_total > p.bytes && rate > 0 {
-            line.push_str(&format!(
-                ", {} left",
-                show_span((p.bytes_total - p.bytes) / rate)
-            ));
+            left = format!(", {} left", show_span((p.bytes_total - p.bytes) / rate));
         }
     }
-    line
+    let forms = [
+        format!("{files}{bytes}{rated}{left}"),
+        format!("{files}{bytes}{left}"),
+        format!("{files}{bytes}"),
+        format!("{files}{left}"),
+    ];
+    let fits = forms.into_iter().find(|line| line.chars().count() <= room);
+    fits.unwrap_or_else(|| files.chars().take(room).collect())
 }
 
 #[cfg(test)]
@@ -369,9 +382,24 @@ mod tests {
             bytes_total: 110 << 20,
         };
         assert_eq!(
-            progress_line("backup", p, Duration::from_secs(1)),
+            progress_line("backup", p, Duration::from_secs(1), 80),
             "backup: 3/10 files, 10.00 MiB of 110.00 MiB, 10.00 MiB/s, 10s left"
         );
+        for (room, want) in [
+            (
+                66,
+                "backup: 3/10 files, 10.00 MiB of 110.00 MiB, 10.00 MiB/s, 10s left",
+            ),
+            (65, "backup: 3/10 files, 10.00 MiB of 110.00 MiB, 10s left"),
+            (50, "backup: 3/10 files, 10.00 MiB of 110.00 MiB"),
+            (30, "backup: 3/10 files, 10s left"),
+            (20, "backup: 3/10 files"),
+            (10, "backup: 3/"),
+            (1, "b"),
+        ] {
+            let line = progress_line("backup", p, Duration::from_secs(1), room);
+            assert_eq!(line, want, "{room}");
+        }
         assert_eq!(
             progress_line(
                 "list",
@@ -379,7 +407,8 @@ mod tests {
                     files: 3,
                     ..Progress::default()
                 },
-                Duration::from_secs(1)
+                Duration::from_secs(1),
+                usize::MAX
             ),
             "list: 3 files"
         );

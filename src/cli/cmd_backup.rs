@@ -4,10 +4,13 @@ use std::path::Path;
 
 use crate::backup::{self, BackupOptions, BackupReport, fs_path};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::place;
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, cmd_verify, options as o, session, taken};
+use crate::cli::{
+    Call, Command, Outcome, Section, cmd_verify, options as o, rules, session, taken,
+};
 use crate::remote::Permit;
 use crate::set::{Protection, Set};
 
@@ -55,7 +58,14 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let report = backup::run(&mut set, permit, &options, write, ui)?;
     let added = report.version.is_some() && !dry_run;
+    if !report.partial {
+        let (rules, files) = (&options.choice.filters, report.examined_files);
+        rules::after(rules, &options.sources, files, ui);
+    }
     let finished = added.then(|| crate::writer::finish(&mut set, ui));
+    if added {
+        set.remember();
+    }
     tell(&report, &mut set, dry_run, ui);
     let facts = after(finished.unwrap_or_else(|| Ok(Vec::new())), ui)?;
     if call.options.flag(&o::FULL_RESULT) {
@@ -126,10 +136,9 @@ fn apart(set: &Set, options: &BackupOptions) -> Result<()> {
     let Some(folder) = set.local_folder() else {
         return Ok(());
     };
-    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
-    let folder = real(&folder);
+    let folder = place::real(&folder);
     for source in &options.sources {
-        let path = real(fs_path(&source.path));
+        let path = place::real(fs_path(&source.path));
         let shown = text::safe(&source.path);
         if path.starts_with(&folder) {
             return Err(Error::usage(format!(
@@ -188,9 +197,8 @@ fn tell_space(set: &mut Set, ui: &mut Ui) {
 }
 
 fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
-    let would = if dry_run { "would be " } else { "" };
     let sum = |a: &[u64; 3]| a.iter().sum::<u64>();
-    if r.examined_files == 0 && r.entries == 0 {
+    if r.examined_files == 0 && r.entries == 0 && r.excluded == 0 {
         ui.warn(
             "NoFilesInBackup",
             "no files were found; 'duplet test-filters' explains every decision",
@@ -210,19 +218,29 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
         count(r.opened_files, "file"),
         show_size(r.opened_bytes)
     ));
-    if r.excluded + r.unreadable > 0 {
-        ui.result(&format!(
-            "  {} left out by rules, {} left out by necessity",
-            r.excluded, r.unreadable
-        ));
+    let mut left_out = Vec::new();
+    for (n, why) in [(r.excluded, "by rules"), (r.unreadable, "by necessity")] {
+        if n > 0 {
+            left_out.push(format!("{n} left out {why}"));
+        }
     }
-    ui.result(&format!(
-        "  {} of new data in {} {would}stored as {} in {}",
-        show_size(r.written.new_block_bytes),
-        count(r.written.new_blocks, "block"),
-        show_size(r.written.stored_bytes),
-        count(r.written.dblocks, "volume")
-    ));
+    if !left_out.is_empty() {
+        ui.result(&format!("  {}", left_out.join(", ")));
+    }
+    if r.written.new_blocks > 0 {
+        let new = format!(
+            "  {} of new data in {}",
+            show_size(r.written.new_block_bytes),
+            count(r.written.new_blocks, "block")
+        );
+        if dry_run {
+            ui.result(&format!("{new} would be stored"));
+        } else {
+            let stored = show_size(r.written.stored_bytes);
+            let volumes = count(r.written.dblocks, "volume");
+            ui.result(&format!("{new} stored as {stored} in {volumes}"));
+        }
+    }
     match (r.version, dry_run) {
         (Some(_), true) => ui.result("a version would be added; nothing was written"),
         (Some(time), false) if r.partial => ui.result(&format!(

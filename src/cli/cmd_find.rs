@@ -1,6 +1,7 @@
 //! `find`, `list-file-versions`, `search-entries`: entries over all versions.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Kind, Result};
+use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::{case, open_set, version_choice};
@@ -68,11 +69,24 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         versions = (0..times.len()).collect();
     }
     let hits = find(&mut set, ui, &versions, &query)?;
-    if hits.is_empty() {
-        ui.note("nothing fits");
-    }
+    let found = !hits.is_empty();
     listing::show(ui, hits, &times)?;
-    Ok(Outcome::Done)
+    if found {
+        return Ok(Outcome::Done);
+    }
+    let e = Error::new(Kind::Missing, "nothing in the backup matches");
+    Err(
+        match words
+            .iter()
+            .find(|w| !w.contains(['*', '?', '[', '{', '/']))
+        {
+            Some(word) if !literal => {
+                let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
+                e.hint(format!("'*{part}*' finds parts of names"))
+            }
+            _ => e.hint("'duplet list URL 0' lists the newest version"),
+        },
+    )
 }
 
 /// `--include` and `--exclude` of the call.

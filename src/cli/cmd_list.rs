@@ -126,6 +126,9 @@ fn as_version(word: &str) -> Option<VersionChoice> {
     if word.bytes().all(|b| b.is_ascii_digit()) && word.len() < 9 {
         return word.parse().ok().map(|n| VersionChoice::Numbers(vec![n]));
     }
+    if word.bytes().all(|b| b.is_ascii_alphabetic()) && !word.eq_ignore_ascii_case("now") {
+        return None;
+    }
     VersionChoice::parse(None, Some(word), Timestamp::now()).ok()
 }
 

@@ -11,7 +11,7 @@ use crate::base::text::{self, count};
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, options as o};
+use crate::cli::{Call, Command, Outcome, Section, options as o, parse};
 use crate::dest::{Listed, RemoteFile};
 use crate::remote::Remote;
 use crate::spill::sorter::Sorter;
@@ -82,7 +82,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         .iter()
         .find(|a| a.0 == wanted || a.1 == wanted || (wanted == "createfolder" && a.0 == "mkdir"));
     let Some((name, _, (least, most), act)) = found else {
-        let shown = text::safe_cut(word.as_bytes(), 40);
+        let shown = parse::shown(word);
         let names = actions().join(", ");
         return Err(Error::usage(format!(
             "remote has no action {shown}: one of {names} is expected before the URL"

@@ -6,7 +6,7 @@ use crate::base::size::show_size;
 use crate::base::text::{self, count};
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, options as o, taken};
+use crate::cli::{Call, Command, Outcome, Section, options as o, rules, taken};
 
 pub(super) const COMMAND: Command = Command {
     name: "test-filters",
@@ -67,6 +67,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         count(total.files, "file"),
         show_size(total.bytes)
     ));
+    rules::after(&choice.filters, &sources, total.files, ui);
     if choice.filters.excludes_all() {
         ui.warn(
             "FilterExcludesAll",

@@ -4,14 +4,20 @@ use crate::base::error::Result;
 use crate::base::ui::Ui;
 use crate::cli::{Command, Outcome};
 
-pub(super) fn begin(ui: &mut Ui, command: Option<&Command>) {
+/// `name`: what the person calls the backup.
+pub(super) fn begin(ui: &mut Ui, command: Option<&Command>, name: Option<&str>) {
     ui.json(|w| {
         w.begin_object()?;
         w.key("Command")?;
         match command {
-            Some(command) => w.string(command.name.as_bytes()),
-            None => w.null(),
+            Some(command) => w.string(command.name.as_bytes())?,
+            None => w.null()?,
         }
+        if let Some(name) = name {
+            w.key("BackupName")?;
+            w.string(name.as_bytes())?;
+        }
+        Ok(())
     });
 }
 

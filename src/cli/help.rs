@@ -6,6 +6,7 @@ use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::cmd_system_info::target;
 use crate::cli::options::{self, GROUPS};
+use crate::cli::parse::shown;
 use crate::cli::render::{self, wrap};
 use crate::cli::sources::applies;
 use crate::cli::topics::{TOPICS, Topic};
@@ -106,7 +107,7 @@ fn about(word: &str) -> Result<Vec<String>> {
         option_text::option(&mut lines, opt);
         return Ok(lines);
     }
-    let shown = text::safe_cut(word.as_bytes(), 40);
+    let shown = shown(word);
     let e = Error::usage(format!("there is no help on {shown}"));
     Err(match text::nearest(word, words()) {
         Some(near) => e.hint(format!("did you mean 'duplet help {near}'?")),

@@ -11,6 +11,7 @@ mod cmd_test_filters;
 mod cmd_vacuum;
 mod cmd_verify;
 mod completion;
+mod elsewhere;
 mod frame;
 mod help;
 mod listing;
@@ -20,6 +21,7 @@ pub(crate) mod options;
 mod parse;
 mod passphrase;
 mod render;
+mod rules;
 mod self_test;
 pub(crate) mod session;
 mod sources;
@@ -89,27 +91,6 @@ pub(crate) static COMMANDS: &[Command] = &[
     help::VERSION,
 ];
 
-/// Commands of Duplicati that do not exist here, and why.
-static ELSEWHERE: &[(&str, &str)] = &[
-    ("create-report", "there is no database to report on"),
-    ("sync", "duplet makes backups, not mirrors"),
-    ("send-mail", "duplet sends no mail"),
-];
-
-/// Commands planned, so that their names are not taken for mistakes.
-static LATER: &[&str] = &[
-    "compare",
-    "delete",
-    "compact",
-    "repair",
-    "purge",
-    "list-broken-files",
-    "purge-broken-files",
-    "affected",
-    "set-locks",
-    "read-lock-info",
-];
-
 /// One invocation of a command, everything about it decided but the environment.
 pub(crate) struct Call {
     pub(crate) command: &'static Command,
@@ -160,7 +141,8 @@ fn exit_code(result: &Result<Outcome>, warnings: u64, errors: u64) -> u8 {
 
 /// Runs the program; `args` begins with its name.
 pub(crate) fn run(args: &[OsString]) -> u8 {
-    sys::wipe_arguments(&parse::secret_from);
+    let mut after_secret = false;
+    sys::wipe_arguments(&mut |arg| parse::secret_from(arg, &mut after_secret));
     sys::install_stop_handler();
     let args = args.get(1..).unwrap_or_default();
     let prepared = prepare(args).and_then(|(call, notes)| {
@@ -169,19 +151,28 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     });
     match prepared {
         Ok((mut call, notes, mut ui)) => {
-            frame::begin(&mut ui, Some(call.command));
+            let name = call.options.text(&options::BACKUP_NAME);
+            frame::begin(&mut ui, Some(call.command), name);
+            if let Some(name) = name {
+                ui.only_log(&format!(
+                    "{} of {}",
+                    call.command.name,
+                    text::safe(name.as_bytes())
+                ));
+            }
             for (level, note) in notes {
                 match level {
                     Level::Verbose => ui.verbose(&note),
                     _ => ui.note(&note),
                 }
             }
+            rules::before(&call, &mut ui);
             let result = (call.command.run)(&mut call, &mut ui);
             finish(&mut ui, result)
         }
         Err(e) => {
             let mut ui = Ui::new(Volume::Normal, parse::early(args, &["--json"]), Some(false));
-            frame::begin(&mut ui, None);
+            frame::begin(&mut ui, None, None);
             finish(&mut ui, Err(e))
         }
     }
@@ -216,13 +207,15 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     }
     // Alone it needs no table of options: the least that a start can cost.
     if let [only] = args
-        && only == "--version"
+        && (only == "--version" || only == "-V")
     {
         return Ok((Call::bare(&help::VERSION), Vec::new()));
     }
     let mut line = if wants_version(args) {
-        let rest: Vec<OsString> = args.iter().filter(|a| *a != "--version").cloned().collect();
+        let mut rest = args.to_vec();
+        rest.retain(|a| a != "--version" && a != "-V");
         let mut line = parse::read(&rest)?;
+        line.words.clear();
         line.words.push("version".to_owned());
         line
     } else {
@@ -231,7 +224,14 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if line.words.is_empty() {
         return Err(Error::usage("no command is given").hint("try 'duplet help'"));
     }
-    let command = find(&line.words.remove(0))?;
+    line.command = line.words.remove(0);
+    let command = elsewhere::find(&line.command)?;
+    if command.name == help::COMMAND.name
+        && line.words.is_empty()
+        && line.command.contains("example")
+    {
+        line.words.push("examples".to_owned());
+    }
     let usage = || {
         let whole = format!("usage: duplet {} {}", command.name, command.usage);
         whole.trim_end().to_owned()
@@ -247,15 +247,24 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
         } else {
             "many"
         };
+        let quotes = if call.words.len() < least && call.url.contains('?') {
+            "; a URL with ? or & must stand in quotes"
+        } else {
+            ""
+        };
         return Err(
-            Error::usage(format!("too {what} arguments for {}", command.name)).hint(usage()),
+            Error::usage(format!("too {what} arguments for {}", command.name))
+                .hint(format!("{}{quotes}", usage())),
         );
     }
     Ok((call, notes))
 }
 
-/// `--version` without a value and without a command; with a value it chooses versions of a backup.
+/// `-V`, or `--version` without a value and without a command; with a value it chooses versions of a backup.
 fn wants_version(args: &[OsString]) -> bool {
+    if args.iter().take_while(|a| *a != "--").any(|a| a == "-V") {
+        return true;
+    }
     args.iter().any(|a| a == "--version")
         && args.iter().all(|a| a.as_encoded_bytes().starts_with(b"--"))
 }
@@ -289,33 +298,6 @@ fn lookup(name: &str) -> Option<&'static Command> {
     COMMANDS
         .iter()
         .find(|c| c.name == name || c.aliases.contains(&name))
-}
-
-fn find(word: &str) -> Result<&'static Command> {
-    let name = word.to_lowercase();
-    if let Some(command) = lookup(&name) {
-        return Ok(command);
-    }
-    let shown = text::safe_cut(word.as_bytes(), 40);
-    if let Some((_, why)) = ELSEWHERE.iter().find(|(n, _)| *n == name) {
-        return Err(Error::usage(format!("there is no command {shown}: {why}")));
-    }
-    if LATER.contains(&name.as_str()) {
-        return Err(Error::usage(format!(
-            "{shown} is not available in this version"
-        )));
-    }
-    let names = COMMANDS
-        .iter()
-        .flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()));
-    let e = Error::usage(format!("unknown command {shown}"));
-    if topics::TOPICS.iter().any(|t| t.is_named(&name)) {
-        return Err(e.hint(format!("try 'duplet help {name}'")));
-    }
-    Err(match text::nearest(&name, names) {
-        Some(near) => e.hint(format!("did you mean {near}?")),
-        None => e.hint("try 'duplet help'"),
-    })
 }
 
 fn open_ui(options: &Options) -> Result<Ui> {

@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, parse_flag};
+use crate::base::opt::{Kind, Opt, empty, parse_flag};
+use crate::base::place;
 use crate::base::text;
 use crate::cli::options;
 
@@ -16,6 +17,8 @@ pub(super) struct Line {
     pub(super) values: Vec<(&'static Opt, String)>,
     /// What was accepted without effect, for `-v`.
     pub(super) notes: Vec<String>,
+    /// The command as it was typed.
+    pub(super) command: String,
 }
 
 /// Takes the arguments after the program's name apart.
@@ -25,30 +28,28 @@ pub(super) fn read(args: &[OsString]) -> Result<Line> {
     let mut used: Vec<&'static Opt> = Vec::new();
     let mut plain: Vec<String> = Vec::with_capacity(args.len());
     let mut words_only = false;
-    for (at, arg) in args.iter().enumerate() {
-        let Some(arg) = arg.to_str() else {
-            let shown = text::safe_cut(arg.as_encoded_bytes(), 60);
-            return Err(Error::usage(format!(
-                "argument {} is not valid UTF-8: {}",
-                at + 1,
-                if shown.starts_with('-') {
-                    "an option"
-                } else {
-                    &shown
-                }
-            )));
-        };
+    let mut rest = args.iter().enumerate().peekable();
+    while let Some((at, arg)) = rest.next() {
+        let arg = utf8(at, arg)?;
         if words_only || !arg.starts_with('-') || arg == "-" {
             plain.push(arg.to_owned());
         } else if arg == "--" {
             words_only = true;
             plain.push(arg.to_owned());
-        } else if let Some((opt, value)) = option(arg, &mut line.notes)? {
-            if !used.iter().any(|o| o.name == opt.name) {
-                parser.optmulti("", opt.name, "", "");
-                used.push(opt);
+        } else {
+            // `--name value`: the value is the next word, unless that is an option.
+            let next = match wants_value(arg) {
+                true => rest.next_if(|(_, word)| !word.as_encoded_bytes().starts_with(b"-")),
+                false => None,
+            };
+            let next = next.map(|(at, word)| utf8(at, word)).transpose()?;
+            if let Some((opt, value)) = option(arg, next, &mut line.notes)? {
+                if !used.iter().any(|o| o.name == opt.name) {
+                    parser.optmulti("", opt.name, "", "");
+                    used.push(opt);
+                }
+                plain.push(format!("--{}={value}", opt.name));
             }
-            plain.push(format!("--{}={value}", opt.name));
         }
     }
     let found = parser
@@ -65,14 +66,52 @@ pub(super) fn read(args: &[OsString]) -> Result<Line> {
     Ok(line)
 }
 
-/// One argument that begins with a dash: the row and the value, or nothing when it is to be ignored.
-pub(super) fn option(arg: &str, notes: &mut Vec<String>) -> Result<Option<(&'static Opt, String)>> {
-    let (name, value) = match arg {
-        "-h" => ("help", None),
-        "-v" => ("verbose", None),
-        "-q" => ("quiet-console", None),
-        _ => split(arg)?,
+/// One argument as text; `at` counts from 0. What cannot be text may still hold a secret.
+fn utf8(at: usize, arg: &OsString) -> Result<&str> {
+    arg.to_str().ok_or_else(|| {
+        let shown = text::safe_cut(arg.as_encoded_bytes(), 60);
+        let plain = !shown.starts_with('-') && !shown.contains([':', '@', '?', '=']);
+        Error::usage(format!(
+            "argument {} is not valid UTF-8: {}",
+            at + 1,
+            if plain { &shown } else { "an option" }
+        ))
+    })
+}
+
+/// Other spellings of the short options.
+const SHORT: &[(&str, &str)] = &[
+    ("-h", "help"),
+    ("-n", "dry-run"),
+    ("-q", "quiet-console"),
+    ("-v", "verbose"),
+];
+
+/// True for an option that takes a value and stands without one.
+fn wants_value(arg: &str) -> bool {
+    let Ok((name, None)) = split(arg) else {
+        return false;
     };
+    options::find(&name.to_lowercase()).is_some_and(|o| match o.kind {
+        Kind::Flag | Kind::Ignored | Kind::Refused(_) => false,
+        Kind::Choice(words) => !words.contains(&"True"),
+        _ => true,
+    })
+}
+
+/// One argument that begins with a dash, and the word after it where that is its value: the row and the value, or nothing
+/// when it is to be ignored.
+pub(super) fn option(
+    arg: &str,
+    next: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<Option<(&'static Opt, String)>> {
+    let short = SHORT.iter().find(|(short, _)| *short == arg);
+    let (name, value) = match short {
+        Some((_, name)) => (*name, None),
+        None => split(arg)?,
+    };
+    let value = value.or(next);
     let name = name.to_lowercase();
     let Some(opt) = options::find(&name) else {
         return Err(unknown(&name));
@@ -89,6 +128,9 @@ pub(super) fn option(arg: &str, notes: &mut Vec<String>) -> Result<Option<(&'sta
         (Kind::Refused(reason), _) => {
             Err(Error::usage(format!("--{name} is not supported: {reason}")))
         }
+        (Kind::Flag, Some(value)) if unquoted(value).trim().is_empty() => {
+            empty(&name).map(|()| None)
+        }
         (_, Some(value)) => Ok(Some((opt, unquoted(value).to_owned()))),
         (Kind::Flag, None) => Ok(Some((opt, String::new()))),
         (Kind::Choice(words), None) if words.contains(&"True") => {
@@ -101,16 +143,34 @@ pub(super) fn option(arg: &str, notes: &mut Vec<String>) -> Result<Option<(&'sta
     }
 }
 
+/// Name and value of `--name=value`, `--name value` in one argument, or `--name`.
 fn split(arg: &str) -> Result<(&str, Option<&str>)> {
     let Some(rest) = arg.strip_prefix("--") else {
-        let shown = text::safe_cut(arg.split('=').next().unwrap_or("").as_bytes(), 40);
-        return Err(Error::usage(format!("unknown option {shown}"))
-            .hint("options begin with two dashes; words that begin with a dash go after --"));
+        return Err(one_dash(arg));
     };
-    Ok(match rest.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
+    let end = rest.find(|c: char| c == '=' || c.is_whitespace());
+    Ok(match end {
+        Some(end) if rest[end..].starts_with('=') => (&rest[..end], Some(&rest[end + 1..])),
+        Some(end) => (&rest[..end], Some(rest[end..].trim())),
         None => (rest, None),
     })
+}
+
+/// What is behind one dash may be a password (`-psecret`), so only a name that is known is shown whole.
+fn one_dash(arg: &str) -> Error {
+    let name = arg.trim_start_matches('-');
+    let name = &name[..name.find(['=', ' ']).unwrap_or(name.len())];
+    if let Some(opt) = options::find(&name.to_lowercase()).filter(|_| name.len() > 1) {
+        let shown = text::safe_cut(name.as_bytes(), 40);
+        return Error::usage(format!("unknown option -{shown}"))
+            .hint(format!("with two dashes: --{}", opt.name));
+    }
+    let mut letters = name.chars();
+    let first: String = letters.by_ref().take(1).collect();
+    let more = if letters.next().is_some() { "*" } else { "" };
+    Error::usage(format!("unknown option -{}{more}", text::safe(first.as_bytes()))).hint(
+        "options begin with two dashes, but for -h, -n, -q, -v, -V; words that begin with a dash go after --",
+    )
 }
 
 /// The value without one pair of double quotes around it.
@@ -127,15 +187,86 @@ fn is_off(value: &str) -> bool {
     off.iter().any(|w| w.eq_ignore_ascii_case(value.trim()))
 }
 
+/// Options of other programs, and the options here that do the same.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("quiet", "quiet-console"),
+    ("silent", "quiet-console"),
+    ("password", "passphrase"),
+    ("password-file", "passphrase-file"),
+    ("password-command", "passphrase-command"),
+    ("key", "passphrase"),
+    ("target", "restore-path"),
+    ("destination", "restore-path"),
+    ("output", "restore-path"),
+    ("restore-to", "restore-path"),
+    ("exclude-if-present", "ignore-filenames"),
+    ("exclude-caches", "ignore-filenames"),
+    ("exclude-file", "parameters-file"),
+    ("exclude-from", "parameters-file"),
+    ("include-from", "parameters-file"),
+    ("files-from", "parameters-file"),
+    ("config", "parameters-file"),
+    ("exclude-larger-than", "skip-files-larger-than"),
+    ("max-size", "skip-files-larger-than"),
+    ("limit-upload", "throttle-upload"),
+    ("limit-download", "throttle-download"),
+    ("bwlimit", "throttle-upload"),
+    ("compression", "zip-compression-level"),
+    ("pack-size", "dblock-size"),
+    ("volume-size", "dblock-size"),
+    ("snapshot", "version"),
+    ("date", "time"),
+    ("tmpdir", "tempdir"),
+    ("tmp-dir", "tempdir"),
+    ("temp-dir", "tempdir"),
+    ("cache", "cache-dir"),
+    ("retries", "number-of-retries"),
+    ("cacert", "ssl-ca-file"),
+    ("insecure-tls", "accept-any-ssl-certificate"),
+    ("no-verify-ssl", "accept-any-ssl-certificate"),
+    ("one-filesystem", "one-file-system"),
+    ("force", "overwrite"),
+    ("simulate", "dry-run"),
+];
+
 fn unknown(name: &str) -> Error {
-    let shown = text::safe_cut(name.as_bytes(), 60);
     let names =
         options::real().flat_map(|o| std::iter::once(o.name).chain(o.aliases.iter().copied()));
-    let e = Error::usage(format!("unknown option --{shown}"));
+    let e = Error::usage(format!("unknown option --{}", shown_option(name)));
+    if let Some((_, here)) = SYNONYMS.iter().find(|(other, _)| *other == name) {
+        return e.hint(format!("did you mean --{here}?"));
+    }
     match text::nearest(name, names) {
         Some(near) => e.hint(format!("did you mean --{near}?")),
+        None if name == "stdin" || name == "stdin-from-command" => {
+            e.hint("write the data to a file and back that up")
+        }
         None => e.hint("see 'duplet help options'"),
     }
+}
+
+/// A mistyped name of an option without what may be a secret run into it, as in `--passphrase:secret`.
+pub(super) fn shown_option(name: &str) -> String {
+    let end = name
+        .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'))
+        .unwrap_or(name.len());
+    let secret = options::real()
+        .filter(|o| o.kind == Kind::Secret)
+        .flat_map(|o| std::iter::once(o.name).chain(o.aliases.iter().copied()))
+        .filter(|n| name.starts_with(n) && name.len() > n.len())
+        .filter(|n| !name[n.len()..].starts_with('-'))
+        .map(str::len)
+        .max();
+    let end = secret.map_or(end, |s| s.min(end));
+    let more = if end < name.len() { "*" } else { "" };
+    format!("{}{more}", text::safe_cut(&name.as_bytes()[..end], 60))
+}
+
+/// A mistyped word of the command line, such as a command: as much of it as cannot be a part of a URL or of a login.
+pub(super) fn shown(word: &str) -> String {
+    let end = word.find([':', '@', '?', '=', '&']).unwrap_or(word.len());
+    let more = if end < word.len() { "*" } else { "" };
+    format!("{}{more}", text::safe_cut(&word.as_bytes()[..end], 40))
 }
 
 /// What stands for a value in help.
@@ -145,7 +276,8 @@ pub(super) fn placeholder(kind: Kind) -> &'static str {
         Kind::Int(_) => "NUMBER",
         Kind::Size(_) => "SIZE",
         Kind::Span => "TIME",
-        Kind::Text | Kind::Secret => "TEXT",
+        Kind::Text | Kind::Secret | Kind::Word => "TEXT",
+        Kind::Path => "PATH",
         Kind::Choice(_) => "WORD",
         Kind::Many => "RULE",
     }
@@ -165,20 +297,41 @@ pub(super) fn early(args: &[OsString], names: &[&str]) -> bool {
 }
 
 /// From which byte of an argument on nobody may see it: values of secret and unknown options; in a URL the password, or else
-/// the query.
-pub(super) fn secret_from(arg: &[u8]) -> Option<usize> {
+/// the query; all of the argument after a secret option without a value. Arguments come in order, and `after_secret` is kept
+/// between them.
+pub(super) fn secret_from(arg: &[u8], after_secret: &mut bool) -> Option<usize> {
+    let is_value = std::mem::replace(after_secret, false);
     let mut start = 0;
-    if arg.starts_with(b"--")
-        && let Some(equals) = arg.iter().position(|&b| b == b'=')
-    {
-        let name = String::from_utf8_lossy(&arg[2..equals]).to_lowercase();
-        start = equals + 1;
-        if options::find(&name).is_none_or(|o| o.kind == Kind::Secret) {
-            return Some(start);
+    if let Some(name) = arg.strip_prefix(b"--") {
+        let end = name
+            .iter()
+            .position(|&b| b == b'=' || b.is_ascii_whitespace());
+        let name = String::from_utf8_lossy(&name[..end.unwrap_or(name.len())]).to_lowercase();
+        let secret = options::find(&name).is_none_or(|o| o.kind == Kind::Secret);
+        match end {
+            Some(end) => {
+                start = 2 + end + 1;
+                if secret {
+                    return Some(start);
+                }
+            }
+            None => *after_secret = secret && !name.is_empty(),
         }
+    } else if is_value && !arg.starts_with(b"-") {
+        return Some(0);
+    } else if arg.starts_with(b"-") && arg.len() > 2 {
+        return Some(2);
     }
-    let scheme = arg[start..].windows(3).position(|w| w == b"://")?;
-    let place = start + scheme + 3;
+    secret_of_url(&arg[start..]).map(|at| start + at)
+}
+
+/// Where in a URL, or in a word that looks like one (`s3:bucket?key=secret`), the secret part begins.
+fn secret_of_url(arg: &[u8]) -> Option<usize> {
+    let Some(scheme) = arg.windows(3).position(|w| w == b"://") else {
+        let address = std::str::from_utf8(arg).is_ok_and(|a| place::elsewhere(a).is_some());
+        return arg.iter().position(|&b| b == b':').filter(|_| address);
+    };
+    let place = scheme + 3;
     let query = arg[place..].iter().position(|&b| b == b'?');
     let end = query.map_or(arg.len(), |q| place + q);
     let colon = arg[place..end]

@@ -80,7 +80,7 @@ fn mistakes_are_named() {
         ),
         (
             "-passphrase=x",
-            "unknown option -passphrase (options begin with two dashes; words that begin with a dash go after --)",
+            "unknown option -passphrase (with two dashes: --passphrase)",
         ),
         (
             "--passphrase",
@@ -88,7 +88,7 @@ fn mistakes_are_named() {
         ),
         (
             "--keep-versions=3",
-            "--keep-versions is not supported: it is not available in this version",
+            "--keep-versions is not supported: it is not available in this version; leave it out, old versions stay for now",
         ),
         (
             "--send-mail-to=x",
@@ -129,9 +129,106 @@ fn secrets_are_found_in_arguments() {
         ("--http-proxy=http://u:p@h", "--http-proxy="),
         ("--", "--"),
     ] {
-        let from = secret_from(arg.as_bytes()).unwrap_or(arg.len());
+        let from = secret_from(arg.as_bytes(), &mut false).unwrap_or(arg.len());
         assert_eq!(&arg[..from], shown);
     }
+    for (line, hidden) in [
+        ("list u --passphrase hunter2 --json", "hunter2"),
+        ("list --pasphrase hunter2 u", "hunter2"),
+        ("--AUTH-PASSWORD hunter2", "hunter2"),
+        ("list -phunter2", "hunter2"),
+    ] {
+        let mut after = false;
+        let mut seen = String::new();
+        for arg in line.split(' ') {
+            let from = secret_from(arg.as_bytes(), &mut after).unwrap_or(arg.len());
+            seen.push_str(&arg[..from]);
+        }
+        assert!(!seen.contains(hidden), "{seen}");
+    }
+}
+
+/// However a secret gets into a word that is not understood, it is not said.
+#[test]
+fn mistyped_words_with_secrets_are_not_shown() {
+    for given in [
+        &["--passphrase:hunter2"][..],
+        &["--passphrasehunter2"],
+        &["--pasphrase=hunter2"],
+        &["--pasphrase hunter2"],
+        &["--auth-password:hunter2"],
+        &["-phunter2"],
+        &["-p", "hunter2"],
+        &["-passphrase=hunter2"],
+        &["-passphrase hunter2"],
+        &["--passphrase", "-hunter2"],
+        &["--aws-secret-access-keyhunter2"],
+        &["--unknown/hunter2"],
+    ] {
+        let e = read(&args(given)).err().unwrap().to_string();
+        assert!(!e.contains("hunter2"), "{given:?}: {e}");
+        assert!(e.contains("option") || e.contains("needs a value"), "{e}");
+    }
+}
+
+#[test]
+fn a_value_may_be_the_next_word() {
+    for (given, words, options) in [
+        (
+            &["restore", "u", "--restore-path", "/r", "x"][..],
+            &["restore", "u", "x"][..],
+            &["restore-path=/r"][..],
+        ),
+        (
+            &["backup", "u", "--exclude", "*.tmp", "--exclude=*.o", "d"],
+            &["backup", "u", "d"],
+            &["exclude=*.tmp", "exclude=*.o"],
+        ),
+        (
+            &["--dblock-size 10mb", "backup"],
+            &["backup"],
+            &["dblock-size=10mb"],
+        ),
+        (&["--time", "3D", "list"], &["list"], &["time=3D"]),
+        (&["--dry-run", "true"], &["true"], &["dry-run="]),
+        (
+            &["--full-remote-verification", "x"],
+            &["x"],
+            &["full-remote-verification=True"],
+        ),
+        (&["-n", "backup", "u"], &["backup", "u"], &["dry-run="]),
+        (&["--no-local-db", "x"], &["x"], &[]),
+    ] {
+        let line = read(&args(given)).unwrap();
+        assert_eq!(line.words, words, "{given:?}");
+        assert_eq!(values(&line), options, "{given:?}");
+    }
+    for given in [
+        &["--prefix"][..],
+        &["--prefix", "--json"],
+        &["--prefix", "-v"],
+    ] {
+        let e = read(&args(given)).err().unwrap().to_string();
+        assert_eq!(e, "--prefix needs a value: --prefix=TEXT");
+    }
+}
+
+#[test]
+fn empty_and_blank_values_are_mistakes() {
+    let no_text = |kind| matches!(kind, Kind::Flag | Kind::Word | Kind::Path | Kind::Span);
+    let mut tried = 0;
+    for opt in options::real().filter(|o| no_text(o.kind)) {
+        for value in ["", " ", "\t", "\"\"", "\" \""] {
+            let given = format!("--{}={value}", opt.name);
+            let e = read(&args(&[&given]))
+                .and_then(|line| line.values.iter().try_for_each(|(o, v)| o.check(v)))
+                .err()
+                .unwrap_or_else(|| panic!("{given}"));
+            assert_eq!(e.kind().exit_code(), 200);
+            tried += 1;
+        }
+    }
+    assert!(tried > 200, "{tried}");
 }
 
 /// Whatever the bytes: an answer, no panic.
@@ -170,7 +267,7 @@ fn random_arguments_are_answered() {
             .collect();
         let given = args(&words.iter().map(String::as_str).collect::<Vec<_>>());
         for arg in &words {
-            assert!(secret_from(arg.as_bytes()).is_none_or(|n| n <= arg.len()));
+            assert!(secret_from(arg.as_bytes(), &mut false).is_none_or(|n| n <= arg.len()));
         }
         if let Ok(line) = read(&given) {
             assert!(line.words.len() <= words.len());

@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use crate::base::error::{Error, Result};
 use crate::base::opt::parse_flag;
+use crate::base::place;
+use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NO_CACHE,
-    NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
+    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NEW_BACKUP,
+    NO_CACHE, NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, cmd_verify, passphrase};
 use crate::format::names::Prefix;
 use crate::net::url::DestUrl;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
-use crate::set::{Cache, DEFAULT_PREFIX, RunLock, Said, Set, SetOptions, VersionChoice};
+use crate::set::{Begin, Cache, DEFAULT_PREFIX, RunLock, Said, Set, SetOptions, VersionChoice};
+
+/// Option that names a file which marks the right folder.
+const MARKER: &str = "alternate-destination-marker";
 
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
@@ -39,7 +44,7 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
         Cache::Off("--no-cache is given".to_owned())
     } else {
         let name = prefix.as_ref().map_or("", Prefix::as_str);
-        let id = format!("{}\n{name}\n{}", remote.describe(), user(call)?);
+        let id = format!("{}\n{name}\n{}", address(&remote), user(call)?);
         Cache::open(options.text(&CACHE_DIR), &id, !options.flag(&DRY_RUN))
     };
     let lock = match writing && !options.flag(&DRY_RUN) {
@@ -61,6 +66,10 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
             plain: options.flag(&NO_ENCRYPTION),
             mixed: options.flag(&ALLOW_PLAIN),
         },
+        begin: Begin {
+            anew: options.flag(&NEW_BACKUP),
+            any_folder: options.given(MARKER).is_some() || call.url.contains(MARKER),
+        },
     };
     let set = Set::open(remote, tmp, set, ui, &mut |_, need| {
         passphrase::resolve(options, need).map(Some)
@@ -75,6 +84,7 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
             ui.warn("plain-volumes", &line);
         }
     }
+    set.remember();
     Ok(set)
 }
 
@@ -86,13 +96,7 @@ fn lock(
     tmp: &Tmp,
     ui: &mut Ui,
 ) -> Result<Option<RunLock>> {
-    let place = match remote.local_folder() {
-        Some(folder) => {
-            let real = std::fs::canonicalize(&folder).unwrap_or(folder);
-            crate::base::text::safe(real.as_os_str().as_encoded_bytes())
-        }
-        None => remote.describe().to_owned(),
-    };
+    let place = address(remote);
     let prefix = prefix.map_or(DEFAULT_PREFIX, Prefix::as_str);
     let wait = call.options.span(&LOCK_WAIT).unwrap_or(0);
     RunLock::take(
@@ -102,6 +106,17 @@ fn lock(
         Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
         ui,
     )
+}
+
+/// One destination's address, however it was spelled.
+fn address(remote: &Remote) -> String {
+    match remote.local_folder() {
+        Some(folder) => {
+            let real = place::real(&folder);
+            format!("file://{}", text::safe(real.as_os_str().as_encoded_bytes()))
+        }
+        None => remote.describe().trim_end_matches('/').to_owned(),
+    }
 }
 
 /// Writes what the service bills for, where it bills by classes of calls.
@@ -160,7 +175,7 @@ mod tests {
     use crate::base::opt::{Opt, Options};
     use crate::base::ui::Ui;
     use crate::cli::COMMANDS;
-    use crate::cli::options::PASSPHRASE;
+    use crate::cli::options::{NEW_BACKUP, PASSPHRASE};
 
     fn call(url: &str, rows: &[(&'static Opt, &str)]) -> Call {
         let mut options = Options::default();
@@ -181,7 +196,10 @@ mod tests {
     fn a_folder_without_a_backup_can_be_written_but_not_read() {
         let here = env!("CARGO_MANIFEST_DIR");
         let mut ui = Ui::silent();
-        let plain = call(here, &[(&NO_ENCRYPTION, "")]);
+        let other = call(here, &[(&NO_ENCRYPTION, "")]);
+        let e = open_set(&other, &mut ui, true).err().unwrap();
+        assert_eq!(e.kind().exit_code(), 200);
+        let plain = call(here, &[(&NO_ENCRYPTION, ""), (&NEW_BACKUP, "")]);
         let set = open_set(&plain, &mut ui, true).unwrap();
         assert!(set.passphrase().is_none() && set.volumes().len() == 0);
         let second = open_set(&plain, &mut ui, true).err().unwrap();
@@ -189,7 +207,7 @@ mod tests {
         drop(set);
         let e = open_set(&plain, &mut ui, false).err().unwrap();
         assert_eq!(e.kind().exit_code(), 100);
-        let given = call(here, &[(&PASSPHRASE, "x y")]);
+        let given = call(here, &[(&PASSPHRASE, "x y"), (&NEW_BACKUP, "")]);
         let set = open_set(&given, &mut ui, true).unwrap();
         assert_eq!(set.passphrase().unwrap().reveal(), "x y");
     }

@@ -5,14 +5,15 @@ use std::fs::File;
 use std::io::Read;
 
 use crate::base::error::{Doing, Error, Result};
-use crate::base::opt::{Kind, Opt, Options, Origin};
+use crate::base::opt::{Kind, Opt, Options, Origin, empty};
 use crate::base::text;
 use crate::base::ui::Level;
 use crate::cli::options::{self, EXCLUDE, INCLUDE, PARAMETERS_FILE};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
-use crate::dest::SCHEMES;
+use crate::dest::{SCHEMES, Scheme};
 use crate::net::url::decode;
+use crate::remote;
 use crate::select::{Rule, expand_environment};
 
 /// Largest parameters file, in bytes.
@@ -41,6 +42,7 @@ pub(super) fn merge(
         .iter()
         .rfind(|(o, _)| o.name == PARAMETERS_FILE.name);
     if let Some((_, path)) = last {
+        PARAMETERS_FILE.check(path)?;
         from_file = read_file(path, &mut extra, &mut notes)?;
     }
     let rules = rules(
@@ -51,6 +53,7 @@ pub(super) fn merge(
         extra.instead,
     )?;
     let mut words = line.words;
+    not_blank(&words)?;
     let mut url = String::new();
     // `remote ACTION URL`: the one command whose URL is not its first word.
     let action = (command.name == "remote" && !words.is_empty()).then(|| words.remove(0));
@@ -61,20 +64,24 @@ pub(super) fn merge(
         if words.is_empty() {
             return Err(Error::usage(format!(
                 "{} needs a destination URL",
-                command.name
+                line.command
             )));
         }
         url = words.remove(0);
         if url == "-" {
             url = std::env::var("DUPLET_URL")
-                .map_err(|_| Error::usage("the destination URL is - but DUPLET_URL is not set"))?;
+                .ok()
+                .filter(|url| !url.trim().is_empty())
+                .ok_or_else(|| {
+                    Error::usage("the destination URL is - but DUPLET_URL is not set")
+                })?;
         }
     }
     words.splice(..0, action);
     if ["backup", "test-filters"].contains(&command.name) {
         words.append(&mut extra.sources);
     }
-    let (url, from_url) = take_query(&url);
+    let (url, from_url) = take_query(&url, &mut notes)?;
     // Read before there is a URL, or in the order of the command line.
     let late = |o: &&Opt| o.kind == Kind::Many || o.name == PARAMETERS_FILE.name;
     if let Some(opt) = from_url.iter().map(|(o, _)| *o).find(late) {
@@ -113,6 +120,17 @@ pub(super) fn merge(
         rules,
     };
     Ok((call, said))
+}
+
+/// Refuses words of nothing: a variable of the shell that is not set would else mean the current folder, or all.
+fn not_blank(words: &[String]) -> Result<()> {
+    match words.iter().position(|w| w.trim().is_empty()) {
+        Some(at) => Err(
+            Error::usage(format!("word {} after the command is empty", at + 1))
+                .hint("a variable of the shell that is not set?"),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// True when the command takes the option.
@@ -197,7 +215,7 @@ fn read_file(
         }
         let line = expand(line);
         if !special(&line, extra).doing(doing)?
-            && let Some((opt, value)) = parse::option(&line, notes)?
+            && let Some((opt, value)) = parse::option(&line, None, notes)?
         {
             if opt.name == PARAMETERS_FILE.name {
                 return Err(Error::usage("it names another parameters file").doing(doing()));
@@ -210,7 +228,7 @@ fn read_file(
 
 /// Takes a key that only parameters files have.
 fn special(line: &str, extra: &mut Extra) -> Result<bool> {
-    let Some((name, value)) = line.split_once('=') else {
+    let Some((name, value)) = line.split_once(|c: char| c == '=' || c.is_whitespace()) else {
         return Ok(false);
     };
     let value = value.trim();
@@ -218,7 +236,11 @@ fn special(line: &str, extra: &mut Extra) -> Result<bool> {
         .strip_prefix('"')
         .and_then(|v| v.strip_suffix('"'))
         .unwrap_or(value);
-    match name.to_lowercase().as_str() {
+    let name = name.to_lowercase();
+    if ["--source", "--target"].contains(&name.as_str()) && value.trim().is_empty() {
+        empty(&name[2..])?;
+    }
+    match name.as_str() {
         "--source" => extra.sources.push(value.to_owned()),
         "--target" => extra.target = Some(value.to_owned()),
         "--append-filter" => extra.after.append(&mut signed(value)?),
@@ -251,10 +273,11 @@ fn signed(list: &str) -> Result<Vec<Rule>> {
     Ok(out)
 }
 
-/// The URL without those options in its query that are the program's own, and these with their values.
-fn take_query(url: &str) -> (String, Vec<(&'static Opt, String)>) {
+/// The URL without those options in its query that are the program's own, and these with their values. What neither the
+/// program nor the destination knows is a mistake, as on the command line.
+fn take_query(url: &str, notes: &mut Vec<String>) -> Result<(String, Vec<(&'static Opt, String)>)> {
     let Some((place, query)) = url.split_once('?').filter(|(p, _)| p.contains("://")) else {
-        return (url.to_owned(), Vec::new());
+        return Ok((url.to_owned(), Vec::new()));
     };
     let scheme = place.split("://").next().unwrap_or("").to_lowercase();
     let row = SCHEMES.iter().find(|s| {
@@ -262,21 +285,70 @@ fn take_query(url: &str) -> (String, Vec<(&'static Opt, String)>) {
             .iter()
             .any(|n| *n == scheme || scheme.strip_suffix('s') == Some(n))
     });
+    let Some(row) = row else {
+        // The type of the destination is what is wrong, and said so when it is opened.
+        return Ok((place.to_owned(), Vec::new()));
+    };
     let mut left = String::new();
     let mut taken = Vec::new();
-    for part in query.split('&') {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    let mut after_secret = false;
+    for part in query.split('&').filter(|p| !p.is_empty()) {
+        let (name, value) = match part.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (part, None),
+        };
         let name = decode(name).to_lowercase();
-        let theirs = row.is_some_and(|s| s.options.iter().any(|o| o.is_named(&name)));
-        match options::own().find(|o| !theirs && o.is_named(&name)) {
-            Some(opt) => taken.push((opt, decode(value))),
-            None => {
-                left.push(if left.is_empty() { '?' } else { '&' });
-                left.push_str(part);
-            }
+        let mut known = row.options.iter().chain(remote::OPTIONS);
+        let theirs = known.find(|o| o.is_named(&name));
+        let opt = match theirs {
+            Some(opt) => opt,
+            None => match options::own()
+                .chain(options::foreign())
+                .find(|o| o.covers(&name))
+            {
+                Some(opt) => opt,
+                None => return Err(unknown(&name, value, row, after_secret)),
+            },
+        };
+        after_secret = opt.kind == Kind::Secret;
+        if opt.kind == Kind::Flag && value.is_some_and(|v| decode(v).trim().is_empty()) {
+            empty(opt.name)?;
+        }
+        if theirs.is_some() {
+            left.push(if left.is_empty() { '?' } else { '&' });
+            left.push_str(part);
+        } else {
+            let given = value.map_or_else(
+                || format!("--{name}"),
+                |v| format!("--{name}={}", decode(v)),
+            );
+            taken.extend(parse::option(&given, None, notes)?);
         }
     }
-    (format!("{place}{left}"), taken)
+    Ok((format!("{place}{left}"), taken))
+}
+
+/// An option of a URL that nobody knows. Behind a secret it may be the rest of that, cut by a `&`, and is not shown.
+fn unknown(name: &str, value: Option<&str>, scheme: &Scheme, after_secret: bool) -> Error {
+    if after_secret && value.is_none() {
+        return Error::usage("the destination URL goes on strangely after a password or key")
+            .hint("write & in it as %26, % as %25, + as %2B");
+    }
+    let shown = parse::shown_option(name);
+    let e = Error::usage(format!(
+        "the destination URL has an option that {} does not know: {shown}",
+        scheme.names[0]
+    ));
+    let names = scheme
+        .options
+        .iter()
+        .chain(remote::OPTIONS)
+        .chain(options::own());
+    let names = names.flat_map(|o| std::iter::once(o.name).chain(o.aliases.iter().copied()));
+    match text::nearest(name, names) {
+        Some(near) => e.hint(format!("did you mean {near}?")),
+        None => e.hint(format!("try 'duplet help {}'", scheme.names[0])),
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@ fn merged(
         let path = format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd());
         args.push(format!("--parameters-file={path}").into());
     }
-    merge(command, parse::read(&args)?)
+    let mut line = parse::read(&args)?;
+    line.command = command.name.to_owned();
+    merge(command, line)
 }
 
 fn rules_of(call: &Call) -> String {
@@ -59,14 +61,14 @@ fn rules_of(call: &Call) -> String {
 #[test]
 fn the_url_beats_the_file_and_the_file_the_line() {
     let line = [
-        "s3://b/p?dblock-size=20mb&x=1",
+        "s3://b/p?dblock-size=20mb&use-ssl=true",
         "--dblock-size=10mb",
         "--blocksize=1",
     ];
     let (call, _) = merged(&BACKUP, &line, Some("--dblock-size=15mb\n--blocksize=2\n")).unwrap();
     assert_eq!(call.options.size(&DBLOCK_SIZE), Some(20 << 20));
     assert_eq!(call.options.size(&BLOCKSIZE), Some(2048));
-    assert_eq!(call.url, "s3://b/p?x=1");
+    assert_eq!(call.url, "s3://b/p?use-ssl=true");
     let (call, notes) = merged(&BACKUP, &["s3://b/p?passphrase=a%20b"], None).unwrap();
     assert_eq!(call.options.given(PASSPHRASE.name), Some("a b"));
     assert_eq!((call.url.as_str(), notes.len()), ("s3://b/p", 1));

@@ -8,11 +8,13 @@ use crate::backup::{
 };
 use crate::base::digest::Algo;
 use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::place;
 use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::{Call, options as o, session};
 use crate::format::manifest::Params;
+use crate::net::url::display_raw;
 use crate::select::FilterSet;
 use crate::writer::WriteOptions;
 
@@ -91,6 +93,7 @@ pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<V
             text::safe(word.as_bytes())
         )));
     }
+    not_elsewhere(&call.words)?;
     let cwd = std::env::current_dir().doing(|| "find the current folder".to_owned())?;
     for word in &call.words {
         storable(word, &cwd)?;
@@ -184,6 +187,25 @@ fn storable(word: &str, cwd: &Path) -> Result<()> {
         "the source {shown} is {what}, only folders and files can be backed up"
     ))
     .hint(hint))
+}
+
+/// Refuses sources that are no file or folder here but look like an address, such as the URL in the wrong place. They may
+/// hold a password and are not shown.
+fn not_elsewhere(words: &[String]) -> Result<()> {
+    for word in words {
+        if std::fs::symlink_metadata(word).is_ok() {
+            continue;
+        }
+        if word.contains("://") {
+            return Err(Error::usage(format!(
+                "the source {} is a URL; only folders and files of this machine can be backed up",
+                display_raw(word)
+            ))
+            .hint("the destination comes first, then the sources"));
+        }
+        place::check("a source", word)?;
+    }
+    Ok(())
 }
 
 /// What one run reads and by which rule; bounds of sizes are checked here.

@@ -24,13 +24,13 @@ pub(crate) const USE_SSL: Opt = row(
 );
 pub(crate) const SSL_CA_FILE: Opt = row(
     "ssl-ca-file",
-    Kind::Text,
+    Kind::Path,
     "",
     "PEM file with certificates to trust beside the built-in ones; also from SSL_CERT_FILE.",
 );
 pub(crate) const SSL_HASH: Opt = row(
     "accept-specified-ssl-hash",
-    Kind::Text,
+    Kind::Word,
     "",
     "SHA-256 or SHA-1 fingerprints, separated by commas, of certificates to accept whatever their issuer or name, or of authorities whose certificates to accept whatever their name.",
 );

@@ -137,6 +137,11 @@ impl Remote {
         }
     }
 
+    /// False when a missing folder is not to be made.
+    pub(crate) fn makes_folders(&self) -> bool {
+        self.autocreate
+    }
+
     /// The first stop signal ends a download; else a second one does, for writers that have to come to a good end.
     pub(crate) fn end_at_first_stop(&mut self) {
         self.down.stops_at = 1;

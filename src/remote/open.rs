@@ -1,7 +1,8 @@
 //! From a URL, the command line and the environment to one set of options and one destination (`destinations-core.md` 1.4).
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, Options, row};
+use crate::base::opt::{Kind, Opt, Options, empty, row};
+use crate::base::place;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::dest::Scheme;
@@ -132,12 +133,22 @@ pub(crate) fn plan(
             Some(opt) => {
                 options.set(opt, value.reveal())?;
             }
-            None => ui.note(&format!(
-                "the destination URL has an option that {} does not know, it is ignored: {}",
-                scheme.names[0],
-                text::safe_cut(key.as_bytes(), 60)
-            )),
+            None => {
+                let cause = format!(
+                    "the destination URL has an option that {} does not know",
+                    scheme.names[0]
+                );
+                return Err(
+                    Error::usage(cause).hint(format!("see 'duplet help {}'", scheme.names[0]))
+                );
+            }
         }
+    }
+    if options
+        .given(opts::HTTP_PROXY.name)
+        .is_some_and(|p| p.trim().is_empty())
+    {
+        empty(opts::HTTP_PROXY.name)?;
     }
     if tls && let Some(opt) = tls_option {
         options.set(opt, "true")?;
@@ -170,9 +181,11 @@ fn find(name: &str, schemes: &[&'static Scheme], text: &str) -> Result<(&'static
         display_raw(text),
         known.join(", ")
     ));
+    let form = place::right_form(name);
     Err(match text::nearest(name, known.iter().copied()) {
+        _ if form != place::MOUNT => e.hint(form),
         Some(near) => e.hint(format!("did you mean {near}://?")),
-        None => e,
+        None => e.hint(form),
     })
 }
 
@@ -292,7 +305,7 @@ mod tests {
     #[test]
     fn the_url_beats_the_command_line() {
         let p = planned(
-            "s3://b/p?number-of-retries=1&foo=x&AUTH-USERNAME=u",
+            "s3://b/p?number-of-retries=1&AUTH-USERNAME=u",
             &[("number-of-retries", "9"), ("retry-delay", "3s")],
             &[],
         )
@@ -300,6 +313,7 @@ mod tests {
         assert_eq!(get(&p, "number-of-retries"), "1");
         assert_eq!(get(&p, "retry-delay"), "3s");
         assert_eq!(get(&p, "auth-username"), "u");
+        assert!(planned("s3://b?foo=x", &[], &[]).is_err());
         let e = planned("s3://b?number-of-retries=x", &[], &[]).err();
         assert!(e.expect("bad").to_string().contains("number-of-retries"));
     }

@@ -416,6 +416,18 @@ impl<'a> RemoteMut<'a> {
         }
     }
 
+    /// As [`RemoteMut::create_folder`], unless `--disable-autocreate-folder` forbids it.
+    pub(crate) fn create_missing_folder(&mut self, ui: &mut Ui) -> Result<()> {
+        if self.remote.autocreate {
+            return self.create_folder(ui);
+        }
+        let fault = Fault::new(Class::FolderMissing, "the folder does not exist")
+            .hint("--disable-autocreate-folder is given");
+        Err(self
+            .remote
+            .error(fault, &format!("write to {}", self.remote.shown)))
+    }
+
     /// End of a run that changed something: what the person should know of the result.
     pub(crate) fn finish(&mut self, ui: &mut Ui) -> Result<Vec<Fact>> {
         let doing = format!("finish with {}", self.remote.shown);

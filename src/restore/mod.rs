@@ -357,10 +357,11 @@ fn tell_lost(lost: &Run, index: &crate::set::IndexReport, ui: &mut Ui) {
     } else {
         String::new()
     };
+    let are = if lost.len() == 1 { "is" } else { "are" };
     ui.error(&if named.is_empty() {
-        format!("{blocks} are in no volume of the destination")
+        format!("{blocks} {are} in no volume of the destination")
     } else {
-        format!("{blocks} are in no volume of the destination; missing or changed: {named}{more}")
+        format!("{blocks} {are} in no volume of the destination; missing or changed: {named}{more}")
     });
 }
 

@@ -1,5 +1,7 @@
 //! Chains of include and exclude rules: the first one that fits decides (`commands.md` 6.2). Walking is the caller's.
 
+use std::cell::Cell;
+
 use super::glob::Fold;
 use super::pattern::{Case, Pattern, is_windows};
 use crate::base::error::Result;
@@ -17,9 +19,32 @@ pub(crate) struct Decision {
     pub(crate) rule: Option<usize>,
 }
 
+/// One rule, and what came of it so far.
+pub(super) struct Parsed {
+    pub(super) include: bool,
+    pub(super) text: String,
+    pub(super) pattern: Pattern,
+    /// It fitted a path.
+    pub(super) used: Cell<bool>,
+    /// It would have fitted a folder but for the `/` at the end of the folder's path.
+    pub(super) lacks_slash: Cell<bool>,
+}
+
+impl Parsed {
+    fn new(include: bool, text: String, pattern: Pattern) -> Parsed {
+        Parsed {
+            include,
+            text,
+            pattern,
+            used: Cell::new(false),
+            lacks_slash: Cell::new(false),
+        }
+    }
+}
+
 /// Parsed rules.
 pub(crate) struct FilterSet {
-    rules: Vec<(bool, String, Pattern)>,
+    pub(super) rules: Vec<Parsed>,
     case: Case,
 }
 
@@ -28,15 +53,25 @@ impl FilterSet {
     pub(crate) fn parse(rules: &[Rule], case: Case) -> Result<FilterSet> {
         let env = |name: &str| std::env::var(name).ok();
         let parse = |rule: &Rule| {
-            Pattern::parse(&rule.text, &env).map(|p| (rule.include, rule.text.clone(), p))
+            let pattern = Pattern::parse(&rule.text, &env)?;
+            Ok(Parsed::new(rule.include, rule.text.clone(), pattern))
         };
         let rules = rules.iter().map(parse).collect::<Result<_>>()?;
         Ok(FilterSet { rules, case })
     }
 
-    /// Decides on a path of this machine; a folder's ends with `/`.
+    /// Decides on a path of this machine; a folder's ends with `/`. Notes which rules fit nothing for want of that `/`.
     pub(crate) fn decide(&self, path: &[u8]) -> Decision {
-        self.first(path, self.case.fold())
+        let fold = self.case.fold();
+        let decision = self.first(path, fold);
+        if let (true, Some((b'/', bare))) = (decision.included, path.split_last()) {
+            for rule in self.rules.iter().filter(|r| !r.lacks_slash.get()) {
+                if !rule.used.get() && !rule.include && rule.pattern.matches(bare, fold) {
+                    rule.lacks_slash.set(true);
+                }
+            }
+        }
+        decision
     }
 
     /// Decides on a path from a backup: those of Windows compare without case and with either slash.
@@ -52,9 +87,12 @@ impl FilterSet {
         let rule = self
             .rules
             .iter()
-            .position(|(_, _, p)| p.matches(path, fold));
+            .position(|r| r.pattern.matches(path, fold));
         let included = match rule {
-            Some(i) => self.rules[i].0,
+            Some(i) => {
+                self.rules[i].used.set(true);
+                self.rules[i].include
+            }
             None => !self.only_includes(),
         };
         Decision { included, rule }
@@ -63,8 +101,8 @@ impl FilterSet {
     /// Puts an include of exactly this path before all rules.
     pub(crate) fn include_first(&mut self, path: &[u8]) {
         let text = format!("@{}", String::from_utf8_lossy(path));
-        let rule = (true, text, Pattern::Literal(path.to_vec()));
-        self.rules.insert(0, rule);
+        let pattern = Pattern::Literal(path.to_vec());
+        self.rules.insert(0, Parsed::new(true, text, pattern));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -73,7 +111,7 @@ impl FilterSet {
 
     /// True when there are rules and none excludes: what no rule fits is then out.
     pub(crate) fn only_includes(&self) -> bool {
-        !self.rules.is_empty() && self.rules.iter().all(|(include, _, _)| *include)
+        !self.rules.is_empty() && self.rules.iter().all(|r| r.include)
     }
 
     /// True for a folder of this machine that a walk does not enter; with includes only, all are.
@@ -85,7 +123,7 @@ impl FilterSet {
     /// The rule with its sign, as `+*.txt`; empty text when there is none of that number.
     pub(crate) fn rule_text(&self, index: usize) -> String {
         match self.rules.get(index) {
-            Some((include, text, _)) => format!("{}{text}", if *include { '+' } else { '-' }),
+            Some(r) => format!("{}{}", if r.include { '+' } else { '-' }, r.text),
             None => String::new(),
         }
     }
@@ -94,8 +132,8 @@ impl FilterSet {
     pub(crate) fn excludes_all(&self) -> bool {
         self.rules
             .iter()
-            .take_while(|(include, _, _)| !include)
-            .any(|(_, _, p)| p.is_everything())
+            .take_while(|r| !r.include)
+            .any(|r| r.pattern.is_everything())
     }
 }
 

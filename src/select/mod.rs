@@ -5,6 +5,7 @@ mod glob;
 mod groups;
 mod pattern;
 mod translate;
+mod useless;
 
 pub(crate) use filter::{FilterSet, Rule, expand_environment};
 pub(crate) use pattern::{Case, Selection};

@@ -13,13 +13,14 @@ use crate::base::bytes::{self, Cursor};
 use crate::base::digest::{Algo, Hash, HashWriter};
 use crate::base::error::{Doing, Result};
 use crate::base::rand;
+use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::format::names::VolumeName;
 use crate::set::cache_folder::{default_folder, private};
 use crate::set::files::Record;
 use crate::set::places::{ID_LEN, PLACE_LEN, Places, split};
 use crate::set::volume::Expected;
-use crate::set::{VolumeNo, Volumes};
+use crate::set::{Remembered, VolumeNo, Volumes};
 use crate::spill::run::{Run, RunReader};
 use crate::spill::table::{Table, TableBuilder};
 
@@ -223,6 +224,27 @@ impl Cache {
                 put_bytes(&mut header, name.as_bytes());
                 put_u64(&mut header, size.unwrap_or(u64::MAX));
             }
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())
+        })
+    }
+
+    /// How many versions an earlier run saw at the destination, and when.
+    pub(crate) fn remembered(&self) -> Option<Remembered> {
+        let (file, _) = self.checked("seen")?;
+        let mut header = Header::read(&file)?;
+        let versions = header.u64()?;
+        let at = Timestamp(i64::try_from(header.u64()?).ok()?);
+        (versions > 0).then_some(Remembered { versions, at })
+    }
+
+    /// Remembers how many versions there are now. Best effort.
+    pub(crate) fn remember(&self, versions: u64, at: Timestamp) -> Result<()> {
+        self.write("seen", &mut |out| {
+            let mut header = Vec::new();
+            put_u64(&mut header, versions);
+            put_u64(&mut header, u64::try_from(at.0).unwrap_or(0));
             start_header(out, header.len() as u64)?;
             out.write_all(&header)
                 .doing(|| "write the cache".to_owned())

@@ -6,6 +6,7 @@ use crate::base::ui::Ui;
 use crate::dest::Listed;
 use crate::format::names::{Prefix, VolumeName};
 use crate::remote::Remote;
+use crate::set::fresh::Foreign;
 use crate::set::{DEFAULT_PREFIX, Volumes};
 
 /// Volumes by prefix, in order of first appearance; more prefixes than this are not a backup folder.
@@ -24,11 +25,14 @@ pub(crate) struct Strays {
     pub(crate) names: Vec<String>,
     /// Volumes of other prefixes.
     pub(crate) volumes: u64,
+    /// Those that have nothing to do with backups.
+    pub(super) foreign: Foreign,
 }
 
 impl Strays {
     fn add(&mut self, name: &str) {
         self.files += 1;
+        self.foreign.add(name);
         if self.names.len() < NAMED_AT_MOST {
             self.names.push(text::safe_cut(name.as_bytes(), NAME_CHARS));
         }

@@ -5,6 +5,7 @@ mod blocks;
 mod cache;
 mod cache_folder;
 mod files;
+mod fresh;
 mod gpg;
 mod listing;
 mod lock;
@@ -19,6 +20,7 @@ pub(crate) use blocks::{IndexReport, Seen};
 pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::default_folder;
 pub(crate) use files::{Record, Stamp};
+pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use listing::Strays;
 pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
@@ -70,6 +72,8 @@ pub(crate) struct SetOptions {
     pub(crate) lock: Option<RunLock>,
     /// What the call says of encryption.
     pub(crate) said: Said,
+    /// Where a backup may begin.
+    pub(crate) begin: Begin,
 }
 
 /// A destination as one listing shows it.
@@ -151,7 +155,8 @@ impl Set {
             _lock: options.lock,
             last_dlist: None,
         };
-        set.choose(candidates, &options.said, writing, ui, ask)?;
+        let begin = writing.then_some(options.begin);
+        set.choose(candidates, &options.said, begin, ui, ask)?;
         let repeated = set.volumes.repeated;
         if repeated > 0 {
             let what = text::count(repeated, "name");
@@ -163,15 +168,17 @@ impl Set {
         Ok(set)
     }
 
-    /// Settles on the one candidate whose newest version opens; the only one is taken as it is.
+    /// Settles on the one candidate whose newest version opens; the only one is taken as it is. `begin`: the command writes,
+    /// and an empty destination is fine where a backup may begin.
     fn choose(
         &mut self,
         candidates: Vec<Volumes>,
         said: &Said,
-        writing: bool,
+        begin: Option<Begin>,
         ui: &mut Ui,
         ask: &mut AskPassphrase<'_>,
     ) -> Result<()> {
+        let writing = begin.is_some();
         let names: Vec<String> = candidates
             .iter()
             .map(|v| text::safe(v.prefix().as_bytes()))
@@ -225,7 +232,19 @@ impl Set {
                 true => Error::new(Kind::Missing, "there is no backup in it").doing(doing),
                 false => self.remote.missing(doing),
             };
-            return Err(e.hint("check the URL and --prefix"));
+            return Err(match self.cache.remembered() {
+                Some(seen) => {
+                    Error::new(Kind::Missing, format!("{}, but {}", e.cause(), seen.line()))
+                        .doing(format!("read {}", self.remote.describe()))
+                        .hint("check the URL and --prefix; is the disk mounted?")
+                }
+                None => e.hint("check the URL and --prefix"),
+            });
+        }
+        if let Some(begin) = begin
+            && self.volumes.len() == 0
+        {
+            fresh::check(self, begin)?;
         }
         self.protect(said, writing, ui, ask)
     }
@@ -248,6 +267,14 @@ impl Set {
     /// The folder of a destination on this machine.
     pub(crate) fn local_folder(&self) -> Option<std::path::PathBuf> {
         self.remote.local_folder()
+    }
+
+    /// Remembers how many versions there are, so that a later run knows when they are gone. Best effort.
+    pub(crate) fn remember(&self) {
+        let versions = self.volumes.dlists().len() as u64;
+        if versions > 0 {
+            let _kept = self.cache.remember(versions, Timestamp::now());
+        }
     }
 
     pub(crate) fn tmp(&self) -> &Tmp {

@@ -1,6 +1,7 @@
 //! Choosing versions by number or time (`commands.md` 4).
 
 use crate::base::error::{Error, Kind, Result};
+use crate::base::size::nearly_span;
 use crate::base::sys;
 use crate::base::text;
 use crate::base::time::{Civil, Timestamp};
@@ -28,9 +29,18 @@ impl VersionChoice {
             (Some(text), None) => Ok(VersionChoice::Numbers(parse_numbers(text)?)),
             (None, Some(text)) => parse_time(text, now).map(VersionChoice::At).ok_or_else(|| {
                 let shown = text::safe_cut(text.as_bytes(), 40);
-                Error::usage(format!(
+                let e = Error::usage(format!(
                     "--time={shown} is not valid: an age such as 3D or 12h, or a date such as 2026-03-01 or 2026-03-01T12:00 is expected"
-                ))
+                ));
+                let meant = match text.trim().to_ascii_lowercase().as_str() {
+                    "yesterday" => Some("1D".to_owned()),
+                    "today" => Some("now".to_owned()),
+                    _ => nearly_span(text),
+                };
+                match meant {
+                    Some(meant) => e.hint(format!("is --time={meant} meant? units are case-sensitive: days are D")),
+                    None => e,
+                }
             }),
             (None, None) => Ok(VersionChoice::Any),
         }
@@ -76,6 +86,12 @@ fn parse_numbers(text: &str) -> Result<Vec<usize>> {
         ))
     };
     let mut out: Vec<usize> = Vec::new();
+    if ["latest", "newest"]
+        .iter()
+        .any(|w| text.trim().eq_ignore_ascii_case(w))
+    {
+        return Ok(vec![0]);
+    }
     for part in text.split(',') {
         let (a, b) = part.split_once('-').unwrap_or((part, part));
         let (a, b): (usize, usize) = (
@@ -102,7 +118,10 @@ fn parse_numbers(text: &str) -> Result<Vec<usize>> {
 /// An age counted back from `now` (with or without `-`), Unix seconds from 10^8, `now`, or a date of `commands.md` 4.
 pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
-    if text.eq_ignore_ascii_case("now") {
+    if ["now", "latest", "newest"]
+        .iter()
+        .any(|w| text.eq_ignore_ascii_case(w))
+    {
         return Some(now);
     }
     if let Some(t) = Timestamp::parse_compact(text.as_bytes()) {

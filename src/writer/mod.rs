@@ -454,7 +454,7 @@ impl<'a> Writer<'a> {
         }
         let mut remote = RemoteMut::new(self.set.remote(), permit);
         if !self.folder_ready {
-            remote.create_folder(ui)?;
+            remote.create_missing_folder(ui)?;
         }
         if !std::mem::replace(&mut self.tidied, true) {
             remote.end_unfinished(ui, &start);

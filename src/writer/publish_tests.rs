@@ -131,6 +131,7 @@ fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
         cache: Cache::Off("a test".to_owned()),
         lock: None,
         said: Said::default(),
+        begin: Default::default(),
     };
     Set::open(remote, tmp.clone(), options, ui, &mut |_, _| Ok(None))
 }

@@ -13,12 +13,12 @@ const MAX: usize = 8 << 20;
 ///
 /// Best effort: where `/proc` is missing or closed nothing happens. Call it after the arguments were copied; from then on
 /// `std::env::args` shows the stars too.
-pub(crate) fn wipe_arguments(is_secret: &dyn Fn(&[u8]) -> Option<usize>) {
+pub(crate) fn wipe_arguments(is_secret: &mut dyn FnMut(&[u8]) -> Option<usize>) {
     // Nothing to tell: the run is as good without it.
     let _ = try_wipe(is_secret);
 }
 
-fn try_wipe(is_secret: &dyn Fn(&[u8]) -> Option<usize>) -> io::Result<()> {
+fn try_wipe(is_secret: &mut dyn FnMut(&[u8]) -> Option<usize>) -> io::Result<()> {
     let stat = std::fs::read("/proc/self/stat")?;
     let Some((start, len)) = argument_area(&stat) else {
         return Ok(());
@@ -39,7 +39,7 @@ fn overwrite(
     memory: &File,
     start: u64,
     area: &[u8],
-    is_secret: &dyn Fn(&[u8]) -> Option<usize>,
+    is_secret: &mut dyn FnMut(&[u8]) -> Option<usize>,
 ) -> io::Result<()> {
     let mut at = start;
     for argument in area.split(|&b| b == 0) {
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn secrets_leave_the_command_line() {
         if std::env::var_os(ROLE).is_some() {
-            wipe_arguments(&|argument| {
+            wipe_arguments(&mut |argument| {
                 let at = b"--passphrase=".len();
                 argument.starts_with(b"--passphrase=").then_some(at)
             });

@@ -66,6 +66,19 @@ fn read_line(mut tty: &File, line: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
+/// Columns of the terminal behind a stream; `None` when it is none, or does not say.
+pub(crate) fn terminal_width(stream: &impl AsRawFd) -> Option<usize> {
+    // SAFETY: winsize is plain data, valid for the call, which fills it or fails.
+    let size = unsafe {
+        let mut size: libc::winsize = std::mem::zeroed();
+        if libc::ioctl(stream.as_raw_fd(), libc::TIOCGWINSZ, &mut size) != 0 {
+            return None;
+        }
+        size
+    };
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 /// While it lives the terminal does not echo, and the keys that would suspend or dump the process do nothing.
 struct Hidden {
     fd: RawFd,
@@ -126,6 +139,23 @@ mod tests {
             assert_eq!(libc::tcgetattr(tty.as_raw_fd(), &mut now), 0);
             now.c_lflag & libc::ECHO != 0
         }
+    }
+
+    #[test]
+    fn a_terminal_says_its_width_and_a_file_none() {
+        let (_master, slave) = terminal();
+        let size = libc::winsize {
+            ws_row: 20,
+            ws_col: 50,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // SAFETY: the descriptor is open and the size outlives the call.
+        let done = unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        assert_eq!(done, 0);
+        assert_eq!(terminal_width(&slave), Some(50));
+        let file = File::open("/dev/null").unwrap();
+        assert_eq!(terminal_width(&file), None);
     }
 
     #[test]

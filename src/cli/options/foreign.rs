@@ -20,6 +20,8 @@ const fn refused(name: &'static str, reason: &'static str) -> Opt {
     row(name, Kind::Refused(reason), "", "")
 }
 
+const NO_RETENTION: &str =
+    "it is not available in this version; leave it out, old versions stay for now";
 const OTHER_SYSTEM: &str = "it belongs to another operating system";
 
 pub(super) static IGNORED: &[Opt] = &[
@@ -93,12 +95,29 @@ pub(super) static IGNORED: &[Opt] = &[
     ignored("quota-disable"),
     ignored("exclude-non-local-files"),
     ignored("disable-ads-restore"),
+    ignored("disable-piped-streaming"),
+    ignored("ignore-update-if-version-exists"),
+    ignored("long-database-query-threshold"),
+    ignored("refresh-lock-info-complete"),
+    ignored("restore-cache-evict"),
+    ignored("unittest-mode"),
+    ignored("use-block-cache"),
+    ignored("blockhash-lookup-memory"),
+    ignored("filehash-lookup-memory"),
+    ignored("metadatahash-lookup-memory"),
+    ignored("store-metadata"),
+    ignored("oauth-url"),
+    ignored("photos-*"),
+    ignored("vss-*"),
+    ignored("backupread-*"),
+    // Volumes of gpg are read by the program of --gpg-program-path with its own defaults.
+    ignored("gpg-*"),
 ];
 
 pub(super) static REFUSED: &[Opt] = &[
-    missing("keep-versions"),
-    missing("keep-time"),
-    missing("retention-policy"),
+    refused("keep-versions", NO_RETENTION),
+    refused("keep-time", NO_RETENTION),
+    refused("retention-policy", NO_RETENTION),
     missing("allow-full-removal"),
     missing("disable-time-tolerance"),
     missing("threshold"),
@@ -138,13 +157,9 @@ pub(super) static REFUSED: &[Opt] = &[
     refused("snapshot-policy", "duplet makes no snapshots"),
     refused("snapshot-provider", "duplet makes no snapshots"),
     refused("usn-policy", OTHER_SYSTEM),
-    refused("photos-*", OTHER_SYSTEM),
     refused("enable-ads-backup", OTHER_SYSTEM),
-    refused("vss-*", OTHER_SYSTEM),
-    refused("backupread-*", OTHER_SYSTEM),
     refused("hyperv-*", OTHER_SYSTEM),
     refused("mssql-*", OTHER_SYSTEM),
     refused("parity-module", "duplet writes no recovery files"),
     refused("par2-*", "duplet writes no recovery files"),
-    refused("gpg-*", "duplet reads volumes of gpg and writes none"),
 ];

@@ -1,7 +1,7 @@
 //! What is said and where, and what a run may use.
 
 use super::{ALL_COMMANDS, BACKUP, options};
-use crate::base::opt::Kind::{Choice, Flag, Span, Text};
+use crate::base::opt::Kind::{Choice, Flag, Path, Span, Text};
 
 const LEVELS: &[&str] = &[
     "Profiling",
@@ -21,14 +21,14 @@ options! { LIST:
     QUIET = "quiet-console", Flag, "", ALL_COMMANDS, "Says errors and results only, also as -q.";
     PROGRESS = "progress", Choice(&["auto", "none", "plain"]), "auto", ALL_COMMANDS, "Progress line: when standard error is a terminal, never, or always.";
     CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "Verbose is -v, Error is -q.";
-    LOG_FILE = "log-file", Text, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
+    LOG_FILE = "log-file", Path, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
     LOG_FILE_LEVEL = "log-file-log-level" | "log-level", Choice(LEVELS), "Information", ALL_COMMANDS, "Least level of a line in --log-file.";
     SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are only notes.";
     DRY_RUN = "dry-run" | "dryrun", Flag, "", CHANGING, "Shows what would happen and changes nothing.";
-    BACKUP_NAME = "backup-name", Text, "", ALL_COMMANDS, "Name of the backup in reports.";
-    PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Text, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
-    TEMPDIR = "tempdir", Text, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
-    CACHE_DIR = "cache-dir", Text, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
+    BACKUP_NAME = "backup-name", Text, "", ALL_COMMANDS, "Name of the backup in the object of --json and in the log file.";
+    PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Path, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
+    TEMPDIR = "tempdir", Path, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
+    CACHE_DIR = "cache-dir", Path, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
     LOCK_WAIT = "lock-wait", Span, "0s", BACKUP, "How long to wait for another backup to the same destination on this machine; 0s gives up at once.";
     SELF_TEST = "self-test", Flag, "", &["system-info"], "Checks that the program computes and stores rightly on this machine.";
     NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";

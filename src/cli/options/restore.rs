@@ -1,18 +1,18 @@
 //! Which version, which of its entries, and where they go.
 
 use super::{ALL_COMMANDS, RESTORE, VERSIONED, options};
-use crate::base::opt::Kind::{Choice, Flag, Text};
+use crate::base::opt::Kind::{Choice, Flag, Path, Word};
 
 const LISTING: &[&str] = &["list", "find"];
 
 options! { LIST:
-    VERSION = "version", Text, "", VERSIONED, "Versions by number, such as 0 or 0,2-4; 0 is the newest.";
-    TIME = "time", Text, "", VERSIONED, "The newest version at or before an age (3D, 2W) or date (2026-03-01, 2026-03-01T12:00).";
+    VERSION = "version", Word, "", VERSIONED, "Versions by number, such as 0 or 0,2-4; 0 is the newest.";
+    TIME = "time", Word, "", VERSIONED, "The newest version at or before an age (3D, 2W) or date (2026-03-01, 2026-03-01T12:00).";
     ALL_VERSIONS = "all-versions", Flag, "", LISTING, "Looks in every version.";
     LIST_SETS_ONLY = "list-sets-only", Flag, "", LISTING, "Lists versions only.";
     LIST_PREFIX_ONLY = "list-prefix-only", Flag, "", LISTING, "Lists only the folder that all entries have in common.";
     LIST_FOLDER_CONTENTS = "list-folder-contents", Flag, "", LISTING, "Lists what is directly in the folder given.";
-    RESTORE_PATH = "restore-path", Text, "", RESTORE, "Folder to restore into, without the folders all entries share; else the original places.";
+    RESTORE_PATH = "restore-path", Path, "", RESTORE, "Folder to restore into, without the folders all entries share; else the original places.";
     OVERWRITE = "overwrite", Flag, "", RESTORE, "Replaces files that differ; else the restored file gets another name.";
     EXISTING = "existing", Choice(&["rename", "skip", "overwrite", "newer"]), "rename", RESTORE, "What to do where a different file is already there.";
     RESTORE_PERMISSIONS = "restore-permissions", Flag, "", RESTORE, "Restores owners, groups and modes.";

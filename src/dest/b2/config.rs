@@ -38,7 +38,7 @@ pub(super) const PAGE_SIZE: Opt = row(
 );
 pub(super) const DOWNLOAD_URL: Opt = row(
     "b2-download-url",
-    Kind::Text,
+    Kind::Word,
     "",
     "Where to download from instead of Backblaze's own host: a domain that leads to the bucket. It gets the key's token.",
 );
@@ -62,7 +62,7 @@ pub(super) const PART_SIZE: Opt = row(
 );
 pub(super) const API_URL: Opt = row(
     "b2-api-url",
-    Kind::Text,
+    Kind::Word,
     "https://api.backblazeb2.com",
     "Where to log in.",
 );

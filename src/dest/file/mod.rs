@@ -21,7 +21,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::size::show_size;
 use crate::base::sys::Dir;
-use crate::base::{rand, sys, text};
+use crate::base::{place, rand, sys, text};
 use crate::net::url::DestUrl;
 
 /// Cannot be taken for a volume name (`destinations-core.md` 0.10).
@@ -33,13 +33,13 @@ const BUFFER: usize = 64 << 10;
 
 const ALTERNATES: Opt = row(
     "alternate-target-paths",
-    Kind::Text,
+    Kind::Word,
     "",
     "Further folders to look for the backup in, separated by colons; the path of the URL comes first.",
 );
 const MARKER: Opt = row(
     "alternate-destination-marker",
-    Kind::Text,
+    Kind::Word,
     "",
     "Name of a file that must be in the folder chosen, such as one on a disk that may not be mounted.",
 );
@@ -138,6 +138,9 @@ impl FileDest {
         };
         let mut candidates = vec![absolute(&joined)?];
         for path in options.text(&ALTERNATES).unwrap_or("").split(':') {
+            if path.starts_with('~') {
+                place::check("an alternate folder", path)?;
+            }
             if !path.is_empty() {
                 candidates.push(absolute(path)?);
             }

@@ -29,7 +29,7 @@ pub(super) const PIN: Opt = row(
 );
 pub(super) const PUBLISH: Opt = row(
     "ipfs-publish",
-    Kind::Text,
+    Kind::Word,
     "",
     "Name of a key of the node under which to publish the folder (IPNS) after a run that changed it.",
 );
@@ -47,7 +47,7 @@ pub(super) const TTL: Opt = row(
 );
 pub(super) const PIN_SERVICE: Opt = row(
     "ipfs-pin-service",
-    Kind::Text,
+    Kind::Word,
     "",
     "URL of a pinning service that is to keep a copy of the folder.",
 );
@@ -65,7 +65,7 @@ pub(super) const PIN_WAIT: Opt = row(
 );
 pub(super) const GATEWAY: Opt = row(
     "ipfs-gateway",
-    Kind::Text,
+    Kind::Word,
     "",
     "Gateways to read ipfs://CID and ipns://NAME through, in turn, separated by commas; {cid} stands for the identifier in a host name.",
 );

@@ -31,7 +31,7 @@ pub(crate) const SERVER: Opt = Opt {
     aliases: &["s3-servername"],
     ..row(
         "s3-server-name",
-        Kind::Text,
+        Kind::Word,
         "",
         "Host (with port if needed) of the S3 service; s3.amazonaws.com without it.",
     )

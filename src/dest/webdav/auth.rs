@@ -214,12 +214,17 @@ impl Auth {
         if !known && !offered.is_empty() {
             return unsupported(&shown);
         }
+        let user = text::safe_cut(user.as_bytes(), 60);
+        if self.login.password.is_blank() {
+            let cause = format!(
+                "user '{user}' rejected, for no password is given (the server offers {shown})"
+            );
+            return Fault::new(Class::Auth, cause)
+                .hint("give it as AUTH_PASSWORD in the environment, or with --auth-password");
+        }
         Fault::new(
             Class::Auth,
-            format!(
-                "user '{}' rejected (the server offers {shown})",
-                text::safe_cut(user.as_bytes(), 60)
-            ),
+            format!("user '{user}' rejected (the server offers {shown})"),
         )
         .hint("check user name and password; many services want an app password made for this")
     }

@@ -26,7 +26,7 @@ pub(super) const EXTENDED_PROPFIND: Opt = row(
 );
 pub(super) const DEBUG_FILE: Opt = row(
     "debug-propfind-file",
-    Kind::Text,
+    Kind::Path,
     "",
     "File to copy every listing reply into, for finding out what a server says.",
 );

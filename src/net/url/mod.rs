@@ -3,6 +3,7 @@
 //! A URL holds secrets, so neither it nor any error made here shows more than scheme, host and path.
 
 use crate::base::error::{Error, Result};
+use crate::base::place;
 use crate::base::secret::Secret;
 use crate::base::text;
 
@@ -25,13 +26,15 @@ pub(crate) struct DestUrl {
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
 
 impl DestUrl {
-    /// Takes a URL apart; text without `scheme://` is a local path. Also returns notices worth telling the person.
+    /// Takes a URL apart; text without `scheme://` is a local path, taken as it is, and refused when it looks like the address
+    /// of another program. Also returns notices worth telling the person.
     pub(crate) fn parse(text: &str) -> Result<(DestUrl, Vec<String>)> {
         if text.trim().is_empty() {
             return Err(Error::usage("destination URL is empty"));
         }
         let Some((scheme, rest)) = split_scheme(text) else {
-            return Ok((local(existing(text), Vec::new()), Vec::new()));
+            place::check("the destination", text)?;
+            return Ok((local(text.to_owned(), Vec::new()), Vec::new()));
         };
         let scheme = scheme.to_ascii_lowercase();
         let (place, query) = match rest.split_once('?') {
@@ -132,6 +135,9 @@ fn parse_file(place: &str, query: Vec<(String, Secret)>) -> Result<(DestUrl, Vec
         return Err(
             Error::usage("the destination URL has no path").hint("write it as file:///folder")
         );
+    }
+    if place.starts_with('~') {
+        place::check("the destination", place)?;
     }
     Ok((local(existing(place), query), Vec::new()))
 }

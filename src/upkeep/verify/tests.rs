@@ -43,6 +43,7 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
         cache: Cache::Off("a test".to_owned()),
         lock: None,
         said: Said::default(),
+        begin: Default::default(),
     };
     let secret = passphrase.to_owned();
     let mut set = Set::open(

@@ -1,0 +1,556 @@
+//! Mistakes that new users make: what is refused, that nothing was made or changed, and that the message says what to do.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a failing step fails the test"
+)]
+
+mod support;
+
+use std::fs;
+
+use support::{Ran, Scratch, names, text};
+
+const PLAIN: &str = "--no-encryption";
+
+/// A source with a few files, and the folder `work`, which a relative path would land in.
+fn scratch(label: &str) -> Scratch {
+    let scratch = Scratch::new(label);
+    fs::create_dir_all(scratch.at("src/sub/private")).unwrap();
+    fs::create_dir_all(scratch.at("src/.git")).unwrap();
+    for name in ["src/a.txt", "src/sub/private/key", "src/.git/config"] {
+        fs::write(scratch.at(name), name).unwrap();
+    }
+    scratch.folder("work");
+    scratch
+}
+
+/// Runs in the folder `work`.
+fn in_work(scratch: &Scratch, args: &[&str]) -> Ran {
+    let mut command = scratch.command(args);
+    command.current_dir(scratch.at("work"));
+    support::finish(command, args)
+}
+
+#[test]
+fn addresses_of_other_programs_make_no_folder() {
+    let scratch = scratch("mistakes-address");
+    let src = scratch.at("src");
+    let good = scratch.at("dest");
+    in_work(&scratch, &["backup", text(&good), text(&src), PLAIN]).code(&[0]);
+    for (word, hint) in [
+        ("s3:hunter2/x", "s3://bucket/folder"),
+        ("B2:bucket:path", "b2://bucket/folder"),
+        ("webdav:/u:hunter2@host/x", "webdavs://host/folder"),
+        ("https:/host/dav", "webdavs://host/folder"),
+        ("sftp:u:hunter2@host:/p", "sshfs"),
+        ("nas:/backup", "sshfs"),
+        ("u@nas:backup", "sshfs"),
+        ("rclone:remote:x", "rclone"),
+        ("file:x", "file:///folder"),
+        ("~/backup", "$HOME"),
+        ("~other/backup", "./"),
+        ("C:\\backup", "./"),
+        ("", "not set"),
+        ("  ", "not set"),
+    ] {
+        let into = format!("--restore-path={word}");
+        for args in [
+            &["backup", word, text(&src), PLAIN][..],
+            &["list", word],
+            &["restore", text(&good), &into],
+            &["restore", text(&good), "--restore-path", word],
+        ] {
+            let ran = in_work(&scratch, args).code(&[200]).says(hint);
+            assert!(!ran.err.contains("hunter2"), "{}", ran.all());
+            assert!(names(&scratch.at("work")).is_empty(), "{}", ran.all());
+        }
+    }
+    for url in [
+        "file://~/x",
+        "http://h/x",
+        "https://u:hunter2@h/x",
+        "sftp://u:hunter2@h/x",
+    ] {
+        let ran = in_work(&scratch, &["backup", url, text(&src), PLAIN]).code(&[200]);
+        assert!(
+            !ran.err.contains("hunter2") && ran.err.contains('('),
+            "{}",
+            ran.all()
+        );
+        assert!(names(&scratch.at("work")).is_empty());
+    }
+    for (word, made) in [("./s3:b", "s3:b"), ("a+b%41", "a+b%41"), ("x y", "x y")] {
+        in_work(&scratch, &["backup", word, text(&src), PLAIN]).code(&[0]);
+        assert_eq!(names(&scratch.at("work")), [made]);
+        fs::remove_dir_all(scratch.at("work").join(made)).unwrap();
+    }
+}
+
+#[test]
+fn empty_words_and_values_do_nothing() {
+    let scratch = scratch("mistakes-empty");
+    let (src, dest) = (scratch.at("src"), scratch.at("dest"));
+    let (src, dest) = (text(&src), text(&dest));
+    in_work(&scratch, &["backup", dest, src, PLAIN]).code(&[0]);
+    fs::write(scratch.at("src/a.txt"), "today's work").unwrap();
+    for args in [
+        &["backup", dest, "", PLAIN][..],
+        &["backup", dest, src, " ", PLAIN],
+        &["backup", dest, src, "--no-encryption="],
+        &["backup", dest, src, PLAIN, "--tempdir="],
+        &["backup", dest, src, PLAIN, "--cache-dir= "],
+        &["backup", dest, src, PLAIN, "--log-file="],
+        &["backup", dest, src, PLAIN, "--parameters-file="],
+        &[
+            "backup",
+            dest,
+            src,
+            PLAIN,
+            "--alternate-destination-marker=",
+        ],
+        &["backup", dest, src, "--passphrase-file="],
+        &["restore", dest, "--restore-path=", "--overwrite"],
+        &["restore", dest, "--restore-path", "", "--overwrite"],
+        &["restore", dest, "--overwrite=", "--restore-path=x"],
+        &["restore", dest, "", "--overwrite"],
+        &["restore", dest, "--version=", "--overwrite"],
+        &["restore", dest, "--time=", "--overwrite"],
+        &["restore", dest, "--retry-delay=", "--overwrite"],
+        &["list", dest, ""],
+        &["list-folder-content", dest, ""],
+        &["list-file-versions", dest, ""],
+        &["search-entries", dest, ""],
+        &["verify", dest, ""],
+        &["test-filters", ""],
+        &["list", "s3://b?s3-server-name="],
+        &["list", "s3://b?use-ssl="],
+        &["list", "webdav://127.0.0.1:9/x", "--http-proxy="],
+    ] {
+        in_work(&scratch, args).code(&[200]);
+        assert!(names(&scratch.at("work")).is_empty(), "{args:?}");
+        let now = fs::read_to_string(scratch.at("src/a.txt")).unwrap();
+        assert_eq!(now, "today's work", "{args:?}");
+    }
+    for line in [
+        "--source=",
+        "--target=",
+        "--restore-path=\"\"",
+        "--tempdir=",
+    ] {
+        fs::write(scratch.at("file"), format!("{line}\n")).unwrap();
+        let file = format!("--parameters-file={}", text(&scratch.at("file")));
+        in_work(&scratch, &["backup", dest, src, PLAIN, &file]).code(&[200]);
+    }
+    let ran = scratch.run_env(&["list", "-"], &[("DUPLET_URL", "")]);
+    ran.code(&[200]).says("DUPLET_URL is not set");
+}
+
+#[test]
+fn a_destination_that_vanished_is_not_begun_anew() {
+    let scratch = scratch("mistakes-vanished");
+    let (src, dest) = (scratch.at("src"), scratch.at("disk/dest"));
+    let (src, dest) = (text(&src), text(&dest));
+    for content in ["1", "2"] {
+        fs::write(scratch.at("src/a.txt"), content).unwrap();
+        scratch.run(&["backup", dest, src, PLAIN]).code(&[0]);
+    }
+    let url = format!("file://{dest}");
+    fs::rename(scratch.at("disk"), scratch.at("unmounted")).unwrap();
+    let slash = format!("{dest}/");
+    let dots = format!("{dest}/../dest");
+    for address in [dest, &url, &slash, &dots, "disk/dest", "./disk//dest"] {
+        let ran = scratch.run(&["backup", address, src, PLAIN]);
+        ran.code(&[100])
+            .says("it held 2 versions on")
+            .says("--new-backup");
+        assert!(!scratch.at("disk").exists());
+    }
+    scratch
+        .run(&["list", dest])
+        .code(&[100])
+        .says("it held 2 versions on");
+    scratch.folder("disk/dest");
+    scratch
+        .run(&["backup", dest, src, PLAIN, "-n"])
+        .code(&[100])
+        .says("is empty now");
+    assert!(names(&scratch.at("disk/dest")).is_empty());
+    scratch
+        .run(&["backup", dest, src, PLAIN, "--new-backup"])
+        .code(&[0]);
+    // The disk is back, and with it all versions.
+    fs::remove_dir_all(scratch.at("disk")).unwrap();
+    fs::rename(scratch.at("unmounted"), scratch.at("disk")).unwrap();
+    scratch.run(&["backup", dest, src, PLAIN]).code(&[1]);
+    // Another destination is another matter, and so is a run without a cache.
+    let other = scratch.at("other");
+    scratch
+        .run(&["backup", text(&other), src, PLAIN])
+        .code(&[0]);
+    fs::remove_dir_all(&other).unwrap();
+    let args = ["backup", text(&other), src, PLAIN, "--no-cache"];
+    scratch.run(&args).code(&[0]);
+}
+
+#[test]
+fn a_missing_folder_is_not_made_when_that_is_forbidden() {
+    let scratch = scratch("mistakes-autocreate");
+    let (src, dest) = (scratch.at("src"), scratch.at("none/dest"));
+    let (src, dest) = (text(&src), text(&dest));
+    let no = "--disable-autocreate-folder";
+    let url = format!("file://{dest}?disable-autocreate-folder=true");
+    for args in [
+        &["backup", dest, src, PLAIN, no][..],
+        &["backup", dest, src, PLAIN, no, "-n"],
+        &["backup", dest, src, PLAIN, no, "--new-backup"],
+        &["backup", &url, src, PLAIN],
+        &["remote", "put", dest, text(&scratch.at("src/a.txt")), no],
+    ] {
+        scratch.run(args).code(&[100]);
+        assert!(!scratch.at("none").exists(), "{args:?}");
+    }
+    scratch.run(&["remote", "mkdir", dest]).code(&[0]);
+    scratch.run(&["backup", dest, src, PLAIN, no]).code(&[0]);
+}
+
+#[test]
+fn a_destination_inside_a_source_is_found_before_it_exists() {
+    let scratch = scratch("mistakes-inside");
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, scratch.at(name)).unwrap();
+    };
+    link("src", "link");
+    link("src/sub", "deep");
+    link("src/none", "dangling");
+    for dest in [
+        "link/d",
+        "deep/../d",
+        "dangling/d",
+        "none/../src/d",
+        "src/none/../d",
+        "./src/d/e/f",
+        "link/sub/d",
+    ] {
+        for source in ["src", "link", "./none/../src"] {
+            let ran = scratch.run(&["backup", dest, source, PLAIN]);
+            let ran = ran
+                .code(&[200])
+                .says("the destination is inside the source");
+            assert!(!scratch.at("src/d").exists(), "{}", ran.all());
+            assert!(!scratch.at("src/none").exists(), "{}", ran.all());
+        }
+    }
+    let rule = format!("--exclude={}/d/", text(&scratch.at("src")));
+    scratch
+        .run(&["backup", "link/d", "src", PLAIN, &rule])
+        .code(&[0]);
+}
+
+#[test]
+fn a_folder_full_of_other_files_takes_no_volumes() {
+    let scratch = scratch("mistakes-swapped");
+    let dest = scratch.folder("dest");
+    let src = scratch.at("src");
+    let before = names(&src);
+    for args in [
+        &["backup", text(&src), text(&dest), PLAIN][..],
+        &["backup", text(&src), text(&dest), PLAIN, "-n"],
+        &["backup", text(&src), text(&dest), "--passphrase=x"],
+        &["backup", text(&src), text(&dest), PLAIN, "--prefix=box"],
+    ] {
+        scratch
+            .run(args)
+            .code(&[200])
+            .says("holds no backup but")
+            .says("--new-backup");
+        assert_eq!(names(&src), before);
+    }
+    for name in ["lost+found", ".Trash-1000", "System Volume Information"] {
+        fs::create_dir(dest.join(name)).unwrap();
+    }
+    fs::write(dest.join("duplicati-bx.dblock.zip.part"), "x").unwrap();
+    scratch
+        .run(&["backup", text(&dest), text(&src), PLAIN])
+        .code(&[0]);
+    // A second backup beside the first.
+    let second = ["backup", text(&dest), text(&src), PLAIN, "--prefix=box2"];
+    scratch.run(&second).code(&[0]);
+    let shared = scratch.folder("shared");
+    fs::write(shared.join("notes.txt"), "x").unwrap();
+    let args = ["backup", text(&shared), text(&src), PLAIN, "--new-backup"];
+    scratch.run(&args).code(&[0]);
+    scratch.run(&args[..4]).code(&[1]);
+    let marked = scratch.folder("marked");
+    fs::write(marked.join("this-disk"), "").unwrap();
+    let marker = "--alternate-destination-marker=this-disk";
+    scratch
+        .run(&["backup", text(&marked), text(&src), PLAIN, marker])
+        .code(&[0]);
+}
+
+#[test]
+fn rules_that_do_nothing_are_told() {
+    let scratch = scratch("mistakes-rules");
+    let src = scratch.at("src");
+    let root = text(&src);
+    let slashless = format!("--exclude={root}/sub/private");
+    let itself = format!("--exclude={root}/");
+    for (n, (rules, said)) in [
+        (&["--exclude=.git"][..], "--exclude=*/.git/"),
+        (&["--exclude=private/"], "--exclude=*/private/"),
+        (&["--exclude=sub/*.jpg"], "--exclude=*/sub/*.jpg"),
+        (&["--exclude=~/tmp/"], "home folder"),
+        (&["--exclude", "[sub/.*]"], "[.*/sub/.*]"),
+        (&["--exclude=*/private"], "--exclude=*/private/"),
+        (&["--exclude=*/sub/pr?vate"], "--exclude=*/sub/pr?vate/"),
+        (&[&slashless], "/sub/private/"),
+        (&[&itself], "sources are always taken"),
+        (&["--include=*.doc"], "leave no file"),
+        (&["--include=*/sub/"], "--include=*/sub/*"),
+        (&["--include=a.txt"], "--include=*/a.txt"),
+        (&["--exclude=*"], "leave no file"),
+        (
+            &["--exclude=*.txt", "--exclude=*/sub/", "--exclude=*/.git/"],
+            "leave no file",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dest = scratch.at(&format!("dest{n}"));
+        let args = [&["backup", text(&dest), root, PLAIN][..], rules].concat();
+        scratch.run(&args).code(&[2]).says(said);
+        let args = [&["test-filters", root][..], rules].concat();
+        scratch.run(&args).code(&[2]).says(said);
+    }
+    for (n, rules) in [
+        &["--exclude=*.tmp"][..],
+        &["--exclude=*/.git/"],
+        &["--exclude=/proc/", "--exclude={CacheFiles}"],
+        &["--exclude=*/private/", "--exclude=*private*"],
+        &["--include=*.txt"],
+        &["--exclude=*/key"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dest = scratch.at(&format!("quiet{n}"));
+        let args = [&["backup", text(&dest), root, PLAIN][..], rules].concat();
+        scratch.run(&args).code(&[0]);
+    }
+    let dest = scratch.at("quiet0");
+    let args = ["list", text(&dest), "0", "--exclude=.git"];
+    scratch.run(&args).code(&[2]).says("--exclude=*/.git/");
+}
+
+#[test]
+fn every_mistake_says_what_to_do() {
+    let scratch = scratch("mistakes-next");
+    let (src, dest) = (scratch.at("src"), scratch.at("dest"));
+    let (src, dest) = (text(&src), text(&dest));
+    scratch
+        .run(&["backup", dest, src, PLAIN, "--backup-name=box"])
+        .code(&[0]);
+    for (args, code, said) in [
+        (
+            &["backup", "s3://b/x?use-ssl=true"][..],
+            200,
+            "must stand in quotes",
+        ),
+        (
+            &["backup", dest],
+            200,
+            "usage: duplet backup <url> <folder>...",
+        ),
+        (
+            &["verify"],
+            200,
+            "verify needs a destination URL (try 'duplet help verify')",
+        ),
+        (&["test"], 200, "test needs a destination URL"),
+        (&["list", dest, "--time=3d"], 200, "--time=3D"),
+        (&["list", dest, "--time=yesterday"], 200, "--time=1D"),
+        (&["list", dest, "--retry-delay=5H"], 200, "5h"),
+        (&["list", dest, "--version=latest"], 0, "a.txt"),
+        (&["list", dest, "--time", "latest"], 0, "a.txt"),
+        (
+            &["find", dest, "nosuch"],
+            100,
+            "'*nosuch*' finds parts of names",
+        ),
+        (
+            &["find", dest, "/no/such"],
+            100,
+            "nothing in the backup matches",
+        ),
+        (
+            &["search-entries", dest, "/no"],
+            100,
+            "nothing in the backup matches",
+        ),
+        (&["find", dest, "a.txt"], 0, "a.txt"),
+        (&["-V"], 0, "duplet "),
+        (&["list", dest, "-V"], 0, "duplet "),
+        (&["restore", dest, "-n"], 1000, "would restore"),
+        (
+            &["restore", "latest", "--target", "x"],
+            200,
+            "--restore-path",
+        ),
+        (&["list", dest, "--quiet"], 200, "--quiet-console"),
+        (&["list", dest, "--password=hunter2"], 200, "--passphrase"),
+        (
+            &["list", dest, "--limit-upload=1"],
+            200,
+            "--throttle-upload",
+        ),
+        (
+            &["list", dest, "--exclude-if-present=x"],
+            200,
+            "--ignore-filenames",
+        ),
+        (&["snapshots", dest], 200, "duplet list URL"),
+        (&["init", dest], 200, "not needed"),
+        (&["forget", dest], 200, "old versions stay"),
+        (&["delete", dest], 200, "Duplicati can delete them"),
+        (&["filters"], 200, "duplet help filters"),
+        (&["examples"], 0, "cron line"),
+        (
+            &["s3://u:hunter2@h/b", "list"],
+            200,
+            "the command comes first",
+        ),
+        (
+            &["remote", "s3://u:hunter2@h/b", "list"],
+            200,
+            "before the URL",
+        ),
+        (&["help", "u:hunter2@h"], 200, "there is no help"),
+        (
+            &["backup", dest, "s3://u:hunter2@h/b"],
+            200,
+            "the destination comes first",
+        ),
+        (&["backup", dest, "sftp:u:hunter2@h:/b"], 200, "./"),
+        (
+            &["backup", "webdav://h/x?auth-pasword=hunter2", src],
+            200,
+            "did you mean auth-password?",
+        ),
+        (&["list", "s3://b?auth-password=a&hunter2"], 200, "%26"),
+        (
+            &["list", "s3://b?webdav-bearer-token=hunter2"],
+            200,
+            "s3 does not know",
+        ),
+        (&["list", "s3://b?zzz=1"], 200, "duplet help s3"),
+        (
+            &["list", "file:///x?keep-versions=3"],
+            200,
+            "old versions stay",
+        ),
+        (
+            &["list", "s3://b?dbpath=x&no-encryption=maybe"],
+            200,
+            "no-encryption",
+        ),
+    ] {
+        let ran = scratch.run(args);
+        let ran = if code == 1000 { ran } else { ran.code(&[code]) };
+        let ran = ran.says(said);
+        assert!(
+            !ran.err.contains("hunter2") && !ran.out.contains("hunter2"),
+            "{}",
+            ran.all()
+        );
+    }
+    let ran = scratch.run(&["backup", dest, src, PLAIN]).code(&[1]);
+    assert!(
+        !ran.out.contains("0 volumes") && !ran.out.contains("0 left out"),
+        "{}",
+        ran.all()
+    );
+    let ran = scratch
+        .run(&["list", dest, "--json", "--backup-name=box"])
+        .code(&[0]);
+    assert_eq!(ran.json()["BackupName"], "box");
+    let log = format!("--log-file={}", text(&scratch.at("log")));
+    scratch
+        .run(&["list", dest, "--backup-name", "box", &log])
+        .code(&[0]);
+    assert!(
+        fs::read_to_string(scratch.at("log"))
+            .unwrap()
+            .contains("list of box")
+    );
+}
+
+/// As Duplicati exports it, with what the newest and the oldest add.
+#[test]
+fn a_command_line_of_duplicati_runs() {
+    let scratch = scratch("mistakes-duplicati");
+    let url = format!("file://{}", text(&scratch.at("dest")));
+    let src = format!("{}/", text(&scratch.at("src")));
+    let args = [
+        "backup",
+        &url,
+        &src,
+        "--backup-name=My box",
+        "--dbpath=/x/y.sqlite",
+        "--encryption-module=aes",
+        "--compression-module=zip",
+        "--dblock-size=50mb",
+        "--passphrase=x y",
+        "--disable-module=console-password-input",
+        "--exclude-files-attributes=temporary,system",
+        "--keep-versions=0",
+        "--snapshot-policy=off",
+        "--long-database-query-threshold=30s",
+        "--restore-cache-evict=25",
+        "--concurrency-max-threads=0",
+        "--profile-all-database-queries=false",
+        "--photos-handling=PhotosAndLibrary",
+        "--vss-exclude-writers=x",
+        "--backupread-policy=auto",
+        "--asynchronous-concurrent-upload-limit=4",
+        "--disable-piped-streaming",
+        "--use-block-cache=true",
+        "--unittest-mode=false",
+        "--sync-x=y",
+    ];
+    scratch.run(&args).code(&[0]);
+    scratch.run(&args).code(&[1]);
+}
+
+/// A blocklist holds as many whole hashes as fit in a block; the rest of the block stays unused.
+#[test]
+fn a_block_need_not_hold_a_whole_number_of_hashes() {
+    let scratch = scratch("mistakes-blocks");
+    let data: Vec<u8> = (0..150_000u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(scratch.at("src/large"), &data).unwrap();
+    for (n, (hash, size)) in [
+        ("SHA1", "1030b"),
+        ("SHA384", "1kb"),
+        ("SHA256", "1025b"),
+        ("MD5", "1039b"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dest = scratch.at(&format!("dest{n}"));
+        let hash = format!("--block-hash-algorithm={hash}");
+        let size = format!("--blocksize={size}");
+        let first = ["backup", text(&dest), "src", PLAIN, &hash, &size];
+        scratch.run(&first).code(&[0]);
+        // Again with the hash alone: the block size is that of the backup.
+        fs::write(scratch.at("src/a.txt"), n.to_string()).unwrap();
+        scratch.run(&first[..5]).code(&[0]);
+        scratch.run(&["verify", text(&dest), "all"]).code(&[0]);
+        let into = scratch.at(&format!("out{n}"));
+        let path = format!("--restore-path={}", text(&into));
+        scratch.run(&["restore", text(&dest), &path]).code(&[0]);
+        assert!(fs::read(into.join("large")).unwrap() == data);
+    }
+}
