@@ -3,6 +3,7 @@
 use crate::base::error::Result;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
+use crate::cli::cmd_list::nothing_fits;
 use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::select::{FilterSet, Selection};
@@ -68,9 +69,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         versions = (0..times.len()).collect();
     }
     let hits = find(&mut set, ui, &versions, &query)?;
-    if hits.is_empty() {
-        ui.note("nothing fits");
-    }
+    nothing_fits(&hits, &query, ui)?;
     listing::show(ui, hits, &times)?;
     Ok(Outcome::Done)
 }

@@ -65,6 +65,8 @@ pub(crate) enum Status {
     Modified,
     /// It could not be checked.
     Error,
+    /// It is there and intact, and loses by what is wrong elsewhere.
+    Affected,
 }
 
 impl Status {
@@ -74,6 +76,7 @@ impl Status {
             Status::Missing => "Missing",
             Status::Modified => "Modified",
             Status::Error => "Error",
+            Status::Affected => "Affected",
         }
     }
 }
@@ -200,7 +203,7 @@ pub(crate) fn run(
                 let (status, what) = indexes::unreadable_index(e);
                 noted.add(dindex, status, what);
             }
-            Seen::Absent(dblock) => noted.add(dindex, Status::Missing, indexes::absent(dblock)),
+            Seen::Absent(dblock) => noted.add(dindex, Status::Affected, indexes::absent(dblock)),
             Seen::Resized {
                 dblock,
                 stated,
