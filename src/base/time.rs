@@ -164,6 +164,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_outside_the_years_1_to_9999_are_clamped() {
+        for (seconds, ticks, local) in [
+            (i64::MIN, 1, "0001-01-01 00:00:00"),
+            (FIRST - 1, 1, "0001-01-01 00:00:00"),
+            (LAST, MAX_TICKS - 9_999_999, "9999-12-31 23:59:59"),
+            (LAST + 1, MAX_TICKS, "9999-12-31 23:59:59"),
+            (400_000_000_000, MAX_TICKS, "9999-12-31 23:59:59"),
+            (i64::MAX, MAX_TICKS, "9999-12-31 23:59:59"),
+        ] {
+            assert_eq!(ticks_from_unix(seconds, 0), ticks, "{seconds}");
+            assert_eq!(
+                Timestamp(seconds).iso(),
+                format!("{}Z", local.replace(' ', "T"))
+            );
+            assert_eq!(Timestamp(seconds).local().len(), local.len());
+            assert_eq!(Timestamp(seconds).compact().len(), 16);
+        }
+        for ticks in [i64::MIN, -1, 0, 1, MAX_TICKS, MAX_TICKS + 1, i64::MAX] {
+            let (seconds, nanos) = unix_from_ticks(ticks);
+            assert!(
+                (FIRST..=LAST).contains(&seconds) && nanos < 1_000_000_000,
+                "{ticks}"
+            );
+        }
+    }
+
+    #[test]
     fn compact_both_ways() {
         for (text, unix) in [
             ("19700101T000000Z", 0),

@@ -24,7 +24,7 @@ pub(super) const LIST: Command = Command {
     details: "\
 Without a word after the URL: the versions, 0 is the newest. With a number, an
 age (3D) or a date: all of that version. With names, ends of paths, paths or
-patterns: what fits in the newest version, or, when nothing does, in the others.
+patterns: what fits in the newest version, or, when nothing does, in others.
 A folder means everything in it, with and without a slash at its end.",
     needs_url: true,
     words: (0, usize::MAX),

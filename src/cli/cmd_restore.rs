@@ -20,17 +20,15 @@ pub(super) const COMMAND: Command = Command {
     usage: "<url> [path]...",
     details: "\
 Restores the newest version that holds what is asked for, or the one chosen
-with --version or --time (a day means its end). Without a path everything is
-restored. A name, the end of a path (data/doc) or a whole path means files and
-folders called so, folders with all that is in them; what is called by no file
-or folder is a pattern (*.jpg, doc/*). Files go to their original places, or
-below --restore-path without the folders that all of them share. What differs
-and is already there is kept, and the restored file or folder gets the
-version's date in its name, unless --overwrite or --existing says otherwise;
-a file that is replaced keeps its owner and mode unless --restore-permissions
-is given, and nothing new is open to more people than it was. What damaged or
-missing volumes spoil is listed, and the exit code is 3; a file with lost parts,
-or with another content than the version lists, is kept as NAME.DATE.incomplete.",
+with --version or --time. Without a path all is restored. A name, the end of a
+path (data/doc) or a whole path means files and folders called so, a folder
+with all in it; what nothing is called is a pattern (*.jpg). Files go to their
+original places, or below --restore-path without the folders that all share.
+What differs and is there already is kept, and the restored file or folder gets
+the version's date in its name, unless --overwrite or --existing says so.
+What is new is open to no more people than it was, what is replaced keeps owner
+and mode (but see --restore-permissions). What damaged volumes spoil is listed,
+with exit code 3; a file with lost parts is kept as NAME.DATE.incomplete.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -145,7 +143,10 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
     }
     let incomplete = r.incomplete_count.saturating_sub(r.lost);
     let mut bad = Vec::new();
-    for (n, what) in [(incomplete, "incomplete"), (r.lost + r.failed, "not restored")] {
+    for (n, what) in [
+        (incomplete, "incomplete"),
+        (r.lost + r.failed, "not restored"),
+    ] {
         if n > 0 {
             bad.push(format!("{n} {what}"));
         }
@@ -228,7 +229,11 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
 
 /// The first of `names`, which are the first of `count`.
 fn some(names: &[String], count: u64, full: bool, ui: &mut Ui) {
-    let shown = if full { names.len() } else { names.len().min(10) };
+    let shown = if full {
+        names.len()
+    } else {
+        names.len().min(10)
+    };
     for name in &names[..shown] {
         ui.result(&format!("    {name}"));
     }

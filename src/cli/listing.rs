@@ -43,8 +43,16 @@ struct Version {
 
 impl Version {
     fn row(&self, extent: &str) -> String {
-        let partial = if self.partial { " (partial version)" } else { "" };
-        format!("{:>4}  {}  {extent}{partial}", self.number, self.time.local())
+        let partial = if self.partial {
+            " (partial version)"
+        } else {
+            ""
+        };
+        format!(
+            "{:>4}  {}  {extent}{partial}",
+            self.number,
+            self.time.local()
+        )
     }
 }
 

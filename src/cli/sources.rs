@@ -51,7 +51,10 @@ pub(super) fn merge(
     if !TAKES_SOURCES.contains(&command.name) {
         let before = from_file.len();
         from_file.retain(|(opt, _)| ![INCLUDE.name, EXCLUDE.name].contains(&opt.name));
-        let lists = [&extra.before, &extra.after].map(Vec::len).iter().sum::<usize>();
+        let lists = [&extra.before, &extra.after]
+            .map(Vec::len)
+            .iter()
+            .sum::<usize>();
         let instead = extra.instead.as_ref().map_or(0, Vec::len);
         unused = before - from_file.len() + lists + instead;
         (extra.before, extra.after, extra.instead) = (Vec::new(), Vec::new(), None);
@@ -98,7 +101,10 @@ pub(super) fn merge(
     let mut said: Vec<(Level, String)> = Vec::new();
     if unused > 0 && applies(&INCLUDE, command) {
         let rules = text::count(unused as u64, "rule");
-        let note = format!("{rules} of the parameters file: for backups, not used by {} (--include and --exclude on the command line are)", command.name);
+        let note = format!(
+            "{rules} of the parameters file: for backups, not used by {} (--include and --exclude on the command line are)",
+            command.name
+        );
         said.push((Level::Information, note));
     }
     if from_url.iter().any(|(o, _)| o.kind == Kind::Secret) {

@@ -100,7 +100,10 @@ pub(super) fn arrange(
             }
             match choice {
                 Some(choice) => choice,
-                None => (Action::Create, Some(free_name(spot.dir, spot.name, date, longest)?)),
+                None => (
+                    Action::Create,
+                    Some(free_name(spot.dir, spot.name, date, longest)?),
+                ),
             }
         }
     };

@@ -157,10 +157,8 @@ impl Finish<'_> {
         attrs: &Attrs,
         access: &Access,
     ) -> io::Result<()> {
-        let overwrite = matches!(
-            self.options.existing,
-            Existing::Overwrite | Existing::Newer
-        ) && matches!(access, Access::Keep);
+        let overwrite = matches!(self.options.existing, Existing::Overwrite | Existing::Newer)
+            && matches!(access, Access::Keep);
         let permissions = self.options.permissions;
         if *attrs == Attrs::default() || !(overwrite || permissions) {
             return Ok(());

@@ -18,7 +18,9 @@ pub(super) fn move_aside(place: &mut Place, targets: &Targets, ui: &mut Ui) -> R
             .and_then(|s| s.dir.rename_noreplace(s.name, aside));
         if let Err(e) = moved {
             let why = entry_error(&e)?;
-            ui.error(&format!("cannot move {shown}, which is in a folder's place: {why}"));
+            ui.error(&format!(
+                "cannot move {shown}, which is in a folder's place: {why}"
+            ));
         }
         Ok(())
     })
@@ -44,7 +46,10 @@ pub(super) fn settle(
             ui.note(&format!("what was at {shown} is kept as {name}"));
         } else if let Err(e) = spot.dir.unlink(aside) {
             let why = entry_error(&e)?;
-            ui.warn("kept-aside", &format!("what was at {shown} cannot be removed and is kept as {name}: {why}"));
+            ui.warn(
+                "kept-aside",
+                &format!("what was at {shown} cannot be removed and is kept as {name}: {why}"),
+            );
         }
         Ok(())
     })

@@ -188,7 +188,8 @@ impl Finish<'_> {
             }
             Some(Err(_)) => {
                 if !quiet {
-                    let line = format!("the metadata of {shown} cannot be understood and is left out");
+                    let line =
+                        format!("the metadata of {shown} cannot be understood and is left out");
                     ui.warn("bad-metadata", &line);
                 }
                 (None, Recorded::Unknown)

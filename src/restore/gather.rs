@@ -170,7 +170,9 @@ impl<'a> Gather<'a> {
             let shown = text::safe_cut(path, 400);
             ui.warn(
                 "long-name",
-                &format!("a name in {shown} is longer than the file system takes: it becomes {name}"),
+                &format!(
+                    "a name in {shown} is longer than the file system takes: it becomes {name}"
+                ),
             );
         }
         out
@@ -199,13 +201,23 @@ impl<'a> Gather<'a> {
         };
         if !folder {
             if !cleared {
-                arrange(place, target, self.options, self.params.file_hash, self.date, self.report, ui)?;
+                arrange(
+                    place,
+                    target,
+                    self.options,
+                    self.params.file_hash,
+                    self.date,
+                    self.report,
+                    ui,
+                )?;
             }
             return Ok(true);
         }
         let slices = target.slices();
         if cleared || place.is_unfinished(&slices)? {
-            place.close(&slices).map_err(|e| io::Error::other(e.to_string()))?;
+            place
+                .close(&slices)
+                .map_err(|e| io::Error::other(e.to_string()))?;
             return Ok(true);
         }
         drop(slices);
@@ -219,7 +231,11 @@ impl<'a> Gather<'a> {
     /// Leads a target around what stands in its folders' places. True when nothing can be there; `None` when it has to stay out.
     fn find_way(&mut self, target: &mut Target, ui: &mut Ui) -> io::Result<Option<bool>> {
         let original = target.parts.clone();
-        while self.detours.pop_if(|d| !original.starts_with(&d.from)).is_some() {}
+        while self
+            .detours
+            .pop_if(|d| !original.starts_with(&d.from))
+            .is_some()
+        {}
         if let Some(detour) = self.detours.last() {
             let Some(to) = &detour.to else {
                 return Ok(None);
@@ -251,15 +267,22 @@ impl<'a> Gather<'a> {
                     detour.to = Some(target.parts[..depth].to_vec());
                     detour.cleared = true;
                     let clear = self.clear(&target.parts[..depth], target)?;
-                    self.targets.push(&clear).map_err(|e| io::Error::other(e.to_string()))?;
+                    self.targets
+                        .push(&clear)
+                        .map_err(|e| io::Error::other(e.to_string()))?;
                     self.detours.push(detour);
                     return Ok(Some(true));
                 }
                 Existing::Rename | Existing::Newer => {
                     let to = self.dated(&target.parts[..depth])?;
-                    let (was, is) = (self.shown(&slices(&target.parts[..depth])), self.shown(&slices(&to)));
+                    let (was, is) = (
+                        self.shown(&slices(&target.parts[..depth])),
+                        self.shown(&slices(&to)),
+                    );
                     self.report.beside(&was, &is);
-                    ui.verbose(&format!("{was} is there and no folder: what belongs into it goes to {is}"));
+                    ui.verbose(&format!(
+                        "{was} is there and no folder: what belongs into it goes to {is}"
+                    ));
                     target.parts.splice(..depth, to.iter().cloned());
                     detour.to = Some(to);
                     self.detours.push(detour);
@@ -283,7 +306,8 @@ impl<'a> Gather<'a> {
         Ok(Target {
             action: Action::Clear,
             parts: aside,
-            record: crate::set::Record::decode(&raw).map_err(|e| io::Error::other(e.to_string()))?,
+            record: crate::set::Record::decode(&raw)
+                .map_err(|e| io::Error::other(e.to_string()))?,
         })
     }
 

@@ -21,7 +21,9 @@ enum Way {
     /// Nothing has the name.
     New(OsString),
     /// What has the name goes.
-    Replace { folder: bool },
+    Replace {
+        folder: bool,
+    },
 }
 
 impl Finish<'_> {

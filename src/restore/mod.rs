@@ -401,11 +401,7 @@ fn fetch_all(
 fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
-        let goal = plan::Goal::decode(
-            record
-                .get(BlockKey::LEN..)
-                .unwrap_or_default(),
-        )?;
+        let goal = plan::Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
         scatter.spoil(goal.target, goal.meta)?;
     }
     Ok(())

@@ -30,7 +30,11 @@ pub(super) fn shortened(name: &[u8], longest: usize) -> Option<Vec<u8>> {
         return None;
     }
     let digest = bytes::hex(Algo::Sha256.hash(name).as_bytes());
-    Some(with_middle(name, format!("~{}", &digest[..12]).as_bytes(), longest))
+    Some(with_middle(
+        name,
+        format!("~{}", &digest[..12]).as_bytes(),
+        longest,
+    ))
 }
 
 /// `middle` before the extension, and as much of the rest as there is room for, cut between characters.

@@ -22,11 +22,14 @@ fn push(out: &mut String, c: char) {
         out.extend(parts[..count].iter().filter_map(|&p| char::from_u32(p)));
         return;
     }
-    let found = u16::try_from(code).ok().filter(|&c| c > 0x7f).and_then(|c| {
-        let (rows, _) = PARTS.as_chunks::<3>();
-        let at = rows.binary_search_by_key(&c, |r| r[0]).ok()?;
-        Some((char::from_u32(rows[at][1].into())?, rows[at][2]))
-    });
+    let found = u16::try_from(code)
+        .ok()
+        .filter(|&c| c > 0x7f)
+        .and_then(|c| {
+            let (rows, _) = PARTS.as_chunks::<3>();
+            let at = rows.binary_search_by_key(&c, |r| r[0]).ok()?;
+            Some((char::from_u32(rows[at][1].into())?, rows[at][2]))
+        });
     match found {
         None => out.push(c),
         Some((first, second)) => {
@@ -258,7 +261,11 @@ mod tests {
             ("\u{212b}", "A\u{30a}"),
             ("漢 plain ß", "漢 plain ß"),
         ] {
-            assert_eq!(decomposed(composed.as_bytes()), parts.as_bytes(), "{composed}");
+            assert_eq!(
+                decomposed(composed.as_bytes()),
+                parts.as_bytes(),
+                "{composed}"
+            );
             assert_eq!(decomposed(parts.as_bytes()), parts.as_bytes(), "{composed}");
         }
         assert_eq!(decomposed(b"a\xff\xc3"), b"a\xff\xc3");

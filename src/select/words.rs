@@ -24,8 +24,9 @@ const NEVER: u8 = u8::MAX;
 pub(crate) struct Selection(Vec<Word>);
 
 struct Word {
-    /// The absolute path that is meant from the current folder.
+    /// The absolute path that is meant from the current folder, and the same as a pattern.
     here: Option<Vec<u8>>,
+    here_pattern: Option<Pattern>,
     /// A name or path without a separator at its end; empty when nothing can be called so.
     exact: Vec<u8>,
     /// Only a folder, as the separator at its end says.
@@ -132,6 +133,10 @@ impl Word {
         let exact = rest.trim_end_matches(is_end);
         let everything = word.bytes().all(|b| b == b'*');
         let no_name = everything || exact == "." || exact.split('/').any(|p| p == "..");
+        let here_text = here.as_deref().and_then(|h| std::str::from_utf8(h).ok());
+        let here_pattern = here_text
+            .filter(|_| rest.contains(['*', '?']))
+            .and_then(|text| Pattern::parse(text, &env).ok());
         let mut patterns = Vec::new();
         let mut fault = None;
         if let Some(name) = word.strip_prefix('@').filter(|n| !n.is_empty()) {
@@ -142,7 +147,7 @@ impl Word {
                 false => Pattern::Last(bytes),
             });
         }
-        for text in texts(word, rest, windows, here.as_deref()) {
+        for text in texts(word, rest, windows) {
             match Pattern::parse(&text, &env) {
                 Ok(pattern) => patterns.push(pattern),
                 Err(e) => fault = Some(e.cause().to_string()),
@@ -150,6 +155,7 @@ impl Word {
         }
         let mut word = Word {
             here,
+            here_pattern,
             exact: if no_name { "" } else { exact }.as_bytes().to_vec(),
             only_folder: rest.ends_with(is_end),
             patterns,
@@ -158,7 +164,7 @@ impl Word {
         };
         if !rest.is_ascii() {
             let plain = |text: &str| String::from_utf8(decomposed(text.as_bytes())).ok();
-            let texts = texts(rest, rest, windows, None);
+            let texts = texts(rest, rest, windows);
             let patterns = texts
                 .iter()
                 .filter_map(|t| Pattern::parse(&plain(t)?, &env).ok());
@@ -170,7 +176,11 @@ impl Word {
     /// `plain` is the path decomposed, once it was needed.
     fn turn(&self, path: &[u8], fold: Fold, plain: &mut Option<Vec<u8>>) -> u8 {
         if let Some(here) = &self.here
-            && is_called(path, here, self.only_folder, fold)
+            && (is_called(path, here, self.only_folder, fold)
+                || self
+                    .here_pattern
+                    .as_ref()
+                    .is_some_and(|p| p.matches(path, fold)))
         {
             return HERE;
         }
@@ -196,13 +206,13 @@ impl Word {
 
 /// What a word means as patterns (`@name` apart: a last component or, with a slash, a whole path): `[…]` and `{…}` as in filters, a slash
 /// at the end all that is below, and a glob that begins at no root is one from any folder on.
-fn texts(word: &str, rest: &str, windows: bool, here: Option<&[u8]>) -> Vec<String> {
+fn texts(word: &str, rest: &str, windows: bool) -> Vec<String> {
     let bracketed = |a, b| word.starts_with(a) && word.ends_with(b);
     let has_glob = rest.contains(['*', '?']);
     if word.len() > 1 && word.starts_with('@') {
         return Vec::new();
     }
-    if word.is_empty() || bracketed('[', ']') || bracketed('{', '}') {
+    if word.is_empty() || word == "@" || bracketed('[', ']') || bracketed('{', '}') {
         return vec![word.to_owned()];
     }
     if word.ends_with('/') && !has_glob || (windows && word.ends_with('\\')) {
@@ -215,9 +225,6 @@ fn texts(word: &str, rest: &str, windows: bool, here: Option<&[u8]>) -> Vec<Stri
     let mut texts = vec![format!("{rest}{end}")];
     if !windows && !rest.starts_with(['/', '*']) {
         texts.push(format!("*/{rest}{end}"));
-    }
-    if let Some(here) = here.and_then(|h| std::str::from_utf8(h).ok()) {
-        texts.push(here.to_owned());
     }
     texts
 }
@@ -262,3 +269,7 @@ fn resolve(path: &Path) -> Vec<u8> {
     }
     out.into_os_string().into_encoded_bytes()
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

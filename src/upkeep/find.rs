@@ -5,7 +5,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Entry, EntryKind};
-use crate::select::{Best, Case, Fit, FilterSet, Selection};
+use crate::select::{Best, Case, FilterSet, Fit, Selection};
 use crate::set::{Record, Set};
 use crate::spill::sorter::{Sorter, Stream};
 
@@ -57,12 +57,17 @@ impl Query {
 
 /// True for `/a/b` and `/a/b/` in `/a/`; a folder that begins at no root is one of that name anywhere.
 fn is_directly_in(path: &[u8], folder: &[u8]) -> bool {
-    let inside = path.strip_suffix(&[b'/']).or(path.strip_suffix(b"\\")).unwrap_or(path);
+    let inside = path
+        .strip_suffix(&[b'/'])
+        .or(path.strip_suffix(b"\\"))
+        .unwrap_or(path);
     let Some(end) = inside.iter().rposition(|b| is_separator(*b, folder)) else {
         return false;
     };
     let parent = &path[..=end];
-    let from_root = folder.first() == Some(&b'/') || folder.get(1) == Some(&b':') || folder.starts_with(b"\\\\");
+    let from_root = folder.first() == Some(&b'/')
+        || folder.get(1) == Some(&b':')
+        || folder.starts_with(b"\\\\");
     parent == folder
         || !from_root
             && parent
@@ -215,9 +220,12 @@ const TAIL: usize = 4 + 1 + 8 + 8;
 fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
     let (record, count) = record.split_last_chunk::<4>()?;
     let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
-    let (record, fits) = record.split_at_checked(record.len().checked_sub(count.checked_mul(5)?)?)?;
+    let (record, fits) =
+        record.split_at_checked(record.len().checked_sub(count.checked_mul(5)?)?)?;
     let (fits, _) = fits.as_chunks::<5>();
-    let fits = fits.iter().map(|&[a, b, c, d, turn]| (u32::from_be_bytes([a, b, c, d]), turn));
+    let fits = fits
+        .iter()
+        .map(|&[a, b, c, d, turn]| (u32::from_be_bytes([a, b, c, d]), turn));
     let (path, tail) = record.split_at_checked(record.len().checked_sub(TAIL)?)?;
     let path = path.strip_suffix(&[0])?;
     let mut plain = Vec::with_capacity(path.len());
@@ -246,7 +254,11 @@ fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
         size: (size != u64::MAX).then_some(size),
         time: (time != i64::MIN).then_some(Timestamp(time)),
     };
-    Some((hit, usize::try_from(u32::from_be_bytes(*rank)).ok()?, fits.collect()))
+    Some((
+        hit,
+        usize::try_from(u32::from_be_bytes(*rank)).ok()?,
+        fits.collect(),
+    ))
 }
 
 /// Counts version `no`. Costs its dlist, unless the cache remembers the version.

@@ -159,7 +159,12 @@ impl Dir {
         let mut buffer = vec![0u8; 4096];
         // SAFETY: the name ends in NUL and the buffer has the length given; both live through the call.
         let len = super::check_len(unsafe {
-            libc::readlinkat(self.raw(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+            libc::readlinkat(
+                self.raw(),
+                name.as_ptr(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
         })?;
         buffer.truncate(len);
         Ok(buffer)
