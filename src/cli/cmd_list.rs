@@ -25,7 +25,9 @@ pub(super) const LIST: Command = Command {
 Without a word after the URL: the versions, 0 is the newest. With a number, an
 age (3D) or a date: all of that version. With names, ends of paths, paths or
 patterns: what fits in the newest version, or, when nothing does, in others.
-A folder means everything in it, with and without a slash at its end.",
+A folder means everything in it, with and without a slash at its end. A version
+that the cache does not know is shown with the size of its list; --full-result
+counts its files, too, and says whether it is partial.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -163,7 +165,6 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         w.key("Filesets")?;
         w.begin_array()
     });
-    let mut uncounted = 0;
     for (version, time) in times.iter().enumerate() {
         let size = set.dlist(version).and_then(|(_, size)| size);
         let mut summary = find::remembered(set, version)?;
@@ -176,7 +177,6 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
                 Err(e) => return Err(e),
             }
         }
-        uncounted += u64::from(summary.is_none());
         ui.result(&set_line(version, *time, size, summary));
         set_json(ui, version, *time, size, summary);
         if ui.broken() {
@@ -184,12 +184,6 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         }
     }
     ui.json(|w| w.end_array());
-    if uncounted > 0 && !counted {
-        let versions = text::count(uncounted, "version");
-        ui.note(&format!(
-            "--full-result counts the files of {versions} more and says whether they are partial; the size is that of the list"
-        ));
-    }
     Ok(Outcome::Done)
 }
 

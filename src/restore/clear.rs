@@ -55,7 +55,10 @@ pub(super) fn settle(
     })
 }
 
-fn each(targets: &Targets, each: &mut dyn FnMut(&[&[u8]], &OsStr) -> Result<()>) -> Result<()> {
+/// Hears of the path that has to be free, and of the name that what is there gets.
+type Each<'a> = dyn FnMut(&[&[u8]], &OsStr) -> Result<()> + 'a;
+
+fn each(targets: &Targets, each: &mut Each<'_>) -> Result<()> {
     for no in 0..targets.len() {
         let target = targets.get(no)?;
         if target.action == Action::Clear

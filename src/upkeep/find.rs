@@ -58,7 +58,7 @@ impl Query {
 /// True for `/a/b` and `/a/b/` in `/a/`; a folder that begins at no root is one of that name anywhere.
 fn is_directly_in(path: &[u8], folder: &[u8]) -> bool {
     let inside = path
-        .strip_suffix(&[b'/'])
+        .strip_suffix(b"/")
         .or(path.strip_suffix(b"\\"))
         .unwrap_or(path);
     let Some(end) = inside.iter().rposition(|b| is_separator(*b, folder)) else {
