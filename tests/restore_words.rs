@@ -149,7 +149,7 @@ fn a_day_means_its_end() {
 
 #[test]
 fn a_partial_version_is_called_so() {
-    let scratch = Scratch::new("words-partial");
+    let scratch = Scratch::new("words-part");
     version(&scratch, "20240130T100000Z", true, 1, &["/s/f", "/s/g"]);
     version(&scratch, "20240131T100000Z", false, 2, &["/s/f"]);
     run(&scratch, "restore", &[])
