@@ -410,6 +410,16 @@ fn files_that_a_killed_restore_left_go() {
         ".duplet-restore-0123456789abcdef-1.bak",
     ];
     mine.iter().for_each(|n| age(n));
+    // No backup takes them, of a dead run or of one that is still at it.
+    let second = scratch.at("second");
+    scratch
+        .run(&["backup", text(&second), text(&out), "--no-encryption"])
+        .code(&[0]);
+    let listed = scratch.run(&["list", text(&second), "0"]).code(&[0]);
+    for name in mine {
+        assert!(listed.out.contains(name), "{name}: {}", listed.out);
+    }
+    assert_eq!(listed.out.matches(".duplet-restore").count(), mine.len());
     restore(&scratch, &["--dry-run"]).code(&[0]);
     assert!(left(&out.join("in")) >= 10, "a dry run removes nothing");
     restore(&scratch, &[])

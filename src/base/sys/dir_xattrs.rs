@@ -50,9 +50,8 @@ impl Dir {
         component(name)?;
         let path = self.proc_c(name)?;
         // SAFETY: the path ends in NUL; the buffer is `len` bytes long, or null with length 0.
-        let listed = sized(|buffer, len| unsafe {
-            libc::llistxattr(path.as_ptr(), buffer.cast(), len)
-        });
+        let listed =
+            sized(|buffer, len| unsafe { libc::llistxattr(path.as_ptr(), buffer.cast(), len) });
         packed_names(match listed {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let file = self.open_any(name)?;
