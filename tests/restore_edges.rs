@@ -83,8 +83,10 @@ fn a_dry_run_removes_nothing_that_is_in_the_way() {
     assert!(way.is_file());
     fs::remove_file(&way).unwrap();
     fs::create_dir_all(way.join("mine")).unwrap();
-    restore(&scratch, &["--overwrite"]).code(&[3]).says("f001");
+    // A folder with something in it stays, and the file is restored beside it.
+    restore(&scratch, &["--overwrite"]).code(&[2]).says("f001");
     assert!(way.join("mine").is_dir());
+    assert_eq!(names(&scratch.at("out")).len(), 301);
     assert_eq!(begun(&scratch.at("out")), 0);
 }
 
@@ -114,6 +116,11 @@ fn what_cannot_be_written_here_is_not_called_lost() {
     };
     mode(&out, 0o555);
     mode(&scratch.at("tmp"), 0o777);
+    // Another user is to read them.
+    mode(&dest, 0o755);
+    for name in names(&dest) {
+        mode(&dest.join(name), 0o644);
+    }
     let target = format!("--restore-path={}", text(&out));
     let run = || {
         let mut command = scratch.command(&["restore", text(&dest), &target, "--no-cache"]);

@@ -54,6 +54,8 @@ pub(crate) enum Reason {
     /// A file system that holds no files, such as proc.
     PseudoFileSystem,
     EmptyFolder,
+    /// A file in which a restore puts something together.
+    Leftover,
     /// Extended attribute of this name.
     AskedFor(String),
 }
@@ -80,6 +82,7 @@ impl Reason {
             Reason::PseudoFileSystem => {
                 "the kernel's own file system; name it as a source to take it".to_owned()
             }
+            Reason::Leftover => "left by a restore that was ended".to_owned(),
             Reason::EmptyFolder => "--exclude-empty-folders".to_owned(),
             Reason::AskedFor(name) => format!("its extended attribute {name} asks for that"),
         }

@@ -15,6 +15,7 @@ use crate::backup::pseudo::PseudoFs;
 use crate::backup::source::{Source, fs_path};
 use crate::backup::verdict::Verdict;
 use crate::base::error::{Result, io_text};
+use crate::base::leftover;
 use crate::base::sys::{Dir, FileKind, Identity, Spot, Stat};
 use crate::base::text;
 use crate::base::tmp::Tmp;
@@ -307,6 +308,12 @@ impl<'a> Walk<'a> {
         if closed && !is_folder {
             self.stats.excluded += 1;
             visitor.decided(ui, &self.path, false, &Reason::PseudoFileSystem, 0);
+            return Ok(());
+        }
+        let last = self.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        if !is_source && !is_folder && leftover::is_ours(last) {
+            self.stats.excluded += 1;
+            visitor.decided(ui, &self.path, false, &Reason::Leftover, stat.size);
             return Ok(());
         }
         let mut record_it = true;

@@ -1,13 +1,14 @@
 //! Layer 0: what every other layer may use and which uses nothing of ours.
 //!
 //! Order, lowest first (a file may use the ones above it): `bytes`, `text`, `error`, `secret`, `size`, `sys`, `time`,
-//! `digest`, `rand`, `json`, `ui`, `tmp`, `opt`, `fault`.
+//! `digest`, `rand`, `leftover`, `json`, `ui`, `tmp`, `opt`, `fault`.
 
 pub(crate) mod bytes;
 pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod json;
+pub(crate) mod leftover;
 pub(crate) mod opt;
 pub(crate) mod place;
 pub(crate) mod rand;

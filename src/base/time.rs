@@ -6,6 +6,11 @@ use crate::base::sys;
 
 /// Ticks of 1970-01-01T00:00:00Z (`format.md` 11).
 const UNIX_EPOCH_TICKS: i64 = 621_355_968_000_000_000;
+/// Last tick of the year 9999, the end of .NET's time.
+const MAX_TICKS: i64 = 3_155_378_975_999_999_999;
+/// First and last second of the years 1 to 9999.
+const FIRST: i64 = -62_135_596_800;
+const LAST: i64 = 253_402_300_799;
 
 /// Seconds since 1970-01-01T00:00:00Z; may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,25 +49,26 @@ impl Timestamp {
 
     /// `yyyyMMddTHHmmssZ`; years outside 1..=9999 are clamped.
     pub(crate) fn compact(self) -> String {
-        let c = Civil::from_unix(self.0.clamp(-62_135_596_800, 253_402_300_799));
+        let c = Civil::from_unix(self.0.clamp(FIRST, LAST));
         format!(
             "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
             c.year, c.month, c.day, c.hour, c.minute, c.second
         )
     }
 
-    /// `YYYY-MM-DD HH:MM:SS` in the machine's time zone.
+    /// `YYYY-MM-DD HH:MM:SS` in the machine's time zone; clamped as [`Timestamp::compact`].
     pub(crate) fn local(self) -> String {
-        let c = Civil::from_unix(self.0.saturating_add(sys::utc_offset(self.0)));
+        let at = self.0.clamp(FIRST, LAST);
+        let c = Civil::from_unix((at + sys::utc_offset(at)).clamp(FIRST, LAST));
         format!(
             "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
             c.year, c.month, c.day, c.hour, c.minute, c.second
         )
     }
 
-    /// `YYYY-MM-DDTHH:MM:SSZ`, for `--json`.
+    /// `YYYY-MM-DDTHH:MM:SSZ`, for `--json`; clamped as [`Timestamp::compact`].
     pub(crate) fn iso(self) -> String {
-        let c = Civil::from_unix(self.0);
+        let c = Civil::from_unix(self.0.clamp(FIRST, LAST));
         format!(
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
             c.year, c.month, c.day, c.hour, c.minute, c.second
@@ -133,17 +139,19 @@ impl Civil {
     }
 }
 
-/// Ticks of a Unix time in seconds and nanoseconds; saturates outside the range of `i64`.
+/// Ticks of a Unix time in seconds and nanoseconds; clamped to the years 1 to 9999, as no reader of the format takes others, and
+/// never 0, which means unknown.
 pub(crate) fn ticks_from_unix(seconds: i64, nanoseconds: u32) -> i64 {
     seconds
         .saturating_mul(10_000_000)
         .saturating_add(i64::from(nanoseconds / 100))
         .saturating_add(UNIX_EPOCH_TICKS)
+        .clamp(1, MAX_TICKS)
 }
 
-/// Unix seconds (rounded down) and nanoseconds of ticks.
+/// Unix seconds (rounded down) and nanoseconds of ticks, clamped to the years 1 to 9999.
 pub(crate) fn unix_from_ticks(ticks: i64) -> (i64, u32) {
-    let since = ticks.saturating_sub(UNIX_EPOCH_TICKS);
+    let since = ticks.clamp(0, MAX_TICKS) - UNIX_EPOCH_TICKS;
     let nanos = since.rem_euclid(10_000_000) * 100;
     (
         since.div_euclid(10_000_000),
@@ -154,6 +162,33 @@ pub(crate) fn unix_from_ticks(ticks: i64) -> (i64, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_outside_the_years_1_to_9999_are_clamped() {
+        for (seconds, ticks, local) in [
+            (i64::MIN, 1, "0001-01-01 00:00:00"),
+            (FIRST - 1, 1, "0001-01-01 00:00:00"),
+            (LAST, MAX_TICKS - 9_999_999, "9999-12-31 23:59:59"),
+            (LAST + 1, MAX_TICKS, "9999-12-31 23:59:59"),
+            (400_000_000_000, MAX_TICKS, "9999-12-31 23:59:59"),
+            (i64::MAX, MAX_TICKS, "9999-12-31 23:59:59"),
+        ] {
+            assert_eq!(ticks_from_unix(seconds, 0), ticks, "{seconds}");
+            assert_eq!(
+                Timestamp(seconds).iso(),
+                format!("{}Z", local.replace(' ', "T"))
+            );
+            assert_eq!(Timestamp(seconds).local().len(), local.len());
+            assert_eq!(Timestamp(seconds).compact().len(), 16);
+        }
+        for ticks in [i64::MIN, -1, 0, 1, MAX_TICKS, MAX_TICKS + 1, i64::MAX] {
+            let (seconds, nanos) = unix_from_ticks(ticks);
+            assert!(
+                (FIRST..=LAST).contains(&seconds) && nanos < 1_000_000_000,
+                "{ticks}"
+            );
+        }
+    }
 
     #[test]
     fn compact_both_ways() {

@@ -70,6 +70,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let hits = find(&mut set, ui, &versions, &query)?;
     let found = !hits.is_empty();
+    if let Some(e) = query.selection.fault().filter(|_| !found) {
+        return Err(e);
+    }
     listing::show(ui, hits, &times)?;
     if found {
         return Ok(Outcome::Done);

@@ -13,7 +13,7 @@ use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
-use crate::upkeep::find::{self, Query, Summary};
+use crate::upkeep::find::{self, Hits, Query, Summary};
 
 pub(super) const LIST: Command = Command {
     name: "list",
@@ -23,9 +23,11 @@ pub(super) const LIST: Command = Command {
     usage: "<url> [version|name]...",
     details: "\
 Without a word after the URL: the versions, 0 is the newest. With a number, an
-age (3D) or a date: all of that version. With patterns: what fits in the
-newest version, or, when nothing does, in the others. A bare name fits in any
-folder; a folder with a slash at its end means everything below it.",
+age (3D) or a date: all of that version. With names, ends of paths, paths or
+patterns: what fits in the newest version, or, when nothing does, in others.
+A folder means everything in it, with and without a slash at its end. A version
+that the cache does not know is shown with the size of its list; --full-result
+counts its files, too, and says whether it is partial.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -114,11 +116,21 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         let others: Vec<usize> = (1..times.len()).collect();
         hits = find::find(&mut set, ui, &others, &query)?;
     }
-    if hits.is_empty() {
-        ui.note("nothing fits");
-    }
+    nothing_fits(&hits, &query, ui)?;
     listing::show(ui, hits, &times)?;
     Ok(Outcome::Done)
+}
+
+/// Says so when nothing does; a word that is no valid pattern either is a mistake.
+pub(super) fn nothing_fits(hits: &Hits, query: &Query, ui: &mut Ui) -> Result<()> {
+    if !hits.is_empty() {
+        return Ok(());
+    }
+    if let Some(e) = query.selection.fault() {
+        return Err(e);
+    }
+    ui.note("nothing fits (*part* finds parts of names)");
+    Ok(())
 }
 
 /// A number, an age or a date.

@@ -20,14 +20,15 @@ pub(super) const COMMAND: Command = Command {
     usage: "<url> [path]...",
     details: "\
 Restores the newest version that holds what is asked for, or the one chosen
-with --version or --time. Without a path everything is restored; a bare name
-means a file or folder of that name anywhere, a path ending in / the contents
-of a folder. Files go to their original places, or below --restore-path without
-the folders that all of them share. A different file that is already there is
-kept, and the restored one gets the version's date in its name, unless
---overwrite or --existing says otherwise. What damaged or missing volumes spoil
-is listed, and the exit code is 3; a file with lost parts is kept as
-NAME.DATE.incomplete.",
+with --version or --time. Without a path all is restored. A name, the end of a
+path (data/doc) or a whole path means files and folders called so, a folder
+with all in it; what nothing is called is a pattern (*.jpg). Files go to their
+original places, or below --restore-path without the folders that all share.
+What differs and is there already is kept, and the restored file or folder gets
+the version's date in its name, unless --overwrite or --existing says so.
+What is new is open to no more people than it was, what is replaced keeps owner
+and mode (but see --restore-permissions). What damaged volumes spoil is listed,
+with exit code 3; a file with lost parts is kept as NAME.DATE.incomplete.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -104,8 +105,9 @@ fn restore_options(call: &Call) -> Result<RestoreOptions> {
 
 fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui) {
     let root = text::safe(r.root.as_os_str().as_encoded_bytes());
+    let partial = if r.partial { "partial " } else { "" };
     let of = r.version.map_or_else(String::new, |(no, time)| {
-        format!(" from version {no} of {}", time.local())
+        format!(" from {partial}version {no} of {}", time.local())
     });
     let took = show_span(ui.elapsed().as_secs());
     if r.files + r.folders + r.symlinks + r.unmodified == 0
@@ -139,25 +141,31 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
             r.unmodified, r.skipped
         ));
     }
-    if r.incomplete_count + r.failed > 0 {
+    let incomplete = r.incomplete_count.saturating_sub(r.lost);
+    let mut bad = Vec::new();
+    for (n, what) in [
+        (incomplete, "incomplete"),
+        (r.lost + r.failed, "not restored"),
+    ] {
+        if n > 0 {
+            bad.push(format!("{n} {what}"));
+        }
+    }
+    if !bad.is_empty() {
+        let names: Vec<String> = r.incomplete_names.clone();
+        let end = if names.is_empty() { "" } else { ":" };
+        ui.result(&format!("  {}{end}", bad.join(", ")));
+        some(&names, r.incomplete_count, full, ui);
+    }
+    if r.beside_count > 0 {
+        let verb = if dry_run { "would get" } else { "got" };
+        let entries = count(r.beside_count, "entry");
         ui.result(&format!(
-            "  {} incomplete, {} not restored:",
-            r.incomplete_count, r.failed
+            "  {entries} {verb} another name, because something else is there:"
         ));
-        let shown = if full {
-            r.incomplete_names.len()
-        } else {
-            r.incomplete_names.len().min(10)
-        };
-        for name in &r.incomplete_names[..shown] {
-            ui.result(&format!("    {name}"));
-        }
-        if r.incomplete_count > shown as u64 {
-            ui.result(&format!(
-                "    and {} more",
-                r.incomplete_count - shown as u64
-            ));
-        }
+        let line = |(was, is): &(String, String)| format!("{was} -> {is}");
+        let names: Vec<String> = r.beside_names.iter().map(line).collect();
+        some(&names, r.beside_count, full, ui);
     }
     let stats = *set.remote().stats();
     ui.json(|w| {
@@ -180,6 +188,8 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
             ("SkippedFiles", r.skipped),
             ("FailedEntries", r.failed),
             ("IncompleteEntries", r.incomplete_count),
+            ("LostEntries", r.lost),
+            ("EntriesBeside", r.beside_count),
             ("SelectedFiles", r.selected.0),
             ("SizeOfSelectedFiles", r.selected.1),
             ("DblockVolumes", r.volumes),
@@ -202,9 +212,32 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
             w.string(name.as_bytes())?;
         }
         w.end_array()?;
+        w.key("RestoredBeside")?;
+        w.begin_array()?;
+        for (_, name) in &r.beside_names {
+            w.string(name.as_bytes())?;
+        }
+        w.end_array()?;
+        w.key("IsFullBackup")?;
+        w.boolean(!r.partial)?;
         w.key("RestorePath")?;
         w.string(r.root.as_os_str().as_encoded_bytes())?;
         w.key("Dryrun")?;
         w.boolean(dry_run)
     });
+}
+
+/// The first of `names`, which are the first of `count`.
+fn some(names: &[String], count: u64, full: bool, ui: &mut Ui) {
+    let shown = if full {
+        names.len()
+    } else {
+        names.len().min(10)
+    };
+    for name in &names[..shown] {
+        ui.result(&format!("    {name}"));
+    }
+    if shown > 0 && count > shown as u64 {
+        ui.result(&format!("    and {} more", count - shown as u64));
+    }
 }

@@ -164,6 +164,15 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
         }
         let cost = cost.join(", ");
         ui.error(&format!("{problems} found; {cost}"));
+        let again = "put intact copies of these volumes back if there are any";
+        ui.note(&if report.losses.is_empty() && report.unrestorable == 0 {
+            format!("what to do: {again}; no file needs what is damaged, as far as was checked")
+        } else {
+            format!(
+                "what to do: {again}; else run the backup with --no-backend-verification as long as the files are there, which stores what is lost anew; \
+                 a restore brings all else and names what it could not"
+            )
+        });
     }
 }
 

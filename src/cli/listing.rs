@@ -15,6 +15,7 @@ pub(super) fn show(ui: &mut Ui, mut hits: Hits, times: &[Timestamp]) -> Result<(
             number,
             time: *times.get(number)?,
             unread: hits.is_unread(number),
+            partial: hits.partial().contains(&number),
         })
     };
     let mut printer = Printer {
@@ -37,11 +38,21 @@ struct Version {
     number: usize,
     time: Timestamp,
     unread: bool,
+    partial: bool,
 }
 
 impl Version {
     fn row(&self, extent: &str) -> String {
-        format!("{:>4}  {}  {extent}", self.number, self.time.local())
+        let partial = if self.partial {
+            " (partial version)"
+        } else {
+            ""
+        };
+        format!(
+            "{:>4}  {}  {extent}{partial}",
+            self.number,
+            self.time.local()
+        )
     }
 }
 
@@ -55,6 +66,15 @@ struct Printer {
 
 impl Printer {
     fn begin(&self, ui: &mut Ui) {
+        if let [only] = self.versions.as_slice()
+            && only.partial
+        {
+            ui.note(&format!(
+                "version {} of {} is partial: its backup was stopped, so it may lack files",
+                only.number,
+                only.time.local()
+            ));
+        }
         ui.json(|w| {
             w.key("Filesets")?;
             w.begin_array()?;
@@ -66,6 +86,8 @@ impl Printer {
                 w.string(v.time.iso().as_bytes())?;
                 w.key("Readable")?;
                 w.boolean(!v.unread)?;
+                w.key("IsFullBackup")?;
+                w.boolean(!v.partial)?;
                 w.end_object()?;
             }
             w.end_array()?;

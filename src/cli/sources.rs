@@ -29,6 +29,9 @@ struct Extra {
     instead: Option<Vec<Rule>>,
 }
 
+/// The commands that the sources and the rules of a parameters file are for.
+const TAKES_SOURCES: [&str; 2] = ["backup", "test-filters"];
+
 /// Merges all sources into a call of `command`, and says what is worth saying. `line.words` begins after the command.
 pub(super) fn merge(
     command: &'static Command,
@@ -44,6 +47,19 @@ pub(super) fn merge(
     if let Some((_, path)) = last {
         PARAMETERS_FILE.check(path)?;
         from_file = read_file(path, &mut extra, &mut notes)?;
+    }
+    // What a backup leaves out is no reason to leave it out of a restore.
+    let mut unused = 0;
+    if !TAKES_SOURCES.contains(&command.name) {
+        let before = from_file.len();
+        from_file.retain(|(opt, _)| ![INCLUDE.name, EXCLUDE.name].contains(&opt.name));
+        let lists = [&extra.before, &extra.after]
+            .map(Vec::len)
+            .iter()
+            .sum::<usize>();
+        let instead = extra.instead.as_ref().map_or(0, Vec::len);
+        unused = before - from_file.len() + lists + instead;
+        (extra.before, extra.after, extra.instead) = (Vec::new(), Vec::new(), None);
     }
     let rules = rules(
         &line.values,
@@ -78,7 +94,7 @@ pub(super) fn merge(
         }
     }
     words.splice(..0, action);
-    if ["backup", "test-filters"].contains(&command.name) {
+    if TAKES_SOURCES.contains(&command.name) {
         words.append(&mut extra.sources);
     }
     let (url, from_url) = take_query(&url, &mut notes)?;
@@ -90,6 +106,14 @@ pub(super) fn merge(
     }
     let mut chosen = Options::default();
     let mut said: Vec<(Level, String)> = Vec::new();
+    if unused > 0 && applies(&INCLUDE, command) {
+        let rules = text::count(unused as u64, "rule");
+        let note = format!(
+            "{rules} of the parameters file: for backups, not used by {} (--include and --exclude on the command line are)",
+            command.name
+        );
+        said.push((Level::Information, note));
+    }
     if from_url.iter().any(|(o, _)| o.kind == Kind::Secret) {
         let note = "a passphrase in a URL is easily seen by others; --passphrase-file is safer";
         said.push((Level::Information, note.to_owned()));

@@ -5,11 +5,13 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::base::sys::FileKind;
+use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
-use crate::restore::finish::{free_name, hash_file};
+use crate::restore::finish::hash_file;
+use crate::restore::naming::{ATTEMPTS, beside, free_name};
 use crate::restore::place::Place;
 use crate::restore::targets::{Action, Target};
-use crate::restore::{Existing, RestoreOptions, RestoreReport, place};
+use crate::restore::{Existing, RestoreOptions, RestoreReport};
 
 /// Decides what happens to one entry by what is at its place (`commands.md` 10.2).
 pub(super) fn arrange(
@@ -19,12 +21,16 @@ pub(super) fn arrange(
     algo: crate::base::digest::Algo,
     date: &str,
     report: &mut RestoreReport,
+    ui: &mut Ui,
 ) -> io::Result<()> {
+    let longest = place.longest;
     let entry = &target.record.entry;
     if entry.kind != EntryKind::File {
         return Ok(());
     }
     let slices = target.slices();
+    let full = place.is_full_folder(&slices);
+    let shown = full.then(|| place.shown(&slices));
     let spot = match place.spot(&slices, false) {
         Ok(spot) => spot,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -68,14 +74,19 @@ pub(super) fn arrange(
             report.skipped += 1;
             (Action::Leave, None)
         }
-        Existing::Overwrite | Existing::Newer => (Action::Replace, None),
-        Existing::Rename => {
+        Existing::Overwrite | Existing::Newer if !full => (Action::Replace, None),
+        existing => {
+            if existing != Existing::Rename {
+                let shown = shown.unwrap_or_default();
+                ui.warn("folder-in-the-way", &format!("{shown} is a folder with something in it, which stays: the file gets another name"));
+            }
             let mut choice = None;
-            for attempt in 0..100 {
-                let name = std::ffi::OsString::from_vec(place::beside(
+            for attempt in 0..ATTEMPTS {
+                let name = std::ffi::OsString::from_vec(beside(
                     spot.name.as_bytes(),
                     date,
                     attempt,
+                    longest,
                 ));
                 if spot.dir.stat(&name).is_err() {
                     choice = Some((Action::Create, Some(name)));
@@ -89,7 +100,10 @@ pub(super) fn arrange(
             }
             match choice {
                 Some(choice) => choice,
-                None => (Action::Create, Some(free_name(spot.dir, spot.name, date)?)),
+                None => (
+                    Action::Create,
+                    Some(free_name(spot.dir, spot.name, date, longest)?),
+                ),
             }
         }
     };

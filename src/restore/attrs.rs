@@ -4,28 +4,71 @@ use std::ffi::OsStr;
 use std::io;
 
 use crate::base::error::io_text;
-use crate::base::sys;
+use crate::base::sys::{self, Stat};
 use crate::base::text;
 use crate::base::time::{Timestamp, unix_from_ticks};
 use crate::base::ui::Ui;
 use crate::format::meta::Attrs;
+use crate::restore::Existing;
 use crate::restore::finish::Finish;
 use crate::restore::targets::Target;
 
+/// What the version says of an entry's mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// It was stored without one.
+    Nothing,
+    Mode(u32),
+    /// It says something, but that is lost.
+    Unknown,
+}
+
+impl Recorded {
+    /// The bits that a new entry may have.
+    pub(super) fn most(self) -> u32 {
+        match self {
+            Recorded::Nothing => 0o777,
+            Recorded::Mode(mode) => mode,
+            Recorded::Unknown => 0o700,
+        }
+    }
+}
+
+/// Who may use an entry when `--restore-permissions` does not say otherwise.
+pub(super) enum Access {
+    /// It was there and stays as it is.
+    Keep,
+    /// New: at most these bits, without those of the umask, and no more than the version says.
+    New(u32),
+    /// It replaces a file and takes that file's owner, mode and access list over.
+    Like(Stat),
+}
+
+/// An entry about to be finished.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) attrs: Option<&'a Attrs>,
+    pub(super) recorded: Recorded,
+    pub(super) target: &'a Target,
+    /// Where it goes, for messages.
+    pub(super) shown: &'a str,
+}
+
+const ACL: &[u8] = b"system.posix_acl_access";
+
 impl Finish<'_> {
-    /// Owner, mode, extended attributes, then the time, on `name` beside the target. What cannot be set is warned about: the
+    /// Owner, extended attributes, mode, then the time, on `name` beside the target. What cannot be set is warned about: the
     /// entry itself is there.
     pub(super) fn attributes(
         &mut self,
         ui: &mut Ui,
         parts: &[&[u8]],
         name: &OsStr,
-        attrs: Option<&Attrs>,
-        target: &Target,
-        shown: &str,
+        known: &Known<'_>,
+        access: &Access,
     ) {
-        let done = self.all_attributes(ui, parts, name, attrs, target, shown);
-        tell_attributes(done, ui, shown);
+        let done = self.all_attributes(ui, parts, name, known, access);
+        tell_attributes(done, ui, known.shown);
     }
 
     fn all_attributes(
@@ -33,37 +76,109 @@ impl Finish<'_> {
         ui: &mut Ui,
         parts: &[&[u8]],
         name: &OsStr,
-        attrs: Option<&Attrs>,
-        target: &Target,
-        shown: &str,
+        known: &Known<'_>,
+        access: &Access,
     ) -> io::Result<()> {
-        if self.options.permissions {
-            self.owner(ui, parts, name, attrs, shown)?;
+        let told = self.options.permissions && known.attrs.is_some_and(|a| a.owner.is_some());
+        let mut taken_over = true;
+        if told {
+            self.owner(ui, parts, name, known)?;
+        } else if let Access::Like(there) = access {
+            taken_over = self.take_over(parts, name, there).is_ok();
         }
-        if let Some(attrs) = attrs {
+        if let Some(attrs) = known.attrs {
+            self.remove_surplus(parts, name, attrs, access)?;
             let spot = self.place.spot(parts, false)?;
             for (attribute, value) in &attrs.xattrs {
+                if !self.options.permissions && grants(attribute) {
+                    continue;
+                }
                 if let Err(e) = spot.dir.set_xattr(name, attribute, value) {
                     ui.warn(
                         "xattr",
                         &format!(
-                            "the attribute {} of {shown} cannot be set: {}",
+                            "the attribute {} of {} cannot be set: {}",
                             text::safe(attribute),
+                            known.shown,
                             io_text(&e)
                         ),
                     );
                 }
             }
         }
-        if self.options.permissions
-            && let Some(owner) = attrs.and_then(|a| a.owner.as_ref())
-        {
-            self.place
-                .spot(parts, false)?
-                .dir
-                .chmod(name, owner.mode & 0o777)?;
+        if !taken_over {
+            let shown = known.shown;
+            ui.warn("owner", &format!("{shown} cannot keep the owner or the access list it had: only user {} may use it now", sys::effective_uid()));
         }
-        self.times(parts, name, attrs, target.record.entry.time)
+        self.mode(parts, name, known, access, taken_over)?;
+        self.times(parts, name, known.attrs, known.target.record.entry.time)
+    }
+
+    /// The mode of `name`; `taken_over`: it has the owner and access list of the file it replaces.
+    pub(super) fn mode(
+        &mut self,
+        parts: &[&[u8]],
+        name: &OsStr,
+        known: &Known<'_>,
+        access: &Access,
+        taken_over: bool,
+    ) -> io::Result<()> {
+        let owner = known.attrs.and_then(|a| a.owner);
+        let mode = match (owner.filter(|_| self.options.permissions), access) {
+            (Some(owner), _) => owner.mode & 0o777,
+            (None, Access::Keep) => return Ok(()),
+            (None, Access::New(usual)) => usual & !self.umask & known.recorded.most(),
+            (None, Access::Like(there)) if taken_over => there.mode,
+            (None, Access::Like(_)) => 0o600,
+        };
+        self.place.spot(parts, false)?.dir.chmod(name, mode)
+    }
+
+    /// Gives `name` the owner and the access list of the file it will replace.
+    fn take_over(&mut self, parts: &[&[u8]], name: &OsStr, there: &Stat) -> io::Result<()> {
+        let spot = self.place.spot(parts, false)?;
+        let have = spot.dir.stat(name)?;
+        if (have.uid, have.gid) != (there.uid, there.gid) {
+            spot.dir.chown(name, there.uid, there.gid)?;
+        }
+        match spot.dir.get_xattr(spot.name, ACL)? {
+            Some(list) => spot.dir.set_xattr(name, ACL, &list),
+            // One that the folder gave to the new file.
+            None => spot.dir.remove_xattr(name, ACL),
+        }
+    }
+
+    /// Removes attributes that the version does not have: those of users from what is overwritten, those that grant something
+    /// where these are restored. Labels of the system stay, and values that a version cannot hold.
+    fn remove_surplus(
+        &mut self,
+        parts: &[&[u8]],
+        name: &OsStr,
+        attrs: &Attrs,
+        access: &Access,
+    ) -> io::Result<()> {
+        let overwrite = matches!(self.options.existing, Existing::Overwrite | Existing::Newer)
+            && matches!(access, Access::Keep);
+        let permissions = self.options.permissions;
+        if *attrs == Attrs::default() || !(overwrite || permissions) {
+            return Ok(());
+        }
+        let spot = self.place.spot(parts, false)?;
+        for attribute in spot.dir.list_xattrs(name)? {
+            let is_user = attribute.starts_with(b"user.");
+            let grant = attribute.starts_with(b"system.posix_acl_")
+                || attribute.starts_with(b"trusted.")
+                || attribute == b"security.capability";
+            let surplus = !attrs.xattrs.iter().any(|(a, _)| *a == attribute)
+                && std::str::from_utf8(&attribute).is_ok();
+            if surplus && (is_user && overwrite || grant && permissions) {
+                let value = spot.dir.get_xattr(name, &attribute)?;
+                if value.is_some_and(|v| !v.is_empty()) {
+                    spot.dir.remove_xattr(name, &attribute)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn times(
@@ -90,12 +205,12 @@ impl Finish<'_> {
         ui: &mut Ui,
         parts: &[&[u8]],
         name: &OsStr,
-        attrs: Option<&Attrs>,
-        shown: &str,
+        known: &Known<'_>,
     ) -> io::Result<()> {
-        let Some((attrs, owner)) = attrs.and_then(|a| Some((a, a.owner.as_ref()?))) else {
+        let Some((attrs, owner)) = known.attrs.and_then(|a| Some((a, a.owner.as_ref()?))) else {
             return Ok(());
         };
+        let shown = known.shown;
         let uid = attrs
             .owner_name
             .as_deref()
@@ -119,6 +234,13 @@ impl Finish<'_> {
             other => other,
         }
     }
+}
+
+/// True for an attribute that may let somebody do something: access lists, capabilities, labels.
+fn grants(attribute: &[u8]) -> bool {
+    [b"security.".as_slice(), b"trusted.", b"system."]
+        .iter()
+        .any(|start| attribute.starts_with(start))
 }
 
 /// Warns that not all attributes could be set.

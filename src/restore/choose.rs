@@ -11,10 +11,45 @@ use crate::format::filelist::EntryKind;
 use crate::restore::RestoreOptions;
 use crate::restore::place::{Prefix, is_windows};
 use crate::set::{Record, Set};
-use crate::spill::run::Run;
+use crate::spill::run::{Run, RunWriter};
 
-/// The newest version that holds a chosen file, and its chosen entries sorted by path.
-pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Result<(usize, Run)> {
+/// Folders above an entry that are remembered, in bytes of their records.
+const ABOVE_AT_MOST: usize = 1 << 20;
+
+/// A version and which of its entries are wanted.
+pub(super) struct Chosen {
+    pub(super) no: usize,
+    /// False for a partial version.
+    pub(super) full: bool,
+    run: Run,
+}
+
+/// An entry of [`Chosen`].
+pub(super) struct Wanted {
+    pub(super) record: Record,
+    /// Not wanted itself, but a folder in which something wanted lies: what was closed there stays closed.
+    pub(super) above: bool,
+}
+
+impl Chosen {
+    /// Gives `each` every entry by path.
+    pub(super) fn each(&self, each: &mut dyn FnMut(Wanted) -> Result<()>) -> Result<()> {
+        let mut reader = self.run.reader();
+        while let Some(raw) = reader.next()? {
+            let (&above, raw) = raw
+                .split_last()
+                .ok_or_else(|| Error::bug("a chosen entry has a mark"))?;
+            each(Wanted {
+                record: Record::decode(raw)?,
+                above: above == 1,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The newest version that holds a chosen file, and its chosen entries.
+pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Result<Chosen> {
     let times: Vec<Timestamp> = set.versions().collect();
     let mut numbers = options.version.resolve(&times)?;
     let explicit = !numbers.is_empty();
@@ -23,7 +58,7 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
     }
     let mut failure: Option<Error> = None;
     for &no in &numbers {
-        let sorted = match set.sorted_files(ui, no) {
+        let (sorted, full) = match set.sorted_files(ui, no) {
             Ok((run, listing)) => {
                 if let Some(line) = listing.misdated {
                     ui.warn(
@@ -31,7 +66,7 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
                         &format!("{line}; see 'duplet list URL'"),
                     );
                 }
-                run
+                (run, listing.full)
             }
             Err(e)
                 if !explicit
@@ -43,25 +78,9 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
             }
             Err(e) => return Err(e),
         };
-        let mut chosen = crate::spill::run::RunWriter::new(set.tmp());
-        let mut any = false;
-        let mut reader = sorted.reader();
-        while let Some(raw) = reader.next()? {
-            let record = Record::decode(raw)?;
-            let path = &record.entry.path;
-            if options.selection.matches(path, options.case)
-                && options.filters.decide_stored(path).included
-            {
-                any |= record.entry.kind != EntryKind::Folder || numbers.len() == 1;
-                chosen.push(raw)?;
-            }
-        }
-        let chosen = chosen.finish()?;
-        if any && !chosen.is_empty() {
-            return Ok((no, chosen));
-        }
-        if numbers.len() == 1 && !chosen.is_empty() {
-            return Ok((no, chosen));
+        let (run, files, any) = pick(&sorted, set, options)?;
+        if files || any && numbers.len() == 1 {
+            return Ok(Chosen { no, full, run });
         }
     }
     if times.is_empty() {
@@ -71,32 +90,80 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
         )
         .doing("restore"));
     }
-    match failure {
+    match failure.or_else(|| options.selection.fault()) {
         Some(e) => Err(e),
         None => Err(Error::new(Kind::Missing, "nothing in the backup matches")
             .doing("restore")
-            .hint("see 'duplet find URL PATTERN'; a folder's path ends with /")),
+            .hint("see 'duplet find URL PATTERN'; *part* finds parts of names")),
     }
 }
 
-/// The shared folder of all chosen entries, and their totals.
-pub(super) fn survey(run: &Run, options: &RestoreOptions) -> Result<(Vec<u8>, Progress)> {
-    let mut prefix = Prefix::default();
-    let mut totals = Progress::default();
-    let mut reader = run.reader();
+/// The chosen entries of one version, and whether files or anything at all is among them.
+fn pick(sorted: &Run, set: &Set, options: &RestoreOptions) -> Result<(Run, bool, bool)> {
+    let selection = &options.selection;
+    let mut fits = Vec::new();
+    let mut best = selection.best();
+    if !selection.is_empty() {
+        let mut reader = sorted.reader();
+        while let Some(raw) = reader.next()? {
+            let record = Record::decode(raw)?;
+            if options.filters.decide_stored(&record.entry.path).included {
+                selection.fit(&record.entry.path, options.case, &mut fits);
+                best.note(&fits);
+            }
+        }
+    }
+    let mut chosen = RunWriter::new(set.tmp());
+    let (mut files, mut any) = (false, false);
+    // Folders around the entry at hand that were not chosen: path, record, and whether it was written.
+    let mut above: Vec<(Vec<u8>, Vec<u8>, bool)> = Vec::new();
+    let mut above_bytes = 0;
+    let mut reader = sorted.reader();
     while let Some(raw) = reader.next()? {
         let record = Record::decode(raw)?;
-        prefix.add(&record.entry.path);
-        if record.entry.kind == EntryKind::File {
-            totals.files_total += 1;
-            totals.bytes_total += record.entry.content.as_ref().map_or(0, |c| c.size);
+        let path = &record.entry.path;
+        while let Some((_, raw, _)) = above.pop_if(|(folder, _, _)| !path.starts_with(folder)) {
+            above_bytes -= raw.len();
         }
-        if options.target.is_none() && is_windows(&record.entry.path) {
+        selection.fit(path, options.case, &mut fits);
+        let folder = record.entry.kind == EntryKind::Folder;
+        if best.allows(&fits) && options.filters.decide_stored(path).included {
+            for (_, raw, written) in above.iter_mut().filter(|(_, _, written)| !written) {
+                chosen.push(&[raw.as_slice(), &[1]].concat())?;
+                *written = true;
+            }
+            chosen.push(&[raw, &[0]].concat())?;
+            files |= !folder;
+            any = true;
+        } else if folder && above_bytes < ABOVE_AT_MOST {
+            above_bytes += raw.len();
+            above.push((path.clone(), raw.to_vec(), false));
+        }
+    }
+    Ok((chosen.finish()?, files, any))
+}
+
+/// The shared folder of all chosen entries, and their totals.
+pub(super) fn survey(chosen: &Chosen, options: &RestoreOptions) -> Result<(Vec<u8>, Progress)> {
+    let mut prefix = Prefix::default();
+    let mut totals = Progress::default();
+    chosen.each(&mut |wanted| {
+        let entry = &wanted.record.entry;
+        if wanted.above {
+            return Ok(());
+        }
+        prefix.add(&entry.path);
+        if entry.kind == EntryKind::File {
+            totals.files_total += 1;
+            totals.bytes_total += entry.content.as_ref().map_or(0, |c| c.size);
+        }
+        if options.target.is_none() && is_windows(&entry.path) {
             return Err(Error::usage(
                 "the backup is of a Windows machine, so its paths do not exist here; name a folder with --restore-path",
             ));
         }
-    }
+        Ok(())
+    })?;
     Ok((prefix.get().to_vec(), totals))
 }
 

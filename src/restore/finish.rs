@@ -8,14 +8,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::base::digest::Algo;
 use crate::base::error::{Kind, Result, unwrap_io};
-use crate::base::sys::{self, Dir, FileKind, Users};
+use crate::base::sys::{self, FileKind, Users};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
-use crate::restore::attrs::tell_attributes;
-use crate::restore::place::{Place, beside, entry_error};
+use crate::restore::attrs::{Access, Known, Recorded, tell_attributes};
+use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
+use crate::restore::place::{Place, entry_error, is_windows};
 use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
 use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
@@ -39,7 +40,22 @@ pub(super) struct Finish<'a> {
     pub(super) owner_trouble: bool,
     /// The restore ended early: finish what is whole, leave the rest.
     pub(super) only_whole: bool,
+    /// Bits that new files and folders do not get.
+    pub(super) umask: u32,
+    /// What the root may be opened to, if this run made it.
+    pub(super) root_mode: u32,
+    /// The root got the mode that the version lists.
+    pub(super) root_settled: bool,
     pub(super) report: &'a mut RestoreReport,
+}
+
+/// Whether a file is what the version lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Right,
+    Wrong,
+    /// A stop came before the file was read back.
+    Unread,
 }
 
 impl Finish<'_> {
@@ -81,7 +97,22 @@ impl Finish<'_> {
                 self.one(ui, no, &target)?;
             }
         }
+        self.open_root(ui);
         Ok(())
+    }
+
+    /// Gives the root its mode if this run made it and the version has no other for it.
+    fn open_root(&mut self, ui: &mut Ui) {
+        if !self.place.made_root || self.root_settled {
+            return;
+        }
+        let mode = 0o777 & !self.umask & self.root_mode;
+        let done = self
+            .place
+            .spot(&[], false)
+            .and_then(|spot| spot.dir.chmod(spot.name, mode));
+        let shown = self.place.shown(&[]);
+        tell_attributes(done, ui, &shown);
     }
 
     fn one(&mut self, ui: &mut Ui, no: u64, target: &Target) -> Result<()> {
@@ -89,7 +120,9 @@ impl Finish<'_> {
         let bad = self.bad_of(&key)?;
         let (lost_content, lost_meta) = (bad[0], bad[1]);
         let blob = self.blob_of(&key)?;
-        if target.action == Action::Leave || (self.only_whole && (lost_content || lost_meta)) {
+        if matches!(target.action, Action::Leave | Action::Clear)
+            || (self.only_whole && (lost_content || lost_meta))
+        {
             return Ok(());
         }
         if bad[usize::from(UNWRITTEN)] {
@@ -98,29 +131,17 @@ impl Finish<'_> {
             return Ok(());
         }
         let shown = self.place.shown(&target.slices());
-        let wanted = target.record.entry.meta.as_ref().map_or(0, |m| m.size);
-        let mut attrs = None;
-        let is_link = target.record.entry.kind == EntryKind::Symlink;
-        if (is_link || !self.options.skip_metadata) && wanted > 0 {
-            let whole = blob
-                .as_ref()
-                .filter(|b| b.len() as u64 == wanted && !lost_meta);
-            match whole.map(|b| Attrs::parse(b)) {
-                Some(Ok(parsed)) => attrs = Some(parsed),
-                Some(Err(_)) => ui.warn(
-                    "bad-metadata",
-                    &format!("the metadata of {shown} cannot be understood and is left out"),
-                ),
-                None => {
-                    self.report.incomplete(&shown);
-                    ui.error(&format!("the metadata of {shown} is lost"));
-                }
-            }
-        }
+        let (attrs, recorded) = self.metadata(ui, target, blob.as_deref(), lost_meta, &shown);
+        let known = Known {
+            attrs: attrs.as_ref(),
+            recorded,
+            target,
+            shown: &shown,
+        };
         let done = match target.record.entry.kind {
-            EntryKind::File => self.file(ui, no, target, attrs.as_ref(), lost_content, &shown),
-            EntryKind::Symlink => self.symlink(ui, target, attrs.as_ref(), &shown),
-            EntryKind::Folder => self.folder(ui, target, attrs.as_ref(), &shown),
+            EntryKind::File => self.file(ui, no, &known, lost_content),
+            EntryKind::Symlink => self.symlink(ui, no, &known),
+            EntryKind::Folder => self.folder(ui, &known),
         };
         match done {
             Ok(()) => Ok(()),
@@ -130,6 +151,55 @@ impl Finish<'_> {
                 self.report.failed += 1;
                 ui.error(&format!("cannot restore {shown}: {why}"));
                 Ok(())
+            }
+        }
+    }
+
+    /// The attributes to set, and what is known of the mode.
+    fn metadata(
+        &mut self,
+        ui: &mut Ui,
+        target: &Target,
+        blob: Option<&[u8]>,
+        lost: bool,
+        shown: &str,
+    ) -> (Option<Attrs>, Recorded) {
+        let wanted = target.record.entry.meta.as_ref().map_or(0, |m| m.size);
+        // Of these only the mode counts, and it may fail in silence.
+        let quiet = self.options.skip_metadata || target.action == Action::Above;
+        if wanted == 0 {
+            return (None, Recorded::Nothing);
+        }
+        let whole = blob.filter(|b| b.len() as u64 == wanted && !lost);
+        match whole.map(Attrs::parse) {
+            Some(Ok(attrs)) => {
+                let recorded = attrs
+                    .owner
+                    .map_or(Recorded::Nothing, |o| Recorded::Mode(o.mode & 0o777));
+                let kept = if !self.options.skip_metadata {
+                    Some(attrs)
+                } else {
+                    attrs.symlink.is_some().then(|| Attrs {
+                        symlink: attrs.symlink,
+                        ..Attrs::default()
+                    })
+                };
+                (kept, recorded)
+            }
+            Some(Err(_)) => {
+                if !quiet {
+                    let line =
+                        format!("the metadata of {shown} cannot be understood and is left out");
+                    ui.warn("bad-metadata", &line);
+                }
+                (None, Recorded::Unknown)
+            }
+            None => {
+                if !quiet {
+                    self.report.incomplete(shown);
+                    ui.error(&format!("the metadata of {shown} is lost"));
+                }
+                (None, Recorded::Unknown)
             }
         }
     }
@@ -186,48 +256,54 @@ impl Finish<'_> {
         Ok(blob)
     }
 
-    fn file(
-        &mut self,
-        ui: &mut Ui,
-        no: u64,
-        target: &Target,
-        attrs: Option<&Attrs>,
-        lost: bool,
-        shown: &str,
-    ) -> io::Result<()> {
+    fn file(&mut self, ui: &mut Ui, no: u64, known: &Known<'_>, lost: bool) -> io::Result<()> {
+        let (target, shown) = (known.target, known.shown);
         let parts = target.slices();
         if target.action == Action::Attributes {
             let spot = self.place.spot(&parts, false)?;
             let name = spot.name.to_owned();
-            self.attributes(ui, &parts, &name, attrs, target, shown);
+            self.attributes(ui, &parts, &name, known, &Access::Keep);
             return Ok(());
         }
-        let temp = OsString::from(temp_name(self.temp_name, no));
-        let Some(content) = target.record.entry.content.as_ref().filter(|_| !lost) else {
-            return self.incomplete(ui, target, &temp, shown);
-        };
         let temp_text = temp_name(self.temp_name, no);
-        let file = begin_file(
-            self.place,
-            &parts,
-            &temp_text,
-            content.size,
-            self.options.permissions,
-        )?;
-        if !self.right(&file, content)? {
-            self.report.incomplete(shown);
-            ui.error(&format!("{shown} was restored, but its content does not have the hash that the version lists"));
+        let temp = OsString::from(&temp_text);
+        let Some(content) = target.record.entry.content.as_ref().filter(|_| !lost) else {
+            return self.incomplete(ui, target, &temp, shown, true);
+        };
+        let file = begin_file(self.place, &parts, &temp_text, content.size)?;
+        match self.proof(&file, content)? {
+            Proof::Right => {}
+            Proof::Wrong => {
+                drop(file);
+                return self.incomplete(ui, target, &temp, shown, false);
+            }
+            // Each block was checked, and the next run compares the whole; but nothing is replaced by it.
+            Proof::Unread if target.action == Action::Replace => {
+                drop(file);
+                self.remove_begun(no, target);
+                return Ok(());
+            }
+            Proof::Unread => {}
         }
         drop(file);
-        self.attributes(ui, &parts, &temp, attrs, target, shown);
         let spot = self.place.spot(&parts, false)?;
-        let placed = if target.action == Action::Replace {
-            let there = spot.dir.stat(spot.name);
-            match there.is_ok_and(|s| s.kind == FileKind::Folder) {
-                true => spot.dir.rmdir(spot.name),
-                false => Ok(()),
+        let there = match target.action {
+            Action::Replace => spot.dir.stat(spot.name).ok(),
+            _ => None,
+        };
+        let access = match there {
+            Some(stat) if stat.kind == FileKind::File => Access::Like(stat),
+            _ => Access::New(0o666),
+        };
+        self.attributes(ui, &parts, &temp, known, &access);
+        let longest = self.place.longest;
+        let spot = self.place.spot(&parts, false)?;
+        let mut name = spot.name.to_owned();
+        if target.action == Action::Replace {
+            if there.is_some_and(|s| s.kind == FileKind::Folder) {
+                spot.dir.rmdir(spot.name)?;
             }
-            .and_then(|()| spot.dir.rename(&temp, spot.name))
+            spot.dir.rename(&temp, spot.name)?;
         } else {
             match spot.dir.rename_noreplace(&temp, spot.name) {
                 // By now something has the name: a file restored beside another one, or one made meanwhile.
@@ -235,66 +311,99 @@ impl Finish<'_> {
                     if e.kind() == io::ErrorKind::AlreadyExists
                         && self.options.existing == Existing::Rename =>
                 {
-                    let name = free_name(spot.dir, spot.name, &self.date)?;
-                    spot.dir.rename_noreplace(&temp, &name)
+                    name = free_name(spot.dir, spot.name, &self.date, longest)?;
+                    spot.dir.rename_noreplace(&temp, &name)?;
                 }
-                done => done,
+                done => done?,
             }
-        };
-        placed?;
+        }
+        self.tell_beside(target, &name);
         self.report.files += 1;
         self.report.bytes += content.size;
         Ok(())
     }
 
+    /// Remembers an entry that did not get the name it has in the version.
+    pub(super) fn tell_beside(&mut self, target: &Target, name: &OsStr) {
+        let stored = &target.record.entry.path;
+        let windows = is_windows(stored);
+        let is_end = |b: &u8| *b == b'/' || (windows && *b == b'\\');
+        let stored = match stored.split_last() {
+            Some((last, rest)) if is_end(last) => rest,
+            _ => stored,
+        };
+        let start = stored.iter().rposition(is_end).map_or(0, |i| i + 1);
+        let was = &stored[start..];
+        let fitting = shortened(was, self.place.longest).unwrap_or_else(|| was.to_vec());
+        let drive = windows && was.ends_with(b":");
+        if drive || fitting == name.as_bytes() || target.parts.is_empty() {
+            return;
+        }
+        let mut parts = target.slices();
+        parts.pop();
+        let at = |name: &[u8]| {
+            let whole = [parts.as_slice(), &[name]].concat();
+            self.place.shown(&whole)
+        };
+        let (was, is) = (at(&fitting), at(name.as_bytes()));
+        self.report.beside(&was, &is);
+    }
+
     /// Whether the whole file is what the version lists. A file of one block was checked as that block.
-    fn right(&self, file: &File, content: &Content) -> io::Result<bool> {
+    fn proof(&self, file: &File, content: &Content) -> io::Result<Proof> {
         let Some(wanted) = content.hash else {
-            return Ok(true);
+            return Ok(Proof::Right);
         };
         let same = self.params.block_hash == self.params.file_hash;
         let named = content.block.is_none() || content.block == content.hash;
         let one_block = content.lists.is_empty() && same && named && content.size > 0;
         if one_block || !self.options.verify {
-            return Ok(true);
+            return Ok(Proof::Right);
         }
         if wanted.as_bytes().len() != self.params.file_hash.len() {
-            return Ok(false);
+            return Ok(Proof::Wrong);
         }
         match hash_file(file, self.params.file_hash).map_err(unwrap_io) {
-            // Each block was checked. The next run compares the whole.
-            Err(e) if e.kind() == Kind::Interrupted => Ok(true),
-            hash => Ok(hash? == wanted),
+            Err(e) if e.kind() == Kind::Interrupted => Ok(Proof::Unread),
+            hash => Ok(match hash? == wanted {
+                true => Proof::Right,
+                false => Proof::Wrong,
+            }),
         }
     }
 
-    /// What there is of a file with lost blocks is kept under another name, so that it never passes for the file.
+    /// What there is of a file with lost blocks, or of one that is not what the version lists, is kept under another name, so
+    /// that it never passes for the file.
     fn incomplete(
         &mut self,
         ui: &mut Ui,
         target: &Target,
         temp: &OsStr,
         shown: &str,
+        lost: bool,
     ) -> io::Result<()> {
         self.report.incomplete(shown);
         let parts = target.slices();
         let date = format!("{}.incomplete", self.date);
-        let Ok(spot) = self.place.spot(&parts, false) else {
+        let longest = self.place.longest;
+        let spot = self.place.spot(&parts, false);
+        let Some(spot) = spot.ok().filter(|s| s.dir.stat(temp).is_ok()) else {
+            self.report.lost += 1;
             ui.error(&format!("{shown} could not be restored: its data is lost"));
             return Ok(());
         };
-        if spot.dir.stat(temp).is_err() {
-            ui.error(&format!("{shown} could not be restored: its data is lost"));
-            return Ok(());
-        }
-        for attempt in 0..100 {
-            let name = OsString::from_vec(beside(spot.name.as_bytes(), &date, attempt));
+        for attempt in 0..ATTEMPTS {
+            let name = OsString::from_vec(beside(spot.name.as_bytes(), &date, attempt, longest));
             match spot.dir.rename_noreplace(temp, &name) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
                 Ok(()) => {
                     let name = text::safe(name.as_bytes());
-                    ui.error(&format!("{shown} is incomplete: part of its data is lost; the rest is in {name}, with zeros for what is lost"));
+                    ui.error(&if lost {
+                        format!("{shown} is incomplete: part of its data is lost; the rest is in {name}, with zeros for what is lost")
+                    } else {
+                        format!("{shown} is not restored: its content does not have the hash that the version lists; it is in {name}")
+                    });
                     return Ok(());
                 }
             }
@@ -302,82 +411,47 @@ impl Finish<'_> {
         spot.dir.unlink(temp)
     }
 
-    fn symlink(
-        &mut self,
-        ui: &mut Ui,
-        target: &Target,
-        attrs: Option<&Attrs>,
-        shown: &str,
-    ) -> io::Result<()> {
-        let Some(link) = attrs
-            .and_then(|a| a.symlink.as_deref())
-            .filter(|l| !l.is_empty() && !l.contains(&0))
-        else {
-            self.report.incomplete(shown);
-            ui.error(&format!(
-                "the symbolic link {shown} could not be restored: its target is not known"
-            ));
+    fn folder(&mut self, ui: &mut Ui, known: &Known<'_>) -> io::Result<()> {
+        let target = known.target;
+        let parts = target.slices();
+        if target.action == Action::Above && parts.is_empty() {
+            self.root_mode &= known.recorded.most();
             return Ok(());
-        };
-        let parts = target.slices();
-        let spot = self.place.spot(&parts, true)?;
-        let mut name = spot.name.to_owned();
-        let link = OsStr::from_bytes(link);
-        match spot.dir.stat(&name) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-            Ok(there) => {
-                let mut at = self.options.root.clone();
-                at.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
-                if there.kind == FileKind::Symlink
-                    && std::fs::read_link(&at).is_ok_and(|have| have.as_os_str() == link)
-                {
-                    self.report.unmodified += 1;
-                    return Ok(());
-                }
-                match self.options.existing {
-                    Existing::Skip => {
-                        self.report.skipped += 1;
-                        return Ok(());
-                    }
-                    Existing::Overwrite | Existing::Newer if there.kind == FileKind::Folder => {
-                        spot.dir.rmdir(&name)?
-                    }
-                    Existing::Overwrite | Existing::Newer => spot.dir.unlink(&name)?,
-                    Existing::Rename => name = free_name(spot.dir, spot.name, &self.date)?,
-                }
-            }
         }
-        spot.dir.symlink(link, &name)?;
-        self.report.symlinks += 1;
-        let mut done = Ok(());
-        if self.options.permissions && !self.options.skip_metadata {
-            done = self.owner(ui, &parts, &name, attrs, shown);
-        }
-        if self.options.symlink_metadata {
-            done = done.and_then(|()| self.times(&parts, &name, attrs, None));
-        }
-        tell_attributes(done, ui, shown);
-        Ok(())
-    }
-
-    fn folder(
-        &mut self,
-        ui: &mut Ui,
-        target: &Target,
-        attrs: Option<&Attrs>,
-        shown: &str,
-    ) -> io::Result<()> {
-        let parts = target.slices();
-        self.place.folder(&parts, true)?;
-        self.report.folders += 1;
+        self.place.folder(&parts, target.action != Action::Above)?;
         let name = match self.place.spot(&parts, false) {
             Ok(spot) => spot.name.to_owned(),
             // The root folder of this machine keeps its attributes.
-            Err(_) if parts.is_empty() => return Ok(()),
+            Err(_) if parts.is_empty() => {
+                self.report.folders += 1;
+                return Ok(());
+            }
             Err(e) => return Err(e),
         };
-        self.attributes(ui, &parts, &name, attrs, target, shown);
+        let access = match target.action {
+            Action::Attributes => Access::Keep,
+            _ if parts.is_empty() => Access::Keep,
+            _ => Access::New(0o777),
+        };
+        if target.action == Action::Above {
+            let closed = Known {
+                attrs: None,
+                target,
+                ..*known
+            };
+            let done = self.mode(&parts, &name, &closed, &access, true);
+            tell_attributes(done, ui, known.shown);
+            return Ok(());
+        }
+        self.report.folders += 1;
+        if parts.is_empty() {
+            self.root_mode &= known.recorded.most();
+            let owner = known.attrs.is_some_and(|a| a.owner.is_some());
+            self.root_settled |= self.options.permissions && owner;
+        } else {
+            self.tell_beside(target, &name);
+        }
+        self.attributes(ui, &parts, &name, known, &access);
         Ok(())
     }
 }
@@ -394,27 +468,12 @@ pub(super) fn sweep(place: &mut Place, targets: &Targets, temp_prefix: &str) {
 
 fn remove_begun(place: &mut Place, temp_prefix: &str, no: u64, target: &Target) {
     if matches!(target.action, Action::Create | Action::Replace)
-        && target.record.entry.kind == EntryKind::File
+        && target.record.entry.kind != EntryKind::Folder
         && let Ok(spot) = place.spot(&target.slices(), false)
     {
         // It may never have been begun.
         let _gone = spot.dir.unlink(OsStr::new(&temp_name(temp_prefix, no)));
     }
-}
-
-/// A name that is free beside `name`.
-pub(super) fn free_name(dir: &Dir, name: &OsStr, date: &str) -> io::Result<OsString> {
-    for attempt in 0..100 {
-        let candidate = OsString::from_vec(beside(name.as_bytes(), date, attempt));
-        match dir.stat(&candidate) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(candidate),
-            Err(e) => return Err(e),
-            Ok(_) => {}
-        }
-    }
-    Err(io::Error::other(
-        "a hundred files of that name are there already",
-    ))
 }
 
 /// Digest of a whole file, read from its start; a stop ends it.

@@ -4,9 +4,13 @@
 mod arrange;
 mod attrs;
 mod choose;
+mod clear;
 mod directory;
 mod finish;
+mod gather;
+mod links;
 mod lists;
+mod naming;
 mod place;
 mod plan;
 mod scatter;
@@ -16,25 +20,26 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Kind, Result};
-use crate::base::rand;
+use crate::base::leftover;
 use crate::base::sys::{self, Users};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::{Record, Set, VersionChoice};
+use crate::set::{Set, VersionChoice};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
-use arrange::arrange;
 use choose::{choose, settle_root, survey};
-use finish::{Finish, META_BYTES_AT_MOST, sweep};
-use place::{Place, entry_error, parts};
+use finish::{Finish, sweep};
+use gather::Gather;
+use place::Place;
 use plan::{Wants, join};
 use scatter::Scatter;
-use targets::{Action, Target, Targets};
+use targets::{Action, Targets};
 
 /// What to do where something is already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +96,20 @@ pub(crate) struct RestoreReport {
     pub(crate) incomplete_names: Vec<String>,
     /// The one counted last: an entry may lose data and metadata.
     incomplete_last: String,
+    /// Those of the incomplete of which nothing was left to restore.
+    pub(crate) lost: u64,
+    /// Entries that got another name because something else has theirs.
+    pub(crate) beside_count: u64,
+    /// The first of them: the place that was taken, and where it is.
+    pub(crate) beside_names: Vec<(String, String)>,
+    /// The version is partial: its backup was stopped.
+    pub(crate) partial: bool,
     pub(crate) root: PathBuf,
     /// Selected: files and bytes.
     pub(crate) selected: (u64, u64),
 }
 
-const INCOMPLETE_NAMED: usize = 100;
+const NAMED: usize = 100;
 
 impl RestoreReport {
     fn incomplete(&mut self, name: &str) {
@@ -105,8 +118,15 @@ impl RestoreReport {
         }
         name.clone_into(&mut self.incomplete_last);
         self.incomplete_count += 1;
-        if self.incomplete_names.len() < INCOMPLETE_NAMED {
+        if self.incomplete_names.len() < NAMED {
             self.incomplete_names.push(name.to_owned());
+        }
+    }
+
+    fn beside(&mut self, was: &str, is: &str) {
+        self.beside_count += 1;
+        if self.beside_names.len() < NAMED {
+            self.beside_names.push((was.to_owned(), is.to_owned()));
         }
     }
 }
@@ -118,109 +138,50 @@ pub(crate) fn run(
     ui: &mut Ui,
 ) -> Result<RestoreReport> {
     let mut report = RestoreReport::default();
-    let (no, run) = choose(set, &options, ui)?;
+    let chosen = choose(set, &options, ui)?;
+    let no = chosen.no;
     let time = set
         .versions()
         .nth(no)
         .ok_or_else(|| Error::bug("a chosen version has a time"))?;
     report.version = Some((no, time));
+    report.partial = !chosen.full;
+    if report.partial {
+        tell_partial(no, time, options.selection.is_empty(), ui);
+    }
     let params = set.learn_params(ui)?;
-    let (prefix, selected) = survey(&run, &options)?;
+    let (prefix, selected) = survey(&chosen, &options)?;
     report.selected = (selected.files_total, selected.bytes_total);
     let prefix = settle_root(&mut options, prefix)?;
     report.root.clone_from(&options.root);
-    let place = Place::open(
-        &options.root,
-        options.allow_outside,
-        options.permissions,
-        options.dry_run,
-    )?;
+    let tmp = set.tmp().clone();
+    let place = Place::open(&options.root, options.allow_outside, options.dry_run, &tmp)?;
     // A dry run into a folder that is not there: everything is absent.
     let fresh = place.is_none();
     let mut place = match place {
         Some(place) => place,
-        None => Place::open(&PathBuf::from("/"), false, false, true)?
+        None => Place::open(&PathBuf::from("/"), false, true, &tmp)?
             .ok_or_else(|| Error::bug("the root folder exists"))?,
     };
-    let tmp = set.tmp().clone();
     let mut targets = Targets::new(&tmp)?;
     let mut wants = Wants::new(&tmp, params);
     let date = time.local()[..10].to_owned();
-    let mut seen = Progress {
+    let totals = Progress {
         files: 0,
         bytes: 0,
         ..selected
     };
-    let mut reader = run.reader();
-    while let Some(raw) = reader.next()? {
-        obey()?;
-        let record = Record::decode(raw)?;
-        seen.files += u64::from(record.entry.kind == EntryKind::File);
-        ui.progress("looking at what is there", seen);
-        let Some(path) = parts(&record.entry.path, &prefix)
-            .map(|p| p.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>())
-        else {
-            report.failed += 1;
-            ui.error(&format!(
-                "{} is not restored: its path leads out of the target",
-                text::safe(&record.entry.path)
-            ));
-            continue;
-        };
-        if path.is_empty() && record.entry.kind != EntryKind::Folder {
-            continue;
-        }
-        let mut target = Target {
-            action: Action::Create,
-            parts: path,
-            record,
-        };
-        if !fresh {
-            match arrange(
-                &mut place,
-                &mut target,
-                &options,
-                params.file_hash,
-                &date,
-                &mut report,
-            ) {
-                Ok(()) => {}
-                Err(e) => {
-                    obey()?;
-                    let why = entry_error(&e)?;
-                    report.failed += 1;
-                    ui.error(&format!(
-                        "cannot restore {}: {why}",
-                        place.shown(&target.slices())
-                    ));
-                    continue;
-                }
-            }
-        }
-        let number = targets.len();
-        let entry = &target.record.entry;
-        if matches!(target.action, Action::Create | Action::Replace)
-            && entry.kind == EntryKind::File
-        {
-            match &entry.content {
-                Some(content) => wants.add(content, number, false)?,
-                None => wants.lose(number, false)?,
-            }
-        }
-        // The target of a link is in its metadata.
-        if (!options.skip_metadata || entry.kind == EntryKind::Symlink)
-            && target.action != Action::Leave
-            && let Some(meta) = &entry.meta
-        {
-            if meta.size > META_BYTES_AT_MOST {
-                wants.lose(number, true)?;
-            } else {
-                wants.add(meta, number, true)?;
-            }
-        }
-        targets.push(&target)?;
-    }
-    targets.seal()?;
+    Gather::new(
+        (!fresh).then_some(&mut place),
+        &options,
+        params,
+        &date,
+        &prefix,
+        &mut targets,
+        &mut wants,
+        &mut report,
+    )
+    .run(&chosen, totals, ui)?;
 
     let (mut places, index) = wants.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
@@ -230,14 +191,11 @@ pub(crate) fn run(
         );
     }
     let wanted = wants.take()?;
-    let temp_prefix = format!(".duplet-restore-{}", rand::hex::<8>()?);
-    let mut scatter = Scatter::new(
-        &mut place,
-        &targets,
-        set,
-        temp_prefix.clone(),
-        options.permissions,
-    );
+    let temp_prefix = leftover::run_name()?;
+    if !options.dry_run {
+        clear::move_aside(&mut place, &targets, ui)?;
+    }
+    let mut scatter = Scatter::new(&mut place, &targets, set, temp_prefix.clone());
     scatter.progress = Progress {
         files: 0,
         bytes: 0,
@@ -246,7 +204,7 @@ pub(crate) fn run(
     };
     wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
-    let keep = |sorter: &mut Sorter, key: &crate::base::digest::BlockKey, goal: plan::Goal| {
+    let keep = |sorter: &mut Sorter, key: &BlockKey, goal: plan::Goal| {
         let mut record = key.as_bytes().to_vec();
         goal.encode(&mut record);
         sorter.add(&record)
@@ -273,13 +231,14 @@ pub(crate) fn run(
         })?;
         lost = still.finish()?.into_run()?;
     }
-    if !lost.is_empty() {
-        tell_lost(&lost, &index, ui);
+    let missed = missed(&lost, &targets, &options)?;
+    if missed > 0 {
+        tell_lost(missed, &index, ui);
     }
     report.volume_bytes = plan.bytes;
     report.volumes = plan.volumes;
     if options.dry_run {
-        dry_summary(&targets, &mut report, lost.len(), ui)?;
+        dry_summary(&targets, &mut report, missed, ui)?;
         return Ok(report);
     }
     give_up(&mut scatter, &lost)?;
@@ -307,6 +266,9 @@ pub(crate) fn run(
             users: Users::new(),
             owner_trouble: false,
             only_whole,
+            umask: sys::umask(),
+            root_mode: 0o777,
+            root_settled: false,
             report: &mut report,
         };
         finish.run(ui)
@@ -316,7 +278,10 @@ pub(crate) fn run(
     } else {
         finishing()
     };
-    if let Some(e) = ended.or(finished.err()) {
+    let ended = ended.or(finished.err());
+    let all_well = ended.is_none() && report.failed + report.incomplete_count == 0;
+    clear::settle(&mut place, &targets, all_well, ui)?;
+    if let Some(e) = ended {
         sweep(&mut place, &targets, &temp_prefix);
         ui.note(&format!(
             "finished before the end: {}",
@@ -333,6 +298,19 @@ pub(crate) fn run(
     Ok(report)
 }
 
+/// Says that a version lacks what its backup did not come to; a warning where everything was asked for.
+fn tell_partial(no: usize, time: Timestamp, everything: bool, ui: &mut Ui) {
+    let line = format!(
+        "version {no} of {} is partial: its backup was stopped, so it may lack files (duplet list URL shows older versions)",
+        time.local()
+    );
+    if everything {
+        ui.warn("partial-version", &line);
+    } else {
+        ui.note(&line);
+    }
+}
+
 /// What ends a restore that was asked to stop.
 fn stopped() -> Error {
     Error::new(Kind::Interrupted, "stopped before all files were restored")
@@ -347,9 +325,25 @@ fn obey() -> Result<()> {
     }
 }
 
+/// How many of the lost blocks are missed: without metadata that of files and folders is not, only their mode comes from it.
+fn missed(lost: &Run, targets: &Targets, options: &RestoreOptions) -> Result<u64> {
+    if !options.skip_metadata {
+        return Ok(lost.len());
+    }
+    let mut count = 0;
+    let mut reader = lost.reader();
+    while let Some(record) = reader.next()? {
+        let goal = plan::Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
+        let link = || Ok(targets.get(goal.target)?.record.entry.kind == EntryKind::Symlink);
+        count += u64::from(!goal.meta || link()?);
+    }
+    Ok(count)
+}
+
 /// Says which volumes the lost blocks were in, as far as index volumes know.
-fn tell_lost(lost: &Run, index: &crate::set::IndexReport, ui: &mut Ui) {
-    let blocks = text::count(lost.len(), "needed block");
+fn tell_lost(lost: u64, index: &crate::set::IndexReport, ui: &mut Ui) {
+    let blocks = text::count(lost, "needed block");
+    let are = if lost == 1 { "is" } else { "are" };
     let named = index.missing.join(", ");
     let rest = index.missing_count - index.missing.len() as u64;
     let more = if rest > 0 {
@@ -408,11 +402,7 @@ fn fetch_all(
 fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
-        let goal = plan::Goal::decode(
-            record
-                .get(crate::base::digest::BlockKey::LEN..)
-                .unwrap_or_default(),
-        )?;
+        let goal = plan::Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
         scatter.spoil(goal.target, goal.meta)?;
     }
     Ok(())
@@ -427,7 +417,7 @@ fn dry_summary(
     for no in 0..targets.len() {
         let target = targets.get(no)?;
         let entry = &target.record.entry;
-        if target.action == Action::Leave {
+        if matches!(target.action, Action::Leave | Action::Above | Action::Clear) {
             continue;
         }
         match entry.kind {

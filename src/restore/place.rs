@@ -5,11 +5,17 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Doing, Error, Kind, Result, io_text};
-use crate::base::sys::{Dir, FileKind};
+use crate::base::leftover;
+use crate::base::sys::{self, Dir, FileKind};
 use crate::base::text;
+use crate::base::time::Timestamp;
+use crate::base::tmp::Tmp;
+use crate::spill::keyset::Keyset;
 
 /// True for a path of a Windows source (`format.md` 12).
 pub(super) fn is_windows(path: &[u8]) -> bool {
@@ -88,11 +94,19 @@ pub(super) struct Place {
     path: PathBuf,
     /// Follow links on the way.
     follow: bool,
-    /// Mode of folders that are made on the way.
-    folder_mode: u32,
+    /// The root was made by this run, or by one that ended before it was done with it.
+    pub(super) made_root: bool,
+    /// Folders whose mode is known and set when all is in them: digests of their parts joined by `/`.
+    closed: Keyset,
+    /// Longest name in bytes.
+    pub(super) longest: usize,
     /// The folder opened last: its parts joined by `/`.
     last: Option<(Vec<u8>, Dir)>,
 }
+
+/// Mode of a folder that is being filled: nobody else looks in, and the next run sees by the sticky bit, which means nothing
+/// where nobody else may write, that the folder was never finished.
+pub(super) const UNDER_WAY: u32 = 0o1700;
 
 /// A folder of the place and a name in it.
 pub(super) struct Spot<'a> {
@@ -102,36 +116,123 @@ pub(super) struct Spot<'a> {
 
 impl Place {
     /// Makes the root if it is missing (unless `dry`; then a missing root is no place).
-    pub(super) fn open(
-        path: &Path,
-        follow: bool,
-        private: bool,
-        dry: bool,
-    ) -> Result<Option<Place>> {
+    pub(super) fn open(path: &Path, follow: bool, dry: bool, tmp: &Tmp) -> Result<Option<Place>> {
         let shown = text::safe(path.as_os_str().as_bytes());
-        match fs::metadata(path) {
+        let made_root = match fs::metadata(path) {
             Ok(meta) if !meta.is_dir() => {
                 return Err(Error::new(Kind::Local, "it is not a folder")
                     .doing(format!("restore into {shown}")));
             }
-            Ok(_) => {}
+            Ok(meta) => is_under_way(meta.permissions().mode() & 0o7777, meta.uid()),
             Err(_) if dry => return Ok(None),
-            Err(_) => fs::create_dir_all(path).doing(|| format!("make the folder {shown}"))?,
-        }
+            Err(_) => {
+                let make = || {
+                    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                    match fs::DirBuilder::new().mode(UNDER_WAY).create(path) {
+                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+                            Ok(false)
+                        }
+                        done => done.map(|()| true),
+                    }
+                };
+                make().doing(|| format!("make the folder {shown}"))?
+            }
+        };
         let root = Dir::open(path).doing(|| format!("open the folder {shown}"))?;
         let above = fs::canonicalize(path).ok().and_then(|real| {
             let name = real.file_name()?.to_owned();
             Some((Dir::open(real.parent()?).ok()?, name))
         });
-        let folder_mode = if private { 0o700 } else { 0o777 };
         Ok(Some(Place {
+            longest: root.longest_name(),
             root,
             above,
             path: path.to_owned(),
             follow,
-            folder_mode,
+            made_root,
+            closed: Keyset::new(tmp),
             last: None,
         }))
+    }
+
+    /// The folder of these parts is closed to others if it is made from now on, until it gets its mode.
+    pub(super) fn close(&mut self, parts: &[&[u8]]) -> Result<()> {
+        self.closed.insert(&key_of(parts)).map(|_| ())
+    }
+
+    /// True for a folder that is not there yet, or that a run made and did not finish: its mode is this run's to set.
+    pub(super) fn is_unfinished(&mut self, parts: &[&[u8]]) -> io::Result<bool> {
+        if parts.is_empty() {
+            return Ok(self.made_root);
+        }
+        let stat = self.spot(parts, false).and_then(|s| s.dir.stat(s.name));
+        match stat {
+            Ok(stat) => Ok(stat.kind == FileKind::Folder && is_under_way(stat.mode, stat.uid)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// How many of `parts` lead to the first that is there and no folder. Links to folders are not counted: what would go
+    /// through one is refused, or follows it. `whole`: the last part is to be a folder, too.
+    pub(super) fn obstacle(&mut self, parts: &[&[u8]], whole: bool) -> io::Result<Option<usize>> {
+        let folders = parts.len().saturating_sub(usize::from(!whole));
+        if self.folder(&parts[..folders], false).is_ok() {
+            return Ok(None);
+        }
+        for depth in 1..=folders {
+            let spot = self.spot(&parts[..depth], false)?;
+            match spot.dir.stat(spot.name) {
+                Ok(stat) if stat.kind == FileKind::Folder => {}
+                Ok(stat) if stat.kind == FileKind::Symlink => {
+                    let mut path = self.path.clone();
+                    path.extend(parts[..depth].iter().map(|p| OsStr::from_bytes(p)));
+                    return Ok((!path.is_dir()).then_some(depth));
+                }
+                Ok(_) => return Ok(Some(depth)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    /// True for a folder with anything in it.
+    pub(super) fn is_full_folder(&mut self, parts: &[&[u8]]) -> bool {
+        let stat = self.spot(parts, false).and_then(|s| s.dir.stat(s.name));
+        let mut path = self.path.clone();
+        path.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
+        stat.is_ok_and(|s| s.kind == FileKind::Folder)
+            && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Removes what ended runs left in the folder of `parts`; their number. Trouble is left to whoever writes there.
+    pub(super) fn tidy(&mut self, parts: &[&[u8]]) -> u64 {
+        let mut path = self.path.clone();
+        path.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
+        let Ok(dir) = self.folder(parts, false) else {
+            return 0;
+        };
+        let Ok(entries) = fs::read_dir(path) else {
+            return 0;
+        };
+        let now = Timestamp::now();
+        let mut gone = 0;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if !leftover::is_ours(name.as_bytes()) {
+                continue;
+            }
+            // By handle: the path may lead elsewhere by now.
+            if let Ok(stat) = dir.stat(&name)
+                && matches!(stat.kind, FileKind::File | FileKind::Symlink)
+                && leftover::is_left_over(name.as_bytes(), Timestamp(stat.mtime.0), now)
+                && dir.unlink(&name).is_ok()
+            {
+                gone += 1;
+            }
+        }
+        gone
     }
 
     /// The root itself, or the folder of `parts` and the last of them as a name. Missing folders are made if `make`.
@@ -158,8 +259,20 @@ impl Place {
         if self.last.as_ref().is_none_or(|(have, _)| *have != joined) {
             let mut at: Option<Dir> = None;
             for (i, part) in parts.iter().enumerate() {
+                let name = OsStr::from_bytes(part);
                 let here = at.as_ref().unwrap_or(&self.root);
-                let next = self.enter(here, OsStr::from_bytes(part), make, &parts[..=i])?;
+                let next = match here.open_dir(name) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound && make => {
+                        let closed = self.closed.contains(&key_of(&parts[..=i]));
+                        let closed = closed.map_err(|e| io::Error::other(e.to_string()))?;
+                        match here.make_dir(name, if closed { UNDER_WAY } else { 0o777 }) {
+                            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                            _ => here.open_dir(name)?,
+                        }
+                    }
+                    Err(e) => self.around(here, name, e, &parts[..=i])?,
+                    Ok(dir) => dir,
+                };
                 at = Some(next);
             }
             self.last = at.map(|dir| (joined, dir));
@@ -170,32 +283,23 @@ impl Place {
         }
     }
 
-    fn enter(&self, here: &Dir, name: &OsStr, make: bool, parts: &[&[u8]]) -> io::Result<Dir> {
-        match here.open_dir(name) {
-            Ok(dir) => Ok(dir),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && make => {
-                match here.make_dir(name, self.folder_mode) {
-                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                    _ => {}
-                }
-                here.open_dir(name)
+    /// The folder that a link leads to, if links are followed; else why `name` could not be entered.
+    fn around(&self, here: &Dir, name: &OsStr, e: io::Error, parts: &[&[u8]]) -> io::Result<Dir> {
+        match here.stat(name) {
+            Ok(stat) if stat.kind == FileKind::Symlink && self.follow => {
+                let mut path = self.path.clone();
+                path.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
+                Dir::open(&path)
             }
-            Err(e) => match here.stat(name) {
-                Ok(stat) if stat.kind == FileKind::Symlink && self.follow => {
-                    let mut path = self.path.clone();
-                    path.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
-                    Dir::open(&path)
-                }
-                Ok(stat) if stat.kind == FileKind::Symlink => Err(io::Error::other(format!(
-                    "it would go through the symbolic link {}, which is not followed",
-                    text::safe(name.as_bytes())
-                ))),
-                Ok(stat) if stat.kind != FileKind::Folder => Err(io::Error::other(format!(
-                    "{} is there and is not a folder",
-                    text::safe(name.as_bytes())
-                ))),
-                _ => Err(e),
-            },
+            Ok(stat) if stat.kind == FileKind::Symlink => Err(io::Error::other(format!(
+                "it would go through the symbolic link {}, which is not followed",
+                text::safe(name.as_bytes())
+            ))),
+            Ok(stat) if stat.kind != FileKind::Folder => Err(io::Error::other(format!(
+                "{} is there and is not a folder",
+                text::safe(name.as_bytes())
+            ))),
+            _ => Err(e),
         }
     }
 
@@ -207,6 +311,14 @@ impl Place {
     }
 }
 
+fn is_under_way(mode: u32, uid: u32) -> bool {
+    mode == UNDER_WAY && uid == sys::effective_uid()
+}
+
+fn key_of(parts: &[&[u8]]) -> BlockKey {
+    BlockKey::new(&Algo::Sha256.hash(&parts.join(&b'/')), 0)
+}
+
 /// The reason of a failure on one entry; a full disk is not about one entry.
 pub(super) fn entry_error(e: &io::Error) -> Result<String> {
     match e.raw_os_error() {
@@ -215,29 +327,6 @@ pub(super) fn entry_error(e: &io::Error) -> Result<String> {
             .hint("free space there and run again; finished files are kept")),
         _ => Ok(io_text(e)),
     }
-}
-
-/// `name.YYYY-MM-DD.ext`, then `name.YYYY-MM-DD (0).ext` and so on: names for a file beside one that is there.
-pub(super) fn beside(name: &[u8], date: &str, attempt: u32) -> Vec<u8> {
-    let dot = name
-        .iter()
-        .rposition(|&b| b == b'.')
-        .filter(|&i| i > 0)
-        .unwrap_or(name.len());
-    let (stem, extension) = name.split_at(dot);
-    let mut middle = format!(".{date}");
-    if attempt > 0 {
-        middle.push_str(&format!(" ({})", attempt - 1));
-    }
-    // File names end at 255 bytes.
-    let room = 255usize
-        .saturating_sub(middle.len() + extension.len())
-        .min(stem.len());
-    let mut cut = room;
-    while cut > 0 && stem.get(cut).is_some_and(|b| b & 0xc0 == 0x80) {
-        cut -= 1;
-    }
-    [&stem[..cut], middle.as_bytes(), extension].concat()
 }
 
 #[cfg(test)]
@@ -296,16 +385,5 @@ mod tests {
         ] {
             assert_eq!(show(path, prefix).as_deref(), want, "{path}");
         }
-    }
-
-    #[test]
-    fn names_beside_a_file() {
-        let name = |n: &str, i| {
-            String::from_utf8_lossy(&beside(n.as_bytes(), "2024-01-31", i)).into_owned()
-        };
-        assert_eq!(name("x.tar.gz", 0), "x.tar.2024-01-31.gz");
-        assert_eq!(name("x", 2), "x.2024-01-31 (1)");
-        assert_eq!(name(".bashrc", 0), ".bashrc.2024-01-31");
-        assert_eq!(name(&"é".repeat(127), 0).len(), 255);
     }
 }

@@ -30,7 +30,6 @@ pub(super) struct Scatter<'a> {
     pub(super) targets: &'a Targets,
     /// Names of files under way: this, then the number.
     pub(super) temp_name: String,
-    pub(super) private: bool,
     /// Metadata: order key, offset, bytes.
     pub(super) metas: Sorter,
     /// Goals that could not be reached: order key, then 0 for content, 1 for metadata, `UNWRITTEN`.
@@ -62,14 +61,12 @@ impl<'a> Scatter<'a> {
         targets: &'a Targets,
         set: &Set,
         temp_name: String,
-        private: bool,
     ) -> Scatter<'a> {
         let tmp = set.tmp();
         Scatter {
             place,
             targets,
             temp_name,
-            private,
             metas: Sorter::new(tmp, 1 << 20),
             bad: Sorter::new(tmp, 1 << 18),
             again: Sorter::new(tmp, 1 << 18),
@@ -364,7 +361,6 @@ impl<'a> Scatter<'a> {
             &target.slices(),
             &temp_name(&self.temp_name, no),
             target.record.entry.content.as_ref().map_or(0, |c| c.size),
-            self.private,
         )?;
         self.open.push((no, file, clock));
         let last = self.open.len() - 1;
@@ -372,20 +368,16 @@ impl<'a> Scatter<'a> {
     }
 }
 
-/// Opens, or makes with its full length, the file in which a target is put together.
+/// Opens, or makes with its full length, the file in which a target is put together; nobody else may read it.
 pub(super) fn begin_file(
     place: &mut Place,
     parts: &[&[u8]],
     temp: &str,
     size: u64,
-    private: bool,
 ) -> io::Result<File> {
     let spot = place.spot(parts, true)?;
     let name = std::ffi::OsStr::new(temp);
-    match spot
-        .dir
-        .create_file(name, if private { 0o600 } else { 0o666 })
-    {
+    match spot.dir.create_file(name, 0o600) {
         Ok(file) => {
             file.set_len(size)?;
             Ok(file)

@@ -17,6 +17,10 @@ pub(super) enum Action {
     Attributes,
     /// Nothing at all.
     Leave,
+    /// A folder that was not chosen and is not there yet: only how closed it is counts.
+    Above,
+    /// What stands in a folder's place gets the last of the parts as its name, beside the rest of them, and goes in the end.
+    Clear,
 }
 
 /// One chosen entry.
@@ -62,6 +66,8 @@ impl Targets {
             Action::Replace => 1,
             Action::Attributes => 2,
             Action::Leave => 3,
+            Action::Above => 4,
+            Action::Clear => 5,
         }];
         let too_long = || Error::damaged("a path is too long");
         out.extend_from_slice(
@@ -112,6 +118,8 @@ impl Targets {
             0 => Action::Create,
             1 => Action::Replace,
             2 => Action::Attributes,
+            4 => Action::Above,
+            5 => Action::Clear,
             _ => Action::Leave,
         };
         let count = cursor.u32_be().ok_or_else(bug)?;

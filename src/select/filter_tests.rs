@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
-use super::super::pattern::Selection;
+use super::super::words::Selection;
 use super::*;
 use crate::base::error::Kind;
 

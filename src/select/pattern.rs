@@ -1,4 +1,4 @@
-//! One pattern in any of the forms of `commands.md` 6.1, and selections made of them. A pattern fits the whole path or not.
+//! One pattern in any of the forms of `commands.md` 6.1. A pattern fits the whole path or not.
 
 use regex_lite::{Regex, RegexBuilder};
 
@@ -144,52 +144,4 @@ fn regex(text: &str) -> std::result::Result<Pattern, String> {
         exact: build(false)?,
         folded: build(true)?,
     })
-}
-
-/// Positional arguments of list, find and restore.
-pub(crate) struct Selection(Vec<Pattern>);
-
-impl Selection {
-    /// A bare name means `*/name`, `@name` a last component (with a slash: a whole path), a trailing slash everything below. Versions and times are the
-    /// caller's business.
-    pub(crate) fn parse(words: &[String]) -> Result<Selection> {
-        let env = |name: &str| std::env::var(name).ok();
-        let parse = |word: &String| {
-            if let Some(name) = word.strip_prefix('@').filter(|n| !n.is_empty()) {
-                let bytes = name.as_bytes().to_vec();
-                return Ok(if name.contains('/') || is_windows(&bytes) {
-                    Pattern::Literal(bytes)
-                } else {
-                    Pattern::Last(bytes)
-                });
-            }
-            let bracketed = (word.starts_with('[') && word.ends_with(']'))
-                || (word.starts_with('{') && word.ends_with('}'));
-            let windows = is_windows(word.as_bytes());
-            if bracketed || word.is_empty() {
-                Pattern::parse(word, &env)
-            } else if word.ends_with('/') || (windows && word.ends_with('\\')) {
-                Pattern::parse(&format!("{word}*"), &env)
-            } else if !windows && !word.contains(['/', '*', '?']) {
-                Pattern::parse(&format!("*/{word}"), &env)
-            } else {
-                Pattern::parse(word, &env)
-            }
-        };
-        words
-            .iter()
-            .map(parse)
-            .collect::<Result<_>>()
-            .map(Selection)
-    }
-
-    /// True when any pattern fits, or when there is none.
-    pub(crate) fn matches(&self, path: &[u8], case: Case) -> bool {
-        let fold = if is_windows(path) {
-            Fold::Windows
-        } else {
-            case.fold()
-        };
-        self.0.is_empty() || self.0.iter().any(|p| p.matches(path, fold))
-    }
 }

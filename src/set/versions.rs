@@ -115,7 +115,8 @@ fn parse_numbers(text: &str) -> Result<Vec<usize>> {
     Ok(out)
 }
 
-/// An age counted back from `now` (with or without `-`), Unix seconds from 10^8, `now`, or a date of `commands.md` 4.
+/// An age counted back from `now` (with or without `-`), Unix seconds from 10^8, `now`, or a date of `commands.md` 4. What is left
+/// out at the end of a date is as late as it can be: a day means its last second, a minute its 59th.
 pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
     if ["now", "latest", "newest"]
@@ -158,9 +159,9 @@ fn parse_date(text: &str) -> Option<Timestamp> {
         year: i64::from(y),
         month: m,
         day: d,
-        hour: 0,
-        minute: 0,
-        second: 0,
+        hour: 23,
+        minute: 59,
+        second: 59,
     };
     let mut zone: Option<i64> = None;
     if !rest.is_empty() {
@@ -177,7 +178,7 @@ fn parse_date(text: &str) -> Option<Timestamp> {
         let mut fields = clock.split(':');
         civil.hour = number(fields.next()?, 2)?;
         civil.minute = number(fields.next()?, 2)?;
-        civil.second = fields.next().map_or(Some(0), |s| number(s, 2))?;
+        civil.second = fields.next().map_or(Some(59), |s| number(s, 2))?;
         if fields.next().is_some() {
             return None;
         }
@@ -211,6 +212,25 @@ mod tests {
         ] {
             assert_eq!(parse_time(text, NOW), want.map(Timestamp), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_date_leaves_out_is_as_late_as_it_can_be() {
+        for (text, whole) in [
+            ("2024-01-31", "2024-01-31 23:59:59"),
+            ("2024-02-29", "2024-02-29T23:59:59"),
+            ("2024-12-31", "2024-12-31 23:59:59"),
+            ("2024-01-31T12:34", "2024-01-31T12:34:59"),
+            ("2024-01-31 12:34Z", "2024-01-31 12:34:59Z"),
+            ("2024-01-31 00:00+02:00", "2024-01-31 00:00:59+02:00"),
+        ] {
+            let got = parse_time(text, NOW);
+            assert!(got.is_some(), "{text}");
+            assert_eq!(got, parse_time(whole, NOW), "{text}");
+        }
+        let day = |t| parse_time(t, NOW).expect("a day").0;
+        assert!(day("2024-01-31") < day("2024-02-01 00:00:00"));
+        assert!(day("2024-01-31") > day("2024-01-31 23:59:00"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Entry, EntryKind};
-use crate::select::{Case, FilterSet, Selection};
+use crate::select::{Best, Case, FilterSet, Fit, Selection};
 use crate::set::{Record, Set};
 use crate::spill::sorter::{Sorter, Stream};
 
@@ -44,19 +44,36 @@ pub(crate) struct Summary {
 }
 
 impl Query {
-    pub(crate) fn matches(&self, path: &[u8]) -> bool {
-        self.folder.as_ref().is_none_or(|f| is_directly_in(path, f))
-            && self.selection.matches(path, self.case)
-            && self.filters.decide_stored(path).included
+    /// Whether an entry is looked at, and which words it fits.
+    fn fits(&self, path: &[u8], fits: &mut Vec<Fit>) -> bool {
+        let inside = self.folder.as_ref().is_none_or(|f| is_directly_in(path, f))
+            && self.filters.decide_stored(path).included;
+        if inside {
+            self.selection.fit(path, self.case, fits);
+        }
+        inside && (self.selection.is_empty() || !fits.is_empty())
     }
 }
 
-/// True for `/a/b` and `/a/b/` in `/a/`.
+/// True for `/a/b` and `/a/b/` in `/a/`; a folder that begins at no root is one of that name anywhere.
 fn is_directly_in(path: &[u8], folder: &[u8]) -> bool {
-    let Some((_, inner)) = path.strip_prefix(folder).and_then(<[u8]>::split_last) else {
+    let inside = path
+        .strip_suffix(b"/")
+        .or(path.strip_suffix(b"\\"))
+        .unwrap_or(path);
+    let Some(end) = inside.iter().rposition(|b| is_separator(*b, folder)) else {
         return false;
     };
-    !inner.iter().any(|b| is_separator(*b, folder))
+    let parent = &path[..=end];
+    let from_root = folder.first() == Some(&b'/')
+        || folder.get(1) == Some(&b':')
+        || folder.starts_with(b"\\\\");
+    parent == folder
+        || !from_root
+            && parent
+                .strip_suffix(folder)
+                .and_then(<[u8]>::last)
+                .is_some_and(|b| is_separator(*b, folder))
 }
 
 /// A backslash separates only where the folder's own separator is one.
@@ -70,6 +87,9 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
     let mut unread = Vec::new();
     let mut sorter = Sorter::new(set.tmp(), SORT_CAP);
     let mut failed = None;
+    let mut partial = Vec::new();
+    let mut best: Vec<Best> = Vec::new();
+    let mut fits = Vec::new();
     for (turn, &version) in versions.iter().enumerate() {
         let progress = Progress {
             files: turn as u64,
@@ -79,16 +99,22 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
         ui.progress("reading versions", progress);
         let rank = u32::try_from(turn).map_err(|_| Error::usage("too many versions"))?;
         let mut record = Vec::new();
+        let mut first = query.selection.best();
         let read = set.files(ui, version, &mut |entry| {
-            if query.matches(&entry.path) {
+            if query.fits(&entry.path, &mut fits) {
+                first.note(&fits);
                 record.clear();
-                encode(&entry, rank, &mut record);
+                encode(&entry, rank, &fits, &mut record);
                 sorter.add(&record)?;
             }
             Ok(())
         });
+        best.push(first);
         match read {
             Ok(listing) => {
+                if !listing.full {
+                    partial.push(version);
+                }
                 if let Some(line) = listing.misdated {
                     ui.warn("misdated-version", &line);
                 }
@@ -109,6 +135,8 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
     Ok(Hits {
         versions: versions.to_vec(),
         unread,
+        partial,
+        best,
         stream: sorter.finish()?,
     })
 }
@@ -117,6 +145,9 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
 pub(crate) struct Hits {
     versions: Vec<usize>,
     unread: Vec<usize>,
+    partial: Vec<usize>,
+    /// Which turn of each word decides, by rank of the version: a byte a word.
+    best: Vec<Best>,
     stream: Stream,
 }
 
@@ -135,14 +166,21 @@ impl Hits {
         self.unread.contains(&version)
     }
 
+    /// The versions that are partial: what they lack may have been there.
+    pub(crate) fn partial(&self) -> &[usize] {
+        &self.partial
+    }
+
     pub(crate) fn next(&mut self) -> Result<Option<Hit>> {
-        let Some(record) = self.stream.next()? else {
-            return Ok(None);
-        };
-        let (mut hit, rank) =
-            decode(record).ok_or_else(|| Error::bug("a spilled entry reads back"))?;
-        hit.version = self.versions.get(rank).copied().unwrap_or(rank);
-        Ok(Some(hit))
+        while let Some(record) = self.stream.next()? {
+            let (mut hit, rank, fits) =
+                decode(record).ok_or_else(|| Error::bug("a spilled entry reads back"))?;
+            if self.best.get(rank).is_none_or(|best| best.allows(&fits)) {
+                hit.version = self.versions.get(rank).copied().unwrap_or(rank);
+                return Ok(Some(hit));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -151,7 +189,7 @@ pub(crate) fn is_volume_fault(e: &Error) -> bool {
 }
 
 /// Byte order is the order of paths, then of versions.
-fn encode(entry: &Entry, rank: u32, out: &mut Vec<u8>) {
+fn encode(entry: &Entry, rank: u32, fits: &[Fit], out: &mut Vec<u8>) {
     for &b in &entry.path {
         out.push(b);
         if b == 0 {
@@ -168,11 +206,26 @@ fn encode(entry: &Entry, rank: u32, out: &mut Vec<u8>) {
     let size = entry.content.as_ref().map_or(u64::MAX, |c| c.size);
     out.extend_from_slice(&size.to_be_bytes());
     out.extend_from_slice(&entry.time.map_or(i64::MIN, |t| t.0).to_be_bytes());
+    for (word, turn) in fits {
+        out.extend_from_slice(&word.to_be_bytes());
+        out.push(*turn);
+    }
+    // The number of words is that of a command line.
+    let count = u32::try_from(fits.len()).unwrap_or(0);
+    out.extend_from_slice(&count.to_be_bytes());
 }
 
 const TAIL: usize = 4 + 1 + 8 + 8;
 
-fn decode(record: &[u8]) -> Option<(Hit, usize)> {
+fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
+    let (record, count) = record.split_last_chunk::<4>()?;
+    let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+    let (record, fits) =
+        record.split_at_checked(record.len().checked_sub(count.checked_mul(5)?)?)?;
+    let (fits, _) = fits.as_chunks::<5>();
+    let fits = fits
+        .iter()
+        .map(|&[a, b, c, d, turn]| (u32::from_be_bytes([a, b, c, d]), turn));
     let (path, tail) = record.split_at_checked(record.len().checked_sub(TAIL)?)?;
     let path = path.strip_suffix(&[0])?;
     let mut plain = Vec::with_capacity(path.len());
@@ -201,7 +254,11 @@ fn decode(record: &[u8]) -> Option<(Hit, usize)> {
         size: (size != u64::MAX).then_some(size),
         time: (time != i64::MIN).then_some(Timestamp(time)),
     };
-    Some((hit, usize::try_from(u32::from_be_bytes(*rank)).ok()?))
+    Some((
+        hit,
+        usize::try_from(u32::from_be_bytes(*rank)).ok()?,
+        fits.collect(),
+    ))
 }
 
 /// Counts version `no`. Costs its dlist, unless the cache remembers the version.
@@ -327,10 +384,12 @@ mod tests {
         for entry in &entries {
             for rank in [0, 1, 300, 70_000] {
                 let mut record = Vec::new();
-                encode(entry, rank, &mut record);
+                let fits = [(rank, 1), (7, 2)];
+                encode(entry, rank, &fits[..(rank as usize).min(2)], &mut record);
                 assert!(last < record, "{entry:?} {rank}");
-                let (hit, back) = decode(&record).expect("reads back");
+                let (hit, back, read) = decode(&record).expect("reads back");
                 assert_eq!((back, hit.kind), (rank as usize, EntryKind::File));
+                assert_eq!(read, fits[..(rank as usize).min(2)]);
                 assert_eq!(hit.path, entry.path);
                 assert_eq!(hit.size, entry.content.as_ref().map(|c| c.size));
                 assert_eq!(hit.time, entry.time);
@@ -351,6 +410,10 @@ mod tests {
             ("/a/", "/a/", false),
             ("/ab", "/a/", false),
             ("/a/b\\c", "/a/", true),
+            ("/x/a/b", "a/", true),
+            ("/x/a/b/", "x/a/", true),
+            ("/xa/b", "a/", false),
+            ("/x/a/", "a/", false),
             ("C:\\a\\b\\", "C:\\a\\", true),
             ("C:\\a\\b\\c", "C:\\a\\", false),
         ] {

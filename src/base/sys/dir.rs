@@ -9,9 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::files::{FileKind, Stat, from_std, is_missing_call, statx, xattr_set_c};
-#[cfg(test)]
-use super::files::{xattr_get_c, xattr_read};
+use super::files::{FileKind, Stat, from_std, is_missing_call, statx};
 use super::{c_bytes, check, proc_path};
 
 const RENAME_NOREPLACE: libc::c_uint = 1;
@@ -139,6 +137,39 @@ impl Dir {
         }
     }
 
+    /// Longest name in bytes that the file system says it takes; 255 where it does not say.
+    pub(crate) fn longest_name(&self) -> usize {
+        // SAFETY: `stat` is plain data and the descriptor is open.
+        let longest = unsafe {
+            let mut stat: libc::statvfs = std::mem::zeroed();
+            match libc::fstatvfs(self.raw(), &mut stat) {
+                0 => usize::try_from(stat.f_namemax).unwrap_or(0),
+                _ => 0,
+            }
+        };
+        match longest {
+            0..32 => 255,
+            n => n,
+        }
+    }
+
+    /// Text of a symlink, exactly.
+    pub(crate) fn read_link(&self, name: &OsStr) -> io::Result<Vec<u8>> {
+        let name = component(name)?;
+        let mut buffer = vec![0u8; 4096];
+        // SAFETY: the name ends in NUL and the buffer has the length given; both live through the call.
+        let len = super::check_len(unsafe {
+            libc::readlinkat(
+                self.raw(),
+                name.as_ptr(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
+        })?;
+        buffer.truncate(len);
+        Ok(buffer)
+    }
+
     /// Removes an entry that is not a folder.
     pub(crate) fn unlink(&self, name: &OsStr) -> io::Result<()> {
         self.remove(name, 0)
@@ -190,43 +221,7 @@ impl Dir {
         }
     }
 
-    /// Sets an extended attribute of the entry itself. Without `/proc` only of what can be opened: no symlink, and not what
-    /// this user may not read.
-    pub(crate) fn set_xattr(&self, name: &OsStr, attribute: &[u8], value: &[u8]) -> io::Result<()> {
-        component(name)?;
-        let attribute = c_bytes(attribute)?;
-        match xattr_set_c(&self.proc_c(name)?, &attribute, value) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let (data, len) = (value.as_ptr().cast(), value.len());
-                let file = self.open_any(name)?;
-                // SAFETY: the descriptor is open; the name ends in NUL and the value has `len` bytes; both live on.
-                let done =
-                    unsafe { libc::fsetxattr(file.as_raw_fd(), attribute.as_ptr(), data, len, 0) };
-                check(done).map(|_| ())
-            }
-            done => done,
-        }
-    }
-
-    /// Value of an extended attribute of the entry itself. Without `/proc` as [`Dir::set_xattr`].
-    #[cfg(test)]
-    pub(crate) fn get_xattr(&self, name: &OsStr, attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        component(name)?;
-        let attribute = c_bytes(attribute)?;
-        match xattr_get_c(&self.proc_c(name)?, &attribute) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let file = self.open_any(name)?;
-                xattr_read(|buffer, len| {
-                    let (fd, name) = (file.as_raw_fd(), attribute.as_ptr());
-                    // SAFETY: the descriptor is open, the name ends in NUL, the buffer has `len` bytes; all live on.
-                    unsafe { libc::fgetxattr(fd, name, buffer.cast(), len) }
-                })
-            }
-            done => done,
-        }
-    }
-
-    fn open_any(&self, name: &OsStr) -> io::Result<File> {
+    pub(super) fn open_any(&self, name: &OsStr) -> io::Result<File> {
         self.open_at(name, libc::O_RDONLY | libc::O_NONBLOCK, 0)
     }
 
@@ -247,7 +242,7 @@ impl Dir {
         Path::new(&proc_path(self.raw())).join(name)
     }
 
-    fn proc_c(&self, name: &OsStr) -> io::Result<CString> {
+    pub(super) fn proc_c(&self, name: &OsStr) -> io::Result<CString> {
         super::c_path(&self.proc(name))
     }
 }

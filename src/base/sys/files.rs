@@ -213,7 +213,6 @@ pub(super) fn packed_names(packed: io::Result<Vec<u8>>) -> io::Result<Vec<Vec<u8
 }
 
 /// Value of one extended attribute of the file itself; `None` when it has none of that name.
-#[cfg(test)]
 pub(super) fn xattr_get_c(path: &CString, name: &CString) -> io::Result<Option<Vec<u8>>> {
     // SAFETY: both texts end in NUL; the buffer is `len` bytes long, or null with length 0.
     xattr_read(|buf, len| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buf.cast(), len) })

@@ -16,6 +16,7 @@ mod arguments;
 mod dir;
 #[cfg(test)]
 mod dir_tests;
+mod dir_xattrs;
 mod files;
 mod look;
 mod signal;
@@ -56,6 +57,29 @@ pub(crate) fn utc_offset(unix: i64) -> i64 {
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: no arguments, cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// The bits that the system takes from the mode of a new file or folder.
+pub(crate) fn umask() -> u32 {
+    // SAFETY: cannot fail; the program has one thread, so nothing is made in between.
+    unsafe {
+        let mask = libc::umask(0o077);
+        libc::umask(mask);
+        u32::from(mask)
+    }
+}
+
+/// True when a process of this number is there, whoever owns it.
+pub(crate) fn process_exists(pid: u32) -> bool {
+    let Ok(pid) = libc::pid_t::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: signal 0 is only asked about, never sent.
+    pid > 0
+        && match check(unsafe { libc::kill(pid, 0) }) {
+            Ok(_) => true,
+            Err(e) => e.raw_os_error() == Some(libc::EPERM),
+        }
 }
 
 /// The path for a system call; a NUL byte inside is `EINVAL`.

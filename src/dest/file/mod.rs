@@ -7,6 +7,7 @@ mod parts;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -234,10 +235,11 @@ impl FileDest {
         }
     }
 
-    fn store(&self, temporary: &Path, body: &mut dyn Body) -> Done<()> {
+    fn store(&self, temporary: &Path, mode: u32, body: &mut dyn Body) -> Done<()> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
+            .mode(mode)
             .open(temporary)
             .map_err(|e| fault(&e, temporary))?;
         let written = copy_body(body, &mut file, temporary)?;
@@ -403,8 +405,10 @@ impl Destination for FileDest {
         body.seek_to(0).map_err(Fault::local)?;
         let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
         let temporary = folder.join(format!("{TEMPORARY}{random}"));
+        // What is in an encrypted volume is nobody's to read anyway.
+        let mode = if name.ends_with(".zip") { 0o600 } else { 0o666 };
         let done = self
-            .store(&temporary, body)
+            .store(&temporary, mode, body)
             .and_then(|()| place(&temporary, &path, body.is_new()));
         if let Err(e) = done {
             // The first error counts; a leftover is swept a day later.
@@ -437,7 +441,18 @@ impl Destination for FileDest {
             return self.folder().map(|_| ());
         }
         let path = self.chosen.as_ref().unwrap_or(&self.candidates[0]);
-        std::fs::create_dir_all(path).map_err(|e| fault(&e, path))
+        let missing = path.ancestors().take_while(|a| !a.exists()).count();
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|e| fault(&e, path))?;
+        // What was made is there after a power cut, too.
+        for folder in path.ancestors().skip(1).take(missing) {
+            let folder = Some(folder).filter(|f| !f.as_os_str().is_empty());
+            self.sync_folder(folder.unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
     }
 
     fn local_folder(&self) -> Option<PathBuf> {

@@ -84,7 +84,7 @@ pub(super) fn dindex(
                                 found.push((Status::Modified, what.to_owned()));
                             }
                         }
-                        _ => found.push((Status::Missing, absent(dblock))),
+                        _ => found.push((Status::Affected, absent(dblock))),
                     }
                     Ok(())
                 }

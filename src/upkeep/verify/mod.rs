@@ -67,6 +67,8 @@ pub(crate) enum Status {
     Modified,
     /// It could not be checked.
     Error,
+    /// It is there and intact, and loses by what is wrong elsewhere.
+    Affected,
 }
 
 impl Status {
@@ -76,6 +78,7 @@ impl Status {
             Status::Missing => "Missing",
             Status::Modified => "Modified",
             Status::Error => "Error",
+            Status::Affected => "Affected",
         }
     }
 }
@@ -212,7 +215,7 @@ pub(crate) fn run(
                 let (status, what) = indexes::unreadable_index(e);
                 noted.add(dindex, status, what);
             }
-            Seen::Absent(dblock) => noted.add(dindex, Status::Missing, indexes::absent(dblock)),
+            Seen::Absent(dblock) => noted.add(dindex, Status::Affected, indexes::absent(dblock)),
             Seen::Resized {
                 dblock,
                 stated,

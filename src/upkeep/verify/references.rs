@@ -417,7 +417,7 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
         String::new()
     };
     let what = format!("version {version} of {when}: {}{unread}", parts.join("; "));
-    report.find_version(name, Status::Missing, what);
+    report.find_version(name, Status::Affected, what);
     report.losses.push(Loss {
         version,
         files: outcome.files,

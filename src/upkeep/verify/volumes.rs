@@ -232,7 +232,7 @@ impl Volumes {
             },
             (
                 counts.missing,
-                Status::Missing,
+                Status::Modified,
                 "missing although its index lists them".to_owned(),
             ),
             (counts.extra, Status::Extra, "not in its index".to_owned()),
