@@ -52,7 +52,9 @@ fn round(seed: u64) {
         }
     }
     restores::every_version(&mut world);
-    if std::env::var_os("SKIP_PART").is_none() { restores::part_of_a_version(&mut world); }
+    if std::env::var_os("SKIP_PART").is_none() {
+        restores::part_of_a_version(&mut world);
+    }
     restores::over_a_changed_tree(&mut world);
     world.verify_clean();
     restores::from_damaged(&mut world);

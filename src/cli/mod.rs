@@ -373,7 +373,10 @@ mod tests {
     #[test]
     fn the_word_of_a_page_leads_to_the_page() {
         for word in ["filters", "url", "JSON", "cron"] {
-            let e = find(word).err().map(|e| e.to_string()).unwrap_or_default();
+            let e = elsewhere::find(word)
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default();
             let wanted = format!("try 'duplet help {}'", word.to_lowercase());
             assert!(e.contains(&wanted), "{e}");
         }

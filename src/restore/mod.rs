@@ -351,7 +351,6 @@ fn tell_lost(lost: u64, index: &crate::set::IndexReport, ui: &mut Ui) {
     } else {
         String::new()
     };
-    let are = if lost.len() == 1 { "is" } else { "are" };
     ui.error(&if named.is_empty() {
         format!("{blocks} {are} in no volume of the destination")
     } else {
