@@ -153,7 +153,7 @@ fn a_partial_version_is_called_so() {
     version(&scratch, "20240130T100000Z", true, 1, &["/s/f", "/s/g"]);
     version(&scratch, "20240131T100000Z", false, 2, &["/s/f"]);
     run(&scratch, "restore", &[])
-        .code(&[2])
+        .code(&[0])
         .says("from partial version 0")
         .says("version 0 of 2024-01-31 10:00:00 is partial");
     run(&scratch, "restore", &["f"])

@@ -147,7 +147,7 @@ pub(crate) fn run(
     report.version = Some((no, time));
     report.partial = !chosen.full;
     if report.partial {
-        tell_partial(no, time, options.selection.is_empty(), ui);
+        tell_partial(no, time, ui);
     }
     let params = set.learn_params(ui)?;
     let (prefix, selected) = survey(&chosen, &options)?;
@@ -298,17 +298,12 @@ pub(crate) fn run(
     Ok(report)
 }
 
-/// Says that a version lacks what its backup did not come to; a warning where everything was asked for.
-fn tell_partial(no: usize, time: Timestamp, everything: bool, ui: &mut Ui) {
-    let line = format!(
+/// Says that a version lacks what its backup did not come to.
+fn tell_partial(no: usize, time: Timestamp, ui: &mut Ui) {
+    ui.note(&format!(
         "version {no} of {} is partial: its backup was stopped, so it may lack files (duplet list URL shows older versions)",
         time.local()
-    );
-    if everything {
-        ui.warn("partial-version", &line);
-    } else {
-        ui.note(&line);
-    }
+    ));
 }
 
 /// What ends a restore that was asked to stop.

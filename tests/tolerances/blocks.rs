@@ -179,9 +179,10 @@ fn r24_wrong_file_hash() {
     m.both(&mut volume);
     m.dlist(TIME, &[long_entry, short_entry, good]);
     let (ran, to) = case.restore(&[]);
+    // Neither passes for the file.
     let want = vec![
-        one("long", &long),
-        one("short", &short),
+        one("long.2024-01-31.incomplete", &long),
+        one("short.2024-01-31.incomplete", &short),
         one("good", b"good"),
     ];
     has(&to, &want, &ran);
