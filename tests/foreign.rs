@@ -156,7 +156,13 @@ fn a_second_prefix_never_disturbs_the_first() {
         let dest = scratch.at("dest");
         let second = scratch.folder("source 2");
         tree::write(&second.join("three"), b"3");
-        let args = ["backup", text(&dest), text(&second), "--prefix=box2"];
+        let args = [
+            "backup",
+            text(&dest),
+            text(&second),
+            "--prefix=box2",
+            "--new-backup",
+        ];
         for other in [SECRET, "--passphrase=another", "--no-encryption"] {
             scratch.run(&[&args[..], &[other]].concat()).code(&[0]);
             undisturbed(&scratch, options, other);
@@ -204,7 +210,14 @@ fn another_prefix_is_meant_if_it_alone_opens() {
     // A plain one was put there by a stranger, one with another passphrase is another machine's.
     let source = scratch.at("source");
     for other in ["--no-encryption", "--passphrase=another"] {
-        let args = ["backup", text(&dest), text(&source), "--prefix=evil", other];
+        let args = [
+            "backup",
+            text(&dest),
+            text(&source),
+            "--prefix=evil",
+            "--new-backup",
+            other,
+        ];
         scratch.run(&args).code(&[0]);
         prefixed(&scratch);
         remove(&dest, "evil-");

@@ -416,7 +416,7 @@ fn every_mistake_says_what_to_do() {
         (&["forget", dest], 200, "old versions stay"),
         (&["delete", dest], 200, "Duplicati can delete them"),
         (&["filters"], 200, "duplet help filters"),
-        (&["examples"], 0, "cron line"),
+        (&["examples"], 0, "CRON"),
         (
             &["s3://u:hunter2@h/b", "list"],
             200,

@@ -237,6 +237,7 @@ fn file_systems_without_files_are_entered_only_when_named() {
     }
     let run = |words: &[&str]| {
         let _ = fs::remove_dir_all(scratch.at("dest"));
+        let _ = fs::remove_dir_all(scratch.at("cache"));
         let ran = backup(&scratch, words);
         (ran.code, ran.err.clone(), listed(&scratch))
     };
@@ -290,8 +291,8 @@ fn a_source_that_cannot_be_stored_is_refused() {
     symlink(&pipe, &link).unwrap();
     let _held = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let refused = [
-        ("", "a source is empty"),
-        ("  ", "a source is empty"),
+        ("", "is empty"),
+        ("  ", "is empty"),
         ("-", "standard input"),
         ("/dev/stdin", "standard input"),
         ("/dev/../dev/stdin", "standard input"),
@@ -383,6 +384,7 @@ fn a_folder_is_a_cache_by_the_signature_of_its_tag() {
     fs::write(scratch.folder("src/other").join("nobackup"), "").unwrap();
     let list = |words: &[&str]| {
         let _ = fs::remove_dir_all(scratch.at("dest"));
+        let _ = fs::remove_dir_all(scratch.at("cache"));
         backup(&scratch, &[&[text(&source)], words].concat()).code(&[0]);
         let list = listed(&scratch);
         ["cache", "thesis", "empty", "other"].map(|n| list.contains(&format!("/src/{n}/")))
@@ -398,6 +400,7 @@ fn a_folder_is_a_cache_by_the_signature_of_its_tag() {
     );
     // A source is taken whatever it holds.
     let _ = fs::remove_dir_all(scratch.at("dest"));
+    let _ = fs::remove_dir_all(scratch.at("cache"));
     backup(&scratch, &[text(&source.join("cache"))]).code(&[0]);
     assert!(listed(&scratch).contains("cache/text"));
 }

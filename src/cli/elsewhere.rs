@@ -104,10 +104,6 @@ static OTHERS: &[(&str, &str)] = &[
         "install a newer program in the place of this one",
     ),
     ("rebuild-index", "not needed: there is no database"),
-    (
-        "schedule",
-        "see 'duplet help examples' for cron and systemd",
-    ),
 ];
 
 /// The command of a word as typed.
