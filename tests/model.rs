@@ -43,7 +43,7 @@ fn round(seed: u64) {
             4 => world.stopped_backup(true),
             5 => world.stopped_backup(false),
             6 => world.harm_cache(),
-            7 if std::env::var_os("SKIP_PART").is_none() => restores::part_of_a_version(&mut world),
+            7 => restores::part_of_a_version(&mut world),
             8 => restores::over_a_changed_tree(&mut world),
             _ => {
                 // Nothing changed: nothing may be lost by that, either.

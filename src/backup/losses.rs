@@ -70,7 +70,7 @@ impl Losses {
             ui.warn(
                 "SourceEmptied",
                 &format!(
-                    "nothing is left in the source {}, of which the newest version has {} (is a disk not mounted? the versions there are keep them)",
+                    "nothing is left in the source {}, of which the newest version has {} (is a disk not mounted? the versions already there keep them)",
                     text::safe(&source.path),
                     count(source.gone, "entry")
                 ),
@@ -82,7 +82,7 @@ impl Losses {
             ui.warn(
                 "NearlyAllGone",
                 &format!(
-                    "gone: {} of {} of the newest version (are these the right sources, and all disks mounted? the versions there are keep them)",
+                    "gone: {} of {} of the newest version (are these the right sources, and all disks mounted? the versions already there keep them)",
                     self.gone,
                     count(self.before, "entry")
                 ),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::support::harm::{ALL, Harm, harm};
-use crate::support::snapshot::{But, Kind, Snapshot, differences, same, take};
+use crate::support::snapshot::{But, Kind, Snapshot, differences, same, take_but_xattrs as take};
 use crate::support::{copy_folder, names, text, tree};
 use crate::world::World;
 

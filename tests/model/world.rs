@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::snapshot::{But, Snapshot, differences, take};
+use crate::support::snapshot::{But, Snapshot, differences, take_but_xattrs as take};
 use crate::support::{Ran, Rand, Scratch, finish, names, text, tree};
 
 /// What one version must give back.

@@ -114,6 +114,23 @@ pub fn expected(name: &str, number: &str) -> Snapshot {
 
 /// Reads a tree without following links.
 pub fn take(root: &Path) -> Snapshot {
+    let mut all = take_but_xattrs(root);
+    let printed = tool(
+        "python3",
+        &[OsStr::new("-c"), OsStr::new(XATTRS), root.as_os_str()],
+        INSTALL,
+    );
+    let words: Vec<&[u8]> = printed.split(|&b| b == 0).collect();
+    for part in words.chunks_exact(3) {
+        let node = all.get_mut(part[0]).expect("the tree does not change");
+        let show = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        node.xattr.insert(show(part[1]), show(part[2]));
+    }
+    all
+}
+
+/// As [`take`], without attributes: no other program is started.
+pub fn take_but_xattrs(root: &Path) -> Snapshot {
     let mut all = Snapshot::new();
     let mut open = vec![(root.to_path_buf(), Vec::new())];
     while let Some((path, rel)) = open.pop() {
@@ -149,17 +166,6 @@ pub fn take(root: &Path) -> Snapshot {
             node.sha256 = sha256(&path);
         }
         all.insert(rel, node);
-    }
-    let printed = tool(
-        "python3",
-        &[OsStr::new("-c"), OsStr::new(XATTRS), root.as_os_str()],
-        INSTALL,
-    );
-    let words: Vec<&[u8]> = printed.split(|&b| b == 0).collect();
-    for part in words.chunks_exact(3) {
-        let node = all.get_mut(part[0]).expect("the tree does not change");
-        let show = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-        node.xattr.insert(show(part[1]), show(part[2]));
     }
     all
 }
