@@ -54,11 +54,11 @@ fn is_folder(path: &Path) -> bool {
 /// Content that is random, text, zeros, or what another file has.
 fn content(rand: &mut Rand, others: &[PathBuf]) -> Vec<u8> {
     let len = match rand.below(6) {
-        0 => rand.below(3) as usize,
-        1..=3 => rand.below(3_000) as usize,
-        4 => rand.below(40_000) as usize,
+        0 => rand.count(3),
+        1..=3 => rand.count(3_000),
+        4 => rand.count(40_000),
         // Around the borders of blocks.
-        _ => (1usize << (10 + rand.below(7))) + rand.below(3) as usize - 1,
+        _ => (1usize << (10 + rand.below(7))) + rand.count(3) - 1,
     };
     match rand.below(8) {
         0..=2 => rand.bytes(len),
@@ -150,7 +150,7 @@ fn one(world: &mut World, victim: &Path, what: u64, all: &[PathBuf]) {
         }
         8 if !victim.is_symlink() => {
             let seconds = world.rand.below(4_000_000_000);
-            let ticks = world.rand.below(10_000_000) as u32;
+            let ticks = u32::try_from(world.rand.below(10_000_000)).unwrap();
             set_time(victim, UNIX_EPOCH + Duration::new(seconds, ticks * 100));
         }
         _ if is_file(victim) => edit(world, victim, what, &files),
@@ -164,7 +164,7 @@ fn edit(world: &mut World, victim: &Path, what: u64, files: &[PathBuf]) {
         9 => tree::write(victim, &content(&mut world.rand, files)),
         10 => {
             let mut data = fs::read(victim).unwrap();
-            let more = world.rand.below(5_000) as usize;
+            let more = world.rand.count(5_000);
             data.extend(world.rand.prose(more));
             tree::write(victim, &data);
         }
@@ -177,7 +177,7 @@ fn edit(world: &mut World, victim: &Path, what: u64, files: &[PathBuf]) {
             let time = fs::metadata(victim).unwrap().modified().unwrap();
             let file = fs::OpenOptions::new().write(true).open(victim).unwrap();
             let at = world.rand.below(len);
-            let byte = world.rand.next() as u8;
+            let byte = world.rand.bytes(1)[0];
             file.write_all_at(&[byte], at).unwrap();
             drop(file);
             set_time(victim, time);

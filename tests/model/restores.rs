@@ -148,7 +148,7 @@ pub fn over_a_changed_tree(world: &mut World) {
         match world.rand.below(6) {
             0 => fs::remove_file(at(path)).unwrap(),
             1 => {
-                let len = world.rand.below(3_000) as usize;
+                let len = world.rand.count(3_000);
                 let data = world.rand.bytes(len + 1);
                 tree::write(&at(path), &data);
                 changed.push(path.clone());

@@ -296,7 +296,7 @@ impl World {
                         tree::write(&path, &bytes);
                     }
                     2 if !bytes.is_empty() => {
-                        let at = self.rand.below(bytes.len() as u64) as usize;
+                        let at = self.rand.count(bytes.len());
                         bytes[at] ^= 1 << self.rand.below(8);
                         tree::write(&path, &bytes);
                     }
@@ -331,7 +331,12 @@ impl World {
 impl Rand {
     /// One of `all`, which is not empty.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        let n = self.below(all.len() as u64) as usize;
+        let n = self.count(all.len());
         &all[n]
+    }
+
+    /// Below `n`, which is not 0.
+    pub fn count(&mut self, n: usize) -> usize {
+        usize::try_from(self.below(n as u64)).expect("less than a usize")
     }
 }

@@ -379,7 +379,7 @@ fn r13_names_in_any_case() {
         if upper.len() == 3 {
             case.run("list", &["0"]).code(&[100]);
         }
-        // A run on top continues it.
+        // A run on top continues it, and says that its source is another.
         let source = case.scratch.folder("source");
         fs::write(source.join("new"), b"new content").unwrap();
         case.run(
@@ -390,7 +390,8 @@ fn r13_names_in_any_case() {
                 "--no-encryption",
             ],
         )
-        .code(&[0]);
+        .code(&[2])
+        .says("gone: 5 of 5 entries");
         for (version, want) in [("0", vec![one("new", b"new content")]), ("1", want)] {
             let version = format!("--version={version}");
             let (ran, to) = case.restore(&["--case-insensitive-remote", &version]);
