@@ -68,7 +68,7 @@ fn options(call: &Call) -> Result<VerifyOptions> {
     let level = call
         .options
         .choice(&FULL_REMOTE_VERIFICATION)
-        .unwrap_or("True");
+        .unwrap_or("False");
     if given && level != "False" && word.is_none() {
         amount = Amount::All;
     }

@@ -186,7 +186,7 @@ fn zsh_option(opt: &Opt) -> String {
     let value = match opt.kind {
         Kind::Flag => return format!("    {}", quoted(&format!("--{}[{help}]", opt.name))),
         Kind::Choice(words) => format!("value:({})", words.join(" ")),
-        Kind::Text => "value:_files".to_owned(),
+        Kind::Text | Kind::Path => "value:_files".to_owned(),
         _ => "value: ".to_owned(),
     };
     format!(
@@ -215,7 +215,10 @@ pub(super) fn fish() -> Vec<String> {
     )));
     let mut closed: Vec<&str> = Vec::new();
     for opt in options::real() {
-        let open = matches!(opt.kind, Kind::Flag | Kind::Text | Kind::Ignored);
+        let open = matches!(
+            opt.kind,
+            Kind::Flag | Kind::Text | Kind::Path | Kind::Ignored
+        );
         if !open && !closed.contains(&opt.name) {
             closed.push(opt.name);
         }

@@ -8,6 +8,8 @@ use crate::support::{self, Scratch, fixture, text};
 
 /// What the texts use wherever they do not say another.
 pub const PASSPHRASE: &str = "a long sentence that you will not forget";
+/// That of the backup by Duplicati.
+const DUPLICATI_PASSPHRASE: &str = "correct horse battery staple";
 
 /// One Markdown file.
 pub struct Page {
@@ -133,7 +135,7 @@ impl World {
         write("home/alice/data/photos/beach.jpg", &random.bytes(30_000));
         write("home/alice/data/photos/party.jpg", &random.bytes(2_000_000));
         support::copy_folder(
-            &fixture("four-versions-plain").join("dest"),
+            &fixture("four-versions-aes").join("dest"),
             &scratch.at("mnt/duplicati"),
         );
         let world = World { scratch };
@@ -168,7 +170,8 @@ impl World {
         let duplet = format!("{base}/bin/duplet");
         let text = text
             .replace("/usr/local/bin/duplet", &duplet)
-            .replace("/usr/bin/duplet", &duplet);
+            .replace("/usr/bin/duplet", &duplet)
+            .replace("the passphrase of that backup", DUPLICATI_PASSPHRASE);
         let mut out = String::new();
         for (at, c) in text.char_indices() {
             let rest = &text[at..];

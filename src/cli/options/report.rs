@@ -18,12 +18,12 @@ options! { LIST:
     HELP = "help", Flag, "", ALL_COMMANDS, "Shows help, also as -h.";
     JSON = "json", Flag, "", ALL_COMMANDS, "Writes one JSON object to standard output instead of text.";
     VERBOSE = "verbose", Flag, "", ALL_COMMANDS, "Says more, also as -v.";
-    QUIET = "quiet-console", Flag, "", ALL_COMMANDS, "Says errors and results only, also as -q.";
+    QUIET = "quiet-console", Flag, "", ALL_COMMANDS, "Says only errors and the result, no warnings, also as -q.";
     PROGRESS = "progress", Choice(&["auto", "none", "plain"]), "auto", ALL_COMMANDS, "Progress line: when standard error is a terminal, never, or always.";
-    CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "Verbose is -v, Error is -q.";
+    CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "How much is said: Verbose as with -v, Error as with -q, the others as usual.";
     LOG_FILE = "log-file", Path, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
     LOG_FILE_LEVEL = "log-file-log-level" | "log-level", Choice(LEVELS), "Information", ALL_COMMANDS, "Least level of a line in --log-file.";
-    SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are only notes.";
+    SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are told but leave the exit code alone, such as unreadable, vanished or changed.";
     DRY_RUN = "dry-run" | "dryrun", Flag, "", CHANGING, "Shows what would happen and changes nothing.";
     BACKUP_NAME = "backup-name", Text, "", ALL_COMMANDS, "Name of the backup in the object of --json and in the log file.";
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Path, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";

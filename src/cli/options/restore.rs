@@ -7,19 +7,19 @@ const LISTING: &[&str] = &["list", "find"];
 
 options! { LIST:
     VERSION = "version", Word, "", VERSIONED, "Versions by number, such as 0 or 0,2-4; 0 is the newest.";
-    TIME = "time", Word, "", VERSIONED, "The newest version at or before an age (3D, 2W) or date (2026-03-01, 2026-03-01T12:00).";
+    TIME = "time", Word, "", VERSIONED, "The newest version at or before an age (3D, 2W) or date (2026-03-01 is the end of that day; 2026-03-01T12:00).";
     ALL_VERSIONS = "all-versions", Flag, "", LISTING, "Looks in every version.";
     LIST_SETS_ONLY = "list-sets-only", Flag, "", LISTING, "Lists versions only.";
     LIST_PREFIX_ONLY = "list-prefix-only", Flag, "", LISTING, "Lists only the folder that all entries have in common.";
     LIST_FOLDER_CONTENTS = "list-folder-contents", Flag, "", LISTING, "Lists what is directly in the folder given.";
     RESTORE_PATH = "restore-path", Path, "", RESTORE, "Folder to restore into, without the folders all entries share; else the original places.";
-    OVERWRITE = "overwrite", Flag, "", RESTORE, "Replaces files that differ; else the restored file gets another name.";
+    OVERWRITE = "overwrite", Flag, "", RESTORE, "Replaces files that differ; without it the restored file gets another name.";
     EXISTING = "existing", Choice(&["rename", "skip", "overwrite", "newer"]), "rename", RESTORE, "What to do where a different file is already there.";
-    RESTORE_PERMISSIONS = "restore-permissions", Flag, "", RESTORE, "Restores owners, groups and modes.";
+    RESTORE_PERMISSIONS = "restore-permissions", Flag, "", RESTORE, "Restores owners, groups, modes, access lists, labels and capabilities.";
     RESTORE_SYMLINK_METADATA = "restore-symlink-metadata", Flag, "", RESTORE, "Restores the times of symbolic links.";
     KEEP_FULL_PATHS = "dont-compress-restore-paths", Flag, "", RESTORE, "Keeps the whole original path below --restore-path.";
     SKIP_VERIFICATION = "skip-restore-verification", Flag, "", RESTORE, "Does not read restored files once more to compare their hashes.";
-    ALLOW_OUTSIDE = "allow-restore-outside-target-directory", Flag, "", RESTORE, "Lets a restored path lead out of --restore-path.";
+    ALLOW_OUTSIDE = "allow-restore-outside-target-directory", Flag, "", RESTORE, "Follows symbolic links that are already in the target, wherever they lead.";
     NO_SCAN = "no-scan", Flag, "", RESTORE, "Gives up instead of searching all volumes for blocks that no index names.";
     FULL_RESULT = "full-result" | "full-results", Flag, "", ALL_COMMANDS, "Shows everything that is counted, and long lists whole.";
 }

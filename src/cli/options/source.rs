@@ -5,18 +5,18 @@ use crate::base::opt::Kind::{Choice, Flag, Many, Size, Text};
 
 options! { LIST:
     INCLUDE = "include", Many, "", FILTERED, "Takes what the rule matches; the first rule that matches decides.";
-    EXCLUDE = "exclude", Many, "", FILTERED, "Leaves out what the rule matches; a rule for a folder ends in /.";
-    EXCLUDE_ATTRIBUTES = "exclude-files-attributes", Text, "", WALK, "Leaves out entries with one of these attributes: Hidden, ReadOnly, Directory, ReparsePoint, Normal.";
+    EXCLUDE = "exclude", Many, "", FILTERED, "Leaves out what the rule matches; a rule must fit the whole path, and for a folder ends in /.";
+    EXCLUDE_ATTRIBUTES = "exclude-files-attributes", Text, "", WALK, "Leaves out entries with one of these attributes, separated by commas: Hidden (the name begins with a dot), ReadOnly, Directory, ReparsePoint (symbolic links), Normal.";
     SKIP_LARGER = "skip-files-larger-than", Size(1 << 20), "0", WALK, "Leaves out files larger than this, without a suffix in MiB; 0 = no limit.";
     IGNORE_FILENAMES = "ignore-filenames", Text, "CACHEDIR.TAG", WALK, "Leaves out folders that hold a file of one of these names, separated by colons; CACHEDIR.TAG counts with its signature only.";
     EXCLUDE_EMPTY = "exclude-empty-folders", Flag, "", WALK, "Leaves out folders in which nothing is left.";
     SYMLINK_POLICY = "symlink-policy", Choice(&["Store", "Follow", "Ignore"]), "Store", WALK, "Symbolic links: record them, follow them, or leave them out.";
     HARDLINK_POLICY = "hardlink-policy", Choice(&["All", "First", "None"]), "All", WALK, "Files with several names: take each name, the first one only, or none.";
-    NO_EXCLUSION_XATTR = "disable-backup-exclusion-xattr", Flag, "", WALK, "Takes files even when an extended attribute asks backup programs to leave them out.";
+    NO_EXCLUSION_XATTR = "disable-backup-exclusion-xattr", Flag, "", WALK, "Takes files and folders even when their attribute user.duplicati.exclude asks to leave them out.";
     ONE_FILE_SYSTEM = "one-file-system", Flag, "", WALK, "Does not enter other file systems mounted below a source.";
     ALLOW_MISSING = "allow-missing-source", Flag, "", WALK, "Does not warn of a source that is not there.";
     ABORT_MISSING = "abort-if-source-missing", Flag, "", BACKUP, "Fails when a source is not there.";
     PREVENT_EMPTY = "prevent-empty-source", Flag, "", BACKUP, "Fails when a source folder is empty.";
-    CHECK_FILETIME_ONLY = "check-filetime-only", Flag, "", BACKUP, "Reads a file again only when its modification time changed, whatever its size, inode and attributes say.";
+    CHECK_FILETIME_ONLY = "check-filetime-only", Flag, "", BACKUP, "Reads a file again only when its modification time changed, whatever its size, inode and change time say.";
     NO_FILETIME_CHECK = "disable-filetime-check", Flag, "", BACKUP, "Reads every file, changed or not.";
 }

@@ -13,14 +13,14 @@ options! { LIST:
     BLOCK_HASH = "block-hash-algorithm", Choice(HASHES), "SHA256", BACKUP, "Hash of a block; fixed by the first backup.";
     FILE_HASH = "file-hash-algorithm", Choice(HASHES), "SHA256", BACKUP, "Hash of a file; fixed by the first backup.";
     PREFIX = "prefix", Word, "duplicati", ALL_COMMANDS, "First part of every volume's name; tells several backups in one folder apart.";
-    COMPRESSION_MODULE = "compression-module", Choice(&["zip"]), "zip", BACKUP, "Container of a volume.";
+    COMPRESSION_MODULE = "compression-module", Choice(&["zip"]), "zip", BACKUP, "What a volume is packed as; there is only zip.";
     ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "3", BACKUP, "How hard to compress, 0 (not at all) to 9.";
     ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", BACKUP, "How entries of a volume are compressed.";
     SKIP_METADATA = "skip-metadata", Flag, "", SKIPPING, "Neither stores nor restores times, owners, modes and attributes; links keep their target.";
-    NEW_BACKUP = "new-backup", Flag, "", BACKUP, "Begins a backup where versions have vanished, or beside other files.";
+    NEW_BACKUP = "new-backup", Flag, "", BACKUP, "Begins a new backup although the one that was there has vanished, or although the folder holds other files.";
     UPLOAD_UNCHANGED = "upload-unchanged-backups", Flag, "", BACKUP, "Adds a version even when nothing changed.";
-    NO_BACKEND_VERIFICATION = "no-backend-verification", Flag, "", BACKUP, "Does not check the listing before a backup, nor samples after it.";
-    BACKUP_TEST_SAMPLES = "backup-test-samples", Int(0), "0", BACKUP, "How many sets of volumes to download and check after a backup that uploaded something.";
-    FULL_REMOTE_VERIFICATION = "full-remote-verification", Choice(&["True", "False", "ListAndIndexes", "IndexesOnly"]), "True", TESTING, "Whether checks look inside volumes, or only at their hashes.";
+    NO_BACKEND_VERIFICATION = "no-backend-verification", Flag, "", BACKUP, "Does not look again at the listing before a version is published, and checks no samples.";
+    BACKUP_TEST_SAMPLES = "backup-test-samples", Int(0), "0", BACKUP, "How many volumes of each kind to download and check after a backup that uploaded something.";
+    FULL_REMOTE_VERIFICATION = "full-remote-verification", Choice(&["True", "False", "ListAndIndexes", "IndexesOnly"]), "False", TESTING, "What verify looks into: all volumes (True), a sample (False), all lists and index volumes, or all index volumes.";
     CASE_INSENSITIVE = "case-insensitive-remote", Flag, "", ALL_COMMANDS, "Compares the names of volumes without regard to case.";
 }
