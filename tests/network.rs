@@ -305,7 +305,7 @@ fn a_server_that_ignores_expect_is_asked_once() {
     let mut noise = support::Rand(7);
     fs::write(source.join("big"), noise.bytes(6 << 20)).expect("a file");
     let (address, heads) = without_continue();
-    let url = format!("webdav://{address}/d/b?http-proxy=none");
+    let url = format!("webdav://{address}/d/b?http-proxy=none&webdav-temporary-names=never");
     scratch
         .run(&[
             "backup",
