@@ -170,7 +170,8 @@ fn without_a_cache() {
     let options = ["--blocksize=4kb", "--no-cache", PASSPHRASE];
     backup(&scratch, &options, 0);
     backup(&scratch, &options, 1);
-    assert!(names(&scratch.at("cache")).is_empty());
+    // The lock of one run at a time lies there, as long as the run lasts.
+    assert!(names(&scratch.at("cache/duplet")).is_empty());
     same(
         &take(&source),
         &restore(&scratch, 0, &["--no-cache", PASSPHRASE]),

@@ -838,7 +838,7 @@ fn hostile_and_many_names_beside_a_backup() {
     world
         .server
         .put(&format!("pre/fix/{}", "n".repeat(300)), b"x");
-    let ran = world.backup(&[]);
+    let ran = world.backup(&["--new-backup"]);
     assert_eq!(ran.code, 2, "{}", ran.all());
     assert!(
         ran.err.contains("no file of a backup can have"),
