@@ -250,7 +250,7 @@ pub(crate) fn decode(text: &str) -> String {
 }
 
 /// Bytes of percent escapes alone, as WebDAV servers write them; `+` and `%u` stay.
-#[cfg(any(test, feature = "dest-webdav"))]
+#[cfg(any(test, feature = "http"))]
 pub(crate) fn decode_percent(text: &str) -> String {
     decode_with(text, false)
 }
