@@ -212,7 +212,7 @@ impl Expander<'_> {
             return Ok(());
         }
         if !unindexed.is_empty() {
-            set.index_dblocks(ui, unindexed, places)?;
+            set.index_dblocks(ui, unindexed, places, false)?;
         }
         let mut sorter = Sorter::new(&self.wants.tmp, 1 << 20);
         let mut reader = missing.reader();

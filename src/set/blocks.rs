@@ -285,6 +285,14 @@ impl Set {
                     report.missing(&format!(
                         "{dblock} (it has {listed} bytes, its index says {stated})"
                     ));
+                    // Who opens it all the same is told that it is not as it was.
+                    if places.described_by.get(no as usize) == Some(&u32::MAX) {
+                        let expected = Expected {
+                            hash: facts.hash,
+                            size: facts.size,
+                        };
+                        places.facts.set(no, expected)?;
+                    }
                     scratch.rewind()?;
                     let seen = Seen::Resized {
                         no,
@@ -388,13 +396,14 @@ impl Set {
             })
     }
 
-    /// Opens dblocks that no dindex describes, each once, and adds the blocks that they name (R8); of a damaged one some may not
-    /// be what their name says. Costs one download each.
+    /// Opens dblocks that no dindex describes, each once, and adds the blocks that they name (R8). Of a damaged one, which
+    /// `only_whole` leaves out with a warning, some may not be what their name says. Costs one download each.
     pub(crate) fn index_dblocks(
         &mut self,
         ui: &mut Ui,
         numbers: &[VolumeNo],
         places: &mut Places,
+        only_whole: bool,
     ) -> Result<()> {
         let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
         for &no in numbers {
@@ -406,8 +415,13 @@ impl Set {
             {
                 continue;
             }
-            let opened = self.fetch_dblock(ui, &name, size, Expected::default());
+            let opened = self.fetch_dblock(ui, &name, size, places.expected(no)?);
             let done = opened.and_then(|opened| {
+                if let Some(flaw) = opened.flaw.as_deref().filter(|_| only_whole) {
+                    return Err(Error::damaged(flaw)
+                        .doing(reading(&opened.name))
+                        .hint("nothing is built upon it; 'duplet verify URL all' tells what it still holds"));
+                }
                 let zip = opened.zip()?;
                 let len = opened.params.block_hash.len();
                 let mut record = [0; PLACE_LEN];

@@ -71,8 +71,8 @@ impl Set {
     /// index has it, its zip directory, its manifest) is its [`Opened::flaw`]; then every block is to be compared with its
     /// hash, and any may be missing. An intact one is as from [`Set::fetch`].
     ///
-    /// A damaged one is fetched once more in case the transfer was at fault, but for a local folder and for what an interrupted
-    /// upload left. Then it is remembered: at most four archives are kept, further ones are fetched again when they are wanted
+    /// A damaged one is fetched once more in case the transfer was at fault: not from a local folder, not when the listing shows
+    /// another length than the index, too, and not what an interrupted upload left. Then it is remembered: at most four archives are kept, further ones are fetched again when they are wanted
     /// again.
     ///
     /// `Damaged`: there is not one block in it. `Missing`, `Unsupported` and `Passphrase` as from [`Set::fetch`]; a refused
@@ -92,6 +92,8 @@ impl Set {
             Some(Verdict::Again) => true,
             None => false,
         };
+        // The listing has the wrong length, too: it is not the transfer.
+        let changed = size.is_some() && expected.size.is_some() && size != expected.size;
         let mut opened = self.open_far(ui, name, size, expected);
         let flaw = match &opened {
             Ok(opened) => opened.flaw.clone(),
@@ -101,6 +103,7 @@ impl Set {
             && !judged
             && self.remote.local_folder().is_none()
             && !self.is_leftover(name, expected)
+            && !changed
         {
             drop(opened);
             let doing = reading(name);

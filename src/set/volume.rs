@@ -79,17 +79,18 @@ impl Set {
         }
     }
 
-    /// As [`Set::fetch`] for a volume that nothing describes: also the hash of the file as stored, by `algo`, and its length
-    /// in bytes.
+    /// As [`Set::fetch`], once, for a volume that no index describes as it is: also the hash of the file as stored, by `algo`,
+    /// and its length in bytes.
     pub(crate) fn fetch_hashed(
         &mut self,
         ui: &mut Ui,
         name: &VolumeName,
         size: Option<u64>,
+        expected: Expected,
         algo: Algo,
     ) -> Result<(Opened, Hash, u64)> {
         let mut both = None;
-        let opened = self.fetch_with(ui, name, size, Expected::default(), &mut |stored| {
+        let opened = self.fetch_with(ui, name, size, expected, &mut |stored| {
             both = Some((digest(stored, algo)?, stored.len()?));
             Ok(())
         });
