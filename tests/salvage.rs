@@ -2,6 +2,10 @@
 //! volume, and how often it is fetched.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "parts of a file, often one"
+)]
 
 mod support;
 
