@@ -8,6 +8,7 @@ mod indexes;
 mod lists;
 mod orphans;
 mod references;
+mod resized;
 mod sample;
 mod volumes;
 
@@ -19,7 +20,8 @@ use crate::set::{RESCUED, Seen, Set, VolumeNo};
 use lists::Lists;
 use orphans::Orphans;
 use references::References;
-use volumes::{Resized, Volumes};
+use resized::Resized;
+use volumes::Volumes;
 
 /// Findings kept for the report; the rest is counted.
 const FINDINGS_AT_MOST: usize = 1000;

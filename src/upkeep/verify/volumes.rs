@@ -1,9 +1,9 @@
 //! Dblocks byte by byte against their index, and which blocks are lost by what is wrong there.
 
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Doing, Kind, Result, unwrap_io};
+use crate::base::error::{Kind, Result, unwrap_io};
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::{Progress, Ui};
@@ -17,14 +17,13 @@ use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Doubt;
+use crate::upkeep::verify::resized::{BY_VOLUME, Resized};
 use crate::upkeep::verify::{
     FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding,
     sample, status_of,
 };
 
 const SORT_CAP: usize = 2 << 20;
-/// Number, then key.
-const BY_VOLUME: usize = 4 + BlockKey::LEN;
 
 /// The volume checks of one run.
 pub(super) struct Volumes {
@@ -47,42 +46,6 @@ struct Counts {
     extra: u64,
     /// Of the damaged and missing those that the index lists.
     lost: u64,
-}
-
-/// dblocks of another size than their index states, and the blocks that it states.
-pub(super) struct Resized {
-    numbers: Vec<VolumeNo>,
-    /// Number, then key.
-    blocks: Sorter,
-}
-
-impl Resized {
-    pub(super) fn new(tmp: &Tmp) -> Resized {
-        Resized {
-            numbers: Vec::new(),
-            blocks: Sorter::new(tmp, SORT_CAP),
-        }
-    }
-
-    /// `keys` are those of the blocks, one after the other. So many volumes are told of as there are findings.
-    pub(super) fn add(&mut self, no: VolumeNo, keys: &mut dyn Read) -> Result<()> {
-        if !self.numbers.contains(&no) {
-            if self.numbers.len() >= FINDINGS_AT_MOST {
-                return Ok(());
-            }
-            self.numbers.push(no);
-        }
-        let mut keys = BufReader::with_capacity(16 * 1024, keys);
-        let mut record = [0; BY_VOLUME];
-        record[..4].copy_from_slice(&no.to_be_bytes());
-        loop {
-            match keys.read_exact(&mut record[4..]) {
-                Ok(()) => self.blocks.add(&record)?,
-                Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(()),
-                Err(e) => return Err(e).doing(|| "read a temporary file".to_owned()),
-            }
-        }
-    }
 }
 
 impl Volumes {
