@@ -156,6 +156,14 @@ fn with_text(data: &[u8], each: &dyn Fn(&str)) {
 fn zip(data: &[u8]) -> Result<()> {
     let mut spool = Spool::new(&Tmp::open(None)?)?;
     spool.write_all(data).doing(|| "spool".to_owned())?;
+    let scanned = ZipReader::salvage(&spool)?;
+    let mut inflater = Inflater::new();
+    scanned.entries(&mut |_, entry| {
+        if let Ok(reader) = scanned.reader(entry, &mut inflater) {
+            let _ = io::copy(&mut reader.take(ENTRY_BYTES), &mut io::sink());
+        }
+        Ok(())
+    })?;
     let zip = ZipReader::open(&spool)?;
     let mut found = Vec::new();
     zip.entries(&mut |_, entry| {

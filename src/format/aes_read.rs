@@ -1,7 +1,8 @@
 //! Reads AES Crypt streams of versions 0 to 3 (`format.md` 3), in constant memory.
 //!
 //! What was written to the output is to be believed only when [`decrypt`] returned `Ok`: the stream is authenticated by its
-//! last bytes. Does not know what a volume is; file names belong in the caller's error text.
+//! last bytes. What [`decrypt_far`] wrote in spite of a flaw is to be believed only where something else proves it. Does not
+//! know what a volume is; file names belong in the caller's error text.
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroU32;
@@ -29,16 +30,43 @@ pub(crate) fn decrypt(
     passphrase: &Secret,
     into: &mut dyn Write,
 ) -> Result<u64> {
+    decrypt_with(src, into, &mut *stretch_of(passphrase)?)
+}
+
+/// As [`decrypt`], but goes on where the stream does not authenticate or is cut short: all whole blocks of ciphertext there
+/// are come out, with up to 63 bytes of what was the tail behind them. A changed byte of ciphertext spoils the 16 plain bytes
+/// of its block and one of the next.
+///
+/// The flaw, if there is one, is the error that [`decrypt`] gives. `Err` when nothing can come out.
+pub(crate) fn decrypt_far(
+    src: &mut dyn Read,
+    passphrase: &Secret,
+    into: &mut dyn Write,
+) -> Result<Option<Error>> {
+    Ok(copy_with(src, into, &mut *stretch_of(passphrase)?, true)?.flaw)
+}
+
+fn stretch_of(passphrase: &Secret) -> Result<Box<Stretch<'_>>> {
     if passphrase.is_blank() {
         return Err(Error::new(
             Kind::Passphrase,
             "the passphrase is empty or only white space",
         ));
     }
-    decrypt_with(src, into, &mut |iv, rounds| match rounds {
+    Ok(Box::new(|iv, rounds| match rounds {
         Some(n) => Key::from_pbkdf2(iv, passphrase, n),
         None => Key::from_sha256_rounds(iv, passphrase),
-    })
+    }))
+}
+
+/// Bytes written and what is wrong with them as a whole.
+struct Copied {
+    written: u64,
+    flaw: Option<Error>,
+}
+
+fn sound(copied: Copied) -> Result<u64> {
+    copied.flaw.map_or(Ok(copied.written), Err)
 }
 
 /// Stretches the passphrase with the public IV: by PBKDF2 with so many iterations, or by the rounds of versions 0 to 2.
@@ -50,7 +78,20 @@ pub(crate) fn decrypt_with(
     into: &mut dyn Write,
     stretch: &mut Stretch<'_>,
 ) -> Result<u64> {
+    sound(copy_with(src, into, stretch, false)?)
+}
+
+fn copy_with(
+    src: &mut dyn Read,
+    into: &mut dyn Write,
+    stretch: &mut Stretch<'_>,
+    far: bool,
+) -> Result<Copied> {
     let head = Head::read(src, stretch)?;
+    let mut refusal = head.refusal;
+    if !far && let Some(refusal) = refusal.take() {
+        return Err(refusal);
+    }
     let key = head.key.for_hmac();
     let body = Body {
         layout: head.layout,
@@ -59,7 +100,14 @@ pub(crate) fn decrypt_with(
         key,
         written: 0,
     };
-    body.copy(src, into)
+    let mut copied = body.copy(src, into, far)?;
+    // A key that the content confirms is the right one, whatever the header says of it.
+    copied.flaw = match (refusal, copied.flaw) {
+        (Some(_), None) => Some(Error::damaged("the header does not authenticate")),
+        (Some(refusal), Some(_)) => Some(refusal),
+        (None, flaw) => flaw,
+    };
+    Ok(copied)
 }
 
 /// What differs after the header.
@@ -87,6 +135,8 @@ struct Head {
     layout: Layout,
     iv: Iv,
     key: Key,
+    /// The key is not confirmed: a wrong passphrase or a damaged header.
+    refusal: Option<Error>,
 }
 
 impl Head {
@@ -111,6 +161,7 @@ impl Head {
                 },
                 key: stretch(&iv, None),
                 iv,
+                refusal: None,
             });
         }
         if version >= 2 {
@@ -133,12 +184,9 @@ impl Head {
         if version == 3 {
             signed.push(3);
         }
-        if hmac::verify(&outer.for_hmac(), &signed, &tag).is_err() {
-            return Err(Error::new(
-                Kind::Passphrase,
-                "wrong passphrase or damaged header",
-            ));
-        }
+        let refusal = hmac::verify(&outer.for_hmac(), &signed, &tag)
+            .err()
+            .map(|_| Error::new(Kind::Passphrase, "wrong passphrase or damaged header"));
         CbcDecrypt::new(&outer, &iv1).decrypt(&mut sealed);
         let mut iv = [0; BLOCK_BYTES];
         let mut key = [0; KEY_BYTES];
@@ -153,6 +201,7 @@ impl Head {
             },
             iv,
             key: Key::from_bytes(&key),
+            refusal,
         };
         wipe(&mut sealed);
         wipe(&mut key);
@@ -188,7 +237,8 @@ struct Body {
 }
 
 impl Body {
-    fn copy(mut self, src: &mut dyn Read, into: &mut dyn Write) -> Result<u64> {
+    /// `far`: what does not authenticate or is cut short is a flaw, no error.
+    fn copy(mut self, src: &mut dyn Read, into: &mut dyn Write, far: bool) -> Result<Copied> {
         let tail = self.layout.tail();
         // One block more than the tail is held back: the last block's padding is known only at the end.
         let held = tail.saturating_add(BLOCK_BYTES);
@@ -210,17 +260,42 @@ impl Body {
             buffer.copy_within(BUFFER_BYTES..filled, 0);
             filled = held;
         }
-        let content = filled.checked_sub(tail).ok_or_else(cut_short)?;
-        if content % BLOCK_BYTES != 0 {
-            return Err(cut_short());
-        }
-        let (last, end) = buffer
-            .get_mut(..filled)
-            .and_then(|all| all.split_at_mut_checked(content))
+        let all = buffer.get_mut(..filled).unwrap_or_default();
+        let content = filled.checked_sub(tail).filter(|n| n % BLOCK_BYTES == 0);
+        let (last, end) = all
+            .split_at_mut_checked(content.unwrap_or(0))
             .ok_or_else(cut_short)?;
         self.open(last);
-        let tag_at = end.len().saturating_sub(TAG_BYTES);
-        let (over, tag) = end.split_at(tag_at);
+        let padding = match content {
+            Some(_) => self.padding(last, end),
+            None => Err(cut_short()),
+        };
+        let flaw = match padding {
+            Ok(padding) => {
+                let keep = last.len().saturating_sub(padding);
+                self.put(into, last.get(..keep).unwrap_or_default())?;
+                None
+            }
+            Err(flaw) if far => {
+                self.put(into, last)?;
+                // In a stream that was cut, content stands where the tail should be.
+                self.cbc.decrypt(end);
+                let whole = end.len().saturating_sub(end.len() % BLOCK_BYTES);
+                self.put(into, end.get(..whole).unwrap_or_default())?;
+                Some(flaw)
+            }
+            Err(flaw) => return Err(flaw),
+        };
+        Ok(Copied {
+            written: self.written,
+            flaw,
+        })
+    }
+
+    /// Bytes to cut from the end of the content, of which `last` is the last part; an error unless `end`, the stream's tail,
+    /// authenticates it.
+    fn padding(&self, last: &[u8], end: &[u8]) -> Result<usize> {
+        let (over, tag) = end.split_at(end.len().saturating_sub(TAG_BYTES));
         if !same_tag(&self.mac.clone().sign(), tag, &self.key) {
             return Err(match self.layout {
                 Layout::V0 { .. } => Error::new(
@@ -230,14 +305,11 @@ impl Body {
                 _ => Error::damaged("the content does not authenticate"),
             });
         }
-        let padding = match self.layout {
-            Layout::V0 { over } => short_by(over),
-            Layout::V12 => short_by(over.first().copied().unwrap_or(0)),
-            Layout::V3 => pkcs7(last)?,
-        };
-        let keep = last.len().saturating_sub(padding);
-        self.put(into, last.get(..keep).unwrap_or_default())?;
-        Ok(self.written)
+        match self.layout {
+            Layout::V0 { over } => Ok(short_by(over)),
+            Layout::V12 => Ok(short_by(over.first().copied().unwrap_or(0))),
+            Layout::V3 => pkcs7(last),
+        }
     }
 
     fn open(&mut self, data: &mut [u8]) {

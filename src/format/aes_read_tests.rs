@@ -181,6 +181,67 @@ fn what_was_written_comes_back() {
     }
 }
 
+/// What comes out in spite of a flaw, and the flaw.
+fn far(raw: &[u8], pass: &Secret) -> Result<(Vec<u8>, Option<Error>)> {
+    let mut out = Vec::new();
+    let flaw = decrypt_far(&mut &*raw, pass, &mut out)?;
+    Ok((out, flaw))
+}
+
+#[test]
+fn damage_spoils_what_it_touches() {
+    let pass = Secret::new(PASS.to_owned());
+    for len in [100, BUFFER_BYTES - 40, BUFFER_BYTES, 2 * BUFFER_BYTES + 7] {
+        let plain: Vec<u8> = (0..=250u8).cycle().take(len).collect();
+        let mut w = AesWriter::new(Vec::new(), &pass).unwrap();
+        w.write_all(&plain).unwrap();
+        let raw = w.finish().unwrap();
+        let head = raw.len() - 33 - len.next_multiple_of(16);
+        let (out, flaw) = far(&raw, &pass).unwrap();
+        assert!(out == plain && flaw.is_none(), "{len}");
+        // A byte of the content, and where it can be seen.
+        for at in [0, 17, len / 2, len - 17] {
+            let mut bad = raw.clone();
+            bad[head + at] ^= 4;
+            let (out, flaw) = far(&bad, &pass).unwrap();
+            assert_eq!(flaw.unwrap().kind(), Kind::Damaged);
+            let block = at / 16 * 16;
+            assert!(out[..block] == plain[..block], "{len} {at}");
+            let after = block + 32;
+            let end = out.len().min(len);
+            assert!(
+                after >= end || out[after..end] == plain[after..],
+                "{len} {at}"
+            );
+        }
+        // The HMAC of the content, that of the header, bytes too many: all plain bytes are there.
+        for bad in [
+            [&raw[..raw.len() - 1], &[raw[raw.len() - 1] ^ 1]].concat(),
+            [&raw[..head - 1], &[raw[head - 1] ^ 1], &raw[head..]].concat(),
+            [&raw[..], &[9; 100]].concat(),
+        ] {
+            let (out, flaw) = far(&bad, &pass).unwrap();
+            assert_eq!(flaw.unwrap().kind(), Kind::Damaged);
+            assert!(out.starts_with(&plain), "{len}");
+        }
+        // Every cut gives the whole blocks of ciphertext that there are.
+        for cut in (0..120)
+            .chain([len / 2])
+            .filter(|cut| head + cut < raw.len())
+        {
+            let kept = raw.len() - cut;
+            let (out, flaw) = far(&raw[..kept], &pass).unwrap();
+            assert_eq!(flaw.is_none(), cut == 0);
+            let whole = ((kept - head) / 16 * 16).min(len);
+            assert!(out.get(..whole) == plain.get(..whole), "{len} {cut}");
+        }
+        // Nothing to be had: no header, and another passphrase that gives garbage and says so.
+        assert!(far(&raw[..head - 1], &pass).is_err());
+        let (_, flaw) = far(&raw, &Secret::new("other".to_owned())).unwrap();
+        assert_eq!(flaw.unwrap().kind(), Kind::Passphrase);
+    }
+}
+
 #[test]
 fn garbage_padding_of_old_writers_is_accepted() {
     // A stream of 16 octets whose length octet says 5: eleven octets of padding that hold anything.

@@ -46,6 +46,8 @@ pub(super) struct Window<'a> {
     pub(super) len: u64,
     at: u64,
     buffer: Vec<u8>,
+    /// Bytes that may still be searched for descriptors: a file of headers without sizes would have each search to its end.
+    search_left: u64,
 }
 
 impl<'a> Window<'a> {
@@ -55,6 +57,29 @@ impl<'a> Window<'a> {
             len,
             at: 0,
             buffer: Vec::new(),
+            search_left: u64::MAX,
+        }
+    }
+
+    /// As [`Window::new`]; no more than `bytes` are searched for descriptors.
+    pub(super) fn with_search(spool: &'a Spool, len: u64, bytes: u64) -> Window<'a> {
+        Window {
+            search_left: bytes,
+            ..Window::new(spool, len)
+        }
+    }
+
+    /// Position of the next local header's signature at or after `pos`.
+    pub(super) fn find_local(&mut self, mut pos: u64) -> Result<Option<u64>> {
+        loop {
+            let most = WINDOW_BYTES.min(self.len.saturating_sub(pos));
+            let Some(chunk) = self.get(pos, most)?.filter(|c| c.len() >= 30) else {
+                return Ok(None);
+            };
+            if let Some(hit) = chunk.windows(4).position(|w| w == b"PK\x03\x04") {
+                return Ok(Some(pos.saturating_add(hit as u64)));
+            }
+            pos = pos.saturating_add(most.saturating_sub(3));
         }
     }
 
@@ -286,6 +311,10 @@ impl<'a> Window<'a> {
         let mut pos = data;
         loop {
             let most = WINDOW_BYTES.min(self.len.saturating_sub(pos));
+            let Some(left) = self.search_left.checked_sub(most) else {
+                return Ok(None);
+            };
+            self.search_left = left;
             let Some(chunk) = self.get(pos, most)?.filter(|c| c.len() >= 16) else {
                 return Ok(None);
             };

@@ -1,8 +1,8 @@
 //! Reads zip archives of every era of the remote format (`format.md` 5.1) from a spool: names and entries as a stream, the
 //! content of one entry as a `Read`.
 //!
-//! Sizes, checksums and offsets come from the central directory; when that is broken, from the local headers. Nothing of the
-//! archive stays in memory but one small window.
+//! Sizes, checksums and offsets come from the central directory; when that is broken, from the local headers; in a damaged
+//! archive from whatever of both can be found. Nothing of the archive stays in memory but one small window.
 
 use std::io::{self, Read};
 
@@ -19,7 +19,15 @@ pub(crate) struct ZipReader<'s> {
     len: u64,
     /// `None`: broken, the local headers are walked instead.
     directory: Option<Directory>,
+    /// Entries are searched for in the whole file.
+    scan: bool,
 }
+
+/// Entries of one name that are tried.
+pub(crate) const SAME_AT_MOST: usize = 4;
+
+/// A damaged archive gives no entries beyond those whose packed bytes together are so many times its length.
+const OVERLAP: u64 = 4;
 
 impl<'s> ZipReader<'s> {
     /// Finds the directory and walks it once; every entry lies inside the file. `Damaged` when neither a directory nor one
@@ -33,6 +41,7 @@ impl<'s> ZipReader<'s> {
             spool,
             len,
             directory: None,
+            scan: false,
         };
         let mut window = Window::new(spool, len);
         for end_at in window.ends()? {
@@ -55,6 +64,22 @@ impl<'s> ZipReader<'s> {
             Ok(zip)
         } else {
             Err(Error::damaged("not a zip archive, or cut short"))
+        }
+    }
+
+    /// An archive that is known to be damaged, whatever of it is left: [`ZipReader::entries`] gives what local headers
+    /// anywhere in the file say, and then what the directory says otherwise. So the same entry may come twice, none needs to
+    /// be whole, and bytes inside of one may pose as another: only to be used where the content itself is proved.
+    pub(crate) fn salvage(spool: &'s Spool) -> Result<ZipReader<'s>> {
+        match ZipReader::open(spool) {
+            Ok(zip) => Ok(ZipReader { scan: true, ..zip }),
+            Err(e) if e.kind() == Kind::Damaged => Ok(ZipReader {
+                spool,
+                len: spool.len()?,
+                directory: None,
+                scan: true,
+            }),
+            Err(e) => Err(e),
         }
     }
 
@@ -83,8 +108,23 @@ impl<'s> ZipReader<'s> {
         Ok(found)
     }
 
+    /// All entries of that name, at most four: a damaged archive may have more than one, of which any may be the intact one.
+    pub(crate) fn find_all(&self, name: &[u8]) -> Result<Vec<EntryRef>> {
+        let mut found = Vec::new();
+        self.walk(&mut |n, entry| {
+            if n == name {
+                found.push(entry);
+            }
+            Ok(found.len() < SAME_AT_MOST)
+        })?;
+        Ok(found)
+    }
+
     /// Until `each` says false.
     fn walk(&self, each: &mut dyn FnMut(&[u8], EntryRef) -> Result<bool>) -> Result<()> {
+        if self.scan {
+            return self.scan(each);
+        }
         let mut window = Window::new(self.spool, self.len);
         let Some(dir) = self.directory else {
             let mut pos = 0;
@@ -111,6 +151,51 @@ impl<'s> ZipReader<'s> {
             }
             if !with_slashes(name, entry, each)? {
                 break;
+            }
+            pos = next;
+        }
+        Ok(())
+    }
+
+    /// Entries of a damaged archive: local headers, one behind the other as long as that leads anywhere, else the next one that
+    /// looks like one; then entries of the directory whose local header says something else. Reads the file about once.
+    fn scan(&self, each: &mut dyn FnMut(&[u8], EntryRef) -> Result<bool>) -> Result<()> {
+        let most = self.len.saturating_mul(OVERLAP);
+        let mut window = Window::with_search(self.spool, self.len, most);
+        let mut packed = 0u64;
+        let (mut pos, mut from) = (0, 0);
+        loop {
+            let Some((name, entry, next)) = window.local(pos)? else {
+                let Some(found) = window.find_local(from)? else {
+                    break;
+                };
+                pos = found;
+                from = found.saturating_add(1);
+                continue;
+            };
+            packed = packed.saturating_add(entry.compressed);
+            if packed > most || !with_slashes(&name, entry, each)? {
+                return Ok(());
+            }
+            // A damaged size may lead past other entries: where it leads to nothing, the search goes on right behind the header.
+            from = entry.offset.saturating_add(30);
+            pos = next;
+        }
+        let Some(dir) = self.directory else {
+            return Ok(());
+        };
+        let mut central = Window::new(self.spool, self.len);
+        let mut pos = dir.start;
+        while pos < dir.end {
+            let Some((name, entry, next)) = central.central(dir, pos)? else {
+                return Ok(());
+            };
+            let local = window.local(entry.offset)?;
+            if !local.is_some_and(|(n, e, _)| n == name && e == entry) {
+                packed = packed.saturating_add(entry.compressed);
+                if packed > most || !with_slashes(name, entry, each)? {
+                    return Ok(());
+                }
             }
             pos = next;
         }

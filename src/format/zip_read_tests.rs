@@ -493,3 +493,93 @@ fn changed_archives_never_panic() {
         }
     }
 }
+
+/// Names and contents that a damaged archive still gives, and how many entries it named.
+fn salvaged(raw: &[u8]) -> (Vec<Pair>, usize) {
+    let spool = spool(raw);
+    let zip = ZipReader::salvage(&spool).unwrap();
+    let mut list = Vec::new();
+    zip.entries(&mut |name, entry| {
+        list.push((name.to_vec(), entry));
+        Ok(())
+    })
+    .unwrap();
+    let mut inflater = Inflater::new();
+    let mut out = Vec::new();
+    let named = list.len();
+    for (name, entry) in list {
+        let mut data = Vec::new();
+        if let Ok(mut reader) = zip.reader(entry, &mut inflater)
+            && reader.read_to_end(&mut data).is_ok()
+        {
+            out.push((name, data));
+        }
+    }
+    (out, named)
+}
+
+#[test]
+fn one_wrong_byte_costs_one_entry_at_most() {
+    let (raw, pairs) = ours();
+    let (all, named) = salvaged(&raw);
+    assert_eq!((all, named), (pairs.clone(), pairs.len()));
+    for at in 0..raw.len() {
+        let mut bad = raw.clone();
+        bad[at] ^= 0x41;
+        let (got, _) = salvaged(&bad);
+        let right = pairs.iter().filter(|p| got.contains(p)).count();
+        assert!(right + 1 >= pairs.len(), "byte {at}: {right}");
+    }
+}
+
+#[test]
+fn without_a_directory_the_search_goes_on_behind_damage() {
+    let (raw, pairs) = ours();
+    let end = raw.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let second = raw[4..]
+        .windows(4)
+        .position(|w| w == b"PK\x03\x04")
+        .unwrap()
+        + 4;
+    // Each byte of the second entry's header, its sizes made smaller and larger.
+    for at in second..second + 30 {
+        for change in [0xff, 0x01, 0x20] {
+            let mut bad = raw[..end].to_vec();
+            bad[at] ^= change;
+            let (got, _) = salvaged(&bad);
+            for pair in pairs.iter().filter(|p| p.0 != b"text") {
+                assert!(got.contains(pair), "byte {at}: {:?}", pair.0);
+            }
+        }
+    }
+    for cut in 0..end {
+        let (got, _) = salvaged(&raw[..cut]);
+        assert!(got.iter().all(|p| pairs.contains(p)), "{cut}");
+    }
+}
+
+#[test]
+fn a_search_ends_however_the_headers_lie() {
+    // Each claims the rest of the file, by its size or by a descriptor that is nowhere.
+    const HEADERS: u32 = 40_000;
+    for later in [false, true] {
+        let mut raw = Vec::new();
+        for n in 0..HEADERS {
+            let size = if later { 0 } else { (HEADERS - 1 - n) * 30 };
+            raw.extend(b"PK\x03\x04\x14\0");
+            raw.extend([if later { 8 } else { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            raw.extend(size.to_le_bytes());
+            raw.extend(size.to_le_bytes());
+            raw.extend([0; 4]);
+        }
+        let spool = spool(&raw);
+        let zip = ZipReader::salvage(&spool).unwrap();
+        let mut packed = 0;
+        zip.entries(&mut |_, entry| {
+            packed += entry.compressed;
+            Ok(())
+        })
+        .unwrap();
+        assert!(packed <= OVERLAP * raw.len() as u64, "{packed}");
+    }
+}

@@ -1,9 +1,11 @@
 //! The directory of one dblock volume, sorted by block on disk, to be asked in key order.
 
+use std::cmp::Ordering;
+
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::format::index::parse_block_name;
-use crate::format::zip_read::EntryRef;
+use crate::format::zip_read::{EntryRef, SAME_AT_MOST};
 use crate::set::{Opened, Set};
 use crate::spill::sorter::{Sorter, Stream};
 
@@ -38,43 +40,61 @@ pub(super) fn directory(
 }
 
 pub(super) struct Directory {
-    pub(super) stream: Stream,
-    pub(super) head: Option<Vec<u8>>,
+    stream: Stream,
+    head: Option<Vec<u8>>,
+    /// The entries of the id asked for last.
+    same: Vec<(Hash, EntryRef)>,
 }
 
 impl Directory {
-    /// The entry of a key; keys must be asked in order.
-    pub(super) fn find(&mut self, key: &BlockKey) -> Result<Option<(Hash, EntryRef)>> {
+    pub(super) fn new(stream: Stream) -> Directory {
+        Directory {
+            stream,
+            head: None,
+            same: Vec::new(),
+        }
+    }
+
+    /// The entries of a key's id, at most four: of a damaged volume any may be the intact one. Keys must be asked in order.
+    pub(super) fn find(&mut self, key: &BlockKey) -> Result<&[(Hash, EntryRef)]> {
+        let is_same = |h: &Hash| BlockKey::new(h, key.size()) == *key;
+        if self.same.first().is_some_and(|(h, _)| is_same(h)) {
+            return Ok(&self.same);
+        }
+        self.same.clear();
         loop {
             if self.head.is_none() {
                 self.head = self.stream.next()?.map(<[u8]>::to_vec);
             }
             let Some(head) = &self.head else {
-                return Ok(None);
+                return Ok(&self.same);
             };
-            let split = head.len().saturating_sub(40);
-            let (id, rest) = head.split_at(split);
-            let mine = Hash::from_bytes(id).map(|h| BlockKey::new(&h, key.size()));
-            match (mine, mine.map(|m| m.cmp(key))) {
-                (Some(_), Some(std::cmp::Ordering::Equal)) => {
-                    let mut c = crate::base::bytes::Cursor::new(rest);
-                    let mut n = || {
-                        c.u64_be()
-                            .ok_or_else(|| Error::bug("a directory record reads back"))
-                    };
-                    let (method, crc) = (n()?, n()?);
-                    let entry = EntryRef {
-                        method: u16::try_from(method).unwrap_or(u16::MAX),
-                        crc: u32::try_from(crc).unwrap_or(0),
-                        compressed: n()?,
-                        size: n()?,
-                        offset: n()?,
-                    };
-                    return Ok(Hash::from_bytes(id).map(|h| (h, entry)));
-                }
-                (_, Some(std::cmp::Ordering::Greater)) => return Ok(None),
-                _ => self.head = None,
+            let (id, entry) = decode(head)?;
+            match BlockKey::new(&id, key.size()).cmp(key) {
+                Ordering::Greater => return Ok(&self.same),
+                Ordering::Equal if self.same.len() < SAME_AT_MOST => self.same.push((id, entry)),
+                _ => {}
             }
+            self.head = None;
         }
     }
+}
+
+fn decode(record: &[u8]) -> Result<(Hash, EntryRef)> {
+    let (id, rest) = record.split_at(record.len().saturating_sub(40));
+    let parsed = || {
+        let mut c = crate::base::bytes::Cursor::new(rest);
+        let mut n = || c.u64_be();
+        Some((
+            Hash::from_bytes(id)?,
+            EntryRef {
+                method: u16::try_from(n()?).ok()?,
+                crc: u32::try_from(n()?).ok()?,
+                compressed: n()?,
+                size: n()?,
+                offset: n()?,
+            },
+        ))
+    };
+    parsed().ok_or_else(|| Error::bug("a directory record reads back"))
 }

@@ -1,13 +1,15 @@
 //! Blocklists, wherever they are found, turned into wanted blocks.
 
 use std::io::Read;
+use std::rc::Rc;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Error, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
+use crate::format::zip_read::SAME_AT_MOST;
 use crate::restore::plan::{Goal, LIST_RECORD, Wants, is_one_volume};
-use crate::set::{Expected, Places, Set, VolumeNo};
+use crate::set::{Places, Set, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -210,7 +212,7 @@ impl Expander<'_> {
             return Ok(());
         }
         if !unindexed.is_empty() {
-            set.index_dblocks(ui, unindexed, places)?;
+            set.index_dblocks(ui, unindexed, places, false)?;
         }
         let mut sorter = Sorter::new(&self.wants.tmp, 1 << 20);
         let mut reader = missing.reader();
@@ -222,7 +224,7 @@ impl Expander<'_> {
             }
         }
         let mut stream = sorter.finish()?;
-        let mut open: Option<(VolumeNo, crate::set::Opened)> = None;
+        let mut open: Option<(VolumeNo, Rc<crate::set::Opened>)> = None;
         let mut failed: Option<VolumeNo> = None;
         while let Some(record) = stream.next()? {
             let (no, id) = record.split_at(4);
@@ -247,8 +249,17 @@ impl Expander<'_> {
                     "reading blocklists from {}",
                     text::safe(name.as_str().as_bytes())
                 ));
-                match set.fetch(ui, &name, size, Expected::default()) {
-                    Ok(opened) => open = Some((no, opened)),
+                match set.fetch_dblock(ui, &name, size, places.expected(no)?) {
+                    Ok(opened) => {
+                        if let Some(why) = &opened.flaw {
+                            let name = text::safe(name.as_str().as_bytes());
+                            ui.warn(
+                                "damaged-dblock",
+                                &format!("volume {name} is damaged ({why})"),
+                            );
+                        }
+                        open = Some((no, opened));
+                    }
                     Err(e) if is_one_volume(&e) => {
                         ui.warn("unreadable-dblock", &e.to_string());
                         failed = Some(no);
@@ -262,23 +273,33 @@ impl Expander<'_> {
             };
             let read = (|| -> Result<()> {
                 let zip = opened.zip()?;
-                let mut found = None;
+                let mut found = Vec::new();
                 zip.entries(&mut |name, entry| {
-                    if crate::format::index::parse_block_name(name)
-                        .is_some_and(|h| BlockKey::new(&h, 0) == BlockKey::new(&hash, 0))
+                    if let Some(id) = crate::format::index::parse_block_name(name)
+                        && BlockKey::new(&id, 0) == BlockKey::new(&hash, 0)
+                        && found.len() < SAME_AT_MOST
                     {
-                        found = Some((crate::format::index::parse_block_name(name), entry));
+                        found.push((id, entry));
                     }
                     Ok(())
                 })?;
-                if let Some((Some(id), entry)) = found {
-                    let mut reader = zip.reader(entry, set.inflater())?;
-                    self.offer(&id, &mut reader)?;
+                let mut trouble = None;
+                for (id, entry) in found {
+                    let done = zip
+                        .reader(entry, set.inflater())
+                        .and_then(|mut reader| self.offer(&id, &mut reader));
+                    match done {
+                        Err(e) if !is_one_volume(&e) => return Err(e),
+                        other => trouble = other.err().or(trouble),
+                    }
+                    if self.seen(&hash)? {
+                        break;
+                    }
                 }
                 if self.seen(&hash)? {
                     return Ok(());
                 }
-                Err(Error::damaged("it lacks or spoils a blocklist"))
+                Err(trouble.unwrap_or_else(|| Error::damaged("it lacks or spoils a blocklist")))
             })();
             let volume = || text::safe(opened.name.as_str().as_bytes());
             match read.doing(|| format!("read volume {}", volume())) {

@@ -224,7 +224,7 @@ pub(crate) fn run(
             text::count(index.unindexed.len() as u64, "dblock volume"),
             crate::base::size::show_size(bytes)
         ));
-        set.index_dblocks(ui, &index.unindexed, &mut places)?;
+        set.index_dblocks(ui, &index.unindexed, &mut places, false)?;
         let mut still = Sorter::new(&tmp, 1 << 20);
         plan = join(&wanted, &places, set, &scatter.failed, &mut |key, goal| {
             keep(&mut still, key, goal)

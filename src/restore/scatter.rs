@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::format::zip_read::EntryRef;
@@ -14,7 +14,7 @@ use crate::restore::obey;
 use crate::restore::place::{Place, entry_error};
 use crate::restore::plan::{Goal, Plan, is_one_volume};
 use crate::restore::targets::Targets;
-use crate::set::{Expected, Opened, Places, Set, VolumeNo};
+use crate::set::{Opened, Places, Set, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
@@ -101,23 +101,11 @@ impl<'a> Scatter<'a> {
                 .dblock(no)
                 .ok_or_else(|| Error::bug("a planned volume is listed"))?;
             ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
-            let expected = places.expected(no)?;
-            let mut opened = set.fetch(ui, &name, size, expected);
-            // Every block is checked by itself: what is damaged elsewhere in the volume does not matter to it.
-            if let Err(e) = &opened
-                && e.kind() == Kind::Damaged
-                && (expected.hash.is_some() || expected.size.is_some())
-            {
-                let first = e.to_string();
-                opened = set.fetch(ui, &name, size, Expected::default());
-                if opened.is_ok() {
-                    ui.warn("changed-dblock", &first);
-                }
-            }
-            let opened = match set.passphrase_or_damage(opened) {
+            let opened = match set.fetch_dblock(ui, &name, size, places.expected(no)?) {
                 Ok(opened) => Some(opened),
+                // Other volumes may have its blocks; those that none has make their files incomplete.
                 Err(e) if is_one_volume(&e) => {
-                    ui.error(&e.to_string());
+                    ui.warn("damaged-dblock", &e.to_string());
                     if let Some(slot) = self.failed.get_mut(no as usize) {
                         *slot = true;
                     }
@@ -160,15 +148,16 @@ impl<'a> Scatter<'a> {
             .as_ref()
             .map_err(|e| e.to_string())
             .and_then(|zip| directory(zip, set, opened).map_err(|e| e.to_string()));
+        let mut why = opened.flaw.clone();
         let mut directory = match directory {
-            Ok(stream) => Some(Directory { stream, head: None }),
+            Ok(stream) => Some(Directory::new(stream)),
             Err(text) => {
-                ui.error(&text);
+                why.get_or_insert(text);
                 None
             }
         };
+        let mut wanted = 0u64;
         let mut damaged = 0u64;
-        let mut why: Option<String> = None;
         while let Some(record) = head.take() {
             if volume_of(&record)? != no {
                 *head = Some(record);
@@ -179,23 +168,22 @@ impl<'a> Scatter<'a> {
                 .ok_or_else(|| Error::bug("a planned block has a key"))?;
             let mut group = vec![record];
             let mut failed = false;
-            let entry = match &mut directory {
-                Some(d) => d.find(&key)?,
-                None => None,
-            };
-            let good = match (entry, &zip) {
-                (Some((hash, entry)), Ok(zip)) => {
+            let mut good = false;
+            if let (Some(directory), Ok(zip)) = (&mut directory, &zip) {
+                for &(hash, entry) in directory.find(&key)? {
                     match self.read_block(zip, set, opened, &key, &hash, entry) {
-                        Ok(good) => good,
+                        Ok(is_good) => good = is_good,
                         Err(e) if is_one_volume(&e) => {
-                            why.get_or_insert_with(|| format!(": {}", e.cause()));
-                            false
+                            why.get_or_insert_with(|| e.cause().to_owned());
                         }
                         Err(e) => return Err(e),
                     }
+                    if good {
+                        break;
+                    }
                 }
-                _ => false,
-            };
+            }
+            wanted += 1;
             // One block goes to all its places while it is in memory; the places are not collected.
             while let Some(record) = group.pop() {
                 let tail = record.get(4..).unwrap_or_default();
@@ -222,16 +210,24 @@ impl<'a> Scatter<'a> {
             }
             damaged += u64::from(failed);
         }
-        if damaged > 0 {
-            if let Some(slot) = self.failed.get_mut(no as usize) {
-                *slot = true;
-            }
-            ui.error(&format!(
-                "volume {} lacks or spoils {}{}",
-                text::safe(opened.name.as_str().as_bytes()),
-                text::count(damaged, "block"),
-                why.unwrap_or_default(),
-            ));
+        if damaged > 0
+            && let Some(slot) = self.failed.get_mut(no as usize)
+        {
+            *slot = true;
+        }
+        if damaged > 0 || opened.flaw.is_some() {
+            let name = text::safe(opened.name.as_str().as_bytes());
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            ui.warn(
+                "damaged-dblock",
+                &match damaged {
+                    0 => format!("volume {name} is damaged{why}; what is needed of it is whole"),
+                    _ => format!(
+                        "volume {name} is damaged{why}; of {} needed it lacks or spoils {damaged}",
+                        text::count(wanted, "block"),
+                    ),
+                },
+            );
         }
         Ok(())
     }

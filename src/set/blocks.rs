@@ -95,9 +95,12 @@ pub(crate) enum Seen<'a> {
     Absent(&'a str),
     /// It describes a dblock of another size in bytes than the listing has.
     Resized {
+        no: VolumeNo,
         dblock: &'a str,
         stated: u64,
         listed: u64,
+        /// The blocks that it should hold: their keys, one after the other.
+        keys: &'a mut dyn Read,
     },
     /// Its zip directory is damaged; it was read without.
     Rescued,
@@ -154,6 +157,7 @@ impl Set {
             tables: Vec::new(),
             facts: Facts::new(self)?,
             described_by: vec![u32::MAX; count as usize],
+            scanned: vec![false; count as usize],
         };
         let mut have = vec![false; self.volumes.dindex_count()];
         let mut described = |no: VolumeNo, dindex, expected| {
@@ -281,10 +285,21 @@ impl Set {
                     report.missing(&format!(
                         "{dblock} (it has {listed} bytes, its index says {stated})"
                     ));
+                    // Who opens it all the same is told that it is not as it was.
+                    if places.described_by.get(no as usize) == Some(&u32::MAX) {
+                        let expected = Expected {
+                            hash: facts.hash,
+                            size: facts.size,
+                        };
+                        places.facts.set(no, expected)?;
+                    }
+                    scratch.rewind()?;
                     let seen = Seen::Resized {
+                        no,
                         dblock,
                         stated,
                         listed,
+                        keys: scratch,
                     };
                     return on(dindex, seen);
                 }
@@ -381,20 +396,32 @@ impl Set {
             })
     }
 
-    /// Opens dblocks that no dindex describes and adds their blocks (R8). Costs one download each.
+    /// Opens dblocks that no dindex describes, each once, and adds the blocks that they name (R8). Of a damaged one, which
+    /// `only_whole` leaves out with a warning, some may not be what their name says. Costs one download each.
     pub(crate) fn index_dblocks(
         &mut self,
         ui: &mut Ui,
         numbers: &[VolumeNo],
         places: &mut Places,
+        only_whole: bool,
     ) -> Result<()> {
         let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
         for &no in numbers {
             let Some((name, size)) = self.volumes.dblock(no) else {
                 continue;
             };
-            let opened = self.fetch(ui, &name, size, Expected::default());
-            let done = self.passphrase_or_damage(opened).and_then(|opened| {
+            if let Some(scanned) = places.scanned.get_mut(no as usize)
+                && std::mem::replace(scanned, true)
+            {
+                continue;
+            }
+            let opened = self.fetch_dblock(ui, &name, size, places.expected(no)?);
+            let done = opened.and_then(|opened| {
+                if let Some(flaw) = opened.flaw.as_deref().filter(|_| only_whole) {
+                    return Err(Error::damaged(flaw)
+                        .doing(reading(&opened.name))
+                        .hint("nothing is built upon it; 'duplet verify URL all' tells what it still holds"));
+                }
                 let zip = opened.zip()?;
                 let len = opened.params.block_hash.len();
                 let mut record = [0; PLACE_LEN];

@@ -18,13 +18,16 @@ const STATUS_BYTES: u64 = 64 << 10;
 
 /// Decrypts `from` (read from its start) into a new spool, rewound. With `by_passphrase` a key pair is no way in: anybody can
 /// encrypt to a public key.
+///
+/// Where something is wrong, the error that says so stands beside whatever the program put out: that is to be believed only
+/// where something else proves it. `Err` when the program cannot be run.
 pub(crate) fn decrypt(
     program: &str,
     from: &Spool,
     passphrase: Option<&Secret>,
     by_passphrase: bool,
     tmp: &Tmp,
-) -> Result<Spool> {
+) -> Result<(Spool, Option<Error>)> {
     let mut plain = Spool::new(tmp)?;
     let mut messages = Spool::new(tmp)?;
     let mut status_lines = Spool::new(tmp)?;
@@ -81,14 +84,10 @@ pub(crate) fn decrypt(
         drop((sent, pipe));
     }
     let status = child.wait().doing(|| "wait for gpg".to_owned())?;
+    plain.rewind()?;
     if status.success() {
-        return match refusal(&head(&mut status_lines, STATUS_BYTES)?, by_passphrase) {
-            None => {
-                plain.rewind()?;
-                Ok(plain)
-            }
-            Some(why) => Err(Error::damaged(why)),
-        };
+        let why = refusal(&head(&mut status_lines, STATUS_BYTES)?, by_passphrase);
+        return Ok((plain, why.map(Error::damaged)));
     }
     let said = head(&mut messages, 4096)?;
     let last = said
@@ -105,10 +104,8 @@ pub(crate) fn decrypt(
     } else {
         Kind::Damaged
     };
-    Err(Error::new(
-        kind,
-        format!("gpg could not decrypt it: {said_text}"),
-    ))
+    let flaw = Error::new(kind, format!("gpg could not decrypt it: {said_text}"));
+    Ok((plain, Some(flaw)))
 }
 
 fn head(spool: &mut Spool, most: u64) -> Result<Vec<u8>> {
@@ -218,7 +215,10 @@ exit 2
         let text = program.to_str().expect("text");
         // Another test may just be starting a program and hold this one open for writing.
         let error = (0..100)
-            .filter_map(|_| decrypt(text, &from, None, false, &tmp).err())
+            .filter_map(|_| match decrypt(text, &from, None, false, &tmp) {
+                Ok((_, flaw)) => flaw,
+                Err(e) => Some(e),
+            })
             .find(|e| e.kind() != Kind::Unsupported);
         std::fs::remove_file(&program).expect("remove");
         assert_eq!(error.expect("refused").kind(), Kind::Passphrase);

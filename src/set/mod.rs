@@ -11,6 +11,7 @@ mod listing;
 mod lock;
 mod members;
 mod places;
+mod salvage;
 mod seal;
 mod versions;
 mod volume;
@@ -43,6 +44,10 @@ use crate::format::manifest::Params;
 use crate::format::names::{Prefix, VolumeName};
 use crate::remote::Remote;
 use listing::{Found, parse_name, same_prefix};
+use salvage::Judged;
+
+/// A damaged archive out of which everything could be read all the same.
+pub(crate) const RESCUED: &str = "its zip directory is damaged or cut off";
 
 /// The prefix of new destinations (`format.md` 2).
 pub(crate) const DEFAULT_PREFIX: &str = "duplicati";
@@ -100,6 +105,8 @@ pub(crate) struct Set {
     _lock: Option<RunLock>,
     /// The last dlist that was opened, kept so that looking and reading cost one download.
     last_dlist: Option<(usize, Opened)>,
+    /// Damaged dblocks that this run met.
+    judged: Judged,
 }
 
 impl Set {
@@ -154,6 +161,7 @@ impl Set {
             any_case,
             _lock: options.lock,
             last_dlist: None,
+            judged: Judged::default(),
         };
         let begin = writing.then_some(options.begin);
         set.choose(candidates, &options.said, begin, ui, ask)?;
@@ -256,6 +264,7 @@ impl Set {
         self.params = None;
         self.accepted = false;
         self.last_dlist = None;
+        self.judged = Judged::default();
         self.plain = Plain::default();
         Ok(())
     }

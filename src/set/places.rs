@@ -21,6 +21,8 @@ pub(crate) struct Places {
     pub(super) facts: Facts,
     /// Index of the dindex that describes each dblock, `u32::MAX` = none. 4 bytes a volume.
     pub(super) described_by: Vec<u32>,
+    /// Whether the own entries of each dblock were added.
+    pub(super) scanned: Vec<bool>,
 }
 
 impl Places {

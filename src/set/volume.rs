@@ -1,4 +1,5 @@
-//! One volume: fetched, checked, decrypted into an unnamed file, its manifest read.
+//! One volume: fetched, checked, decrypted into an unnamed file, its manifest read. Whole or not at all; what a damaged dblock
+//! still gives is in `salvage`.
 
 use std::io::Read;
 
@@ -22,12 +23,18 @@ pub(crate) struct Opened {
     pub(crate) params: Params,
     /// When it was made, as its manifest says.
     pub(super) created: Option<Timestamp>,
+    /// What is wrong with a dblock as a whole. Then only its blocks count, each by its hash.
+    pub(crate) flaw: Option<String>,
 }
 
 impl Opened {
-    /// The archive.
+    /// The archive; of a volume with a flaw whatever can be found in it (see [`ZipReader::salvage`]).
     pub(crate) fn zip(&self) -> Result<ZipReader<'_>> {
-        ZipReader::open(&self.plain).doing(|| reading(&self.name))
+        match self.flaw {
+            None => ZipReader::open(&self.plain),
+            Some(_) => ZipReader::salvage(&self.plain),
+        }
+        .doing(|| reading(&self.name))
     }
 }
 
@@ -72,17 +79,18 @@ impl Set {
         }
     }
 
-    /// As [`Set::fetch`] for a volume that nothing describes: also the hash of the file as stored, by `algo`, and its length
-    /// in bytes.
+    /// As [`Set::fetch`], once, for a volume that no index describes as it is: also the hash of the file as stored, by `algo`,
+    /// and its length in bytes.
     pub(crate) fn fetch_hashed(
         &mut self,
         ui: &mut Ui,
         name: &VolumeName,
         size: Option<u64>,
+        expected: Expected,
         algo: Algo,
     ) -> Result<(Opened, Hash, u64)> {
         let mut both = None;
-        let opened = self.fetch_with(ui, name, size, Expected::default(), &mut |stored| {
+        let opened = self.fetch_with(ui, name, size, expected, &mut |stored| {
             both = Some((digest(stored, algo)?, stored.len()?));
             Ok(())
         });
@@ -91,7 +99,7 @@ impl Set {
         Ok((opened, hash, length))
     }
 
-    fn is_leftover(&self, name: &VolumeName, expected: Expected) -> bool {
+    pub(super) fn is_leftover(&self, name: &VolumeName, expected: Expected) -> bool {
         name.kind() == VolumeKind::Dblock
             && expected.hash.is_none()
             && expected.size.is_none()
@@ -117,61 +125,79 @@ impl Set {
         expected: Expected,
         look: &mut dyn FnMut(&mut Spool) -> Result<()>,
     ) -> Result<Opened> {
-        let mut stored = Spool::new(&self.tmp)?;
-        if let Some(size) = size {
-            self.tmp.need(size.saturating_mul(2))?;
-        }
-        self.remote.get(ui, name.as_str(), size, &mut stored)?;
-        let length = stored.len()?;
-        let sha256 = digest(&mut stored, Algo::Sha256)?;
-        if expected.size.is_some_and(|s| s != length) {
-            let wanted = expected.size.unwrap_or(0);
-            return Err(
-                Error::damaged(format!("it has {length} bytes, its index says {wanted}"))
-                    .doing(reading(name)),
-            );
-        }
-        if let Some(wanted) = expected.hash
-            && wanted != sha256
-            && !self.matches_file_hash(&mut stored, &wanted)?
-        {
-            return Err(
-                Error::damaged("its hash differs from the one in its index").doing(reading(name))
-            );
+        let mut stored = self.download(ui, name, size)?;
+        if let Some(e) = self.differs(&mut stored, expected)? {
+            return Err(e.doing(reading(name)));
         }
         look(&mut stored)?;
         let plain = self.decrypt(name, stored)?;
         self.accepted |= name.encryption().is_some();
-        if !name.compression().eq_ignore_ascii_case("zip") {
-            let what = text::safe(name.compression().as_bytes());
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("it is a {what} archive; only zip is supported"),
-            )
-            .doing(reading(name)));
-        }
-        let (params, created) = self.read_manifest(&plain).doing(|| reading(name))?;
-        match self.params {
-            None => self.params = Some(params),
-            Some(known) if !agree(&known, &params) => {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    format!(
-                        "its manifest says {}, the rest of the backup uses {}",
-                        describe(&params),
-                        describe(&known)
-                    ),
-                )
-                .doing(reading(name)));
-            }
-            Some(_) => {}
-        }
+        only_zip(name)?;
+        let (params, created) = ZipReader::open(&plain)
+            .and_then(|zip| self.read_manifest(&zip))
+            .doing(|| reading(name))?;
+        self.settle_params(name, params)?;
         Ok(Opened {
             name: name.clone(),
             plain,
             params,
             created,
+            flaw: None,
         })
+    }
+
+    /// The file as it is stored.
+    pub(super) fn download(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+    ) -> Result<Spool> {
+        let mut stored = Spool::new(&self.tmp)?;
+        if let Some(size) = size {
+            let need = size.saturating_mul(2);
+            match self.tmp.need(need) {
+                Err(_) if self.judged.release() => self.tmp.need(need)?,
+                enough => enough?,
+            }
+        }
+        self.remote.get(ui, name.as_str(), size, &mut stored)?;
+        Ok(stored)
+    }
+
+    /// `Damaged` for a stored file that is not what its index says.
+    pub(super) fn differs(&self, stored: &mut Spool, expected: Expected) -> Result<Option<Error>> {
+        let length = stored.len()?;
+        if let Some(wanted) = expected.size.filter(|&s| s != length) {
+            let what = format!("it has {length} bytes, its index says {wanted}");
+            return Ok(Some(Error::damaged(what)));
+        }
+        let Some(wanted) = expected.hash else {
+            return Ok(None);
+        };
+        let same =
+            digest(stored, Algo::Sha256)? == wanted || self.matches_file_hash(stored, &wanted)?;
+        Ok((!same).then(|| Error::damaged("its hash differs from the one in its index")))
+    }
+
+    /// Makes the first volume's parameters those of the set; `Unsupported` for a volume with others.
+    pub(super) fn settle_params(&mut self, name: &VolumeName, params: Params) -> Result<()> {
+        match self.params {
+            Some(known) if !agree(&known, &params) => Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "its manifest says {}, the rest of the backup uses {}",
+                    describe(&params),
+                    describe(&known)
+                ),
+            )
+            .doing(reading(name))),
+            Some(_) => Ok(()),
+            None => {
+                self.params = Some(params);
+                Ok(())
+            }
+        }
     }
 
     /// Volume hashes are SHA-256 in old backups and the file hash algorithm in new ones (R23a).
@@ -184,7 +210,21 @@ impl Set {
         Ok(false)
     }
 
-    fn decrypt(&mut self, name: &VolumeName, mut stored: Spool) -> Result<Spool> {
+    fn decrypt(&self, name: &VolumeName, stored: Spool) -> Result<Spool> {
+        let (plain, flaw) = self.decrypted(name, stored, false)?;
+        match flaw {
+            None => Ok(plain),
+            Some(flaw) => Err(flaw.doing(reading(name))),
+        }
+    }
+
+    /// `far`: with what came out in spite of a flaw, which is given beside it; else nothing that has one need be written.
+    pub(super) fn decrypted(
+        &self,
+        name: &VolumeName,
+        mut stored: Spool,
+        far: bool,
+    ) -> Result<(Spool, Option<Error>)> {
         stored.rewind()?;
         let no_passphrase = || {
             Error::new(
@@ -195,15 +235,20 @@ impl Set {
         };
         let encryption = name.encryption().map(str::to_ascii_lowercase);
         match encryption.as_deref() {
-            None => Ok(stored),
+            None => Ok((stored, None)),
             Some("aes") => {
                 let secret = self
                     .passphrase()
                     .ok_or_else(|| no_passphrase().doing(reading(name)))?;
                 let mut plain = Spool::new(&self.tmp)?;
-                aes_read::decrypt(&mut stored, secret, &mut plain).doing(|| reading(name))?;
+                let flaw = if far {
+                    aes_read::decrypt_far(&mut stored, secret, &mut plain)
+                } else {
+                    aes_read::decrypt(&mut stored, secret, &mut plain).map(|_| None)
+                }
+                .doing(|| reading(name))?;
                 plain.rewind()?;
-                Ok(plain)
+                Ok((plain, flaw))
             }
             Some("gpg") => gpg::decrypt(
                 &self.gpg_program,
@@ -217,8 +262,10 @@ impl Set {
         }
     }
 
-    fn read_manifest(&mut self, plain: &Spool) -> Result<(Params, Option<Timestamp>)> {
-        let zip = ZipReader::open(plain)?;
+    pub(super) fn read_manifest(
+        &mut self,
+        zip: &ZipReader<'_>,
+    ) -> Result<(Params, Option<Timestamp>)> {
         let entry = zip
             .find(b"manifest")?
             .ok_or_else(|| Error::damaged("it has no manifest"))?;
@@ -271,7 +318,7 @@ impl Set {
             && self.volumes.dblock_count() > 0
             && let Some((name, size)) = self.volumes.dblock(0)
         {
-            self.fetch(ui, &name, size, Expected::default())?;
+            self.fetch_dblock(ui, &name, size, Expected::default())?;
         }
         match (self.params, first) {
             (Some(params), _) => Ok(params),
@@ -321,6 +368,16 @@ impl Set {
             other => other,
         }
     }
+}
+
+/// `Unsupported` for an archive that is no zip, by its name.
+pub(super) fn only_zip(name: &VolumeName) -> Result<()> {
+    if name.compression().eq_ignore_ascii_case("zip") {
+        return Ok(());
+    }
+    let what = text::safe(name.compression().as_bytes());
+    let cause = format!("it is a {what} archive; only zip is supported");
+    Err(Error::new(Kind::Unsupported, cause).doing(reading(name)))
 }
 
 /// The version of the manifest may differ within one backup, the parameters may not.

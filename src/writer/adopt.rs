@@ -112,9 +112,11 @@ impl Writer<'_> {
         size: Option<u64>,
     ) -> Result<Result<u64>> {
         let stated = self.volume_hash(ui)?;
+        // An index that says otherwise: the volume was changed since.
+        let expected = self.index(ui)?.0.expected(no)?;
         let fetched = self
             .set
-            .fetch_hashed(ui, name, size, stated.unwrap_or(Algo::Sha256))
+            .fetch_hashed(ui, name, size, expected, stated.unwrap_or(Algo::Sha256))
             .and_then(|(opened, hash, length)| Ok((self.look_through(&opened)?, hash, length)));
         let (found, hash, length) = match fetched {
             Ok(all) => all,

@@ -195,11 +195,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Also counts the blocks of dblocks that no dindex describes. Costs a download each.
+    /// Also counts the blocks of dblocks that no dindex describes, unless they are damaged. Costs a download each.
     pub(crate) fn index_dblocks(&mut self, ui: &mut Ui, numbers: &[VolumeNo]) -> Result<()> {
         self.index(ui)?;
         if let Some((places, _)) = &mut self.index {
-            self.set.index_dblocks(ui, numbers, places)?;
+            self.set.index_dblocks(ui, numbers, places, true)?;
         }
         self.find_broken_lists()
     }

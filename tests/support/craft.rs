@@ -135,6 +135,8 @@ pub struct Maker {
     pub style: Style,
     /// `aes` with [`crypt::PASSPHRASE`], this version of the format.
     pub aes: Option<u8>,
+    /// By the gpg program with the same passphrase: a folder for what it keeps.
+    pub gpg: Option<PathBuf>,
     /// Extension of the archive.
     pub compression: &'static str,
 }
@@ -157,6 +159,7 @@ impl Maker {
             unknown: false,
             style: Style::default(),
             aes: None,
+            gpg: None,
             compression: "zip",
         }
     }
@@ -268,10 +271,27 @@ impl Maker {
         format!(r#"{{"type":"Symlink","path":{}{meta}}}"#, quoted(path))
     }
 
+    fn tail(&self) -> &'static str {
+        match (self.aes, &self.gpg) {
+            (Some(_), _) => ".aes",
+            (None, Some(_)) => ".gpg",
+            (None, None) => "",
+        }
+    }
+
+    /// Encrypts if this maker does that.
+    pub fn seal(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match (self.aes, &self.gpg) {
+            (Some(version), _) => crypt::encrypt(&bytes, version),
+            (None, Some(home)) => crypt::gpg(&bytes, home),
+            (None, None) => bytes,
+        }
+    }
+
     /// Name of a dblock or dindex.
     pub fn name(&self, kind: &str, guid: u32) -> String {
         let letter = &kind[1..2];
-        let tail = if self.aes.is_some() { ".aes" } else { "" };
+        let tail = self.tail();
         format!(
             "{}-{letter}{guid:032x}.{kind}.{}{tail}",
             self.prefix, self.compression
@@ -282,10 +302,7 @@ impl Maker {
     pub fn put(&self, name: &str, entries: &[(String, Vec<u8>)]) -> Vec<u8> {
         let mut all = vec![("manifest".to_owned(), self.manifest())];
         all.extend_from_slice(entries);
-        let mut bytes = zip(&all, self.style);
-        if let Some(version) = self.aes {
-            bytes = crypt::encrypt(&bytes, version);
-        }
+        let bytes = self.seal(zip(&all, self.style));
         fs::write(self.dest.join(name), &bytes).expect("a writable scratch folder");
         bytes
     }
@@ -346,7 +363,7 @@ impl Maker {
 
     /// Writes a version; its name.
     pub fn dlist(&self, time: &str, entries: &[String]) -> String {
-        let tail = if self.aes.is_some() { ".aes" } else { "" };
+        let tail = self.tail();
         let name = format!("{}-{time}.dlist.{}{tail}", self.prefix, self.compression);
         let mut all = Vec::new();
         if let Some(full) = self.fileset {

@@ -1,6 +1,10 @@
 //! AES Crypt streams of every version, with all that a writer may do and ours does not: garbage as padding, high bits beside
 //! the length, extensions of any kind.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use ring::{digest, hmac, pbkdf2};
@@ -94,4 +98,29 @@ pub fn encrypt(plain: &[u8], version: u8) -> Vec<u8> {
     }
     out.extend(mac(&key, &body));
     out
+}
+
+/// By the gpg program, not compressed; `home` is a folder for what it keeps.
+pub fn gpg(plain: &[u8], home: &Path) -> Vec<u8> {
+    let from = home.join("plain");
+    fs::write(&from, plain).expect("a writable scratch folder");
+    let pass = format!("--passphrase={PASSPHRASE}");
+    let done = Command::new("gpg")
+        .env("GNUPGHOME", home)
+        .args(["--batch", "--quiet", "--no-tty", "--pinentry-mode=loopback"])
+        .args([pass.as_str(), "--compress-algo=none", "--s2k-count=1024"])
+        .args(["--output", "-", "--symmetric"])
+        .arg(&from)
+        .output()
+        .expect("gpg starts");
+    assert!(done.status.success(), "{done:?}");
+    done.stdout
+}
+
+/// Ends what gpg left running there.
+pub fn gpg_ends(home: &Path) {
+    let _ = Command::new("gpgconf")
+        .env("GNUPGHOME", home)
+        .args(["--kill", "gpg-agent"])
+        .output();
 }

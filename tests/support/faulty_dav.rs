@@ -37,6 +37,8 @@ pub struct Dav {
     pub free: Option<u64>,
     /// As many bytes of an upload have room; the rest is lost without a word.
     pub keeps: Option<usize>,
+    /// What the next reading of a file gives in its place.
+    pub once: BTreeMap<String, Vec<u8>>,
 }
 
 impl Dav {
@@ -52,6 +54,7 @@ impl Dav {
             namespaces: String::new(),
             free: None,
             keeps: None,
+            once: BTreeMap::new(),
         }
     }
 
@@ -183,7 +186,7 @@ impl Dav {
                 ),
                 None => bare(404),
             },
-            "GET" => match self.files.get(&path) {
+            "GET" => match self.once.remove(&path).as_ref().or(self.files.get(&path)) {
                 Some(data) => {
                     let tag = etag(data);
                     let other = request.header("if-range").is_some_and(|t| t != tag);

@@ -6,13 +6,9 @@ use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
-use crate::set::{Expected, Places, Set};
+use crate::set::{Expected, Places, RESCUED, Set};
 use crate::upkeep::verify::lists::Lists;
-use crate::upkeep::verify::volumes::fetch;
 use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport, is_finding};
-
-/// A damaged archive out of which everything could be read all the same.
-pub(super) const RESCUED: &str = "its zip directory is damaged or cut off";
 
 pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
     let status = match e.kind() {
@@ -35,7 +31,7 @@ pub(super) fn absent(dblock: &str) -> String {
 pub(super) fn resized(dblock: &str, stated: u64, listed: u64) -> String {
     let dblock = text::safe(dblock.as_bytes());
     format!(
-        "it describes {dblock} as {stated} bytes, which has {listed}; blocks that no other volume holds are lost"
+        "it describes {dblock} as {stated} bytes, which has {listed}; only blocks that are still whole there count"
     )
 }
 
@@ -53,7 +49,8 @@ pub(super) fn dindex(
         return Ok(());
     };
     let mut found: Vec<(Status, String)> = Vec::new();
-    let done = fetch(set, ui, &name, size, Expected::default()).and_then(|opened| {
+    let opened = set.fetch(ui, &name, size, Expected::default());
+    let done = set.passphrase_or_damage(opened).and_then(|opened| {
         let zip = opened.zip()?;
         if zip.rescued() {
             found.push((Status::Modified, RESCUED.to_owned()));

@@ -8,6 +8,7 @@ mod indexes;
 mod lists;
 mod orphans;
 mod references;
+mod resized;
 mod sample;
 mod volumes;
 
@@ -15,10 +16,11 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
-use crate::set::{Seen, Set, VolumeNo};
+use crate::set::{RESCUED, Seen, Set, VolumeNo};
 use lists::Lists;
 use orphans::Orphans;
 use references::References;
+use resized::Resized;
 use volumes::Volumes;
 
 /// Findings kept for the report; the rest is counted.
@@ -198,7 +200,7 @@ pub(crate) fn run(
     let mut read = vec![false; set.volumes().dindex_count()];
 
     let mut noted = Noted::default();
-    let mut resized: Vec<VolumeName> = Vec::new();
+    let mut resized = Resized::new(&tmp);
     let (mut places, index) = set.load_index_seeing(ui, true, &mut |dindex, what| {
         if let Some(slot) = read.get_mut(dindex as usize) {
             *slot = true;
@@ -210,20 +212,20 @@ pub(crate) fn run(
                     noted.add(dindex, Status::Modified, what);
                 }
             }
-            Seen::Rescued => noted.add(dindex, Status::Modified, indexes::RESCUED.to_owned()),
+            Seen::Rescued => noted.add(dindex, Status::Modified, RESCUED.to_owned()),
             Seen::Unreadable(e) => {
                 let (status, what) = indexes::unreadable_index(e);
                 noted.add(dindex, status, what);
             }
             Seen::Absent(dblock) => noted.add(dindex, Status::Affected, indexes::absent(dblock)),
             Seen::Resized {
+                no,
                 dblock,
                 stated,
                 listed,
+                keys,
             } => {
-                if resized.len() < FINDINGS_AT_MOST {
-                    resized.extend(VolumeName::parse(dblock));
-                }
+                resized.add(no, keys)?;
                 let what = indexes::resized(dblock, stated, listed);
                 noted.add(dindex, Status::Modified, what);
             }
@@ -237,10 +239,6 @@ pub(crate) fn run(
         }
     }
 
-    let resized = resized
-        .iter()
-        .filter_map(|name| set.volumes().find_dblock(name))
-        .collect();
     let mut volumes = Volumes::new(&tmp, params, resized);
     volumes.dindexes(set, ui, options, &mut read, &places, &mut lists, report)?;
     volumes.dblocks(set, ui, options, &index.unindexed, &mut places, report)?;

@@ -1,5 +1,7 @@
 //! Every reference of the chosen versions against what is stored, and what a lost block costs: which files of which versions.
 
+use std::rc::Rc;
+
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::Result;
 use crate::base::text;
@@ -8,14 +10,14 @@ use crate::format::deflate::Inflater;
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::index;
 use crate::format::manifest::Params;
-use crate::set::{Places, Set, VolumeNo};
+use crate::set::{Places, RESCUED, Set, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::verify::lists::{Lists, usable};
 use crate::upkeep::verify::orphans::Orphans;
 use crate::upkeep::verify::{
-    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, is_finding, sample, volumes,
+    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, is_finding, sample,
 };
 
 const SORT_CAP: usize = 1 << 20;
@@ -332,7 +334,7 @@ impl References {
             }
         }
         let mut stream = by_volume.finish()?;
-        let mut held: Option<(VolumeNo, Option<crate::set::Opened>)> = None;
+        let mut held: Option<(VolumeNo, Option<Rc<crate::set::Opened>>)> = None;
         let mut inflater = Inflater::new();
         while let Some(record) = stream.next()? {
             let Some((no, id)) = record.split_first_chunk::<4>() else {
@@ -346,7 +348,7 @@ impl References {
                 let opened = match volume {
                     Some((name, size)) => {
                         let facts = self.places.expected(no)?;
-                        usable(volumes::fetch(set, ui, &name, size, facts))?
+                        usable(set.fetch_dblock(ui, &name, size, facts))?
                     }
                     None => None,
                 };
@@ -358,10 +360,12 @@ impl References {
             let Some(zip) = usable(opened.zip())? else {
                 continue;
             };
-            if let Some(Some(entry)) = usable(zip.find(&index::block_name(&id)))?
-                && let Some(mut data) = usable(zip.reader(entry, &mut inflater))?
-            {
-                self.lists.add(&id, &mut data)?;
+            for entry in usable(zip.find_all(&index::block_name(&id)))?.unwrap_or_default() {
+                if let Some(mut data) = usable(zip.reader(entry, &mut inflater))?
+                    && self.lists.add(&id, &mut data)?.is_none()
+                {
+                    break;
+                }
             }
         }
         Ok(())
@@ -382,7 +386,7 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
         return;
     }
     if outcome.rescued {
-        report.find_version(name, Status::Modified, indexes::RESCUED.to_owned());
+        report.find_version(name, Status::Modified, RESCUED.to_owned());
     }
     if let Some(what) = outcome.misdated {
         report.find_version(name, Status::Modified, what);

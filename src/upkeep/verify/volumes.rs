@@ -17,14 +17,13 @@ use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Doubt;
+use crate::upkeep::verify::resized::{BY_VOLUME, Resized};
 use crate::upkeep::verify::{
     FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding,
     sample, status_of,
 };
 
 const SORT_CAP: usize = 2 << 20;
-/// Number, then key.
-const BY_VOLUME: usize = 4 + BlockKey::LEN;
 
 /// The volume checks of one run.
 pub(super) struct Volumes {
@@ -33,7 +32,7 @@ pub(super) struct Volumes {
     /// Places (key, number) whose block is not there or not intact.
     bad: Sorter,
     /// dblocks already found to have another size than their index states.
-    resized: Vec<VolumeNo>,
+    resized: Resized,
     /// What is wrong with dblocks that no index describes: findings only if something needs them.
     doubtful: Vec<Doubt>,
 }
@@ -41,13 +40,16 @@ pub(super) struct Volumes {
 /// What the entries of a dblock told.
 #[derive(Default)]
 struct Counts {
+    intact: u64,
     damaged: u64,
     missing: u64,
     extra: u64,
+    /// Of the damaged and missing those that the index lists.
+    lost: u64,
 }
 
 impl Volumes {
-    pub(super) fn new(tmp: &Tmp, params: Params, resized: Vec<VolumeNo>) -> Volumes {
+    pub(super) fn new(tmp: &Tmp, params: Params, resized: Resized) -> Volumes {
         Volumes {
             tmp: tmp.clone(),
             params,
@@ -120,7 +122,8 @@ impl Volumes {
         if total == 0 {
             return Ok(());
         }
-        let mut expected = by_volume(places, &picked, &self.tmp)?;
+        let stated = std::mem::replace(&mut self.resized.blocks, Sorter::new(&self.tmp, 1 << 10));
+        let mut expected = by_volume(places, &picked, stated)?;
         let mut head = expected.next()?.map(<[u8]>::to_vec);
         let mut found = Sorter::new(&self.tmp, SORT_CAP);
         let numbers = (0..set.volumes().dblock_count()).filter(|&no| picked[no as usize]);
@@ -161,21 +164,9 @@ impl Volumes {
         let Some((name, size)) = set.volumes().dblock(wanted.no) else {
             return Ok(());
         };
-        let mut opened = fetch(set, ui, &name, size, facts);
-        let mut said = false;
-        if let Err(e) = &opened
-            && e.kind() == Kind::Damaged
-            && (facts.hash.is_some() || facts.size.is_some())
-        {
-            let first = e.cause().to_owned();
-            opened = fetch(set, ui, &name, size, Expected::default());
-            if opened.is_ok() {
-                report.find(&name, Status::Modified, first);
-                said = true;
-            }
-        }
-        let orphan = !indexed && !self.is_resized(wanted.no);
-        let opened = match opened {
+        let resized = self.is_resized(wanted.no);
+        let orphan = !indexed && !resized;
+        let opened = match set.fetch_dblock(ui, &name, size, facts) {
             Ok(opened) => opened,
             Err(e) if orphan && is_finding(&e) => {
                 self.doubt(wanted.no, status_of(&e), e.cause());
@@ -187,10 +178,10 @@ impl Volumes {
                     blocks += 1;
                     self.add_bad(&key, wanted.no)?;
                 }
-                let meaning = if indexed {
-                    format!("its {} cannot be read", text::count(blocks, "block"))
-                } else {
+                let meaning = if orphan {
                     "no block can be read from it".to_owned()
+                } else {
+                    format!("its {} cannot be read", text::count(blocks, "block"))
                 };
                 report.unreadable(&name, &e, &meaning);
                 return Ok(());
@@ -208,14 +199,7 @@ impl Volumes {
             &mut foreign,
         );
         match walked {
-            Ok(rescued) => {
-                report.dblocks += 1;
-                if rescued && orphan {
-                    self.doubt(wanted.no, Status::Modified, indexes::RESCUED);
-                } else if rescued && !said {
-                    report.find(&name, Status::Modified, "its zip directory is damaged");
-                }
-            }
+            Ok(()) => report.dblocks += 1,
             Err(e) if orphan && is_finding(&e) => {
                 self.doubt(wanted.no, status_of(&e), e.cause());
             }
@@ -224,7 +208,27 @@ impl Volumes {
             }
             Err(e) => return Err(e),
         }
-        let counts = self.compare(actual.finish()?, indexed, wanted, found)?;
+        let flaw = opened.flaw.as_deref();
+        let counts = self.compare(actual.finish()?, indexed, flaw.is_some(), wanted, found)?;
+        if let Some(flaw) = flaw {
+            let lost = match counts.lost {
+                0 => "none".to_owned(),
+                lost => lost.to_string(),
+            };
+            let why = foreign.map_or_else(String::new, |why| format!(" (not read: {why})"));
+            let what = match orphan {
+                true => flaw.to_owned(),
+                false => format!(
+                    "{flaw}; blocks lost in it: {lost} of {}{why}",
+                    counts.intact + counts.lost
+                ),
+            };
+            match orphan {
+                true => self.doubt(wanted.no, Status::Modified, &what),
+                false => report.find(&name, Status::Modified, what),
+            }
+            return Ok(());
+        }
         for (n, status, what) in [
             match foreign {
                 Some(why) => (counts.damaged, Status::Error, format!("not read: {why}")),
@@ -248,38 +252,47 @@ impl Volumes {
         Ok(())
     }
 
-    /// A merge of what a dblock holds with what its index says. Without an index what is intact becomes a place.
+    /// A merge of what a dblock holds with what its index says. Without an index that counts what is intact becomes a place.
+    /// A `flawed` volume may show a block more than once, of which the intact one counts, and blocks that nobody stored.
     fn compare(
         &mut self,
         mut actual: Stream,
         indexed: bool,
+        flawed: bool,
         wanted: &mut Wanted<'_>,
         found: &mut Sorter,
     ) -> Result<Counts> {
         let mut counts = Counts::default();
         let no = wanted.no;
         let mut want = wanted.next()?;
+        let mut before = None;
         while let Some(record) = actual.next()? {
             let (Some(have), intact) = (BlockKey::from_record(record), record.last() == Some(&0))
             else {
                 continue;
             };
+            if before.replace(have) == Some(have) && flawed {
+                continue;
+            }
             while let Some(key) = want.filter(|w| *w < have) {
                 counts.missing += 1;
+                counts.lost += 1;
                 self.add_bad(&key, no)?;
                 want = wanted.next()?;
             }
+            counts.intact += u64::from(intact);
             let listed = want == Some(have);
             if listed {
                 want = wanted.next()?;
             }
             match (intact, listed) {
-                (true, true) => {}
+                (true, true) if indexed => {}
                 (true, false) if indexed => counts.extra += 1,
-                (true, false) => found.add(&place(&have, no))?,
+                (true, _) => found.add(&place(&have, no))?,
                 (false, _) => {
                     counts.damaged += 1;
                     if listed {
+                        counts.lost += 1;
                         self.add_bad(&have, no)?;
                     }
                 }
@@ -287,6 +300,7 @@ impl Volumes {
         }
         while let Some(key) = want {
             counts.missing += 1;
+            counts.lost += 1;
             self.add_bad(&key, no)?;
             want = wanted.next()?;
         }
@@ -299,7 +313,7 @@ impl Volumes {
 
     /// True for a dblock of another size than its index says.
     pub(super) fn is_resized(&self, no: VolumeNo) -> bool {
-        self.resized.contains(&no)
+        self.resized.numbers.contains(&no)
     }
 
     fn doubt(&mut self, no: VolumeNo, status: Status, what: &str) {
@@ -370,9 +384,8 @@ impl Wanted<'_> {
     }
 }
 
-/// All places in the marked volumes, by volume.
-fn by_volume(places: &Places, picked: &[bool], tmp: &Tmp) -> Result<Stream> {
-    let mut sorter = Sorter::new(tmp, SORT_CAP);
+/// All places in the marked volumes, by volume, beside those that are in the sorter already.
+fn by_volume(places: &Places, picked: &[bool], mut sorter: Sorter) -> Result<Stream> {
     let mut reader = places.reader()?;
     let mut record = [0; BY_VOLUME];
     while let Some(found) = reader.next()? {
@@ -398,19 +411,7 @@ fn name_of(volume: Option<(VolumeName, Option<u64>)>) -> String {
     volume.map_or_else(String::new, |(name, _)| name.as_str().to_owned())
 }
 
-pub(super) fn fetch(
-    set: &mut Set,
-    ui: &mut Ui,
-    name: &VolumeName,
-    size: Option<u64>,
-    facts: Expected,
-) -> Result<Opened> {
-    let opened = set.fetch(ui, name, size, facts);
-    set.passphrase_or_damage(opened)
-}
-
-/// Hashes every block of a dblock into `actual`: its key, then 0 when it is intact. True when the directory was broken.
-/// `foreign` becomes the reason why some could not be unpacked by this program.
+/// Hashes every block of a dblock into `actual`: its key, then 0 when it is intact. `foreign` becomes the reason why some could not be unpacked by this program.
 fn hash_entries(
     opened: &Opened,
     params: Params,
@@ -418,7 +419,7 @@ fn hash_entries(
     actual: &mut Sorter,
     report: &mut VerifyReport,
     foreign: &mut Option<String>,
-) -> Result<bool> {
+) -> Result<()> {
     let zip = opened.zip()?;
     let len = params.block_hash.len();
     let mut record = [0; BlockKey::LEN + 1];
@@ -428,7 +429,7 @@ fn hash_entries(
         let (Some(id), Ok(size)) = (id, u32::try_from(entry.size)) else {
             return Ok(());
         };
-        if size == 0 {
+        if size == 0 || (opened.flaw.is_some() && size > params.block_size) {
             return Ok(());
         }
         report.blocks_hashed += 1;
@@ -445,8 +446,7 @@ fn hash_entries(
         record[..BlockKey::LEN].copy_from_slice(BlockKey::new(&id, size).as_bytes());
         record[BlockKey::LEN] = u8::from(!intact);
         actual.add(&record)
-    })?;
-    Ok(zip.rescued())
+    })
 }
 
 fn hash_entry(
