@@ -28,10 +28,16 @@ pub(super) fn read(args: &[OsString]) -> Result<Line> {
     let mut used: Vec<&'static Opt> = Vec::new();
     let mut plain: Vec<String> = Vec::with_capacity(args.len());
     let mut words_only = false;
+    // The option that the argument before this one was.
+    let mut before: Option<String> = None;
     let mut rest = args.iter().enumerate().peekable();
     while let Some((at, arg)) = rest.next() {
         let arg = utf8(at, arg)?;
+        let option_before = before.take();
         if words_only || !arg.starts_with('-') || arg == "-" {
+            if let Some(name) = option_before.filter(|_| arg == "=" && !words_only) {
+                return Err(parted(&name));
+            }
             plain.push(arg.to_owned());
         } else if arg == "--" {
             words_only = true;
@@ -43,6 +49,7 @@ pub(super) fn read(args: &[OsString]) -> Result<Line> {
                 false => None,
             };
             let next = next.map(|(at, word)| utf8(at, word)).transpose()?;
+            before = split(arg).ok().map(|(name, _)| name.to_owned());
             if let Some((opt, value)) = option(arg, next, &mut line.notes)? {
                 if !used.iter().any(|o| o.name == opt.name) {
                     parser.optmulti("", opt.name, "", "");
@@ -100,7 +107,7 @@ fn wants_value(arg: &str) -> bool {
 }
 
 /// One argument that begins with a dash, and the word after it where that is its value: the row and the value, or nothing
-/// when it is to be ignored.
+/// when it is to be ignored. The value of a row that is refused ([`Kind::Refused`]) is the name as typed.
 pub(super) fn option(
     arg: &str,
     next: Option<&str>,
@@ -111,11 +118,16 @@ pub(super) fn option(
         Some((_, name)) => (*name, None),
         None => split(arg)?,
     };
-    let value = value.or(next);
     let name = name.to_lowercase();
     let Some(opt) = options::find(&name) else {
         return Err(unknown(&name));
     };
+    // `--name = value`: taken as it stands, the sign would be a part of the value, and of a passphrase for ever.
+    let directly = arg.as_bytes().get(2 + name.len()) == Some(&b'=');
+    if !directly && value.or(next).is_some_and(|v| v.starts_with('=')) {
+        return Err(parted(&name));
+    }
+    let value = value.or(next);
     match (opt.kind, value) {
         (Kind::Ignored, _) => {
             notes.push(format!("--{name} has no effect here"));
@@ -125,8 +137,11 @@ pub(super) fn option(
             notes.push(format!("--{name} is not supported, and off"));
             Ok(None)
         }
-        (Kind::Refused(reason), _) => {
-            Err(Error::usage(format!("--{name} is not supported: {reason}")))
+        // As typed, for the row may stand for many names. Whether it matters depends on the command.
+        (Kind::Refused(_), _) => Ok(Some((opt, name))),
+        (Kind::Choice(_), Some(value)) if exported_blank(opt, value) => {
+            notes.push(format!("--{name} is blank, and has no effect"));
+            Ok(None)
         }
         (Kind::Flag, Some(value)) if unquoted(value).trim().is_empty() => {
             empty(&name).map(|()| None)
@@ -156,6 +171,19 @@ fn split(arg: &str) -> Result<(&str, Option<&str>)> {
     })
 }
 
+/// Blanks around the `=` of an option.
+pub(super) fn parted(name: &str) -> Error {
+    let name = shown_option(&name.to_lowercase());
+    Error::usage(format!("--{name} = stands with a blank before its ="))
+        .hint(format!("without blanks: --{name}=VALUE"))
+}
+
+/// True for what Duplicati itself exports without a value, as for a backup that is not encrypted.
+fn exported_blank(opt: &Opt, value: &str) -> bool {
+    ["encryption-module", "compression-module"].contains(&opt.name)
+        && unquoted(value).trim().is_empty()
+}
+
 /// What is behind one dash may be a password (`-psecret`), so only a name that is known is shown whole.
 fn one_dash(arg: &str) -> Error {
     let name = arg.trim_start_matches('-');
@@ -181,9 +209,10 @@ fn unquoted(value: &str) -> &str {
         .unwrap_or(value)
 }
 
-/// Words that ask for the absence of what is not supported.
+/// Values that ask for the absence of what is not supported; so does none at all (`--retention-policy=`).
 fn is_off(value: &str) -> bool {
-    let off = ["0", "off", "false", "no", "none", "auto"];
+    let value = unquoted(value);
+    let off = ["", "0", "off", "false", "no", "none", "auto"];
     off.iter().any(|w| w.eq_ignore_ascii_case(value.trim()))
 }
 
