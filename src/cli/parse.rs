@@ -224,9 +224,6 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("password-file", "passphrase-file"),
     ("password-command", "passphrase-command"),
     ("key", "passphrase"),
-    ("target", "restore-path"),
-    ("destination", "restore-path"),
-    ("output", "restore-path"),
     ("restore-to", "restore-path"),
     ("exclude-if-present", "ignore-filenames"),
     ("exclude-caches", "ignore-filenames"),
@@ -256,6 +253,65 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("one-filesystem", "one-file-system"),
     ("force", "overwrite"),
     ("simulate", "dry-run"),
+    ("quite", "quiet-console"),
+    ("passwd", "passphrase"),
+    ("keyfile", "passphrase-file"),
+    ("key-file", "passphrase-file"),
+    ("conf", "parameters-file"),
+    ("config-file", "parameters-file"),
+    ("log", "log-file"),
+    ("insecure", "accept-any-ssl-certificate"),
+    ("no-check-certificate", "accept-any-ssl-certificate"),
+    ("user", "auth-username"),
+    ("username", "auth-username"),
+    ("endpoint", "s3-server-name"),
+    ("endpoint-url", "s3-server-name"),
+    ("region", "s3-authentication-region"),
+    ("timeout", "http-operation-timeout"),
+    ("compress", "zip-compression-level"),
+    ("debug", "verbose"),
+    ("proxy", "http-proxy"),
+];
+
+const NO_RETENTION: &str = "leave it out: old versions stay for now";
+const FIRST_WORD: &str = "the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes";
+
+/// Options of other programs for which there is none here, and what to do.
+const ADVICE: &[(&str, &str)] = &[
+    ("stdin", "write the data to a file and back that up"),
+    (
+        "stdin-from-command",
+        "write the data to a file and back that up",
+    ),
+    ("target", FIRST_WORD),
+    ("destination", FIRST_WORD),
+    ("dest", FIRST_WORD),
+    ("to", FIRST_WORD),
+    ("output", FIRST_WORD),
+    ("repo", FIRST_WORD),
+    (
+        "source",
+        "the words after the destination are what is backed up",
+    ),
+    ("keep-last", NO_RETENTION),
+    ("keep-hourly", NO_RETENTION),
+    ("keep-daily", NO_RETENTION),
+    ("keep-weekly", NO_RETENTION),
+    ("keep-monthly", NO_RETENTION),
+    ("keep-yearly", NO_RETENTION),
+    ("keep-within", NO_RETENTION),
+    ("prune", NO_RETENTION),
+    ("delete", NO_RETENTION),
+    (
+        "tag",
+        "versions have no tags, only times; --prefix tells backups in one folder apart",
+    ),
+    (
+        "host",
+        "a backup has no host; --prefix tells backups in one folder apart",
+    ),
+    ("threads", "leave it out: everything runs in one thread"),
+    ("yes", "leave it out: nothing is asked but a passphrase"),
 ];
 
 fn unknown(name: &str) -> Error {
@@ -265,11 +321,11 @@ fn unknown(name: &str) -> Error {
     if let Some((_, here)) = SYNONYMS.iter().find(|(other, _)| *other == name) {
         return e.hint(format!("did you mean --{here}?"));
     }
+    if let Some((_, advice)) = ADVICE.iter().find(|(other, _)| *other == name) {
+        return e.hint(*advice);
+    }
     match text::nearest(name, names) {
         Some(near) => e.hint(format!("did you mean --{near}?")),
-        None if name == "stdin" || name == "stdin-from-command" => {
-            e.hint("write the data to a file and back that up")
-        }
         None => e.hint("see 'duplet help options'"),
     }
 }

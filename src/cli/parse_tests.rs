@@ -94,6 +94,18 @@ fn mistakes_are_named() {
             "--Dblock-Size\t=50mb",
             "--dblock-size = stands with a blank before its = (without blanks: --dblock-size=VALUE)",
         ),
+        (
+            "--target=/x",
+            "unknown option --target (the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes)",
+        ),
+        (
+            "--keep-daily=7",
+            "unknown option --keep-daily (leave it out: old versions stay for now)",
+        ),
+        (
+            "--timeout=30",
+            "unknown option --timeout (did you mean --http-operation-timeout?)",
+        ),
         ("--=x", "unknown option -- (see 'duplet help options')"),
     ] {
         let e = read(&args(&[given])).err().unwrap();
@@ -315,5 +327,23 @@ fn random_arguments_are_answered() {
         if let Ok(line) = read(&given) {
             assert!(line.words.len() <= words.len());
         }
+    }
+}
+
+#[test]
+fn what_other_programs_call_an_option_leads_to_one_that_exists() {
+    for (other, here) in SYNONYMS {
+        assert!(options::find(other).is_none(), "{other} is an option now");
+        assert!(
+            options::real().any(|o| o.is_named(here)),
+            "no option {here}"
+        );
+    }
+    for (other, advice) in ADVICE {
+        assert!(options::find(other).is_none(), "{other} is an option now");
+        let e = read(&args(&[&format!("--{other}")]))
+            .err()
+            .map(|e| e.to_string());
+        assert!(e.as_ref().is_some_and(|e| e.contains(advice)), "{e:?}");
     }
 }
