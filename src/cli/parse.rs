@@ -92,6 +92,7 @@ const SHORT: &[(&str, &str)] = &[
     ("-n", "dry-run"),
     ("-q", "quiet-console"),
     ("-v", "verbose"),
+    ("-vv", "verbose"),
 ];
 
 /// True for an option that takes a value and stands without one.
