@@ -83,9 +83,29 @@ fn exit_codes_and_messages() {
             "duplet: unknown option -x (options begin with two dashes, but for -h, -n, -q, -v, -V; words that begin with a dash go after --)\n",
         ),
         (
-            &["vacuum", "/x", "--keep-versions=3"],
+            &["vacuum", "/x", "--send-mail-to=x"],
             200,
-            "duplet: --keep-versions is not supported: it is not available in this version; leave it out, old versions stay for now\n",
+            "duplet: --send-mail-to is not supported: duplet sends no mail (leave it out)\n",
+        ),
+        (
+            &["forget", "/x", "--keep-last=3"],
+            200,
+            "duplet: unknown command forget (old versions stay for now; Duplicati can delete them at this destination)\n",
+        ),
+        (
+            &["snapshots", "--tag", "x", "-r", "/x"],
+            200,
+            "duplet: unknown command snapshots ('duplet list URL' lists the versions)\n",
+        ),
+        (
+            &["prune", "-psecret"],
+            200,
+            "duplet: unknown command prune (old versions stay for now; Duplicati can delete them at this destination)\n",
+        ),
+        (
+            &["bakup", "/x", "/y", "--tag=x"],
+            200,
+            "duplet: unknown command bakup (did you mean backup?)\n",
         ),
         (
             &["vacuum", "-"],

@@ -165,7 +165,31 @@ fn patterns_filters_and_folders_choose() {
     ] {
         assert_eq!(lines("list", words), [big], "{words:?}");
     }
-    assert!(lines("list", &["nope"]).is_empty());
+    // Nothing found is no success, as for find and restore; nothing in a folder that is there is.
+    for (command, words) in [
+        ("list", &["nope"][..]),
+        ("list", &["0", "nope"]),
+        ("list", &["nope", "--version=1"]),
+        ("list", &["--include=*.nope", "--exclude=*"]),
+        ("list", &["--all-versions", "*.nope"]),
+        ("list-folder-content", &["/home/alice/nope"]),
+        ("find", &["nope"]),
+    ] {
+        duplet(&scratch, command, words)
+            .code(&[100])
+            .says("nothing in the backup matches");
+        let json = duplet(&scratch, command, &[words, &["--json"]].concat()).code(&[100]);
+        let json: Value = serde_json::from_str(&json.out).expect("JSON");
+        assert_eq!(json["Code"], "missing", "{command} {words:?}");
+    }
+    for words in [&["0"][..], &["latest"]] {
+        duplet(&scratch, "restore", words)
+            .code(&[100])
+            .says("words are names of files");
+    }
+    duplet(&scratch, "restore", &["--version=oldest"])
+        .code(&[200])
+        .says("0 is the newest");
     // Deleted before the newest version, so found in an older one.
     let gone = expected(1)
         .into_keys()
@@ -216,6 +240,29 @@ fn patterns_filters_and_folders_choose() {
     ] {
         duplet(&scratch, "list", words).code(&[200]);
     }
+}
+
+#[test]
+fn an_empty_folder_is_no_mistake() {
+    let scratch = Scratch::new("list-empty");
+    let (dest, src) = (scratch.at("dest"), scratch.at("src"));
+    fs::create_dir_all(src.join("empty")).expect("made");
+    fs::write(src.join("file"), "x").expect("written");
+    let (dest, empty) = (text(&dest), src.join("empty"));
+    scratch
+        .run(&["backup", dest, text(&src), "--no-encryption"])
+        .code(&[0]);
+    for folder in [text(&empty), &format!("{}/", text(&empty))] {
+        let words = ["list-folder-content", dest, folder, "--no-encryption"];
+        let ran = scratch
+            .run(&words)
+            .code(&[0])
+            .says("nothing is in this folder");
+        assert_eq!(ran.out.lines().filter(|l| l.contains("empty")).count(), 0);
+    }
+    scratch
+        .run(&["list-folder-content", dest, "/nope", "--no-encryption"])
+        .code(&[100]);
 }
 
 #[test]

@@ -447,7 +447,7 @@ fn every_mistake_says_what_to_do() {
         ),
         (&["list", "s3://b?zzz=1"], 200, "duplet help s3"),
         (
-            &["list", "file:///x?keep-versions=3"],
+            &["backup", "file:///x?keep-versions=3", "/y"],
             200,
             "old versions stay",
         ),
@@ -519,9 +519,35 @@ fn a_command_line_of_duplicati_runs() {
         "--use-block-cache=true",
         "--unittest-mode=false",
         "--sync-x=y",
+        "--retention-policy=",
+        "--send-mail-to=",
     ];
     scratch.run(&args).code(&[0]);
     scratch.run(&args).code(&[1]);
+    // Reading it, the same options, and those that only a backup could follow.
+    let old = scratch.at("old");
+    let into = format!("--restore-path={}", text(&old));
+    let mut reading = vec!["restore", &url, &into, "--keep-time=1Y"];
+    reading.extend([
+        "--retention-policy=1W:1D,4W:1W",
+        "--snapshot-policy=required",
+    ]);
+    reading.extend(&args[3..]);
+    scratch.run(&reading).code(&[0]);
+    for command in ["list", "verify"] {
+        reading[0] = command;
+        scratch.run(&reading).code(&[0]);
+    }
+    // A plain backup's line, as it is exported.
+    let plain = format!("file://{}", text(&scratch.at("plain")));
+    let line = [
+        "backup",
+        &plain,
+        &src,
+        "--encryption-module=",
+        "--no-encryption=true",
+    ];
+    scratch.run(&line).code(&[0]);
 }
 
 /// A blocklist holds as many whole hashes as fit in a block; the rest of the block stays unused.

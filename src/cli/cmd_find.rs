@@ -77,19 +77,22 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if found {
         return Ok(Outcome::Done);
     }
+    Err(nothing_matches(&words, literal))
+}
+
+/// The error of a question that nothing in the backup answers; `literal`: the words are paths and no patterns.
+pub(super) fn nothing_matches(words: &[String], literal: bool) -> Error {
     let e = Error::new(Kind::Missing, "nothing in the backup matches");
-    Err(
-        match words
-            .iter()
-            .find(|w| !w.contains(['*', '?', '[', '{', '/']))
-        {
-            Some(word) if !literal => {
-                let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
-                e.hint(format!("'*{part}*' finds parts of names"))
-            }
-            _ => e.hint("'duplet list URL 0' lists the newest version"),
-        },
-    )
+    match words
+        .iter()
+        .find(|w| !w.contains(['*', '?', '[', '{', '/']))
+    {
+        Some(word) if !literal => {
+            let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
+            e.hint(format!("'*{part}*' finds parts of names"))
+        }
+        _ => e.hint("'duplet list URL 0' lists the newest version"),
+    }
 }
 
 /// `--include` and `--exclude` of the call.

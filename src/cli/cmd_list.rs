@@ -5,7 +5,7 @@ use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::cmd_find::filters;
+use crate::cli::cmd_find::{filters, nothing_matches};
 use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY,
 };
@@ -13,7 +13,7 @@ use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
-use crate::upkeep::find::{self, Hits, Query, Summary};
+use crate::upkeep::find::{self, Query, Summary};
 
 pub(super) const LIST: Command = Command {
     name: "list",
@@ -116,21 +116,25 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         let others: Vec<usize> = (1..times.len()).collect();
         hits = find::find(&mut set, ui, &others, &query)?;
     }
-    nothing_fits(&hits, &query, ui)?;
-    listing::show(ui, hits, &times)?;
-    Ok(Outcome::Done)
-}
-
-/// Says so when nothing does; a word that is no valid pattern either is a mistake.
-pub(super) fn nothing_fits(hits: &Hits, query: &Query, ui: &mut Ui) -> Result<()> {
-    if !hits.is_empty() {
-        return Ok(());
-    }
-    if let Some(e) = query.selection.fault() {
+    let found = !hits.is_empty();
+    if let Some(e) = query.selection.fault().filter(|_| !found) {
         return Err(e);
     }
-    ui.note("nothing fits (*part* finds parts of names)");
-    Ok(())
+    listing::show(ui, hits, &times)?;
+    let asked = !words.is_empty() || !query.filters.is_empty();
+    if found || !asked {
+        return Ok(Outcome::Done);
+    }
+    if one_folder {
+        // Nothing in it is an answer, too, where it is there.
+        query.selection = Selection::parse(&words)?;
+        query.folder = None;
+        if !find::find(&mut set, ui, &versions, &query)?.is_empty() {
+            ui.note("nothing is in this folder");
+            return Ok(Outcome::Done);
+        }
+    }
+    Err(nothing_matches(&words, one_folder))
 }
 
 /// A number, an age or a date.

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::{Call, Command, Outcome, Section, options as o, session};
-use crate::restore::{self, Existing, RestoreOptions, RestoreReport};
+use crate::restore::{self, Existing, NOTHING, RestoreOptions, RestoreReport};
 use crate::select::{FilterSet, Selection};
 use crate::set::{Set, VersionChoice};
 
@@ -39,7 +39,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let options = restore_options(call)?;
     let dry_run = options.dry_run;
     let mut set = session::open_set(call, ui, false)?;
-    let report = restore::run(&mut set, options, ui)?;
+    let report = restore::run(&mut set, options, ui).map_err(|e| version_meant(e, &call.words))?;
     tell(
         &report,
         &mut set,
@@ -48,6 +48,25 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ui,
     );
     Ok(Outcome::Done)
+}
+
+/// A version in the place of a name, as `list` takes one, when there is no such name.
+fn version_meant(e: Error, words: &[String]) -> Error {
+    let [word] = words else {
+        return e;
+    };
+    let number = !word.is_empty() && word.len() < 9 && word.bytes().all(|b| b.is_ascii_digit());
+    let newest = ["latest", "newest"].contains(&word.to_lowercase().as_str());
+    if e.kind() != Kind::Missing || e.cause() != NOTHING || !(number || newest) {
+        return e;
+    }
+    let said = match number {
+        true => format!("words are names of files: write --version={word} for a version"),
+        false => format!("words are names of files: leave {word} out, the newest version it is"),
+    };
+    Error::new(Kind::Missing, NOTHING)
+        .doing("restore")
+        .hint(said)
 }
 
 fn restore_options(call: &Call) -> Result<RestoreOptions> {

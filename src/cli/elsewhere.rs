@@ -104,6 +104,33 @@ static OTHERS: &[(&str, &str)] = &[
         "install a newer program in the place of this one",
     ),
     ("rebuild-index", "not needed: there is no database"),
+    ("recreate-database", "not needed: there is no database"),
+    ("update", "install a newer program in the place of this one"),
+    (
+        "upgrade",
+        "install a newer program in the place of this one",
+    ),
+    ("show", "'duplet list URL 0' lists the newest version"),
+    ("browse", "'duplet list URL 0' lists the newest version"),
+    ("status", "'duplet list URL' lists the versions"),
+    (
+        "log",
+        "'duplet list URL' lists the versions; --log-file=FILE writes a log",
+    ),
+    (
+        "put",
+        "'duplet remote put URL FILE' stores one file as it is",
+    ),
+    ("rm", OLD_STAY),
+    ("remove", OLD_STAY),
+    ("expire", OLD_STAY),
+    ("cleanup", OLD_STAY),
+    ("run", "'duplet backup URL FOLDER' adds a version"),
+    ("archive", "'duplet backup URL FOLDER' adds a version"),
+    (
+        "topics",
+        "'duplet help topics' lists the pages of the manual",
+    ),
 ];
 
 /// The command of a word as typed.

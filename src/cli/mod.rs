@@ -200,6 +200,15 @@ fn finish(ui: &mut Ui, mut result: Result<Outcome>) -> u8 {
     }
 }
 
+/// A first word that is no command: it comes before the options that only the command of another program has.
+fn unknown_command(args: &[OsString]) -> Option<Error> {
+    let first = args.first()?.to_str()?;
+    match first.starts_with('-') {
+        true => None,
+        false => elsewhere::find(first).err(),
+    }
+}
+
 /// From arguments to a call, and what is worth saying about it.
 fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
     if parse::early(args, &["--help", "-h"]) || args.is_empty() {
@@ -219,7 +228,7 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
         line.words.push("version".to_owned());
         line
     } else {
-        parse::read(args)?
+        parse::read(args).map_err(|e| unknown_command(args).unwrap_or(e))?
     };
     if line.words.is_empty() {
         return Err(Error::usage("no command is given").hint("try 'duplet help'"));

@@ -28,10 +28,16 @@ pub(super) fn read(args: &[OsString]) -> Result<Line> {
     let mut used: Vec<&'static Opt> = Vec::new();
     let mut plain: Vec<String> = Vec::with_capacity(args.len());
     let mut words_only = false;
+    // The option that the argument before this one was.
+    let mut before: Option<String> = None;
     let mut rest = args.iter().enumerate().peekable();
     while let Some((at, arg)) = rest.next() {
         let arg = utf8(at, arg)?;
+        let option_before = before.take();
         if words_only || !arg.starts_with('-') || arg == "-" {
+            if let Some(name) = option_before.filter(|_| arg == "=" && !words_only) {
+                return Err(parted(&name));
+            }
             plain.push(arg.to_owned());
         } else if arg == "--" {
             words_only = true;
@@ -43,6 +49,7 @@ pub(super) fn read(args: &[OsString]) -> Result<Line> {
                 false => None,
             };
             let next = next.map(|(at, word)| utf8(at, word)).transpose()?;
+            before = split(arg).ok().map(|(name, _)| name.to_owned());
             if let Some((opt, value)) = option(arg, next, &mut line.notes)? {
                 if !used.iter().any(|o| o.name == opt.name) {
                     parser.optmulti("", opt.name, "", "");
@@ -85,6 +92,7 @@ const SHORT: &[(&str, &str)] = &[
     ("-n", "dry-run"),
     ("-q", "quiet-console"),
     ("-v", "verbose"),
+    ("-vv", "verbose"),
 ];
 
 /// True for an option that takes a value and stands without one.
@@ -100,7 +108,7 @@ fn wants_value(arg: &str) -> bool {
 }
 
 /// One argument that begins with a dash, and the word after it where that is its value: the row and the value, or nothing
-/// when it is to be ignored.
+/// when it is to be ignored. The value of a row that is refused ([`Kind::Refused`]) is the name as typed.
 pub(super) fn option(
     arg: &str,
     next: Option<&str>,
@@ -111,11 +119,16 @@ pub(super) fn option(
         Some((_, name)) => (*name, None),
         None => split(arg)?,
     };
-    let value = value.or(next);
     let name = name.to_lowercase();
     let Some(opt) = options::find(&name) else {
         return Err(unknown(&name));
     };
+    // `--name = value`: taken as it stands, the sign would be a part of the value, and of a passphrase for ever.
+    let directly = arg.as_bytes().get(2 + name.len()) == Some(&b'=');
+    if !directly && value.or(next).is_some_and(|v| v.starts_with('=')) {
+        return Err(parted(&name));
+    }
+    let value = value.or(next);
     match (opt.kind, value) {
         (Kind::Ignored, _) => {
             notes.push(format!("--{name} has no effect here"));
@@ -125,8 +138,11 @@ pub(super) fn option(
             notes.push(format!("--{name} is not supported, and off"));
             Ok(None)
         }
-        (Kind::Refused(reason), _) => {
-            Err(Error::usage(format!("--{name} is not supported: {reason}")))
+        // As typed, for the row may stand for many names. Whether it matters depends on the command.
+        (Kind::Refused(_), _) => Ok(Some((opt, name))),
+        (Kind::Choice(_), Some(value)) if exported_blank(opt, value) => {
+            notes.push(format!("--{name} is blank, and has no effect"));
+            Ok(None)
         }
         (Kind::Flag, Some(value)) if unquoted(value).trim().is_empty() => {
             empty(&name).map(|()| None)
@@ -156,6 +172,19 @@ fn split(arg: &str) -> Result<(&str, Option<&str>)> {
     })
 }
 
+/// Blanks around the `=` of an option.
+pub(super) fn parted(name: &str) -> Error {
+    let name = shown_option(&name.to_lowercase());
+    Error::usage(format!("--{name} = stands with a blank before its ="))
+        .hint(format!("without blanks: --{name}=VALUE"))
+}
+
+/// True for what Duplicati itself exports without a value, as for a backup that is not encrypted.
+fn exported_blank(opt: &Opt, value: &str) -> bool {
+    ["encryption-module", "compression-module"].contains(&opt.name)
+        && unquoted(value).trim().is_empty()
+}
+
 /// What is behind one dash may be a password (`-psecret`), so only a name that is known is shown whole.
 fn one_dash(arg: &str) -> Error {
     let name = arg.trim_start_matches('-');
@@ -181,9 +210,10 @@ fn unquoted(value: &str) -> &str {
         .unwrap_or(value)
 }
 
-/// Words that ask for the absence of what is not supported.
+/// Values that ask for the absence of what is not supported; so does none at all (`--retention-policy=`).
 fn is_off(value: &str) -> bool {
-    let off = ["0", "off", "false", "no", "none", "auto"];
+    let value = unquoted(value);
+    let off = ["", "0", "off", "false", "no", "none", "auto"];
     off.iter().any(|w| w.eq_ignore_ascii_case(value.trim()))
 }
 
@@ -195,9 +225,6 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("password-file", "passphrase-file"),
     ("password-command", "passphrase-command"),
     ("key", "passphrase"),
-    ("target", "restore-path"),
-    ("destination", "restore-path"),
-    ("output", "restore-path"),
     ("restore-to", "restore-path"),
     ("exclude-if-present", "ignore-filenames"),
     ("exclude-caches", "ignore-filenames"),
@@ -227,6 +254,65 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("one-filesystem", "one-file-system"),
     ("force", "overwrite"),
     ("simulate", "dry-run"),
+    ("quite", "quiet-console"),
+    ("passwd", "passphrase"),
+    ("keyfile", "passphrase-file"),
+    ("key-file", "passphrase-file"),
+    ("conf", "parameters-file"),
+    ("config-file", "parameters-file"),
+    ("log", "log-file"),
+    ("insecure", "accept-any-ssl-certificate"),
+    ("no-check-certificate", "accept-any-ssl-certificate"),
+    ("user", "auth-username"),
+    ("username", "auth-username"),
+    ("endpoint", "s3-server-name"),
+    ("endpoint-url", "s3-server-name"),
+    ("region", "s3-authentication-region"),
+    ("timeout", "http-operation-timeout"),
+    ("compress", "zip-compression-level"),
+    ("debug", "verbose"),
+    ("proxy", "http-proxy"),
+];
+
+const NO_RETENTION: &str = "leave it out: old versions stay for now";
+const FIRST_WORD: &str = "the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes";
+
+/// Options of other programs for which there is none here, and what to do.
+const ADVICE: &[(&str, &str)] = &[
+    ("stdin", "write the data to a file and back that up"),
+    (
+        "stdin-from-command",
+        "write the data to a file and back that up",
+    ),
+    ("target", FIRST_WORD),
+    ("destination", FIRST_WORD),
+    ("dest", FIRST_WORD),
+    ("to", FIRST_WORD),
+    ("output", FIRST_WORD),
+    ("repo", FIRST_WORD),
+    (
+        "source",
+        "the words after the destination are what is backed up",
+    ),
+    ("keep-last", NO_RETENTION),
+    ("keep-hourly", NO_RETENTION),
+    ("keep-daily", NO_RETENTION),
+    ("keep-weekly", NO_RETENTION),
+    ("keep-monthly", NO_RETENTION),
+    ("keep-yearly", NO_RETENTION),
+    ("keep-within", NO_RETENTION),
+    ("prune", NO_RETENTION),
+    ("delete", NO_RETENTION),
+    (
+        "tag",
+        "versions have no tags, only times; --prefix tells backups in one folder apart",
+    ),
+    (
+        "host",
+        "a backup has no host; --prefix tells backups in one folder apart",
+    ),
+    ("threads", "leave it out: everything runs in one thread"),
+    ("yes", "leave it out: nothing is asked but a passphrase"),
 ];
 
 fn unknown(name: &str) -> Error {
@@ -236,11 +322,11 @@ fn unknown(name: &str) -> Error {
     if let Some((_, here)) = SYNONYMS.iter().find(|(other, _)| *other == name) {
         return e.hint(format!("did you mean --{here}?"));
     }
+    if let Some((_, advice)) = ADVICE.iter().find(|(other, _)| *other == name) {
+        return e.hint(*advice);
+    }
     match text::nearest(name, names) {
         Some(near) => e.hint(format!("did you mean --{near}?")),
-        None if name == "stdin" || name == "stdin-from-command" => {
-            e.hint("write the data to a file and back that up")
-        }
         None => e.hint("see 'duplet help options'"),
     }
 }

@@ -28,6 +28,7 @@ fn words_and_options_stand_anywhere() {
             vec!["a", "-"],
             vec!["verbose=", "quiet-console="],
         ),
+        (vec!["a", "-vv"], vec!["a"], vec!["verbose="]),
         (
             vec!["a", "--", "--json", "-x"],
             vec!["a", "--json", "-x"],
@@ -87,12 +88,24 @@ fn mistakes_are_named() {
             "--passphrase needs a value: --passphrase=TEXT",
         ),
         (
-            "--keep-versions=3",
-            "--keep-versions is not supported: it is not available in this version; leave it out, old versions stay for now",
+            "--passphrase = hunter2",
+            "--passphrase = stands with a blank before its = (without blanks: --passphrase=VALUE)",
         ),
         (
-            "--send-mail-to=x",
-            "--send-mail-to is not supported: duplet sends no mail",
+            "--Dblock-Size\t=50mb",
+            "--dblock-size = stands with a blank before its = (without blanks: --dblock-size=VALUE)",
+        ),
+        (
+            "--target=/x",
+            "unknown option --target (the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes)",
+        ),
+        (
+            "--keep-daily=7",
+            "unknown option --keep-daily (leave it out: old versions stay for now)",
+        ),
+        (
+            "--timeout=30",
+            "unknown option --timeout (did you mean --http-operation-timeout?)",
         ),
         ("--=x", "unknown option -- (see 'duplet help options')"),
     ] {
@@ -101,6 +114,49 @@ fn mistakes_are_named() {
             (e.to_string(), e.kind().exit_code()),
             (message.to_owned(), 200)
         );
+    }
+}
+
+#[test]
+fn a_sign_with_blanks_is_never_a_part_of_the_value() {
+    for given in [
+        vec!["--passphrase", "=", "hunter2"],
+        vec!["--passphrase", "=hunter2"],
+        vec!["--exclude", "=", "*.tmp"],
+        vec!["--tempdir", "=/x"],
+        vec!["--auth-password =hunter2"],
+        vec!["--verbose", "=", "true"],
+        vec!["--dbpath", "=", "/x"],
+        vec!["--keep-versions", "=", "3"],
+    ] {
+        let e = read(&args(&given)).err().map(|e| e.to_string()).unwrap();
+        assert!(e.contains("without blanks: --"), "{given:?}: {e}");
+        assert!(!e.contains("hunter2"), "{e}");
+    }
+    // Where the sign stands as it should, the value may be anything.
+    for (given, value) in [
+        (vec!["--passphrase==x"], "passphrase==x"),
+        (vec!["--passphrase== x"], "passphrase== x"),
+        (vec!["--passphrase", "a=b"], "passphrase=a=b"),
+        (vec!["--verbose", "=x"], "verbose="),
+    ] {
+        assert_eq!(values(&read(&args(&given)).unwrap()), [value], "{given:?}");
+    }
+}
+
+#[test]
+fn what_duplicati_exports_blank_is_as_good_as_not_given() {
+    for blank in [
+        "--encryption-module=",
+        "--compression-module=\"\"",
+        "--keep-time=",
+        "--retention-policy=\"\"",
+        "--run-script-before=",
+        "--send-mail-to= ",
+        "--snapshot-policy=",
+    ] {
+        let line = read(&args(&[blank])).unwrap();
+        assert_eq!((line.values.len(), line.notes.len()), (0, 1), "{blank}");
     }
 }
 
@@ -272,5 +328,23 @@ fn random_arguments_are_answered() {
         if let Ok(line) = read(&given) {
             assert!(line.words.len() <= words.len());
         }
+    }
+}
+
+#[test]
+fn what_other_programs_call_an_option_leads_to_one_that_exists() {
+    for (other, here) in SYNONYMS {
+        assert!(options::find(other).is_none(), "{other} is an option now");
+        assert!(
+            options::real().any(|o| o.is_named(here)),
+            "no option {here}"
+        );
+    }
+    for (other, advice) in ADVICE {
+        assert!(options::find(other).is_none(), "{other} is an option now");
+        let e = read(&args(&[&format!("--{other}")]))
+            .err()
+            .map(|e| e.to_string());
+        assert!(e.as_ref().is_some_and(|e| e.contains(advice)), "{e:?}");
     }
 }

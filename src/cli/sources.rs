@@ -121,7 +121,16 @@ pub(super) fn merge(
     let line = line.values.into_iter().map(|v| (v, Origin::CommandLine));
     let file = from_file.into_iter().map(|v| (v, Origin::ParametersFile));
     let url_query = from_url.into_iter().map(|v| (v, Origin::Url));
+    let mut refused: Vec<(String, &'static str)> = Vec::new();
     for ((opt, value), origin) in line.chain(file).chain(url_query) {
+        if let Kind::Refused(reason) = opt.kind {
+            if !applies(opt, command) {
+                notes.push(format!("--{value} has no effect on {}", command.name));
+            } else if refused.iter().all(|(name, _)| *name != value) {
+                refused.push((value, reason));
+            }
+            continue;
+        }
         opt.check(&value)?;
         let suits = applies(opt, command);
         if !suits {
@@ -129,6 +138,9 @@ pub(super) fn merge(
         } else if opt.kind != Kind::Many {
             chosen.set_from(opt, &value, origin)?;
         }
+    }
+    if !refused.is_empty() {
+        return Err(not_supported(&refused));
     }
     said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));
     let rules = if applies(&INCLUDE, command) {
@@ -144,6 +156,27 @@ pub(super) fn merge(
         rules,
     };
     Ok((call, said))
+}
+
+/// All options at once that are refused, for one run an option to learn of them is too many.
+fn not_supported(refused: &[(String, &'static str)]) -> Error {
+    let mut reasons: Vec<&str> = Vec::new();
+    for (_, reason) in refused {
+        if !reasons.contains(reason) {
+            reasons.push(reason);
+        }
+    }
+    let each: Vec<String> = reasons
+        .iter()
+        .map(|reason| {
+            let of = refused.iter().filter(|(_, r)| r == reason);
+            let names: Vec<String> = of.map(|(name, _)| format!("--{name}")).collect();
+            let are = if names.len() == 1 { "is" } else { "are" };
+            format!("{} {are} not supported: {reason}", names.join(", "))
+        })
+        .collect();
+    let them = if refused.len() == 1 { "it" } else { "them" };
+    Error::usage(each.join("; ")).hint(format!("leave {them} out"))
 }
 
 /// Refuses words of nothing: a variable of the shell that is not set would else mean the current folder, or all.
@@ -256,6 +289,17 @@ fn special(line: &str, extra: &mut Extra) -> Result<bool> {
         return Ok(false);
     };
     let value = value.trim();
+    let known = [
+        "source",
+        "target",
+        "append-filter",
+        "prepend-filter",
+        "replace-filter",
+    ];
+    let typed = name.trim_start_matches('-').to_lowercase();
+    if value.starts_with('=') && known.contains(&&typed[..]) {
+        return Err(parse::parted(&typed));
+    }
     let value = value
         .strip_prefix('"')
         .and_then(|v| v.strip_suffix('"'))

@@ -131,6 +131,78 @@ fn mistakes_in_a_parameters_file_are_named_without_its_text() {
 }
 
 #[test]
+fn all_that_is_refused_is_named_at_once() {
+    let line = [
+        "/u",
+        "--keep-time=1Y",
+        "--send-mail-to=hunter2",
+        "--Retention-Policy=1W:1D",
+        "--send-mail-password=hunter2",
+        "--keep-time=2Y",
+        "--run-script-before=",
+    ];
+    let e = merged(
+        &BACKUP,
+        &line,
+        Some("--threshold=5\n--snapshot-policy=On\n"),
+    )
+    .err()
+    .unwrap();
+    assert_eq!(
+        (e.to_string(), e.kind().exit_code()),
+        (
+            "--keep-time, --retention-policy are not supported: it is not available in this version, and old versions stay for now; \
+             --send-mail-to, --send-mail-password are not supported: duplet sends no mail; \
+             --threshold is not supported: it is not available in this version; \
+             --snapshot-policy is not supported: duplet makes no snapshots (leave them out)"
+                .to_owned(),
+            200
+        )
+    );
+    let e = merged(&LIST, &line, None)
+        .err()
+        .map(|e| e.to_string())
+        .unwrap();
+    assert_eq!(
+        e,
+        "--send-mail-to, --send-mail-password are not supported: duplet sends no mail (leave them out)"
+    );
+}
+
+#[test]
+fn what_only_a_backup_could_do_stops_no_other_command() {
+    let line = [
+        "s3://b/p?keep-versions=3",
+        "--retention-policy=1W:1D",
+        "--upload-verification-file=true",
+        "--quota-size=5gb",
+        "--usn-policy=On",
+        "--remote-file-lock-duration=3D",
+    ];
+    let (call, notes) = merged(&LIST, &line, Some("--keep-time=1Y\n")).unwrap();
+    assert_eq!((call.url.as_str(), call.words.len()), ("s3://b/p", 0));
+    assert_eq!(notes.len(), 7, "{notes:?}");
+    let e = merged(&BACKUP, &line[..1], None).err().unwrap();
+    assert!(e.to_string().starts_with("--keep-versions is not"), "{e}");
+}
+
+#[test]
+fn signs_with_blanks_in_a_parameters_file_are_mistakes() {
+    for text in [
+        "--passphrase = hunter2\n",
+        "--source = /a\n",
+        "--target\t=/a\n",
+        "--exclude =*.tmp\n",
+        "--append-filter = -x\n",
+    ] {
+        let e = merged(&BACKUP, &["/u"], Some(text)).err().unwrap();
+        let shown = e.to_string();
+        assert!(shown.contains("without blanks: --"), "{text}: {shown}");
+        assert!(!shown.contains("hunter2") && e.kind().exit_code() == 200);
+    }
+}
+
+#[test]
 fn options_of_other_commands_are_noted_and_dropped() {
     let (call, notes) = merged(&LIST, &["/u", "--dblock-size=1gb", "--file-sync"], None).unwrap();
     assert_eq!(notes.len(), 1);

@@ -59,7 +59,7 @@ impl Proxy {
                 .parse()
                 .ok()
                 .filter(|&port| port > 0)
-                .ok_or("its port cannot be")?,
+                .ok_or("its port is no number from 1 to 65535")?,
         };
         if !good_host(host) {
             return Err("it names no host");
@@ -140,7 +140,9 @@ impl Proxies {
         }
         let find = |names: &[&str]| -> Found {
             let (name, url) = names.iter().find_map(|name| Some((*name, get(name)?)))?;
-            Some(Proxy::parse(&url).map_err(|why| format!("{name} is not a proxy's URL: {why}")))
+            Some(Proxy::parse(&url).map_err(|why| {
+                format!("{name} is not a proxy's URL: {why}; --http-proxy=none connects directly")
+            }))
         };
         let cgi = get("REQUEST_METHOD").is_some();
         let http: &[&str] = match cgi {
@@ -426,7 +428,8 @@ mod tests {
         ] {
             let got = way(None, &[("http_proxy", url)], false, "h", 80);
             assert!(
-                got.starts_with("refused: http_proxy is not"),
+                got.starts_with("refused: http_proxy is not")
+                    && got.ends_with("--http-proxy=none connects directly"),
                 "{url}: {got}"
             );
             assert!(!got.contains("s3cret"), "{got}");

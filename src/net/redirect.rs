@@ -124,7 +124,7 @@ fn normal(scheme: &str, authority: &str) -> Result<String, &'static str> {
         Ok(80) if scheme == "http" => Ok(host),
         Ok(443) if scheme == "https" => Ok(host),
         Ok(1..) => Ok(format!("{host}:{port}")),
-        _ => Err("its port cannot be"),
+        _ => Err("its port is no number from 1 to 65535"),
     }
 }
 

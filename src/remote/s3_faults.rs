@@ -421,6 +421,14 @@ fn what_the_server_finds_invalid_is_no_mistake_of_the_command_line() {
             assert!(e.to_string().contains(part), "{code}: {e}");
         }
     }
+    // The reply to HEAD has no body that could say so.
+    let mut b = bench();
+    b.server
+        .script("GET", "", says(400, "InvalidBucketName", ""));
+    b.server.script("HEAD", "", says(400, "", ""));
+    let found = b.subject.remote.stat(&mut b.subject.ui, NAME);
+    let e = found.err().expect("refused").to_string();
+    assert!(e.contains("the bucket name 'bkt' invalid"), "{e}");
 }
 
 /// The answer comes while the body goes out, and then the connection is closed.

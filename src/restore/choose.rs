@@ -8,8 +8,8 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
-use crate::restore::RestoreOptions;
 use crate::restore::place::{Prefix, is_windows};
+use crate::restore::{NOTHING, RestoreOptions};
 use crate::set::{Record, Set};
 use crate::spill::run::{Run, RunWriter};
 
@@ -92,7 +92,7 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
     }
     match failure.or_else(|| options.selection.fault()) {
         Some(e) => Err(e),
-        None => Err(Error::new(Kind::Missing, "nothing in the backup matches")
+        None => Err(Error::new(Kind::Missing, NOTHING)
             .doing("restore")
             .hint("see 'duplet find URL PATTERN'; *part* finds parts of names")),
     }

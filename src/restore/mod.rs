@@ -41,6 +41,9 @@ use plan::{Wants, join};
 use scatter::Scatter;
 use targets::{Action, Targets};
 
+/// The cause of the error when no entry is what was asked for.
+pub(crate) const NOTHING: &str = "nothing in the backup matches";
+
 /// What to do where something is already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existing {

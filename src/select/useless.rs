@@ -137,7 +137,17 @@ fn instead(rule: &Parsed) -> String {
             .strip_prefix('[')
             .unwrap_or(&text)
             .trim_start_matches('^');
-        return format!("write {name}=[.*/{inner}");
+        let body = inner.strip_suffix(']').unwrap_or(inner);
+        if body.contains('/') {
+            return format!("write {name}=[.*/{inner}");
+        }
+        let body = body.trim_end_matches('$');
+        // `\\.jpg` is the end of names more often than a whole one.
+        let files = match body.starts_with("\\.") {
+            true => format!("{name}=[.*{body}] for files whose names end so"),
+            false => format!("{name}=[.*/{body}] for files of that name"),
+        };
+        return format!("write {name}=[.*/{body}/.*] for folders, {files}");
     }
     let bare = text.trim_start_matches('@');
     if bare.starts_with('~') {
@@ -190,6 +200,14 @@ mod tests {
             ("-[photos/.*]", "write --exclude=[.*/photos/.*]"),
             ("-[^\\.cache/.*]", "write --exclude=[.*/\\.cache/.*]"),
             ("-data\\tmp", "--exclude="),
+            (
+                "-[\\.jpg]",
+                "--exclude=[.*\\.jpg] for files whose names end so",
+            ),
+            ("-[\\.jpg$]", "--exclude=[.*\\.jpg] for files"),
+            ("-[\\.git]", "write --exclude=[.*/\\.git/.*] for folders"),
+            ("-[photos]", "--exclude=[.*/photos] for files of that name"),
+            ("+[^IMG_\\d+]", "--include=[.*/IMG_\\d+/.*] for folders"),
         ] {
             let lines = set(&[rule]).hopeless(false);
             assert!(

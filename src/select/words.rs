@@ -112,12 +112,46 @@ impl Selection {
     }
 }
 
+/// The path without what shells and scripts leave in it: `a//b`, `a/./b`, `a/x/../b`, `a/.`. Regular expressions and groups
+/// stay as they are, and so does a `..` behind a pattern.
+fn tidied(word: &str) -> String {
+    if !(word.contains("//") || word.contains("/.")) || word.starts_with(['[', '{']) {
+        return word.to_owned();
+    }
+    let absolute = word.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in word.split('/') {
+        let last = parts.last().copied();
+        match part {
+            "" => (),
+            "." if last.is_some() || absolute => (),
+            ".." => match last {
+                Some(last) if ![".", ".."].contains(&last) && !last.contains(['*', '?']) => {
+                    parts.pop();
+                }
+                None if absolute => (),
+                _ => parts.push(part),
+            },
+            _ => parts.push(part),
+        }
+    }
+    let start = if absolute { "/" } else { "" };
+    let folder = ["/", "/.", "/.."].iter().any(|end| word.ends_with(end));
+    let end = if folder && !parts.is_empty() { "/" } else { "" };
+    match parts.is_empty() && !absolute {
+        true => word.to_owned(),
+        false => format!("{start}{}{end}", parts.join("/")),
+    }
+}
+
 impl Word {
     fn parse(word: &str, here: Option<&Path>) -> Result<Word> {
         let env = |name: &str| std::env::var(name).ok();
         if word.is_empty() {
             Pattern::parse(word, &env)?;
         }
+        let tidy = tidied(word);
+        let word = tidy.as_str();
         let windows = is_windows(word.as_bytes());
         let relative = word == "."
             || word == ".."

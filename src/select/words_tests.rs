@@ -149,6 +149,38 @@ fn words_find_what_they_name() {
 }
 
 #[test]
+fn what_scripts_leave_in_a_path_means_nothing() {
+    for (word, tidy) in [
+        ("a//b", "a/b"),
+        ("//a///b//", "/a/b/"),
+        ("/a/./b", "/a/b"),
+        ("a/.", "a/"),
+        ("/./a", "/a"),
+        ("././a", "./a"),
+        (".//a", "./a"),
+        ("a/x/../b", "a/b"),
+        ("a/x/..", "a/"),
+        ("/a/../../b", "/b"),
+        ("../a//b", "../a/b"),
+        ("../../a", "../../a"),
+        ("a*/../b", "a*/../b"),
+        ("a//*.txt", "a/*.txt"),
+        ("a/.git", "a/.git"),
+        ("a/..x/b", "a/..x/b"),
+        ("//", "/"),
+        ("a/..", "a/.."),
+        ("[a//b]", "[a//b]"),
+        ("{a//b}", "{a//b}"),
+        ("C:\\a", "C:\\a"),
+    ] {
+        assert_eq!(tidied(word), tidy, "{word}");
+    }
+    for word in ["home//a", "/home/./a/", "/home/x/../a", "home/a/."] {
+        assert_eq!(chosen(&[word], "/"), chosen(&["/home/a/"], "/"), "{word}");
+    }
+}
+
+#[test]
 fn every_word_is_decided_by_itself() {
     assert_eq!(
         chosen(&["a[1].txt", "phot*"], "/"),

@@ -84,6 +84,7 @@ fn parse_numbers(text: &str) -> Result<Vec<usize>> {
         Error::usage(format!(
             "--version={shown} is not valid: numbers and ranges such as 0 or 0,2-4 are expected"
         ))
+        .hint("0 is the newest; 'duplet list URL' shows which there are")
     };
     let mut out: Vec<usize> = Vec::new();
     if ["latest", "newest"]

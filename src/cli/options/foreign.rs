@@ -8,20 +8,23 @@ const fn ignored(name: &'static str) -> Opt {
 }
 
 const fn missing(name: &'static str) -> Opt {
-    row(
-        name,
-        Kind::Refused("it is not available in this version"),
-        "",
-        "",
-    )
+    row(name, Kind::Refused(NOT_YET), "", "")
 }
 
 const fn refused(name: &'static str, reason: &'static str) -> Opt {
     row(name, Kind::Refused(reason), "", "")
 }
 
-const NO_RETENTION: &str =
-    "it is not available in this version; leave it out, old versions stay for now";
+/// What only a run that writes versions could do: without effect on all others, so that the options of an old command line
+/// restore as they are.
+const fn for_backup(name: &'static str, reason: &'static str) -> Opt {
+    let mut opt = refused(name, reason);
+    opt.commands = &["backup"];
+    opt
+}
+
+const NO_RETENTION: &str = "it is not available in this version, and old versions stay for now";
+const NOT_YET: &str = "it is not available in this version";
 const OTHER_SYSTEM: &str = "it belongs to another operating system";
 
 pub(super) static IGNORED: &[Opt] = &[
@@ -115,32 +118,32 @@ pub(super) static IGNORED: &[Opt] = &[
 ];
 
 pub(super) static REFUSED: &[Opt] = &[
-    refused("keep-versions", NO_RETENTION),
-    refused("keep-time", NO_RETENTION),
-    refused("retention-policy", NO_RETENTION),
-    missing("allow-full-removal"),
-    missing("disable-time-tolerance"),
-    missing("threshold"),
-    missing("small-file-size"),
-    missing("small-file-max-count"),
-    missing("auto-compact-interval"),
-    missing("rebuild-missing-dblock-files"),
+    for_backup("keep-versions", NO_RETENTION),
+    for_backup("keep-time", NO_RETENTION),
+    for_backup("retention-policy", NO_RETENTION),
+    for_backup("allow-full-removal", NOT_YET),
+    for_backup("disable-time-tolerance", NOT_YET),
+    for_backup("threshold", NOT_YET),
+    for_backup("small-file-size", NOT_YET),
+    for_backup("small-file-max-count", NOT_YET),
+    for_backup("auto-compact-interval", NOT_YET),
+    for_backup("rebuild-missing-dblock-files", NOT_YET),
     missing("disable-replace-missing-metadata"),
     missing("skip-file-hash-checks"),
     missing("dont-read-manifests"),
-    missing("changed-files"),
-    missing("deleted-files"),
-    missing("control-files"),
-    missing("stdin-filename"),
-    missing("checkpoint"),
-    missing("upload-verification-file"),
+    for_backup("changed-files", NOT_YET),
+    for_backup("deleted-files", NOT_YET),
+    for_backup("control-files", NOT_YET),
+    for_backup("stdin-filename", NOT_YET),
+    for_backup("checkpoint", NOT_YET),
+    for_backup("upload-verification-file", NOT_YET),
     missing("new-passphrase"),
-    missing("aes-minimal-header"),
+    for_backup("aes-minimal-header", NOT_YET),
     missing("aes-ignore-padding-bytes"),
     missing("soft-delete-prefix"),
-    missing("prevent-backend-rename"),
-    missing("quota-size"),
-    missing("remote-file-lock-*"),
+    for_backup("prevent-backend-rename", NOT_YET),
+    for_backup("quota-size", NOT_YET),
+    for_backup("remote-file-lock-*", NOT_YET),
     missing("restore-with-local-blocks"),
     missing("patch-with-local-blocks"),
     missing("restore-all-files"),
@@ -154,12 +157,12 @@ pub(super) static REFUSED: &[Opt] = &[
     refused("send-mail-*", "duplet sends no mail"),
     refused("send-xmpp-*", "duplet sends no messages"),
     refused("send-telegram-*", "duplet sends no messages"),
-    refused("snapshot-policy", "duplet makes no snapshots"),
-    refused("snapshot-provider", "duplet makes no snapshots"),
-    refused("usn-policy", OTHER_SYSTEM),
-    refused("enable-ads-backup", OTHER_SYSTEM),
-    refused("hyperv-*", OTHER_SYSTEM),
-    refused("mssql-*", OTHER_SYSTEM),
-    refused("parity-module", "duplet writes no recovery files"),
-    refused("par2-*", "duplet writes no recovery files"),
+    for_backup("snapshot-policy", "duplet makes no snapshots"),
+    for_backup("snapshot-provider", "duplet makes no snapshots"),
+    for_backup("usn-policy", OTHER_SYSTEM),
+    for_backup("enable-ads-backup", OTHER_SYSTEM),
+    for_backup("hyperv-*", OTHER_SYSTEM),
+    for_backup("mssql-*", OTHER_SYSTEM),
+    for_backup("parity-module", "duplet writes no recovery files"),
+    for_backup("par2-*", "duplet writes no recovery files"),
 ];

@@ -231,7 +231,7 @@ impl Client {
             // The reply to HEAD has no body, so that it does not say what is wrong.
             if call.method == "HEAD" && refusal.code.is_empty() && self.is_mute(refusal.status) {
                 let before = (self.setup.region.clone(), self.clock_offset);
-                let clear = |r: &Refusal| r.is_no_bucket() || r.is_of_login();
+                let clear = |r: &Refusal| r.is_no_bucket() || r.is_bad_name() || r.is_of_login();
                 if let Some(told) = self.ask_bucket()?.filter(clear) {
                     return Ok(Err(told));
                 }

@@ -128,6 +128,11 @@ impl Refusal {
         self.code == "NoSuchBucket"
     }
 
+    /// True when no bucket can be called so.
+    pub(super) fn is_bad_name(&self) -> bool {
+        self.code == "InvalidBucketName"
+    }
+
     /// True when key or signature were refused.
     pub(super) fn is_of_login(&self) -> bool {
         matches!(
@@ -309,6 +314,9 @@ impl Refusal {
             Class::Throttled(_) => "the server is too busy".to_owned(),
             Class::Tls => "the server speaks TLS on this port".to_owned(),
             _ if self.html => "this is not an S3 server (captive portal?)".to_owned(),
+            _ if self.status < 300 && self.code.is_empty() => {
+                "the reply is none of an S3 server".to_owned()
+            }
             _ => return self.said(),
         };
         format!("{what}; {}", self.said())
@@ -357,8 +365,15 @@ impl Refusal {
                 "get new temporary credentials and give --aws-session-token"
             }
             "AuthorizationHeaderMalformed" | "InvalidRegion" => "give --s3-authentication-region",
+            "PermanentRedirect" | "TemporaryRedirect" => {
+                "the bucket is at another address: give --s3-server-name and --s3-authentication-region of its region"
+            }
             _ => match class {
                 Class::Tls => "use use-ssl=true",
+                // Nothing that an S3 server says.
+                Class::Protocol if self.code.is_empty() => {
+                    "is this an S3 server? check --s3-server-name and the port"
+                }
                 Class::FolderMissing => {
                     return Some(format!(
                         "check the bucket name in s3://{}",
@@ -493,6 +508,27 @@ mod tests {
             ..Refusal::parse(b"<html><body>Please log in to HotelWifi</body>")
         };
         assert!(html.fault(&ASKED).text.contains("captive portal"));
+        // What no S3 server says, and what one says of a bucket elsewhere.
+        for (status, code, part, hint) in [
+            (200, "", "none of an S3 server", "is this an S3 server?"),
+            (400, "", "the server says 400", "is this an S3 server?"),
+            (301, "PermanentRedirect", "says 301", "--s3-server-name"),
+            (307, "TemporaryRedirect", "says 307", "--s3-server-name"),
+        ] {
+            let told = match code {
+                "" => Refusal {
+                    status,
+                    ..Refusal::parse(b"")
+                },
+                code => refusal(status, code, ""),
+            };
+            let f = told.fault(&ASKED);
+            assert!(
+                f.text.contains(part) && f.hint.contains(hint),
+                "{status}: {}",
+                f.text
+            );
+        }
         let plain = Refusal {
             status: 400,
             ..Refusal::parse(b"Client sent an HTTP request to an HTTPS server.\n")

@@ -177,12 +177,15 @@ pub(super) fn web_page(reply: &mut Reply) -> Option<Fault> {
         return None;
     }
     let body = reply.error_body();
+    let said = match text::safe_cut(words(&body).trim().as_bytes(), 80) {
+        none if none.is_empty() => none,
+        said => format!(": {said}"),
+    };
     Some(
         Fault::new(
             Class::Protocol,
             format!(
-                "the reply is a web page and not WebDAV: this is not a WebDAV server (login page or captive portal?): {}",
-                text::safe_cut(words(&body).as_bytes(), 80)
+                "the reply is a web page and not WebDAV: this is not a WebDAV server (login page or captive portal?){said}"
             ),
         )
         .hint("check the path of the URL, e.g. /remote.php/dav/files/USER/ for Nextcloud"),
