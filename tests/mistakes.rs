@@ -184,6 +184,22 @@ fn a_destination_that_vanished_is_not_begun_anew() {
     fs::remove_dir_all(scratch.at("disk")).unwrap();
     fs::rename(scratch.at("unmounted"), scratch.at("disk")).unwrap();
     scratch.run(&["backup", dest, src, PLAIN]).code(&[1]);
+    // Data volumes without a list, whosever they are, make no difference.
+    for name in names(&scratch.at("disk/dest")) {
+        let name = name.to_str().unwrap();
+        if name.contains(".dlist.") {
+            fs::rename(scratch.at("disk/dest").join(name), scratch.at(name)).unwrap();
+        }
+    }
+    for more in [&[][..], &["-n"], &["--json"], &["--lock-wait=1s"]] {
+        let args = [&["backup", dest, src, PLAIN], more].concat();
+        scratch
+            .run(&args)
+            .code(&[100])
+            .says("holds the list of none now");
+    }
+    let args = ["backup", dest, src, PLAIN, "--new-backup"];
+    scratch.run(&args).code(&[0]);
     // Another destination is another matter, and so is a run without a cache.
     let other = scratch.at("other");
     scratch

@@ -453,4 +453,30 @@ fn plain_volumes_are_their_owners_and_so_are_made_folders() {
     run(&there, &["--passphrase=x"]);
     assert_eq!(modes(&there), [0o644; 3]);
     assert_eq!(mode(&there), 0o755);
+
+    // What is put there by hand, under whatever name, can be a plain volume as well; the way back gives it to nobody, too.
+    let kept = scratch.folder("kept");
+    chmod(&kept, 0o755);
+    let volume = support::names(&dest)[0].clone();
+    let remote = |words: &[&str]| {
+        let args = [&["remote"], words].concat();
+        let script = [
+            "sh",
+            "-c",
+            "umask 0; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_duplet"),
+        ];
+        support::finish(scratch.other(&script, &args), &args).code(&[0]);
+    };
+    let put = dest.join(&volume);
+    remote(&["put", text(&kept), text(&put)]);
+    remote(&["put", text(&kept), "odd name", text(&put)]);
+    remote(&["put", text(&scratch.at("new/deep")), text(&put)]);
+    assert_eq!(modes(&kept), [0o600; 2]);
+    assert_eq!(modes(&scratch.at("new/deep")), [0o600]);
+    assert_eq!(mode(&scratch.at("new")), 0o700);
+    let got = scratch.at("got");
+    remote(&["get", text(&dest), volume.to_str().unwrap(), text(&got)]);
+    assert_eq!(mode(&got), 0o600);
 }

@@ -48,6 +48,9 @@ pub(crate) fn elsewhere(word: &str) -> Option<(String, String)> {
         let cause = "~ at its start is known to shells only, which replace it where a word begins";
         return Some((cause.to_owned(), hint.to_owned()));
     }
+    if let Some(found) = unexpanded(word) {
+        return Some(found);
+    }
     if matches!(word.as_bytes(), [drive, b':', rest @ ..]
         if drive.is_ascii_alphabetic() && matches!(rest.first(), None | Some(b'/' | b'\\')))
     {
@@ -83,6 +86,41 @@ pub(crate) fn elsewhere(word: &str) -> Option<(String, String)> {
         format!("'{shown}:' makes it look like the address of another machine or program"),
         format!("{form}; for a folder of that name here write ./ before it"),
     ))
+}
+
+/// A word that a shell would have changed: a variable's name or a quote at its start. A scheme that lost its colon, too.
+fn unexpanded(word: &str) -> Option<(String, String)> {
+    let is_name = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let first = word.split('/').next().unwrap_or_default();
+    let dollar = word
+        .strip_prefix('$')
+        .is_some_and(|rest| rest.starts_with(['{', '(']) || rest.starts_with(is_name));
+    let percent = first
+        .strip_prefix('%')
+        .and_then(|rest| rest.split_once('%'))
+        .is_some_and(|(name, rest)| name.starts_with(is_name) && rest.is_empty());
+    let (cause, hint) = if dollar || percent {
+        let hint = "write the value itself; for a name that begins so write ./ before it";
+        (
+            "it begins with a variable that nothing has replaced".to_owned(),
+            hint.to_owned(),
+        )
+    } else if word.starts_with(['"', '\'']) && word.contains('/') && !first.contains(':') {
+        let hint = "leave the quotes out; for a name that begins so write ./ before it";
+        (
+            "it begins with a quote that no shell has taken away".to_owned(),
+            hint.to_owned(),
+        )
+    } else if word[first.len()..].starts_with("//") && right_form(first) != MOUNT {
+        let hint = format!(
+            "{}; for a folder of that name here write ./ before it",
+            right_form(first)
+        );
+        (format!("the colon after {first} is missing"), hint)
+    } else {
+        return None;
+    };
+    Some((cause, hint))
 }
 
 /// Refuses what [`elsewhere`] finds; `what` is the noun of the message, such as `the value of --tempdir`.
@@ -171,6 +209,16 @@ mod tests {
             ("~", "$HOME"),
             ("~/x", "$HOME"),
             ("~user/x", "./"),
+            ("$HOME/secret", "the value itself"),
+            ("${HOME}/x", "the value itself"),
+            ("$(hostname)", "the value itself"),
+            ("$UNSET", "the value itself"),
+            ("%HOME%/x", "the value itself"),
+            ("%TARGET%", "the value itself"),
+            ("\"/mnt/secret\"", "leave the quotes out"),
+            ("'/mnt/x", "leave the quotes out"),
+            ("s3//bucket/secret", "write s3://"),
+            ("webdavs//host/x", "write webdavs://"),
             ("", "not set"),
             ("  ", "not set"),
         ] {
@@ -191,6 +239,15 @@ mod tests {
             "backup 12:30",
             "2026-03-01T12:00:00",
             "user@nas",
+            "$",
+            "$5",
+            "./$HOME/x",
+            "/mnt/$HOME",
+            "100%/x%",
+            "%C3%A4",
+            "'90s",
+            "s3/bucket",
+            "backup//x",
             "a+b",
             "x~",
             ".",

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::base::error::{Doing, Error, Kind, Result};
@@ -311,7 +312,9 @@ fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
 /// For file systems where a file must have a name from its start.
 fn copy_to(spool: &mut Spool, path: &Path, shown: &str, taken: &dyn Fn() -> Error) -> Result<()> {
     let doing = || format!("write {shown}");
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = match options.open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(taken()),
         Err(e) => return Err(Error::io(&e).doing(doing())),

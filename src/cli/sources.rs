@@ -239,6 +239,22 @@ fn expand(value: &str) -> String {
     expand_environment(value, &|name| std::env::var(name).ok())
 }
 
+/// The `%NAME%` that a value consists of, or begins with as a folder does, when no such variable is set. The text itself would
+/// become a folder's name, or a passphrase that is no secret. Rules keep theirs: they may be those of another machine.
+fn unset_variable(line: &str) -> Option<&str> {
+    let (key, value) = line.split_once(|c: char| c == '=' || c.is_whitespace())?;
+    let key = key.trim_start_matches('-').to_ascii_lowercase();
+    if [INCLUDE.name, EXCLUDE.name].contains(&key.as_str()) || key.ends_with("-filter") {
+        return None;
+    }
+    let value = value.trim().trim_matches('"');
+    let (name, rest) = value.strip_prefix('%')?.split_once('%')?;
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let stands_for = rest.is_empty() || rest.starts_with(['/', '\\']) && !key.contains("pass");
+    (is_name && stands_for && std::env::var_os(name).is_none()).then(|| &value[..name.len() + 2])
+}
+
 fn read_file(
     path: &str,
     extra: &mut Extra,
@@ -269,6 +285,14 @@ fn read_file(
                 Error::usage(format!("line {} is not of the form --name=value", at + 1))
                     .doing(doing()),
             );
+        }
+        if let Some(name) = unset_variable(line) {
+            return Err(Error::usage(format!(
+                "line {}: {name} is a variable of the environment that is not set",
+                at + 1
+            ))
+            .doing(doing())
+            .hint("set it, or write the value itself; a passphrase like that goes into a --passphrase-file"));
         }
         let line = expand(line);
         if !special(&line, extra).doing(doing)?

@@ -115,6 +115,14 @@ fn mistakes_in_a_parameters_file_are_named_without_its_text() {
         ),
         ("--parameters-file=x\n", "it names another parameters file"),
         ("--nonsense=hunter2\n", "unknown option --nonsense"),
+        (
+            "--blocksize=1kb\n--passphrase=%DUPLET_NOT_SET%\n",
+            "line 2: %DUPLET_NOT_SET% is a variable of the environment that is not set",
+        ),
+        ("--target=%DUPLET_NOT_SET%/hunter2\n", "that is not set"),
+        ("--source=\"%DUPLET_NOT_SET%\"\n", "that is not set"),
+        ("--cache-dir %DUPLET_NOT_SET%\n", "that is not set"),
+        ("--auth-password=%DUPLET_NOT_SET%\n", "that is not set"),
         ("--append-filter=x\n", "begins with neither + nor -"),
         ("--dblock-size=x\n", "--dblock-size=x is not valid"),
     ] {
@@ -221,4 +229,23 @@ fn options_of_other_commands_are_noted_and_dropped() {
         let want = format!("--{name} cannot stand in the destination URL");
         assert!(e.to_string().starts_with(&want), "{e}");
     }
+}
+
+#[test]
+fn percent_signs_that_name_no_variable_stay() {
+    for (text, want) in [
+        ("--passphrase=100%sure%\n", "100%sure%"),
+        ("--passphrase=%a b%\n", "%a b%"),
+        ("--passphrase=%%\n", "%%"),
+        (
+            "--passphrase=%DUPLET_NOT_SET%/more\n",
+            "%DUPLET_NOT_SET%/more",
+        ),
+    ] {
+        let (call, _) = merged(&BACKUP, &["/u"], Some(text)).unwrap();
+        assert_eq!(call.options.text(&PASSPHRASE), Some(want));
+    }
+    // A rule of another machine does no harm.
+    let (call, _) = merged(&BACKUP, &["/u"], Some("--exclude=%DUPLET_NOT_SET%/\n")).unwrap();
+    assert_eq!(rules_of(&call), "-%DUPLET_NOT_SET%/");
 }

@@ -109,6 +109,21 @@ pub(super) fn check(set: &Set, begin: Begin) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to go on in silence where volumes are left but the lists of all versions are gone: without them nothing can be
+/// restored any more, and a new version would hide that.
+pub(super) fn check_versions(set: &Set, begin: Begin) -> Result<()> {
+    let Some(seen) = set.cache.remembered().filter(|_| !begin.anew) else {
+        return Ok(());
+    };
+    let remote = &set.remote;
+    Err(Error::new(
+        Kind::Missing,
+        format!("{} and holds the list of none now", seen.line()),
+    )
+    .doing(format!("begin a backup in {}", remote.describe()))
+    .hint("put the dlist volumes back if there is a copy of them; --new-backup begins anew and uses the data that is left"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

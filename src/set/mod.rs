@@ -249,10 +249,12 @@ impl Set {
                 None => e.hint("check the URL and --prefix"),
             });
         }
-        if let Some(begin) = begin
-            && self.volumes.len() == 0
-        {
-            fresh::check(self, begin)?;
+        if let Some(begin) = begin {
+            if self.volumes.len() == 0 {
+                fresh::check(self, begin)?;
+            } else if self.volumes.dlists().is_empty() {
+                fresh::check_versions(self, begin)?;
+            }
         }
         self.protect(said, writing, ui, ask)
     }

@@ -405,8 +405,9 @@ impl Destination for FileDest {
         body.seek_to(0).map_err(Fault::local)?;
         let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
         let temporary = folder.join(format!("{TEMPORARY}{random}"));
-        // What is in an encrypted volume is nobody's to read anyway.
-        let mode = if name.ends_with(".zip") { 0o600 } else { 0o666 };
+        // What is in an encrypted volume is nobody's to read anyway; all else can be anything.
+        let sealed = [".aes", ".gpg"].iter().any(|end| name.ends_with(end));
+        let mode = if sealed { 0o666 } else { 0o600 };
         let done = self
             .store(&temporary, mode, body)
             .and_then(|()| place(&temporary, &path, body.is_new()));

@@ -131,12 +131,12 @@ fn parse_file(place: &str, query: Vec<(String, Secret)>) -> Result<(DestUrl, Vec
             "Windows drive and share paths are not supported on this platform",
         ));
     }
-    if place.is_empty() {
+    if place.trim().is_empty() {
         return Err(
             Error::usage("the destination URL has no path").hint("write it as file:///folder")
         );
     }
-    if place.starts_with('~') {
+    if place.starts_with(['~', '$']) {
         place::check("the destination", place)?;
     }
     Ok((local(existing(place), query), Vec::new()))
