@@ -58,7 +58,9 @@ impl World {
     }
 
     fn url(&self) -> String {
-        format!("webdav://{}/d/b", self.server.address)
+        // Uploads that stop are told apart by the names of their volumes.
+        let query = "webdav-temporary-names=never";
+        format!("webdav://{}/d/b?{query}", self.server.address)
     }
 
     fn line<'a>(&self, words: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
