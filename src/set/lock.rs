@@ -1,6 +1,7 @@
 //! One run at a time: a lock on a file that the running process holds, so that it ends with the process however that ends.
 //!
-//! The file is in the cache folder, also with `--no-cache`; where that cannot be written, in the folder for temporary files.
+//! The file is in the cache folder, also with `--no-cache`, and with `--cache-dir` in the usual one, too, so that runs with
+//! different caches know of each other; where none of them can be written, in the folder for temporary files.
 //! It names the process and its start for whoever comes second, no secret and no URL, and is removed when the lock is given
 //! back. Other machines are not kept out by it; they are noticed by the listing before a version is published.
 
@@ -29,6 +30,8 @@ const NOTE_AT_MOST: usize = 100;
 pub(crate) struct RunLock {
     file: File,
     path: PathBuf,
+    /// The lock of another folder, held as long.
+    _also: Option<Box<RunLock>>,
 }
 
 /// What an attempt at one lock file came to.
@@ -55,17 +58,25 @@ impl RunLock {
             "{}.lock",
             bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16])
         );
-        let folder = cache.map(PathBuf::from).or_else(default_folder);
+        let folders: Vec<PathBuf> = default_folder()
+            .into_iter()
+            .chain(cache.map(PathBuf::from))
+            .collect();
+        Self::take_in(&folders, tmp, &name, wait, ui)
+    }
+
+    fn take_in(
+        folders: &[PathBuf],
+        tmp: &Path,
+        name: &str,
+        wait: Duration,
+        ui: &mut Ui,
+    ) -> Result<Option<RunLock>> {
         let begun = Instant::now();
         let mut told = false;
         loop {
-            let tried = match folder.as_deref().map(|f| in_cache(f, &name)) {
-                Some(Ok(tried)) => Ok(tried),
-                why => in_tmp(tmp, &name).map_err(|e| match why {
-                    Some(Err(first)) => first,
-                    _ => e,
-                }),
-            };
+            let tried = in_folders(folders, name)
+                .unwrap_or_else(|why| in_tmp(tmp, name).map_err(|e| why.unwrap_or(e)));
             let note = match tried {
                 Ok(Tried::Held(lock)) => return Ok(Some(lock)),
                 Ok(Tried::Taken(note)) => note,
@@ -134,6 +145,31 @@ fn holder(note: &str) -> String {
     }
 }
 
+/// All locks of the folders that can hold one, in their order; `Err` with the first reason when there is none.
+fn in_folders(
+    folders: &[PathBuf],
+    name: &str,
+) -> std::result::Result<std::io::Result<Tried>, Option<std::io::Error>> {
+    let mut held: Option<RunLock> = None;
+    let mut why = None;
+    for folder in folders {
+        // The same folder by another name is held already.
+        let file = folder.join(name);
+        if held.as_ref().is_some_and(|h| same_file(&h.file, &file)) {
+            continue;
+        }
+        match in_cache(folder, name) {
+            Ok(Tried::Held(mut lock)) => {
+                lock._also = held.take().map(Box::new);
+                held = Some(lock);
+            }
+            Ok(taken) => return Ok(Ok(taken)),
+            Err(e) => why = why.or(Some(e)),
+        }
+    }
+    held.map(|lock| Ok(Tried::Held(lock))).ok_or(why)
+}
+
 fn in_cache(folder: &Path, name: &str) -> std::io::Result<Tried> {
     DirBuilder::new()
         .recursive(true)
@@ -184,6 +220,7 @@ fn try_lock(path: &Path) -> std::io::Result<Tried> {
         return Ok(Tried::Held(RunLock {
             file,
             path: path.to_owned(),
+            _also: None,
         }));
     }
 }
@@ -210,7 +247,45 @@ mod tests {
     fn take(cache: &Path, tmp: &Path, id: &str, wait: u64) -> Result<Option<RunLock>> {
         let mut ui = Ui::silent();
         let wait = Duration::from_millis(wait);
-        RunLock::take(cache.to_str(), tmp, id, wait, &mut ui)
+        let name = format!(
+            "{}.lock",
+            bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16])
+        );
+        RunLock::take_in(&[cache.to_owned()], tmp, &name, wait, &mut ui)
+    }
+
+    #[test]
+    fn runs_with_different_caches_know_of_each_other() {
+        let base = folder();
+        let (usual, own, other) = (base.join("usual"), base.join("own"), base.join("other"));
+        let held = |folders: &[&Path]| {
+            let folders: Vec<PathBuf> = folders.iter().map(|f| f.to_path_buf()).collect();
+            RunLock::take_in(&folders, &base, "x.lock", Duration::ZERO, &mut Ui::silent())
+        };
+        let first = held(&[&usual, &own]).expect("free").expect("held");
+        for second in [
+            &[usual.as_path()][..],
+            &[&own],
+            &[&usual, &other],
+            &[&other, &own],
+            &[Path::new("/proc/none"), &own],
+        ] {
+            let e = held(second).err().expect("held");
+            assert_eq!(e.kind(), Kind::Busy, "{second:?}");
+        }
+        assert!(fs::read_dir(&other).expect("made").next().is_none());
+        drop(first);
+        // One folder by two names, and one that cannot be used, keep nobody from his own lock.
+        std::os::unix::fs::symlink(&usual, base.join("link")).expect("link");
+        for own in [
+            &[usual.as_path(), &usual][..],
+            &[&usual, &base.join("link")],
+            &[&usual, Path::new("/proc/none")],
+            &[Path::new("/proc/none"), Path::new("/dev/null/x")],
+        ] {
+            assert!(held(own).expect("free").is_some(), "{own:?}");
+        }
+        fs::remove_dir_all(&base).expect("clean");
     }
 
     #[test]
