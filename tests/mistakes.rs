@@ -596,3 +596,22 @@ fn a_block_need_not_hold_a_whole_number_of_hashes() {
         assert!(fs::read(into.join("large")).unwrap() == data);
     }
 }
+
+#[test]
+fn where_a_plain_backup_was_an_encrypted_one_begins() {
+    for (first, second, code) in [
+        ("--no-encryption", "--passphrase=p", 0),
+        ("--no-encryption", "--no-encryption", 100),
+        ("--passphrase=p", "--no-encryption", 100),
+        ("--passphrase=p", "--passphrase=q", 100),
+    ] {
+        let scratch = Scratch::new("mistakes-other");
+        let source = scratch.folder("source");
+        std::fs::write(source.join("f"), b"x").expect("a scratch folder");
+        let dest = scratch.at("dest");
+        let run = |secret: &str| scratch.run(&["backup", text(&dest), text(&source), secret]);
+        run(first).code(&[0]);
+        std::fs::remove_dir_all(&dest).expect("a scratch folder");
+        run(second).code(&[code]);
+    }
+}

@@ -236,15 +236,21 @@ impl Cache {
         let mut header = Header::read(&file)?;
         let versions = header.u64()?;
         let at = Timestamp(i64::try_from(header.u64()?).ok()?);
-        (versions > 0).then_some(Remembered { versions, at })
+        let sealed = header.u64()? != 0;
+        (versions > 0).then_some(Remembered {
+            versions,
+            at,
+            sealed,
+        })
     }
 
     /// Remembers how many versions there are now. Best effort.
-    pub(crate) fn remember(&self, versions: u64, at: Timestamp) -> Result<()> {
+    pub(crate) fn remember(&self, seen: Remembered) -> Result<()> {
         self.write("seen", &mut |out| {
             let mut header = Vec::new();
-            put_u64(&mut header, versions);
-            put_u64(&mut header, u64::try_from(at.0).unwrap_or(0));
+            put_u64(&mut header, seen.versions);
+            put_u64(&mut header, u64::try_from(seen.at.0).unwrap_or(0));
+            put_u64(&mut header, u64::from(seen.sealed));
             start_header(out, header.len() as u64)?;
             out.write_all(&header)
                 .doing(|| "write the cache".to_owned())

@@ -13,6 +13,8 @@ pub(crate) struct Remembered {
     pub(crate) versions: u64,
     /// When they were seen last.
     pub(crate) at: Timestamp,
+    /// They were encrypted.
+    pub(crate) sealed: bool,
 }
 
 impl Remembered {
@@ -74,10 +76,17 @@ pub(crate) struct Begin {
 }
 
 /// Refuses to begin a backup in a destination without volumes where none should begin.
-pub(super) fn check(set: &Set, begin: Begin) -> Result<()> {
+///
+/// `sealing`: a passphrase is named. Nothing encrypted can be added to a plain backup, so that where a plain one was, another
+/// one is meant.
+pub(super) fn check(set: &Set, begin: Begin, sealing: bool) -> Result<()> {
     let remote = &set.remote;
     let doing = || format!("begin a backup in {}", remote.describe());
-    if let Some(seen) = set.cache.remembered().filter(|_| !begin.anew) {
+    if let Some(seen) = set
+        .cache
+        .remembered()
+        .filter(|seen| !begin.anew && !(sealing && !seen.sealed))
+    {
         let now = if set.folder_exists {
             "is empty now"
         } else {

@@ -251,7 +251,7 @@ impl Set {
         }
         if let Some(begin) = begin {
             if self.volumes.len() == 0 {
-                fresh::check(self, begin)?;
+                fresh::check(self, begin, said.named.is_some() && !said.plain)?;
             } else if self.volumes.dlists().is_empty() {
                 fresh::check_versions(self, begin)?;
             }
@@ -284,7 +284,11 @@ impl Set {
     pub(crate) fn remember(&self) {
         let versions = self.volumes.dlists().len() as u64;
         if versions > 0 {
-            let _kept = self.cache.remember(versions, Timestamp::now());
+            let _kept = self.cache.remember(Remembered {
+                versions,
+                at: Timestamp::now(),
+                sealed: self.protection != Protection::Plain,
+            });
         }
     }
 
