@@ -85,7 +85,7 @@ pub(super) fn check(set: &Set, begin: Begin, sealing: bool) -> Result<()> {
     if let Some(seen) = set
         .cache
         .remembered()
-        .filter(|seen| !begin.anew && !(sealing && !seen.sealed))
+        .filter(|seen| !begin.anew && (seen.sealed || !sealing))
     {
         let now = if set.folder_exists {
             "is empty now"
