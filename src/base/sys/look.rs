@@ -155,7 +155,13 @@ impl Spot<'_> {
         let path = self.dir.proc(OsStr::from_bytes(self.name));
         match by_path(&c_path(&path)?, self.follow) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let file = self.open(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
+                let file = match self.open(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY) {
+                    // A symlink: nothing but its path leads to its attributes.
+                    Err(e) if !self.follow && e.raw_os_error() == Some(libc::ELOOP) => {
+                        return Err(io::Error::from_raw_os_error(libc::ENOTSUP));
+                    }
+                    opened => opened?,
+                };
                 by_handle(file.as_raw_fd())
             }
             done => done,
