@@ -866,7 +866,9 @@ fn a_listing_that_states_wrong_sizes_is_noticed() {
     let good = world.server.file(&key).unwrap();
     world.server.put(&key, &good[..good.len() - 1]);
     let ran = world.restores(&[]);
-    assert!([3, 100].contains(&ran.code), "{}", ran.all());
+    // A volume that lacks its last byte may still give all that is needed, which is said.
+    assert!([2, 3, 100].contains(&ran.code), "{}", ran.all());
+    assert!(ran.err.contains("is damaged"), "{}", ran.all());
     world.server.put(&key, &good);
     assert_eq!(world.restores(&[]).code, 0);
 }
