@@ -264,3 +264,35 @@ fn a_warm_cache_hides_no_damage_from_a_full_check() {
         .says("Modified ")
         .says(text(&there[1]).rsplit('/').next().expect("named"));
 }
+
+/// What `verify` says to do about damage does help.
+#[test]
+fn what_to_do_about_a_damaged_volume_brings_its_files_back() {
+    let scratch = Scratch::new("verify-advice");
+    let (source, dest) = (scratch.folder("source"), scratch.at("dest"));
+    std::fs::write(source.join("f"), support::Rand(5).bytes(300_000)).expect("a scratch folder");
+    let backup = |more: &[&str]| {
+        let mut line = vec!["backup", text(&dest), text(&source), "--no-encryption"];
+        line.extend(["--blocksize=10kb", "--no-cache"]);
+        line.extend(more);
+        scratch.run(&line)
+    };
+    backup(&[]).code(&[0]);
+    let damaged = support::volumes(&dest, "dblock")
+        .pop()
+        .expect("a scratch folder");
+    support::harm::flip(&damaged, None);
+    scratch
+        .run(&["verify", text(&dest), "all"])
+        .code(&[3])
+        .says("move the damaged dblocks out of the destination");
+    std::fs::rename(&damaged, scratch.at("aside")).expect("a scratch folder");
+    backup(&["--no-backend-verification"]).code(&[0, 2]);
+    let to = format!("--restore-path={}", text(&scratch.at("back")));
+    scratch.run(&["restore", text(&dest), &to]).code(&[0]);
+    let (was, is) = (source.join("f"), scratch.at("back/f"));
+    assert!(
+        std::fs::read(was).expect("a scratch folder")
+            == std::fs::read(is).expect("a scratch folder")
+    );
+}

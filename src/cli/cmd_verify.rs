@@ -169,8 +169,8 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
             format!("what to do: {again}; no file needs what is damaged, as far as was checked")
         } else {
             format!(
-                "what to do: {again}; else run the backup with --no-backend-verification as long as the files are there, which stores what is lost anew; \
-                 a restore brings all else and names what it could not"
+                "what to do: {again}; else move the damaged dblocks out of the destination, and run the backup with --no-backend-verification \
+                 as long as the files are there: what it finds missing it stores anew; a restore brings all else and names what it could not"
             )
         });
     }
