@@ -293,6 +293,11 @@ fn only_the_writer_changes_a_destination() {
 }
 
 #[test]
+fn permits_are_made_in_one_place() {
+    only_in("set/permit.rs", &["Permit::to_write"], false);
+}
+
+#[test]
 fn the_search_itself_finds_what_it_should() {
     let code = blank(
         "// crate::no\nuse crate::a::b; let x = \"crate::no\"; use crate::{c::{d, e}, f};\nr#\"crate::no\"#; '\"'; crate::g()",

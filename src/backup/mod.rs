@@ -109,7 +109,7 @@ pub(crate) fn run(
     let trusted = previous.as_ref().is_some_and(|p| p.state == set.state());
     let was_full = previous.as_ref().is_none_or(|p| p.full);
     let totals = count(options, set, ui)?;
-    let dry_run = write.dry_run;
+    let dry_run = permit.is_none();
     let verify = write.verify_listing;
     let tmp = set.tmp().clone();
     let newest = set.dlist(0).map(|(n, s)| (n.clone(), s));
@@ -120,7 +120,8 @@ pub(crate) fn run(
         looked,
         newest.as_ref().and_then(|n| n.0.time()).map_or(0, |t| t.0),
     );
-    let mut writer = Writer::begin(set, permit, params, write)?;
+    let write = WriteOptions { params, ..write };
+    let mut writer = Writer::begin(set, permit, write)?;
     if !trusted {
         writer.adopt(ui)?;
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::backup::{self, BackupOptions, BackupReport, fs_path};
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::place;
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
@@ -11,7 +11,6 @@ use crate::base::ui::Ui;
 use crate::cli::{
     Call, Command, Outcome, Section, cmd_verify, options as o, rules, session, taken,
 };
-use crate::remote::Permit;
 use crate::set::{Protection, Set};
 
 pub(super) const COMMAND: Command = Command {
@@ -45,14 +44,14 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
-    let encrypt = encryption(call, &set)?;
+    let permit = set.permit(dry_run).doing(|| "add a version".to_owned())?;
+    encryption(call, &set)?;
     // What is there already has its own block size.
     let block_size = match (set.volumes().len(), options.explicit[0]) {
         (1.., false) => 0,
         _ => u64::from(options.params.block_size),
     };
-    let write = taken::write_options(call, block_size, encrypt, dry_run)?;
-    let permit = (!dry_run).then(Permit::to_write);
+    let write = taken::write_options(call, options.params, block_size)?;
     if let Some(line) = set.strays().line() {
         ui.verbose(&line);
     }
@@ -107,8 +106,8 @@ fn after<T: Default>(step: Result<T>, ui: &mut Ui) -> Result<T> {
     }
 }
 
-/// Whether to encrypt; it can never change for a destination.
-fn encryption(call: &Call, set: &Set) -> Result<bool> {
+/// Refuses a module that would write what the destination does not hold.
+fn encryption(call: &Call, set: &Set) -> Result<()> {
     let refuse = |what: &str| {
         Err(Error::new(Kind::Unsupported, what)
             .doing("add a version")
@@ -117,17 +116,13 @@ fn encryption(call: &Call, set: &Set) -> Result<bool> {
     let gpg = call.options.given(o::ENCRYPTION_MODULE.name).is_some()
         && call.options.choice(&o::ENCRYPTION_MODULE) == Some("gpg");
     match set.protection() {
-        Protection::Gpg => refuse(
-            "the destination's volumes are encrypted with gpg, which can be read but not written",
-        ),
         Protection::Aes if gpg && set.volumes().len() == 0 => {
             refuse("--encryption-module=gpg can be read but not written")
         }
         Protection::Aes if gpg => refuse(
             "--encryption-module is gpg, but the destination's volumes are encrypted with aes",
         ),
-        Protection::Aes => Ok(true),
-        Protection::Plain => Ok(false),
+        _ => Ok(()),
     }
 }
 

@@ -260,12 +260,7 @@ pub(super) fn backup_options(
 }
 
 /// How volumes are packed. `block_size` 0 = that of the backup that is there.
-pub(super) fn write_options(
-    call: &Call,
-    block_size: u64,
-    encrypt: bool,
-    dry_run: bool,
-) -> Result<WriteOptions> {
+pub(super) fn write_options(call: &Call, params: Params, block_size: u64) -> Result<WriteOptions> {
     let options = &call.options;
     let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
     let least = (1u64 << 20).max(2 * block_size);
@@ -288,10 +283,9 @@ pub(super) fn write_options(
         return Err(Error::usage("--zip-compression-level must be 0 to 9"));
     };
     Ok(WriteOptions {
+        params,
         dblock_size,
         level,
-        encrypt,
         verify_listing: !options.flag(&o::NO_BACKEND_VERIFICATION),
-        dry_run,
     })
 }

@@ -15,7 +15,6 @@ use crate::format::names::VolumeName;
 use crate::set::places::{Facts, ID_LEN, PLACE_LEN, Places};
 use crate::set::volume::{Expected, Opened, reading};
 use crate::set::{Set, VolumeNo};
-use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
 
@@ -375,25 +374,9 @@ impl Set {
         Ok(())
     }
 
-    /// Remembers an index after the listing grew: see [`crate::set::Cache::store_index`].
-    pub(crate) fn store_grown_index(
-        &self,
-        places: &Places,
-        renumber: &dyn Fn(VolumeNo) -> Option<VolumeNo>,
-        extra: &Run,
-        described: &mut dyn FnMut(VolumeNo) -> Option<(u32, Expected)>,
-    ) -> Result<()> {
-        self.cache
-            .store_index(&self.volumes, places, renumber, Some(extra), described)
-    }
-
     /// Remembers an index that was read whole and clean, best effort.
-    pub(crate) fn store_index(&mut self, places: &Places) -> Result<()> {
-        let facts = |no: VolumeNo| Some((places.dindex_of(no)?, places.expected(no).ok()?));
-        self.cache
-            .store_index(&self.volumes, places, &|no| Some(no), None, &mut |no| {
-                facts(no)
-            })
+    pub(crate) fn store_index(&self, places: &Places) -> Result<()> {
+        self.cache.store_index(&self.volumes, places)
     }
 
     /// Opens dblocks that no dindex describes, each once, and adds the blocks that they name (R8). Of a damaged one, which

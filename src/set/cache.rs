@@ -21,7 +21,7 @@ use crate::set::files::Record;
 use crate::set::places::{ID_LEN, PLACE_LEN, Places, split};
 use crate::set::volume::Expected;
 use crate::set::{Remembered, VolumeNo, Volumes};
-use crate::spill::run::{Run, RunReader};
+use crate::spill::run::Run;
 use crate::spill::table::{Table, TableBuilder};
 
 /// Layout of the files; another number is another file name, so unknown layouts are simply not found.
@@ -334,23 +334,16 @@ impl Cache {
         }
     }
 
-    /// Remembers an index: `places`, whose volume numbers `renumber` turns into those of `volumes`, and `extra`, sorted places
-    /// that have them already. `described` tells dindex and facts of a dblock; volumes without are left out.
-    pub(crate) fn store_index(
-        &self,
-        volumes: &Volumes,
-        places: &Places,
-        renumber: &dyn Fn(VolumeNo) -> Option<VolumeNo>,
-        extra: Option<&Run>,
-        described: &mut dyn FnMut(VolumeNo) -> Option<(u32, Expected)>,
-    ) -> Result<()> {
+    /// Remembers an index. Volumes are counted as the next listing shows them, in the order of their names; those that no
+    /// dindex describes, and places in what is retired, are left out.
+    pub(crate) fn store_index(&self, volumes: &Volumes, places: &Places) -> Result<()> {
         if matches!(self, Cache::Off(_)) {
             return Ok(());
         }
         let mut row = Vec::new();
-        let mut put_row = |no: VolumeNo, row: &mut Vec<u8>| -> Option<()> {
+        let put_row = |no: VolumeNo, row: &mut Vec<u8>| -> Option<()> {
             row.clear();
-            let (dindex, expected) = described(no)?;
+            let (dindex, expected) = (places.dindex_of(no)?, places.expected(no).ok()?);
             let (name, size) = volumes.dblock(no)?;
             let (index_name, index_size) = volumes.dindex(dindex as usize)?;
             let (size, index_size) = (size?, index_size?);
@@ -364,7 +357,7 @@ impl Cache {
         // The header's length comes first, so its rows are made twice instead of kept.
         let mut new_numbers = vec![u32::MAX; volumes.dblock_count() as usize];
         let (mut listed, mut length) = (0u32, 8u64);
-        for no in 0..volumes.dblock_count() {
+        for no in volumes.dblocks_by_name() {
             if put_row(no, &mut row).is_some() {
                 new_numbers[no as usize] = listed;
                 listed += 1;
@@ -376,47 +369,27 @@ impl Cache {
             let doing = || "write the cache".to_owned();
             out.write_all(&u64::from(listed).to_be_bytes())
                 .doing(doing)?;
-            for no in 0..volumes.dblock_count() {
+            for no in volumes.dblocks_by_name() {
                 if put_row(no, &mut row).is_some() {
                     out.write_all(&row).doing(doing)?;
                 }
             }
             let mut reader = places.reader()?;
-            let mut more = extra.map(Run::reader);
-            let mut a = reader.next()?.map(<[u8]>::to_vec);
-            let mut b = next_of(&mut more)?;
-            let mut last: Vec<u8> = Vec::new();
-            loop {
-                let from_a = match (&a, &b) {
-                    (None, None) => break,
-                    (Some(x), Some(y)) => x <= y,
-                    (Some(_), None) => true,
-                    (None, Some(_)) => false,
-                };
-                let record = if from_a {
-                    std::mem::replace(&mut a, reader.next()?.map(<[u8]>::to_vec))
-                } else {
-                    std::mem::replace(&mut b, next_of(&mut more)?)
-                };
-                let Some(mut record) = record else { break };
-                let Some((_, no)) = split(&record) else {
+            let mut last = [0; PLACE_LEN];
+            while let Some(place) = reader.next()? {
+                let new = split(place).and_then(|(_, no)| new_numbers.get(no as usize));
+                let Some(&new) = new.filter(|&&n| n != u32::MAX) else {
                     continue;
                 };
-                let no = if from_a { renumber(no) } else { Some(no) };
-                let Some(&new) = no
-                    .and_then(|n| new_numbers.get(n as usize))
-                    .filter(|&&n| n != u32::MAX)
-                else {
-                    continue;
-                };
+                let mut record = [0; PLACE_LEN];
+                record.copy_from_slice(place);
                 record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
                 // Two index volumes may say the same.
                 if record == last {
                     continue;
                 }
-                last.clone_from(&record);
-                out.write_all(&record)
-                    .doing(|| "write the cache".to_owned())?;
+                last = record;
+                out.write_all(&record).doing(doing)?;
             }
             Ok(())
         })
@@ -466,13 +439,6 @@ fn reads_back(run: &Run) -> bool {
         records += 1;
     }
     records == run.len()
-}
-
-fn next_of(reader: &mut Option<RunReader>) -> Result<Option<Vec<u8>>> {
-    match reader {
-        Some(r) => Ok(r.next()?.map(<[u8]>::to_vec)),
-        None => Ok(None),
-    }
 }
 
 /// Look-up of a dindex number by name over one listing.

@@ -10,6 +10,7 @@ mod gpg;
 mod listing;
 mod lock;
 mod members;
+mod permit;
 mod places;
 mod salvage;
 mod seal;
@@ -25,11 +26,12 @@ pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use listing::Strays;
 pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
+pub(crate) use permit::permit_by_hand;
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
-pub(crate) use volumes::{Added, StateSum, VolumeNo, Volumes};
+pub(crate) use volumes::{StateSum, VolumeNo, Volumes};
 
 use crate::base::digest::Hash;
 use crate::base::error::{Error, Kind, Result};
@@ -165,6 +167,7 @@ impl Set {
         };
         let begin = writing.then_some(options.begin);
         set.choose(candidates, &options.said, begin, ui, ask)?;
+        set.volumes.seal();
         let repeated = set.volumes.repeated;
         if repeated > 0 {
             let what = text::count(repeated, "name");
@@ -355,11 +358,15 @@ impl Set {
         self.volumes.state()
     }
 
-    /// Adds this run's uploads to the listing, so that what follows needs no further one. Numbers of volumes change.
-    pub(crate) fn grow(&mut self, add: &mut dyn FnMut(&mut Volumes) -> Result<()>) -> Result<()> {
+    /// Makes the listing what this run made of the destination, so that what follows needs no further one: `change` adds the
+    /// uploads and retires what was deleted. Numbers of dblocks and dindexes stay, those of versions do not.
+    pub(crate) fn change(
+        &mut self,
+        change: &mut dyn FnMut(&mut Volumes) -> Result<()>,
+    ) -> Result<()> {
         self.last_dlist = None;
         self.folder_exists = true;
-        let done = add(&mut self.volumes);
+        let done = change(&mut self.volumes);
         self.volumes.seal();
         done
     }

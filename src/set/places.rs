@@ -94,6 +94,21 @@ impl Places {
         Ok(())
     }
 
+    /// Makes room for what is known of dblocks that came after the index was read: numbers below `count`.
+    pub(crate) fn grow(&mut self, count: u32) -> Result<()> {
+        self.described_by.resize(count as usize, u32::MAX);
+        self.scanned.resize(count as usize, false);
+        self.facts.grow(count)
+    }
+
+    /// A dindex that was written in this run describes the dblock.
+    pub(crate) fn describe(&mut self, no: VolumeNo, dindex: u32, expected: Expected) -> Result<()> {
+        if let Some(slot) = self.described_by.get_mut(no as usize) {
+            *slot = dindex;
+        }
+        self.facts.set(no, expected)
+    }
+
     /// What the index says of a dblock.
     pub(crate) fn expected(&self, no: VolumeNo) -> Result<Expected> {
         self.facts.get(no)
@@ -150,9 +165,15 @@ const FACT_LEN: usize = 73;
 
 impl Facts {
     pub(super) fn new(set: &Set) -> Result<Facts> {
-        let mut file = Spool::new(&set.tmp)?;
-        file.truncate(u64::from(set.volumes.dblock_count()) * FACT_LEN as u64)?;
-        Ok(Facts { file })
+        let mut facts = Facts {
+            file: Spool::new(&set.tmp)?,
+        };
+        facts.grow(set.volumes.dblock_count())?;
+        Ok(facts)
+    }
+
+    fn grow(&mut self, count: u32) -> Result<()> {
+        self.file.truncate(u64::from(count) * FACT_LEN as u64)
     }
 
     pub(super) fn set(&mut self, no: VolumeNo, expected: Expected) -> Result<()> {

@@ -33,7 +33,7 @@ impl Writer<'_> {
     /// To be called before anything is stored. Costs a download of each such volume. Memory: the keys of one volume, 36 bytes
     /// each for at most 65,000 blocks, and one block.
     pub(crate) fn adopt(&mut self, ui: &mut Ui) -> Result<()> {
-        if self.options.dry_run {
+        if self.is_dry() {
             return Ok(());
         }
         let unindexed = self.whole_index(ui)?.1.unindexed.clone();
@@ -52,7 +52,7 @@ impl Writer<'_> {
                 continue;
             };
             if sys::stops_requested() > 0
-                || name.encryption().is_some() != self.options.encrypt
+                || name.encryption().is_some() != self.set.encrypts()
                 || aside.contains(&(name.as_str().to_owned(), size))
             {
                 left.push(no);
@@ -131,7 +131,7 @@ impl Writer<'_> {
             Err(e) => return Err(e),
         };
         let tmp = self.set.tmp().clone();
-        let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.options.encrypt)?;
+        let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.set.encrypts())?;
         let mut finished = Finished {
             name: name.clone(),
             stored: Spool::new(&tmp)?,
@@ -142,12 +142,9 @@ impl Writer<'_> {
             lists: found.lists,
             list_ids: found.list_ids,
         };
-        let secret = match self.options.encrypt {
-            true => self.set.passphrase(),
-            false => None,
-        };
+        let secret = self.set.seal()?;
         let (mut stored, sha256, index_size) =
-            finished.index(&self.params, secret, &mut self.deflater, &tmp)?;
+            finished.index(&self.options.params, secret, &mut self.deflater, &tmp)?;
         self.put(ui, &index, &mut stored, &sha256, index_size)?;
         self.uploads.push(&finished, &index, index_size, true)?;
         let mut places = Sorter::new(&tmp, 1 << 20);
@@ -167,7 +164,7 @@ impl Writer<'_> {
     /// blocklist, whose copy the index will hold.
     fn look_through(&mut self, opened: &Opened) -> Result<Found> {
         let tmp = self.set.tmp().clone();
-        let algo = self.params.block_hash;
+        let algo = self.options.params.block_hash;
         let mut found = Found {
             vol: VolWriter::new(BufWriter::with_capacity(16 * 1024, Spool::new(&tmp)?)),
             lists: Spool::new(&tmp)?,
@@ -187,7 +184,7 @@ impl Writer<'_> {
         if zip.rescued() {
             return Err(damaged("its zip directory is damaged"));
         }
-        let limit = u64::from(self.params.block_size);
+        let limit = u64::from(self.options.params.block_size);
         let index = &mut self.index;
         zip.entries(&mut |name, entry| {
             let Some(id) = parse_block_name(name).filter(|id| id.as_bytes().len() == algo.len())

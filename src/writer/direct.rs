@@ -11,8 +11,8 @@ use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::Ui;
 use crate::base::{rand, text};
 use crate::dest::Listed;
-use crate::remote::{Permit, Remote, RemoteMut};
-use crate::set::digest;
+use crate::remote::{Remote, RemoteMut};
+use crate::set::{digest, permit_by_hand};
 
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -40,7 +40,7 @@ pub(crate) fn finish(remote: &mut Remote, ui: &mut Ui) -> Result<Vec<String>> {
 }
 
 fn change(remote: &mut Remote) -> RemoteMut<'_> {
-    RemoteMut::new(remote, &Permit::to_write())
+    RemoteMut::new(remote, &permit_by_hand())
 }
 
 /// What a test of a destination does.

@@ -33,15 +33,14 @@ const LISTS_AT_MOST: usize = 4096;
 
 /// How to write.
 pub(crate) struct WriteOptions {
+    /// Of the destination; for a new one those that it gets.
+    pub(crate) params: Params,
     /// Target size of a dblock in bytes.
     pub(crate) dblock_size: u64,
     /// 0 to 9.
     pub(crate) level: u8,
-    pub(crate) encrypt: bool,
     /// Look at the listing before the dlist goes up.
     pub(crate) verify_listing: bool,
-    /// Decide everything, upload nothing.
-    pub(crate) dry_run: bool,
 }
 
 /// What was written.
@@ -58,7 +57,6 @@ pub(crate) struct WriteStats {
 pub(crate) struct Writer<'a> {
     pub(crate) set: &'a mut Set,
     permit: Option<Permit>,
-    params: Params,
     options: WriteOptions,
     deflater: Deflater,
     index: Option<(Places, IndexReport)>,
@@ -70,6 +68,8 @@ pub(crate) struct Writer<'a> {
     fresh_places: Sorter,
     pack: Option<Pack>,
     uploads: Uploads,
+    /// dblocks sent in this run.
+    sent: u32,
     stats: WriteStats,
     /// What indexes state hashes by, once that was looked up.
     volume_algo: Option<Option<Algo>>,
@@ -84,17 +84,15 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// `permit` is `None` exactly for a dry run.
+    /// `permit` comes from [`Set::permit`]: `None` exactly for a dry run, which decides everything and changes nothing.
     pub(crate) fn begin(
         set: &'a mut Set,
         permit: Option<Permit>,
-        params: Params,
         options: WriteOptions,
     ) -> Result<Writer<'a>> {
         let tmp = set.tmp().clone();
         Ok(Writer {
             permit,
-            params,
             deflater: Deflater::new(options.level),
             options,
             index: None,
@@ -107,6 +105,7 @@ impl<'a> Writer<'a> {
                 file: Spool::new(&tmp)?,
                 count: 0,
             },
+            sent: 0,
             stats: WriteStats::default(),
             volume_algo: None,
             folder_ready: set.folder_exists(),
@@ -138,8 +137,13 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Nothing is changed: everything is decided only.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.permit.is_none()
+    }
+
     pub(crate) fn params(&self) -> &Params {
-        &self.params
+        &self.options.params
     }
 
     pub(crate) fn stats(&self) -> WriteStats {
@@ -160,7 +164,7 @@ impl<'a> Writer<'a> {
     fn read_index(&mut self, ui: &mut Ui, cached: bool) -> Result<&mut (Places, IndexReport)> {
         if self.index.is_none() {
             let tmp = self.set.tmp().clone();
-            let mut members = Members::new(&tmp, self.params.block_hash.len());
+            let mut members = Members::new(&tmp, self.options.params.block_hash.len());
             // Several indexes may copy one list.
             let mut seen = Keyset::new(&tmp);
             let loaded = self.set.load_index(ui, cached, &mut |id, data| {
@@ -206,7 +210,7 @@ impl<'a> Writer<'a> {
 
     /// True when every block that the entry needs is stored, as far as index volumes tell.
     pub(crate) fn intact(&mut self, ui: &mut Ui, entry: &Entry) -> Result<bool> {
-        let same = self.params.block_hash == self.params.file_hash;
+        let same = self.options.params.block_hash == self.options.params.file_hash;
         for content in entry.content.iter().chain(&entry.meta) {
             if content.size == 0 {
                 continue;
@@ -251,10 +255,10 @@ impl<'a> Writer<'a> {
         self.fresh_keys.insert(key)?;
         self.stats.new_blocks += 1;
         self.stats.new_block_bytes += u64::from(size);
-        if self.options.dry_run {
+        if self.is_dry() {
             return Ok(());
         }
-        let number = self.uploads.count;
+        let number = self.set.volumes().dblock_count() + self.sent;
         self.open_pack()?;
         if let Some(pack) = &mut self.pack {
             pack.add(hash, data, &mut self.deflater)?;
@@ -273,7 +277,7 @@ impl<'a> Writer<'a> {
             u32::try_from(data.len()).map_err(|_| Error::bug("a blocklist is at most a block"))?;
         let known = self.has(ui, &BlockKey::new(hash, size))?;
         self.step(|writer| {
-            if !known && !writer.options.dry_run {
+            if !known && !writer.is_dry() {
                 writer.open_pack()?;
             }
             match &mut writer.pack {
@@ -292,18 +296,11 @@ impl<'a> Writer<'a> {
         if self.pack.is_none() {
             let tmp = self.set.tmp().clone();
             tmp.need(self.options.dblock_size.saturating_mul(2))?;
-            let secret = if self.options.encrypt {
-                self.set.passphrase()
-            } else {
-                None
-            };
-            if self.options.encrypt && secret.is_none() {
-                return Err(Error::bug("encryption needs a passphrase"));
-            }
+            let secret = self.set.seal()?;
             self.pack = Some(Pack::begin(
                 &tmp,
                 self.set.prefix(),
-                &self.params,
+                &self.options.params,
                 secret,
                 &mut self.deflater,
             )?);
@@ -315,7 +312,7 @@ impl<'a> Writer<'a> {
     /// many is ended first. Duplicati 2.0.8.1 does not apply metadata whose blocks lie in two volumes.
     pub(crate) fn together(&mut self, ui: &mut Ui, bytes: u64) -> Result<()> {
         let full = self.pack.as_ref().is_some_and(|pack| {
-            let blocks = bytes.div_ceil(u64::from(self.params.block_size)) + 1;
+            let blocks = bytes.div_ceil(u64::from(self.options.params.block_size)) + 1;
             pack.size().saturating_add(bytes) > self.options.dblock_size
                 || u64::from(pack.entries()) + blocks > u64::from(ENTRIES_AT_MOST)
         });
@@ -339,7 +336,7 @@ impl<'a> Writer<'a> {
         let limit = self
             .options
             .dblock_size
-            .saturating_sub(u64::from(self.params.block_size));
+            .saturating_sub(u64::from(self.options.params.block_size));
         match &self.pack {
             Some(pack)
                 if pack.size() > limit
@@ -356,7 +353,7 @@ impl<'a> Writer<'a> {
     /// the file hash since; the destination's own indexes tell which one writes there. As long as none does, or both did,
     /// no hash is stated, which every Duplicati takes.
     fn volume_hash(&mut self, ui: &mut Ui) -> Result<Option<Algo>> {
-        let file_hash = self.params.file_hash;
+        let file_hash = self.options.params.file_hash;
         if file_hash == Algo::Sha256 {
             return Ok(Some(Algo::Sha256));
         }
@@ -398,16 +395,17 @@ impl<'a> Writer<'a> {
             &finished.sha256,
             finished.size,
         )?;
-        let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.options.encrypt)?;
-        let secret = if self.options.encrypt {
-            self.set.passphrase()
-        } else {
-            None
-        };
-        let (mut stored, sha256, size) =
-            finished.index(&self.params, secret, &mut self.deflater, self.set.tmp())?;
+        let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.set.encrypts())?;
+        let secret = self.set.seal()?;
+        let (mut stored, sha256, size) = finished.index(
+            &self.options.params,
+            secret,
+            &mut self.deflater,
+            self.set.tmp(),
+        )?;
         self.put(ui, &index, &mut stored, &sha256, size)?;
         self.stats.dblocks += 1;
+        self.sent += 1;
         self.uploads.push(&finished, &index, size, false)
     }
 
@@ -477,5 +475,8 @@ impl<'a> Writer<'a> {
 
 /// Ends a run that changed the destination: what the destination wants to say about it.
 pub(crate) fn finish(set: &mut Set, ui: &mut Ui) -> Result<Vec<Fact>> {
-    RemoteMut::new(set.remote(), &Permit::to_write()).finish(ui)
+    match set.permit(false)? {
+        Some(permit) => RemoteMut::new(set.remote(), &permit).finish(ui),
+        None => Ok(Vec::new()),
+    }
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::Hash;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::sys;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
-use crate::set::{Added, Places, VolumeNo};
-use crate::spill::run::{Run, RunWriter};
+use crate::set::{IndexReport, Places};
+use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::writer::{WriteStats, Writer, list};
 
@@ -43,8 +43,8 @@ impl Writer<'_> {
         full: bool,
     ) -> Result<(VolumeName, u64)> {
         self.send_pack(ui)?;
-        if self.options.dry_run {
-            let name = VolumeName::list(self.set.prefix(), time, self.options.encrypt)?;
+        if self.is_dry() {
+            let name = VolumeName::list(self.set.prefix(), time, self.set.encrypts())?;
             return Ok((name, 0));
         }
         let mut time = time;
@@ -74,15 +74,11 @@ impl Writer<'_> {
         full: bool,
         alone: bool,
     ) -> Result<Option<(VolumeName, u64)>> {
-        let name = VolumeName::list(self.set.prefix(), time, self.options.encrypt)?;
-        let secret = if self.options.encrypt {
-            self.set.passphrase()
-        } else {
-            None
-        };
+        let name = VolumeName::list(self.set.prefix(), time, self.set.encrypts())?;
+        let secret = self.set.seal()?;
         let (mut stored, sha256, size) = list::build(
             run,
-            &self.params,
+            &self.options.params,
             time,
             full,
             secret,
@@ -163,12 +159,20 @@ impl Writer<'_> {
     ) -> Result<WriteStats> {
         let index = self.index.take();
         self.sound()?;
-        if self.options.dry_run {
+        if self.is_dry() {
             return Ok(self.stats);
         }
+        let worth =
+            |report: &IndexReport| report.clean() && (report.fetched > 0 || self.uploads.count > 0);
+        let mut index = index.filter(|(_, report)| worth(report));
+        // Numbers are those that the uploads get below.
+        let extended = match &mut index {
+            Some((places, _)) => self.extend(places),
+            None => Ok(()),
+        };
         let uploads = &self.uploads;
         if uploads.count > 0 || dlist.is_some() {
-            self.set.grow(&mut |volumes| {
+            self.set.change(&mut |volumes| {
                 for i in 0..uploads.count {
                     let upload = uploads.get(i)?;
                     if !upload.adopted {
@@ -182,75 +186,40 @@ impl Writer<'_> {
                 Ok(())
             })?;
         }
-        if let Some((places, report)) = index
-            && report.clean()
-            && (report.fetched > 0 || self.uploads.count > 0)
-            && let Err(e) = self.remember(&places)
-        {
+        let kept = extended.and_then(|()| match &index {
+            Some((places, _)) => self.set.store_index(places),
+            None => Ok(()),
+        });
+        if let Err(e) = kept {
             ui.verbose(&format!("the cache was not written: {e}"));
         }
         Ok(self.stats)
     }
 
-    /// `places` counts volumes as the listing did before it grew.
-    fn remember(&mut self, places: &Places) -> Result<()> {
+    /// Adds what this run stored to what the index volumes told, under the numbers that its volumes get.
+    fn extend(&mut self, places: &mut Places) -> Result<()> {
         let tmp = self.set.tmp().clone();
-        let after = self.set.volumes();
-        let mut uploaded: Vec<VolumeNo> = Vec::new();
-        let mut indexes: Vec<u32> = Vec::new();
-        // Adopted volumes come first; of them only the index is new.
-        let mut adopted = 0;
+        let volumes = self.set.volumes();
+        let first = volumes.dblock_count();
+        let first_dindex = u32::try_from(volumes.dindex_count())
+            .map_err(|_| Error::bug("dindexes have numbers of 32 bits"))?;
+        places.grow(first + self.sent)?;
+        let mut no = first;
         for i in 0..self.uploads.count {
             let upload = self.uploads.get(i)?;
-            adopted += usize::from(upload.adopted);
-            let numbers = after
-                .find_dblock(&upload.dblock)
-                .zip(after.find_dindex(&upload.dindex));
-            let (dblock, dindex) =
-                numbers.ok_or_else(|| Error::bug("an uploaded volume is in the grown listing"))?;
-            uploaded.push(dblock);
-            indexes.push(dindex);
+            let described = match upload.adopted {
+                true => volumes
+                    .find_dblock(&upload.dblock)
+                    .ok_or_else(|| Error::bug("an adopted volume is in the listing"))?,
+                false => {
+                    no += 1;
+                    no - 1
+                }
+            };
+            places.describe(described, first_dindex + i, upload.expected())?;
         }
-        let (there, sent) = uploaded.split_at(adopted);
-        let added = Added::new(sent.iter().copied());
-        let added_indexes = Added::new(indexes.iter().copied());
         let fresh = std::mem::replace(&mut self.fresh_places, Sorter::new(&tmp, 1 << 16));
-        let mut stream = fresh.finish()?;
-        let mut run = RunWriter::new(&tmp);
-        let mut record = Vec::new();
-        while let Some(place) = stream.next()? {
-            record.clear();
-            record.extend_from_slice(place);
-            let number = record
-                .get(BlockKey::LEN..)
-                .and_then(|b| b.try_into().ok())
-                .map(u32::from_be_bytes);
-            if let Some(&no) = number.and_then(|n| uploaded.get(n as usize)) {
-                record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
-                run.push(&record)?;
-            }
-        }
-        let run = run.finish()?;
-        let uploads = &self.uploads;
-        let mut described = |no: VolumeNo| match added.origin(no) {
-            Ok(i) => {
-                let i = u32::try_from(adopted).ok()? + i;
-                let index = *indexes.get(i as usize)?;
-                Some((index, uploads.get(i).ok()?.expected()))
-            }
-            Err(_) if there.contains(&no) => {
-                let i = there.iter().position(|&n| n == no)?;
-                let upload = uploads.get(u32::try_from(i).ok()?).ok()?;
-                Some((*indexes.get(i)?, upload.expected()))
-            }
-            Err(old) => {
-                let index = added_indexes.renumber(places.dindex_of(old)?);
-                Some((index, places.expected(old).ok()?))
-            }
-        };
-        let renumber = |no: VolumeNo| Some(added.renumber(no));
-        self.set
-            .store_grown_index(places, &renumber, &run, &mut described)
+        places.add(fresh, &tmp)
     }
 }
 

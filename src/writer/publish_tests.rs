@@ -12,8 +12,9 @@ use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink};
 use crate::format::manifest::Params;
-use crate::remote::{Permit, Remote};
+use crate::remote::Remote;
 use crate::set::{Cache, Said, Set, SetOptions};
+use crate::spill::run::RunWriter;
 use crate::writer::WriteOptions;
 
 type Done<T> = std::result::Result<T, Fault>;
@@ -115,11 +116,10 @@ const PARAMS: Params = Params {
 };
 
 const WRITE: WriteOptions = WriteOptions {
+    params: PARAMS,
     dblock_size: 1 << 20,
     level: 1,
-    encrypt: false,
     verify_listing: true,
-    dry_run: false,
 };
 
 fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
@@ -157,8 +157,8 @@ fn with_writer(
     });
     let tmp = Tmp::open(None).expect("a folder");
     let mut set = open(remote, &tmp, &mut ui).expect("opens");
-    let mut writer =
-        Writer::begin(&mut set, Some(Permit::to_write()), PARAMS, write).expect("begins");
+    let permit = set.permit(false).expect("may write");
+    let mut writer = Writer::begin(&mut set, permit, write).expect("begins");
     act(&mut ui, &mut writer);
     [".dblock.", ".dindex.", ".dlist."].map(|word| {
         let entries = fs::read_dir(&folder.0)
@@ -301,7 +301,8 @@ fn publish(sizes: bool, times: usize, meddle: &dyn Fn(&Path)) -> Result<()> {
         });
         let tmp = Tmp::open(None)?;
         let mut set = open(remote, &tmp, &mut ui)?;
-        let mut writer = Writer::begin(&mut set, Some(Permit::to_write()), PARAMS, WRITE)?;
+        let permit = set.permit(false)?;
+        let mut writer = Writer::begin(&mut set, permit, WRITE)?;
         let data = [round; 100];
         writer.add_block(&mut ui, &Algo::Sha256.hash(&data), &data)?;
         writer.flush(&mut ui)?;
