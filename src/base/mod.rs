@@ -1,7 +1,7 @@
 //! Layer 0: what every other layer may use and which uses nothing of ours.
 //!
 //! Order, lowest first (a file may use the ones above it): `bytes`, `text`, `error`, `secret`, `size`, `sys`, `time`,
-//! `digest`, `rand`, `leftover`, `json`, `ui`, `tmp`, `opt`, `fault`.
+//! `digest`, `rand`, `leftover`, `json`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
 
 pub(crate) mod bytes;
 pub(crate) mod digest;
@@ -18,4 +18,5 @@ pub(crate) mod sys;
 pub(crate) mod text;
 pub(crate) mod time;
 pub(crate) mod tmp;
+pub(crate) mod transfer;
 pub(crate) mod ui;

@@ -14,12 +14,12 @@ mod s3;
 #[cfg(feature = "dest-webdav")]
 mod webdav;
 
-use std::io::{self, Read, Write};
-
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Opt, Options};
 use crate::net::url::DestUrl;
+
+pub(crate) use crate::base::transfer::{Body, GetFacts, Sink, Slice, Span, look_at};
 
 /// One listed or examined file.
 pub(crate) struct RemoteFile {
@@ -39,90 +39,6 @@ pub(crate) enum Listed {
     Entry(RemoteFile),
     /// Forget all entries so far: the listing starts again.
     Restart,
-}
-
-/// The body of an upload: knows its length and digests, and can be read again from the start.
-pub(crate) trait Body: Read {
-    /// Exact length in bytes.
-    fn len(&self) -> u64;
-    /// Back to `offset`; called before every attempt and for parts.
-    fn seek_to(&mut self, offset: u64) -> io::Result<()>;
-    /// Bytes from `offset` to look at: they are not sent, nor counted, nor slowed down, and the place for reading stays.
-    fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<()>;
-    /// SHA-256 of the whole.
-    fn sha256(&self) -> [u8; 32];
-    /// SHA-1 of the whole; `Some` when the destination declared it in [`Wants`].
-    fn sha1(&self) -> Option<[u8; 20]>;
-    /// MD5 of the whole; `Some` when the destination declared it in [`Wants`].
-    fn md5(&self) -> Option<[u8; 16]>;
-    /// True when a file of the name must stay as it is: the answer is then `Exists`.
-    fn is_new(&self) -> bool;
-}
-
-/// Shows `len` bytes of a body from `from` to `each`, piece by piece, such as for a digest.
-pub(crate) fn look_at(
-    body: &mut dyn Body,
-    from: u64,
-    len: u64,
-    each: &mut dyn FnMut(&[u8]),
-) -> io::Result<()> {
-    let mut buffer = [0; 16 * 1024];
-    let mut done = 0;
-    while done < len {
-        let n = usize::try_from(len - done).map_or(buffer.len(), |n| n.min(buffer.len()));
-        body.read_at(&mut buffer[..n], from + done)?;
-        each(&buffer[..n]);
-        done += n as u64;
-    }
-    Ok(())
-}
-
-/// Exactly so many bytes of a body; a body that is shorter is an error, never an early end.
-pub(crate) struct Slice<'a> {
-    body: &'a mut dyn Body,
-    left: u64,
-}
-
-impl<'a> Slice<'a> {
-    /// From where the body stands.
-    pub(crate) fn new(body: &'a mut dyn Body, len: u64) -> Slice<'a> {
-        Slice { body, left: len }
-    }
-
-    /// Bytes not read yet.
-    pub(crate) fn left(&self) -> u64 {
-        self.left
-    }
-}
-
-impl Read for Slice<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(buf.len(), |left| left.min(buf.len()));
-        if most == 0 {
-            return Ok(0);
-        }
-        let n = self.body.read(&mut buf[..most])?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= n as u64;
-        Ok(n)
-    }
-}
-
-/// Where a download goes. `Write` appends; a destination never keeps a whole body in memory.
-pub(crate) trait Sink: Write {
-    /// Throw away everything: the server sends the file from its start although a later offset was asked for.
-    fn restart(&mut self) -> io::Result<()>;
-}
-
-/// What a completed `get` knows about the whole file.
-#[derive(Default)]
-pub(crate) struct GetFacts {
-    /// Total length in bytes of the whole file as the server stated it.
-    pub(crate) total: Option<u64>,
-    /// SHA-1 the server stated for the whole file (B2).
-    pub(crate) sha1: Option<[u8; 20]>,
 }
 
 /// Digests beside SHA-256 that a destination wants to have of every upload.
@@ -159,11 +75,12 @@ pub(crate) trait Destination {
     /// Cheapest exact look-up; `NotFound` when absent.
     fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault>;
 
-    /// Bytes `from..` of a file into `into`, one attempt. When `from > 0` and the server sends the whole, `into.restart()`.
+    /// The bytes of a span of a file into `into`, as far as the file has them; one attempt. A server that cannot send parts
+    /// sends the file from its start: `into.restart()`, then that. Nothing after the span is passed on, nor waited for.
     fn get(
         &mut self,
         name: &str,
-        from: u64,
+        span: Span,
         into: &mut dyn Sink,
     ) -> std::result::Result<GetFacts, Fault>;
 

@@ -59,7 +59,7 @@ impl Pace {
         }
     }
 
-    fn pass(&mut self, bytes: usize) -> io::Result<()> {
+    pub(crate) fn pass(&mut self, bytes: usize) -> io::Result<()> {
         let mut wait = self.throttle.take(bytes as u64, self.started.elapsed());
         loop {
             if sys::stops_requested() >= self.stops_at {

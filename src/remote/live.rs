@@ -6,6 +6,8 @@ use std::io::{Read as _, Write as _};
 use super::*;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
+use crate::dest::Span;
+use crate::remote::check::SpoolSink;
 
 pub(super) struct Live {
     remote: Remote,
@@ -132,7 +134,8 @@ pub(super) fn every_operation(url: &str) {
     let from = len - 100;
     spool.truncate(from).expect("hole");
     let mut sink = SpoolSink::new(&mut spool, &mut pace, from, Some(len));
-    dest.get(name, from, &mut sink).expect("the end of a file");
+    dest.get(name, Span::starting(from), &mut sink)
+        .expect("the end of a file");
     assert_eq!(sink.received, 100, "only the end was sent");
     let remote = &mut live.remote;
     let found = remote

@@ -4,6 +4,7 @@
 //! [`Remote`] can only read. [`RemoteMut`] adds what changes the destination and needs a [`Permit`].
 
 mod check;
+mod download;
 mod open;
 mod redact;
 mod retry;
@@ -12,6 +13,7 @@ mod write;
 
 use std::time::Duration;
 
+#[cfg(test)]
 use crate::base::digest::Algo;
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
@@ -19,21 +21,17 @@ use crate::base::opt::Options;
 use crate::base::size::show_span;
 use crate::base::sys;
 use crate::base::text;
+#[cfg(test)]
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
-use crate::dest::{Destination, GetFacts, Listed, Quota, RemoteFile, SCHEMES};
-use crate::remote::check::{Pace, SpoolSink, good_name};
+use crate::dest::{Destination, Listed, Quota, RemoteFile, SCHEMES};
+use crate::remote::check::{Pace, good_name};
 use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
 
 pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};
 
-/// Bytes of new data after which failures of a download are forgotten.
-const PROGRESS_BYTES: u64 = 1 << 20;
-/// Listed files that stayed absent through all attempts, after which the next ones get a single further chance each: a
-/// destination that lost its files must not cost all waits for every one of them.
-const PATIENT_WITH: u32 = 3;
 /// Most entries of a listing, those that are no files of a backup too; more is taken for a listing without end.
 const LISTED_MAX: u64 = if cfg!(test) { 25_000 } else { 5_000_000 };
 /// Dropped names that are shown.
@@ -300,82 +298,6 @@ impl Remote {
         })
     }
 
-    /// Fetches a file into `into`, which is emptied first and rewound at the end. An interrupted transfer goes on where it
-    /// stopped. `size` is what the listing said; any other length is damage. The caller has seen the file in a listing or a
-    /// look-up: one that is not there is tried again like a passing fault, then it is `Missing`.
-    pub(crate) fn get(
-        &mut self,
-        ui: &mut Ui,
-        name: &str,
-        size: Option<u64>,
-        into: &mut Spool,
-    ) -> Result<()> {
-        into.clear()?;
-        let doing = format!(
-            "download {} from {}",
-            text::safe(name.as_bytes()),
-            self.shown
-        );
-        let mut attempts = Attempts::new(self.policy);
-        let stops = sys::stops_requested();
-        let (mut have, mut best) = (0, 0);
-        loop {
-            self.stats.calls += 1;
-            self.stats.gets += 1;
-            let mut sink = SpoolSink::new(into, &mut self.down, have, size);
-            let result = self.dest.get(name, have, &mut sink);
-            have = sink.position();
-            self.stats.bytes_down += sink.received;
-            let too_long = sink.too_long;
-            if let Some(e) = sink.own_error {
-                return Err(e.doing(doing));
-            }
-            self.tell(ui);
-            let result = match result {
-                _ if too_long => Err(Fault::new(
-                    Class::Integrity,
-                    format!("it is longer than the {} bytes listed", size.unwrap_or(0)),
-                )),
-                Ok(facts) => complete(have, size, &facts, into),
-                Err(fault) => Err(fault),
-            };
-            let fault = match result {
-                Ok(()) => {
-                    into.rewind()?;
-                    self.used = true;
-                    self.stats.files_down += 1;
-                    return Ok(());
-                }
-                Err(fault) => fault,
-            };
-            if matches!(fault.class, Class::Integrity | Class::Protocol) {
-                into.clear()?;
-                have = 0;
-            }
-            if have >= best + PROGRESS_BYTES {
-                attempts.reset();
-            }
-            best = best.max(have);
-            let next = match fault.class {
-                Class::NotFound => {
-                    let text = "it is listed but cannot be read: not found".to_owned();
-                    attempts.absent(Fault { text, ..fault }, self.absent >= PATIENT_WITH)
-                }
-                Class::FolderMissing => attempts.absent(fault, self.absent >= PATIENT_WITH),
-                _ => {
-                    self.hear(&fault);
-                    attempts.failed(fault, self.heard)
-                }
-            };
-            if let Err(fault) = &next
-                && matches!(fault.class, Class::NotFound | Class::FolderMissing)
-            {
-                self.absent += 1;
-            }
-            self.wait_for(&attempts, next, &doing, stops, ui)?;
-        }
-    }
-
     /// One operation with retries.
     fn retried<T>(
         &mut self,
@@ -523,49 +445,6 @@ impl Dropped {
     }
 }
 
-/// Compares what arrived with what was announced.
-fn complete(
-    have: u64,
-    listed: Option<u64>,
-    facts: &GetFacts,
-    spool: &mut Spool,
-) -> std::result::Result<(), Fault> {
-    if let Some(total) = facts.total.filter(|&total| have < total) {
-        return Err(Fault::new(
-            Class::Transient,
-            format!("the transfer ended after {have} of {total} bytes"),
-        ));
-    }
-    if let Some(expected) = listed.or(facts.total).filter(|&n| n != have) {
-        return Err(Fault::new(
-            Class::Integrity,
-            format!("it has {have} bytes, {expected} were expected"),
-        ));
-    }
-    let Some(stated) = facts.sha1 else {
-        return Ok(());
-    };
-    let mut hasher = Algo::Sha1.hasher();
-    let mut buffer = [0; 16 * 1024];
-    let mut at = 0;
-    while at < have {
-        let n = usize::try_from(have - at).map_or(buffer.len(), |n| n.min(buffer.len()));
-        spool
-            .read_at(&mut buffer[..n], at)
-            .map_err(|e| Fault::new(Class::Local, e.to_string()))?;
-        hasher.update(&buffer[..n]);
-        at += n as u64;
-    }
-    if hasher.finish().as_bytes() == stated {
-        Ok(())
-    } else {
-        Err(Fault::new(
-            Class::Integrity,
-            "its SHA-1 is not the one the server states",
-        ))
-    }
-}
-
 #[cfg(all(test, feature = "dest-b2"))]
 mod b2_faults;
 #[cfg(all(test, feature = "dest-b2"))]
@@ -588,6 +467,15 @@ mod s3_faults;
 mod s3_proxies;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_tls;
+#[cfg(all(
+    test,
+    feature = "dest-b2",
+    feature = "dest-file",
+    feature = "dest-ipfs",
+    feature = "dest-s3",
+    feature = "dest-webdav"
+))]
+mod spans;
 #[cfg(all(
     test,
     any(

@@ -9,7 +9,7 @@ use super::*;
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use crate::dest::{Body, Sink, Wants};
+use crate::dest::{Body, GetFacts, Sink, Span, Wants};
 
 /// What the next call of an operation does.
 #[derive(Clone, Copy)]
@@ -108,13 +108,18 @@ impl Destination for Double {
         }
     }
 
-    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let mut s = self.0.borrow_mut();
-        s.log.push(format!("get {from}"));
+        s.log.push(match span.len {
+            Some(len) => format!("get {}+{len}", span.from),
+            None => format!("get {}", span.from),
+        });
         let step = s.next("get");
         let data = s.files.get(name).ok_or_else(|| fault(Class::NotFound))?;
-        let start = usize::try_from(from).expect("small");
-        let mut rest = data.get(start..).ok_or_else(|| fault(Class::Protocol))?;
+        let place = |position: u64| usize::try_from(position).expect("small");
+        let end = place(span.end().min(data.len() as u64));
+        let part = data.get(place(span.from)..end);
+        let mut rest = part.ok_or_else(|| fault(Class::Protocol))?;
         let facts = GetFacts {
             total: Some(data.len() as u64),
             sha1: None,
@@ -122,18 +127,16 @@ impl Destination for Double {
         match step {
             Some(Step::Fail(class)) => return Err(fault(class)),
             Some(Step::Cut(n, class)) => {
-                let n = usize::try_from(n).expect("small");
-                into.write_all(&rest[..n]).map_err(Fault::local)?;
+                into.write_all(&rest[..place(n)]).map_err(Fault::local)?;
                 return Err(fault(class));
             }
             Some(Step::Short(n)) => {
-                let n = usize::try_from(n).expect("small");
-                into.write_all(&rest[..n]).map_err(Fault::local)?;
+                into.write_all(&rest[..place(n)]).map_err(Fault::local)?;
                 return Ok(facts);
             }
             Some(Step::Whole) => {
                 into.restart().map_err(Fault::local)?;
-                rest = data;
+                rest = &data[..end];
             }
             Some(Step::Wrong) => {
                 into.write_all(b"!").map_err(Fault::local)?;
@@ -673,4 +676,54 @@ fn hostile_names_are_never_written() {
         RemoteMut::new(&mut b.remote, &Permit::to_write()).put(&mut b.ui, "../x", &mut spool, &sha);
     assert_eq!(e.expect_err("refused").kind(), Kind::Usage);
     assert_eq!(b.log(), "");
+}
+
+#[test]
+fn a_span_begins_again_when_what_came_is_not_to_be_trusted() {
+    struct Parts(Vec<u8>, u32);
+    impl std::io::Write for Parts {
+        fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+            self.0.write(data)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Sink for Parts {
+        fn restart(&mut self) -> std::io::Result<()> {
+            self.0.clear();
+            self.1 += 1;
+            Ok(())
+        }
+    }
+    for (steps, log, restarts) in [
+        (vec![], "get 1000+500", 0),
+        (vec![Step::Whole], "get 1000+500", 0),
+        (
+            vec![Step::Cut(100, Class::Transient), Step::Short(50)],
+            "get 1000+500,get 1100+400,get 1150+350",
+            0,
+        ),
+        (
+            vec![Step::Cut(100, Class::Integrity)],
+            "get 1000+500,get 1000+500",
+            1,
+        ),
+        (
+            vec![Step::Cut(9, Class::NotFound)],
+            "get 1000+500,get 1009+491",
+            0,
+        ),
+    ] {
+        let steps = steps.into_iter().map(|step| ("get", step)).collect();
+        let mut b = bench(&[], steps);
+        let mut parts = Parts(Vec::new(), 0);
+        let passed = b
+            .remote
+            .read_span(&mut b.ui, "f", 1000, 500, &mut parts)
+            .expect(log);
+        assert_eq!(parts.0, b.file("f").expect("f")[1000..1500], "{log}");
+        assert_eq!((passed.len, passed.total), (500, Some(3 * MIB)));
+        assert_eq!((b.log().as_str(), parts.1), (log, restarts));
+    }
 }

@@ -13,7 +13,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
-use crate::dest::{Body, Fact, Listed};
+use crate::dest::{Body, Fact, Listed, Span};
 use crate::remote::Remote;
 use crate::remote::check::{Compare, SpoolBody, writable_name};
 use crate::remote::retry::Attempts;
@@ -309,7 +309,7 @@ impl<'a> RemoteMut<'a> {
         self.remote.stats.calls += 1;
         self.remote.stats.gets += 1;
         let mut sink = Compare::new(body);
-        let result = self.remote.dest.get(name, 0, &mut sink);
+        let result = self.remote.dest.get(name, Span::WHOLE, &mut sink);
         self.remote.stats.bytes_down += sink.at;
         match result {
             _ if sink.differs => Some(Compared::Other),

@@ -10,7 +10,7 @@ use crate::base::opt::Options;
 use crate::base::rand;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink};
+use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::format::manifest::Params;
 use crate::remote::Remote;
 use crate::set::{Cache, Said, Set, SetOptions};
@@ -65,8 +65,8 @@ impl Destination for Odd {
         self.inner.stat(name)
     }
 
-    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
-        self.inner.get(name, from, into)
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
+        self.inner.get(name, span, into)
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {

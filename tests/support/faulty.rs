@@ -362,16 +362,17 @@ pub fn ranged(
     let Some(range) = request.header("range").filter(|_| !twist.whole) else {
         return (200, headers, data.to_vec());
     };
-    let from = range.trim_start_matches("bytes=").trim_end_matches('-');
+    let (from, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
     let from = from.parse::<usize>().unwrap() + usize::from(twist.late);
     let total = data.len();
+    let end = last.parse::<usize>().map_or(total, |n| total.min(n + 1));
     if from >= total {
         headers.push(("content-range", format!("bytes */{total}")));
         return (416, headers, Vec::new());
     }
-    let range = format!("bytes {from}-{}/{total}", total - 1);
+    let range = format!("bytes {from}-{}/{total}", end - 1);
     headers.push(("content-range", range));
-    (206, headers, data[from..].to_vec())
+    (206, headers, data[from..end.max(from)].to_vec())
 }
 
 /// Percent decoding.

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::faulty::{Reply, Seen, Service, Twist, decode};
+use super::faulty::{Reply, Seen, Service, Twist, decode, ranged};
 use crate::net::ipld::car::CarReader;
 use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
 use crate::net::ipld::file_cid::FileCid;
@@ -102,6 +102,10 @@ impl Service for Ipfs {
             let roots = format!("bafkqaaa,{root}");
             return (200, vec![("x-ipfs-roots", roots)], Vec::new());
         }
+        let below = path.strip_prefix("/ipfs/").and_then(|p| p.split_once('/'));
+        if let Some(data) = below.and_then(|(_, name)| self.files.get(name)) {
+            return ranged(data, request, twist, Vec::new());
+        }
         let named = path.strip_prefix("/ipfs/");
         let named = named.or(path.strip_suffix(".ipfs.gw/").map(|p| &p[1..]));
         let Some(wanted) = named.and_then(Cid::parse) else {
@@ -172,8 +176,13 @@ impl Ipfs {
                 } else {
                     arg("offset").unwrap_or_default().parse().unwrap_or(0)
                 };
+                let count = arg("count").and_then(|count| count.parse().ok());
+                let count = count.filter(|_| !twist.whole).unwrap_or(usize::MAX);
                 match self.files.get(&name) {
-                    Some(data) => (200, Vec::new(), data[offset.min(data.len())..].to_vec()),
+                    Some(data) => {
+                        let rest = &data[offset.min(data.len())..];
+                        (200, Vec::new(), rest[..count.min(rest.len())].to_vec())
+                    }
                     None => no("file does not exist"),
                 }
             }

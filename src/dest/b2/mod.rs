@@ -21,10 +21,12 @@ use crate::dest::b2::client::{Client, Place, read_json};
 use crate::dest::b2::config::Setup;
 use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD};
 use crate::dest::b2::upload::Uploads;
-use crate::dest::{Body, Destination, Fact, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
+use crate::dest::{
+    Body, Destination, Fact, GetFacts, Listed, RemoteFile, Scheme, Sink, Span, Wants,
+};
 use crate::net::http::Reply;
 use crate::net::json::{self, Step};
-use crate::net::ranged::{self, Ranged};
+use crate::net::ranged::{Answer, Resume};
 use crate::net::url::{DestUrl, encode, encode_path};
 
 /// Rounds of deleting up to a thousand versions each.
@@ -42,23 +44,7 @@ struct B2Folder {
     client: Client,
     uploads: Uploads,
     shown: String,
-    /// The file that a download may go on with.
-    resume: Option<Resume>,
-}
-
-/// What is known of a file whose download was interrupted.
-struct Resume {
-    full: String,
-    id: Option<String>,
-    total: Option<u64>,
-    sha1: Option<[u8; 20]>,
-}
-
-impl Resume {
-    /// True when both have an id and they differ: another version of the file.
-    fn is_other(&self, now: &Resume) -> bool {
-        self.id.is_some() && now.id.is_some() && self.id != now.id
-    }
+    resume: Resume,
 }
 
 impl B2Folder {
@@ -67,7 +53,7 @@ impl B2Folder {
             client: Client::new(Setup::new(url, options)?, options)?,
             uploads: Uploads::default(),
             shown: url.display(),
-            resume: None,
+            resume: Resume::default(),
         })
     }
 
@@ -79,76 +65,25 @@ impl B2Folder {
             Err(why) => Err(Fault::new(Class::Usage, format!("the name {why}"))),
         }
     }
-
-    /// One request of a download. `None` = nothing usable came, start from 0.
-    fn get_from(
-        &mut self,
-        full: &str,
-        from: u64,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<Option<GetFacts>, Fault> {
-        let known = self.resume.take().filter(|r| from > 0 && r.full == full);
-        let by_name =
-            |bucket: &Bucket| format!("/file/{}/{}", encode(&bucket.name), encode_path(full));
-        let by_id = |id: &str| format!("/b2api/v3/b2_download_file_by_id?fileId={}", encode(id));
-        let bucket = self.client.bucket()?;
-        let custom = self.client.setup.download_url.is_some();
-        let id = known.as_ref().and_then(|r| r.id.as_deref());
-        let (path, origin) = match id.filter(|_| !custom) {
-            Some(id) => (by_id(id), true),
-            None => (by_name(&bucket), false),
-        };
-        let place = if origin {
-            Place::Origin(&path)
-        } else {
-            Place::Download(&path)
-        };
-        let range = format!("bytes={from}-");
-        let all = [("range", range.as_str())];
-        let headers = if from > 0 { &all[..] } else { &[] };
-        let mut reply = match self.client.call("GET", place, &DOWNLOAD, headers, "")? {
-            Ok(reply) => reply,
-            Err(refusal) => return Err(self.client.fault(&refusal, &DOWNLOAD)),
-        };
-        let now = facts(&reply, full);
-        let total = known.as_ref().and_then(|k| k.total);
-        let total = match ranged::judge(&reply, from, total) {
-            Ranged::Done => {
-                return Ok(Some(GetFacts {
-                    total: Some(from),
-                    sha1: known.and_then(|k| k.sha1),
-                }));
-            }
-            Ranged::Other => return Ok(None),
-            Ranged::Part(_) if known.is_some_and(|k| k.is_other(&now)) => return Ok(None),
-            Ranged::Part(total) => total,
-            Ranged::Whole(total) => {
-                if from > 0 {
-                    into.restart().map_err(Fault::local)?;
-                }
-                total
-            }
-        };
-        let sha1 = now.sha1;
-        self.resume = Some(Resume { total, ..now });
-        reply.copy(into)?;
-        Ok(Some(GetFacts { total, sha1 }))
-    }
 }
 
-/// What the headers of a download say.
-fn facts(reply: &Reply, full: &str) -> Resume {
+/// What a download is, with the id of the version as its tag.
+fn answer(reply: Reply) -> Answer {
     let id = reply.header("x-bz-file-id").unwrap_or("").to_owned();
     let stated = |name: &str| {
         let text = reply.header(name)?.trim();
         let digits = text.strip_prefix("unverified:").unwrap_or(text);
         <[u8; 20]>::try_from(hex_decode(digits.as_bytes())?).ok()
     };
-    Resume {
-        full: full.to_owned(),
-        id: (!id.is_empty() && id.len() <= ID_MAX_BYTES).then_some(id),
-        total: None,
-        sha1: stated("x-bz-content-sha1").or_else(|| stated("x-bz-info-large_file_sha1")),
+    let sha1 = stated("x-bz-content-sha1").or_else(|| stated("x-bz-info-large_file_sha1"));
+    Answer {
+        tag: if id.len() <= ID_MAX_BYTES {
+            id
+        } else {
+            String::new()
+        },
+        sha1,
+        reply,
     }
 }
 
@@ -168,22 +103,29 @@ impl Destination for B2Folder {
     fn get(
         &mut self,
         name: &str,
-        from: u64,
+        span: Span,
         into: &mut dyn Sink,
     ) -> std::result::Result<GetFacts, Fault> {
         let full = self.full(name)?;
-        self.client.need(DOWNLOAD.right)?;
-        if let Some(facts) = self.get_from(&full, from, into)? {
-            return Ok(facts);
-        }
-        into.restart().map_err(Fault::local)?;
-        match self.get_from(&full, 0, into)? {
-            Some(facts) => Ok(facts),
-            None => Err(Fault::new(
-                Class::Protocol,
-                "the server sends another part of the file than it was asked for",
-            )),
-        }
+        let client = &mut self.client;
+        client.need(DOWNLOAD.right)?;
+        self.resume.get(&full, span, into, &mut |range, tag| {
+            let bucket = client.bucket()?;
+            let custom = client.setup.download_url.is_some();
+            let path = match tag.is_empty() || custom {
+                true => format!("/file/{}/{}", encode(&bucket.name), encode_path(&full)),
+                false => format!("/b2api/v3/b2_download_file_by_id?fileId={}", encode(tag)),
+            };
+            let place = match tag.is_empty() || custom {
+                true => Place::Download(&path),
+                false => Place::Origin(&path),
+            };
+            let header = range.map(|range| ("range", range));
+            match client.call("GET", place, &DOWNLOAD, header.as_slice(), "")? {
+                Ok(reply) => Ok(answer(reply)),
+                Err(refusal) => Err(client.fault(&refusal, &DOWNLOAD)),
+            }
+        })
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {

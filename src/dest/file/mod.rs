@@ -16,7 +16,7 @@ use parts::{
     is_temporary, read_some, remote_file, short, shown,
 };
 
-use super::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
+use super::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
@@ -354,7 +354,7 @@ impl Destination for FileDest {
         }
     }
 
-    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let (folder, path) = self.path(name)?;
         let mut file = match File::open(&path) {
             Ok(file) => file,
@@ -362,15 +362,20 @@ impl Destination for FileDest {
             Err(e) => return Err(fault(&e, &path)),
         };
         let size = file.metadata().map_err(|e| fault(&e, &path))?.len();
-        let mut left = size.checked_sub(from).ok_or_else(|| short(size, from))?;
-        file.seek(SeekFrom::Start(from))
+        let start = span.from;
+        let mut left = match size.checked_sub(start) {
+            Some(rest) => rest.min(span.len.unwrap_or(u64::MAX)),
+            None if span.is_open() => return Err(short(size, start)),
+            None => 0,
+        };
+        file.seek(SeekFrom::Start(start))
             .map_err(|e| fault(&e, &path))?;
         let mut buffer = vec![0; BUFFER];
         while left > 0 {
             let want = usize::try_from(left).map_or(BUFFER, |l| l.min(BUFFER));
             let n = read_some(&mut file, &mut buffer[..want]).map_err(|e| fault(&e, &path))?;
             if n == 0 {
-                return Err(short(size - left, size));
+                return Err(short(size.min(span.end()) - left, size));
             }
             into.write_all(&buffer[..n]).map_err(Fault::local)?;
             left -= n as u64;

@@ -163,13 +163,32 @@ fn a_volume_goes_in_and_comes_out() {
     assert_eq!(names(&mut dest), ["sub:None:true", "v:Some(200000):false"]);
     for from in [0, 1, 65_536, 199_999, 200_000] {
         let mut sink = Collected::default();
-        let facts = dest.get("v", from, &mut sink).unwrap();
+        let facts = dest.get("v", Span::starting(from), &mut sink).unwrap();
         assert_eq!(facts.total, Some(200_000));
         assert!(sink.0 == big[usize::try_from(from).unwrap()..]);
     }
+    for (from, len) in [
+        (0, 1),
+        (0, 70_000),
+        (65_535, 2),
+        (199_990, 10),
+        (199_990, 11),
+    ] {
+        let mut sink = Collected::default();
+        let facts = dest.get("v", Span::of(from, len), &mut sink).unwrap();
+        assert_eq!(facts.total, Some(200_000));
+        let end = big.len().min(usize::try_from(from + len).unwrap());
+        assert!(sink.0 == big[usize::try_from(from).unwrap()..end]);
+    }
     let mut sink = Collected::default();
-    assert_eq!(class(dest.get("v", 200_001, &mut sink)), Class::Integrity);
-    assert_eq!(class(dest.get("none", 0, &mut sink)), Class::NotFound);
+    assert_eq!(
+        class(dest.get("v", Span::starting(200_001), &mut sink)),
+        Class::Integrity
+    );
+    assert_eq!(
+        class(dest.get("none", Span::WHOLE, &mut sink)),
+        Class::NotFound
+    );
     assert_eq!(dest.stat("v").unwrap().size, Some(200_000));
     assert_eq!(class(dest.stat("none")), Class::NotFound);
     dest.delete("v").unwrap();
@@ -183,7 +202,10 @@ fn a_volume_goes_in_and_comes_out() {
         format!("file://{}", root.at("d").display())
     );
     std::fs::remove_dir_all(root.at("d")).unwrap();
-    assert_eq!(class(dest.get("v", 0, &mut sink)), Class::FolderMissing);
+    assert_eq!(
+        class(dest.get("v", Span::WHOLE, &mut sink)),
+        Class::FolderMissing
+    );
     assert_eq!(class(dest.delete("v")), Class::FolderMissing);
 }
 

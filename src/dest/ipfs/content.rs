@@ -9,9 +9,9 @@ use crate::dest::ipfs::name::{self, Rules, Start};
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::table::Table;
 use crate::dest::ipfs::walk::{self, Archive};
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink};
+use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::net::ipld::cid::{Cid, RAW};
-use crate::net::ranged::{self, Ranged};
+use crate::net::ranged::{self, Answer, Resume};
 use crate::net::url::DestUrl;
 
 type Done<T> = std::result::Result<T, Fault>;
@@ -147,7 +147,7 @@ impl ContentFolder {
     }
 
     /// A file as a gateway gives it.
-    fn get_unchecked(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+    fn get_unchecked(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         if !std::mem::replace(&mut self.told_unchecked, true) {
             self.notices.push(
                 "files are read as the gateway gives them, not block by block: only their hashes inside the backup protect them"
@@ -155,31 +155,15 @@ impl ContentFolder {
             );
         }
         let folder = self.folder()?;
-        let mut reply = self.gateways.unchecked(&folder, name, from)?;
-        let total = match ranged::judge(&reply, from, None) {
-            Ranged::Part(total) => total,
-            Ranged::Done => Some(from),
-            Ranged::Whole(total) => {
-                if from > 0 {
-                    into.restart().map_err(Fault::local)?;
-                }
-                total
-            }
-            Ranged::Other if from > 0 => {
-                into.restart().map_err(Fault::local)?;
-                return self.get_unchecked(name, 0, into);
-            }
-            Ranged::Other => {
-                return Err(Fault::new(
-                    Class::Protocol,
-                    "the gateway sends another part of the file than it was asked for",
-                ));
-            }
+        let gateways = &mut self.gateways;
+        let ask: &mut ranged::Ask<'_> = &mut |range, _| {
+            Ok(Answer {
+                reply: gateways.unchecked(&folder, name, range)?,
+                tag: String::new(),
+                sha1: None,
+            })
         };
-        if reply.status != 416 {
-            reply.copy(into)?;
-        }
-        Ok(GetFacts { total, sha1: None })
+        Resume::default().get(name, span, into, ask)
     }
 }
 
@@ -213,20 +197,20 @@ impl Destination for ContentFolder {
         Ok(file(name.to_owned(), Some(size)))
     }
 
-    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         if self.mode == Mode::Unchecked {
-            return self.get_unchecked(name, from, into);
+            return self.get_unchecked(name, span, into);
         }
         let (cid, _) = self.find(name)?;
-        let size = if self.mode == Mode::Archives && from == 0 {
+        let size = if self.mode == Mode::Archives && span == Span::WHOLE {
             walk::read_file(
                 &mut Archive::new(&mut self.gateways, &cid),
                 &cid,
-                from,
+                span,
                 into,
             )?
         } else {
-            walk::read_file(&mut self.gateways, &cid, from, into)?
+            walk::read_file(&mut self.gateways, &cid, span, into)?
         };
         Ok(GetFacts {
             total: Some(size),

@@ -56,7 +56,7 @@ struct Ask<'a> {
     /// After the identifier: path and query.
     rest: &'a str,
     accept: &'static str,
-    range: Option<u64>,
+    range: Option<&'a str>,
     pace: Pace,
 }
 
@@ -180,8 +180,13 @@ impl Gateways {
         None
     }
 
-    /// A file of a folder from an offset, as any gateway gives it: **not checked**.
-    pub(super) fn unchecked(&mut self, folder: &Cid, name: &str, from: u64) -> Done<Reply> {
+    /// A file of a folder or a `Range` of it, as any gateway gives it: **not checked**.
+    pub(super) fn unchecked(
+        &mut self,
+        folder: &Cid,
+        name: &str,
+        range: Option<&str>,
+    ) -> Done<Reply> {
         let (text, label) = (folder.to_string(), folder.base32());
         let rest = format!("/{}", encode(name));
         let mut found = None;
@@ -194,7 +199,7 @@ impl Gateways {
                     name: (&text, &label),
                     rest: &rest,
                     accept: "*/*",
-                    range: (from > 0).then_some(from),
+                    range,
                     pace: Pace::Download,
                 };
                 found = Some(all.ask(i, &ask)?);
@@ -388,11 +393,10 @@ impl Gateways {
         let first = url.clone();
         let token = self.token.as_ref().filter(|_| i == 0);
         let token = token.map(|t| Secret::new(format!("Bearer {}", t.reveal().trim())));
-        let range = ask.range.map(|from| format!("bytes={from}-"));
         let mut chain = Chain::default();
         loop {
             let mut headers = vec![("accept", ask.accept)];
-            if let Some(range) = &range {
+            if let Some(range) = ask.range {
                 headers.push(("range", range));
             }
             if let Some(token) = &token

@@ -2,6 +2,8 @@
 //!
 //! What was put is in that one node, linked and flushed, under the identifier computed here. Nothing is known of other nodes.
 
+use std::io::Read as _;
+
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
@@ -10,7 +12,7 @@ use crate::dest::ipfs::add::{self, Form};
 use crate::dest::ipfs::keep::Keep;
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::rpc::{Refusal, Rpc, Upload, added};
-use crate::dest::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Sink};
+use crate::dest::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Sink, Span};
 use crate::net::http::Pace;
 use crate::net::ipld::cid::Cid;
 use crate::net::json::{self, Step};
@@ -295,7 +297,7 @@ impl Destination for NodeFolder {
         }
     }
 
-    fn get(&mut self, name: &str, from: u64, into: &mut dyn Sink) -> Done<GetFacts> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let Some(stat) = self.look(name)? else {
             return Err(Fault::new(Class::NotFound, "not found"));
         };
@@ -303,17 +305,27 @@ impl Destination for NodeFolder {
             total: stat.size,
             sha1: None,
         };
-        if stat.size == Some(from) {
-            return Ok(facts);
+        let mut from = span.from;
+        match stat.size {
+            Some(size) if size == from || size < from && !span.is_open() => return Ok(facts),
+            Some(size) if size < from => {
+                into.restart().map_err(Fault::local)?;
+                from = 0;
+            }
+            _ => {}
         }
-        if stat.size.is_some_and(|size| from > size) {
-            into.restart().map_err(Fault::local)?;
-            return self.get(name, 0, into);
-        }
-        let (path, offset) = (self.path(name), from.to_string());
-        let args = [("arg", path.as_str()), ("offset", offset.as_str())];
+        let path = self.path(name);
+        let (offset, count) = (from.to_string(), span.len.map(|len| len.to_string()));
+        let mut args = vec![("arg", path.as_str()), ("offset", offset.as_str())];
+        args.extend(count.as_deref().map(|count| ("count", count)));
         let mut reply = self.rpc.call("files/read", &args, Pace::Download, None)?;
-        reply.copy(into)?;
+        reply.copy(span.len.unwrap_or(u64::MAX), into)?;
+        if !span.is_open() && !matches!(reply.read(&mut [0]), Ok(0)) {
+            return Err(Fault::new(
+                Class::Protocol,
+                "the IPFS node sends another part of the file than it was asked for",
+            ));
+        }
         Ok(facts)
     }
 

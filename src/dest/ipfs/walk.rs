@@ -2,8 +2,8 @@
 //! from any offset on. Depth and number of blocks are bounded whatever the blocks say.
 
 use crate::base::fault::{Class, Fault};
-use crate::dest::Sink;
 use crate::dest::ipfs::gateway::Gateways;
+use crate::dest::{Sink, Span};
 use crate::net::http::Reply;
 use crate::net::ipld::car::{Broken, CarReader};
 use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
@@ -226,16 +226,16 @@ pub(super) fn file_size(from: &mut dyn Blocks, cid: &Cid) -> Done<Option<u64>> {
     size.ok_or_else(|| wrong(cid, "a file that contradicts itself"))
 }
 
-/// Bytes `start..` of a file into `into`, a checked block at a time; the length of the file.
+/// The bytes of a span of a file into `into`, a checked block at a time; the length of the file.
 pub(super) fn read_file(
     from: &mut dyn Blocks,
     cid: &Cid,
-    start: u64,
+    span: Span,
     into: &mut dyn Sink,
 ) -> Done<u64> {
     let mut block = Vec::new();
     from.block(cid, &mut block)?;
-    let mut out = Output { at: 0, start, into };
+    let mut out = Output { at: 0, span, into };
     if cid.codec() == RAW {
         out.pass(&block)?;
         return Ok(block.len() as u64);
@@ -287,10 +287,10 @@ fn parts(cid: &Cid, node: &Node<'_>, out: &mut Output<'_>) -> Done<(u64, Vec<Chi
     Ok((size, children))
 }
 
-/// The file on its way out, without what is there already.
+/// The file on its way out, without what is not wanted.
 struct Output<'a> {
     at: u64,
-    start: u64,
+    span: Span,
     into: &'a mut dyn Sink,
 }
 
@@ -298,7 +298,7 @@ impl Output<'_> {
     /// True when a part of this length is not needed, and passed over.
     fn skips(&mut self, len: u64) -> bool {
         let end = self.at.saturating_add(len);
-        if end > self.start && len > 0 {
+        if end > self.span.from && self.at < self.span.end() && len > 0 {
             return false;
         }
         self.at = end;
@@ -306,9 +306,13 @@ impl Output<'_> {
     }
 
     fn pass(&mut self, data: &[u8]) -> Done<()> {
-        let old = usize::try_from(self.start.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        if let Some(new) = data.get(old..).filter(|new| !new.is_empty()) {
-            self.into.write_all(new).map_err(Fault::local)?;
+        let within = |position: u64| {
+            let ahead = usize::try_from(position.saturating_sub(self.at));
+            ahead.map_or(data.len(), |n| n.min(data.len()))
+        };
+        let wanted = &data[within(self.span.from)..within(self.span.end())];
+        if !wanted.is_empty() {
+            self.into.write_all(wanted).map_err(Fault::local)?;
         }
         self.at = self.at.saturating_add(data.len() as u64);
         Ok(())

@@ -58,8 +58,12 @@ fn names(store: &mut Store, folder: &Cid) -> Done<Vec<String>> {
 }
 
 fn read(store: &mut Store, cid: &Cid, start: u64) -> Done<Vec<u8>> {
+    read_span(store, cid, Span::starting(start))
+}
+
+fn read_span(store: &mut Store, cid: &Cid, span: Span) -> Done<Vec<u8>> {
     let mut kept = Kept(Vec::new());
-    read_file(store, cid, start, &mut kept)?;
+    read_file(store, cid, span, &mut kept)?;
     Ok(kept.0)
 }
 
@@ -211,6 +215,14 @@ fn files_from_every_offset() {
         assert_eq!(got, &data[at..], "{start}");
         let most = 2 + 10 - at / 16;
         assert!(store.1 <= most, "{start}: {} blocks for the rest", store.1);
+    }
+    for (start, len, most) in [(0, 1, 3), (15, 2, 4), (64, 16, 2), (70, 27, 4), (97, 9, 3)] {
+        store.1 = 0;
+        let got = read_span(&mut store, &root, Span::of(start, len)).expect("read");
+        let end = usize::try_from(start + len).expect("small").min(100);
+        let at = usize::try_from(start).expect("small");
+        assert_eq!(got, &data[at..end], "{start}+{len}");
+        assert!(store.1 <= most, "{start}+{len}: {} blocks", store.1);
     }
     let one = store.add(RAW, b"alone");
     assert_eq!(read(&mut store, &one, 2).expect("read"), b"one");

@@ -21,9 +21,9 @@ use crate::dest::s3::client::{Call, Client, Content, Target};
 use crate::dest::s3::config::Setup;
 use crate::dest::s3::error::Refusal;
 use crate::dest::s3::list::{Rules, Version};
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Wants};
+use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Span, Wants};
 use crate::net::http::{Pace, Reply, parse_date};
-use crate::net::ranged::{Ranged, judge};
+use crate::net::ranged::{Answer, Resume};
 use crate::net::url::DestUrl;
 
 /// Largest single upload that S3 allows.
@@ -53,8 +53,7 @@ struct S3Folder {
     checksum: bool,
     multipart_from: u64,
     part_size: u64,
-    /// The file that a download may go on with: name, ETag, total length.
-    resume: Option<(String, String, Option<u64>)>,
+    resume: Resume,
     /// The server has not refused an upload for its `If-None-Match` yet.
     conditional: bool,
 }
@@ -87,7 +86,7 @@ impl S3Folder {
                 .unwrap_or(1 << 30)
                 .min(PUT_MAX_BYTES),
             part_size: given.size(&options::PART_SIZE).unwrap_or(64 << 20),
-            resume: None,
+            resume: Resume::default(),
             conditional: true,
         })
     }
@@ -163,51 +162,6 @@ impl S3Folder {
             Err(self.client.fault(&refusal, call))
         }
     }
-
-    /// One request of a download. `None` = nothing usable came, start from 0.
-    fn get_from(
-        &mut self,
-        name: &str,
-        from: u64,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<Option<GetFacts>, Fault> {
-        let range = format!("bytes={from}-");
-        let known = self.resume.take().filter(|(of, ..)| from > 0 && of == name);
-        let mut headers = Vec::new();
-        if from > 0 {
-            headers.push(("range", range.as_str()));
-            if let Some((_, etag, _)) = known.as_ref().filter(|(_, etag, _)| !etag.is_empty()) {
-                headers.push(("if-match", etag.as_str()));
-            }
-        }
-        let call = Call {
-            headers: &headers,
-            pace: Pace::Download,
-            accept: if from > 0 { &[412, 416] } else { &[] },
-            ..Call::new("GET", Target::Object(name), "s3:GetObject")
-        };
-        let mut reply = self.client.call(call)?;
-        let total = match judge(&reply, from, known.and_then(|(_, _, total)| total)) {
-            Ranged::Other => return Ok(None),
-            Ranged::Done => {
-                return Ok(Some(GetFacts {
-                    total: Some(from),
-                    sha1: None,
-                }));
-            }
-            Ranged::Part(total) => total,
-            Ranged::Whole(total) => {
-                if from > 0 {
-                    into.restart().map_err(Fault::local)?;
-                }
-                total
-            }
-        };
-        let etag = reply.header("etag").unwrap_or("").to_owned();
-        self.resume = Some((name.to_owned(), etag, total));
-        reply.copy(into)?;
-        Ok(Some(GetFacts { total, sha1: None }))
-    }
 }
 
 impl Destination for S3Folder {
@@ -237,20 +191,30 @@ impl Destination for S3Folder {
     fn get(
         &mut self,
         name: &str,
-        from: u64,
+        span: Span,
         into: &mut dyn Sink,
     ) -> std::result::Result<GetFacts, Fault> {
-        if let Some(facts) = self.get_from(name, from, into)? {
-            return Ok(facts);
-        }
-        into.restart().map_err(Fault::local)?;
-        match self.get_from(name, 0, into)? {
-            Some(facts) => Ok(facts),
-            None => Err(Fault::new(
-                Class::Protocol,
-                "the server sends another part of the file than it was asked for",
-            )),
-        }
+        let client = &mut self.client;
+        self.resume.get(name, span, into, &mut |range, tag| {
+            let mut headers = Vec::new();
+            headers.extend(range.map(|range| ("range", range)));
+            if !tag.is_empty() {
+                headers.push(("if-match", tag));
+            }
+            let call = Call {
+                headers: &headers,
+                pace: Pace::Download,
+                accept: if range.is_some() { &[412, 416] } else { &[] },
+                ..Call::new("GET", Target::Object(name), "s3:GetObject")
+            };
+            let reply = client.call(call)?;
+            let tag = reply.header("etag").unwrap_or("").to_owned();
+            Ok(Answer {
+                reply,
+                tag,
+                sha1: None,
+            })
+        })
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {

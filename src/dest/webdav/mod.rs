@@ -12,16 +12,16 @@ mod propfind;
 mod upload;
 
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::Fault;
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::webdav::client::{Call, Client};
 use crate::dest::webdav::config::{Setup, Temporary, address};
 use crate::dest::webdav::error::{Refusal, Verb, web_page};
 use crate::dest::webdav::propfind::Asking;
-use crate::dest::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink};
+use crate::dest::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
 use crate::net::http::Pace;
-use crate::net::ranged::{Ranged, judge};
+use crate::net::ranged::{Answer, Resume};
 use crate::net::url::{DestUrl, encode};
 
 /// Start of the names that uploads may have until they are whole; no volume is called so.
@@ -33,14 +33,6 @@ pub(crate) static SCHEME: Scheme = Scheme {
     options: config::OPTIONS,
     open: |url, options| Ok(Box::new(Folder::new(url, options)?)),
 };
-
-/// The file that a download may go on with.
-struct Resume {
-    name: String,
-    /// A strong one, or empty.
-    etag: String,
-    total: Option<u64>,
-}
 
 /// A folder on a WebDAV server.
 struct Folder {
@@ -58,7 +50,7 @@ struct Folder {
     cannot_move: bool,
     /// Old temporary files seen in the last listing.
     leftovers: Vec<String>,
-    resume: Option<Resume>,
+    resume: Resume,
     notices: Vec<String>,
 }
 
@@ -92,7 +84,7 @@ impl Folder {
             named_temporary: false,
             cannot_move: false,
             leftovers: Vec::new(),
-            resume: None,
+            resume: Resume::default(),
             notices,
         })
     }
@@ -114,65 +106,6 @@ impl Folder {
     fn path_shown(&self) -> String {
         text::safe_cut(format!("/{}", self.folders.join("/")).as_bytes(), 120)
     }
-
-    /// One request of a download. `None` = nothing usable came, start from 0.
-    fn get_from(
-        &mut self,
-        name: &str,
-        from: u64,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<Option<GetFacts>, Fault> {
-        let known = self.resume.take().filter(|r| from > 0 && r.name == name);
-        let range = format!("bytes={from}-");
-        let mut headers = vec![("translate", "f")];
-        if from > 0 {
-            headers.push(("range", range.as_str()));
-            if let Some(known) = known.as_ref().filter(|r| !r.etag.is_empty()) {
-                headers.push(("if-range", known.etag.as_str()));
-            }
-        }
-        let call = Call {
-            headers: &headers,
-            pace: Pace::Download,
-            ..Call::new("GET", self.url(name))
-        };
-        let mut reply = self.client.call(call)?.reply;
-        let usable =
-            matches!(reply.status, 200 | 206) || from > 0 && matches!(reply.status, 412 | 416);
-        if !usable {
-            return Err(Refusal::of(&mut reply).fault(Verb::Get, &self.path_shown()));
-        }
-        if reply.status == 200
-            && let Some(fault) = web_page(&mut reply)
-        {
-            return Err(fault);
-        }
-        let total = match judge(&reply, from, known.as_ref().and_then(|r| r.total)) {
-            Ranged::Other => return Ok(None),
-            Ranged::Done => {
-                return Ok(Some(GetFacts {
-                    total: Some(from),
-                    sha1: None,
-                }));
-            }
-            Ranged::Part(total) => total,
-            Ranged::Whole(total) => {
-                if from > 0 {
-                    into.restart().map_err(Fault::local)?;
-                }
-                total
-            }
-        };
-        let etag = reply.header("etag").unwrap_or("");
-        let strong = etag.starts_with('"');
-        self.resume = Some(Resume {
-            name: name.to_owned(),
-            etag: if strong { etag } else { "" }.to_owned(),
-            total,
-        });
-        reply.copy(into)?;
-        Ok(Some(GetFacts { total, sha1: None }))
-    }
 }
 
 impl Destination for Folder {
@@ -190,20 +123,41 @@ impl Destination for Folder {
     fn get(
         &mut self,
         name: &str,
-        from: u64,
+        span: Span,
         into: &mut dyn Sink,
     ) -> std::result::Result<GetFacts, Fault> {
-        if let Some(facts) = self.get_from(name, from, into)? {
-            return Ok(facts);
-        }
-        into.restart().map_err(Fault::local)?;
-        match self.get_from(name, 0, into)? {
-            Some(facts) => Ok(facts),
-            None => Err(Fault::new(
-                Class::Protocol,
-                "the server sends another part of the file than it was asked for",
-            )),
-        }
+        let (url, shown) = (self.url(name), self.path_shown());
+        let client = &mut self.client;
+        self.resume.get(name, span, into, &mut |range, tag| {
+            let mut headers = vec![("translate", "f")];
+            headers.extend(range.map(|range| ("range", range)));
+            if !tag.is_empty() {
+                headers.push(("if-range", tag));
+            }
+            let call = Call {
+                headers: &headers,
+                pace: Pace::Download,
+                ..Call::new("GET", url.clone())
+            };
+            let mut reply = client.call(call)?.reply;
+            let usable = matches!(reply.status, 200 | 206)
+                || range.is_some() && matches!(reply.status, 412 | 416);
+            if !usable {
+                return Err(Refusal::of(&mut reply).fault(Verb::Get, &shown));
+            }
+            if reply.status == 200
+                && let Some(fault) = web_page(&mut reply)
+            {
+                return Err(fault);
+            }
+            let tag = reply.header("etag").unwrap_or("");
+            let tag = if tag.starts_with('"') { tag } else { "" }.to_owned();
+            Ok(Answer {
+                reply,
+                tag,
+                sha1: None,
+            })
+        })
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {

@@ -137,16 +137,23 @@ impl Reply {
         Ok(())
     }
 
-    /// The body into `into`; bytes copied. Errors of `into` are [`Class::Local`].
-    pub(crate) fn copy(&mut self, into: &mut dyn Write) -> std::result::Result<u64, Fault> {
+    /// The first `most` bytes of the body into `into`, what follows is left; bytes copied. Errors of `into` are
+    /// [`Class::Local`].
+    pub(crate) fn copy(
+        &mut self,
+        most: u64,
+        into: &mut dyn Write,
+    ) -> std::result::Result<u64, Fault> {
         let mut buffer = vec![0; COPY_BYTES];
         let (mut filled, mut total) = (0, 0u64);
         loop {
-            let read = self.read(&mut buffer[filled..]);
+            let left = usize::try_from(most - total).unwrap_or(usize::MAX);
+            let room = buffer.len().min(left);
+            let read = self.read(&mut buffer[filled..room]);
             let n = read.as_ref().map_or(0, |&n| n);
             filled += n;
             // Few large writes while the network is fast, no delay while it is slow.
-            if n < BUFFER_BYTES || filled + BUFFER_BYTES > buffer.len() {
+            if n < BUFFER_BYTES || filled + BUFFER_BYTES > room {
                 into.write_all(&buffer[..filled]).map_err(Fault::local)?;
                 total += filled as u64;
                 filled = 0;
@@ -155,6 +162,13 @@ impl Reply {
                 Ok(0) => return Ok(total),
                 Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(self.fault(&e)),
                 _ => {}
+            }
+            if total == most {
+                if self.content_length() == Some(total) {
+                    // The connection is free only when its end was seen.
+                    let _ = self.read(&mut [0]);
+                }
+                return Ok(total);
             }
         }
     }
