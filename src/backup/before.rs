@@ -127,7 +127,7 @@ pub(super) fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
                     looked: None,
                 }));
             }
-            Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Missing | Kind::Unsupported) => {
+            Err(e) if e.kind().is_of_one_volume() => {
                 ui.warn(
                     "damaged-version",
                     &format!("version {no} cannot be compared with: {e}"),

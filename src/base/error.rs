@@ -57,6 +57,16 @@ impl Kind {
         }
     }
 
+    /// True when the fault is that of the one volume being read: others can be read all the same.
+    pub(crate) fn is_of_one_volume(self) -> bool {
+        matches!(self, Kind::Damaged | Kind::Missing | Kind::Unsupported)
+    }
+
+    /// As [`Kind::is_of_one_volume`], or the passphrase does not open it: where that is not known to open others.
+    pub(crate) fn is_volume_or_key(self) -> bool {
+        self.is_of_one_volume() || self == Kind::Passphrase
+    }
+
     /// Exit code (`commands.md` 2.2).
     pub(crate) fn exit_code(self) -> u8 {
         match self {

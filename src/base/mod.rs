@@ -12,6 +12,7 @@ pub(crate) mod leftover;
 pub(crate) mod opt;
 pub(crate) mod place;
 pub(crate) mod rand;
+pub(crate) mod read_at;
 pub(crate) mod secret;
 pub(crate) mod size;
 pub(crate) mod sys;

@@ -178,7 +178,7 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         if summary.is_none() && counted {
             match find::count(set, ui, version) {
                 Ok(s) => summary = Some(s),
-                Err(e) if find::is_volume_fault(&e) => {
+                Err(e) if e.kind().is_of_one_volume() => {
                     ui.error(&format!("version {version}: {e}"));
                 }
                 Err(e) => return Err(e),

@@ -5,7 +5,7 @@
 
 use crate::base::bytes::Cursor;
 use crate::base::error::{Error, Result};
-use crate::base::tmp::Spool;
+use crate::base::read_at::ReadAt;
 
 const WINDOW_BYTES: u64 = 16 << 10;
 const END_BYTES: u64 = 22;
@@ -40,9 +40,9 @@ pub(super) struct Directory {
     base: u64,
 }
 
-/// A moving view of a spool.
+/// A moving view of a file.
 pub(super) struct Window<'a> {
-    spool: &'a Spool,
+    source: &'a dyn ReadAt,
     pub(super) len: u64,
     at: u64,
     buffer: Vec<u8>,
@@ -51,9 +51,9 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(spool: &'a Spool, len: u64) -> Window<'a> {
+    pub(super) fn new(source: &'a dyn ReadAt, len: u64) -> Window<'a> {
         Window {
-            spool,
+            source,
             len,
             at: 0,
             buffer: Vec::new(),
@@ -62,10 +62,10 @@ impl<'a> Window<'a> {
     }
 
     /// As [`Window::new`]; no more than `bytes` are searched for descriptors.
-    pub(super) fn with_search(spool: &'a Spool, len: u64, bytes: u64) -> Window<'a> {
+    pub(super) fn with_search(source: &'a dyn ReadAt, len: u64, bytes: u64) -> Window<'a> {
         Window {
             search_left: bytes,
-            ..Window::new(spool, len)
+            ..Window::new(source, len)
         }
     }
 
@@ -93,7 +93,7 @@ impl<'a> Window<'a> {
             let want = n.max(WINDOW_BYTES).min(self.len.saturating_sub(pos));
             self.buffer.clear();
             self.buffer.resize(size(want)?, 0);
-            self.spool.read_at(&mut self.buffer, pos)?;
+            self.source.read_at(&mut self.buffer, pos)?;
             self.at = pos;
         }
         let from = size(pos.saturating_sub(self.at))?;
@@ -117,7 +117,7 @@ impl<'a> Window<'a> {
         let mut loose = Vec::new();
         let most = self.len.saturating_sub(start);
         let mut tail = vec![0; size(most)?];
-        self.spool.read_at(&mut tail, start)?;
+        self.source.read_at(&mut tail, start)?;
         for (i, record) in tail.windows(size(END_BYTES)?).enumerate().rev() {
             if !record.starts_with(b"PK\x05\x06") {
                 continue;

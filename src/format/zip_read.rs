@@ -1,4 +1,4 @@
-//! Reads zip archives of every era of the remote format (`format.md` 5.1) from a spool: names and entries as a stream, the
+//! Reads zip archives of every era of the remote format (`format.md` 5.1) from any source: names and entries as a stream, the
 //! content of one entry as a `Read`.
 //!
 //! Sizes, checksums and offsets come from the central directory; when that is broken, from the local headers; in a damaged
@@ -7,15 +7,23 @@
 use std::io::{self, Read};
 
 use crate::base::error::{Error, Kind, Result};
-use crate::base::tmp::Spool;
+use crate::base::read_at::ReadAt;
 use crate::format::crc32::Crc32;
 use crate::format::deflate::{Inflater, Step};
 pub(crate) use crate::format::zip_raw::EntryRef;
 use crate::format::zip_raw::{Directory, Window, u16_at};
 
 /// An archive whose directory was found and checked.
+#[derive(Clone, Copy)]
 pub(crate) struct ZipReader<'s> {
-    spool: &'s Spool,
+    source: &'s dyn ReadAt,
+    layout: Layout,
+}
+
+/// How the entries of an archive are found. Who keeps it reads the same archive again without looking for its directory.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    /// Length of the archive in bytes.
     len: u64,
     /// `None`: broken, the local headers are walked instead.
     directory: Option<Directory>,
@@ -32,29 +40,11 @@ const OVERLAP: u64 = 4;
 impl<'s> ZipReader<'s> {
     /// Finds the directory and walks it once; every entry lies inside the file. `Damaged` when neither a directory nor one
     /// whole entry is there.
-    pub(crate) fn open(spool: &'s Spool) -> Result<ZipReader<'s>> {
-        let len = spool.len()?;
-        if len == 0 {
-            return Err(Error::damaged("the file is empty"));
+    pub(crate) fn open(source: &'s dyn ReadAt) -> Result<ZipReader<'s>> {
+        if let Some(zip) = ZipReader::with_directory(source)? {
+            return Ok(zip);
         }
-        let mut zip = ZipReader {
-            spool,
-            len,
-            directory: None,
-            scan: false,
-        };
-        let mut window = Window::new(spool, len);
-        for end_at in window.ends()? {
-            let Some(dir) = window.directory(end_at)? else {
-                continue;
-            };
-            zip.directory = Some(dir);
-            match zip.walk(&mut |_, _| Ok(true)) {
-                Ok(_) => return Ok(zip),
-                Err(e) if e.kind() == Kind::Damaged => zip.directory = None,
-                Err(e) => return Err(e),
-            }
-        }
+        let zip = ZipReader::without_directory(source, false)?;
         let mut any = false;
         zip.walk(&mut |_, _| {
             any = true;
@@ -67,25 +57,62 @@ impl<'s> ZipReader<'s> {
         }
     }
 
+    /// As [`ZipReader::open`], but `None` when the directory is not whole. Reads the end of the file and the directory.
+    pub(crate) fn with_directory(source: &'s dyn ReadAt) -> Result<Option<ZipReader<'s>>> {
+        let mut zip = ZipReader::without_directory(source, false)?;
+        if zip.layout.len == 0 {
+            return Err(Error::damaged("the file is empty"));
+        }
+        let mut window = Window::new(source, zip.layout.len);
+        for end_at in window.ends()? {
+            let Some(dir) = window.directory(end_at)? else {
+                continue;
+            };
+            zip.layout.directory = Some(dir);
+            match zip.walk(&mut |_, _| Ok(true)) {
+                Ok(_) => return Ok(Some(zip)),
+                Err(e) if e.kind() == Kind::Damaged => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    fn without_directory(source: &'s dyn ReadAt, scan: bool) -> Result<ZipReader<'s>> {
+        let layout = Layout {
+            len: source.len()?,
+            directory: None,
+            scan,
+        };
+        Ok(ZipReader { source, layout })
+    }
+
     /// An archive that is known to be damaged, whatever of it is left: [`ZipReader::entries`] gives what local headers
     /// anywhere in the file say, and then what the directory says otherwise. So the same entry may come twice, none needs to
     /// be whole, and bytes inside of one may pose as another: only to be used where the content itself is proved.
-    pub(crate) fn salvage(spool: &'s Spool) -> Result<ZipReader<'s>> {
-        match ZipReader::open(spool) {
-            Ok(zip) => Ok(ZipReader { scan: true, ..zip }),
-            Err(e) if e.kind() == Kind::Damaged => Ok(ZipReader {
-                spool,
-                len: spool.len()?,
-                directory: None,
-                scan: true,
-            }),
+    pub(crate) fn salvage(source: &'s dyn ReadAt) -> Result<ZipReader<'s>> {
+        match ZipReader::open(source) {
+            Ok(mut zip) => {
+                zip.layout.scan = true;
+                Ok(zip)
+            }
+            Err(e) if e.kind() == Kind::Damaged => ZipReader::without_directory(source, true),
             Err(e) => Err(e),
         }
     }
 
+    /// The archive that gave this layout, read again. Costs nothing.
+    pub(crate) fn again(source: &'s dyn ReadAt, layout: Layout) -> ZipReader<'s> {
+        ZipReader { source, layout }
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// True when the directory is broken and entries come from local headers: some may be missing.
     pub(crate) fn rescued(&self) -> bool {
-        self.directory.is_none()
+        self.layout.directory.is_none()
     }
 
     /// Calls `each` with every entry in the order of the directory; `\` in names is given as `/`.
@@ -108,25 +135,13 @@ impl<'s> ZipReader<'s> {
         Ok(found)
     }
 
-    /// All entries of that name, at most four: a damaged archive may have more than one, of which any may be the intact one.
-    pub(crate) fn find_all(&self, name: &[u8]) -> Result<Vec<EntryRef>> {
-        let mut found = Vec::new();
-        self.walk(&mut |n, entry| {
-            if n == name {
-                found.push(entry);
-            }
-            Ok(found.len() < SAME_AT_MOST)
-        })?;
-        Ok(found)
-    }
-
     /// Until `each` says false.
     fn walk(&self, each: &mut dyn FnMut(&[u8], EntryRef) -> Result<bool>) -> Result<()> {
-        if self.scan {
+        if self.layout.scan {
             return self.scan(each);
         }
-        let mut window = Window::new(self.spool, self.len);
-        let Some(dir) = self.directory else {
+        let mut window = Window::new(self.source, self.layout.len);
+        let Some(dir) = self.layout.directory else {
             let mut pos = 0;
             while let Some((name, entry, next)) = window.local(pos)? {
                 if !with_slashes(&name, entry, each)? {
@@ -144,7 +159,7 @@ impl<'s> ZipReader<'s> {
             };
             // Entries that share bytes would make a small file claim any space.
             packed = packed.saturating_add(entry.compressed);
-            if packed > self.len {
+            if packed > self.layout.len {
                 return Err(Error::damaged(
                     "the entries of the zip directory overlap or lie outside the file",
                 ));
@@ -160,8 +175,8 @@ impl<'s> ZipReader<'s> {
     /// Entries of a damaged archive: local headers, one behind the other as long as that leads anywhere, else the next one that
     /// looks like one; then entries of the directory whose local header says something else. Reads the file about once.
     fn scan(&self, each: &mut dyn FnMut(&[u8], EntryRef) -> Result<bool>) -> Result<()> {
-        let most = self.len.saturating_mul(OVERLAP);
-        let mut window = Window::with_search(self.spool, self.len, most);
+        let most = self.layout.len.saturating_mul(OVERLAP);
+        let mut window = Window::with_search(self.source, self.layout.len, most);
         let mut packed = 0u64;
         let (mut pos, mut from) = (0, 0);
         loop {
@@ -181,10 +196,10 @@ impl<'s> ZipReader<'s> {
             from = entry.offset.saturating_add(30);
             pos = next;
         }
-        let Some(dir) = self.directory else {
+        let Some(dir) = self.layout.directory else {
             return Ok(());
         };
-        let mut central = Window::new(self.spool, self.len);
+        let mut central = Window::new(self.source, self.layout.len);
         let mut pos = dir.start;
         while pos < dir.end {
             let Some((name, entry, next)) = central.central(dir, pos)? else {
@@ -202,23 +217,16 @@ impl<'s> ZipReader<'s> {
         Ok(())
     }
 
-    /// The content of `entry`. `Unsupported` for methods but stored and deflated.
-    pub(crate) fn reader<'a>(
-        &'a self,
-        entry: EntryRef,
-        inflater: &'a mut Inflater,
-    ) -> Result<EntryReader<'a>> {
-        if !matches!(entry.method, 0 | 8) {
-            return Err(unsupported(entry.method));
-        }
+    /// Byte position of the packed content of `entry`, all of which lies inside the file; its local header was looked at.
+    pub(crate) fn data_at(&self, entry: EntryRef) -> Result<u64> {
         let fits = |from: u64, n: u64| {
             from.checked_add(n)
-                .filter(|&end| end <= self.len)
+                .filter(|&end| end <= self.layout.len)
                 .ok_or_else(|| Error::damaged("a zip entry lies outside the file"))
         };
         fits(entry.offset, 30)?;
         let mut head = [0; 30];
-        self.spool.read_at(&mut head, entry.offset)?;
+        self.source.read_at(&mut head, entry.offset)?;
         if !head.starts_with(b"PK\x03\x04") {
             return Err(Error::damaged("a zip entry has no local header"));
         }
@@ -231,9 +239,22 @@ impl<'s> ZipReader<'s> {
         if entry.method == 0 && entry.compressed != entry.size {
             return Err(Error::damaged("a stored zip entry has two sizes"));
         }
+        Ok(pos)
+    }
+
+    /// The content of `entry`. `Unsupported` for methods but stored and deflated.
+    pub(crate) fn reader<'a>(
+        &'a self,
+        entry: EntryRef,
+        inflater: &'a mut Inflater,
+    ) -> Result<EntryReader<'a>> {
+        if !matches!(entry.method, 0 | 8) {
+            return Err(unsupported(entry.method));
+        }
+        let pos = self.data_at(entry)?;
         inflater.reset();
         Ok(EntryReader {
-            spool: self.spool,
+            source: self.source,
             inflater,
             entry,
             pos,
@@ -283,7 +304,7 @@ enum State {
 /// The plain bytes of one entry: exactly as many as the directory says, or an error. The read that gives the last byte also
 /// checks the CRC and that the stream ends there; an empty entry is checked by its first read.
 pub(crate) struct EntryReader<'a> {
-    spool: &'a Spool,
+    source: &'a dyn ReadAt,
     inflater: &'a mut Inflater,
     entry: EntryRef,
     pos: u64,
@@ -294,13 +315,21 @@ pub(crate) struct EntryReader<'a> {
 }
 
 impl EntryReader<'_> {
+    /// Packed bytes behind the end of the content, to be asked once all of it was read. A writer of archives leaves none.
+    pub(crate) fn unused(&self) -> u64 {
+        match self.entry.method {
+            0 => 0,
+            _ => self.compressed_left + (self.inflater.end - self.inflater.start) as u64,
+        }
+    }
+
     fn next(&mut self, out: &mut [u8]) -> Result<usize> {
         let most = usize::try_from(self.left).map_or(out.len(), |n| n.min(out.len()));
         let room = out.get_mut(..most).unwrap_or_default();
         let mut n = 0;
         if !room.is_empty() {
             n = if self.entry.method == 0 {
-                self.spool.read_at(room, self.pos)?;
+                self.source.read_at(room, self.pos)?;
                 self.pos = self.pos.saturating_add(room.len() as u64);
                 room.len()
             } else {
@@ -347,7 +376,7 @@ impl EntryReader<'_> {
         let input = &mut self.inflater.input;
         let most =
             usize::try_from(self.compressed_left).map_or(input.len(), |n| n.min(input.len()));
-        self.spool
+        self.source
             .read_at(input.get_mut(..most).unwrap_or_default(), self.pos)?;
         self.inflater.start = 0;
         self.inflater.end = most;

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
 use crate::base::error::unwrap_io;
-use crate::base::tmp::Tmp;
+use crate::base::tmp::{Spool, Tmp};
 use crate::format::deflate::tests::{noise, prose};
 use crate::format::deflate::{DeflateStream, Deflater};
 use crate::format::zip_write::ZipWriter;

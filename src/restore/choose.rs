@@ -68,10 +68,7 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
                 }
                 (run, listing.full)
             }
-            Err(e)
-                if !explicit
-                    && matches!(e.kind(), Kind::Damaged | Kind::Missing | Kind::Unsupported) =>
-            {
+            Err(e) if !explicit && e.kind().is_of_one_volume() => {
                 ui.error(&format!("version {no} is passed over: {e}"));
                 failure = failure.or(Some(e));
                 continue;

@@ -1,15 +1,13 @@
 //! Blocklists, wherever they are found, turned into wanted blocks.
 
 use std::io::Read;
-use std::rc::Rc;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::format::zip_read::SAME_AT_MOST;
-use crate::restore::plan::{Goal, LIST_RECORD, Wants, is_one_volume};
-use crate::set::{Places, Set, VolumeNo};
+use crate::restore::plan::{Goal, LIST_RECORD, Wants};
+use crate::set::{Places, Set, Share, Shelf, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -224,7 +222,7 @@ impl Expander<'_> {
             }
         }
         let mut stream = sorter.finish()?;
-        let mut open: Option<(VolumeNo, Rc<crate::set::Opened>)> = None;
+        let mut open: Option<(VolumeNo, Shelf)> = None;
         let mut failed: Option<VolumeNo> = None;
         while let Some(record) = stream.next()? {
             let (no, id) = record.split_at(4);
@@ -242,25 +240,25 @@ impl Expander<'_> {
             }
             if open.as_ref().is_none_or(|(have, _)| *have != no) {
                 open = None;
-                let Some((name, size)) = set.volumes().dblock(no) else {
+                let Some((name, _)) = set.volumes().dblock(no) else {
                     continue;
                 };
                 ui.verbose(&format!(
                     "reading blocklists from {}",
                     text::safe(name.as_str().as_bytes())
                 ));
-                match set.fetch_dblock(ui, &name, size, places.expected(no)?) {
-                    Ok(opened) => {
-                        if let Some(why) = &opened.flaw {
+                match set.shelf(ui, no, places.expected(no)?, Share::All) {
+                    Ok(shelf) => {
+                        if let Some(why) = shelf.flaw() {
                             let name = text::safe(name.as_str().as_bytes());
                             ui.warn(
                                 "damaged-dblock",
                                 &format!("volume {name} is damaged ({why})"),
                             );
                         }
-                        open = Some((no, opened));
+                        open = Some((no, shelf));
                     }
-                    Err(e) if is_one_volume(&e) => {
+                    Err(e) if e.kind().is_volume_or_key() => {
                         ui.warn("unreadable-dblock", &e.to_string());
                         failed = Some(no);
                         continue;
@@ -268,42 +266,17 @@ impl Expander<'_> {
                     Err(e) => return Err(e),
                 }
             }
-            let Some((_, opened)) = &open else {
+            let Some((_, shelf)) = &mut open else {
                 continue;
             };
-            let read = (|| -> Result<()> {
-                let zip = opened.zip()?;
-                let mut found = Vec::new();
-                zip.entries(&mut |name, entry| {
-                    if let Some(id) = crate::format::index::parse_block_name(name)
-                        && BlockKey::new(&id, 0) == BlockKey::new(&hash, 0)
-                        && found.len() < SAME_AT_MOST
-                    {
-                        found.push((id, entry));
-                    }
-                    Ok(())
-                })?;
-                let mut trouble = None;
-                for (id, entry) in found {
-                    let done = zip
-                        .reader(entry, set.inflater())
-                        .and_then(|mut reader| self.offer(&id, &mut reader));
-                    match done {
-                        Err(e) if !is_one_volume(&e) => return Err(e),
-                        other => trouble = other.err().or(trouble),
-                    }
-                    if self.seen(&hash)? {
-                        break;
-                    }
+            let read = shelf.offer(&hash, &mut |id, data| {
+                self.offer(id, data)?;
+                self.seen(&hash)
+            });
+            match read {
+                Err(e) if e.kind().is_volume_or_key() => {
+                    ui.warn("unreadable-dblock", &e.to_string());
                 }
-                if self.seen(&hash)? {
-                    return Ok(());
-                }
-                Err(trouble.unwrap_or_else(|| Error::damaged("it lacks or spoils a blocklist")))
-            })();
-            let volume = || text::safe(opened.name.as_str().as_bytes());
-            match read.doing(|| format!("read volume {}", volume())) {
-                Err(e) if is_one_volume(&e) => ui.warn("unreadable-dblock", &e.to_string()),
                 other => other?,
             }
         }

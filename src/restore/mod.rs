@@ -5,7 +5,6 @@ mod arrange;
 mod attrs;
 mod choose;
 mod clear;
-mod directory;
 mod finish;
 mod gather;
 mod links;

@@ -1,7 +1,7 @@
 //! Which blocks are needed, and in which volumes they are: two sorted streams joined on disk.
 
 use crate::base::digest::BlockKey;
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::tmp::Tmp;
 use crate::format::filelist::Content;
 use crate::format::manifest::Params;
@@ -186,14 +186,6 @@ impl Wants {
             .finish()?
             .into_run()
     }
-}
-
-/// True for errors that only concern the volume they came from.
-pub(super) fn is_one_volume(e: &Error) -> bool {
-    matches!(
-        e.kind(),
-        Kind::Damaged | Kind::Missing | Kind::Unsupported | Kind::Passphrase
-    )
 }
 
 /// The outcome of a join.

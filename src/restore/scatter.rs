@@ -1,20 +1,18 @@
 //! Volumes, each fetched once, and their blocks written to every file that wants them.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
-use crate::format::zip_read::EntryRef;
-use crate::restore::directory::{Directory, directory};
 use crate::restore::obey;
 use crate::restore::place::{Place, entry_error};
-use crate::restore::plan::{Goal, Plan, is_one_volume};
+use crate::restore::plan::{Goal, Plan};
 use crate::restore::targets::Targets;
-use crate::set::{Opened, Places, Set, VolumeNo};
+use crate::set::{Places, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
@@ -96,15 +94,15 @@ impl<'a> Scatter<'a> {
         while let Some(first) = head.clone() {
             obey()?;
             let no = volume_of(&first)?;
-            let (name, size) = set
+            let (name, _) = set
                 .volumes()
                 .dblock(no)
                 .ok_or_else(|| Error::bug("a planned volume is listed"))?;
             ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
-            let opened = match set.fetch_dblock(ui, &name, size, places.expected(no)?) {
-                Ok(opened) => Some(opened),
+            let shelf = match set.shelf(ui, no, places.expected(no)?, Share::All) {
+                Ok(shelf) => Some(shelf),
                 // Other volumes may have its blocks; those that none has make their files incomplete.
-                Err(e) if is_one_volume(&e) => {
+                Err(e) if e.kind().is_volume_or_key() => {
                     ui.warn("damaged-dblock", &e.to_string());
                     if let Some(slot) = self.failed.get_mut(no as usize) {
                         *slot = true;
@@ -114,8 +112,8 @@ impl<'a> Scatter<'a> {
                 Err(e) => return Err(e),
             };
             self.volumes += 1;
-            match opened {
-                Some(opened) => self.volume(set, &opened, no, &mut reader, &mut head, ui)?,
+            match shelf {
+                Some(shelf) => self.volume(shelf, no, &mut reader, &mut head, ui)?,
                 None => {
                     while let Some(record) = head.take() {
                         if volume_of(&record)? != no {
@@ -133,29 +131,15 @@ impl<'a> Scatter<'a> {
         Ok(())
     }
 
-    /// All wanted blocks of one volume, in key order.
+    /// All wanted blocks of one volume.
     fn volume(
         &mut self,
-        set: &mut Set,
-        opened: &Opened,
+        mut shelf: Shelf,
         no: VolumeNo,
         reader: &mut RunReader,
         head: &mut Option<Vec<u8>>,
         ui: &mut Ui,
     ) -> Result<()> {
-        let zip = opened.zip();
-        let directory = zip
-            .as_ref()
-            .map_err(|e| e.to_string())
-            .and_then(|zip| directory(zip, set, opened).map_err(|e| e.to_string()));
-        let mut why = opened.flaw.clone();
-        let mut directory = match directory {
-            Ok(stream) => Some(Directory::new(stream)),
-            Err(text) => {
-                why.get_or_insert(text);
-                None
-            }
-        };
         let mut wanted = 0u64;
         let mut damaged = 0u64;
         while let Some(record) = head.take() {
@@ -168,21 +152,7 @@ impl<'a> Scatter<'a> {
                 .ok_or_else(|| Error::bug("a planned block has a key"))?;
             let mut group = vec![record];
             let mut failed = false;
-            let mut good = false;
-            if let (Some(directory), Ok(zip)) = (&mut directory, &zip) {
-                for &(hash, entry) in directory.find(&key)? {
-                    match self.read_block(zip, set, opened, &key, &hash, entry) {
-                        Ok(is_good) => good = is_good,
-                        Err(e) if is_one_volume(&e) => {
-                            why.get_or_insert_with(|| e.cause().to_owned());
-                        }
-                        Err(e) => return Err(e),
-                    }
-                    if good {
-                        break;
-                    }
-                }
-            }
+            let good = shelf.block(&key, &mut self.block)?;
             wanted += 1;
             // One block goes to all its places while it is in memory; the places are not collected.
             while let Some(record) = group.pop() {
@@ -215,9 +185,11 @@ impl<'a> Scatter<'a> {
         {
             *slot = true;
         }
-        if damaged > 0 || opened.flaw.is_some() {
-            let name = text::safe(opened.name.as_str().as_bytes());
-            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        if damaged > 0 || shelf.flaw().is_some() {
+            let name = text::safe(shelf.name().as_str().as_bytes());
+            let why = shelf
+                .why()
+                .map_or_else(String::new, |why| format!(" ({why})"));
             ui.warn(
                 "damaged-dblock",
                 &match damaged {
@@ -230,39 +202,6 @@ impl<'a> Scatter<'a> {
             );
         }
         Ok(())
-    }
-
-    fn read_block(
-        &mut self,
-        zip: &crate::format::zip_read::ZipReader<'_>,
-        set: &mut Set,
-        opened: &Opened,
-        key: &BlockKey,
-        hash: &Hash,
-        entry: EntryRef,
-    ) -> Result<bool> {
-        if entry.size != u64::from(key.size()) {
-            return Ok(false);
-        }
-        self.block.clear();
-        let mut reader = zip.reader(entry, set.inflater())?;
-        // Room is taken as data comes, not as the directory promises it.
-        (&mut reader)
-            .take(u64::from(key.size()))
-            .read_to_end(&mut self.block)
-            .map_err(crate::base::error::unwrap_io)?;
-        if self.block.len() != key.size() as usize {
-            return Ok(false);
-        }
-        // The last read past the end checks the archive's own sum.
-        if reader
-            .read(&mut [0])
-            .map_err(crate::base::error::unwrap_io)?
-            != 0
-        {
-            return Ok(false);
-        }
-        Ok(opened.params.block_hash.hash(&self.block) == *hash && key.matches(hash))
     }
 
     /// Puts the block in memory where the goal says. Trouble with one file spoils that file only.

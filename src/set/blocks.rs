@@ -14,7 +14,7 @@ use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
 use crate::set::places::{Facts, ID_LEN, PLACE_LEN, Places};
 use crate::set::volume::{Expected, Opened, reading};
-use crate::set::{Set, VolumeNo};
+use crate::set::{Set, Share, VolumeNo};
 use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
 
@@ -213,7 +213,7 @@ impl Set {
             });
             match done {
                 Ok(()) => on(number, Seen::Whole)?,
-                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                Err(e) if e.kind().is_of_one_volume() => {
                     on(number, Seen::Unreadable(&e))?;
                     report.unreadable(&name, e.to_string());
                 }
@@ -247,7 +247,7 @@ impl Set {
         scratch: &mut Spool,
         on: &mut SeenSink<'_>,
     ) -> Result<()> {
-        let zip = opened.zip()?;
+        let zip = opened.zip();
         if zip.rescued() {
             on(dindex, Seen::Rescued)?;
         }
@@ -349,7 +349,7 @@ impl Set {
             let opened = self.fetch(ui, &name, size, Expected::default());
             let opened = self.passphrase_or_damage(opened);
             let done = opened.and_then(|opened| {
-                let zip = opened.zip()?;
+                let zip = opened.zip();
                 let inflater = &mut self.inflater;
                 zip.entries(&mut |name, entry| match index::parse_index_entry(name) {
                     Some(IndexEntry::List(id))
@@ -365,7 +365,7 @@ impl Set {
                 })
             });
             match done {
-                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                Err(e) if e.kind().is_of_one_volume() => {
                     ui.warn("unreadable-index", &e.to_string());
                 }
                 other => other?,
@@ -390,39 +390,30 @@ impl Set {
     ) -> Result<()> {
         let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
         for &no in numbers {
-            let Some((name, size)) = self.volumes.dblock(no) else {
+            if self.volumes.dblock(no).is_none() {
                 continue;
-            };
+            }
             if let Some(scanned) = places.scanned.get_mut(no as usize)
                 && std::mem::replace(scanned, true)
             {
                 continue;
             }
-            let opened = self.fetch_dblock(ui, &name, size, places.expected(no)?);
-            let done = opened.and_then(|opened| {
-                if let Some(flaw) = opened.flaw.as_deref().filter(|_| only_whole) {
+            let shelf = self.shelf(ui, no, places.expected(no)?, Share::All);
+            let done = shelf.and_then(|shelf| {
+                if let Some(flaw) = shelf.flaw().filter(|_| only_whole) {
                     return Err(Error::damaged(flaw)
-                        .doing(reading(&opened.name))
+                        .doing(reading(shelf.name()))
                         .hint("nothing is built upon it; 'duplet verify URL all' tells what it still holds"));
                 }
-                let zip = opened.zip()?;
-                let len = opened.params.block_hash.len();
                 let mut record = [0; PLACE_LEN];
                 record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
-                zip.entries(&mut |name, entry| {
-                    let id = index::parse_block_name(name).filter(|h| h.as_bytes().len() == len);
-                    if let (Some(id), Ok(size)) = (id, u32::try_from(entry.size))
-                        && size > 0
-                    {
-                        record[..BlockKey::LEN]
-                            .copy_from_slice(BlockKey::new(&id, size).as_bytes());
-                        sorter.add(&record)?;
-                    }
-                    Ok(())
+                shelf.keys(&mut |_, key, _| {
+                    record[..BlockKey::LEN].copy_from_slice(key.as_bytes());
+                    sorter.add(&record)
                 })
             });
             match done {
-                Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing) => {
+                Err(e) if e.kind().is_of_one_volume() => {
                     ui.warn("unreadable-dblock", &e.to_string());
                 }
                 other => other?,

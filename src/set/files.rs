@@ -100,7 +100,7 @@ impl Set {
             .ok_or_else(|| Error::bug("the dlist is open"))?;
         let mut stopped: Option<Error> = None;
         let read = |opened: &Opened, inflater: &mut Inflater| -> Result<Listing> {
-            let zip = opened.zip()?;
+            let zip = opened.zip();
             let full = match zip.find(b"fileset")? {
                 Some(entry) => manifest::read_fileset(&mut zip.reader(entry, inflater)?)?,
                 None => true,

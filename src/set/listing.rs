@@ -199,8 +199,5 @@ pub(super) fn several(names: &[String], at: &str) -> Error {
 
 /// True for what says that a prefix is not that of the backup which is meant.
 pub(super) fn is_no_backup(e: &Error) -> bool {
-    matches!(
-        e.kind(),
-        Kind::Damaged | Kind::Unsupported | Kind::Missing | Kind::Passphrase
-    )
+    e.kind().is_volume_or_key()
 }

@@ -14,6 +14,7 @@ mod permit;
 mod places;
 mod salvage;
 mod seal;
+mod shelf;
 mod versions;
 mod volume;
 mod volumes;
@@ -29,6 +30,7 @@ pub(crate) use members::{Members, broken};
 pub(crate) use permit::permit_by_hand;
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
+pub(crate) use shelf::{Proof, Share, Shelf};
 pub(crate) use versions::VersionChoice;
 pub(crate) use volume::{Expected, Opened, digest};
 pub(crate) use volumes::{StateSum, VolumeNo, Volumes};
@@ -332,10 +334,6 @@ impl Set {
 
     pub(crate) fn cache(&mut self) -> &mut Cache {
         &mut self.cache
-    }
-
-    pub(crate) fn inflater(&mut self) -> &mut Inflater {
-        &mut self.inflater
     }
 
     /// Parameters of the destination, known once any volume was opened.

@@ -145,20 +145,21 @@ impl Set {
         if flaw.is_none() {
             let inside = ZipReader::open(&plain).and_then(|zip| {
                 let found = self.read_manifest(&zip)?;
-                Ok((found, zip.rescued()))
+                Ok((found, zip.layout(), zip.rescued()))
             });
             match inside {
-                Ok(((params, created), false)) => {
+                Ok(((params, created), layout, false)) => {
                     self.settle_params(name, params)?;
                     return Ok(Opened {
                         name: name.clone(),
                         plain,
+                        layout,
                         params,
                         created,
                         flaw: None,
                     });
                 }
-                Ok((_, true)) => flaw = Some(Error::damaged(RESCUED)),
+                Ok((_, _, true)) => flaw = Some(Error::damaged(RESCUED)),
                 Err(e) if e.kind() == Kind::Damaged => flaw = Some(e),
                 Err(e) => return Err(e.doing(reading(name))),
             }
@@ -170,6 +171,7 @@ impl Set {
         };
         let mut any = false;
         let zip = ZipReader::salvage(&plain).doing(|| reading(name))?;
+        let layout = zip.layout();
         zip.entries(&mut |entry, _| {
             any |= parse_block_name(entry)
                 .is_some_and(|id| id.as_bytes().len() == params.block_hash.len());
@@ -186,6 +188,7 @@ impl Set {
         Ok(Opened {
             name: name.clone(),
             plain,
+            layout,
             params,
             created: None,
             flaw: Some(flaw),

@@ -12,14 +12,15 @@ use crate::base::ui::Ui;
 use crate::format::aes_read;
 use crate::format::manifest::{self, Params};
 use crate::format::names::{VolumeKind, VolumeName};
-use crate::format::zip_read::ZipReader;
-use crate::set::{Protection, Set, gpg};
+use crate::format::zip_read::{Layout, ZipReader};
+use crate::set::{Protection, Set, Share, gpg};
 
 /// A decrypted volume on disk, not in memory.
 pub(crate) struct Opened {
     pub(crate) name: VolumeName,
-    /// The zip archive.
-    pub(crate) plain: Spool,
+    /// The zip archive, and how its entries are found.
+    pub(super) plain: Spool,
+    pub(super) layout: Layout,
     pub(crate) params: Params,
     /// When it was made, as its manifest says.
     pub(super) created: Option<Timestamp>,
@@ -29,12 +30,8 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// The archive; of a volume with a flaw whatever can be found in it (see [`ZipReader::salvage`]).
-    pub(crate) fn zip(&self) -> Result<ZipReader<'_>> {
-        match self.flaw {
-            None => ZipReader::open(&self.plain),
-            Some(_) => ZipReader::salvage(&self.plain),
-        }
-        .doing(|| reading(&self.name))
+    pub(crate) fn zip(&self) -> ZipReader<'_> {
+        ZipReader::again(&self.plain, self.layout)
     }
 }
 
@@ -133,13 +130,17 @@ impl Set {
         let plain = self.decrypt(name, stored)?;
         self.accepted |= name.encryption().is_some();
         only_zip(name)?;
-        let (params, created) = ZipReader::open(&plain)
-            .and_then(|zip| self.read_manifest(&zip))
+        let (params, created, layout) = ZipReader::open(&plain)
+            .and_then(|zip| {
+                let (params, created) = self.read_manifest(&zip)?;
+                Ok((params, created, zip.layout()))
+            })
             .doing(|| reading(name))?;
         self.settle_params(name, params)?;
         Ok(Opened {
             name: name.clone(),
             plain,
+            layout,
             params,
             created,
             flaw: None,
@@ -283,14 +284,7 @@ impl Set {
         for no in 0..self.volumes.dlists().len().min(3) {
             match self.open_dlist(ui, no) {
                 Ok(_) => break,
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        Kind::Damaged | Kind::Passphrase | Kind::Unsupported | Kind::Missing
-                    ) =>
-                {
-                    first = first.or(Some(e))
-                }
+                Err(e) if e.kind().is_volume_or_key() => first = first.or(Some(e)),
                 Err(e) => return Err(e),
             }
         }
@@ -301,24 +295,13 @@ impl Set {
             if let Some((name, size)) = self.volumes.dindex(i) {
                 match self.fetch(ui, &name, size, Expected::default()) {
                     Ok(_) => {}
-                    Err(e)
-                        if matches!(
-                            e.kind(),
-                            Kind::Damaged | Kind::Passphrase | Kind::Unsupported | Kind::Missing
-                        ) =>
-                    {
-                        first = first.or(Some(e))
-                    }
+                    Err(e) if e.kind().is_volume_or_key() => first = first.or(Some(e)),
                     Err(e) => return Err(e),
                 }
             }
         }
-        if self.params.is_none()
-            && first.is_none()
-            && self.volumes.dblock_count() > 0
-            && let Some((name, size)) = self.volumes.dblock(0)
-        {
-            self.fetch_dblock(ui, &name, size, Expected::default())?;
+        if self.params.is_none() && first.is_none() && self.volumes.dblock_count() > 0 {
+            self.shelf(ui, 0, Expected::default(), Share::All)?;
         }
         match (self.params, first) {
             (Some(params), _) => Ok(params),

@@ -1,7 +1,7 @@
 //! Looking into versions: what is stored, in which of them, how large. Downloads the dlists of the versions asked for and
 //! nothing else. Hits are sorted on disk past a few MiB, whatever the number of versions.
 
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Entry, EntryKind};
@@ -119,7 +119,7 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
                     ui.warn("misdated-version", &line);
                 }
             }
-            Err(e) if versions.len() > 1 && is_volume_fault(&e) => {
+            Err(e) if versions.len() > 1 && e.kind().is_of_one_volume() => {
                 ui.error(&format!("version {version} is left out: {e}"));
                 unread.push(version);
                 failed = Some(e);
@@ -182,10 +182,6 @@ impl Hits {
         }
         Ok(None)
     }
-}
-
-pub(crate) fn is_volume_fault(e: &Error) -> bool {
-    matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing)
 }
 
 /// Byte order is the order of paths, then of versions.

@@ -120,14 +120,7 @@ impl Writer<'_> {
             .and_then(|(opened, hash, length)| Ok((self.look_through(&opened)?, hash, length)));
         let (found, hash, length) = match fetched {
             Ok(all) => all,
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    Kind::Damaged | Kind::Unsupported | Kind::Missing | Kind::Passphrase
-                ) =>
-            {
-                return Ok(Err(e));
-            }
+            Err(e) if e.kind().is_volume_or_key() => return Ok(Err(e)),
             Err(e) => return Err(e),
         };
         let tmp = self.set.tmp().clone();
@@ -174,7 +167,7 @@ impl Writer<'_> {
         let mut ids = Keyset::new(&tmp);
         let mut inflater = Inflater::new();
         let mut data = Vec::new();
-        let zip = opened.zip()?;
+        let zip = opened.zip();
         let damaged = |what: &str| {
             Error::damaged(what.to_owned()).doing(format!(
                 "read volume {}",

@@ -8,7 +8,7 @@ use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
 use crate::set::{Expected, Places, RESCUED, Set};
 use crate::upkeep::verify::lists::Lists;
-use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport, is_finding};
+use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport};
 
 pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
     let status = match e.kind() {
@@ -51,7 +51,7 @@ pub(super) fn dindex(
     let mut found: Vec<(Status, String)> = Vec::new();
     let opened = set.fetch(ui, &name, size, Expected::default());
     let done = set.passphrase_or_damage(opened).and_then(|opened| {
-        let zip = opened.zip()?;
+        let zip = opened.zip();
         if zip.rescued() {
             found.push((Status::Modified, RESCUED.to_owned()));
         }
@@ -102,7 +102,7 @@ pub(super) fn dindex(
     }
     match done {
         Ok(()) => report.dindexes += 1,
-        Err(e) if is_finding(&e) => {
+        Err(e) if e.kind().is_of_one_volume() => {
             let (status, what) = unreadable_index(&e);
             report.find(&name, status, what);
         }

@@ -50,7 +50,7 @@ impl Lists {
                 Ok(n) => n,
                 Err(e) => {
                     let e = crate::base::error::unwrap_io(e);
-                    return if super::is_finding(&e) {
+                    return if e.kind().is_of_one_volume() {
                         Ok(said())
                     } else {
                         Err(e)
@@ -114,7 +114,7 @@ impl Lists {
 pub(super) fn usable<T>(opened: Result<T>) -> Result<Option<T>> {
     match opened {
         Ok(t) => Ok(Some(t)),
-        Err(e) if super::is_finding(&e) => Ok(None),
+        Err(e) if e.kind().is_of_one_volume() => Ok(None),
         Err(e) => Err::<Option<T>, Error>(e),
     }
 }

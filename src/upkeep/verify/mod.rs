@@ -180,11 +180,6 @@ fn status_of(cause: &Error) -> Status {
     }
 }
 
-/// True for what is wrong with a volume; anything else ends the check.
-fn is_finding(e: &Error) -> bool {
-    matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing)
-}
-
 /// Checks `set`. A wrong passphrase, and a destination of which nothing can be read, are errors, not findings. After an
 /// error `report` has what was found until then.
 pub(crate) fn run(
@@ -239,7 +234,7 @@ pub(crate) fn run(
         }
     }
 
-    let mut volumes = Volumes::new(&tmp, params, resized);
+    let mut volumes = Volumes::new(&tmp, resized);
     volumes.dindexes(set, ui, options, &mut read, &places, &mut lists, report)?;
     volumes.dblocks(set, ui, options, &index.unindexed, &mut places, report)?;
     let orphans: Vec<VolumeNo> = index

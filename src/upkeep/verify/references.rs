@@ -1,23 +1,19 @@
 //! Every reference of the chosen versions against what is stored, and what a lost block costs: which files of which versions.
 
-use std::rc::Rc;
-
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::Result;
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
-use crate::format::deflate::Inflater;
 use crate::format::filelist::{Content, Entry, EntryKind};
-use crate::format::index;
 use crate::format::manifest::Params;
-use crate::set::{Places, RESCUED, Set, VolumeNo};
+use crate::set::{Places, RESCUED, Set, Share, Shelf, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::verify::lists::{Lists, usable};
 use crate::upkeep::verify::orphans::Orphans;
 use crate::upkeep::verify::{
-    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, is_finding, sample,
+    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, sample,
 };
 
 const SORT_CAP: usize = 1 << 20;
@@ -205,7 +201,7 @@ impl References {
                 out.rescued = listing.rescued;
                 out.misdated = listing.misdated;
             }
-            Err(e) if is_finding(&e) => {
+            Err(e) if e.kind().is_of_one_volume() => {
                 let (status, _) = indexes::unreadable_index(&e);
                 out.unreadable = Some((status, e.cause().to_owned()));
             }
@@ -334,8 +330,7 @@ impl References {
             }
         }
         let mut stream = by_volume.finish()?;
-        let mut held: Option<(VolumeNo, Option<Rc<crate::set::Opened>>)> = None;
-        let mut inflater = Inflater::new();
+        let mut held: Option<(VolumeNo, Option<Shelf>)> = None;
         while let Some(record) = stream.next()? {
             let Some((no, id)) = record.split_first_chunk::<4>() else {
                 continue;
@@ -344,28 +339,15 @@ impl References {
                 continue;
             };
             if held.as_ref().is_none_or(|(n, _)| *n != no) {
-                let volume = set.volumes().dblock(no);
-                let opened = match volume {
-                    Some((name, size)) => {
-                        let facts = self.places.expected(no)?;
-                        usable(set.fetch_dblock(ui, &name, size, facts))?
-                    }
+                let shelf = match set.volumes().dblock(no) {
+                    Some(_) => usable(set.shelf(ui, no, self.places.expected(no)?, Share::All))?,
                     None => None,
                 };
-                held = Some((no, opened));
+                held = Some((no, shelf));
             }
-            let Some((_, Some(opened))) = &held else {
-                continue;
-            };
-            let Some(zip) = usable(opened.zip())? else {
-                continue;
-            };
-            for entry in usable(zip.find_all(&index::block_name(&id)))?.unwrap_or_default() {
-                if let Some(mut data) = usable(zip.reader(entry, &mut inflater))?
-                    && self.lists.add(&id, &mut data)?.is_none()
-                {
-                    break;
-                }
+            if let Some((_, Some(shelf))) = &mut held {
+                let lists = &mut self.lists;
+                usable(shelf.offer(&id, &mut |_, data| Ok(lists.add(&id, data)?.is_none())))?;
             }
         }
         Ok(())

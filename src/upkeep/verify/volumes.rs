@@ -1,26 +1,20 @@
 //! Dblocks byte by byte against their index, and which blocks are lost by what is wrong there.
 
-use std::io::Read;
-
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Kind, Result, unwrap_io};
+use crate::base::error::Result;
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::{Progress, Ui};
-use crate::format::deflate::Inflater;
-use crate::format::index;
-use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
-use crate::format::zip_read::{EntryRef, ZipReader};
-use crate::set::{Expected, Opened, PLACE_LEN, Places, Set, VolumeNo, split_place};
+use crate::set::{Expected, PLACE_LEN, Places, Proof, Set, Share, VolumeNo, split_place};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Doubt;
 use crate::upkeep::verify::resized::{BY_VOLUME, Resized};
 use crate::upkeep::verify::{
-    FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, is_finding,
-    sample, status_of,
+    FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, sample,
+    status_of,
 };
 
 const SORT_CAP: usize = 2 << 20;
@@ -28,7 +22,6 @@ const SORT_CAP: usize = 2 << 20;
 /// The volume checks of one run.
 pub(super) struct Volumes {
     tmp: Tmp,
-    params: Params,
     /// Places (key, number) whose block is not there or not intact.
     bad: Sorter,
     /// dblocks already found to have another size than their index states.
@@ -49,10 +42,9 @@ struct Counts {
 }
 
 impl Volumes {
-    pub(super) fn new(tmp: &Tmp, params: Params, resized: Resized) -> Volumes {
+    pub(super) fn new(tmp: &Tmp, resized: Resized) -> Volumes {
         Volumes {
             tmp: tmp.clone(),
-            params,
             bad: Sorter::new(tmp, SORT_CAP),
             resized,
             doubtful: Vec::new(),
@@ -161,18 +153,18 @@ impl Volumes {
         found: &mut Sorter,
         report: &mut VerifyReport,
     ) -> Result<()> {
-        let Some((name, size)) = set.volumes().dblock(wanted.no) else {
+        let Some((name, _)) = set.volumes().dblock(wanted.no) else {
             return Ok(());
         };
         let resized = self.is_resized(wanted.no);
         let orphan = !indexed && !resized;
-        let opened = match set.fetch_dblock(ui, &name, size, facts) {
-            Ok(opened) => opened,
-            Err(e) if orphan && is_finding(&e) => {
+        let mut shelf = match set.shelf(ui, wanted.no, facts, Share::All) {
+            Ok(shelf) => shelf,
+            Err(e) if orphan && e.kind().is_of_one_volume() => {
                 self.doubt(wanted.no, status_of(&e), e.cause());
                 return Ok(());
             }
-            Err(e) if is_finding(&e) => {
+            Err(e) if e.kind().is_of_one_volume() => {
                 let mut blocks = 0u64;
                 while let Some(key) = wanted.next()? {
                     blocks += 1;
@@ -190,25 +182,27 @@ impl Volumes {
         };
         let mut actual = Sorter::new(&self.tmp, SORT_CAP);
         let mut foreign = None;
-        let walked = hash_entries(
-            &opened,
-            self.params,
-            set.inflater(),
-            &mut actual,
-            report,
-            &mut foreign,
-        );
+        let mut record = [0; BlockKey::LEN + 1];
+        let walked = shelf.prove(&mut |key, proof| {
+            report.blocks_hashed += 1;
+            if let Proof::Foreign(why) = proof {
+                foreign.get_or_insert_with(|| why.to_owned());
+            }
+            record[..BlockKey::LEN].copy_from_slice(key.as_bytes());
+            record[BlockKey::LEN] = u8::from(proof != Proof::Intact);
+            actual.add(&record)
+        });
         match walked {
             Ok(()) => report.dblocks += 1,
-            Err(e) if orphan && is_finding(&e) => {
+            Err(e) if orphan && e.kind().is_of_one_volume() => {
                 self.doubt(wanted.no, status_of(&e), e.cause());
             }
-            Err(e) if is_finding(&e) => {
+            Err(e) if e.kind().is_of_one_volume() => {
                 report.unreadable(&name, &e, "blocks after that point cannot be read");
             }
             Err(e) => return Err(e),
         }
-        let flaw = opened.flaw.as_deref();
+        let flaw = shelf.flaw();
         let counts = self.compare(actual.finish()?, indexed, flaw.is_some(), wanted, found)?;
         if let Some(flaw) = flaw {
             let lost = match counts.lost {
@@ -409,59 +403,4 @@ fn place(key: &BlockKey, no: VolumeNo) -> [u8; PLACE_LEN] {
 
 fn name_of(volume: Option<(VolumeName, Option<u64>)>) -> String {
     volume.map_or_else(String::new, |(name, _)| name.as_str().to_owned())
-}
-
-/// Hashes every block of a dblock into `actual`: its key, then 0 when it is intact. `foreign` becomes the reason why some could not be unpacked by this program.
-fn hash_entries(
-    opened: &Opened,
-    params: Params,
-    inflater: &mut Inflater,
-    actual: &mut Sorter,
-    report: &mut VerifyReport,
-    foreign: &mut Option<String>,
-) -> Result<()> {
-    let zip = opened.zip()?;
-    let len = params.block_hash.len();
-    let mut record = [0; BlockKey::LEN + 1];
-    let mut buffer = vec![0; 32 * 1024];
-    zip.entries(&mut |name, entry| {
-        let id = index::parse_block_name(name).filter(|h| h.as_bytes().len() == len);
-        let (Some(id), Ok(size)) = (id, u32::try_from(entry.size)) else {
-            return Ok(());
-        };
-        if size == 0 || (opened.flaw.is_some() && size > params.block_size) {
-            return Ok(());
-        }
-        report.blocks_hashed += 1;
-        let intact = match hash_entry(&zip, entry, params, inflater, &mut buffer) {
-            Ok(hash) => hash == id,
-            Err(e) if is_finding(&e) => {
-                if e.kind() == Kind::Unsupported {
-                    foreign.get_or_insert_with(|| e.cause().to_owned());
-                }
-                false
-            }
-            Err(e) => return Err(e),
-        };
-        record[..BlockKey::LEN].copy_from_slice(BlockKey::new(&id, size).as_bytes());
-        record[BlockKey::LEN] = u8::from(!intact);
-        actual.add(&record)
-    })
-}
-
-fn hash_entry(
-    zip: &ZipReader<'_>,
-    entry: EntryRef,
-    params: Params,
-    inflater: &mut Inflater,
-    buffer: &mut [u8],
-) -> Result<Hash> {
-    let mut reader = zip.reader(entry, inflater)?;
-    let mut hasher = params.block_hash.hasher();
-    loop {
-        match reader.read(buffer).map_err(unwrap_io)? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
 }

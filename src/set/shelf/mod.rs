@@ -1,0 +1,312 @@
+//! The block source: one dblock that gives any of its blocks by key. Every block is compared with its hash before it is given,
+//! so what is wrong with the volume as a whole costs only the blocks that it touches.
+//!
+//! Who opens a shelf says how much of the volume is wanted; that decides whether it is downloaded whole. What a damaged
+//! volume still gives is in `salvage`.
+
+mod directory;
+
+use std::io::{Read, Write};
+use std::rc::Rc;
+
+use crate::base::digest::{Algo, BlockKey, Hash};
+use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
+use crate::base::read_at::ReadAt;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Ui;
+use crate::format::deflate::Inflater;
+use crate::format::manifest::Params;
+use crate::format::names::VolumeName;
+use crate::format::zip_read::{EntryRef, Layout, ZipReader};
+use crate::format::zip_write::Packed;
+use crate::set::volume::{Expected, Opened, reading};
+use crate::set::{Set, VolumeNo};
+use directory::{Directory, each_block};
+
+/// Bytes inflated or copied at a time where a block is not wanted in memory.
+const BUFFER_BYTES: usize = 32 << 10;
+
+/// The blocks of one dblock.
+pub(crate) struct Shelf {
+    name: VolumeName,
+    source: Source,
+    layout: Layout,
+    params: Params,
+    tmp: Tmp,
+    inflater: Inflater,
+    /// Made when the first block is asked for.
+    directory: Option<Directory>,
+    /// Why the first block that could not be read could not.
+    why: Option<String>,
+}
+
+/// How much of a volume its opener wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// All of it, or nobody knows.
+    All,
+    /// About so many of its stored bytes.
+    #[allow(dead_code, reason = "for single files out of large volumes")]
+    Bytes(u64),
+}
+
+/// Where the archive is.
+enum Source {
+    /// Here: whole, or whatever there is of it when it has a flaw.
+    Whole(Rc<Opened>),
+}
+
+impl Source {
+    fn archive(&self) -> &dyn ReadAt {
+        match self {
+            Source::Whole(opened) => &opened.plain,
+        }
+    }
+}
+
+/// What a block turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof<'a> {
+    Intact,
+    Spoilt,
+    /// It is packed in a way that this program does not know, and may be intact: which way.
+    Foreign(&'a str),
+}
+
+impl Set {
+    /// Opens a dblock of the listing as a source of blocks. Errors are those of [`Set::fetch_dblock`], of which
+    /// [`Kind::is_volume_or_key`] tells those that other volumes need not share.
+    pub(crate) fn shelf(
+        &mut self,
+        ui: &mut Ui,
+        no: VolumeNo,
+        expected: Expected,
+        _share: Share,
+    ) -> Result<Shelf> {
+        let (name, size) = self
+            .volumes
+            .dblock(no)
+            .ok_or_else(|| Error::bug("a dblock that is opened is listed"))?;
+        let opened = self.fetch_dblock(ui, &name, size, expected)?;
+        Ok(Shelf::over(opened, &self.tmp))
+    }
+}
+
+impl Shelf {
+    fn over(opened: Rc<Opened>, tmp: &Tmp) -> Shelf {
+        Shelf {
+            name: opened.name.clone(),
+            layout: opened.layout,
+            params: opened.params,
+            source: Source::Whole(opened),
+            tmp: tmp.clone(),
+            inflater: Inflater::new(),
+            directory: None,
+            why: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &VolumeName {
+        &self.name
+    }
+
+    /// What is wrong with the volume as a whole. Then any of its blocks may be missing or spoilt.
+    pub(crate) fn flaw(&self) -> Option<&str> {
+        match &self.source {
+            Source::Whole(opened) => opened.flaw.as_deref(),
+        }
+    }
+
+    /// Why blocks of it could not be given: its flaw, else what was met in the first of them.
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.flaw().or(self.why.as_deref())
+    }
+
+    fn zip(&self) -> ZipReader<'_> {
+        ZipReader::again(self.source.archive(), self.layout)
+    }
+
+    fn algo(&self) -> Algo {
+        self.params.block_hash
+    }
+
+    /// The entries of a key's id, at most four, whatever their length.
+    fn entries(&mut self, key: &BlockKey) -> Result<Vec<(Hash, EntryRef)>> {
+        if self.directory.is_none() {
+            let directory = Directory::read(self.zip(), self.algo().len(), &self.tmp)
+                .doing(|| reading(&self.name))?;
+            self.directory = Some(directory);
+        }
+        match &mut self.directory {
+            Some(directory) => Ok(directory.find(key)?.to_vec()),
+            None => Err(Error::bug("the directory was just read")),
+        }
+    }
+
+    /// What was read of an entry. Trouble with it is kept for [`Shelf::why`] and is none: another may be the intact one.
+    fn tried<T>(&mut self, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(e) if e.kind().is_of_one_volume() => {
+                self.why.get_or_insert_with(|| e.cause().to_owned());
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The bytes of a block into `out`. False when the volume does not hold it intact; then `out` holds anything.
+    pub(crate) fn block(&mut self, key: &BlockKey, out: &mut Vec<u8>) -> Result<bool> {
+        let size = u64::from(key.size());
+        for (id, entry) in self.entries(key)? {
+            if entry.size != size {
+                continue;
+            }
+            out.clear();
+            // Room is taken as data comes, not as the directory promises it. The read past the end checks the archive's own sum.
+            let zip = ZipReader::again(self.source.archive(), self.layout);
+            let read = zip
+                .reader(entry, &mut self.inflater)
+                .and_then(|reader| reader.take(size + 1).read_to_end(out).map_err(unwrap_io));
+            if self.tried(read)? == Some(key.size() as usize) && self.algo().hash(out) == id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A block as it lies in the archive into `out`, after its content was compared with its hash, for another archive to
+    /// hold: its whole id and what [`ZipWriter::add_packed`] wants to know. `None` when the volume does not hold it intact.
+    /// Memory: 32 KiB.
+    ///
+    /// [`ZipWriter::add_packed`]: crate::format::zip_write::ZipWriter::add_packed
+    #[allow(
+        dead_code,
+        reason = "a volume that is written anew takes its blocks from old ones"
+    )]
+    pub(crate) fn packed(
+        &mut self,
+        key: &BlockKey,
+        out: &mut dyn Write,
+    ) -> Result<Option<(Hash, Packed)>> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        for (id, entry) in self.entries(key)? {
+            if entry.size != u64::from(key.size()) {
+                continue;
+            }
+            let zip = ZipReader::again(self.source.archive(), self.layout);
+            let algo = self.params.block_hash;
+            let read = hash_entry(zip, entry, algo, &mut self.inflater, &mut buffer);
+            if let Some((hash, unused)) = self.tried(read)?
+                && hash == id
+            {
+                let packed_len = entry.compressed.saturating_sub(unused);
+                self.copy(entry, packed_len, &mut buffer, out)?;
+                let packed = Packed {
+                    method: entry.method,
+                    crc: entry.crc,
+                    packed_len,
+                    size: entry.size,
+                };
+                return Ok(Some((id, packed)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn copy(
+        &self,
+        entry: EntryRef,
+        packed_len: u64,
+        buffer: &mut [u8],
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let mut at = self.zip().data_at(entry).doing(|| reading(&self.name))?;
+        let end = at.saturating_add(packed_len);
+        while at < end {
+            let n = usize::try_from(end - at).map_or(buffer.len(), |n| n.min(buffer.len()));
+            self.source.archive().read_at(&mut buffer[..n], at)?;
+            out.write_all(&buffer[..n]).map_err(unwrap_io)?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+
+    /// Offers what the volume holds under an id, of whatever length, until `take` takes it, which has to compare it with the
+    /// id: so are blocklists read, of which only the id is known. An error that is of one volume when nothing was taken.
+    pub(crate) fn offer(
+        &mut self,
+        id: &Hash,
+        take: &mut dyn FnMut(&Hash, &mut dyn Read) -> Result<bool>,
+    ) -> Result<()> {
+        let mut trouble = None;
+        for (id, entry) in self.entries(&BlockKey::new(id, 0))? {
+            let zip = ZipReader::again(self.source.archive(), self.layout);
+            let taken = zip
+                .reader(entry, &mut self.inflater)
+                .and_then(|mut reader| take(&id, &mut reader));
+            match taken {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(e) if e.kind().is_of_one_volume() => trouble = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        let trouble = trouble.unwrap_or_else(|| Error::damaged("it lacks or spoils a blocklist"));
+        Err(trouble.doing(reading(&self.name)))
+    }
+
+    /// Every block that the volume names, with its packed and plain size, in the order of the archive. Nothing of it is
+    /// proved; of a damaged volume one may come twice. Costs no read of the blocks.
+    pub(crate) fn keys(
+        &self,
+        each: &mut dyn FnMut(&Hash, &BlockKey, EntryRef) -> Result<()>,
+    ) -> Result<()> {
+        each_block(self.zip(), self.algo().len(), each)
+    }
+
+    /// Compares every block that the volume names with its hash, in the order of the archive. Memory: 32 KiB.
+    pub(crate) fn prove(
+        &mut self,
+        each: &mut dyn FnMut(&BlockKey, Proof<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let zip = ZipReader::again(self.source.archive(), self.layout);
+        let (algo, flawed) = (self.algo(), self.flaw().is_some());
+        let (block_size, inflater) = (self.params.block_size, &mut self.inflater);
+        let mut buffer = vec![0; BUFFER_BYTES];
+        each_block(zip, algo.len(), &mut |id, key, entry| {
+            if flawed && key.size() > block_size {
+                return Ok(());
+            }
+            match hash_entry(zip, entry, algo, inflater, &mut buffer) {
+                Ok((hash, _)) if hash == *id => each(key, Proof::Intact),
+                Ok(_) => each(key, Proof::Spoilt),
+                Err(e) if e.kind() == Kind::Unsupported => each(key, Proof::Foreign(e.cause())),
+                Err(e) if e.kind().is_of_one_volume() => each(key, Proof::Spoilt),
+                Err(e) => Err(e),
+            }
+        })
+    }
+}
+
+/// The hash of an entry's content, and how many packed bytes follow it.
+fn hash_entry(
+    zip: ZipReader<'_>,
+    entry: EntryRef,
+    algo: Algo,
+    inflater: &mut Inflater,
+    buffer: &mut [u8],
+) -> Result<(Hash, u64)> {
+    let mut reader = zip.reader(entry, inflater)?;
+    let mut hasher = algo.hasher();
+    loop {
+        match reader.read(buffer).map_err(unwrap_io)? {
+            0 => return Ok((hasher.finish(), reader.unused())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests;
