@@ -1,13 +1,16 @@
 //! The pages of `duplet help TOPIC`: the Markdown files of `src/manual/`. Those of a destination are there only with it.
 
+/// No page is longer, in bytes.
+const PAGE_BYTES: usize = 64 * 1024;
+
 /// One page of the manual.
 pub(super) struct Topic {
     /// The file's name without `.md`.
     pub(super) name: &'static str,
     /// Other words that it answers to.
     pub(super) aliases: &'static [&'static str],
-    /// Markdown; begins with one heading.
-    pub(super) text: &'static str,
+    /// The file, deflated by `src/manual/pack.rs`.
+    packed: &'static [u8],
 }
 
 /// Rows of name, other names; the file follows from the name.
@@ -19,7 +22,7 @@ macro_rules! topics {
             Topic {
                 name: $name,
                 aliases: &[$($alias),*],
-                text: include_str!(concat!("../manual/", $name, ".md")),
+                packed: include_bytes!(concat!(env!("OUT_DIR"), "/manual/", $name, ".md")),
             },
         )*];
     };
@@ -64,15 +67,25 @@ impl Topic {
         self.name == word || self.aliases.contains(&word)
     }
 
+    /// Markdown; begins with one heading.
+    pub(super) fn text(&self) -> String {
+        let page = miniz_oxide::inflate::decompress_to_vec_with_limit(self.packed, PAGE_BYTES);
+        String::from_utf8(page.unwrap_or_default()).unwrap_or_default()
+    }
+
     /// The heading of the page.
-    pub(super) fn title(&self) -> &'static str {
-        let first = self.text.lines().next().unwrap_or_default();
-        first.trim_start_matches("# ")
+    pub(super) fn title(&self) -> String {
+        let text = self.text();
+        let first = text.lines().next().unwrap_or_default();
+        first.trim_start_matches("# ").to_owned()
     }
 
     /// The page without its heading.
-    pub(super) fn body(&self) -> &'static str {
-        self.text.split_once('\n').map_or("", |(_, body)| body)
+    pub(super) fn body(&self) -> String {
+        let text = self.text();
+        text.split_once('\n')
+            .map_or("", |(_, body)| body)
+            .to_owned()
     }
 }
 
@@ -89,9 +102,10 @@ mod tests {
         names.sort_unstable();
         assert!(names.windows(2).all(|w| w[0] != w[1]));
         for topic in TOPICS {
-            assert!(topic.text.starts_with("# "), "{}", topic.name);
+            let text = topic.text();
+            assert!(text.starts_with("# "), "{}", topic.name);
             // Any terminal, and any reader of a manual page, shows it.
-            assert!(topic.text.is_ascii(), "{}", topic.name);
+            assert!(text.is_ascii(), "{}", topic.name);
             assert!(topic.body().trim().len() > 100, "{}", topic.name);
             assert!(topic.title().chars().count() <= 60, "{}", topic.name);
         }
