@@ -28,7 +28,7 @@ use crate::format::deflate::{Deflater, Inflater, Step};
 use crate::format::vectors::{PASS, PLAIN, V0, V1, V2, V3};
 use crate::format::zip_read::ZipReader;
 use crate::format::zip_write::ZipWriter;
-use crate::set::Cache;
+use crate::set::{Cache, Owner};
 
 /// Longer than every buffer between the parts, and not a whole number of anything.
 const LONG_BYTES: usize = 200_003;
@@ -348,7 +348,11 @@ fn cache(call: &Call) -> Result<String> {
     if call.options.flag(&NO_CACHE) {
         return Ok("none is wanted".to_owned());
     }
-    let folder = match Cache::open(call.options.text(&CACHE_DIR), "self-test", true) {
+    let owner = Owner {
+        place: "self-test".to_owned(),
+        account: String::new(),
+    };
+    let folder = match Cache::open(call.options.text(&CACHE_DIR), &owner, true) {
         Cache::On(folder) => folder,
         // It only makes runs slower, unless it was asked for.
         Cache::Off(why) if call.options.text(&CACHE_DIR).is_none() => {

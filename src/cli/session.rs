@@ -15,10 +15,11 @@ use crate::cli::options::{
 };
 use crate::cli::{Call, cmd_verify, passphrase};
 use crate::format::names::Prefix;
-use crate::net::url::DestUrl;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
-use crate::set::{Begin, Cache, DEFAULT_PREFIX, RunLock, Said, Set, SetOptions, VersionChoice};
+use crate::set::{
+    Begin, Cache, DEFAULT_PREFIX, Owner, RunLock, Said, Set, SetOptions, VersionChoice,
+};
 
 /// Option that names a file which marks the right folder.
 const MARKER: &str = "alternate-destination-marker";
@@ -44,8 +45,11 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
         Cache::Off("--no-cache is given".to_owned())
     } else {
         let name = prefix.as_ref().map_or("", Prefix::as_str);
-        let id = format!("{}\n{name}\n{}", address(&remote), user(call)?);
-        Cache::open(options.text(&CACHE_DIR), &id, !options.flag(&DRY_RUN))
+        Cache::open(
+            options.text(&CACHE_DIR),
+            &owner(&remote, name),
+            !options.flag(&DRY_RUN),
+        )
     };
     let lock = match writing && !options.flag(&DRY_RUN) {
         true => lock(call, &remote, prefix.as_ref(), &tmp, ui)?,
@@ -96,26 +100,29 @@ fn lock(
     tmp: &Tmp,
     ui: &mut Ui,
 ) -> Result<Option<RunLock>> {
-    let place = address(remote);
     let prefix = prefix.map_or(DEFAULT_PREFIX, Prefix::as_str);
     let wait = call.options.span(&LOCK_WAIT).unwrap_or(0);
     RunLock::take(
         call.options.text(&CACHE_DIR),
         tmp.folder(),
-        &format!("{place}\n{prefix}\n{}", user(call)?),
+        &owner(remote, prefix),
         Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
         ui,
     )
 }
 
-/// One destination's address, however it was spelled.
-fn address(remote: &Remote) -> String {
-    match remote.local_folder() {
+/// Whose the volumes of a prefix are, however the destination was spelled: two accounts of one server may see two folders.
+fn owner(remote: &Remote, prefix: &str) -> Owner {
+    let place = match remote.local_folder() {
         Some(folder) => {
             let real = place::real(&folder);
             format!("file://{}", text::safe(real.as_os_str().as_encoded_bytes()))
         }
-        None => remote.describe().trim_end_matches('/').to_owned(),
+        None => remote.place().trim_end_matches('/').to_owned(),
+    };
+    Owner {
+        place: format!("{place}\n{prefix}"),
+        account: remote.account(),
     }
 }
 
@@ -140,22 +147,6 @@ pub(crate) fn version_choice(call: &Call) -> Result<VersionChoice> {
         call.options.given(TIME.name),
         Timestamp::now(),
     )
-}
-
-/// Who logs in, as far as the call says: two users of one server see two destinations.
-fn user(call: &Call) -> Result<String> {
-    let (url, _) = DestUrl::parse(&call.url)?;
-    let named = |name: &str| {
-        url.option(name)
-            .or_else(|| call.options.given(name))
-            .map(str::to_owned)
-    };
-    Ok(named("aws-access-key-id")
-        .or_else(|| named("b2-accountid"))
-        .or_else(|| url.user.clone())
-        .or_else(|| named("auth-username"))
-        .or_else(|| std::env::var("AUTH_USERNAME").ok())
-        .unwrap_or_default())
 }
 
 /// Whether rules tell upper from lower case: as Duplicati on Linux, unless its variable says otherwise.
@@ -227,13 +218,42 @@ mod tests {
     }
 
     #[test]
-    fn users_of_one_server_are_told_apart() {
-        for (url, name) in [
-            ("s3://h/p?aws-access-key-id=k", "k"),
-            ("webdav://u:pw@h/p", "u"),
-            ("webdav://u@h/p?b2-accountid=b", "b"),
-        ] {
-            assert_eq!(user(&call(url, &[])).unwrap(), name);
+    fn a_cache_belongs_to_one_server_bucket_and_account_however_they_are_given() {
+        let owner_of = |url: &str| {
+            let options = call(url, &[]).options;
+            let remote = Remote::open(url, &options, &mut Ui::silent()).unwrap();
+            owner(&remote, "duplicati").id()
+        };
+        let one = [
+            "s3://b/f?s3-server-name=a.example&auth-username=k&auth-password=s",
+            "s3://b/f/?s3-server-name=A.example&aws-access-key-id=k&aws-secret-access-key=s&use-ssl=true",
+            "s3://k:other@b/f?s3-server-name=a.example:443&use-ssl=true&s3-location-constraint=eu-west-1",
+        ];
+        let others = [
+            "s3://b/f?s3-server-name=b.example&auth-username=k&auth-password=s",
+            "s3://c/f?s3-server-name=a.example&auth-username=k&auth-password=s",
+            "s3://b/g?s3-server-name=a.example&auth-username=k&auth-password=s",
+            "s3://b?s3-server-name=a.example&auth-username=k&auth-password=s",
+            "s3://b/f?s3-server-name=a.example:9000&auth-username=k&auth-password=s",
+            "s3://b/f?s3-server-name=a.example&auth-username=l&auth-password=s",
+            "webdav://k:s@a.example/b/f?use-ssl=true",
+            "webdav://l:s@a.example/b/f?use-ssl=true",
+            "webdav://k:s@a.example:444/b/f?use-ssl=true",
+            "b2://b/f?auth-username=k&auth-password=s",
+            "b2://b/f?auth-username=l&auth-password=s",
+            "b2://b/g?auth-username=k&auth-password=s",
+            "ipfs://a.example/b/f",
+            "ipfs://a.example:444/b/f",
+            "/b/f",
+        ];
+        let first = owner_of(one[0]);
+        for url in one {
+            assert_eq!(owner_of(url), first, "{url}");
         }
+        let all: std::collections::BTreeSet<String> =
+            others.iter().map(|u| owner_of(u)).chain([first]).collect();
+        assert_eq!(all.len(), others.len() + 1);
+        let with_key = owner_of("b2://b/f?b2-accountid=k&b2-applicationkey=x");
+        assert_eq!(with_key, owner_of(others[9]));
     }
 }

@@ -98,6 +98,16 @@ pub(crate) trait Destination {
     /// `scheme://host/path` without user, query or secrets.
     fn describe(&self) -> String;
 
+    /// Which folder of which server this is: the same text for every call that means it, another for any other. No secret.
+    fn place(&self) -> String {
+        self.describe()
+    }
+
+    /// Who logs in there, however that was given; empty for nobody. No secret.
+    fn account(&self) -> String {
+        String::new()
+    }
+
     /// The folder itself when it is one of this machine, so that a backup of it into itself can be refused.
     fn local_folder(&self) -> Option<std::path::PathBuf> {
         None

@@ -135,6 +135,16 @@ impl Remote {
         }
     }
 
+    /// Which folder of which server this is ([`Destination::place`]).
+    pub(crate) fn place(&self) -> String {
+        self.dest.place()
+    }
+
+    /// Who logs in there ([`Destination::account`]).
+    pub(crate) fn account(&self) -> String {
+        self.dest.account()
+    }
+
     /// False when a missing folder is not to be made.
     pub(crate) fn makes_folders(&self) -> bool {
         self.autocreate

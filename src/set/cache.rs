@@ -9,23 +9,19 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use crate::base::bytes::{self, Cursor};
+use crate::base::bytes::Cursor;
 use crate::base::digest::{Algo, Hash, HashWriter};
 use crate::base::error::{Doing, Result};
 use crate::base::rand;
 use crate::base::time::Timestamp;
-use crate::base::tmp::Tmp;
 use crate::format::names::VolumeName;
-use crate::set::cache_folder::{default_folder, private};
+use crate::set::cache_folder::{self, Owner, default_folder, private};
 use crate::set::files::Record;
-use crate::set::places::{ID_LEN, PLACE_LEN, Places, split};
-use crate::set::volume::Expected;
-use crate::set::{Remembered, VolumeNo, Volumes};
+use crate::set::{Remembered, Volumes};
 use crate::spill::run::Run;
-use crate::spill::table::{Table, TableBuilder};
 
 /// Layout of the files; another number is another file name, so unknown layouts are simply not found.
-const LAYOUT: u32 = 2;
+pub(super) const LAYOUT: u32 = 2;
 /// Volumes remembered as of no use.
 const ASIDE_AT_MOST: usize = 1000;
 const MAGIC: &[u8; 8] = b"duplet\x00\x01";
@@ -57,17 +53,9 @@ pub(crate) struct Looked {
     pub(crate) exclusions: bool,
 }
 
-/// A cached index that fits the listing.
-pub(crate) struct CachedIndex {
-    pub(crate) table: Table,
-    /// dindex volumes that are covered.
-    pub(crate) dindexes: Vec<u32>,
-}
-
 impl Cache {
-    /// Never fails: a cache that cannot be used is off. `id` tells destinations apart and holds no secret. A missing folder is
-    /// only made with `make`.
-    pub(crate) fn open(chosen: Option<&str>, id: &str, make: bool) -> Cache {
+    /// Never fails: a cache that cannot be used is off. A missing folder is only made with `make`.
+    pub(crate) fn open(chosen: Option<&str>, owner: &Owner, make: bool) -> Cache {
         let folder = match chosen {
             Some(text) => PathBuf::from(text),
             None => match default_folder() {
@@ -75,8 +63,7 @@ impl Cache {
                 None => return Cache::Off("no home folder is known".to_owned()),
             },
         };
-        let name = bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16]);
-        let own = folder.join(format!("{name}-v{LAYOUT}"));
+        let own = folder.join(owner.folder_name());
         if !make && !own.exists() {
             return Cache::Off("there is none yet".to_owned());
         }
@@ -90,6 +77,24 @@ impl Cache {
         matches!(self, Cache::On(_))
     }
 
+    /// Takes over what another account left of the same place, as after an account was renamed or its key replaced: only into
+    /// a cache without an index of its own, and only what names a dindex of this listing, whose random name no other backup
+    /// has. Best effort.
+    pub(crate) fn inherit(&mut self, volumes: &Volumes) {
+        let Cache::On(own) = self else {
+            return;
+        };
+        if own.join("index").exists() {
+            return;
+        }
+        for folder in cache_folder::siblings(own) {
+            let other = Cache::On(folder.clone());
+            if other.names_any_of(volumes) && cache_folder::replace(own, &folder).is_ok() {
+                return;
+            }
+        }
+    }
+
     fn file(&self, name: &str) -> Option<PathBuf> {
         match self {
             Cache::On(folder) => Some(folder.join(name)),
@@ -98,7 +103,7 @@ impl Cache {
     }
 
     /// Opens a cache file whose checksum is right, positioned after the magic. Costs one read of the file.
-    fn checked(&self, name: &str) -> Option<(File, u64)> {
+    pub(super) fn checked(&self, name: &str) -> Option<(File, u64)> {
         let file = File::open(self.file(name)?).ok()?;
         let body = file.metadata().ok()?.len().checked_sub(32)?;
         let mut reader = BufReader::with_capacity(64 * 1024, &file);
@@ -257,145 +262,11 @@ impl Cache {
         })
     }
 
-    /// The index as far as it is cached, if every volume it stands on is in the listing with the same size. `Err` only for
-    /// temporary files. `each` hears of a dblock, the dindex that describes it and what that says (numbers of the listing
-    /// given); it counts only if the whole index is returned.
-    pub(crate) fn load_index(
+    pub(super) fn write(
         &self,
-        volumes: &Volumes,
-        tmp: &Tmp,
-        each: &mut dyn FnMut(VolumeNo, u32, Expected) -> Result<()>,
-    ) -> Option<Result<CachedIndex>> {
-        let (file, body) = self.checked("index")?;
-        let mut header = Header::read(&file)?;
-        let count = header.u64()?;
-        let mut map: Vec<VolumeNo> = Vec::new();
-        let mut dindexes: Vec<u32> = Vec::new();
-        let index_of = index_by_name(volumes);
-        for _ in 0..count {
-            let dblock = VolumeName::parse(std::str::from_utf8(&header.bytes()?).ok()?)?;
-            let dblock_size = header.u64()?;
-            let dindex = String::from_utf8(header.bytes()?).ok()?;
-            let dindex_size = header.u64()?;
-            let hash = Hash::from_bytes(&header.bytes()?);
-            let no = volumes.find_dblock(&dblock)?;
-            if volumes.dblock(no)? != (dblock, Some(dblock_size)) {
-                return None;
-            }
-            let at = index_of(&dindex)?;
-            if volumes.dindex(at as usize)?.1 != Some(dindex_size) {
-                return None;
-            }
-            map.push(no);
-            dindexes.push(at);
-            let expected = Expected {
-                hash,
-                size: Some(dblock_size),
-            };
-            if let Err(e) = each(no, at, expected) {
-                return Some(Err(e));
-            }
-        }
-        let at = header.length;
-        drop(header);
-        let records = body.checked_sub(at)? / PLACE_LEN as u64;
-        dindexes.sort_unstable();
-        dindexes.dedup();
-        // A checksum is no proof: what would be looked up in other tables has to be in their bounds.
-        let numbered = |record: &[u8]| split(record).is_some_and(|p| (p.1 as usize) < map.len());
-        if !body.checked_sub(at)?.is_multiple_of(PLACE_LEN as u64) {
-            return None;
-        }
-        if map.iter().enumerate().all(|(i, &no)| i == no as usize) {
-            let table = Table::adopt(file, at, records, PLACE_LEN, ID_LEN, &numbered).ok()?;
-            return Some(Ok(CachedIndex { table, dindexes }));
-        }
-        // The file counts volumes as its header lists them; this listing counts otherwise.
-        let plain = Table::adopt(file, at, records, PLACE_LEN, ID_LEN, &numbered).ok()?;
-        let renumber = || {
-            let mut builder = TableBuilder::new(tmp, PLACE_LEN, ID_LEN, records)?;
-            let mut reader = plain.reader();
-            let mut record = [0; PLACE_LEN];
-            while let Some(place) = reader.next()? {
-                record.copy_from_slice(place);
-                let old = split(place).map_or(u32::MAX, |(_, no)| no);
-                let Some(new) = map.get(old as usize) else {
-                    return Ok(None);
-                };
-                record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
-                builder.push(&record)?;
-            }
-            builder.finish().map(Some)
-        };
-        match renumber() {
-            Ok(Some(table)) => Some(Ok(CachedIndex { table, dindexes })),
-            Ok(None) => None,
-            Err(e) => Some(Err(e)),
-        }
-    }
-
-    /// Remembers an index. Volumes are counted as the next listing shows them, in the order of their names; those that no
-    /// dindex describes, and places in what is retired, are left out.
-    pub(crate) fn store_index(&self, volumes: &Volumes, places: &Places) -> Result<()> {
-        if matches!(self, Cache::Off(_)) {
-            return Ok(());
-        }
-        let mut row = Vec::new();
-        let put_row = |no: VolumeNo, row: &mut Vec<u8>| -> Option<()> {
-            row.clear();
-            let (dindex, expected) = (places.dindex_of(no)?, places.expected(no).ok()?);
-            let (name, size) = volumes.dblock(no)?;
-            let (index_name, index_size) = volumes.dindex(dindex as usize)?;
-            let (size, index_size) = (size?, index_size?);
-            put_bytes(row, name.as_str().as_bytes());
-            put_u64(row, size);
-            put_bytes(row, index_name.as_str().as_bytes());
-            put_u64(row, index_size);
-            put_bytes(row, expected.hash.as_ref().map_or(&[], |h| h.as_bytes()));
-            Some(())
-        };
-        // The header's length comes first, so its rows are made twice instead of kept.
-        let mut new_numbers = vec![u32::MAX; volumes.dblock_count() as usize];
-        let (mut listed, mut length) = (0u32, 8u64);
-        for no in volumes.dblocks_by_name() {
-            if put_row(no, &mut row).is_some() {
-                new_numbers[no as usize] = listed;
-                listed += 1;
-                length += row.len() as u64;
-            }
-        }
-        self.write("index", &mut |out| {
-            start_header(out, length)?;
-            let doing = || "write the cache".to_owned();
-            out.write_all(&u64::from(listed).to_be_bytes())
-                .doing(doing)?;
-            for no in volumes.dblocks_by_name() {
-                if put_row(no, &mut row).is_some() {
-                    out.write_all(&row).doing(doing)?;
-                }
-            }
-            let mut reader = places.reader()?;
-            let mut last = [0; PLACE_LEN];
-            while let Some(place) = reader.next()? {
-                let new = split(place).and_then(|(_, no)| new_numbers.get(no as usize));
-                let Some(&new) = new.filter(|&&n| n != u32::MAX) else {
-                    continue;
-                };
-                let mut record = [0; PLACE_LEN];
-                record.copy_from_slice(place);
-                record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
-                // Two index volumes may say the same.
-                if record == last {
-                    continue;
-                }
-                last = record;
-                out.write_all(&record).doing(doing)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn write(&self, name: &str, body: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
+        name: &str,
+        body: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
         let Some(path) = self.file(name) else {
             return Ok(());
         };
@@ -441,44 +312,36 @@ fn reads_back(run: &Run) -> bool {
     records == run.len()
 }
 
-/// Look-up of a dindex number by name over one listing.
-fn index_by_name(volumes: &Volumes) -> impl Fn(&str) -> Option<u32> + '_ {
-    move |name| {
-        let name = VolumeName::parse(name)?;
-        volumes.find_dindex(&name)
-    }
-}
-
-fn put_u64(out: &mut Vec<u8>, n: u64) {
+pub(super) fn put_u64(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(&n.to_be_bytes());
 }
 
-fn put_bytes(out: &mut Vec<u8>, data: &[u8]) {
+pub(super) fn put_bytes(out: &mut Vec<u8>, data: &[u8]) {
     put_u64(out, data.len() as u64);
     out.extend_from_slice(data);
 }
 
 /// The header's `length` bytes follow.
-fn start_header(out: &mut dyn Write, length: u64) -> Result<()> {
+pub(super) fn start_header(out: &mut dyn Write, length: u64) -> Result<()> {
     let mut start = MAGIC.to_vec();
     put_u64(&mut start, length);
     out.write_all(&start).doing(|| "write the cache".to_owned())
 }
 
 /// A header read back piece by piece, in the order it was put together.
-struct Header<'a> {
+pub(super) struct Header<'a> {
     reader: BufReader<&'a File>,
     /// Bytes of the header that were not read yet.
     left: u64,
     /// Bytes from the start of the file to the end of the header.
-    length: u64,
+    pub(super) length: u64,
 }
 
 /// Longest text in a header, bytes: a volume's name.
 const FIELD_AT_MOST: u64 = 4096;
 
 impl Header<'_> {
-    fn read(file: &File) -> Option<Header<'_>> {
+    pub(super) fn read(file: &File) -> Option<Header<'_>> {
         let mut reader = BufReader::with_capacity(64 * 1024, file);
         std::io::Seek::rewind(&mut reader).ok()?;
         let mut start = [0; 16];
@@ -496,14 +359,14 @@ impl Header<'_> {
         })
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.left = self.left.checked_sub(8)?;
         let mut raw = [0; 8];
         self.reader.read_exact(&mut raw).ok()?;
         Some(u64::from_be_bytes(raw))
     }
 
-    fn bytes(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn bytes(&mut self) -> Option<Vec<u8>> {
         let len = self.u64()?;
         self.left = self.left.checked_sub(len)?;
         let mut out = vec![0; usize::try_from(len).ok().filter(|_| len <= FIELD_AT_MOST)?];

@@ -11,15 +11,13 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::base::bytes;
-use crate::base::digest::Algo;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::size::show_span;
 use crate::base::sys;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::set::cache_folder::default_folder;
+use crate::set::cache_folder::{Owner, default_folder};
 
 /// Wait between two looks at a lock that another process holds.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -42,7 +40,7 @@ enum Tried {
 }
 
 impl RunLock {
-    /// Takes the lock of a destination. `id` tells destinations apart and holds no secret; `cache` is `--cache-dir`, `tmp` the
+    /// Takes the lock of a destination. `cache` is `--cache-dir`, `tmp` the
     /// folder for temporary files. Waits up to `wait` for another process to end.
     ///
     /// `Busy` when another process holds it all that time, `Interrupted` when a stop came meanwhile. `None` when no folder can
@@ -50,14 +48,11 @@ impl RunLock {
     pub(crate) fn take(
         cache: Option<&str>,
         tmp: &Path,
-        id: &str,
+        owner: &Owner,
         wait: Duration,
         ui: &mut Ui,
     ) -> Result<Option<RunLock>> {
-        let name = format!(
-            "{}.lock",
-            bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16])
-        );
+        let name = format!("{}.lock", owner.id());
         let folders: Vec<PathBuf> = default_folder()
             .into_iter()
             .chain(cache.map(PathBuf::from))
@@ -244,13 +239,17 @@ mod tests {
         path
     }
 
+    fn owner(place: &str) -> Owner {
+        Owner {
+            place: place.to_owned(),
+            account: String::new(),
+        }
+    }
+
     fn take(cache: &Path, tmp: &Path, id: &str, wait: u64) -> Result<Option<RunLock>> {
         let mut ui = Ui::silent();
         let wait = Duration::from_millis(wait);
-        let name = format!(
-            "{}.lock",
-            bytes::hex(&Algo::Sha256.hash(id.as_bytes()).as_bytes()[..16])
-        );
+        let name = format!("{}.lock", owner(id).id());
         RunLock::take_in(&[cache.to_owned()], tmp, &name, wait, &mut ui)
     }
 
@@ -314,7 +313,7 @@ mod tests {
     #[test]
     fn what_a_dead_process_left_is_no_lock() {
         let base = folder();
-        let name = bytes::hex(&Algo::Sha256.hash(b"x").as_bytes()[..16]);
+        let name = owner("x").id();
         for left in [
             "",
             "1 1700000000\n",
@@ -352,7 +351,7 @@ mod tests {
     #[test]
     fn a_link_or_a_pipe_in_its_place_is_not_followed() {
         let base = folder();
-        let name = bytes::hex(&Algo::Sha256.hash(b"x").as_bytes()[..16]);
+        let name = owner("x").id();
         let (cache, victim) = (base.join("cache"), base.join("victim"));
         fs::create_dir(&cache).expect("folder");
         fs::write(&victim, "precious").expect("write");

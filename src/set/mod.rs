@@ -4,6 +4,7 @@
 mod blocks;
 mod cache;
 mod cache_folder;
+mod cache_index;
 mod files;
 mod fresh;
 mod gpg;
@@ -21,7 +22,7 @@ mod volumes;
 
 pub(crate) use blocks::{IndexReport, Seen};
 pub(crate) use cache::{Cache, Looked, Previous};
-pub(crate) use cache_folder::default_folder;
+pub(crate) use cache_folder::{Owner, default_folder};
 pub(crate) use files::{Record, Stamp};
 pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use listing::Strays;
@@ -169,6 +170,7 @@ impl Set {
         };
         let begin = writing.then_some(options.begin);
         set.choose(candidates, &options.said, begin, ui, ask)?;
+        set.cache.inherit(&set.volumes);
         set.volumes.seal();
         let repeated = set.volumes.repeated;
         if repeated > 0 {

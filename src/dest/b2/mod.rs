@@ -197,6 +197,15 @@ impl Destination for B2Folder {
         self.shown.clone()
     }
 
+    fn place(&self) -> String {
+        let setup = &self.client.setup;
+        format!("b2://{}/{}", setup.bucket, setup.prefix)
+    }
+
+    fn account(&self) -> String {
+        self.client.setup.key_id.clone()
+    }
+
     fn wants(&self) -> Wants {
         Wants {
             sha1: true,

@@ -287,6 +287,18 @@ impl Destination for S3Folder {
         self.shown.clone()
     }
 
+    fn place(&self) -> String {
+        let setup = &self.client.setup;
+        format!(
+            "s3://{}/{}/{}",
+            setup.endpoint.host, setup.bucket, setup.prefix
+        )
+    }
+
+    fn account(&self) -> String {
+        self.client.setup.keys.id.clone()
+    }
+
     fn refuses_to_replace(&self) -> bool {
         self.conditional
     }

@@ -38,6 +38,8 @@ pub(crate) static SCHEME: Scheme = Scheme {
 struct Folder {
     client: Client,
     shown: String,
+    /// Who logs in.
+    account: String,
     /// Decoded names of the path as given.
     folders: Vec<String>,
     origin: String,
@@ -73,9 +75,11 @@ impl Folder {
             extended,
             debug_file,
         } = setup;
+        let account = login.user.clone().unwrap_or_default();
         Ok(Folder {
             client: Client::new(base, login, options)?,
             shown: url.display(),
+            account,
             folders,
             origin,
             asking: Asking::new(extended, debug_file),
@@ -182,6 +186,14 @@ impl Destination for Folder {
 
     fn describe(&self) -> String {
         self.shown.clone()
+    }
+
+    fn place(&self) -> String {
+        self.client.base.clone()
+    }
+
+    fn account(&self) -> String {
+        self.account.clone()
     }
 
     fn refuses_to_replace(&self) -> bool {

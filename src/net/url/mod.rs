@@ -47,14 +47,6 @@ impl DestUrl {
         parse_network(scheme, place, query)
     }
 
-    /// Value of a query option.
-    pub(crate) fn option(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.reveal())
-    }
-
     /// `scheme://host[:port]/path`: without user, password and query; safe to print.
     pub(crate) fn display(&self) -> String {
         let mut out = format!("{}://{}", self.scheme, self.host);
