@@ -19,13 +19,13 @@ mod store;
 mod verdict;
 mod walk;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::manifest::Params;
 use crate::remote::Permit;
 use crate::set::{Looked, Set};
-use crate::writer::{WriteOptions, WriteStats, Writer};
+use crate::writer::{List, WriteOptions, WriteStats, Writer};
 
 use attrs::Collector;
 use before::{agree, count, preflight, previous, unknown_state, version_time};
@@ -172,21 +172,30 @@ pub(crate) fn run(
     let run = list.finish()?;
     report.entries = run.len();
     if needed && (report.changed() || !report.partial) {
-        let (name, size) = writer.publish(ui, &run, time, whole)?;
+        let list = List::New {
+            run: &run,
+            time,
+            full: whole,
+        };
+        let mut done = writer.commit(ui, list)?;
+        let (name, size) = done
+            .lists
+            .pop()
+            .ok_or_else(|| Error::bug("a version was added"))?;
         report.version = name.time().or(Some(time));
         if !dry_run {
             report.written = writer.stats();
             let remember = || {
                 // What a stopped run kept without a look must be looked up by the next one.
                 let state = if trusted || whole {
-                    writer.state_after(Some((&name, size)))?
+                    writer.state_after()?
                 } else {
                     unknown_state()
                 };
                 let cache = writer.set.cache();
                 let kept = cache.store_previous(name.as_str(), size, whole, &state, looked, &run);
                 tell_cache(kept, ui);
-                writer.finish(ui, Some((&name, size)))
+                writer.finish(ui)
             };
             // The version is there: what fails now is no failure of the backup.
             if let Err(e) = remember() {
@@ -197,14 +206,14 @@ pub(crate) fn run(
     } else if let (true, false, Some((name, Some(size)))) =
         (refresh || !trusted, dry_run || report.partial, newest)
     {
-        let state = writer.state_after(None)?;
+        let state = writer.state_after()?;
         let kept =
             writer
                 .set
                 .cache()
                 .store_previous(name.as_str(), size, was_full, &state, looked, &run);
         tell_cache(kept, ui);
-        report.written = writer.finish(ui, None)?;
+        report.written = writer.finish(ui)?;
         return Ok(report);
     }
     report.written = writer.stats();

@@ -1,6 +1,6 @@
 //! Layer 1, the format side: bytes of Duplicati's remote format, in and out. Knows no file system and no network.
 //!
-//! Order, lowest first (a file may use the ones above it): `json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
+//! Order, lowest first (a file may use the ones above it): `json`, `raw_json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
 //! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`.
 
 // Bytes from outside pass through here: no index may panic.
@@ -17,6 +17,7 @@ mod json;
 pub(crate) mod manifest;
 pub(crate) mod meta;
 pub(crate) mod names;
+pub(crate) mod raw_json;
 pub(crate) mod vectors;
 pub(crate) mod zip_raw;
 pub(crate) mod zip_read;

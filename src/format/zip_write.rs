@@ -34,7 +34,6 @@ pub(crate) struct ZipWriter<W: Write> {
 
 /// What a directory says of an entry whose packed bytes go from one archive to another, never unpacked on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "for the copies of a compaction")]
 pub(crate) struct Packed {
     /// 0 stored, 8 deflated.
     pub(crate) method: u16,
@@ -119,7 +118,6 @@ impl<W: Write> ZipWriter<W> {
 
     /// Adds an entry as another archive holds it; `bytes` must give exactly `packed.packed_len` bytes, and the caller has
     /// checked that they unpack to what the name promises. `Bug` for a method that no Duplicati reads.
-    #[allow(dead_code, reason = "for the copies of a compaction")]
     pub(crate) fn add_packed(
         &mut self,
         name: &[u8],

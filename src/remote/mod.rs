@@ -7,6 +7,7 @@ mod check;
 mod download;
 mod open;
 mod redact;
+mod remove;
 mod retry;
 mod throttle;
 mod write;
@@ -30,6 +31,7 @@ use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
 
 pub(crate) use crate::remote::open::OPTIONS;
+pub(crate) use crate::remote::remove::Removal;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};
 
 /// Most entries of a listing, those that are no files of a backup too; more is taken for a listing without end.

@@ -40,7 +40,7 @@ impl Permit {
 
 /// A destination that can be changed, for as long as the writer borrows it.
 pub(crate) struct RemoteMut<'a> {
-    remote: &'a mut Remote,
+    pub(super) remote: &'a mut Remote,
 }
 
 /// What a look at the destination said about a doubtful upload.
@@ -371,22 +371,6 @@ impl<'a> RemoteMut<'a> {
             "the listing does not show it with its length",
         );
         Err(self.remote.error(fault, doing))
-    }
-
-    /// Removes a file; a missing one is success.
-    pub(crate) fn delete(&mut self, ui: &mut Ui, name: &str) -> Result<()> {
-        let shown = text::safe(name.as_bytes());
-        let doing = format!("delete {shown} in {}", self.remote.shown);
-        let mut deletes = 0;
-        let done = self.remote.retried(&doing, ui, |dest| {
-            deletes += 1;
-            match dest.delete(name) {
-                Err(f) if f.class == Class::NotFound => Ok(()),
-                other => other,
-            }
-        });
-        self.remote.stats.deletes += deletes;
-        done
     }
 
     /// Makes the folder with its parents; an existing one is success.

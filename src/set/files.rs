@@ -6,8 +6,9 @@ use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::filelist::{self, Entry, EntryKind};
 use crate::format::manifest;
-use crate::set::Set;
+use crate::format::zip_read::ZipReader;
 use crate::set::volume::{Opened, reading};
+use crate::set::{RESCUED, Set};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -141,6 +142,25 @@ impl Set {
                 })
                 .doing(|| reading(&name)),
         }
+    }
+
+    /// The archive of version `no` as it is stored, for who writes it again. `Damaged` when only parts of it can be found.
+    pub(crate) fn stored_list(
+        &mut self,
+        ui: &mut Ui,
+        no: usize,
+        read: &mut dyn FnMut(&ZipReader<'_>, &mut Inflater) -> Result<()>,
+    ) -> Result<()> {
+        self.open_dlist(ui, no)?;
+        let (_, opened) = self
+            .last_dlist
+            .take()
+            .ok_or_else(|| Error::bug("the dlist is open"))?;
+        let zip = opened.zip();
+        if zip.rescued() {
+            return Err(Error::damaged(RESCUED).doing(reading(&opened.name)));
+        }
+        read(&zip, &mut self.inflater)
     }
 
     /// An encrypted list is made when its version is, or later: one that is older than its name was copied or renamed, by

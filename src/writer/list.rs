@@ -1,15 +1,17 @@
 //! The dlist of a version.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Read};
 
 use crate::base::digest::Hash;
-use crate::base::error::{Doing, Result};
+use crate::base::error::{Doing, Error, Result};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
-use crate::format::deflate::{DeflateStream, Deflater};
-use crate::format::filelist::{EntryKind, ListWriter};
+use crate::format::deflate::{DeflateStream, Deflater, Inflater};
+use crate::format::filelist::{Edited, Entry, EntryKind, Fate, ListWriter, edit_list};
 use crate::format::manifest::{self, Params};
+use crate::format::raw_json::with_text;
+use crate::format::zip_read::ZipReader;
 use crate::format::zip_write::ZipWriter;
 use crate::set::Record;
 use crate::spill::run::Run;
@@ -51,4 +53,79 @@ pub(super) fn build(
     packed.rewind()?;
     zip.add_stream(b"filelist.json", &facts, &mut packed)?;
     zip.finish()?.finish()
+}
+
+/// A `manifest` or `fileset` is never longer, bytes.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// What the copy of a dlist needs beside the archives.
+pub(super) struct Kit<'k> {
+    pub(super) deflater: &'k mut Deflater,
+    pub(super) tmp: &'k Tmp,
+    /// Block hash and file hash are of one algorithm.
+    pub(super) same: bool,
+    /// Of the version that is written.
+    pub(super) time: Timestamp,
+}
+
+/// Stored bytes (rewound), SHA-256, size, and what was done to the entries.
+pub(super) type Rewritten = (Spool, Hash, u64, Edited);
+
+/// An archive to copy a dlist into.
+pub(super) fn begin(secret: Option<&Secret>, tmp: &Tmp) -> Result<ZipWriter<Seal>> {
+    ZipWriter::new(Seal::new(tmp, secret)?, tmp)
+}
+
+/// Copies a dlist: entries of its list as `judge` decides, the times of archive and version changed, everything else as it is.
+pub(super) fn copy(
+    old: &ZipReader<'_>,
+    inflater: &mut Inflater,
+    new: &mut ZipWriter<Seal>,
+    kit: Kit<'_>,
+    judge: &mut dyn FnMut(&Entry) -> Result<Fate>,
+) -> Result<Edited> {
+    let mut edited = None;
+    old.entries(&mut |name, entry| {
+        let mut reader = old.reader(entry, inflater)?;
+        let doing = || "copy a file list".to_owned();
+        match name {
+            b"manifest" | b"fileset" => {
+                let mut raw = Vec::new();
+                reader
+                    .by_ref()
+                    .take(SMALL_BYTES + 1)
+                    .read_to_end(&mut raw)
+                    .doing(doing)?;
+                if raw.len() as u64 > SMALL_BYTES {
+                    return Err(Error::damaged("an entry is too long"));
+                }
+                let (key, time) = match name {
+                    b"manifest" => ("Created", Timestamp::now()),
+                    _ => ("Timestamp", kit.time),
+                };
+                new.add(name, &with_text(&raw, key, &time.compact())?, kit.deflater)
+            }
+            b"filelist.json" if edited.is_some() => {
+                Err(Error::damaged("it has two lists of files"))
+            }
+            _ => {
+                let mut packed = DeflateStream::new(Spool::new(kit.tmp)?, &mut *kit.deflater);
+                if name == b"filelist.json" {
+                    let out = BufWriter::with_capacity(32 * 1024, packed);
+                    let list = ListWriter::new(out, kit.same);
+                    let (out, done) = edit_list(&mut reader, list, judge)?;
+                    edited = Some(done);
+                    packed = out
+                        .into_inner()
+                        .map_err(|e| crate::base::error::unwrap_io(e.into_error()))?;
+                } else {
+                    io::copy(&mut reader, &mut packed).doing(doing)?;
+                }
+                let (mut packed, facts) = packed.finish().doing(doing)?;
+                packed.rewind()?;
+                new.add_stream(name, &facts, &mut packed)
+            }
+        }
+    })?;
+    edited.ok_or_else(|| Error::damaged("it has no filelist.json"))
 }

@@ -12,7 +12,7 @@ use crate::format::deflate::{DeflateStream, Deflater};
 use crate::format::index::{self, VolWriter};
 use crate::format::manifest::{self, Params};
 use crate::format::names::{Prefix, VolumeKind, VolumeName};
-use crate::format::zip_write::ZipWriter;
+use crate::format::zip_write::{Packed, ZipWriter};
 
 /// Encrypted or plain, the bytes go on to the spool through a hash.
 #[allow(
@@ -114,6 +114,22 @@ impl Pack {
     pub(super) fn add(&mut self, hash: &Hash, data: &[u8], deflater: &mut Deflater) -> Result<()> {
         self.zip.add(&index::block_name(hash), data, deflater)?;
         let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
+        self.vol.add(hash, size)?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// As [`Pack::add`], packed as another volume holds it.
+    pub(super) fn copy(
+        &mut self,
+        hash: &Hash,
+        packed: &Packed,
+        bytes: &mut dyn Read,
+    ) -> Result<()> {
+        self.zip
+            .add_packed(&index::block_name(hash), packed, bytes)?;
+        let size =
+            u32::try_from(packed.size).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
         self.vol.add(hash, size)?;
         self.entries += 1;
         Ok(())

@@ -12,6 +12,7 @@ use crate::format::names::VolumeName;
 use crate::set::{IndexReport, Places};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
+use crate::writer::retired::{Retired, each_of};
 use crate::writer::{WriteStats, Writer, list};
 
 /// Seconds after the wanted one that are tried when versions of other programs have the names.
@@ -25,17 +26,7 @@ impl Writer<'_> {
     ///
     /// `Busy` when another program wrote to the destination meanwhile, `Damaged` when a volume of ours is not as it was
     /// sent: in both cases no dlist is written and nothing is lost.
-    pub(crate) fn publish(
-        &mut self,
-        ui: &mut Ui,
-        run: &Run,
-        time: Timestamp,
-        full: bool,
-    ) -> Result<(VolumeName, u64)> {
-        self.step(|writer| writer.publish_all(ui, run, time, full))
-    }
-
-    fn publish_all(
+    pub(super) fn publish(
         &mut self,
         ui: &mut Ui,
         run: &Run,
@@ -88,14 +79,17 @@ impl Writer<'_> {
         if self.options.verify_listing && (self.uploads.count > 0 || self.set.folder_exists()) {
             self.check_listing(ui, alone)?;
         }
-        let placed = self.place(ui, &name, &mut stored, &sha256, size)?;
-        Ok(placed.then_some((name, size)))
+        if !self.place(ui, &name, &mut stored, &sha256, size)? {
+            return Ok(None);
+        }
+        self.lists.push((name.clone(), size));
+        Ok(Some((name, size)))
     }
 
     /// The destination must hold what it held at the start and what was sent, and if `alone` nothing else. Most listings show that by their
     /// state alone; only one that differs is kept and gone through.
-    fn check_listing(&mut self, ui: &mut Ui, alone: bool) -> Result<()> {
-        if self.set.state_again(ui)? == self.state_after(None)? {
+    pub(super) fn check_listing(&mut self, ui: &mut Ui, alone: bool) -> Result<()> {
+        if self.set.state_again(ui)? == self.state_after()? {
             return Ok(());
         }
         let found = self.set.list_again(ui)?;
@@ -113,15 +107,22 @@ impl Writer<'_> {
             expect_same(&u.dblock, Some(u.dblock_size), dblock(&u.dblock))?;
             expect_same(&u.dindex, Some(u.dindex_size), dindex(&u.dindex))?;
         }
+        let mut lists: Vec<_> = before.dlists().to_vec();
+        for (name, size) in &self.lists {
+            let there = found.dlists().iter().find(|(n, _)| n == name);
+            expect_same(name, Some(*size), there.cloned())?;
+            lists.push((name.clone(), Some(*size)));
+        }
         if !alone {
             return Ok(());
         }
         // Sizes that a listing does not state, and names that it repeats, are no change.
-        let mut expected = before.len() as u64;
+        let mut expected = (before.len() + self.lists.len()) as u64;
         for i in 0..self.uploads.count {
             expected += if self.uploads.get(i)?.adopted { 1 } else { 2 };
         }
-        let (old, new) = (before.dlists(), found.dlists());
+        lists.sort_by(|a, b| b.0.time().cmp(&a.0.time()).then_with(|| a.0.cmp(&b.0)));
+        let (old, new) = (lists, found.dlists());
         let mut versions = old.iter().zip(new);
         if found.len() as u64 == expected
             && old.len() == new.len()
@@ -134,8 +135,8 @@ impl Writer<'_> {
             .hint("make sure that only one program writes there, then run again; what was uploaded is reused"))
     }
 
-    /// State of the listing as it is after this run's uploads, and the dlist if one was written.
-    pub(crate) fn state_after(&self, dlist: Option<(&VolumeName, u64)>) -> Result<Hash> {
+    /// State of the listing as it is after what this run uploaded and deleted.
+    pub(crate) fn state_after(&self) -> Result<Hash> {
         let mut sum = self.set.volumes().sum();
         for i in 0..self.uploads.count {
             let upload = self.uploads.get(i)?;
@@ -144,47 +145,36 @@ impl Writer<'_> {
             }
             sum.add(&upload.dindex, Some(upload.dindex_size));
         }
-        if let Some((name, size)) = dlist {
-            sum.add(name, Some(size));
+        for (name, size) in &self.lists {
+            sum.add(name, Some(*size));
         }
+        each_of(&self.gone, &mut |volume| {
+            if let Some((name, size)) = volume.named(self.set) {
+                sum.take_away(&name, size);
+            }
+            Ok(())
+        })?;
         Ok(sum.finish())
     }
 
-    /// Ends the run: the set knows what was uploaded, with the dlist if one was written, and the cache remembers the index
-    /// (best effort) if it was read whole and clean.
-    pub(crate) fn finish(
-        mut self,
-        ui: &mut Ui,
-        dlist: Option<(&VolumeName, u64)>,
-    ) -> Result<WriteStats> {
+    /// Ends the run: the set knows what was uploaded and deleted, and the cache remembers the index (best effort) if it was
+    /// read whole and clean.
+    pub(crate) fn finish(mut self, ui: &mut Ui) -> Result<WriteStats> {
         let index = self.index.take();
         self.sound()?;
         if self.is_dry() {
             return Ok(self.stats);
         }
-        let worth =
-            |report: &IndexReport| report.clean() && (report.fetched > 0 || self.uploads.count > 0);
+        let changed = self.uploads.count > 0 || !self.gone.is_empty();
+        let worth = |report: &IndexReport| report.clean() && (report.fetched > 0 || changed);
         let mut index = index.filter(|(_, report)| worth(report));
         // Numbers are those that the uploads get below.
         let extended = match &mut index {
             Some((places, _)) => self.extend(places),
             None => Ok(()),
         };
-        let uploads = &self.uploads;
-        if uploads.count > 0 || dlist.is_some() {
-            self.set.change(&mut |volumes| {
-                for i in 0..uploads.count {
-                    let upload = uploads.get(i)?;
-                    if !upload.adopted {
-                        volumes.add(upload.dblock, Some(upload.dblock_size));
-                    }
-                    volumes.add(upload.dindex, Some(upload.dindex_size));
-                }
-                if let Some((name, size)) = dlist {
-                    volumes.add(name.clone(), Some(size));
-                }
-                Ok(())
-            })?;
+        if changed || !self.lists.is_empty() {
+            self.tell_set()?;
         }
         let kept = extended.and_then(|()| match &index {
             Some((places, _)) => self.set.store_index(places),
@@ -194,6 +184,40 @@ impl Writer<'_> {
             ui.verbose(&format!("the cache was not written: {e}"));
         }
         Ok(self.stats)
+    }
+
+    fn tell_set(&mut self) -> Result<()> {
+        let mut old_lists: Vec<VolumeName> = Vec::new();
+        each_of(&self.gone, &mut |volume| {
+            if let (Retired::Dlist(_), Some((name, _))) = (volume, volume.named(self.set)) {
+                old_lists.push(name);
+            }
+            Ok(())
+        })?;
+        let (uploads, lists, gone) = (&self.uploads, &self.lists, &self.gone);
+        self.set.change(&mut |volumes| {
+            for i in 0..uploads.count {
+                let upload = uploads.get(i)?;
+                if !upload.adopted {
+                    volumes.add(upload.dblock, Some(upload.dblock_size));
+                }
+                volumes.add(upload.dindex, Some(upload.dindex_size));
+            }
+            for (name, size) in lists {
+                volumes.add(name.clone(), Some(*size));
+            }
+            for name in &old_lists {
+                volumes.retire_dlist(name);
+            }
+            each_of(gone, &mut |volume| {
+                match volume {
+                    Retired::Dlist(_) => {}
+                    Retired::Dindex(no) => volumes.retire_dindex(no),
+                    Retired::Dblock(no) => volumes.retire_dblock(no),
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Adds what this run stored to what the index volumes told, under the numbers that its volumes get.

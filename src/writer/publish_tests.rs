@@ -15,7 +15,7 @@ use crate::format::manifest::Params;
 use crate::remote::Remote;
 use crate::set::{Cache, Said, Set, SetOptions};
 use crate::spill::run::RunWriter;
-use crate::writer::WriteOptions;
+use crate::writer::{List, WriteOptions};
 
 type Done<T> = std::result::Result<T, Fault>;
 
@@ -169,6 +169,18 @@ fn with_writer(
     })
 }
 
+/// Adds a version.
+fn add(
+    writer: &mut Writer<'_>,
+    ui: &mut Ui,
+    run: &Run,
+    time: Timestamp,
+) -> Result<(VolumeName, u64)> {
+    let full = true;
+    let done = writer.commit(ui, List::New { run, time, full })?;
+    Ok(done.lists.into_iter().next().expect("a version"))
+}
+
 /// Blocks that nothing shrinks.
 fn block(n: u64, len: usize) -> Vec<u8> {
     let mut data = Vec::new();
@@ -211,7 +223,7 @@ fn a_writer_that_lost_a_volume_publishes_nothing_whatever_its_caller_does() {
                 let run = RunWriter::new(writer.set.tmp()).finish().expect("empty");
                 for _ in 0..2 {
                     let time = Timestamp(1_700_000_000);
-                    assert!(writer.publish(ui, &run, time, true).is_err());
+                    assert!(add(writer, ui, &run, time).is_err());
                 }
             });
             let want = [passed.div_ceil(2).min(2), passed / 2, 0].map(|n| n as usize);
@@ -235,7 +247,7 @@ fn another_version_of_the_same_second_stays_and_ours_is_a_second_later() {
         let there = with_writer(twist, write, |ui, writer| {
             let run = RunWriter::new(writer.set.tmp()).finish().expect("empty");
             let time = Timestamp(1_700_000_000);
-            let (name, size) = writer.publish(ui, &run, time, true).expect("published");
+            let (name, size) = add(writer, ui, &run, time).expect("published");
             assert_eq!(name.time(), Some(Timestamp(1_700_000_001)));
             let folder = at.borrow();
             let name = name.as_str().to_owned();
@@ -311,9 +323,10 @@ fn publish(sizes: bool, times: usize, meddle: &dyn Fn(&Path)) -> Result<()> {
         }
         let run = RunWriter::new(&tmp).finish()?;
         let time = Timestamp(1_700_000_000 + i64::from(round));
-        let (name, size) = writer.publish(&mut ui, &run, time, true)?;
-        let state = writer.state_after(Some((&name, size)))?;
-        writer.finish(&mut ui, Some((&name, size)))?;
+        let (name, size) = add(&mut writer, &mut ui, &run, time)?;
+        let state = writer.state_after()?;
+        assert!(name.time() == Some(time) && size > 0);
+        writer.finish(&mut ui)?;
         assert!(!sizes || set.state() == state);
         assert_eq!(set.volumes().len(), 3 * (1 + usize::from(round)));
     }

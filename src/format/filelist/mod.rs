@@ -3,10 +3,12 @@
 //! Reading takes any order of properties and of entries; writing gives exactly Duplicati's, whose reader is positional. Memory
 //! is one entry. Paths are neither checked nor changed here.
 
+mod edit;
 mod entry;
 mod read;
 mod write;
 
+pub(crate) use edit::{Edited, Fate, edit_list};
 pub(crate) use entry::{Content, Entry, EntryKind};
 pub(crate) use read::{LISTS_AT_MOST, read_list};
 pub(crate) use write::ListWriter;

@@ -32,6 +32,20 @@ impl<W: Write> ListWriter<W> {
     /// Writes one entry. A path that is not Unicode is `Unsupported`; an entry that lacks what the format demands (metadata, a
     /// file's content and time, the id of an only block) is a `Bug`.
     pub(crate) fn add(&mut self, entry: &Entry) -> Result<()> {
+        self.add_with(entry, b"")
+    }
+
+    /// Writes an entry as it is spelled.
+    pub(super) fn add_raw(&mut self, raw: &[u8]) -> Result<()> {
+        if !std::mem::take(&mut self.first) {
+            self.line.push(b',');
+        }
+        self.line.extend_from_slice(raw);
+        self.flush()
+    }
+
+    /// As [`ListWriter::add`], with further properties at its end: `,"name":value` each.
+    pub(super) fn add_with(&mut self, entry: &Entry, more: &[u8]) -> Result<()> {
         if std::str::from_utf8(&entry.path).is_err() {
             let name = text::safe_cut(&entry.path, 200);
             let cause = format!("the name {name} is not valid Unicode");
@@ -83,6 +97,7 @@ impl<W: Write> ListWriter<W> {
                 push_lists(line, "blocklists", &content.lists);
             }
         }
+        line.extend_from_slice(more);
         line.push(b'}');
         self.flush()
     }

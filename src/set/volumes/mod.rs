@@ -155,19 +155,16 @@ impl Volumes {
     }
 
     /// Marks a dblock as gone from the destination. Its number is not given again.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn retire_dblock(&mut self, no: VolumeNo) {
         self.dblocks.retire(no);
     }
 
     /// Marks a dindex as gone from the destination. Its number is not given again.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn retire_dindex(&mut self, no: u32) {
         self.dindexes.retire(no);
     }
 
     /// Takes the version with this name out: it is gone from the destination. Versions are numbered anew.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn retire_dlist(&mut self, name: &VolumeName) {
         self.dlists.retain(|(n, _)| n != name);
     }

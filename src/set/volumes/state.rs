@@ -24,7 +24,6 @@ impl StateSum {
     }
 
     /// A volume less, which was added with the same name and size.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn take_away(&mut self, name: &VolumeName, size: Option<u64>) {
         let mut borrow = 0u16;
         let digest = digest(name, size);

@@ -1,0 +1,208 @@
+//! Blocks into volumes: the one being filled, and when the next is begun.
+
+use std::io::Read;
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Error, Result};
+use crate::base::ui::Ui;
+use crate::format::deflate::Deflater;
+use crate::format::names::{VolumeKind, VolumeName};
+use crate::format::zip_write::Packed;
+use crate::writer::pack::Pack;
+use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer};
+
+impl Writer<'_> {
+    /// Stores a block of 1 to block-size bytes unless it is stored already; true when it was new. May upload a volume.
+    pub(crate) fn add_block(&mut self, ui: &mut Ui, hash: &Hash, data: &[u8]) -> Result<bool> {
+        let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
+        let key = BlockKey::new(hash, size);
+        if self.has(ui, &key)? {
+            return Ok(false);
+        }
+        self.step(|writer| writer.add_new(ui, hash, &key, data))?;
+        Ok(true)
+    }
+
+    fn add_new(&mut self, ui: &mut Ui, hash: &Hash, key: &BlockKey, data: &[u8]) -> Result<()> {
+        self.stats.new_blocks += 1;
+        self.stats.new_block_bytes += u64::from(key.size());
+        self.enter(ui, key, &mut |pack, deflater| {
+            pack.add(hash, data, deflater)
+        })
+    }
+
+    /// Stores a blocklist: as a block, and as a copy in the index of the volume being written (W6). When the block is stored
+    /// already only the copy is added, and only if a volume is open: readers then need no dblock for it (`format.md` 9).
+    pub(crate) fn add_list(&mut self, ui: &mut Ui, hash: &Hash, data: &[u8]) -> Result<bool> {
+        let size =
+            u32::try_from(data.len()).map_err(|_| Error::bug("a blocklist is at most a block"))?;
+        let known = self.has(ui, &BlockKey::new(hash, size))?;
+        self.step(|writer| {
+            if !known && !writer.is_dry() {
+                writer.open_pack()?;
+            }
+            match &mut writer.pack {
+                Some(pack) if !known || pack.lists() < LISTS_AT_MOST => pack.add_list(hash, data),
+                _ => Ok(()),
+            }
+        })?;
+        if known {
+            Ok(false)
+        } else {
+            self.add_block(ui, hash, data)
+        }
+    }
+
+    /// Stores a block again, packed as another volume holds it: not unpacked, not deflated. The caller has checked that the
+    /// block is what its id says. `bytes` gives exactly `packed.packed_len` bytes. False when this run stored the block before:
+    /// then nothing is read. May upload a volume.
+    #[allow(dead_code, reason = "for the commands that take volumes away")]
+    pub(crate) fn copy_block(
+        &mut self,
+        ui: &mut Ui,
+        id: &Hash,
+        packed: &Packed,
+        bytes: &mut dyn Read,
+    ) -> Result<bool> {
+        let size =
+            u32::try_from(packed.size).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
+        let key = BlockKey::new(id, size);
+        if self.fresh_keys.contains(&key)? {
+            return Ok(false);
+        }
+        self.step(|writer| {
+            writer.stats.copied_blocks += 1;
+            writer.stats.copied_bytes += packed.packed_len;
+            writer.enter(ui, &key, &mut |pack, _| pack.copy(id, packed, bytes))
+        })?;
+        Ok(true)
+    }
+
+    /// Puts a copy of a blocklist into the index of the volume being written. Before [`Writer::copy_block`] of the same block,
+    /// so that both are in one volume and its index.
+    #[allow(dead_code, reason = "for the commands that take volumes away")]
+    pub(crate) fn copy_list(&mut self, id: &Hash, data: &[u8]) -> Result<()> {
+        if self.is_dry() {
+            return Ok(());
+        }
+        self.step(|writer| {
+            writer.open_pack()?;
+            match &mut writer.pack {
+                Some(pack) => pack.add_list(id, data),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Puts a block into the volume being written.
+    fn enter(
+        &mut self,
+        ui: &mut Ui,
+        key: &BlockKey,
+        put: &mut dyn FnMut(&mut Pack, &mut Deflater) -> Result<()>,
+    ) -> Result<()> {
+        self.fresh_keys.insert(key)?;
+        if self.is_dry() {
+            return Ok(());
+        }
+        let number = self.set.volumes().dblock_count() + self.sent;
+        self.open_pack()?;
+        if let Some(pack) = &mut self.pack {
+            put(pack, &mut self.deflater)?;
+        }
+        let mut place = [0; BlockKey::LEN + 4];
+        place[..BlockKey::LEN].copy_from_slice(key.as_bytes());
+        place[BlockKey::LEN..].copy_from_slice(&number.to_be_bytes());
+        self.fresh_places.add(&place)?;
+        self.roll_over(ui)
+    }
+
+    fn open_pack(&mut self) -> Result<()> {
+        if self.pack.is_none() {
+            let tmp = self.set.tmp().clone();
+            tmp.need(self.options.dblock_size.saturating_mul(2))?;
+            let secret = self.set.seal()?;
+            self.pack = Some(Pack::begin(
+                &tmp,
+                self.set.prefix(),
+                &self.options.params,
+                secret,
+                &mut self.deflater,
+            )?);
+        }
+        Ok(())
+    }
+
+    /// Until [`Writer::apart`] all new blocks go into one volume, `bytes` of them at most: a volume that has no room for so
+    /// many is ended first. Duplicati 2.0.8.1 does not apply metadata whose blocks lie in two volumes.
+    pub(crate) fn together(&mut self, ui: &mut Ui, bytes: u64) -> Result<()> {
+        let full = self.pack.as_ref().is_some_and(|pack| {
+            let blocks = bytes.div_ceil(u64::from(self.options.params.block_size)) + 1;
+            pack.size().saturating_add(bytes) > self.options.dblock_size
+                || u64::from(pack.entries()) + blocks > u64::from(ENTRIES_AT_MOST)
+        });
+        if full {
+            self.flush(ui)?;
+        }
+        self.hold = true;
+        Ok(())
+    }
+
+    /// Ends what [`Writer::together`] began.
+    pub(crate) fn apart(&mut self, ui: &mut Ui) -> Result<()> {
+        self.hold = false;
+        self.step(|writer| writer.roll_over(ui))
+    }
+
+    fn roll_over(&mut self, ui: &mut Ui) -> Result<()> {
+        if self.hold {
+            return Ok(());
+        }
+        let limit = self
+            .options
+            .dblock_size
+            .saturating_sub(u64::from(self.options.params.block_size));
+        match &self.pack {
+            Some(pack)
+                if pack.size() > limit
+                    || pack.entries() >= ENTRIES_AT_MOST
+                    || pack.lists() >= LISTS_AT_MOST =>
+            {
+                self.send_pack(ui)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Uploads the open volume, if any, and its index.
+    pub(crate) fn flush(&mut self, ui: &mut Ui) -> Result<()> {
+        self.step(|writer| writer.send_pack(ui))
+    }
+
+    pub(super) fn send_pack(&mut self, ui: &mut Ui) -> Result<()> {
+        let Some(pack) = self.pack.take() else {
+            return Ok(());
+        };
+        let algo = self.volume_hash(ui)?;
+        let mut finished = pack.finish(algo)?;
+        self.put(
+            ui,
+            &finished.name,
+            &mut finished.stored,
+            &finished.sha256,
+            finished.size,
+        )?;
+        let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.set.encrypts())?;
+        let secret = self.set.seal()?;
+        let (mut stored, sha256, size) = finished.index(
+            &self.options.params,
+            secret,
+            &mut self.deflater,
+            self.set.tmp(),
+        )?;
+        self.put(ui, &index, &mut stored, &sha256, size)?;
+        self.stats.dblocks += 1;
+        self.sent += 1;
+        self.uploads.push(&finished, &index, size, false)
+    }
+}
