@@ -16,9 +16,9 @@ use crate::restore::choose::{Chosen, Wanted};
 use crate::restore::finish::META_BYTES_AT_MOST;
 use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
 use crate::restore::place::{Place, entry_error, parts};
-use crate::restore::plan::Wants;
 use crate::restore::targets::{Action, Target, Targets};
 use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
+use crate::set::Wants;
 
 /// Parts of a path, owned.
 type Parts = Vec<Vec<u8>>;

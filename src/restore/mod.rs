@@ -8,7 +8,6 @@ mod clear;
 mod finish;
 mod gather;
 mod links;
-mod lists;
 mod naming;
 mod place;
 mod plan;
@@ -28,7 +27,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::{Set, VersionChoice};
+use crate::set::{Goal, Set, VersionChoice, Wants};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -36,7 +35,7 @@ use choose::{choose, settle_root, survey};
 use finish::{Finish, sweep};
 use gather::Gather;
 use place::Place;
-use plan::{Wants, join};
+use plan::join;
 use scatter::Scatter;
 use targets::{Action, Targets};
 
@@ -206,7 +205,7 @@ pub(crate) fn run(
     };
     wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
-    let keep = |sorter: &mut Sorter, key: &BlockKey, goal: plan::Goal| {
+    let keep = |sorter: &mut Sorter, key: &BlockKey, goal: Goal| {
         let mut record = key.as_bytes().to_vec();
         goal.encode(&mut record);
         sorter.add(&record)
@@ -330,7 +329,7 @@ fn missed(lost: &Run, targets: &Targets, options: &RestoreOptions) -> Result<u64
     let mut count = 0;
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
-        let goal = plan::Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
+        let goal = Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
         let link = || Ok(targets.get(goal.target)?.record.entry.kind == EntryKind::Symlink);
         count += u64::from(!goal.meta || link()?);
     }
@@ -398,7 +397,7 @@ fn fetch_all(
 fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
-        let goal = plan::Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
+        let goal = Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
         scatter.spoil(goal.target, goal.meta)?;
     }
     Ok(())

@@ -10,9 +10,9 @@ use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::restore::obey;
 use crate::restore::place::{Place, entry_error};
-use crate::restore::plan::{Goal, Plan};
+use crate::restore::plan::Plan;
 use crate::restore::targets::Targets;
-use crate::set::{Places, Set, Share, Shelf, VolumeNo};
+use crate::set::{Goal, Places, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 

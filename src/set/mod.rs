@@ -11,6 +11,7 @@ mod gpg;
 mod listing;
 mod lock;
 mod members;
+mod needs;
 mod permit;
 mod places;
 mod salvage;
@@ -28,6 +29,8 @@ pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use listing::Strays;
 pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
+#[allow(unused_imports, reason = "for the commands that count references")]
+pub(crate) use needs::{Goal, Needed, Owners, Reference, Wants};
 pub(crate) use permit::permit_by_hand;
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};

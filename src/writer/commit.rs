@@ -367,3 +367,7 @@ impl Down {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "commit_tests.rs"]
+mod tests;

@@ -291,4 +291,4 @@ fn expect_same(
 
 #[cfg(test)]
 #[path = "publish_tests.rs"]
-mod tests;
+pub(super) mod tests;

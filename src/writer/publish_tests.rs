@@ -108,21 +108,21 @@ impl Destination for Odd {
     }
 }
 
-const PARAMS: Params = Params {
+pub(in crate::writer) const PARAMS: Params = Params {
     block_size: 1024,
     block_hash: Algo::Sha256,
     file_hash: Algo::Sha256,
     version: 2,
 };
 
-const WRITE: WriteOptions = WriteOptions {
+pub(in crate::writer) const WRITE: WriteOptions = WriteOptions {
     params: PARAMS,
     dblock_size: 1 << 20,
     level: 1,
     verify_listing: true,
 };
 
-fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
+pub(in crate::writer) fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
     let options = SetOptions {
         prefix: None,
         writing: true,
@@ -170,7 +170,7 @@ fn with_writer(
 }
 
 /// Adds a version.
-fn add(
+pub(in crate::writer) fn add(
     writer: &mut Writer<'_>,
     ui: &mut Ui,
     run: &Run,
@@ -182,7 +182,7 @@ fn add(
 }
 
 /// Blocks that nothing shrinks.
-fn block(n: u64, len: usize) -> Vec<u8> {
+pub(in crate::writer) fn block(n: u64, len: usize) -> Vec<u8> {
     let mut data = Vec::new();
     for part in 0.. {
         if data.len() >= len {
@@ -333,10 +333,10 @@ fn publish(sizes: bool, times: usize, meddle: &dyn Fn(&Path)) -> Result<()> {
     Ok(())
 }
 
-struct Folder(PathBuf);
+pub(in crate::writer) struct Folder(pub(in crate::writer) PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(in crate::writer) fn new() -> Folder {
         let name = format!("duplet-publish-{}", rand::hex::<8>().expect("random"));
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).expect("folder");

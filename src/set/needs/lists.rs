@@ -6,7 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::restore::plan::{Goal, LIST_RECORD, Wants};
+use crate::set::needs::{Goal, LIST_RECORD, Wants};
 use crate::set::{Places, Set, Share, Shelf, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
@@ -18,7 +18,7 @@ const LIST_BYTES_AT_MOST: u64 = 16 << 20;
 
 impl Wants {
     /// Reads the index and follows all blocklists; goals whose blocklist cannot be had are lost.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
