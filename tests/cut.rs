@@ -1,4 +1,4 @@
-//! The program is killed after the n-th file reached the destination, for every n: what was safe stays safe, and the next
+//! The program is killed after the n-th file reached the destination or went, for every n: what was safe stays safe, and the next
 //! run finishes the work with what was uploaded already.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
@@ -35,17 +35,19 @@ fn backup(dest: &Path, source: &Path) -> Vec<String> {
     args.map(str::to_owned).to_vec()
 }
 
-/// Kills a backup as soon as `n` new files are in the destination; false when it ended before.
-fn kill_after(scratch: &Scratch, source: &Path, had: &[OsString], n: usize) -> bool {
+/// Files that came to a folder since it held `had`, and files that went: one for every upload and deletion.
+fn changes(dest: &Path, had: &[OsString]) -> usize {
+    let now = names(dest);
+    let came = now.iter().filter(|name| !had.contains(name)).count();
+    came + had.iter().filter(|name| !now.contains(name)).count()
+}
+
+/// Runs the program and kills it as soon as `n` files came to the destination or went; false when it ended before.
+fn kill_after(scratch: &Scratch, args: &[String], had: &[OsString], n: usize) -> bool {
     let dest = scratch.at("dest");
-    let mut child = scratch.start(&backup(&dest, source));
+    let mut child = scratch.start(args);
     loop {
-        if names(&dest)
-            .iter()
-            .filter(|name| !had.contains(name))
-            .count()
-            >= n
-        {
+        if changes(&dest, had) >= n {
             child.kill().unwrap();
             child.wait().unwrap();
             return true;
@@ -92,7 +94,7 @@ fn killed_after_every_upload() {
         let scratch = Scratch::new("cut");
         let dest = scratch.at("dest");
         support::copy_folder(&base.at("dest"), &dest);
-        if !kill_after(&scratch, &source, &had, n) {
+        if !kill_after(&scratch, &backup(&dest, &source), &had, n) {
             break;
         }
         stopped += 1;

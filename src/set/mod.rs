@@ -1,5 +1,5 @@
 //! Layer 4: what is there. [`Set`] is one destination as this run's listing shows it: volumes, versions, parameters, and
-//! the ways to read them. What a set knows never changes after it was opened.
+//! the ways to read them. Only what this run itself did changes what a set knows after it was opened ([`Set::change`]).
 
 mod blocks;
 mod cache;

@@ -28,7 +28,8 @@ pub(crate) struct Rewrite {
     pub(crate) time: Timestamp,
 }
 
-/// Decides for every entry of a version (its number in the listing) that is written again.
+/// Decides for every entry of a version (its number in the listing) that is written again. The entry is as it is stored: the
+/// path of a link may end with a separator (R14).
 pub(crate) type Judge<'j> = dyn FnMut(usize, &Entry) -> Result<Fate> + 'j;
 
 /// What happens to versions.
@@ -104,6 +105,7 @@ impl Writer<'_> {
         self.step(|writer| {
             let mut done = Committed::default();
             let stopped = sys::stops_requested() > 0;
+            let rewritten = matches!(list, List::Rewrite { .. });
             match list {
                 List::New { run, time, full } => {
                     let placed = writer.publish(ui, run, time, full)?;
@@ -122,10 +124,10 @@ impl Writer<'_> {
                 }
             }
             done.stopped |= stopped;
-            if done.stopped && done.lists.is_empty() {
-                return Ok(done);
+            // Versions that were written again replace the old ones; nothing else goes after a stop.
+            if !done.stopped || rewritten && !done.lists.is_empty() {
+                writer.take_down(ui, &mut done)?;
             }
-            writer.take_down(ui, &mut done)?;
             Ok(done)
         })
     }
@@ -229,7 +231,11 @@ impl Writer<'_> {
             return Ok(());
         }
         let mut gone = RunWriter::new(&tmp);
-        let mut down = Down::default();
+        // Versions that were to be written again and were not need all volumes.
+        let mut down = Down {
+            version_stays: done.stopped,
+            ..Down::default()
+        };
         let stops = sys::stops_requested();
         each_of(&run, &mut |volume| {
             if sys::stops_requested() > stops {

@@ -129,3 +129,7 @@ pub(super) fn copy(
     })?;
     edited.ok_or_else(|| Error::damaged("it has no filelist.json"))
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

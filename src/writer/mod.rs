@@ -1,5 +1,6 @@
 //! Layer 5: the only writer. [`Writer`] packs blocks into volumes and publishes them in the one safe order: a dblock, its
-//! dindex, ..., the dlist last. A version exists exactly when its dlist does.
+//! dindex, ..., the dlist last. A version exists exactly when its dlist does. What it takes away goes after that, in the
+//! opposite order.
 
 mod adopt;
 mod commit;

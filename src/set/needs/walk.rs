@@ -10,6 +10,7 @@ use crate::spill::keyset::Keyset;
 
 /// For whom blocks are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "for the commands that count references")]
 pub(crate) enum Owners {
     /// For one entry of all that have the same content: enough to know which blocks are needed.
     One,
