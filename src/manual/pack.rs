@@ -1,5 +1,7 @@
 //! Deflates the pages of the manual before the program is compiled: they are a thirtieth of it.
 
+#![allow(clippy::print_stdout, reason = "that is how cargo is told something")]
+
 use std::path::Path;
 use std::{env, fs};
 
