@@ -237,3 +237,142 @@ fn the_checker_notices_damage() {
         assert!(!status.status.success(), "{word}: the checker saw nothing");
     }
 }
+
+/// What the checker says of what a version needs; whether it is content.
+fn needs(plain: &Path, stored: &Path, more: &[&str]) -> (bool, String) {
+    let mut args = vec![text(&script("check.py")).to_owned(), text(plain).to_owned()];
+    args.push(format!("--stored={}", text(stored)));
+    args.push("--needs".to_owned());
+    args.extend(more.iter().map(|a| (*a).to_owned()));
+    let ran = std::process::Command::new("python3")
+        .args(&args)
+        .output()
+        .unwrap();
+    let said = [ran.stdout, ran.stderr].concat();
+    (
+        ran.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// Volumes of a destination in the clear.
+fn decrypted(scratch: &Scratch, dest: &Path, passphrase: &str) -> PathBuf {
+    let plain = scratch.folder("in the clear");
+    let decrypt = script("decrypt.py");
+    let args = [
+        decrypt.as_os_str(),
+        dest.as_os_str(),
+        plain.as_os_str(),
+        passphrase.as_ref(),
+    ];
+    tool(text(python()), &args, INSTALL);
+    plain
+}
+
+/// Every block that a version needs is in exactly the volume that an index names, whoever wrote it.
+#[test]
+fn what_versions_need_is_where_the_index_says() {
+    for (name, passphrase, more) in [
+        ("plain", "", &[][..]),
+        ("four-versions-plain", "", &[]),
+        ("zip-none", "", &[]),
+        ("zip64", "", &[]),
+        ("other-prefix", "", &[]),
+        ("sha512", "", &[]),
+        ("filehash-sha384", "", &[]),
+        ("skip-metadata", "", &[]),
+        ("verification-file", "", &[]),
+        ("lookup-dindex", "", &["--no-copies"]),
+        ("aes", "abc", &[]),
+        ("four-versions-aes", "correct horse battery staple", &[]),
+        ("compacted-aes", "päss wörd 語", &[]),
+    ] {
+        let scratch = Scratch::new("outside-needs");
+        let dest = fixture(name).join("dest");
+        let plain = match passphrase {
+            "" => dest.clone(),
+            words => decrypted(&scratch, &dest, words),
+        };
+        let (good, said) = needs(&plain, &dest, more);
+        assert!(good && said.starts_with("ok:"), "{name}: {said}");
+    }
+    for name in ["compact-thresholds", "compact-waste"] {
+        let (good, said) = needs(&support::lifecycle(name), &support::lifecycle(name), &[]);
+        assert!(good && said.starts_with("ok:"), "{name}: {said}");
+    }
+    for (block, passphrase) in [
+        ("1kb", ""),
+        ("1kb", PASSPHRASE),
+        ("64kb", ""),
+        ("64kb", PASSPHRASE),
+    ] {
+        let scratch = Scratch::new("outside-needs-own");
+        let how = match passphrase {
+            "" => "--no-encryption".to_owned(),
+            words => format!("--passphrase={words}"),
+        };
+        back_up_twice(&scratch, block, &[&how]);
+        let dest = scratch.at("dest");
+        let plain = match passphrase {
+            "" => dest.clone(),
+            words => decrypted(&scratch, &dest, words),
+        };
+        let (good, said) = needs(&plain, &dest, &[]);
+        assert!(good && said.starts_with("ok:"), "{block}: {said}");
+    }
+}
+
+/// One thing that is wrong is found, by the rule that it breaks.
+#[test]
+fn every_rule_of_what_versions_need_finds_its_harm() {
+    let scratch = Scratch::new("outside-harm");
+    for (harm, rule) in [
+        ("unreadable", "N1"),
+        ("missing-volume", "N2"),
+        ("no-dindex", "N3"),
+        ("two-dindexes", "N3"),
+        ("wrong-size", "N4"),
+        ("wrong-hash", "N4"),
+        ("not-listed", "N5"),
+        ("not-held", "N5"),
+        ("block-size", "N5"),
+        ("block-content", "N5"),
+        ("two-places", "N6"),
+        ("nowhere", "N7"),
+        ("wrong-length", "N7"),
+        ("copy-content", "N8"),
+        ("copy-missing", "N8"),
+    ] {
+        let dest = scratch.at(harm);
+        support::copy_folder(&fixture("four-versions-plain").join("dest"), &dest);
+        let (good, said) = needs(&dest, &dest, &[]);
+        assert!(good, "{said}");
+        let program = script("harm.py");
+        tool(
+            "python3",
+            &[program.as_os_str(), dest.as_os_str(), harm.as_ref()],
+            INSTALL,
+        );
+        let (good, said) = needs(&dest, &dest, &[]);
+        assert!(!good, "{harm}: nothing was found");
+        let found = said.lines().any(|l| l.starts_with(&format!("{rule} ")));
+        assert!(found, "{harm} is not found by {rule}: {said}");
+        assert!(!said.contains("Traceback"), "{harm}: {said}");
+        // Of what is harmed without another consequence nothing else is said.
+        if [
+            "two-places",
+            "nowhere",
+            "wrong-length",
+            "wrong-size",
+            "wrong-hash",
+        ]
+        .contains(&harm)
+        {
+            assert!(
+                said.lines()
+                    .all(|l| l.starts_with(rule) || l.starts_with("and ")),
+                "{harm}: {said}"
+            );
+        }
+    }
+}

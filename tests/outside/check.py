@@ -3,10 +3,12 @@
 Uses the standard library only and none of duplet's code. Usage:
 
     check.py PLAIN [--stored STORED] [--restore OUT] [--version N] [--foreign]
+    check.py PLAIN [--stored STORED] --needs [--no-copies]
 
 PLAIN holds the volumes as zip files; STORED (default: PLAIN) the destination as it was uploaded, whose names, sizes and
 hashes the index volumes speak of. --restore writes version N (0 = newest) below OUT. --foreign leaves out what only duplet
-promises: its zip profile, SHA256, the order of files in time.
+promises: its zip profile, SHA256, the order of files in time. --needs proves only what needs.py does, of the volumes of any
+writer: whatever a version needs is where the index volumes say; --no-copies if those copy no blocklists.
 Prints every broken rule, one a line, named as in the table of writer invariants (W1 to W20); exit 1 when there is one.
 """
 
@@ -20,6 +22,9 @@ import struct
 import sys
 import time
 import zipfile
+
+sys.dont_write_bytecode = True
+from needs import Needs  # noqa: E402
 
 BOM = b"\xef\xbb\xbf"
 NAME = re.compile(
@@ -487,7 +492,15 @@ def main():
     parser.add_argument("--restore")
     parser.add_argument("--version", type=int, default=0)
     parser.add_argument("--foreign", action="store_true")
+    parser.add_argument("--needs", action="store_true")
+    parser.add_argument("--no-copies", action="store_true")
     args = parser.parse_args()
+    needs = Needs(args.plain, args.stored or args.plain, not args.no_copies)
+    faults.extend(needs.faults)
+    if args.needs:
+        if not faults:
+            print(f"ok: {needs.summary()}")
+        sys.exit(report())
     if args.foreign:
         left_out.update(["W14", "W17", "W2a"])
     all_of_it = Set(args.plain, args.stored or args.plain)

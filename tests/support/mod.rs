@@ -27,6 +27,14 @@ pub fn fixture(name: &str) -> PathBuf {
     fixture_root().join(name)
 }
 
+/// A destination of which Duplicati deleted versions, or one that lost volumes; see `tests/data/lifecycle/README.md`.
+pub fn lifecycle(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/lifecycle")
+        .join(name)
+        .join("before")
+}
+
 /// The names of all fixtures there are, sorted.
 pub fn fixture_names() -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(fixture_root())
