@@ -58,12 +58,13 @@ impl Timestamp {
 
     /// `YYYY-MM-DD HH:MM:SS` in the machine's time zone; clamped as [`Timestamp::compact`].
     pub(crate) fn local(self) -> String {
+        self.wall().to_string()
+    }
+
+    /// What a clock on the wall shows in the machine's time zone; clamped as [`Timestamp::compact`].
+    pub(crate) fn wall(self) -> Wall {
         let at = self.0.clamp(FIRST, LAST);
-        let c = Civil::from_unix((at + sys::utc_offset(at)).clamp(FIRST, LAST));
-        format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            c.year, c.month, c.day, c.hour, c.minute, c.second
-        )
+        Wall(at + sys::utc_offset(at)).clamped()
     }
 
     /// `YYYY-MM-DDTHH:MM:SSZ`, for `--json`; clamped as [`Timestamp::compact`].
@@ -71,6 +72,53 @@ impl Timestamp {
         let c = Civil::from_unix(self.0.clamp(FIRST, LAST));
         format!(
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+            c.year, c.month, c.day, c.hour, c.minute, c.second
+        )
+    }
+}
+
+/// Date and time of day of a clock on the wall, as the seconds since 1970 that they would be if it showed UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wall(pub(crate) i64);
+
+impl Wall {
+    /// Within the years 1 to 9999.
+    pub(crate) fn clamped(self) -> Wall {
+        Wall(self.0.clamp(FIRST, LAST))
+    }
+
+    /// The same day and time so many months earlier (later if negative), or the last day of a month that has no such day;
+    /// clamped.
+    pub(crate) fn months_back(self, months: i64) -> Wall {
+        let from = Civil::from_unix(self.clamped().0);
+        let month = (from.year * 12 + i64::from(from.month) - 1).saturating_sub(months);
+        let year = month.div_euclid(12);
+        if !(1..=9999).contains(&year) {
+            return Wall(if year < 1 { FIRST } else { LAST });
+        }
+        let month = u32::try_from(month.rem_euclid(12)).unwrap_or(0) + 1;
+        // No month is shorter than 28 days.
+        let at = (0..4).find_map(|less| {
+            let day = from.day.saturating_sub(less).max(1);
+            Civil {
+                year,
+                month,
+                day,
+                ..from
+            }
+            .to_unix()
+        });
+        Wall(at.unwrap_or(self.0))
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS`; clamped.
+impl std::fmt::Display for Wall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let c = Civil::from_unix(self.clamped().0);
+        write!(
+            f,
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
             c.year, c.month, c.day, c.hour, c.minute, c.second
         )
     }
@@ -234,6 +282,24 @@ mod tests {
             day += 86_400;
         }
         assert_eq!(Civil::from_unix(day).year, 2400);
+    }
+
+    #[test]
+    fn months_go_back_to_a_day_that_is_there() {
+        let wall = |t: &str| Wall(Timestamp::parse_compact(t.as_bytes()).expect("a time").0);
+        for (from, months, want) in [
+            ("20240331T113000Z", 1, "20240229T113000Z"),
+            ("20230331T113000Z", 1, "20230228T113000Z"),
+            ("20240531T000000Z", 1, "20240430T000000Z"),
+            ("20240115T235959Z", 1, "20231215T235959Z"),
+            ("20240229T110000Z", 12, "20230228T110000Z"),
+            ("20240131T000000Z", -1, "20240229T000000Z"),
+            ("20240131T000000Z", 0, "20240131T000000Z"),
+        ] {
+            assert_eq!(wall(from).months_back(months), wall(want), "{from}");
+        }
+        assert_eq!(Wall(0).months_back(i64::MAX), Wall(FIRST));
+        assert_eq!(Wall(0).months_back(i64::MIN + 1), Wall(LAST));
     }
 
     /// `format.md` 22.
