@@ -1,7 +1,7 @@
 //! duplet: backups in Duplicati's remote format from one small static binary.
 //!
 //! Layers, each using only those below (`tests/layers.rs` checks it): `cli` over the engines `backup`, `restore`, `upkeep`,
-//! over `writer`, over `set`, over `remote`, over `dest`, over `format` `net` `select` `spill`, over `base`.
+//! `query`, over `writer`, over `set`, over `remote`, over `dest`, over `format` `net` `select` `spill`, over `base`.
 
 // A build without some of the destinations does not use all that they share.
 #![cfg_attr(
@@ -23,6 +23,7 @@ mod format;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod net;
+mod query;
 mod remote;
 mod restore;
 mod select;

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 8] = [
     &["remote"],
     &["set"],
     &["writer"],
-    &["backup", "restore", "upkeep", "mount"],
+    &["backup", "restore", "upkeep", "query", "mount"],
     // The fuzz door (feature `fuzz`) reaches every reader.
     &["cli", "fuzz"],
 ];

@@ -6,8 +6,8 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
+use crate::query::find::{Query, find};
 use crate::select::{FilterSet, Selection};
-use crate::upkeep::find::{Query, find};
 
 pub(super) const FIND: Command = Command {
     name: "find",

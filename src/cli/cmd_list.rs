@@ -11,9 +11,9 @@ use crate::cli::options::{
 };
 use crate::cli::session::{case, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
+use crate::query::find::{self, Query, Summary};
 use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
-use crate::upkeep::find::{self, Query, Summary};
 
 pub(super) const LIST: Command = Command {
     name: "list",

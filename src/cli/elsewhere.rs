@@ -13,26 +13,20 @@ static NEVER: &[(&str, &str)] = &[
 ];
 
 const DUPLICATI: &str = "Duplicati can do it at this destination: Repair its database there first";
-const OLD_STAY: &str = "old versions stay for now; Duplicati can delete them at this destination";
+pub(super) const OLD_STAY: &str =
+    "old versions stay for now; Duplicati can delete them at this destination";
 
 /// Commands that this version does not have, and what can be done instead.
 static LATER: &[(&str, &str)] = &[
-    (
-        "compare",
-        "compare what 'duplet list URL 1' and 'duplet list URL 0' say",
-    ),
-    ("delete", OLD_STAY),
     ("compact", DUPLICATI),
     (
         "repair",
         "there is no database to repair; 'duplet verify URL all' says what is damaged",
     ),
     ("purge", DUPLICATI),
-    ("list-broken-files", "'duplet verify URL all' lists them"),
-    ("purge-broken-files", "'duplet verify URL all' lists them"),
     (
-        "affected",
-        "'duplet verify URL all' says what damaged volumes cost",
+        "purge-broken-files",
+        "'duplet list-broken-files URL' lists them",
     ),
     ("set-locks", "set them with the tools of the server"),
     ("read-lock-info", "ask the tools of the server"),
@@ -71,10 +65,6 @@ static OTHERS: &[(&str, &str)] = &[
     (
         "mount",
         "'duplet list URL 0' lists the files, 'duplet restore' brings them back",
-    ),
-    (
-        "diff",
-        "compare what 'duplet list URL 1' and 'duplet list URL 0' say",
     ),
     ("key", "the passphrase of a backup cannot be changed"),
     ("passwd", "the passphrase of a backup cannot be changed"),

@@ -62,6 +62,7 @@ pub(super) fn end(ui: &mut Ui, result: &Result<Outcome>, code: u8) {
 fn word(result: &Result<Outcome>, code: u8) -> &'static str {
     match (result, code) {
         (Err(e), _) => e.kind().word(),
+        (Ok(Outcome::Different), 1) => "different",
         (_, 1) => "nothing-new",
         (_, 2) => "warnings",
         (_, 3) => "errors",

@@ -6,7 +6,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
-use crate::upkeep::find::{Hit, Hits};
+use crate::query::find::{Hit, Hits};
 
 /// Prints all of `hits`; `times` are those of all versions.
 pub(super) fn show(ui: &mut Ui, mut hits: Hits, times: &[Timestamp]) -> Result<()> {

@@ -1,7 +1,10 @@
 //! Layer 7: the command line. Arguments in, exit code out; every command is a row of [`COMMANDS`] and a `cmd_` file that
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
+mod cmd_affected;
 mod cmd_backup;
+mod cmd_compare;
+mod cmd_delete;
 mod cmd_find;
 mod cmd_list;
 mod cmd_remote;
@@ -21,6 +24,7 @@ pub(crate) mod options;
 mod parse;
 mod passphrase;
 mod render;
+mod retained;
 mod rules;
 mod self_test;
 pub(crate) mod session;
@@ -78,7 +82,11 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_restore::COMMAND,
     cmd_list::LIST,
     cmd_find::FIND,
+    cmd_compare::COMMAND,
     cmd_verify::COMMAND,
+    cmd_delete::COMMAND,
+    cmd_affected::BROKEN,
+    cmd_affected::AFFECTED,
     cmd_test_filters::COMMAND,
     cmd_remote::COMMAND,
     cmd_list::FILESETS,
@@ -123,6 +131,8 @@ pub(crate) enum Outcome {
     Done,
     /// A backup that found nothing to store.
     NothingNew,
+    /// A comparison that found differences and was asked to say so by its exit code.
+    Different,
     /// Stopped on request; what was done so far is safe.
     Partial,
 }
@@ -134,7 +144,7 @@ fn exit_code(result: &Result<Outcome>, warnings: u64, errors: u64) -> u8 {
         Ok(Outcome::Partial) => 50,
         Ok(_) if errors > 0 => 3,
         Ok(_) if warnings > 0 => 2,
-        Ok(Outcome::NothingNew) => 1,
+        Ok(Outcome::NothingNew | Outcome::Different) => 1,
         Ok(Outcome::Done) => 0,
     }
 }
@@ -368,6 +378,7 @@ mod tests {
         for (result, warnings, errors, code) in [
             (Ok(Outcome::Done), 0, 0, 0),
             (Ok(Outcome::NothingNew), 0, 0, 1),
+            (Ok(Outcome::Different), 0, 0, 1),
             (Ok(Outcome::NothingNew), 1, 0, 2),
             (Ok(Outcome::Done), 1, 1, 3),
             (Ok(Outcome::Partial), 1, 1, 50),

@@ -140,6 +140,10 @@ pub(super) fn option(
         }
         // As typed, for the row may stand for many names. Whether it matters depends on the command.
         (Kind::Refused(_), _) => Ok(Some((opt, name))),
+        (_, Some(value)) if options::upkeep_off(opt, unquoted(value), is_off(value)) => {
+            notes.push(format!("--{name} is off"));
+            Ok(None)
+        }
         (Kind::Choice(_), Some(value)) if exported_blank(opt, value) => {
             notes.push(format!("--{name} is blank, and has no effect"));
             Ok(None)
@@ -211,7 +215,7 @@ fn unquoted(value: &str) -> &str {
 }
 
 /// Values that ask for the absence of what is not supported; so does none at all (`--retention-policy=`).
-fn is_off(value: &str) -> bool {
+pub(super) fn is_off(value: &str) -> bool {
     let value = unquoted(value);
     let off = ["", "0", "off", "false", "no", "none", "auto"];
     off.iter().any(|w| w.eq_ignore_ascii_case(value.trim()))

@@ -31,8 +31,9 @@ macro_rules! topics {
 topics! {
     "backup";
     "restore";
-    "list" | "find" | "list-filesets" | "list-folder-content" | "list-file-versions" | "search-entries";
-    "verify";
+    "list" | "find" | "compare" | "diff" | "list-filesets" | "list-folder-content" | "list-file-versions" | "search-entries";
+    "verify" | "affected" | "list-broken-files";
+    "retention" | "delete";
     "filters" | "rules" | "test-filters";
     "remote";
     "url" | "urls" | "destinations";

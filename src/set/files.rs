@@ -163,6 +163,25 @@ impl Set {
         read(&zip, &mut self.inflater)
     }
 
+    /// False for a partial version. Costs its dlist, unless the cache remembers the version; the list itself is not read.
+    pub(crate) fn is_full(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {
+        if let Some((name, size)) = self.dlist(no)
+            && let Some(previous) = self.cache.load_previous(name, size)
+        {
+            return Ok(previous.full);
+        }
+        self.open_dlist(ui, no)?;
+        let Some((_, opened)) = &self.last_dlist else {
+            return Err(Error::bug("the dlist is open"));
+        };
+        let zip = opened.zip();
+        match zip.find(b"fileset")? {
+            Some(entry) => manifest::read_fileset(&mut zip.reader(entry, &mut self.inflater)?),
+            None => Ok(true),
+        }
+        .doing(|| reading(&opened.name))
+    }
+
     /// An encrypted list is made when its version is, or later: one that is older than its name was copied or renamed, by
     /// somebody who could not make one, so that it shows an old state as a new one. Duplicati moves the name of a list on by a second when its upload has to be repeated;
     /// that is no copy, unless the version of that very time is there, too.

@@ -35,7 +35,7 @@ pub(crate) use permit::permit_by_hand;
 pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 pub(crate) use shelf::{Proof, Share, Shelf};
-pub(crate) use versions::VersionChoice;
+pub(crate) use versions::{VersionChoice, nearest_version};
 pub(crate) use volume::{Expected, Opened, digest};
 pub(crate) use volumes::{StateSum, VolumeNo, Volumes};
 

@@ -26,7 +26,7 @@ impl VersionChoice {
     ) -> Result<VersionChoice> {
         match (version, time) {
             (Some(_), Some(_)) => Err(Error::usage("--version and --time cannot be used together")),
-            (Some(text), None) => Ok(VersionChoice::Numbers(parse_numbers(text)?)),
+            (Some(text), None) => Ok(VersionChoice::Numbers(parse_numbers(text)?.0)),
             (None, Some(text)) => parse_time(text, now).map(VersionChoice::At).ok_or_else(|| {
                 let shown = text::safe_cut(text.as_bytes(), 40);
                 let e = Error::usage(format!(
@@ -43,6 +43,20 @@ impl VersionChoice {
                 }
             }),
             (None, None) => Ok(VersionChoice::Any),
+        }
+    }
+
+    /// As [`VersionChoice::parse`] of `--version` alone; a number that is named twice is refused, as it may be a slip of the
+    /// finger for another.
+    pub(crate) fn distinct(version: &str) -> Result<VersionChoice> {
+        match parse_numbers(version)? {
+            (_, Some(twice)) => {
+                let shown = text::safe_cut(version.as_bytes(), 40);
+                Err(Error::usage(format!(
+                    "--version={shown} names version {twice} twice"
+                )))
+            }
+            (numbers, None) => Ok(VersionChoice::Numbers(numbers)),
         }
     }
 
@@ -78,7 +92,33 @@ impl VersionChoice {
     }
 }
 
-fn parse_numbers(text: &str) -> Result<Vec<usize>> {
+/// The version that a word names: by its number, or the one nearest to a time (the newer of two). A number is
+/// taken as it is; `times` are newest first.
+pub(crate) fn nearest_version(word: &str, times: &[Timestamp], now: Timestamp) -> Result<usize> {
+    let word = word.trim();
+    let short = word.len() < 9 && word.bytes().all(|b| b.is_ascii_digit());
+    if let Some(no) = word.parse::<usize>().ok().filter(|_| short) {
+        return Ok(no);
+    }
+    let Some(time) = parse_time(word, now) else {
+        let shown = text::safe_cut(word.as_bytes(), 40);
+        let e = Error::usage(format!(
+            "{shown} is not valid: a version such as 0, an age such as 3D, or a date such as 2026-03-01 is expected"
+        ));
+        return Err(match nearly_span(word) {
+            Some(meant) => e.hint(format!(
+                "is {meant} meant? units are case-sensitive: days are D"
+            )),
+            None => e,
+        });
+    };
+    let far = times.iter().map(|t| t.0.abs_diff(time.0));
+    let nearest = far.enumerate().min_by_key(|(_, far)| *far);
+    Ok(nearest.map_or(0, |(no, _)| no))
+}
+
+/// The numbers, each once, and one that is named more than once.
+fn parse_numbers(text: &str) -> Result<(Vec<usize>, Option<usize>)> {
     let bad = || {
         let shown = text::safe_cut(text.as_bytes(), 40);
         Error::usage(format!(
@@ -91,8 +131,9 @@ fn parse_numbers(text: &str) -> Result<Vec<usize>> {
         .iter()
         .any(|w| text.trim().eq_ignore_ascii_case(w))
     {
-        return Ok(vec![0]);
+        return Ok((vec![0], None));
     }
+    let mut twice = None;
     for part in text.split(',') {
         let (a, b) = part.split_once('-').unwrap_or((part, part));
         let (a, b): (usize, usize) = (
@@ -108,12 +149,13 @@ fn parse_numbers(text: &str) -> Result<Vec<usize>> {
             (b..=a).rev().collect()
         };
         for n in range {
-            if !out.contains(&n) {
-                out.push(n);
+            match out.contains(&n) {
+                true => twice = Some(n),
+                false => out.push(n),
             }
         }
     }
-    Ok(out)
+    Ok((out, twice))
 }
 
 /// An age counted back from `now` (with or without `-`), Unix seconds from 10^8, `now`, or a date of `commands.md` 4. What is left
@@ -247,6 +289,39 @@ mod tests {
         );
         assert!(parse("x").is_err() && parse("1-").is_err() && parse("").is_err());
         assert!(VersionChoice::parse(Some("0"), Some("1D"), NOW).is_err());
+    }
+
+    #[test]
+    fn of_a_time_the_nearest_version_is_meant() {
+        let times = [3, 2, 1].map(|days| Timestamp(NOW.0 - 86_400 * (10 - days)));
+        let pick = |word: &str| nearest_version(word, &times, NOW).ok();
+        for (word, want) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("now", Some(0)),
+            ("7D", Some(0)),
+            ("8D", Some(1)),
+            ("8D13h", Some(2)),
+            ("8D12h", Some(1)),
+            ("-100D", Some(2)),
+            ("1970-01-01", Some(2)),
+            ("3d", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(pick(word), want, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_number_named_twice_is_refused_where_it_matters() {
+        let numbers = VersionChoice::Numbers(vec![0, 2, 3]);
+        assert_eq!(VersionChoice::distinct("0,2-3").expect("good"), numbers);
+        for twice in ["1,1", "0-2,2", "3,4-2"] {
+            let e = VersionChoice::distinct(twice).err().map(|e| e.to_string());
+            assert!(e.is_some_and(|e| e.contains("twice")), "{twice}");
+        }
+        assert!(VersionChoice::distinct("x").is_err());
     }
 
     #[test]

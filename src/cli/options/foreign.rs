@@ -23,8 +23,9 @@ const fn for_backup(name: &'static str, reason: &'static str) -> Opt {
     opt
 }
 
-const NO_RETENTION: &str = "it is not available in this version, and old versions stay for now";
-const NOT_YET: &str = "it is not available in this version";
+pub(super) const NO_RETENTION: &str =
+    "it is not available in this version, and old versions stay for now";
+pub(super) const NOT_YET: &str = "it is not available in this version";
 const OTHER_SYSTEM: &str = "it belongs to another operating system";
 
 pub(super) static IGNORED: &[Opt] = &[
@@ -52,7 +53,6 @@ pub(super) static IGNORED: &[Opt] = &[
     ignored("use-background-io-priority"),
     ignored("log-http-requests"),
     ignored("log-socket-data"),
-    ignored("no-auto-compact"),
     ignored("auto-vacuum"),
     ignored("auto-vacuum-interval"),
     ignored("full-block-verification"),
@@ -118,15 +118,6 @@ pub(super) static IGNORED: &[Opt] = &[
 ];
 
 pub(super) static REFUSED: &[Opt] = &[
-    for_backup("keep-versions", NO_RETENTION),
-    for_backup("keep-time", NO_RETENTION),
-    for_backup("retention-policy", NO_RETENTION),
-    for_backup("allow-full-removal", NOT_YET),
-    for_backup("disable-time-tolerance", NOT_YET),
-    for_backup("threshold", NOT_YET),
-    for_backup("small-file-size", NOT_YET),
-    for_backup("small-file-max-count", NOT_YET),
-    for_backup("auto-compact-interval", NOT_YET),
     for_backup("rebuild-missing-dblock-files", NOT_YET),
     missing("disable-replace-missing-metadata"),
     missing("skip-file-hash-checks"),

@@ -7,6 +7,7 @@ mod remote;
 mod report;
 mod restore;
 mod source;
+mod upkeep;
 mod volumes;
 
 pub(crate) use crypt::*;
@@ -14,6 +15,7 @@ pub(crate) use remote::*;
 pub(crate) use report::*;
 pub(crate) use restore::*;
 pub(crate) use source::*;
+pub(crate) use upkeep::*;
 pub(crate) use volumes::*;
 
 use crate::base::opt::{Kind, Opt};
@@ -50,6 +52,7 @@ const FILTERED: &[&str] = &[
     "find",
     "list-folder-content",
     "search-entries",
+    "compare",
     "test-filters",
 ];
 const VERSIONED: &[&str] = &[
@@ -61,6 +64,17 @@ const VERSIONED: &[&str] = &[
     "search-entries",
     "verify",
 ];
+/// [`VERSIONED`] and what takes the number of a version, but no time.
+const NUMBERED: &[&str] = &[
+    "restore",
+    "list",
+    "find",
+    "list-folder-content",
+    "list-file-versions",
+    "search-entries",
+    "verify",
+    "delete",
+];
 
 /// One heading of the help and its options.
 pub(crate) type Group = (&'static str, &'static [&'static Opt]);
@@ -71,6 +85,7 @@ pub(crate) static GROUPS: &[Group] = &[
     ("Volumes and blocks", volumes::LIST),
     ("Encryption and secrets", crypt::LIST),
     ("Restoring and listing", restore::LIST),
+    ("Deleting versions and reclaiming space", upkeep::LIST),
     ("Testing a destination", remote::LIST),
     ("Reporting and the rest", report::LIST),
 ];

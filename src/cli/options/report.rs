@@ -12,7 +12,7 @@ const LEVELS: &[&str] = &[
     "Warning",
     "Error",
 ];
-const CHANGING: &[&str] = &["backup", "restore"];
+const CHANGING: &[&str] = &["backup", "restore", "delete"];
 
 options! { LIST:
     HELP = "help", Flag, "", ALL_COMMANDS, "Shows help, also as -h.";

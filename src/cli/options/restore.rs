@@ -1,12 +1,12 @@
 //! Which version, which of its entries, and where they go.
 
-use super::{ALL_COMMANDS, RESTORE, VERSIONED, options};
+use super::{ALL_COMMANDS, NUMBERED, RESTORE, VERSIONED, options};
 use crate::base::opt::Kind::{Choice, Flag, Path, Word};
 
 const LISTING: &[&str] = &["list", "find"];
 
 options! { LIST:
-    VERSION = "version", Word, "", VERSIONED, "Versions by number, such as 0 or 0,2-4; 0 is the newest.";
+    VERSION = "version", Word, "", NUMBERED, "Versions by number, such as 0 or 0,2-4; 0 is the newest.";
     TIME = "time", Word, "", VERSIONED, "The newest version at or before an age (3D, 2W) or date (2026-03-01 is the end of that day; 2026-03-01T12:00).";
     ALL_VERSIONS = "all-versions", Flag, "", LISTING, "Looks in every version.";
     LIST_SETS_ONLY = "list-sets-only", Flag, "", LISTING, "Lists versions only.";
@@ -21,5 +21,6 @@ options! { LIST:
     SKIP_VERIFICATION = "skip-restore-verification", Flag, "", RESTORE, "Does not read restored files once more to compare their hashes.";
     ALLOW_OUTSIDE = "allow-restore-outside-target-directory", Flag, "", RESTORE, "Follows symbolic links that are already in the target, wherever they lead.";
     NO_SCAN = "no-scan", Flag, "", RESTORE, "Gives up instead of searching all volumes for blocks that no index names.";
+    EXIT_CODE = "exit-code", Flag, "", &["compare"], "Ends with exit code 1 when the versions differ.";
     FULL_RESULT = "full-result" | "full-results", Flag, "", ALL_COMMANDS, "Shows everything that is counted, and long lists whole.";
 }

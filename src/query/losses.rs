@@ -1,0 +1,317 @@
+//! What is lost with blocks that no volume holds: which entries of which versions. Every index volume is read, and the lists of
+//! the versions asked for; dblocks only where no index describes them, or for a blocklist that no index copies.
+//!
+//! Memory: the sorts' caps and a byte a volume; ids are sorted and looked up on disk.
+
+use std::rc::Rc;
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::ui::{Progress, Ui};
+use crate::format::deflate::Inflater;
+use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::index;
+use crate::format::manifest::Params;
+use crate::set::{IndexReport, Members, Opened, Places, Set, VolumeNo, broken, split_place};
+use crate::spill::keyset::Keyset;
+use crate::spill::sorter::Sorter;
+
+const SORT_CAP: usize = 1 << 20;
+const ID_LEN: usize = 32;
+/// A blocklist longer than this is not believed: 512 Ki blocks of one file.
+const LIST_BYTES_AT_MOST: u64 = 16 << 20;
+
+/// What an entry loses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Bytes of the file.
+    Data,
+    /// Owner, permissions, times and attributes; of a link its target.
+    Metadata,
+}
+
+/// What is stored, as the index volumes tell it, without some volumes.
+pub(crate) struct Losses {
+    params: Params,
+    places: Places,
+    /// Blocks that only the volumes left out hold; keys of size 0.
+    lost: Keyset,
+    /// Blocklists whose members are known, and those of them that name a block that is stored nowhere.
+    known: Keyset,
+    broken: Keyset,
+    without: Vec<bool>,
+    pub(crate) index: IndexReport,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    Lost,
+    /// It stands on a blocklist whose members are not known.
+    Unsure,
+}
+
+impl Losses {
+    /// Reads every index volume; the dblocks of `without` count as if they were not there. dblocks that no index describes are
+    /// downloaded, and what is inside them counts as stored.
+    pub(crate) fn open(set: &mut Set, ui: &mut Ui, without: &[VolumeNo]) -> Result<Losses> {
+        let params = set.learn_params(ui)?;
+        let mut known = Keyset::new(set.tmp());
+        let mut members = Members::new(set.tmp(), params.block_hash.len());
+        let (mut places, index) = set.load_index(ui, false, &mut |id, data| {
+            if known.insert(&BlockKey::new(id, 0))? {
+                members.add(id, data)?;
+            }
+            Ok(())
+        })?;
+        let mut gone = vec![false; set.volumes().dblock_count() as usize];
+        for &no in without {
+            if let Some(mark) = gone.get_mut(no as usize) {
+                *mark = true;
+            }
+        }
+        let is_gone = |no: VolumeNo| gone.get(no as usize).copied().unwrap_or(false);
+        let unread: Vec<VolumeNo> = index
+            .unindexed
+            .iter()
+            .copied()
+            .filter(|no| !is_gone(*no))
+            .collect();
+        set.index_dblocks(ui, &unread, &mut places, false)?;
+        let mut out = Losses {
+            params,
+            lost: only_in(set, &places, &gone)?,
+            places,
+            known,
+            broken: Keyset::new(set.tmp()),
+            without: gone,
+            index,
+        };
+        out.settle(members)?;
+        Ok(out)
+    }
+
+    /// Looks up the members of blocklists.
+    fn settle(&mut self, members: Members) -> Result<()> {
+        let members = members.finish()?;
+        broken(
+            &members,
+            &self.places,
+            &mut self.lost,
+            &mut self.broken,
+            &mut |_| {},
+        )
+    }
+
+    /// Gets the list of a version, and the blocklists that it names and no index volume copies.
+    pub(crate) fn prepare(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<()> {
+        let progress = Progress {
+            files: version as u64,
+            files_total: set.volumes().dlists().len() as u64,
+            ..Progress::default()
+        };
+        ui.progress("checking versions", progress);
+        let mut asked = Sorter::new(set.tmp(), SORT_CAP);
+        set.files(ui, version, &mut |entry| {
+            for content in entry.content.iter().chain(&entry.meta) {
+                for id in &content.lists {
+                    if !self.known.contains(&BlockKey::new(id, 0))? {
+                        asked.add(id.as_bytes())?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        match asked.is_empty() {
+            true => Ok(()),
+            false => self.lists_from_dblocks(set, ui, asked),
+        }
+    }
+
+    /// Every entry that loses something of the version that was prepared last, in the order of its list.
+    pub(crate) fn each(
+        &mut self,
+        set: &mut Set,
+        version: usize,
+        each: &mut dyn FnMut(&Entry, Loss) -> Result<()>,
+    ) -> Result<()> {
+        // The list is open: there is nothing to wait for, and nothing to say.
+        let mut quiet = Ui::silent();
+        set.files(&mut quiet, version, &mut |entry| match self.loss(&entry)? {
+            Some(loss) => each(&entry, loss),
+            None => Ok(()),
+        })?;
+        Ok(())
+    }
+
+    fn loss(&mut self, entry: &Entry) -> Result<Option<Loss>> {
+        let same = self.params.block_hash == self.params.file_hash;
+        let data = match (&entry.content, entry.kind) {
+            (Some(content), _) => self.state(content, same)?,
+            (None, EntryKind::File) => State::Lost,
+            (None, _) => State::Whole,
+        };
+        // What cannot be found out cannot be restored either.
+        if data != State::Whole {
+            return Ok(Some(Loss::Data));
+        }
+        let meta = match &entry.meta {
+            Some(meta) => self.state(meta, same || self.params.version == 1)?,
+            None => State::Whole,
+        };
+        Ok((meta != State::Whole).then_some(Loss::Metadata))
+    }
+
+    fn state(&mut self, content: &Content, same: bool) -> Result<State> {
+        if content.size == 0 {
+            return Ok(State::Whole);
+        }
+        if content.lists.is_empty() {
+            return match content.single(same) {
+                Some(id) if self.stored(&id)? => Ok(State::Whole),
+                _ => Ok(State::Lost),
+            };
+        }
+        let blocks = content
+            .size
+            .div_ceil(u64::from(self.params.block_size).max(1));
+        let lists = blocks.div_ceil(u64::from(self.params.hashes_per_list()).max(1));
+        if lists != content.lists.len() as u64 {
+            return Ok(State::Lost);
+        }
+        let mut state = State::Whole;
+        for id in &content.lists {
+            let key = BlockKey::new(id, 0);
+            if self.broken.contains(&key)? {
+                return Ok(State::Lost);
+            }
+            if !self.known.contains(&key)? {
+                if !self.stored(id)? {
+                    return Ok(State::Lost);
+                }
+                state = State::Unsure;
+            }
+        }
+        Ok(state)
+    }
+
+    /// True when a volume that counts holds the block.
+    fn stored(&mut self, id: &Hash) -> Result<bool> {
+        if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
+            return Ok(false);
+        }
+        self.places.contains_id(id)
+    }
+
+    /// The members of blocklists that no index volume copies, volume by volume. What cannot be read stays unknown.
+    fn lists_from_dblocks(&mut self, set: &mut Set, ui: &mut Ui, asked: Sorter) -> Result<()> {
+        let mut by_volume = Sorter::new(set.tmp(), SORT_CAP);
+        let mut asked = asked.finish()?;
+        let mut last = None;
+        while let Some(id) = asked.next()?.and_then(Hash::from_bytes) {
+            if last.replace(id) == Some(id) {
+                continue;
+            }
+            let held = self.places.find_id(&id)?;
+            let counts = |no: &VolumeNo| !self.without.get(*no as usize).copied().unwrap_or(false);
+            if let Some(no) = held.iter().map(|p| p.0).find(counts) {
+                by_volume.add(&[&no.to_be_bytes(), id.as_bytes()].concat())?;
+            }
+        }
+        let mut stream = by_volume.finish()?;
+        let mut members = Members::new(set.tmp(), self.params.block_hash.len());
+        let mut held: Option<(VolumeNo, Option<Rc<Opened>>)> = None;
+        let mut inflater = Inflater::new();
+        while let Some(record) = stream.next()? {
+            let Some((no, id)) = record.split_first_chunk::<4>() else {
+                continue;
+            };
+            let (no, Some(id)) = (u32::from_be_bytes(*no), Hash::from_bytes(id)) else {
+                continue;
+            };
+            if held.as_ref().is_none_or(|(n, _)| *n != no) {
+                let opened = match set.volumes().dblock(no) {
+                    Some((name, size)) => {
+                        let facts = self.places.expected(no)?;
+                        usable(set.fetch_dblock(ui, &name, size, facts))?
+                    }
+                    None => None,
+                };
+                held = Some((no, opened));
+            }
+            let Some((_, Some(opened))) = &held else {
+                continue;
+            };
+            let bytes = usable(list_in(opened, &id, self.params, &mut inflater))?;
+            if let Some(bytes) = bytes.flatten()
+                && self.known.insert(&BlockKey::new(&id, 0))?
+            {
+                members.add(&id, &mut bytes.as_slice())?;
+            }
+        }
+        self.settle(members)
+    }
+}
+
+/// The bytes of a blocklist in a dblock, if they are what their name says.
+fn list_in(
+    opened: &Opened,
+    id: &Hash,
+    params: Params,
+    inflater: &mut Inflater,
+) -> Result<Option<Vec<u8>>> {
+    let zip = opened.zip()?;
+    for entry in zip.find_all(&index::block_name(id))? {
+        let mut bytes = Vec::new();
+        let mut data = std::io::Read::take(zip.reader(entry, inflater)?, LIST_BYTES_AT_MOST);
+        let read = std::io::Read::read_to_end(&mut data, &mut bytes);
+        if read.is_ok() && params.block_hash.hash(&bytes) == *id {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// `None` for a volume that is at fault; other errors stand.
+fn usable<T>(opened: Result<T>) -> Result<Option<T>> {
+    match opened {
+        Ok(t) => Ok(Some(t)),
+        Err(e) if is_volume_fault(&e) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+pub(crate) fn is_volume_fault(e: &Error) -> bool {
+    matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing)
+}
+
+/// Blocks that no volume holds but those marked. One pass over all places.
+fn only_in(set: &Set, places: &Places, gone: &[bool]) -> Result<Keyset> {
+    let mut out = Keyset::new(set.tmp());
+    if !gone.contains(&true) {
+        return Ok(out);
+    }
+    let mut reader = places.reader()?;
+    // The id at hand, and whether all of its places so far are in marked volumes.
+    let mut at: Option<([u8; ID_LEN], bool)> = None;
+    let mut close = |at: Option<([u8; ID_LEN], bool)>| -> Result<()> {
+        if let Some((id, true)) = at
+            && let Some(id) = Hash::from_bytes(&id)
+        {
+            out.insert(&BlockKey::new(&id, 0))?;
+        }
+        Ok(())
+    };
+    while let Some(place) = reader.next()? {
+        let (Some(id), Some((_, no))) = (place.first_chunk::<ID_LEN>(), split_place(place)) else {
+            continue;
+        };
+        let marked = gone.get(no as usize).copied().unwrap_or(false);
+        match &mut at {
+            Some((same, all)) if same == id => *all &= marked,
+            _ => close(at.replace((*id, marked)))?,
+        }
+    }
+    close(at)?;
+    Ok(out)
+}
