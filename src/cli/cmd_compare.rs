@@ -181,7 +181,8 @@ fn counters(ui: &mut Ui, totals: &Totals) {
         ("Modified", &totals.modified),
         ("Deleted", &totals.deleted),
     ];
-    let of: [(&str, &str, fn(&Counts) -> u64); 3] = [
+    type Count = fn(&Counts) -> u64;
+    let of: [(&str, &str, Count); 3] = [
         ("folders", "Folders", |c| c.folders),
         ("links  ", "Symlinks", |c| c.links),
         ("files  ", "Files", |c| c.files),

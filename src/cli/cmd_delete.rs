@@ -19,11 +19,11 @@ pub(super) const COMMAND: Command = Command {
     aliases: &[],
     section: Section::Care,
     summary: "which versions a rule would delete",
-    usage: "<url> --dry-run --keep-versions=N|--keep-time=AGE|...",
+    usage: "<url> --dry-run --keep-...",
     details: "\
 Says of each version whether it would stay, and by which rule. The rule is one
 of --keep-versions, --keep-time and --retention-policy; versions that --version
-names would go as well. Only with --dry-run in this version: nothing is deleted.",
+names would go as well. Only with --dry-run in this version.",
     needs_url: true,
     words: (0, 0),
     writes: false,

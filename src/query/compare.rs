@@ -66,6 +66,10 @@ impl Totals {
     }
 }
 
+/// Receives how an entry differs, what it was and what it is.
+pub(crate) type ChangeSink<'a> =
+    dyn FnMut(Change, Option<&Entry>, Option<&Entry>) -> Result<()> + 'a;
+
 /// Two versions, sorted by path.
 pub(crate) struct Pair {
     base: Run,
@@ -93,11 +97,7 @@ pub(crate) fn compare(set: &mut Set, ui: &mut Ui, base: usize, other: usize) -> 
 
 impl Pair {
     /// Every entry that differs and that the rules do not leave out, by path: how, and what it was and is. Can be called again.
-    pub(crate) fn each(
-        &self,
-        filters: &FilterSet,
-        on: &mut dyn FnMut(Change, Option<&Entry>, Option<&Entry>) -> Result<()>,
-    ) -> Result<Totals> {
+    pub(crate) fn each(&self, filters: &FilterSet, on: &mut ChangeSink<'_>) -> Result<Totals> {
         let mut totals = Totals::default();
         let mut left = Side::open(&self.base, filters)?;
         let mut right = Side::open(&self.other, filters)?;

@@ -35,7 +35,7 @@ pub(crate) fn is_upkeep(opt: &Opt) -> bool {
 /// True for a value of this table's options that asks for nothing: none at all (`--retention-policy=`), and of the criteria a
 /// word that says so, which `off_word` tells.
 pub(crate) fn upkeep_off(opt: &Opt, value: &str, off_word: bool) -> bool {
-    is_upkeep(opt) && (value.trim().is_empty() || off_word && is_criterion(opt))
+    is_upkeep(opt) && opt.kind != Flag && (value.trim().is_empty() || off_word && is_criterion(opt))
 }
 
 /// Why a backup does not take what it is asked for here; `None` where it takes it, or where nothing is asked for.
