@@ -140,7 +140,7 @@ pub(super) fn option(
         }
         // As typed, for the row may stand for many names. Whether it matters depends on the command.
         (Kind::Refused(_), _) => Ok(Some((opt, name))),
-        (_, Some(value)) if options::upkeep_off(opt, unquoted(value), is_off(value)) => {
+        (_, Some(value)) if options::upkeep_off(opt, is_off(value)) => {
             notes.push(format!("--{name} is off"));
             Ok(None)
         }

@@ -3,16 +3,14 @@
 //!
 //! Memory: the sorts' caps and a byte a volume; ids are sorted and looked up on disk.
 
-use std::rc::Rc;
+use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::ui::{Progress, Ui};
-use crate::format::deflate::Inflater;
 use crate::format::filelist::{Content, Entry, EntryKind};
-use crate::format::index;
 use crate::format::manifest::Params;
-use crate::set::{IndexReport, Members, Opened, Places, Set, VolumeNo, broken, split_place};
+use crate::set::{IndexReport, Members, Places, Set, Share, Shelf, VolumeNo, broken, split_place};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 
@@ -220,8 +218,7 @@ impl Losses {
         }
         let mut stream = by_volume.finish()?;
         let mut members = Members::new(set.tmp(), self.params.block_hash.len());
-        let mut held: Option<(VolumeNo, Option<Rc<Opened>>)> = None;
-        let mut inflater = Inflater::new();
+        let mut held: Option<(VolumeNo, Option<Shelf>)> = None;
         while let Some(record) = stream.next()? {
             let Some((no, id)) = record.split_first_chunk::<4>() else {
                 continue;
@@ -230,20 +227,20 @@ impl Losses {
                 continue;
             };
             if held.as_ref().is_none_or(|(n, _)| *n != no) {
-                let opened = match set.volumes().dblock(no) {
-                    Some((name, size)) => {
-                        let facts = self.places.expected(no)?;
-                        usable(set.fetch_dblock(ui, &name, size, facts))?
-                    }
-                    None => None,
-                };
-                held = Some((no, opened));
+                let facts = self.places.expected(no)?;
+                held = Some((no, usable(set.shelf(ui, no, facts, Share::All))?));
             }
-            let Some((_, Some(opened))) = &held else {
+            let Some((_, Some(shelf))) = &mut held else {
                 continue;
             };
-            let bytes = usable(list_in(opened, &id, self.params, &mut inflater))?;
-            if let Some(bytes) = bytes.flatten()
+            let (hash, mut bytes) = (self.params.block_hash, Vec::new());
+            let taken = usable(shelf.offer(&id, &mut |_, data| {
+                bytes.clear();
+                let read = data.take(LIST_BYTES_AT_MOST).read_to_end(&mut bytes);
+                Ok(read.is_ok() && hash.hash(&bytes) == id)
+            }))?;
+            if taken.is_some()
+                && hash.hash(&bytes) == id
                 && self.known.insert(&BlockKey::new(&id, 0))?
             {
                 members.add(&id, &mut bytes.as_slice())?;
@@ -251,25 +248,6 @@ impl Losses {
         }
         self.settle(members)
     }
-}
-
-/// The bytes of a blocklist in a dblock, if they are what their name says.
-fn list_in(
-    opened: &Opened,
-    id: &Hash,
-    params: Params,
-    inflater: &mut Inflater,
-) -> Result<Option<Vec<u8>>> {
-    let zip = opened.zip()?;
-    for entry in zip.find_all(&index::block_name(id))? {
-        let mut bytes = Vec::new();
-        let mut data = std::io::Read::take(zip.reader(entry, inflater)?, LIST_BYTES_AT_MOST);
-        let read = std::io::Read::read_to_end(&mut data, &mut bytes);
-        if read.is_ok() && params.block_hash.hash(&bytes) == *id {
-            return Ok(Some(bytes));
-        }
-    }
-    Ok(None)
 }
 
 /// `None` for a volume that is at fault; other errors stand.

@@ -32,10 +32,10 @@ pub(crate) fn is_upkeep(opt: &Opt) -> bool {
     LIST.iter().any(|o| o.name == opt.name)
 }
 
-/// True for a value of this table's options that asks for nothing: none at all (`--retention-policy=`), and of the criteria a
-/// word that says so, which `off_word` tells.
-pub(crate) fn upkeep_off(opt: &Opt, value: &str, off_word: bool) -> bool {
-    is_upkeep(opt) && opt.kind != Flag && (value.trim().is_empty() || off_word && is_criterion(opt))
+/// True for a value that asks for no criterion: none at all (`--retention-policy=`), a nought or a word that says so, which
+/// `off_word` tells.
+pub(crate) fn upkeep_off(opt: &Opt, off_word: bool) -> bool {
+    off_word && is_criterion(opt)
 }
 
 /// Why a backup does not take what it is asked for here; `None` where it takes it, or where nothing is asked for.
