@@ -109,8 +109,15 @@ fn every_command_and_exit_code_is_in_the_manual() {
     let screen = scratch.run(&["help"]).code(&[0]).out;
     let commands = screen.lines().take_while(|l| !l.starts_with("Most used"));
     let mut names: Vec<&str> = Vec::new();
+    let mut also = false;
     for line in commands.filter_map(|l| l.strip_prefix("  ")) {
         let mut words = line.split_whitespace();
+        // What is named there may go on in the next line.
+        also |= line.starts_with("also ");
+        if also && !line.starts_with("also ") {
+            names.extend(words);
+            continue;
+        }
         match words.next() {
             Some("also") => names.extend(words),
             name => names.extend(name),

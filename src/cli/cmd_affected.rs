@@ -41,7 +41,7 @@ pub(super) const AFFECTED: Command = Command {
     usage: "<url> <volume>...",
     details: "\
 Of each version the entries that would lose something without these volumes,
-five unless --full-result is given. What another volume holds, too, is not lost.",
+five unless --full-result is given. What another volume holds is not lost.",
     words: (1, usize::MAX),
     run: affected,
     ..BROKEN

@@ -17,9 +17,9 @@ const VOLUME_SIZE: u64 = 50 << 20;
 pub(super) const COMMAND: Command = Command {
     name: "delete",
     aliases: &[],
-    section: Section::Care,
+    section: Section::More,
     summary: "which versions a rule would delete",
-    usage: "<url> --dry-run --keep-...",
+    usage: "<url> --keep-...",
     details: "\
 Says of each version whether it would stay, and by which rule. The rule is one
 of --keep-versions, --keep-time and --retention-policy; versions that --version
