@@ -207,7 +207,7 @@ fn versions_by_duplicati_differ_as_their_sources_did() {
             let mut args = vec!["compare", &dest, &base, &other, "--json", "--full-result"];
             args.extend(options);
             let json = scratch.run(&args).code(&[0]).json();
-            let n = |key: &str| json[key].as_u64().unwrap() as usize;
+            let n = |key: &str| usize::try_from(json[key].as_u64().unwrap()).unwrap();
             for (sign, key) in [('+', "Added"), ('-', "Deleted")] {
                 let all = n(&format!("{key}Files"))
                     + n(&format!("{key}Folders"))

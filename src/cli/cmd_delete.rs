@@ -35,17 +35,17 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     retained::compact_rules(call, VOLUME_SIZE)?;
     let named = call.options.given(VERSION.name);
     let named = named.map(VersionChoice::distinct).transpose()?;
-    if retention.is_empty() && named.is_none() {
-        return Err(Error::usage(
-            "delete needs one of --keep-versions, --keep-time, --retention-policy and --version",
-        )
-        .hint("'duplet help retention' explains them"));
-    }
     if !call.options.flag(&DRY_RUN) {
         return Err(
             Error::usage("delete is not available in this version, but with --dry-run")
                 .hint(OLD_STAY),
         );
+    }
+    if retention.is_empty() && named.is_none() {
+        return Err(Error::usage(
+            "delete needs one of --keep-versions, --keep-time, --retention-policy and --version",
+        )
+        .hint("'duplet help retention' explains them"));
     }
     let mut set = open_set(call, ui, false)?;
     let times: Vec<Timestamp> = set.versions().collect();
