@@ -1,18 +1,13 @@
 //! B2 through `Remote` against a server that misbehaves by script (rows of `destinations-core.md` 9).
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_b2.rs"]
-mod faulty_b2;
-
 use std::io::Write as _;
 
+use super::faults::b2::faulty_b2::B2;
+use super::faults::faulty::{Seen, Server, Trouble};
 use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::bytes::{base64, hex};
 use crate::base::error::Kind;
-use faulty::{Seen, Server, Trouble};
-use faulty_b2::B2;
 
 const FULL: &str = "p/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3t/+value";

@@ -1,15 +1,10 @@
 //! WebDAV through `Remote` against a server that misbehaves by script (rows of `destinations-core.md` 9).
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_dav.rs"]
-mod faulty_dav;
-
+use super::faults::faulty::{Server, Trouble};
+use super::faults::faulty_dav::{Dav, Login};
 use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::error::Kind;
-use faulty::{Server, Trouble};
-use faulty_dav::{Dav, Login};
 
 const KEY: &str = "/d/b/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3t/+value";

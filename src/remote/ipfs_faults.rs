@@ -1,17 +1,12 @@
 //! IPFS through `Remote` against a node and gateways that misbehave by script (rows of `destinations-core.md` 9). The blocks of the
 //! gateway are fixtures exported by Kubo; `ipfs-cid` gives the same identifiers for them.
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/stub_ipfs.rs"]
-mod stub_ipfs;
-
+use super::faults::faulty::{Server, Trouble};
+use super::faults::ipfs::stub_ipfs::{Ipfs, archive};
 use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::error::Kind;
 use crate::net::ipld::cid::{Cid, DAG_PB};
-use faulty::{Server, Trouble};
-use stub_ipfs::{Ipfs, archive};
 
 const TOKEN: &str = "t0ken/+value";
 const MIB: usize = 1 << 20;

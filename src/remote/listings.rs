@@ -1,22 +1,16 @@
 //! Listings through `Remote` that are cut, do not advance, or do not end, and heads of replies that are too long (row 28).
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_dav.rs"]
-mod faulty_dav;
-#[path = "../../tests/support/faulty_s3.rs"]
-mod faulty_s3;
-
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::faults::faulty::{Reply, Seen, Server, Service, Trouble, Twist};
+use super::faults::faulty_dav::Dav;
+use super::faults::faulty_s3;
 use super::subject::{NAME, Subject};
 use super::*;
 use crate::base::error::Kind;
-use faulty::{Reply, Seen, Server, Service, Trouble, Twist};
-use faulty_dav::Dav;
 
 const SECRET: &str = "s3cr3tvalue";
 

@@ -463,6 +463,8 @@ mod b2_faults;
 mod b2_service;
 #[cfg(all(test, feature = "dest-webdav"))]
 mod dav_faults;
+#[cfg(test)]
+mod faults;
 #[cfg(all(test, feature = "dest-ipfs"))]
 mod ipfs_faults;
 #[cfg(all(test, feature = "dest-ipfs"))]
@@ -488,15 +490,7 @@ mod s3_tls;
     feature = "dest-webdav"
 ))]
 mod spans;
-#[cfg(all(
-    test,
-    any(
-        feature = "dest-b2",
-        feature = "dest-ipfs",
-        feature = "dest-s3",
-        feature = "dest-webdav"
-    )
-))]
+#[cfg(test)]
 mod subject;
 #[cfg(test)]
 mod tests;

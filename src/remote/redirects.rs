@@ -1,15 +1,10 @@
 //! Redirects of a WebDAV server through `Remote` (row 23): a login stays at its origin, which is scheme, host and port; relative
 //! forms; cookies to bring back.
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_dav.rs"]
-mod faulty_dav;
-
+use super::faults::faulty::{Server, Trouble};
+use super::faults::faulty_dav::{Dav, Login};
 use super::subject::{NAME, Subject, bytes};
 use crate::base::error::Kind;
-use faulty::{Server, Trouble};
-use faulty_dav::{Dav, Login};
 
 const KEY: &str = "/d/b/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3tvalue";

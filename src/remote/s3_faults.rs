@@ -1,20 +1,15 @@
 //! S3 through `Remote` against a server that misbehaves by script (rows of `destinations-core.md` 9).
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_s3.rs"]
-mod faulty_s3;
-
 use std::io::Write as _;
 
+use super::faults::faulty::Trouble;
+use super::faults::faulty_s3::{Server, error};
 use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::bytes::base64;
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use faulty::Trouble;
-use faulty_s3::{Server, error};
 
 const KEY: &str = "p/duplicati-b1.dblock.zip";
 const SECRET: &str = "s3cr3t/+value";

@@ -1,17 +1,13 @@
 //! S3 through `Remote` and a proxy (row 50): the form of the requests, and failures that name the proxy.
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_s3.rs"]
-mod faulty_s3;
 #[path = "../../tests/support/forward.rs"]
 mod forward;
 
+use super::faults::faulty_s3::Server;
 use super::subject::NAME;
 use super::*;
 use crate::base::error::Kind;
 use crate::base::ui::Volume;
-use faulty_s3::Server;
 use forward::{Forward, Rules};
 
 const KEY: &str = "p/duplicati-b1.dblock.zip";

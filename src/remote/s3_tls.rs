@@ -1,9 +1,5 @@
 //! S3 over TLS through `Remote`: which certificates are accepted and what is said about the others (row 31).
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_s3.rs"]
-mod faulty_s3;
 #[path = "../../tests/support/forward.rs"]
 mod forward;
 
@@ -15,11 +11,11 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{ServerConfig, ServerConnection, SignatureAlgorithm, SignatureScheme, StreamOwned};
 
+use super::faults::faulty_s3::Server;
 use super::*;
 use crate::base::bytes::hex;
 use crate::base::error::Kind;
 use crate::base::ui::Volume;
-use faulty_s3::Server;
 use forward::{Forward, Rules};
 
 const KEY: &[u8] = include_bytes!("../../tests/data/tls/key.pem");

@@ -69,6 +69,13 @@ impl Subject {
         Ok(data)
     }
 
+    /// Whether a file is there, and its size.
+    pub(super) fn stat(&mut self, name: &str) -> Result<Option<Option<u64>>> {
+        let found = self.remote.stat(&mut self.ui, name);
+        let found = found.map_err(|e| self.checked(e))?;
+        Ok(found.map(|file| file.size))
+    }
+
     /// Names and sizes; `None` when there is no such folder.
     pub(super) fn entries(&mut self) -> Result<Option<Vec<Stored>>> {
         let mut found = Vec::new();

@@ -42,6 +42,10 @@ pub enum Trouble {
     Replaced(&'static str, &'static str),
     /// The right reply, but it says another length.
     Length(u64),
+    /// The right reply with these lines in its head.
+    More(Vec<(&'static str, String)>),
+    /// So many bytes of the right reply's body, then this every now and then without end.
+    Drip(usize, &'static str),
     /// A file changes before the request is served.
     Replace(&'static str, Vec<u8>),
 }
@@ -264,6 +268,15 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
             answer(stream, status, &headers, &reply[..n])?;
             return Ok(false);
         }
+        Some(Trouble::Drip(n, drop)) => {
+            headers.push(("content-length", String::new()));
+            answer(stream, status, &headers, &reply[..n])?;
+            loop {
+                stream.get_mut().write_all(drop.as_bytes())?;
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+        Some(Trouble::More(ref more)) => headers.extend(more.iter().cloned()),
         Some(Trouble::Length(n)) => {
             headers.retain(|(name, _)| *name != "content-length");
             headers.push(("content-length", n.to_string()));
@@ -317,10 +330,19 @@ fn read_head(stream: &mut BufReader<Box<dyn Stream>>) -> Io<Option<Seen>> {
 
 fn take<S>(state: &Mutex<State<S>>, request: &Seen) -> Option<Trouble> {
     let mut state = state.lock().unwrap();
-    let at = state.script.iter().position(|((method, part), _)| {
-        *method == request.method && request.target.contains(part)
-    })?;
+    let at = state
+        .script
+        .iter()
+        .position(|((method, part), _)| *method == request.method && fits(&request.target, part))?;
     Some(state.script.remove(at).1)
+}
+
+/// `part` is in the target, or ends it when a `$` ends `part`.
+pub fn fits(target: &str, part: &str) -> bool {
+    match part.strip_suffix('$') {
+        Some(end) => target.ends_with(end),
+        None => target.contains(part),
+    }
 }
 
 fn answer(

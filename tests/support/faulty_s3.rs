@@ -57,7 +57,7 @@ impl Server {
     }
 
     pub fn put(&self, key: &str, data: &[u8]) {
-        self.with(|s3| s3.replace(key, data.to_vec()));
+        self.with(|s3| s3.files.insert(key.to_owned(), data.to_vec()));
     }
 
     pub fn file(&self, key: &str) -> Option<Vec<u8>> {
@@ -78,7 +78,10 @@ impl Service for S3 {
     }
 
     fn replace(&mut self, name: &str, data: Vec<u8>) {
-        self.files.insert(name.to_owned(), data);
+        // By its name, or by its key.
+        let known = self.files.keys().find(|k| k.ends_with(name));
+        let key = known.map_or(name.to_owned(), String::clone);
+        self.files.insert(key, data);
     }
 }
 

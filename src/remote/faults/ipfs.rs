@@ -1,0 +1,137 @@
+//! A node of IPFS in the table of faults. Gateways, which give blocks and take nothing, have rows of their own in [`super::gateways`].
+
+#[path = "../../../tests/support/stub_ipfs.rs"]
+pub(in crate::remote) mod stub_ipfs;
+
+use super::statuses::{ODD, again};
+use super::*;
+use stub_ipfs::Ipfs;
+
+pub(super) fn start() -> Box<dyn Wire> {
+    Box::new(Node(Server::start(|_| Ipfs {
+        folder: true,
+        ..Ipfs::default()
+    })))
+}
+
+struct Node(Server<Ipfs>);
+
+impl Wire for Node {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["ipfs", "ipns"]
+    }
+
+    fn line(&self) -> Option<&dyn Line> {
+        Some(&self.0)
+    }
+
+    fn url(&self, at: &str, query: &str) -> String {
+        url(at, query)
+    }
+
+    fn store(&self, name: &str, data: &[u8]) {
+        self.0
+            .with(|n| n.files.insert(name.to_owned(), data.to_vec()));
+    }
+
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.with(|n| n.files.get(name).cloned())
+    }
+
+    fn unmake(&self) {
+        self.0.with(|n| {
+            n.files.clear();
+            n.folder = false;
+        });
+    }
+
+    fn method_of(&self, verb: Verb) -> Option<(&'static str, &'static str)> {
+        Some(match verb {
+            Verb::Login => ("POST", "/version"),
+            Verb::List => ("POST", "/files/ls"),
+            Verb::Look => ("POST", "/files/stat"),
+            Verb::Get => ("POST", "/files/read"),
+            Verb::Put => ("POST", "/add"),
+            Verb::Delete => ("POST", "/files/rm"),
+        })
+    }
+
+    fn says(&self, status: u16, message: &str) -> String {
+        match status {
+            403 => "403 - Access Denied".to_owned(),
+            500 if !message.is_empty() => {
+                format!(r#"{{"Message":"{message}","Code":0,"Type":"error"}}"#)
+            }
+            _ => message.to_owned(),
+        }
+    }
+
+    fn absent(&self) -> Trouble {
+        let body = r#"{"Message":"file does not exist","Code":0,"Type":"error"}"#;
+        Trouble::Answer(500, Vec::new(), body.to_owned())
+    }
+
+    fn ranges(&self) -> bool {
+        false
+    }
+
+    fn listing(&self, names: &[&str]) -> (u16, &'static str, String) {
+        let entry = |name: &&str| {
+            let name = serde_json::Value::from(*name);
+            format!(r#"{{"Name":{name},"Type":0,"Size":1,"Hash":"x"}}"#)
+        };
+        let all: Vec<String> = names.iter().map(entry).collect();
+        let page = format!(r#"{{"Entries":[{}]}}"#, all.join(","));
+        (200, "application/json", page)
+    }
+
+    fn poison(&self) -> Vec<String> {
+        let long = "x".repeat(10 << 20);
+        vec![
+            String::new(),
+            "{}".to_owned(),
+            "[]".to_owned(),
+            format!(r#"{{"Entries":[{{"Name":"{long}"}}]}}"#),
+            format!(r#"{{"Entries":{}"#, "[".repeat(100_000)),
+        ]
+    }
+
+    fn unlike(&self, _: Verb, status: u16) -> Option<Outcome> {
+        match status {
+            405 => Some(ODD),
+            501 | 599 => Some(again(0)),
+            _ => None,
+        }
+    }
+
+    fn offset(&self, request: &Seen) -> u64 {
+        let (_, rest) = request.target.split_once("offset=").expect("an offset");
+        let digits = rest.split('&').next().unwrap_or("");
+        digits.parse().expect("a number")
+    }
+
+    fn follows(&self) -> (bool, bool) {
+        (false, false)
+    }
+
+    fn portal(&self, verb: Verb) -> &'static str {
+        match verb {
+            Verb::Login => "not the RPC of an IPFS node",
+            _ => "not complete JSON",
+        }
+    }
+
+    fn incomplete(&self) -> &'static str {
+        "cannot list"
+    }
+
+    fn looks(&self) -> usize {
+        3
+    }
+}
+
+pub(super) fn url(at: &str, query: &str) -> String {
+    format!(
+        "ipfs://{at}/p/q?ipfs-api-token={SECRET_IN_URL}&retry-delay=0s&http-proxy=none&{query}"
+    )
+}

@@ -1,0 +1,139 @@
+//! Rows about listings, and about what comes in the place of one.
+
+use super::*;
+
+pub(super) fn listings_that_are_cut_or_poisoned(start: Start) {
+    let (status, kind, whole) = start().listing(&["a"]);
+    let len = whole.len();
+    let mut bad: Vec<String> = [1, 10, 30, 40, 45, 52, 57, 58, 66, 67, 80, len - 2, len - 1]
+        .into_iter()
+        .filter(|&cut| cut < len)
+        .map(|cut| whole[..cut].to_owned())
+        .collect();
+    bad.extend(start().poison());
+    let mut b = Bench::open(start, "number-of-retries=1");
+    b.stored(1);
+    for body in bad {
+        for _ in 0..4 {
+            b.script(Verb::List, page(status, kind, &body));
+        }
+        let e = b.subject.list().expect_err("not whole");
+        let shown = &body[..body.len().min(80)];
+        assert!(e.to_string().contains(b.wire.incomplete()), "{shown}: {e}");
+        b.line().calm();
+    }
+    for cut in [Trouble::Cut(30), Trouble::CutOpen(30)] {
+        b.script(Verb::List, cut);
+        assert_eq!(b.subject.list().expect("tried again"), [NAME]);
+    }
+    b.script(Verb::List, page(status, kind, &whole));
+    assert_eq!(b.subject.list().expect("a good one"), ["a"]);
+    if kind.contains("xml") {
+        b.script(Verb::List, page(status, kind, &format!("\u{feff}{whole}")));
+        assert_eq!(b.subject.list().expect("a BOM is no harm"), ["a"]);
+    }
+}
+
+pub(super) fn hostile_names(start: Start) {
+    let long = "x".repeat(300);
+    let hostile = ["..", "a/b", "../x", "x\ny", "\u{1b}[31m", "x\u{7f}", &long];
+    let good = ["%2e%2e%2f", "good", "a b+c", "\u{e9}&<"];
+    let all = [&hostile[..], &good[..]].concat();
+    let mut b = Bench::open(start, "");
+    if b.wire.line().is_some() {
+        let listing = b.lists(&all);
+        b.script(Verb::List, listing);
+    } else {
+        for name in ["x\ny", "\u{1b}[31m"].iter().chain(&good) {
+            b.wire.store(name, b"1");
+        }
+    }
+    let mut found = b.subject.list().expect("listed");
+    found.sort();
+    let mut want = good.map(str::to_owned);
+    want.sort();
+    assert_eq!(found, want);
+    assert_eq!(b.subject.ui.warnings(), 1);
+    let message = &b.subject.ui.messages()[0];
+    assert!(
+        message.contains(" names") && !message.contains(['\u{1b}', '\n']),
+        "{message}"
+    );
+}
+
+pub(super) fn long_listings(start: Start) {
+    let mut b = Bench::open(start, "");
+    for i in 0..20_000 {
+        b.wire
+            .store(&format!("duplicati-b{i:032x}.dblock.zip"), b"");
+    }
+    let found = b.subject.entries().expect("listed").expect("there");
+    assert_eq!(found.len(), 20_000);
+    assert!(found.iter().all(|(_, size)| *size == Some(0)));
+    if b.wire.line().is_some() {
+        assert_eq!(b.count(Verb::List), b.wire.pages());
+    }
+}
+
+/// Networks that want a log-in first answer everything with a page.
+pub(super) fn portals(start: Start) {
+    for verb in [Verb::List, Verb::Login] {
+        if start().method_of(verb).is_none() {
+            continue;
+        }
+        let mut b = Bench::open(start, "number-of-retries=1");
+        for _ in 0..4 {
+            let html = page(200, "text/html", "<html><title>Log in</title>");
+            b.script(verb, html);
+        }
+        let e = b.subject.list().expect_err("a portal").to_string();
+        assert!(e.contains(b.wire.portal(verb)), "{verb:?}: {e}");
+        b.line().calm();
+        assert!(b.subject.list().expect("well again").is_empty());
+    }
+}
+
+pub(super) fn listings_that_trickle_without_end(start: Start) {
+    let (_, _, whole) = start().listing(&["a"]);
+    let head = whole.find('a').expect("a name");
+    for drop in [" ", "x"] {
+        let query = "list-timeout=1s&short-timeout=1s&number-of-retries=3";
+        let mut b = Bench::open(start, query);
+        b.wire.store("a", b"1");
+        b.script(Verb::List, Trouble::Drip(head, drop));
+        let e = b.subject.list().expect_err("no end");
+        assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+        let text = e.to_string();
+        for part in ["listing incomplete", "within 1s", "--list-timeout"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!(b.count(Verb::List), 1, "once");
+    }
+}
+
+pub(super) fn heads_that_are_too_long(start: Start) {
+    for (lines, len, part) in [
+        (100, 10, None),
+        (100, 100, None),
+        (129, 10, Some("more than 128 lines")),
+        (2000, 1, Some("more than 128 lines")),
+        (3, 6000, Some("longer than 16 KiB")),
+        (1, 200_000, Some("longer than 16 KiB")),
+    ] {
+        let mut b = Bench::open(start, "number-of-retries=1");
+        b.stored(1);
+        for _ in 0..2 {
+            let more = vec![("x-more", "y".repeat(len)); lines];
+            b.script(Verb::List, Trouble::More(more));
+        }
+        let got = b.subject.list();
+        match part {
+            None => assert_eq!(got.expect("listed"), [NAME]),
+            Some(part) => {
+                let e = got.expect_err(part);
+                assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+                assert!(e.to_string().contains(part), "{e}");
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What destinations do when servers and lines fail (`destinations-core.md` 9): one table of rows, asked of every destination.
+//!
+//! A row is a function over a [`Bench`]; a destination is a [`Wire`], which says how its protocol spells what the rows want. What
+//! only one service can do wrong is in a file of its own beside them. A destination is added by a file with a `Wire` and one line
+//! in `destinations!`; a scheme of the registry without one fails a test.
+
+#[path = "../../../tests/support/faulty.rs"]
+pub(super) mod faulty;
+#[cfg(feature = "dest-webdav")]
+#[path = "../../../tests/support/faulty_dav.rs"]
+pub(super) mod faulty_dav;
+#[cfg(feature = "dest-s3")]
+#[path = "../../../tests/support/faulty_s3.rs"]
+pub(super) mod faulty_s3;
+
+mod downloads;
+mod lines;
+mod listings;
+mod redirects;
+mod statuses;
+mod uploads;
+
+use std::net::SocketAddr;
+
+use super::subject::{NAME, Subject, bytes};
+use super::*;
+use crate::base::error::Kind;
+use faulty::{Seen, Server, Service, Trouble};
+
+pub(super) const MIB: usize = 1 << 20;
+/// The password or token in every URL of [`Wire::url`], and how it is written there.
+pub(super) const SECRET: &str = "s3cr3t/+value";
+pub(super) const SECRET_IN_URL: &str = "s3cr3t%2F%2Bvalue";
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verb {
+    /// One that comes before all others, such as a log-in, where there is one.
+    Login,
+    List,
+    /// How large one file is.
+    Look,
+    Get,
+    Put,
+    Delete,
+}
+
+/// A server with faults to come, whatever it serves.
+pub(super) trait Line {
+    fn address(&self) -> SocketAddr;
+    /// The next request of this method whose target holds `part` goes wrong; see [`Server::script`].
+    fn script(&self, method: &'static str, part: &'static str, trouble: Trouble);
+    /// Nothing goes wrong any more.
+    fn calm(&self);
+    /// All requests so far.
+    fn seen(&self) -> Vec<Seen>;
+}
+
+impl<S: Service> Line for Server<S> {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn script(&self, method: &'static str, part: &'static str, trouble: Trouble) {
+        Server::script(self, method, part, trouble);
+    }
+
+    fn calm(&self) {
+        self.state.lock().expect("state").script.clear();
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        Server::seen(self, "")
+    }
+}
+
+/// How a retried or a final refusal shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Outcome {
+    pub(super) kind: Kind,
+    /// The request is made again.
+    pub(super) again: bool,
+    /// Seconds waited before that, with `retry-delay=0s`.
+    pub(super) wait: u64,
+}
+
+/// A destination as the table sees it: a good server in memory that goes wrong when told to, and how its protocol is spelt.
+pub(super) trait Wire {
+    /// The canonical names in the registry that this one stands for.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// The server, where there is one: rows about requests are asked of HTTP only.
+    fn line(&self) -> Option<&dyn Line> {
+        None
+    }
+
+    /// URL of the test's folder at `host:port`, with [`SECRET`] in it and `query` at its end.
+    fn url(&self, at: &str, query: &str) -> String;
+
+    fn store(&self, name: &str, data: &[u8]);
+
+    fn file(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// The folder, or the bucket, with all that is in it, is gone.
+    fn unmake(&self);
+
+    /// Method and part of the target of a request; `None` where there is no such request.
+    fn method_of(&self, _verb: Verb) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// Body of a refusal as such a server words it.
+    fn says(&self, _status: u16, _message: &str) -> String {
+        String::new()
+    }
+
+    /// The answer to a request for a file that is not there.
+    fn absent(&self) -> Trouble {
+        Trouble::Answer(404, Vec::new(), self.says(404, ""))
+    }
+
+    /// Status, type and body of a whole listing of these files, which may be hostile.
+    fn listing(&self, _names: &[&str]) -> (u16, &'static str, String) {
+        (0, "", String::new())
+    }
+
+    /// Further listings that are no good.
+    fn poison(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a refusal with this status means where it means something else than [`statuses`] says.
+    fn unlike(&self, _verb: Verb, _status: u16) -> Option<Outcome> {
+        None
+    }
+
+    /// Queries with which uploads take different ways.
+    fn ways(&self) -> &'static [&'static str] {
+        &[""]
+    }
+
+    /// Requests to look with after an upload whose reply was lost.
+    fn looks(&self) -> usize {
+        1
+    }
+
+    /// Asks with `Expect` before it sends a large body.
+    fn expects(&self) -> bool {
+        false
+    }
+
+    /// A broken upload can leave a part under the final name.
+    fn leaves_parts(&self) -> bool {
+        false
+    }
+
+    /// An upload is looked at after a good reply; else the reply itself is the proof.
+    fn looks_after_put(&self) -> bool {
+        false
+    }
+
+    /// The header that ties the rest of a file to its beginning.
+    fn validator(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Where a download was to begin.
+    fn offset(&self, request: &Seen) -> u64 {
+        let range = request.header("range").unwrap_or("bytes=0-");
+        let from = range.trim_start_matches("bytes=").trim_end_matches('-');
+        from.parse().expect("a number")
+    }
+
+    /// Says where a part of a file begins.
+    fn ranges(&self) -> bool {
+        true
+    }
+
+    /// Requests for a listing of 20 000 files.
+    fn pages(&self) -> usize {
+        1
+    }
+
+    /// Troubles after which an upload is stored, but not as it was sent.
+    fn misstated(&self) -> Vec<(Verb, Trouble)> {
+        Vec::new()
+    }
+
+    /// Redirects are followed at the same server, and downloads also to others.
+    fn follows(&self) -> (bool, bool) {
+        (true, false)
+    }
+
+    /// Part of what is said of a web page in place of an answer.
+    fn portal(&self, _verb: Verb) -> &'static str {
+        ""
+    }
+
+    /// Part of what is said of a listing that is not whole.
+    fn incomplete(&self) -> &'static str {
+        "listing incomplete"
+    }
+}
+
+/// Starts a server.
+pub(super) type Start = fn() -> Box<dyn Wire>;
+
+/// A destination opened at its server.
+pub(super) struct Bench {
+    pub(super) wire: Box<dyn Wire>,
+    pub(super) subject: Subject,
+}
+
+impl Bench {
+    pub(super) fn open(start: Start, query: &str) -> Bench {
+        Bench::of(start(), query)
+    }
+
+    pub(super) fn of(wire: Box<dyn Wire>, query: &str) -> Bench {
+        let at = wire.line().map(|l| l.address().to_string());
+        let url = wire.url(&at.unwrap_or_default(), query);
+        let subject = Subject::open(&url, &[SECRET, SECRET_IN_URL]);
+        Bench { wire, subject }
+    }
+
+    pub(super) fn line(&self) -> &dyn Line {
+        self.wire.line().expect("a row of servers")
+    }
+
+    /// The next request for this goes wrong.
+    pub(super) fn script(&self, verb: Verb, trouble: Trouble) {
+        let (method, part) = self.wire.method_of(verb).expect("a request");
+        self.line().script(method, part, trouble);
+    }
+
+    /// A refusal in the words of the service.
+    pub(super) fn no(&self, status: u16) -> Trouble {
+        Trouble::Answer(status, Vec::new(), self.wire.says(status, ""))
+    }
+
+    /// A listing of these files in place of the true one.
+    pub(super) fn lists(&self, names: &[&str]) -> Trouble {
+        let (status, kind, body) = self.wire.listing(names);
+        page(status, kind, &body)
+    }
+
+    /// Requests so far for this.
+    pub(super) fn asked(&self, verb: Verb) -> Vec<Seen> {
+        let (method, part) = self.wire.method_of(verb).expect("a request");
+        let mut seen = self.line().seen();
+        seen.retain(|s| s.method == method && faulty::fits(&s.target, part));
+        seen
+    }
+
+    pub(super) fn count(&self, verb: Verb) -> usize {
+        self.asked(verb).len()
+    }
+
+    /// A stored file that downloads get, of this length.
+    pub(super) fn stored(&self, len: usize) -> Vec<u8> {
+        let data = bytes(len);
+        self.wire.store(NAME, &data);
+        data
+    }
+
+    pub(super) fn file(&self) -> Option<Vec<u8>> {
+        self.wire.file(NAME)
+    }
+
+    pub(super) fn retries(&self) -> u64 {
+        self.subject.remote.stats().retries
+    }
+
+    pub(super) fn waits(&self) -> Vec<u64> {
+        self.subject.waits.borrow().clone()
+    }
+
+    /// Does what the verb says.
+    pub(super) fn act(&mut self, verb: Verb) -> Result<()> {
+        match verb {
+            Verb::List => self.subject.list().map(drop),
+            Verb::Put => self.subject.put(b"other bytes"),
+            Verb::Delete => self.subject.delete(),
+            Verb::Look => self.subject.stat(NAME).map(drop),
+            Verb::Login | Verb::Get => self.subject.get(NAME, None).map(drop),
+        }
+    }
+}
+
+/// A page of a web server.
+pub(super) fn page(status: u16, kind: &str, body: &str) -> Trouble {
+    let kind = vec![("content-type", kind.to_owned())];
+    Trouble::Answer(status, kind, body.to_owned())
+}
+
+pub(super) fn answer(status: u16) -> Trouble {
+    Trouble::Answer(status, Vec::new(), String::new())
+}
+
+/// A refusal that asks to wait.
+pub(super) fn later(status: u16, seconds: &str) -> Trouble {
+    let after = vec![("retry-after", seconds.to_owned())];
+    Trouble::Answer(status, after, String::new())
+}
+
+/// Sends elsewhere.
+pub(super) fn moved(to: &str) -> Trouble {
+    Trouble::Answer(307, vec![("location", to.to_owned())], String::new())
+}
+
+/// The table: the rows for a destination over HTTP, and those for a folder of this machine.
+macro_rules! rows {
+    ($start:path; $($group:ident: $($row:ident)*;)*) => {
+        $($(#[test]
+        fn $row() {
+            super::super::$group::$row($start);
+        })*)*
+    };
+    (local $start:path) => {
+        rows! { $start;
+            uploads: what_must_be_new_replaces_nothing a_second_upload_replaces_the_first
+                folders_are_made_by_uploads;
+            downloads: files_that_are_not_what_was_listed files_that_are_gone;
+            listings: hostile_names long_listings;
+        }
+    };
+    (http $start:path) => {
+        rows! { local $start }
+        rows! { $start;
+            uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body
+                refusals_in_mid_upload refused_expectations uploads_that_do_not_show;
+            downloads: downloads_that_break ranges_that_are_ignored compressed_replies silent_downloads
+                files_absent_for_a_moment files_replaced_meanwhile;
+            listings: listings_that_are_cut_or_poisoned portals listings_that_trickle_without_end
+                heads_that_are_too_long;
+            lines: connections_closed_while_idle dead_servers_and_unknown_hosts refusals_that_drip;
+            redirects: redirects_are_followed redirects_that_lead_nowhere logins_stay_where_they_are;
+            statuses: the_table_of_statuses servers_that_say_how_long_to_wait;
+        }
+    };
+}
+
+macro_rules! destinations {
+    ($($feature:literal $name:ident $kind:ident;)*) => {
+        $(#[cfg(feature = $feature)] pub(super) mod $name;)*
+
+        static STARTS: &[Start] = &[$(#[cfg(feature = $feature)] $name::start),*];
+
+        mod table {
+            $(#[cfg(feature = $feature)] mod $name { rows!($kind super::super::$name::start); })*
+        }
+    };
+}
+
+destinations! {
+    "dest-file" file local;
+    "dest-s3" s3 http;
+    "dest-webdav" webdav http;
+    "dest-b2" b2 http;
+    "dest-ipfs" ipfs http;
+}
+
+#[test]
+fn every_scheme_of_the_registry_has_its_faults() {
+    let wires: Vec<Box<dyn Wire>> = STARTS.iter().map(|start| start()).collect();
+    for scheme in crate::dest::SCHEMES {
+        let name = scheme.names[0];
+        let has = wires.iter().any(|w| w.schemes().contains(&name));
+        assert!(has, "no Wire for {name}: add one to `destinations!`");
+    }
+}

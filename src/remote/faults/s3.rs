@@ -1,0 +1,139 @@
+//! S3 in the table of faults.
+
+use super::faulty_s3::{Server, error};
+use super::statuses::again;
+use super::*;
+
+/// The bucket and the folder of the tests.
+fn key(name: &str) -> String {
+    format!("p/{name}")
+}
+
+pub(super) fn start() -> Box<dyn Wire> {
+    Box::new(S3(Server::start()))
+}
+
+struct S3(Server);
+
+impl Wire for S3 {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["s3", "e2"]
+    }
+
+    fn line(&self) -> Option<&dyn Line> {
+        Some(&*self.0)
+    }
+
+    fn url(&self, at: &str, query: &str) -> String {
+        format!(
+            "s3://KEYID:{SECRET_IN_URL}@bkt/p?s3-server-name={at}&retry-delay=0s&http-proxy=none&{query}"
+        )
+    }
+
+    fn store(&self, name: &str, data: &[u8]) {
+        self.0.put(&key(name), data);
+    }
+
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.file(&key(name))
+    }
+
+    fn unmake(&self) {
+        self.0.with(|s3| {
+            s3.files.clear();
+            s3.bucket = false;
+        });
+    }
+
+    fn method_of(&self, verb: Verb) -> Option<(&'static str, &'static str)> {
+        Some(match verb {
+            Verb::Login => return None,
+            Verb::List => ("GET", "list-type"),
+            Verb::Look => ("HEAD", "dblock"),
+            Verb::Get => ("GET", "dblock"),
+            Verb::Put => ("PUT", "dblock"),
+            Verb::Delete => ("DELETE", "dblock"),
+        })
+    }
+
+    fn says(&self, status: u16, message: &str) -> String {
+        let code = match status {
+            400 => "InvalidRequest",
+            401 | 403 => "AccessDenied",
+            404 => "NoSuchKey",
+            413 => "EntityTooLarge",
+            500 => "InternalError",
+            503 => "SlowDown",
+            507 => "XMinioStorageFull",
+            _ => return message.to_owned(),
+        };
+        error(code, "").replace("because", message)
+    }
+
+    fn listing(&self, names: &[&str]) -> (u16, &'static str, String) {
+        let entry = |name: &&str| {
+            let name: String = name.chars().map(reference).collect();
+            format!("<Contents><Key>p/{name}</Key><Size>1</Size></Contents>")
+        };
+        let all: String = names.iter().map(entry).collect();
+        let page = format!("<ListBucketResult>{all}</ListBucketResult>");
+        (200, "application/xml", page)
+    }
+
+    fn poison(&self) -> Vec<String> {
+        let inside = |x: &str| format!("<ListBucketResult>{x}</ListBucketResult>");
+        let deep = "<d>".repeat(1000);
+        let bomb = inside("<Contents><Key>&b;</Key></Contents>");
+        vec![
+            format!("<!DOCTYPE x [<!ENTITY a \"aa\"><!ENTITY b \"&a;&a;\">]>{bomb}"),
+            inside(&format!("<x>{}</x>", "y".repeat(70_000))),
+            inside(&deep),
+            deep,
+        ]
+    }
+
+    /// It waits where the server does not say how long.
+    fn unlike(&self, _: Verb, status: u16) -> Option<Outcome> {
+        matches!(status, 429 | 503).then_some(again(1))
+    }
+
+    fn ways(&self) -> &'static [&'static str] {
+        &[
+            "",
+            "disable-expect100-continue",
+            "s3-multipart-threshold=6mb&s3-part-size=5mb",
+        ]
+    }
+
+    fn expects(&self) -> bool {
+        true
+    }
+
+    fn looks_after_put(&self) -> bool {
+        true
+    }
+
+    fn validator(&self) -> Option<&'static str> {
+        Some("if-match")
+    }
+
+    fn pages(&self) -> usize {
+        20
+    }
+
+    fn misstated(&self) -> Vec<(Verb, Trouble)> {
+        vec![(Verb::Look, Trouble::Length(3))]
+    }
+
+    fn portal(&self, _: Verb) -> &'static str {
+        "captive portal"
+    }
+}
+
+/// How XML writes a character that must not be taken for anything else.
+pub(super) fn reference(c: char) -> String {
+    match c {
+        '&' | '<' | '\0'..' ' => format!("&#{};", u32::from(c)),
+        _ => c.to_string(),
+    }
+}

@@ -1,0 +1,190 @@
+//! Rows about uploads.
+
+use super::*;
+
+pub(super) fn uploads_that_break(start: Start) {
+    let data = bytes(MIB);
+    let mut b = Bench::open(start, "");
+    if b.wire.leaves_parts() {
+        b.wire.store(NAME, &data[..MIB / 2]);
+    }
+    b.script(Verb::Put, Trouble::Reset(MIB as u64 / 2));
+    b.subject.put(&data).expect("stored");
+    assert_eq!(b.file().expect("there"), data);
+    assert_eq!(b.count(Verb::Put), 2);
+    if b.wire.leaves_parts() {
+        assert_eq!(b.count(Verb::Delete), 1, "the part was removed");
+    }
+
+    let mut b = Bench::open(start, "");
+    if b.wire.leaves_parts() {
+        b.wire.store(NAME, &data[..100]);
+    }
+    for _ in 0..30 {
+        b.script(Verb::Put, Trouble::Reset(100));
+    }
+    let e = b.subject.put(&data).expect_err("never");
+    assert_eq!(e.kind(), Kind::Busy);
+    assert!(e.to_string().contains("6 attempts"), "{e}");
+    assert_eq!(b.file(), None);
+    assert!((6..=30).contains(&b.count(Verb::Put)));
+}
+
+pub(super) fn lost_replies_are_no_second_upload(start: Start) {
+    for lost in [Trouble::Swallow, Trouble::Stall(None)] {
+        let mut b = Bench::open(start, "http-operation-timeout=1s");
+        b.script(Verb::Put, lost);
+        b.subject.put(&bytes(MIB)).expect("found by looking");
+        assert_eq!(b.file().expect("there"), bytes(MIB));
+        assert_eq!(
+            (b.count(Verb::Put), b.count(Verb::Look)),
+            (1, b.wire.looks())
+        );
+    }
+}
+
+/// What is refused for good, with what is said of it.
+const REFUSALS: [(u16, &str, Kind); 5] = [
+    (403, "", Kind::Credentials),
+    (413, "", Kind::Unsupported),
+    (507, "", Kind::NoSpace),
+    (500, "no space left on device", Kind::NoSpace),
+    (500, "write /x: disk quota exceeded", Kind::NoSpace),
+];
+
+pub(super) fn answers_before_the_body(start: Start) {
+    for (status, message, kind) in REFUSALS {
+        let mut b = Bench::open(start, "number-of-retries=0");
+        let body: &'static str = b.wire.says(status, message).leak();
+        b.script(Verb::Put, Trouble::Early(status, body));
+        let e = b.subject.put(&bytes(4 * MIB)).expect_err("refused");
+        assert_eq!(e.kind(), kind, "{status} {message}: {e}");
+        let puts = b.asked(Verb::Put);
+        assert_eq!(puts.len(), 1, "{status}");
+        assert_eq!(puts[0].header("expect").is_some(), b.wire.expects());
+    }
+}
+
+/// The answer comes while the body goes out, and then the connection is closed.
+pub(super) fn refusals_in_mid_upload(start: Start) {
+    for way in start().ways() {
+        for (status, message, kind) in REFUSALS {
+            let mut b = Bench::open(start, &format!("number-of-retries=0&{way}"));
+            let body = b.wire.says(status, message);
+            b.script(Verb::Put, Trouble::Midway(300_000, status, body));
+            let e = b.subject.put(&bytes(12 * MIB)).expect_err("refused");
+            assert_eq!(e.kind(), kind, "{status} {message} {way}: {e}");
+            assert!(!e.to_string().contains("reset"), "{e}");
+            assert_eq!(b.count(Verb::Put), 1, "{status} {way}");
+        }
+    }
+}
+
+pub(super) fn refused_expectations(start: Start) {
+    let data = bytes(2 * MIB);
+    let mut b = Bench::open(start, "");
+    b.script(Verb::Put, Trouble::Early(417, ""));
+    b.subject.put(&data).expect("stored");
+    b.subject.put(&data[1..]).expect("stored");
+    let puts = b.asked(Verb::Put);
+    let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
+    assert_eq!(asked, [b.wire.expects(), false, false]);
+    // It costs no attempt where the client has asked, and one where the server speaks of its own accord.
+    assert_eq!(b.retries(), u64::from(!b.wire.expects()));
+    assert_eq!(b.file().expect("there"), data[1..]);
+}
+
+pub(super) fn what_must_be_new_replaces_nothing(start: Start) {
+    for way in start().ways() {
+        for there in [false, true] {
+            let mut b = Bench::open(start, way);
+            if there {
+                b.stored(1000);
+            }
+            let free = b.subject.put_new(b"ours").expect("settled");
+            assert_eq!(free, !there, "{way}");
+            let want = if there { bytes(1000) } else { b"ours".to_vec() };
+            assert_eq!(b.subject.get(NAME, None).expect("there"), want);
+        }
+        let mut b = Bench::open(start, way);
+        if b.wire.line().is_some() {
+            for trouble in [Trouble::Swallow, later(503, "1")] {
+                b = Bench::open(start, way);
+                b.script(Verb::Put, trouble);
+                assert!(b.subject.put_new(b"ours").expect("in the end"), "{way}");
+            }
+        }
+        assert!(b.subject.put_new(b"ours").is_ok());
+        assert_eq!(b.file().as_deref(), Some(&b"ours"[..]));
+        let free = b.subject.put_new(b"ourz").expect("another's");
+        assert!(!free, "{way}");
+        assert_eq!(b.file().as_deref(), Some(&b"ours"[..]));
+    }
+}
+
+/// They are stored with another size than was sent, or are not seen at first.
+pub(super) fn uploads_that_do_not_show(start: Start) {
+    let count = start().misstated().len();
+    for at in 0..count {
+        let mut b = Bench::open(start, "");
+        let (verb, trouble) = b.wire.misstated().remove(at);
+        b.script(verb, trouble);
+        b.subject.put(&bytes(10)).expect("stored at the second try");
+        assert_eq!(b.count(Verb::Put), 2);
+        assert_eq!(b.count(Verb::Delete), usize::from(b.wire.looks_after_put()));
+        assert_eq!(b.file().expect("there"), bytes(10));
+    }
+    let mut b = Bench::open(start, "");
+    if b.wire.looks_after_put() {
+        for _ in 0..2 {
+            b.script(Verb::Look, answer(404));
+        }
+    }
+    b.subject.put(&bytes(10)).expect("stored");
+    let waits: &[u64] = if b.wire.looks_after_put() {
+        &[1, 2]
+    } else {
+        &[]
+    };
+    assert_eq!(b.waits(), waits);
+}
+
+pub(super) fn a_second_upload_replaces_the_first(start: Start) {
+    for way in start().ways() {
+        let mut b = Bench::open(start, way);
+        for len in [20, 10, 0, 30] {
+            b.subject.put(&bytes(len)).expect("stored");
+            assert_eq!(b.file().expect("there"), bytes(len));
+        }
+        let found = b.subject.entries().expect("listed").expect("there");
+        assert_eq!(found, [(NAME.to_owned(), Some(30))]);
+        b.subject.delete().expect("deleted");
+        b.subject.delete().expect("nothing to do");
+        assert_eq!(b.file(), None);
+    }
+}
+
+pub(super) fn folders_are_made_by_uploads(start: Start) {
+    let missing = |query: &str| {
+        let b = Bench::open(start, query);
+        b.wire.unmake();
+        b
+    };
+    let mut b = missing("");
+    assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
+    let e = b.subject.get(NAME, Some(3)).expect_err("nothing there");
+    assert_eq!(e.kind(), Kind::Missing);
+    assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
+    for len in [10, 2 * MIB] {
+        let mut b = missing("");
+        b.subject.put(&bytes(len)).expect("the folder is made");
+        assert_eq!(b.file().expect("there"), bytes(len));
+        b.subject.make().expect("existing");
+    }
+    for len in [10, 2 * MIB] {
+        let mut b = missing("disable-autocreate-folder=true");
+        let e = b.subject.put(&bytes(len)).expect_err("not made");
+        assert_eq!(e.kind(), Kind::Missing, "{e}");
+        assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
+    }
+}
