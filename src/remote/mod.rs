@@ -458,25 +458,15 @@ impl Dropped {
 }
 
 #[cfg(all(test, feature = "dest-b2"))]
-mod b2_faults;
-#[cfg(all(test, feature = "dest-b2"))]
 mod b2_service;
-#[cfg(all(test, feature = "dest-webdav"))]
-mod dav_faults;
 #[cfg(test)]
 mod faults;
-#[cfg(all(test, feature = "dest-ipfs"))]
-mod ipfs_faults;
 #[cfg(all(test, feature = "dest-ipfs"))]
 mod ipfs_kubo;
 #[cfg(all(test, feature = "dest-webdav", feature = "dest-s3"))]
 mod listings;
 #[cfg(test)]
 mod live;
-#[cfg(all(test, feature = "dest-webdav"))]
-mod redirects;
-#[cfg(all(test, feature = "dest-s3"))]
-mod s3_faults;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_proxies;
 #[cfg(all(test, feature = "dest-s3"))]

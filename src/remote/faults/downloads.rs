@@ -85,6 +85,18 @@ pub(super) fn files_absent_for_a_moment(start: Start) {
         b.script(Verb::Get, gone);
         assert_eq!(b.subject.get(NAME, Some(1000)).expect("there again"), data);
     }
+    let mut b = Bench::open(start, "");
+    b.stored(1000);
+    b.script(Verb::Get, Trouble::Cut(700));
+    for _ in 0..12 {
+        b.script(Verb::Get, b.wire.absent());
+    }
+    let e = b
+        .subject
+        .get(NAME, Some(1000))
+        .expect_err("deleted meanwhile");
+    assert_eq!(e.kind(), Kind::Missing);
+    assert!(e.to_string().contains("listed but cannot be read"), "{e}");
 }
 
 pub(super) fn files_replaced_meanwhile(start: Start) {

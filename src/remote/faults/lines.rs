@@ -32,7 +32,7 @@ pub(super) fn dead_servers_and_unknown_hosts(start: Start) {
         ("a..b:80".to_owned(), "cannot resolve 'a..b'"),
     ] {
         let url = start().url(&at, "number-of-retries=0");
-        let mut subject = Subject::open(&url, &[SECRET, SECRET_IN_URL]);
+        let mut subject = Subject::open(&url, SECRETS);
         for e in [
             subject.list().expect_err("nobody"),
             subject.get(NAME, None).expect_err("nobody"),
@@ -59,7 +59,7 @@ pub(super) fn refusals_that_drip(start: Start) {
     });
     let query = "short-timeout=1s&list-timeout=1s&number-of-retries=0";
     let url = start().url(&address.to_string(), query);
-    let mut subject = Subject::open(&url, &[SECRET, SECRET_IN_URL]);
+    let mut subject = Subject::open(&url, SECRETS);
     // Were it read to its end, this test would have none.
     let e = subject.get(NAME, None).expect_err("refused");
     assert_ne!(e.kind(), Kind::Bug, "{e}");

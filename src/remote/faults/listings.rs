@@ -36,7 +36,16 @@ pub(super) fn listings_that_are_cut_or_poisoned(start: Start) {
 
 pub(super) fn hostile_names(start: Start) {
     let long = "x".repeat(300);
-    let hostile = ["..", "a/b", "../x", "x\ny", "\u{1b}[31m", "x\u{7f}", &long];
+    let hostile = [
+        "..",
+        "a/b",
+        "../x",
+        "x\ny",
+        "\u{1b}[31m",
+        "x\u{7f}",
+        "x\0y",
+        &long,
+    ];
     let good = ["%2e%2e%2f", "good", "a b+c", "\u{e9}&<"];
     let all = [&hostile[..], &good[..]].concat();
     let mut b = Bench::open(start, "");

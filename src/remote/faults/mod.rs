@@ -20,6 +20,17 @@ mod redirects;
 mod statuses;
 mod uploads;
 
+#[cfg(feature = "dest-b2")]
+mod b2_only;
+#[cfg(feature = "dest-ipfs")]
+mod gateways;
+#[cfg(feature = "dest-ipfs")]
+mod ipfs_only;
+#[cfg(feature = "dest-s3")]
+mod s3_only;
+#[cfg(feature = "dest-webdav")]
+mod webdav_only;
+
 use std::net::SocketAddr;
 
 use super::subject::{NAME, Subject, bytes};
@@ -31,6 +42,17 @@ pub(super) const MIB: usize = 1 << 20;
 /// The password or token in every URL of [`Wire::url`], and how it is written there.
 pub(super) const SECRET: &str = "s3cr3t/+value";
 pub(super) const SECRET_IN_URL: &str = "s3cr3t%2F%2Bvalue";
+/// What no error may show: it in every form, and the tokens that servers give for it.
+pub(super) const SECRETS: &[&str] = &[
+    SECRET,
+    SECRET_IN_URL,
+    // It alone, after `KEYID:` and after `user:`.
+    "czNjcjN0Lyt2YWx1ZQ==",
+    "S0VZSUQ6czNjcjN0Lyt2YWx1ZQ==",
+    "dXNlcjpzM2NyM3QvK3ZhbHVl",
+    "acct-",
+    "up-1",
+];
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -219,7 +241,7 @@ impl Bench {
     pub(super) fn of(wire: Box<dyn Wire>, query: &str) -> Bench {
         let at = wire.line().map(|l| l.address().to_string());
         let url = wire.url(&at.unwrap_or_default(), query);
-        let subject = Subject::open(&url, &[SECRET, SECRET_IN_URL]);
+        let subject = Subject::open(&url, SECRETS);
         Bench { wire, subject }
     }
 

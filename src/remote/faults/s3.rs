@@ -25,9 +25,7 @@ impl Wire for S3 {
     }
 
     fn url(&self, at: &str, query: &str) -> String {
-        format!(
-            "s3://KEYID:{SECRET_IN_URL}@bkt/p?s3-server-name={at}&retry-delay=0s&http-proxy=none&{query}"
-        )
+        url(at, query)
     }
 
     fn store(&self, name: &str, data: &[u8]) {
@@ -130,10 +128,18 @@ impl Wire for S3 {
     }
 }
 
+pub(super) fn url(at: &str, query: &str) -> String {
+    format!(
+        "s3://KEYID:{SECRET_IN_URL}@bkt/p?s3-server-name={at}&retry-delay=0s&http-proxy=none&{query}"
+    )
+}
+
 /// How XML writes a character that must not be taken for anything else.
 pub(super) fn reference(c: char) -> String {
     match c {
-        '&' | '<' | '\0'..' ' => format!("&#{};", u32::from(c)),
+        // It has no way to write a NUL.
+        '\0' => "&#1;".to_owned(),
+        '&' | '<' | ..' ' => format!("&#{};", u32::from(c)),
         _ => c.to_string(),
     }
 }
