@@ -1,30 +1,19 @@
 //! Spans of a file through every destination: the right bytes and no more, whatever a server makes of a range.
 
-#[path = "../../tests/support/faulty.rs"]
-mod faulty;
-#[path = "../../tests/support/faulty_b2.rs"]
-mod faulty_b2;
-#[path = "../../tests/support/faulty_dav.rs"]
-mod faulty_dav;
-#[path = "../../tests/support/faulty_s3.rs"]
-mod faulty_s3;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "../../tests/support/stub_ipfs.rs"]
-mod stub_ipfs;
-
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::download::Passed;
+use super::faults::b2::faulty_b2::B2;
+use super::faults::faulty::{Server, Service, Trouble};
+use super::faults::faulty_dav::Dav;
+use super::faults::faulty_s3;
+use super::faults::ipfs::stub_ipfs::{Ipfs, archive};
 use super::subject::{NAME, Subject, bytes};
 use super::*;
 use crate::base::bytes::hex;
 use crate::base::error::Kind;
 use crate::dest::Sink;
-use faulty::{Server, Service, Trouble};
-use faulty_b2::B2;
-use faulty_dav::Dav;
-use stub_ipfs::{Ipfs, archive};
 
 /// `tests/data/ipfs/folder-v1.car`.
 const FOLDER: &str = "bafybeidnptwsxwpwcfobbngo35iyc3sqktjw7tltybkwjfh3ku2vzo5lqe";
