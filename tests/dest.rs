@@ -10,18 +10,30 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+#[path = "support/faulty.rs"]
+mod faulty;
+#[path = "support/faulty_dav.rs"]
+mod faulty_dav;
+#[path = "support/faulty_ipfs.rs"]
+mod faulty_ipfs;
 mod support;
 
 use std::any::Any;
 use std::fs;
 use std::sync::Arc;
 
+use faulty::Server;
+use faulty_dav::Dav;
+use faulty_ipfs::Node;
+use ring::digest::{SHA256, digest};
 use support::servers::{b2, s3};
 use support::{Ran, Rand, Scratch, text};
 
 /// One destination folder, empty and not yet made.
 struct Place {
     name: String,
+    /// The schemes of the registry that it stands for.
+    schemes: &'static [&'static str],
     url: String,
     /// The folder, or the bucket, can be missing.
     can_be_missing: bool,
@@ -35,6 +47,7 @@ struct Place {
 fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     let mut all = vec![Place {
         name: "file".to_owned(),
+        schemes: &["file"],
         url: text(&scratch.at(&format!("dest {case}"))).to_owned(),
         can_be_missing: true,
         quick: true,
@@ -43,6 +56,7 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     for server in s3::all() {
         all.push(Place {
             name: server.name.to_owned(),
+            schemes: &["s3", "e2"],
             url: server.url(&format!("kit-{case}/päth%20a%2Bb/x"), ""),
             can_be_missing: true,
             quick: server.name == "juicefs",
@@ -52,14 +66,41 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     let server = b2::Server::start();
     all.push(Place {
         name: "b2".to_owned(),
+        schemes: &["b2"],
         url: server.url(&server.master(), &format!("kit-{case}/päth%20a%2Bb/x"), ""),
         can_be_missing: true,
         quick: true,
         _held: Some(Arc::new(server)),
     });
+    let server = Server::start(|_| Dav::new());
+    all.push(Place {
+        name: "webdav".to_owned(),
+        schemes: &["webdav"],
+        url: format!(
+            "webdav://{}/d/b/kit-{case}/päth%20a%2Bb/x?http-proxy=none",
+            server.address
+        ),
+        can_be_missing: true,
+        quick: true,
+        _held: None,
+    });
+    let server = Server::start(|_| Node::new(&format!("/kit-{case}/päth a+b/x"), identifier));
+    all.push(Place {
+        name: "ipfs".to_owned(),
+        // What `ipns://` names is only read.
+        schemes: &["ipfs", "ipns"],
+        url: format!(
+            "ipfs://{}/kit-{case}/päth%20a%2Bb/x?http-proxy=none",
+            server.address
+        ),
+        can_be_missing: true,
+        quick: true,
+        _held: None,
+    });
     if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
         all.push(Place {
             name: "DUPLET_TEST_URL".to_owned(),
+            schemes: &[],
             url,
             can_be_missing: false,
             quick: false,
@@ -67,6 +108,67 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         });
     }
     all
+}
+
+/// The identifier that a node of IPFS gives a file in chunks of 1 MiB, up to 174 of them: `destinations-core.md` 6.5, written anew.
+fn identifier(data: &[u8]) -> String {
+    let cid =
+        |codec, block: &[u8]| [&[1, codec, 0x12, 32], digest(&SHA256, block).as_ref()].concat();
+    let number = |mut n: usize| {
+        let mut out = Vec::new();
+        while n > 127 {
+            out.push(n.to_le_bytes()[0] | 128);
+            n >>= 7;
+        }
+        out.push(n.to_le_bytes()[0]);
+        out
+    };
+    let chunks: Vec<&[u8]> = data.chunks(1 << 20).collect();
+    let (mut links, mut sizes) = (Vec::new(), Vec::new());
+    for chunk in &chunks {
+        let link = [
+            &[10, 36][..],
+            &cid(0x55, chunk),
+            &[18, 0, 24],
+            &number(chunk.len()),
+        ]
+        .concat();
+        links.extend([&[18][..], &number(link.len()), &link].concat());
+        sizes.extend([&[32][..], &number(chunk.len())].concat());
+    }
+    let file = [&[8, 2, 24][..], &number(data.len()), &sizes].concat();
+    let root = match chunks.len() {
+        0 | 1 => cid(0x55, data),
+        _ => cid(
+            0x70,
+            &[&links[..], &[10], &number(file.len()), &file].concat(),
+        ),
+    };
+    let bits: Vec<u8> = root
+        .iter()
+        .flat_map(|b| (0..8).rev().map(move |i| b >> i & 1))
+        .collect();
+    let digit = |five: &[u8]| {
+        let value = (0..5).fold(0, |n, i| {
+            n << 1 | usize::from(five.get(i).copied().unwrap_or(0))
+        });
+        char::from(b"abcdefghijklmnopqrstuvwxyz234567"[value])
+    };
+    format!("b{}", bits.chunks(5).map(digit).collect::<String>())
+}
+
+#[test]
+fn every_scheme_of_the_program_has_a_place_here() {
+    let scratch = Scratch::new("dest");
+    let ran = scratch.run(&["list", "nosuch://x"]).code(&[200]);
+    let (_, rest) = ran.err.split_once("known types: ").expect("a list of them");
+    let (known, _) = rest.split_once(" (").expect("its end");
+    let places = places(&scratch, "schemes");
+    assert!(known.split(", ").count() >= 7, "{known}");
+    for scheme in known.split(", ") {
+        let has = places.iter().any(|place| place.schemes.contains(&scheme));
+        assert!(has, "no Place for {scheme}: add one to `places`");
+    }
 }
 
 /// A destination and the program.

@@ -10,10 +10,10 @@ mod faulty_dav;
 mod forward;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use faulty::Server;
 use faulty_dav::{Dav, Login};
@@ -217,116 +217,6 @@ fn a_report_counts_every_request() {
             .collect();
         assert_eq!(counted, sent.to_string(), "{}", ran.line);
     }
-}
-
-/// A WebDAV server that never says `100 Continue`; the requests it got.
-fn without_continue() -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
-    let shared = heads.clone();
-    let sizes: Arc<Mutex<Vec<(String, usize)>>> = Arc::default();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let (heads, sizes) = (shared.clone(), sizes.clone());
-            std::thread::spawn(
-                move || {
-                    while let Some(()) = answer_one(&mut stream, &heads, &sizes) {}
-                },
-            );
-        }
-    });
-    (address, heads)
-}
-
-fn answer_one(
-    stream: &mut std::net::TcpStream,
-    heads: &Mutex<Vec<String>>,
-    sizes: &Mutex<Vec<(String, usize)>>,
-) -> Option<()> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).ok()?.to_ascii_lowercase();
-    heads.lock().ok()?.push(head.clone());
-    let field = |name: &str| {
-        let line = head.lines().find(|l| l.starts_with(name))?;
-        line.split_once(": ").map(|(_, v)| v.to_owned())
-    };
-    let len = field("content-length")
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0);
-    let mut body = vec![0; len];
-    stream.read_exact(&mut body).ok()?;
-    let path = head.split(' ').nth(1)?.to_owned();
-    let entry = |path: &str, inner: &str| {
-        format!(
-            "<d:response><d:href>{path}</d:href><d:propstat><d:prop>{inner}</d:prop></d:propstat></d:response>"
-        )
-    };
-    let (status, body) = if head.starts_with("put ") {
-        sizes.lock().ok()?.push((path, len));
-        (201, String::new())
-    } else if head.starts_with("propfind ") {
-        let held = sizes.lock().ok()?;
-        let mut all = String::new();
-        if path.ends_with('/') {
-            all = entry(&path, "<d:resourcetype><d:collection/></d:resourcetype>");
-        }
-        for (own, size) in held.iter() {
-            if path.ends_with('/') || *own == path {
-                all.push_str(&entry(
-                    own,
-                    &format!("<d:getcontentlength>{size}</d:getcontentlength>"),
-                ));
-            }
-        }
-        (
-            207,
-            format!("<d:multistatus xmlns:d=\"DAV:\">{all}</d:multistatus>"),
-        )
-    } else {
-        (204, String::new())
-    };
-    let text = format!(
-        "HTTP/1.1 {status} X\r\nServer: Apache\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(text.as_bytes()).ok()
-}
-
-#[test]
-fn a_server_that_ignores_expect_is_asked_once() {
-    let scratch = Scratch::new("expect");
-    let source = scratch.folder("source");
-    let mut noise = support::Rand(7);
-    fs::write(source.join("big"), noise.bytes(6 << 20)).expect("a file");
-    let (address, heads) = without_continue();
-    let url = format!("webdav://{address}/d/b?http-proxy=none&webdav-temporary-names=never");
-    scratch
-        .run(&[
-            "backup",
-            &url,
-            "source",
-            "--no-encryption",
-            "--dblock-size=1536kb",
-            "--blocksize=64kb",
-        ])
-        .code(&[0]);
-    let heads = heads.lock().expect("the heads");
-    let large = |h: &&String| {
-        let line = h.lines().find(|l| l.starts_with("content-length"));
-        let len = line.and_then(|l| l.split_once(": ")?.1.parse::<u64>().ok());
-        h.starts_with("put ") && len.is_some_and(|n| n >= 1 << 20)
-    };
-    let large: Vec<&String> = heads.iter().filter(large).collect();
-    assert!(large.len() >= 4, "{}", large.len());
-    let asked = large.iter().filter(|h| h.contains("expect: 100-continue"));
-    assert_eq!(asked.count(), 1);
-    assert!(large[0].contains("expect:"));
 }
 
 #[test]

@@ -1,9 +1,6 @@
-//! Listings through `Remote` that are cut, do not advance, or do not end, and heads of replies that are too long (row 28).
+//! Listings through `Remote` that are cut, do not advance, or do not end (row 28).
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
 
 use super::faults::faulty::{Reply, Seen, Server, Service, Trouble, Twist};
 use super::faults::faulty_dav::Dav;
@@ -218,85 +215,5 @@ fn slashes_that_a_server_escapes_are_slashes() {
         assert_eq!(found, want);
         assert_eq!(subject.get(NAME, Some(3)).expect("got"), b"123");
         subject.put(b"4567").expect("stored and seen");
-    }
-}
-
-/// A server that sends this and then a byte every now and then; counts its connections.
-fn dripping(head: &'static [u8], drop: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let count = Arc::new(AtomicUsize::new(0));
-    let shared = count.clone();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            shared.fetch_add(1, Ordering::SeqCst);
-            std::thread::spawn(move || {
-                let _ = stream.read(&mut [0; 8192]);
-                let _ = stream.write_all(head);
-                while stream.write_all(drop).is_ok() {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-            });
-        }
-    });
-    (address, count)
-}
-
-#[test]
-fn bytes_that_trickle_without_end() {
-    const XML: &[u8] = b"HTTP/1.1 200 X\r\ncontent-type: text/xml\r\n\r\n<ListBucketResult>";
-    const DAV: &[u8] =
-        b"HTTP/1.1 207 X\r\ncontent-type: text/xml\r\n\r\n<D:multistatus xmlns:D=\"DAV:\">";
-    let query = "list-timeout=1s&short-timeout=1s&number-of-retries=3";
-    let some: &[u8] = b"<Contents><Key>p/a</Key></Contents>";
-    for (head, drop, s3) in [
-        (XML, &b" "[..], true),
-        (XML, some, true),
-        (DAV, b" ", false),
-    ] {
-        let (address, count) = dripping(head, drop);
-        let mut subject = match s3 {
-            true => s3_at(address, query),
-            false => dav_at(address, query),
-        };
-        let e = subject.list().expect_err("no end");
-        assert_eq!(e.kind(), Kind::Unsupported, "{e}");
-        let text = e.to_string();
-        assert!(
-            text.contains("listing incomplete") && text.contains("within 1s"),
-            "{text}"
-        );
-        assert!(text.contains("--list-timeout"), "{text}");
-        assert_eq!(count.load(Ordering::SeqCst), 1, "once");
-    }
-}
-
-#[test]
-fn heads_of_replies_that_are_too_long() {
-    let lines = |n: usize, len: usize| -> Vec<(&'static str, String)> {
-        (0..n).map(|_| ("x-more", "y".repeat(len))).collect()
-    };
-    let answer = |headers| Trouble::Answer(200, headers, page("", &["p/a"]));
-    for (n, len, part) in [
-        (100, 10, None),
-        (100, 100, None),
-        (129, 10, Some("more than 128 lines")),
-        (2000, 1, Some("more than 128 lines")),
-        (3, 6000, Some("longer than 16 KiB")),
-        (1, 200_000, Some("longer than 16 KiB")),
-    ] {
-        let server = faulty_s3::Server::start();
-        for _ in 0..2 {
-            server.script("GET", "", answer(lines(n, len)));
-        }
-        let got = s3_at(server.address, "").list();
-        match part {
-            None => assert_eq!(got.expect("listed"), ["a"]),
-            Some(part) => {
-                let e = got.expect_err(part);
-                assert_eq!(e.kind(), Kind::Unsupported, "{e}");
-                assert!(e.to_string().contains(part), "{e}");
-            }
-        }
     }
 }

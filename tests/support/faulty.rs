@@ -42,6 +42,8 @@ pub enum Trouble {
     Replaced(&'static str, &'static str),
     /// The right reply, but it says another length.
     Length(u64),
+    /// Never says that the body may come, and then takes it.
+    Mute,
     /// The right reply with these lines in its head.
     More(Vec<(&'static str, String)>),
     /// So many bytes of the right reply's body, then this every now and then without end.
@@ -219,7 +221,9 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
             note(&request);
             return answer(stream, status, &headers, &body).map(|()| false);
         }
-        go_on(stream, &request)?;
+        if !matches!(trouble, Some(Trouble::Mute)) {
+            go_on(stream, &request)?;
+        }
     }
     let mut body = Vec::new();
     stream.by_ref().take(len).read_to_end(&mut body)?;

@@ -89,6 +89,8 @@ impl Dav {
         let href = path
             .replace('%', "%25")
             .replace(' ', "%20")
+            .replace('#', "%23")
+            .replace('?', "%3F")
             .replace('&', "&amp;");
         let (href, slash) = match self.slash {
             None => (href, slash),

@@ -16,8 +16,6 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Pass,
-    /// Accepts and closes.
-    Close,
     /// Resets after so many bytes from the client.
     ResetUp(u64),
     /// Closes after so many bytes to the client.
@@ -29,8 +27,6 @@ pub enum Mode {
     FlipDown(u64),
     /// So many bytes in a second to the client and from it.
     Slow(u64),
-    /// Everything reaches the server, nothing comes back.
-    Swallow,
 }
 
 /// The listening end; its threads end with the process.
@@ -74,9 +70,6 @@ impl Proxy {
 }
 
 fn serve(client: TcpStream, target: u16, mode: Mode) {
-    if mode == Mode::Close {
-        return;
-    }
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else {
         return;
     };
@@ -106,17 +99,12 @@ fn up(mut client: TcpStream, mut server: TcpStream, mode: Mode) {
 fn down(mut server: TcpStream, mut client: TcpStream, mode: Mode) {
     let limit = match mode {
         Mode::CutDown(n) | Mode::StallDown(n) => n,
-        Mode::Swallow => 0,
         _ => u64::MAX,
     };
     let flip = match mode {
         Mode::FlipDown(n) => n,
         _ => u64::MAX,
     };
-    if mode == Mode::Swallow {
-        let mut waste = [0; 4096];
-        let _ = server.read(&mut waste);
-    }
     let done = copy(&mut server, &mut client, limit, flip, mode);
     if matches!(mode, Mode::StallDown(_)) && done >= limit {
         // Until the client gives up.

@@ -1,4 +1,4 @@
-//! What of an IPFS node's RPC, of a gateway and of a pinning service the client uses, in memory. Only for the crate's own tests: it
+//! What of a gateway and of a pinning service the client uses, beside a node's RPC, in memory. Only for the crate's own tests: it
 //! shares the program's readers, which are tested against Kubo.
 
 #![allow(
@@ -7,15 +7,19 @@
     reason = "a broken stub must fail the test"
 )]
 
-use std::collections::BTreeMap;
+#[path = "faulty_ipfs.rs"]
+mod faulty_ipfs;
+
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
-use super::faulty::{Reply, Seen, Service, Twist, decode, ranged};
+use super::faulty::{self, Reply, Seen, Service, Twist, ranged};
 use crate::net::ipld::car::CarReader;
 use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
 use crate::net::ipld::file_cid::FileCid;
 use crate::net::ipld::proto::push_varint;
 use crate::net::ipld::unixfs::Node;
+use faulty_ipfs::{argument, json};
 
 pub type Block = (Cid, Vec<u8>);
 
@@ -34,15 +38,8 @@ pub fn archive(name: &str) -> Vec<Block> {
     out
 }
 
-#[derive(Default)]
 pub struct Ipfs {
-    /// The one folder of the node, `/p/q`, and what is in it.
-    pub folder: bool,
-    pub files: BTreeMap<String, Vec<u8>>,
-    /// So many files are added without being linked.
-    pub links_lost: u32,
-    /// It names another identifier than the right one.
-    pub other_cid: bool,
+    pub node: faulty_ipfs::Node,
     /// Of the gateway.
     pub blocks: Vec<Block>,
     /// How archives are wrong.
@@ -52,23 +49,36 @@ pub struct Ipfs {
     pub pin_status: &'static str,
 }
 
+impl Default for Ipfs {
+    fn default() -> Ipfs {
+        Ipfs {
+            node: faulty_ipfs::Node::new("/p/q", cid),
+            blocks: Vec::new(),
+            damage: None,
+            domain: None,
+            pin_status: "",
+        }
+    }
+}
+
+impl Deref for Ipfs {
+    type Target = faulty_ipfs::Node;
+
+    fn deref(&self) -> &faulty_ipfs::Node {
+        &self.node
+    }
+}
+
+impl DerefMut for Ipfs {
+    fn deref_mut(&mut self) -> &mut faulty_ipfs::Node {
+        &mut self.node
+    }
+}
+
 fn cid(data: &[u8]) -> String {
     let mut cid = FileCid::new(1 << 20);
     cid.update(data);
     cid.finish()[0].to_string()
-}
-
-fn json(text: &str) -> Reply {
-    (
-        200,
-        vec![("content-type", "application/json".to_owned())],
-        text.as_bytes().to_vec(),
-    )
-}
-
-fn no(message: &str) -> Reply {
-    let body = format!(r#"{{"Message":"{message}","Code":0,"Type":"error"}}"#);
-    (500, Vec::new(), body.into_bytes())
 }
 
 impl Service for Ipfs {
@@ -77,13 +87,8 @@ impl Service for Ipfs {
             .target
             .split_once('?')
             .unwrap_or((&request.target, ""));
-        let arg = |key: &str| {
-            let mut pairs = query.split('&').filter_map(|p| p.split_once('='));
-            pairs.find(|(k, _)| *k == key).map(|(_, v)| decode(v))
-        };
-        if let Some(command) = path.strip_prefix("/api/v0/") {
-            assert_eq!(request.method, "POST");
-            return self.rpc(command, &arg, &body, twist);
+        if let Some(reply) = self.node.rpc(request, &body, twist) {
+            return reply;
         }
         if path.starts_with("/psa/pins") {
             let pin = format!(r#"{{"requestid":"r1","status":"{}"}}"#, self.pin_status);
@@ -111,7 +116,7 @@ impl Service for Ipfs {
         let Some(wanted) = named.and_then(Cid::parse) else {
             return (404, Vec::new(), Vec::new());
         };
-        match arg("format").as_deref() {
+        match argument(query, "format").as_deref() {
             Some("raw") => match self.block(&wanted) {
                 Some(data) => (200, Vec::new(), data),
                 None => (404, Vec::new(), Vec::new()),
@@ -130,88 +135,6 @@ impl Service for Ipfs {
 }
 
 impl Ipfs {
-    fn rpc(
-        &mut self,
-        command: &str,
-        arg: &dyn Fn(&str) -> Option<String>,
-        body: &[u8],
-        twist: Twist,
-    ) -> Reply {
-        let path = arg("arg").or(arg("to-files")).unwrap_or_default();
-        let name = path.strip_prefix("/p/q/").unwrap_or("").to_owned();
-        match command {
-            "version" => json(r#"{"Version":"0.42.0"}"#),
-            "files/mkdir" => {
-                self.folder = true;
-                json("")
-            }
-            "files/flush" => json(r#"{"Cid":"x"}"#),
-            "files/stat" if path == "/p/q" && self.folder => {
-                let root = Cid::of(DAG_PB, format!("{:?}", self.files.keys()).as_bytes());
-                json(&format!(
-                    r#"{{"Hash":"{root}","Size":0,"Type":"directory"}}"#
-                ))
-            }
-            "files/stat" => match self.files.get(&name) {
-                Some(data) => json(&format!(
-                    r#"{{"Hash":"{}","Size":{},"Type":"file"}}"#,
-                    cid(data),
-                    data.len()
-                )),
-                None => no("file does not exist"),
-            },
-            "files/ls" => {
-                let entries: Vec<String> = self
-                    .files
-                    .iter()
-                    .map(|(n, d)| {
-                        format!(r#"{{"Name":"{n}","Type":0,"Size":{},"Hash":"x"}}"#, d.len())
-                    })
-                    .collect();
-                json(&format!(r#"{{"Entries":[{}]}}"#, entries.join(",")))
-            }
-            "files/read" => {
-                let offset = if twist.whole {
-                    0
-                } else {
-                    arg("offset").unwrap_or_default().parse().unwrap_or(0)
-                };
-                let count = arg("count").and_then(|count| count.parse().ok());
-                let count = count.filter(|_| !twist.whole).unwrap_or(usize::MAX);
-                match self.files.get(&name) {
-                    Some(data) => {
-                        let rest = &data[offset.min(data.len())..];
-                        (200, Vec::new(), rest[..count.min(rest.len())].to_vec())
-                    }
-                    None => no("file does not exist"),
-                }
-            }
-            "files/rm" => {
-                self.files.remove(&name);
-                json("")
-            }
-            "add" => {
-                let start = body.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-                let line = body.windows(2).position(|w| w == b"\r\n").unwrap();
-                let end = body.len() - (line + 6);
-                let data = body[start..end].to_vec();
-                let hash = if self.other_cid {
-                    cid(b"other")
-                } else {
-                    cid(&data)
-                };
-                if self.links_lost > 0 {
-                    self.links_lost -= 1;
-                } else {
-                    self.files.insert(name, data);
-                }
-                json(&format!("{{\"Name\":\"x\",\"Hash\":\"{hash}\"}}\n"))
-            }
-            "id" => json(r#"{"ID":"x","Addresses":["/ip4/127.0.0.1/tcp/4001"]}"#),
-            _ => (404, Vec::new(), b"404 page not found".to_vec()),
-        }
-    }
-
     fn block(&self, cid: &Cid) -> Option<Vec<u8>> {
         let found = self.blocks.iter().find(|(c, _)| c == cid);
         found.map(|(_, data)| data.clone())

@@ -8,10 +8,9 @@ use super::*;
 use stub_ipfs::Ipfs;
 
 pub(super) fn start() -> Box<dyn Wire> {
-    Box::new(Node(Server::start(|_| Ipfs {
-        folder: true,
-        ..Ipfs::default()
-    })))
+    let server = Server::start(|_| Ipfs::default());
+    server.with(|node| node.folder = true);
+    Box::new(Node(server))
 }
 
 struct Node(Server<Ipfs>);

@@ -350,7 +350,7 @@ macro_rules! rows {
         rows! { local $start }
         rows! { $start;
             uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body
-                refusals_in_mid_upload refused_expectations uploads_that_do_not_show;
+                refusals_in_mid_upload refused_expectations ignored_expectations uploads_that_do_not_show;
             downloads: downloads_that_break ranges_that_are_ignored compressed_replies silent_downloads
                 files_absent_for_a_moment files_replaced_meanwhile;
             listings: listings_that_are_cut_or_poisoned portals listings_that_trickle_without_end

@@ -96,6 +96,19 @@ pub(super) fn refused_expectations(start: Start) {
     assert_eq!(b.file().expect("there"), data[1..]);
 }
 
+/// A server that does not know `Expect` costs one wait, not one for every upload.
+pub(super) fn ignored_expectations(start: Start) {
+    let mut b = Bench::open(start, "");
+    for from in 0..3 {
+        b.script(Verb::Put, Trouble::Mute);
+        b.subject.put(&bytes(2 * MIB)[from..]).expect("stored");
+    }
+    let puts = b.asked(Verb::Put);
+    let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
+    assert_eq!(asked, [b.wire.expects(), false, false]);
+    assert_eq!(b.retries(), 0);
+}
+
 pub(super) fn what_must_be_new_replaces_nothing(start: Start) {
     for way in start().ways() {
         for there in [false, true] {

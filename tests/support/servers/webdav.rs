@@ -269,7 +269,7 @@ impl Server {
             .spawn()
             .expect("the server starts");
         self.child = Some(child);
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let ended = self
                 .child
