@@ -46,7 +46,7 @@ pub(crate) fn decrypt_far(
     Ok(copy_with(src, into, &mut *stretch_of(passphrase)?, true)?.flaw)
 }
 
-fn stretch_of(passphrase: &Secret) -> Result<Box<Stretch<'_>>> {
+pub(super) fn stretch_of(passphrase: &Secret) -> Result<Box<Stretch<'_>>> {
     if passphrase.is_blank() {
         return Err(Error::new(
             Kind::Passphrase,
@@ -70,7 +70,7 @@ fn sound(copied: Copied) -> Result<u64> {
 }
 
 /// Stretches the passphrase with the public IV: by PBKDF2 with so many iterations, or by the rounds of versions 0 to 2.
-type Stretch<'a> = dyn FnMut(&Iv, Option<NonZeroU32>) -> Key + 'a;
+pub(super) type Stretch<'a> = dyn FnMut(&Iv, Option<NonZeroU32>) -> Key + 'a;
 
 /// As [`decrypt`] with the costly part of the key given by the caller.
 pub(crate) fn decrypt_with(
@@ -112,7 +112,7 @@ fn copy_with(
 
 /// What differs after the header.
 #[derive(Clone, Copy)]
-enum Layout {
+pub(super) enum Layout {
     /// Length modulo 16 from the header.
     V0 { over: u8 },
     /// Length modulo 16 behind the ciphertext.
@@ -123,7 +123,7 @@ enum Layout {
 
 impl Layout {
     /// Bytes behind the ciphertext.
-    fn tail(self) -> usize {
+    pub(super) fn tail(self) -> usize {
         match self {
             Layout::V0 { .. } | Layout::V3 => TAG_BYTES,
             Layout::V12 => TAG_BYTES + 1,
@@ -131,16 +131,16 @@ impl Layout {
     }
 }
 
-struct Head {
-    layout: Layout,
-    iv: Iv,
-    key: Key,
+pub(super) struct Head {
+    pub(super) layout: Layout,
+    pub(super) iv: Iv,
+    pub(super) key: Key,
     /// The key is not confirmed: a wrong passphrase or a damaged header.
-    refusal: Option<Error>,
+    pub(super) refusal: Option<Error>,
 }
 
 impl Head {
-    fn read(src: &mut dyn Read, stretch: &mut Stretch<'_>) -> Result<Head> {
+    pub(super) fn read(src: &mut dyn Read, stretch: &mut Stretch<'_>) -> Result<Head> {
         let magic: [u8; 3] = array(src)?;
         if &magic != b"AES" {
             return Err(Error::damaged("not an AES Crypt file"));
@@ -326,14 +326,14 @@ impl Body {
 }
 
 /// Bytes to cut from the last block; only the low four bits count (`format.md` 3.3).
-fn short_by(over: u8) -> usize {
+pub(super) fn short_by(over: u8) -> usize {
     match usize::from(over & 15) {
         0 => 0,
         n => BLOCK_BYTES.saturating_sub(n),
     }
 }
 
-fn pkcs7(data: &[u8]) -> Result<usize> {
+pub(super) fn pkcs7(data: &[u8]) -> Result<usize> {
     let pad = data.last().copied().unwrap_or(0);
     let n = usize::from(pad);
     let valid = (1..=BLOCK_BYTES).contains(&n)
@@ -346,7 +346,7 @@ fn pkcs7(data: &[u8]) -> Result<usize> {
     }
 }
 
-fn cut_short() -> Error {
+pub(super) fn cut_short() -> Error {
     Error::damaged("the encrypted file is cut short")
 }
 

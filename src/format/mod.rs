@@ -8,6 +8,7 @@
 
 pub(crate) mod aes_key;
 pub(crate) mod aes_read;
+pub(crate) mod aes_slice;
 pub(crate) mod aes_write;
 pub(crate) mod crc32;
 pub(crate) mod deflate;

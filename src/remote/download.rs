@@ -95,10 +95,6 @@ impl Remote {
     /// Passes the bytes `from..from + len` of a file to `into`, fewer only where the file ends before; `into.restart()` makes
     /// it begin again with `from`. Retried, and gone on with, as [`Remote::get`] does; nothing is known of the file's hash, so
     /// that the caller has to prove what came. At worst `from + len` bytes are read, where the server cannot send parts.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for volumes that are read in parts")
-    )]
     pub(crate) fn read_span(
         &mut self,
         ui: &mut Ui,

@@ -30,6 +30,7 @@ use crate::remote::check::{Pace, good_name};
 use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
 
+pub(crate) use crate::remote::download::Passed;
 pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::remove::Removal;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};

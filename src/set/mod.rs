@@ -115,6 +115,8 @@ pub(crate) struct Set {
     last_dlist: Option<(usize, Opened)>,
     /// Damaged dblocks that this run met.
     judged: Judged,
+    /// The server does not send parts of files.
+    sends_whole: bool,
 }
 
 impl Set {
@@ -170,6 +172,7 @@ impl Set {
             _lock: options.lock,
             last_dlist: None,
             judged: Judged::default(),
+            sends_whole: false,
         };
         let begin = writing.then_some(options.begin);
         set.choose(candidates, &options.said, begin, ui, ask)?;

@@ -36,6 +36,10 @@ impl Judged {
         self.known.iter().find(|k| k.0 == *name).map(|k| &k.1)
     }
 
+    pub(super) fn knows(&self, name: &VolumeName) -> bool {
+        self.find(name).is_some()
+    }
+
     fn remember(&mut self, name: &VolumeName, opened: &Result<Rc<Opened>>) {
         let is_kept = |k: &&(VolumeName, Verdict)| matches!(k.1, Verdict::Kept(_));
         let room = self.known.iter().filter(is_kept).count() < KEPT_AT_MOST;

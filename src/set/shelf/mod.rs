@@ -5,6 +5,7 @@
 //! volume still gives is in `salvage`.
 
 mod directory;
+mod ranged;
 
 use std::io::{Read, Write};
 use std::rc::Rc;
@@ -19,9 +20,10 @@ use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::format::zip_read::{EntryRef, Layout, ZipReader};
 use crate::format::zip_write::Packed;
-use crate::set::volume::{Expected, Opened, reading};
+use crate::set::volume::{Expected, Opened, only_zip, reading};
 use crate::set::{Set, VolumeNo};
 use directory::{Directory, each_block};
+use ranged::{AtRemote, Line, Ranged};
 
 /// Bytes inflated or copied at a time where a block is not wanted in memory.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -50,16 +52,26 @@ pub(crate) enum Share {
     Bytes(u64),
 }
 
+impl Share {
+    /// True when a volume of `size` bytes is better read in parts: less than half of it is wanted.
+    fn is_in_parts(self, size: u64) -> bool {
+        matches!(self, Share::Bytes(wanted) if wanted < size / 2)
+    }
+}
+
 /// Where the archive is.
 enum Source {
     /// Here: whole, or whatever there is of it when it has a flaw.
     Whole(Rc<Opened>),
+    /// At the destination; parts of it are here.
+    Ranged(Box<Ranged>),
 }
 
 impl Source {
     fn archive(&self) -> &dyn ReadAt {
         match self {
             Source::Whole(opened) => &opened.plain,
+            Source::Ranged(ranged) => &**ranged,
         }
     }
 }
@@ -81,14 +93,71 @@ impl Set {
         ui: &mut Ui,
         no: VolumeNo,
         expected: Expected,
-        _share: Share,
+        share: Share,
     ) -> Result<Shelf> {
         let (name, size) = self
             .volumes
             .dblock(no)
             .ok_or_else(|| Error::bug("a dblock that is opened is listed"))?;
+        if let Some(size) = size.filter(|&size| share.is_in_parts(size))
+            && expected.size.is_none_or(|stated| stated == size)
+            && let Some(shelf) = self.shelf_in_parts(ui, &name, size)?
+        {
+            return Ok(shelf);
+        }
         let opened = self.fetch_dblock(ui, &name, size, expected)?;
         Ok(Shelf::over(opened, &self.tmp))
+    }
+
+    /// A shelf that fetches only what it is asked for; `None` where that is not possible: gpg, a server that sends only whole
+    /// files, a damaged volume. Then the volume is to be fetched whole, which tells what is wrong with it.
+    fn shelf_in_parts(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: u64,
+    ) -> Result<Option<Shelf>> {
+        let Some(params) = self.params else {
+            return Ok(None);
+        };
+        let secret = match name.encryption() {
+            None => None,
+            Some(kind) if kind.eq_ignore_ascii_case("aes") => match &self.passphrase {
+                Some(known) => Some(&known.secret),
+                None => return Ok(None),
+            },
+            Some(_) => return Ok(None),
+        };
+        if self.sends_whole || only_zip(name).is_err() || self.judged.knows(name) {
+            return Ok(None);
+        }
+        let mut line = AtRemote {
+            remote: &mut self.remote,
+            ui,
+            name: name.as_str(),
+            sends_whole: &mut self.sends_whole,
+        };
+        match Ranged::open(&mut line, size, secret, &self.tmp) {
+            Ok((ranged, layout)) => {
+                self.accepted |= secret.is_some();
+                Ok(Some(Shelf {
+                    name: name.clone(),
+                    source: Source::Ranged(Box::new(ranged)),
+                    layout,
+                    params,
+                    tmp: self.tmp.clone(),
+                    inflater: Inflater::new(),
+                    directory: None,
+                    why: None,
+                }))
+            }
+            Err(e) if e.kind().is_volume_or_key() => {
+                let doing = reading(name);
+                ui.verbose(&format!("cannot {doing} in parts: {}", e.cause()));
+                Ok(None)
+            }
+            Err(e) => Err(e.doing(reading(name))),
+        }
     }
 }
 
@@ -114,12 +183,45 @@ impl Shelf {
     pub(crate) fn flaw(&self) -> Option<&str> {
         match &self.source {
             Source::Whole(opened) => opened.flaw.as_deref(),
+            Source::Ranged(_) => None,
         }
     }
 
     /// Why blocks of it could not be given: its flaw, else what was met in the first of them.
     pub(crate) fn why(&self) -> Option<&str> {
         self.flaw().or(self.why.as_deref())
+    }
+
+    /// Brings here what [`Shelf::block`] and [`Shelf::packed`] need of these blocks, in few requests. To be called before
+    /// them for a shelf of which only a part is wanted: what was not fetched counts as damaged. Does nothing for a volume that
+    /// is here. Errors of the destination.
+    #[allow(dead_code, reason = "for single files out of large volumes")]
+    pub(crate) fn fetch(&mut self, set: &mut Set, ui: &mut Ui, keys: &[BlockKey]) -> Result<()> {
+        let mut line = AtRemote {
+            remote: &mut set.remote,
+            ui,
+            name: &self.name.as_str().to_owned(),
+            sends_whole: &mut set.sends_whole,
+        };
+        self.fetch_from(&mut line, keys)
+    }
+
+    fn fetch_from(&mut self, line: &mut dyn Line, keys: &[BlockKey]) -> Result<()> {
+        if matches!(self.source, Source::Whole(_)) {
+            return Ok(());
+        }
+        let mut wanted = Vec::new();
+        for key in keys {
+            let size = u64::from(key.size());
+            // A block that claims to be packed into much more than its bytes is none.
+            let most = size.saturating_add(size / 8).saturating_add(1 << 10);
+            let entries = self.entries(key)?.into_iter().map(|(_, entry)| entry);
+            wanted.extend(entries.filter(|e| e.size == size && e.compressed <= most));
+        }
+        match &self.source {
+            Source::Ranged(ranged) => ranged.fetch(line, self.layout, &wanted),
+            Source::Whole(_) => Ok(()),
+        }
     }
 
     fn zip(&self) -> ZipReader<'_> {

@@ -227,3 +227,20 @@ fn bytes_behind_a_packed_block_stay_behind() {
     assert_eq!(given.packed_len, stream);
     assert_eq!(out.len() as u64, stream);
 }
+
+#[test]
+fn less_than_half_is_read_in_parts() {
+    for (share, size, parts) in [
+        (Share::All, 100, false),
+        (Share::All, 0, false),
+        (Share::Bytes(0), 100, true),
+        (Share::Bytes(49), 100, true),
+        (Share::Bytes(50), 100, false),
+        (Share::Bytes(100), 100, false),
+        (Share::Bytes(0), 0, false),
+        (Share::Bytes(u64::MAX), u64::MAX, false),
+        (Share::Bytes(1), u64::MAX, true),
+    ] {
+        assert_eq!(share.is_in_parts(size), parts, "{share:?} of {size}");
+    }
+}
