@@ -43,6 +43,12 @@ pub(super) struct Gather<'a> {
     pub(super) targets: &'a mut Targets,
     pub(super) wants: &'a mut Wants,
     pub(super) report: &'a mut RestoreReport,
+    pub(super) way: Way,
+}
+
+/// Where the pass over the entries is.
+#[derive(Default)]
+pub(super) struct Way {
     detours: Vec<Detour>,
     /// The folder looked through last for what was left; it and all above it are done.
     tidied: Option<Parts>,
@@ -52,34 +58,7 @@ pub(super) struct Gather<'a> {
     shortened: Parts,
 }
 
-impl<'a> Gather<'a> {
-    #[allow(clippy::too_many_arguments, reason = "each is used once and by name")]
-    pub(super) fn new(
-        place: Option<&'a mut Place>,
-        options: &'a RestoreOptions,
-        params: Params,
-        date: &'a str,
-        prefix: &'a [u8],
-        targets: &'a mut Targets,
-        wants: &'a mut Wants,
-        report: &'a mut RestoreReport,
-    ) -> Gather<'a> {
-        Gather {
-            place,
-            options,
-            params,
-            date,
-            prefix,
-            targets,
-            wants,
-            report,
-            detours: Vec::new(),
-            tidied: None,
-            tidied_files: 0,
-            shortened: Vec::new(),
-        }
-    }
-
+impl Gather<'_> {
     pub(super) fn run(mut self, chosen: &Chosen, totals: Progress, ui: &mut Ui) -> Result<()> {
         let mut seen = totals;
         self.tidy(&[]);
@@ -89,8 +68,8 @@ impl<'a> Gather<'a> {
             ui.progress("looking at what is there", seen);
             self.one(wanted, ui)
         })?;
-        if self.tidied_files > 0 {
-            let files = text::count(self.tidied_files, "file");
+        if self.way.tidied_files > 0 {
+            let files = text::count(self.way.tidied_files, "file");
             ui.note(&format!("removed {files} that ended restores left"));
         }
         self.targets.seal()
@@ -163,9 +142,9 @@ impl<'a> Gather<'a> {
         }
         if let Some(i) = cut
             && !above
-            && self.shortened != out[..=i]
+            && self.way.shortened != out[..=i]
         {
-            self.shortened = out[..=i].to_vec();
+            self.way.shortened = out[..=i].to_vec();
             let name = text::safe(&out[i]);
             let shown = text::safe_cut(path, 400);
             ui.warn(
@@ -232,11 +211,12 @@ impl<'a> Gather<'a> {
     fn find_way(&mut self, target: &mut Target, ui: &mut Ui) -> io::Result<Option<bool>> {
         let original = target.parts.clone();
         while self
+            .way
             .detours
             .pop_if(|d| !original.starts_with(&d.from))
             .is_some()
         {}
-        if let Some(detour) = self.detours.last() {
+        if let Some(detour) = self.way.detours.last() {
             let Some(to) = &detour.to else {
                 return Ok(None);
             };
@@ -260,7 +240,7 @@ impl<'a> Gather<'a> {
             };
             match self.options.existing {
                 Existing::Skip => {
-                    self.detours.push(detour);
+                    self.way.detours.push(detour);
                     return Ok(None);
                 }
                 Existing::Overwrite => {
@@ -270,7 +250,7 @@ impl<'a> Gather<'a> {
                     self.targets
                         .push(&clear)
                         .map_err(|e| io::Error::other(e.to_string()))?;
-                    self.detours.push(detour);
+                    self.way.detours.push(detour);
                     return Ok(Some(true));
                 }
                 Existing::Rename | Existing::Newer => {
@@ -285,7 +265,7 @@ impl<'a> Gather<'a> {
                     ));
                     target.parts.splice(..depth, to.iter().cloned());
                     detour.to = Some(to);
-                    self.detours.push(detour);
+                    self.way.detours.push(detour);
                 }
             }
         }
@@ -344,16 +324,16 @@ impl<'a> Gather<'a> {
         let (Some(place), false) = (self.place.as_mut(), self.options.dry_run) else {
             return;
         };
-        let done = self.tidied.as_ref().map_or(0, |done| {
+        let done = self.way.tidied.as_ref().map_or(0, |done| {
             1 + done.iter().zip(folder).take_while(|(a, b)| a == b).count()
         });
         if done > folder.len() {
             return;
         }
         for depth in done..=folder.len() {
-            self.tidied_files += place.tidy(&slices(&folder[..depth]));
+            self.way.tidied_files += place.tidy(&slices(&folder[..depth]));
         }
-        self.tidied = Some(folder.to_vec());
+        self.way.tidied = Some(folder.to_vec());
     }
 
     /// Adds a settled target and wants its blocks.

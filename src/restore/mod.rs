@@ -27,13 +27,13 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::{Goal, Set, VersionChoice, Wants};
+use crate::set::{Set, VersionChoice, Wants};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
 use choose::{choose, settle_root, survey};
 use finish::{Finish, sweep};
-use gather::Gather;
+use gather::{Gather, Way};
 use place::Place;
 use plan::join;
 use scatter::Scatter;
@@ -172,17 +172,18 @@ pub(crate) fn run(
         bytes: 0,
         ..selected
     };
-    Gather::new(
-        (!fresh).then_some(&mut place),
-        &options,
+    let gather = Gather {
+        place: (!fresh).then_some(&mut place),
+        options: &options,
         params,
-        &date,
-        &prefix,
-        &mut targets,
-        &mut wants,
-        &mut report,
-    )
-    .run(&chosen, totals, ui)?;
+        date: &date,
+        prefix: &prefix,
+        targets: &mut targets,
+        wants: &mut wants,
+        report: &mut report,
+        way: Way::default(),
+    };
+    gather.run(&chosen, totals, ui)?;
 
     let (mut places, index) = wants.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
@@ -205,11 +206,7 @@ pub(crate) fn run(
     };
     wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
     let mut lost = Sorter::new(&tmp, 1 << 20);
-    let keep = |sorter: &mut Sorter, key: &BlockKey, goal: Goal| {
-        let mut record = key.as_bytes().to_vec();
-        goal.encode(&mut record);
-        sorter.add(&record)
-    };
+    let keep = |sorter: &mut Sorter, key: &BlockKey, goal| sorter.add(&plan::want(key, goal));
     let mut plan = join(&wanted, &places, set, &scatter.failed, &mut |key, goal| {
         keep(&mut lost, key, goal)
     })?;
@@ -329,7 +326,7 @@ fn missed(lost: &Run, targets: &Targets, options: &RestoreOptions) -> Result<u64
     let mut count = 0;
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
-        let goal = Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
+        let (_, goal) = plan::wanted(record)?;
         let link = || Ok(targets.get(goal.target)?.record.entry.kind == EntryKind::Symlink);
         count += u64::from(!goal.meta || link()?);
     }
@@ -386,9 +383,7 @@ fn fetch_all(
         }
         let mut lost = Sorter::new(&tmp, 1 << 20);
         plan = join(&again, places, set, &scatter.failed, &mut |key, goal| {
-            let mut record = key.as_bytes().to_vec();
-            goal.encode(&mut record);
-            lost.add(&record)
+            lost.add(&plan::want(key, goal))
         })?;
         give_up(scatter, &lost.finish()?.into_run()?)?;
     }
@@ -397,7 +392,7 @@ fn fetch_all(
 fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
-        let goal = Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
+        let (_, goal) = plan::wanted(record)?;
         scatter.spoil(goal.target, goal.meta)?;
     }
     Ok(())

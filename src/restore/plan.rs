@@ -2,15 +2,30 @@
 
 use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
-use crate::set::{Goal, Places, Set, VolumeNo};
+use crate::set::{Goal, Place, Places, Set, VolumeNo};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
 const SORT_CAP: usize = 4 << 20;
 
+/// The record of a wanted block: key, then goal.
+pub(super) fn want(key: &BlockKey, goal: Goal) -> Vec<u8> {
+    let mut record = key.as_bytes().to_vec();
+    goal.encode(&mut record);
+    record
+}
+
+/// What a record of a wanted block says.
+pub(super) fn wanted(record: &[u8]) -> Result<(BlockKey, Goal)> {
+    let key =
+        BlockKey::from_record(record).ok_or_else(|| Error::bug("a wanted block has a key"))?;
+    let goal = Goal::decode(record.get(BlockKey::LEN..).unwrap_or_default())?;
+    Ok((key, goal))
+}
+
 /// The outcome of a join.
 pub(super) struct Plan {
-    /// Volume, key, goal; sorted by volume.
+    /// [`Place::encode_by_volume`], then the goal.
     pub(super) run: Run,
     /// Volumes needed and their sizes together, as far as listed.
     pub(super) volumes: u64,
@@ -31,18 +46,17 @@ pub(super) fn join(
     let mut needed = vec![false; count];
     let mut places = places.reader()?;
     let mut place = next_place(&mut places)?;
-    let mut wanted = wants.reader();
+    let mut reader = wants.reader();
     let mut current: Option<(BlockKey, Option<VolumeNo>)> = None;
     let mut record = Vec::new();
     let mut last: Vec<u8> = Vec::new();
-    while let Some(want) = wanted.next()? {
+    while let Some(want) = reader.next()? {
         if last == want {
             continue;
         }
         last.clear();
         last.extend_from_slice(want);
-        let key =
-            BlockKey::from_record(want).ok_or_else(|| Error::bug("a wanted block has a key"))?;
+        let (key, goal) = wanted(want)?;
         if current.is_none_or(|(k, _)| k != key) {
             while place.is_some_and(|(k, _)| k < key) {
                 place = next_place(&mut places)?;
@@ -68,14 +82,11 @@ pub(super) fn join(
         match current.and_then(|(_, choice)| choice) {
             Some(no) => {
                 record.clear();
-                record.extend_from_slice(&no.to_be_bytes());
-                record.extend_from_slice(want);
+                record.extend_from_slice(&Place { key, no }.encode_by_volume());
+                record.extend_from_slice(want.get(BlockKey::LEN..).unwrap_or_default());
                 plan.add(&record)?;
             }
-            None => lost(
-                &key,
-                Goal::decode(want.get(BlockKey::LEN..).unwrap_or_default())?,
-            )?,
+            None => lost(&key, goal)?,
         }
     }
     let mut bytes = 0;
@@ -98,5 +109,5 @@ pub(super) fn join(
 }
 
 fn next_place(reader: &mut crate::set::PlacesReader<'_>) -> Result<Option<(BlockKey, VolumeNo)>> {
-    Ok(reader.next()?.and_then(crate::set::split_place))
+    Ok(reader.next()?.map(|place| (place.key, place.no)))
 }

@@ -10,9 +10,9 @@ use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::restore::obey;
 use crate::restore::place::{Place, entry_error};
-use crate::restore::plan::Plan;
+use crate::restore::plan::{Plan, want};
 use crate::restore::targets::Targets;
-use crate::set::{Goal, Places, Set, Share, Shelf, VolumeNo};
+use crate::set::{Goal, Place as BlockPlace, Places, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
@@ -93,7 +93,7 @@ impl<'a> Scatter<'a> {
         let mut head = next(&mut reader)?;
         while let Some(first) = head.clone() {
             obey()?;
-            let no = volume_of(&first)?;
+            let no = planned(&first)?.0.no;
             let (name, _) = set
                 .volumes()
                 .dblock(no)
@@ -116,11 +116,12 @@ impl<'a> Scatter<'a> {
                 Some(shelf) => self.volume(shelf, no, &mut reader, &mut head, ui)?,
                 None => {
                     while let Some(record) = head.take() {
-                        if volume_of(&record)? != no {
+                        let (place, goal) = planned(&record)?;
+                        if place.no != no {
                             head = Some(record);
                             break;
                         }
-                        self.again.add(record.get(4..).unwrap_or_default())?;
+                        self.try_again(&place.key, goal)?;
                         self.done += 1;
                         head = next(&mut reader)?;
                     }
@@ -143,38 +144,29 @@ impl<'a> Scatter<'a> {
         let mut wanted = 0u64;
         let mut damaged = 0u64;
         while let Some(record) = head.take() {
-            if volume_of(&record)? != no {
+            let (place, _) = planned(&record)?;
+            if place.no != no {
                 *head = Some(record);
                 break;
             }
             obey()?;
-            let key = BlockKey::from_record(record.get(4..).unwrap_or_default())
-                .ok_or_else(|| Error::bug("a planned block has a key"))?;
+            let key = place.key;
             let mut group = vec![record];
             let mut failed = false;
             let good = shelf.block(&key, &mut self.block)?;
             wanted += 1;
             // One block goes to all its places while it is in memory; the places are not collected.
             while let Some(record) = group.pop() {
-                let tail = record.get(4..).unwrap_or_default();
+                let (_, goal) = planned(&record)?;
                 if good {
-                    self.deliver(
-                        Goal::decode(tail.get(BlockKey::LEN..).unwrap_or_default())?,
-                        ui,
-                    )?;
+                    self.deliver(goal, ui)?;
                 } else {
                     failed = true;
-                    self.again.add(tail)?;
+                    self.try_again(&key, goal)?;
                 }
                 self.done += 1;
                 match next(reader)? {
-                    Some(more)
-                        if volume_of(&more)? == no
-                            && more.get(4..4 + BlockKey::LEN)
-                                == Some(key.as_bytes().as_slice()) =>
-                    {
-                        group.push(more)
-                    }
+                    Some(more) if planned(&more)?.0 == place => group.push(more),
                     other => *head = other,
                 }
             }
@@ -202,6 +194,10 @@ impl<'a> Scatter<'a> {
             );
         }
         Ok(())
+    }
+
+    fn try_again(&mut self, key: &BlockKey, goal: Goal) -> Result<()> {
+        self.again.add(&want(key, goal))
     }
 
     /// Puts the block in memory where the goal says. Trouble with one file spoils that file only.
@@ -259,8 +255,7 @@ impl<'a> Scatter<'a> {
         while let Some(record) = reader.next()? {
             at += 1;
             if at > self.done {
-                let goal = record.get(4 + BlockKey::LEN..).unwrap_or_default();
-                let goal = Goal::decode(goal)?;
+                let (_, goal) = planned(record)?;
                 self.spoil(goal.target, goal.meta)?;
             }
         }
@@ -339,10 +334,9 @@ fn next(reader: &mut RunReader) -> Result<Option<Vec<u8>>> {
     Ok(reader.next()?.map(<[u8]>::to_vec))
 }
 
-fn volume_of(record: &[u8]) -> Result<VolumeNo> {
-    record
-        .get(..4)
-        .and_then(|b| b.try_into().ok())
-        .map(u32::from_be_bytes)
-        .ok_or_else(|| Error::bug("a planned block has a volume"))
+/// A record of the plan.
+fn planned(record: &[u8]) -> Result<(BlockPlace, Goal)> {
+    let (place, goal) = BlockPlace::decode_by_volume(record)
+        .ok_or_else(|| Error::bug("a planned block has a place"))?;
+    Ok((place, Goal::decode(goal)?))
 }

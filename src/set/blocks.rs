@@ -12,7 +12,8 @@ use crate::base::tmp::Spool;
 use crate::base::ui::{Progress, Ui};
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
-use crate::set::places::{Facts, ID_LEN, PLACE_LEN, Places};
+use crate::set::place::{PLACE_LEN, Place};
+use crate::set::places::{Facts, ID_LEN, Places};
 use crate::set::volume::{Expected, Opened, reading};
 use crate::set::{Set, Share, VolumeNo};
 use crate::spill::sorter::Sorter;
@@ -110,6 +111,16 @@ pub(crate) enum Seen<'a> {
 /// Receives the number of a dindex and what was seen in it.
 pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 
+/// What reading index volumes fills.
+struct Loading {
+    places: Places,
+    report: IndexReport,
+    /// Places of this run.
+    sorter: Sorter,
+    /// Blocks of the dblock under way.
+    scratch: Spool,
+}
+
 impl Set {
     /// Reads every dindex, with `cached` those that the cache does not already cover. Blocklists of those read go to
     /// `on_list`. Unreadable index volumes are reported, not fatal; a wrong passphrase is.
@@ -150,7 +161,6 @@ impl Set {
         cached: bool,
         on: &mut SeenSink<'_>,
     ) -> Result<(Places, IndexReport)> {
-        let mut report = IndexReport::default();
         let count = self.volumes.dblock_count();
         let mut places = Places {
             tables: Vec::new(),
@@ -179,8 +189,12 @@ impl Set {
             }
             places.tables.push(cached.table);
         }
-        let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
-        let mut scratch = Spool::new(&self.tmp)?;
+        let mut into = Loading {
+            places,
+            report: IndexReport::default(),
+            sorter: Sorter::new(&self.tmp, SORT_CAP),
+            scratch: Spool::new(&self.tmp)?,
+        };
         for i in 0..have.len() {
             if have[i] {
                 continue;
@@ -197,29 +211,25 @@ impl Set {
             else {
                 continue;
             };
-            report.fetched += 1;
+            into.report.fetched += 1;
             let opened = self.fetch(ui, &name, size, Expected::default());
             let opened = self.passphrase_or_damage(opened);
-            let done = opened.and_then(|opened| {
-                self.read_dindex(
-                    &opened,
-                    number,
-                    &mut places,
-                    &mut report,
-                    &mut sorter,
-                    &mut scratch,
-                    on,
-                )
-            });
+            let done = opened.and_then(|opened| self.read_dindex(&opened, number, &mut into, on));
             match done {
                 Ok(()) => on(number, Seen::Whole)?,
                 Err(e) if e.kind().is_of_one_volume() => {
                     on(number, Seen::Unreadable(&e))?;
-                    report.unreadable(&name, e.to_string());
+                    into.report.unreadable(&name, e.to_string());
                 }
                 Err(e) => return Err(e),
             }
         }
+        let Loading {
+            mut places,
+            mut report,
+            sorter,
+            ..
+        } = into;
         let fresh = Table::build(sorter.finish()?, PLACE_LEN, ID_LEN, &self.tmp)?;
         if fresh.len() > 0 {
             places.tables.push(fresh);
@@ -233,20 +243,19 @@ impl Set {
 
     /// One dindex into the sorter. Its blocks are held back in `scratch` until its last line said which size the dblock must
     /// have: a dindex for another state of the dblock must not count.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one loop, split for reading"
-    )]
     fn read_dindex(
         &mut self,
         opened: &Opened,
         dindex: u32,
-        places: &mut Places,
-        report: &mut IndexReport,
-        sorter: &mut Sorter,
-        scratch: &mut Spool,
+        into: &mut Loading,
         on: &mut SeenSink<'_>,
     ) -> Result<()> {
+        let Loading {
+            places,
+            report,
+            sorter,
+            scratch,
+        } = into;
         let zip = opened.zip();
         if zip.rescued() {
             on(dindex, Seen::Rescued)?;
@@ -304,11 +313,14 @@ impl Set {
                 }
                 scratch.rewind()?;
                 let mut input = std::io::BufReader::with_capacity(32 * 1024, &mut *scratch);
-                let mut record = [0; PLACE_LEN];
-                record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
+                let mut raw = [0; BlockKey::LEN];
                 loop {
-                    match input.read_exact(&mut record[..BlockKey::LEN]) {
-                        Ok(()) => sorter.add(&record)?,
+                    match input.read_exact(&mut raw) {
+                        Ok(()) => {
+                            if let Some(key) = BlockKey::from_record(&raw) {
+                                sorter.add(&Place { key, no }.encode())?;
+                            }
+                        }
                         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
                         Err(e) => return Err(e).doing(|| "read a temporary file".to_owned()),
                     }
@@ -405,12 +417,7 @@ impl Set {
                         .doing(reading(shelf.name()))
                         .hint("nothing is built upon it; 'duplet verify URL all' tells what it still holds"));
                 }
-                let mut record = [0; PLACE_LEN];
-                record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
-                shelf.keys(&mut |_, key, _| {
-                    record[..BlockKey::LEN].copy_from_slice(key.as_bytes());
-                    sorter.add(&record)
-                })
+                shelf.keys(&mut |_, key, _| sorter.add(&Place { key: *key, no }.encode()))
             });
             match done {
                 Err(e) if e.kind().is_of_one_volume() => {

@@ -5,7 +5,8 @@ use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
 use crate::format::names::VolumeName;
 use crate::set::cache::{Cache, Header, put_bytes, put_u64, start_header};
-use crate::set::places::{ID_LEN, PLACE_LEN, Places, split};
+use crate::set::place::{PLACE_LEN, Place};
+use crate::set::places::{ID_LEN, Places};
 use crate::set::volume::Expected;
 use crate::set::{VolumeNo, Volumes};
 use crate::spill::table::{Table, TableBuilder};
@@ -82,7 +83,8 @@ impl Cache {
         dindexes.sort_unstable();
         dindexes.dedup();
         // A checksum is no proof: what would be looked up in other tables has to be in their bounds.
-        let numbered = |record: &[u8]| split(record).is_some_and(|p| (p.1 as usize) < map.len());
+        let numbered =
+            |record: &[u8]| Place::decode(record).is_some_and(|p| (p.no as usize) < map.len());
         if !body.checked_sub(at)?.is_multiple_of(PLACE_LEN as u64) {
             return None;
         }
@@ -95,15 +97,15 @@ impl Cache {
         let renumber = || {
             let mut builder = TableBuilder::new(tmp, PLACE_LEN, ID_LEN, records)?;
             let mut reader = plain.reader();
-            let mut record = [0; PLACE_LEN];
-            while let Some(place) = reader.next()? {
-                record.copy_from_slice(place);
-                let old = split(place).map_or(u32::MAX, |(_, no)| no);
-                let Some(new) = map.get(old as usize) else {
+            while let Some(record) = reader.next()? {
+                let renumbered = Place::decode(record).and_then(|place| {
+                    let no = *map.get(place.no as usize)?;
+                    Some(Place { no, ..place })
+                });
+                let Some(place) = renumbered else {
                     return Ok(None);
                 };
-                record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
-                builder.push(&record)?;
+                builder.push(&place.encode())?;
             }
             builder.finish().map(Some)
         };
@@ -157,13 +159,11 @@ impl Cache {
             let mut reader = places.reader()?;
             let mut last = [0; PLACE_LEN];
             while let Some(place) = reader.next()? {
-                let new = split(place).and_then(|(_, no)| new_numbers.get(no as usize));
-                let Some(&new) = new.filter(|&&n| n != u32::MAX) else {
+                let new = new_numbers.get(place.no as usize);
+                let Some(&no) = new.filter(|&&n| n != u32::MAX) else {
                     continue;
                 };
-                let mut record = [0; PLACE_LEN];
-                record.copy_from_slice(place);
-                record[PLACE_LEN - 4..].copy_from_slice(&new.to_be_bytes());
+                let record = Place { no, ..place }.encode();
                 // Two index volumes may say the same.
                 if record == last {
                     continue;

@@ -6,7 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
 use crate::set::VolumeNo;
-use crate::set::places::{Places, PlacesReader, split as split_place};
+use crate::set::places::{Places, PlacesReader};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -98,8 +98,5 @@ pub(crate) fn broken(
 }
 
 fn next_place(reader: &mut PlacesReader<'_>) -> Result<Option<([u8; ID_LEN], VolumeNo)>> {
-    Ok(reader.next()?.and_then(|place| {
-        let id = place.first_chunk::<ID_LEN>()?;
-        Some((*id, split_place(place)?.1))
-    }))
+    Ok(reader.next()?.map(|place| (place.key.id(), place.no)))
 }

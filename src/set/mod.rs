@@ -13,6 +13,7 @@ mod lock;
 mod members;
 mod needs;
 mod permit;
+mod place;
 mod places;
 mod salvage;
 mod seal;
@@ -32,7 +33,8 @@ pub(crate) use members::{Members, broken};
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use needs::{Goal, Needed, Owners, Reference, Wants};
 pub(crate) use permit::permit_by_hand;
-pub(crate) use places::{PLACE_LEN, Places, PlacesReader, split as split_place};
+pub(crate) use place::Place;
+pub(crate) use places::{Places, PlacesReader};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 pub(crate) use shelf::{Proof, Share, Shelf};
 pub(crate) use versions::{VersionChoice, nearest_version};

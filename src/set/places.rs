@@ -4,13 +4,11 @@
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::{Spool, Tmp};
+use crate::set::place::{PLACE_LEN, Place};
 use crate::set::volume::Expected;
 use crate::set::{Set, VolumeNo};
 use crate::spill::sorter::Sorter;
 use crate::spill::table::{Table, TableReader};
-
-/// Key, then the volume's number as big-endian `u32`.
-pub(crate) const PLACE_LEN: usize = BlockKey::LEN + 4;
 
 /// Places are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
 pub(crate) const ID_LEN: usize = 32;
@@ -62,8 +60,8 @@ impl Places {
     fn each_place(&mut self, id: &[u8], each: &mut dyn FnMut(BlockKey, VolumeNo)) -> Result<()> {
         for table in &mut self.tables {
             table.lookup_all(id, &mut |record| {
-                if let Some((key, no)) = split(record) {
-                    each(key, no);
+                if let Some(place) = Place::decode(record) {
+                    each(place.key, place.no);
                 }
                 Ok(())
             })?;
@@ -79,13 +77,10 @@ impl Places {
             let head = reader.next()?.map(<[u8]>::to_vec);
             sources.push((reader, head));
         }
-        Ok(PlacesReader {
-            sources,
-            current: Vec::new(),
-        })
+        Ok(PlacesReader { sources })
     }
 
-    /// Adds places (key, then the volume's number as big-endian `u32`) that were found by other means.
+    /// Adds places, each as [`Place::encode`] gives it, that were found by other means.
     pub(crate) fn add(&mut self, found: Sorter, tmp: &Tmp) -> Result<()> {
         let table = Table::build(found.finish()?, PLACE_LEN, ID_LEN, tmp)?;
         if table.len() > 0 {
@@ -123,22 +118,14 @@ impl Places {
     }
 }
 
-/// Key and volume of a place.
-pub(crate) fn split(record: &[u8]) -> Option<(BlockKey, VolumeNo)> {
-    let key = BlockKey::from_record(record)?;
-    let no = record.get(BlockKey::LEN..PLACE_LEN)?.try_into().ok()?;
-    Some((key, u32::from_be_bytes(no)))
-}
-
 /// A merge over the tables.
 pub(crate) struct PlacesReader<'a> {
     sources: Vec<(TableReader<'a>, Option<Vec<u8>>)>,
-    current: Vec<u8>,
 }
 
 impl PlacesReader<'_> {
     /// The next place in key order; the same block comes once a volume.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Place>> {
         let heads = self.sources.iter().enumerate();
         let least = heads
             .filter_map(|(i, s)| Some((s.1.as_ref()?, i)))
@@ -148,11 +135,8 @@ impl PlacesReader<'_> {
             return Ok(None);
         };
         let next = source.0.next()?.map(<[u8]>::to_vec);
-        match std::mem::replace(&mut source.1, next) {
-            Some(record) => self.current = record,
-            None => return Ok(None),
-        }
-        Ok(Some(&self.current))
+        let record = std::mem::replace(&mut source.1, next);
+        Ok(record.and_then(|record| Place::decode(&record)))
     }
 }
 

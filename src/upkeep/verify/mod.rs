@@ -180,6 +180,14 @@ fn status_of(cause: &Error) -> Status {
     }
 }
 
+/// One run, as it is lent to its steps.
+struct Checking<'a> {
+    set: &'a mut Set,
+    ui: &'a mut Ui,
+    options: &'a VerifyOptions,
+    report: &'a mut VerifyReport,
+}
+
 /// Checks `set`. A wrong passphrase, and a destination of which nothing can be read, are errors, not findings. After an
 /// error `report` has what was found until then.
 pub(crate) fn run(
@@ -235,8 +243,14 @@ pub(crate) fn run(
     }
 
     let mut volumes = Volumes::new(&tmp, resized);
-    volumes.dindexes(set, ui, options, &mut read, &places, &mut lists, report)?;
-    volumes.dblocks(set, ui, options, &index.unindexed, &mut places, report)?;
+    let mut run = Checking {
+        set,
+        ui,
+        options,
+        report,
+    };
+    volumes.dindexes(&mut run, &mut read, &places, &mut lists)?;
+    volumes.dblocks(&mut run, &index.unindexed, &mut places)?;
     let orphans: Vec<VolumeNo> = index
         .unindexed
         .iter()

@@ -5,18 +5,16 @@ use std::io::{BufReader, ErrorKind, Read};
 use crate::base::digest::BlockKey;
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
-use crate::set::VolumeNo;
+use crate::set::{Place, VolumeNo};
 use crate::spill::sorter::Sorter;
 use crate::upkeep::verify::FINDINGS_AT_MOST;
 
 const SORT_CAP: usize = 1 << 20;
-/// Number, then key.
-pub(super) const BY_VOLUME: usize = 4 + BlockKey::LEN;
 
 /// dblocks of another size than their index states, and the blocks that it states.
 pub(super) struct Resized {
     pub(super) numbers: Vec<VolumeNo>,
-    /// Number, then key.
+    /// As [`Place::encode_by_volume`] gives them.
     pub(super) blocks: Sorter,
 }
 
@@ -37,11 +35,14 @@ impl Resized {
             self.numbers.push(no);
         }
         let mut keys = BufReader::with_capacity(16 * 1024, keys);
-        let mut record = [0; BY_VOLUME];
-        record[..4].copy_from_slice(&no.to_be_bytes());
+        let mut raw = [0; BlockKey::LEN];
         loop {
-            match keys.read_exact(&mut record[4..]) {
-                Ok(()) => self.blocks.add(&record)?,
+            match keys.read_exact(&mut raw) {
+                Ok(()) => {
+                    if let Some(key) = BlockKey::from_record(&raw) {
+                        self.blocks.add(&Place { key, no }.encode_by_volume())?;
+                    }
+                }
                 Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(()),
                 Err(e) => return Err(e).doing(|| "read a temporary file".to_owned()),
             }

@@ -4,17 +4,16 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::Result;
 use crate::base::text;
 use crate::base::tmp::Tmp;
-use crate::base::ui::{Progress, Ui};
+use crate::base::ui::Progress;
 use crate::format::names::VolumeName;
-use crate::set::{Expected, PLACE_LEN, Places, Proof, Set, Share, VolumeNo, split_place};
+use crate::set::{Expected, Place, Places, Proof, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Doubt;
-use crate::upkeep::verify::resized::{BY_VOLUME, Resized};
+use crate::upkeep::verify::resized::Resized;
 use crate::upkeep::verify::{
-    FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyOptions, VerifyReport, indexes, sample,
-    status_of,
+    Checking, FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyReport, indexes, sample, status_of,
 };
 
 const SORT_CAP: usize = 2 << 20;
@@ -52,20 +51,19 @@ impl Volumes {
     }
 
     /// Downloads the sample's index volumes that were not `read` yet, and compares each with what is known of its dblock.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one run, lent for one step"
-    )]
     pub(super) fn dindexes(
         &self,
-        set: &mut Set,
-        ui: &mut Ui,
-        options: &VerifyOptions,
+        run: &mut Checking<'_>,
         read: &mut [bool],
         places: &Places,
         lists: &mut Lists,
-        report: &mut VerifyReport,
     ) -> Result<()> {
+        let Checking {
+            set,
+            ui,
+            options,
+            report,
+        } = run;
         let picked = sample::choose(options.amount, options.turn, read.len(), &mut |i| {
             name_of(set.volumes().dindex(i))
         });
@@ -80,13 +78,16 @@ impl Volumes {
     /// Downloads the sample's dblocks and those without an index.
     pub(super) fn dblocks(
         &mut self,
-        set: &mut Set,
-        ui: &mut Ui,
-        options: &VerifyOptions,
+        run: &mut Checking<'_>,
         unindexed: &[VolumeNo],
         places: &mut Places,
-        report: &mut VerifyReport,
     ) -> Result<()> {
+        let Checking {
+            set,
+            ui,
+            options,
+            report,
+        } = &mut *run;
         let count = set.volumes().dblock_count() as usize;
         let mut picked = if options.dblocks {
             sample::choose(options.amount, options.turn, count, &mut |i| {
@@ -118,14 +119,14 @@ impl Volumes {
         let mut expected = by_volume(places, &picked, stated)?;
         let mut head = expected.next()?.map(<[u8]>::to_vec);
         let mut found = Sorter::new(&self.tmp, SORT_CAP);
-        let numbers = (0..set.volumes().dblock_count()).filter(|&no| picked[no as usize]);
-        for (done, no) in numbers.enumerate() {
+        let numbers = (0..).zip(&picked).filter(|(_, picked)| **picked);
+        for (done, (no, _)) in numbers.enumerate() {
             let progress = Progress {
                 files: done as u64,
                 files_total: total,
                 ..Progress::default()
             };
-            ui.progress("checking volumes", progress);
+            run.ui.progress("checking volumes", progress);
             let mut wanted = Wanted {
                 no,
                 stream: &mut expected,
@@ -133,26 +134,23 @@ impl Volumes {
             };
             let indexed = places.dindex_of(no).is_some();
             let facts = places.expected(no)?;
-            self.dblock(set, ui, facts, indexed, &mut wanted, &mut found, report)?;
+            self.dblock(run, facts, indexed, &mut wanted, &mut found)?;
             while wanted.next()?.is_some() {}
         }
         places.add(found, &self.tmp)
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one run, lent for one step"
-    )]
     fn dblock(
         &mut self,
-        set: &mut Set,
-        ui: &mut Ui,
+        run: &mut Checking<'_>,
         facts: Expected,
         indexed: bool,
         wanted: &mut Wanted<'_>,
         found: &mut Sorter,
-        report: &mut VerifyReport,
     ) -> Result<()> {
+        let Checking {
+            set, ui, report, ..
+        } = run;
         let Some((name, _)) = set.volumes().dblock(wanted.no) else {
             return Ok(());
         };
@@ -282,7 +280,7 @@ impl Volumes {
             match (intact, listed) {
                 (true, true) if indexed => {}
                 (true, false) if indexed => counts.extra += 1,
-                (true, _) => found.add(&place(&have, no))?,
+                (true, _) => found.add(&Place { key: have, no }.encode())?,
                 (false, _) => {
                     counts.damaged += 1;
                     if listed {
@@ -302,7 +300,7 @@ impl Volumes {
     }
 
     fn add_bad(&mut self, key: &BlockKey, no: VolumeNo) -> Result<()> {
-        self.bad.add(&place(key, no))
+        self.bad.add(&Place { key: *key, no }.encode())
     }
 
     /// True for a dblock of another size than its index says.
@@ -330,8 +328,12 @@ impl Volumes {
         let mut id: Option<Hash> = None;
         loop {
             let next = bad.next()?.and_then(|r| {
-                let (key, no) = split_place(r)?;
-                Some((Hash::from_bytes(r.get(..32)?)?, no, key.size()))
+                let place = Place::decode(r)?;
+                Some((
+                    Hash::from_bytes(&place.key.id())?,
+                    place.no,
+                    place.key.size(),
+                ))
             });
             if next.as_ref().map(|n| n.0) != id
                 && let Some(id) = id
@@ -374,31 +376,19 @@ impl Wanted<'_> {
                 break;
             }
         }
-        Ok(record.get(4..).and_then(BlockKey::from_record))
+        Ok(Place::decode_by_volume(&record).map(|(place, _)| place.key))
     }
 }
 
 /// All places in the marked volumes, by volume, beside those that are in the sorter already.
 fn by_volume(places: &Places, picked: &[bool], mut sorter: Sorter) -> Result<Stream> {
     let mut reader = places.reader()?;
-    let mut record = [0; BY_VOLUME];
-    while let Some(found) = reader.next()? {
-        if let Some((key, no)) = split_place(found)
-            && picked.get(no as usize) == Some(&true)
-        {
-            record[..4].copy_from_slice(&no.to_be_bytes());
-            record[4..].copy_from_slice(key.as_bytes());
-            sorter.add(&record)?;
+    while let Some(place) = reader.next()? {
+        if picked.get(place.no as usize) == Some(&true) {
+            sorter.add(&place.encode_by_volume())?;
         }
     }
     sorter.finish()
-}
-
-fn place(key: &BlockKey, no: VolumeNo) -> [u8; PLACE_LEN] {
-    let mut record = [0; PLACE_LEN];
-    record[..BlockKey::LEN].copy_from_slice(key.as_bytes());
-    record[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
-    record
 }
 
 fn name_of(volume: Option<(VolumeName, Option<u64>)>) -> String {
