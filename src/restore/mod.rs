@@ -18,16 +18,17 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::leftover;
+use crate::base::size::show_size;
 use crate::base::sys::{self, Users};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
+use crate::format::manifest::Params;
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::{Set, VersionChoice, Wants};
+use crate::set::{IndexReport, Places, Set, VersionChoice, Wants};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -133,58 +134,8 @@ impl RestoreReport {
 }
 
 /// Restores. Trouble with single entries is told through `ui` and counted; the error is for what ends everything.
-pub(crate) fn run(
-    set: &mut Set,
-    mut options: RestoreOptions,
-    ui: &mut Ui,
-) -> Result<RestoreReport> {
-    let mut report = RestoreReport::default();
-    let chosen = choose(set, &options, ui)?;
-    let no = chosen.no;
-    let time = set
-        .versions()
-        .nth(no)
-        .ok_or_else(|| Error::bug("a chosen version has a time"))?;
-    report.version = Some((no, time));
-    report.partial = !chosen.full;
-    if report.partial {
-        tell_partial(no, time, ui);
-    }
-    let params = set.learn_params(ui)?;
-    let (prefix, selected) = survey(&chosen, &options)?;
-    report.selected = (selected.files_total, selected.bytes_total);
-    let prefix = settle_root(&mut options, prefix)?;
-    report.root.clone_from(&options.root);
-    let tmp = set.tmp().clone();
-    let place = Place::open(&options.root, options.allow_outside, options.dry_run, &tmp)?;
-    // A dry run into a folder that is not there: everything is absent.
-    let fresh = place.is_none();
-    let mut place = match place {
-        Some(place) => place,
-        None => Place::open(&PathBuf::from("/"), false, true, &tmp)?
-            .ok_or_else(|| Error::bug("the root folder exists"))?,
-    };
-    let mut targets = Targets::new(&tmp)?;
-    let mut wants = Wants::new(&tmp, params);
-    let date = time.local()[..10].to_owned();
-    let totals = Progress {
-        files: 0,
-        bytes: 0,
-        ..selected
-    };
-    let gather = Gather {
-        place: (!fresh).then_some(&mut place),
-        options: &options,
-        params,
-        date: &date,
-        prefix: &prefix,
-        targets: &mut targets,
-        wants: &mut wants,
-        report: &mut report,
-        way: Way::default(),
-    };
-    gather.run(&chosen, totals, ui)?;
-
+pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result<RestoreReport> {
+    let (mut restore, mut wants, selected) = Restore::begin(set, options, ui)?;
     let (mut places, index) = wants.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
         ui.warn(
@@ -193,11 +144,15 @@ pub(crate) fn run(
         );
     }
     let wanted = wants.take()?;
-    let temp_prefix = leftover::run_name()?;
-    if !options.dry_run {
-        clear::move_aside(&mut place, &targets, ui)?;
+    if !restore.options.dry_run {
+        clear::move_aside(&mut restore.place, &restore.targets, ui)?;
     }
-    let mut scatter = Scatter::new(&mut place, &targets, set, temp_prefix.clone());
+    let mut scatter = Scatter::new(
+        &mut restore.place,
+        &restore.targets,
+        set,
+        restore.temp_name.clone(),
+    );
     scatter.progress = Progress {
         files: 0,
         bytes: 0,
@@ -205,58 +160,128 @@ pub(crate) fn run(
         ..selected
     };
     wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
-    let mut lost = Sorter::new(&tmp, 1 << 20);
-    let keep = |sorter: &mut Sorter, key: &BlockKey, goal| sorter.add(&plan::want(key, goal));
-    let mut plan = join(&wanted, &places, set, &scatter.failed, &mut |key, goal| {
-        keep(&mut lost, key, goal)
-    })?;
-    let mut lost = lost.finish()?.into_run()?;
-    if !lost.is_empty() && !index.unindexed.is_empty() && !options.no_scan {
-        let bytes: u64 = index
-            .unindexed
-            .iter()
-            .filter_map(|&n| set.volumes().dblock(n)?.1)
-            .sum();
-        ui.note(&format!(
-            "reading {} ({}) that no index volume describes",
-            text::count(index.unindexed.len() as u64, "dblock volume"),
-            crate::base::size::show_size(bytes)
-        ));
-        set.index_dblocks(ui, &index.unindexed, &mut places, false)?;
-        let mut still = Sorter::new(&tmp, 1 << 20);
-        plan = join(&wanted, &places, set, &scatter.failed, &mut |key, goal| {
-            keep(&mut still, key, goal)
-        })?;
-        lost = still.finish()?.into_run()?;
+    let (mut plan, mut lost) = find(set, &wanted, &places, &scatter.failed)?;
+    if !lost.is_empty() && !index.unindexed.is_empty() && !restore.options.no_scan {
+        scan(set, &index, &mut places, ui)?;
+        (plan, lost) = find(set, &wanted, &places, &scatter.failed)?;
     }
-    let missed = missed(&lost, &targets, &options)?;
+    let missed = missed(&lost, &restore.targets, &restore.options)?;
     if missed > 0 {
         tell_lost(missed, &index, ui);
     }
-    report.volume_bytes = plan.bytes;
-    report.volumes = plan.volumes;
-    if options.dry_run {
-        dry_summary(&targets, &mut report, missed, ui)?;
-        return Ok(report);
+    restore.report.volume_bytes = plan.bytes;
+    restore.report.volumes = plan.volumes;
+    if restore.options.dry_run {
+        dry_summary(&restore.targets, &mut restore.report, missed, ui)?;
+        return Ok(restore.report);
     }
     give_up(&mut scatter, &lost)?;
     let ended = fetch_all(&mut scatter, set, &places, plan, ui).err();
-    report.volumes = scatter.volumes;
+    restore.report.volumes = scatter.volumes;
     let Scatter {
         metas,
         bad,
         settled,
         ..
     } = scatter;
-    let only_whole = ended.is_some();
-    let finishing = || {
-        let mut finish = Finish {
-            place: &mut place,
-            targets: &targets,
+    let finished = match ended.is_some() && !settled {
+        true => Ok(()),
+        false => restore.finish(metas, bad, ended.is_some(), ui),
+    };
+    restore.end(ended.or(finished.err()), ui)?;
+    if set.cache().is_on() && index.clean() && index.fetched > 0 {
+        remember(set, &places, ui);
+    }
+    Ok(restore.report)
+}
+
+/// A restore whose entries are chosen and whose way was looked at.
+struct Restore {
+    options: RestoreOptions,
+    params: Params,
+    /// Of the version, for names beside what is there.
+    date: String,
+    place: Place,
+    targets: Targets,
+    /// Names of files under way begin with this.
+    temp_name: String,
+    report: RestoreReport,
+}
+
+impl Restore {
+    /// Chooses version and entries and looks at what is there; with what that needs, and how much was selected.
+    fn begin(
+        set: &mut Set,
+        mut options: RestoreOptions,
+        ui: &mut Ui,
+    ) -> Result<(Restore, Wants, Progress)> {
+        let mut report = RestoreReport::default();
+        let chosen = choose(set, &options, ui)?;
+        let no = chosen.no;
+        let time = set
+            .versions()
+            .nth(no)
+            .ok_or_else(|| Error::bug("a chosen version has a time"))?;
+        report.version = Some((no, time));
+        report.partial = !chosen.full;
+        if report.partial {
+            tell_partial(no, time, ui);
+        }
+        let params = set.learn_params(ui)?;
+        let (prefix, selected) = survey(&chosen, &options)?;
+        report.selected = (selected.files_total, selected.bytes_total);
+        let prefix = settle_root(&mut options, prefix)?;
+        report.root.clone_from(&options.root);
+        let tmp = set.tmp().clone();
+        let place = Place::open(&options.root, options.allow_outside, options.dry_run, &tmp)?;
+        // A dry run into a folder that is not there: everything is absent.
+        let fresh = place.is_none();
+        let mut place = match place {
+            Some(place) => place,
+            None => Place::open(&PathBuf::from("/"), false, true, &tmp)?
+                .ok_or_else(|| Error::bug("the root folder exists"))?,
+        };
+        let mut targets = Targets::new(&tmp)?;
+        let mut wants = Wants::new(&tmp, params);
+        let date = time.local()[..10].to_owned();
+        let totals = Progress {
+            files: 0,
+            bytes: 0,
+            ..selected
+        };
+        let gather = Gather {
+            place: (!fresh).then_some(&mut place),
             options: &options,
             params,
-            temp_name: &temp_prefix,
+            date: &date,
+            prefix: &prefix,
+            targets: &mut targets,
+            wants: &mut wants,
+            report: &mut report,
+            way: Way::default(),
+        };
+        gather.run(&chosen, totals, ui)?;
+        let restore = Restore {
+            options,
+            params,
             date,
+            place,
+            targets,
+            temp_name: leftover::run_name()?,
+            report,
+        };
+        Ok((restore, wants, selected))
+    }
+
+    /// Gives every target its name, its attributes and its metadata. `only_whole`: those that lack nothing.
+    fn finish(&mut self, metas: Sorter, bad: Sorter, only_whole: bool, ui: &mut Ui) -> Result<()> {
+        let mut finish = Finish {
+            place: &mut self.place,
+            targets: &self.targets,
+            options: &self.options,
+            params: self.params,
+            temp_name: &self.temp_name,
+            date: self.date.clone(),
             metas: metas.finish()?,
             bad: bad.finish()?,
             meta_head: None,
@@ -267,33 +292,52 @@ pub(crate) fn run(
             umask: sys::umask(),
             root_mode: 0o777,
             root_settled: false,
-            report: &mut report,
+            report: &mut self.report,
         };
         finish.run(ui)
-    };
-    let finished = if only_whole && !settled {
-        Ok(())
-    } else {
-        finishing()
-    };
-    let ended = ended.or(finished.err());
-    let all_well = ended.is_none() && report.failed + report.incomplete_count == 0;
-    clear::settle(&mut place, &targets, all_well, ui)?;
-    if let Some(e) = ended {
-        sweep(&mut place, &targets, &temp_prefix);
+    }
+
+    /// Settles what was moved aside. What ended the restore early leaves no file under way.
+    fn end(&mut self, ended: Option<Error>, ui: &mut Ui) -> Result<()> {
+        let all_well = ended.is_none() && self.report.failed + self.report.incomplete_count == 0;
+        clear::settle(&mut self.place, &self.targets, all_well, ui)?;
+        let Some(e) = ended else {
+            return Ok(());
+        };
+        sweep(&mut self.place, &self.targets, &self.temp_name);
         ui.note(&format!(
             "finished before the end: {}",
-            text::count(report.files, "file")
+            text::count(self.report.files, "file")
         ));
-        return Err(match e.kind() {
+        Err(match e.kind() {
             Kind::Interrupted => stopped(),
             _ => e,
-        });
+        })
     }
-    if set.cache().is_on() && index.clean() && index.fetched > 0 {
-        remember(set, &places, ui);
-    }
-    Ok(report)
+}
+
+/// Finds a volume for every wanted block; also the blocks that are in none.
+fn find(set: &Set, wanted: &Run, places: &Places, failed: &[bool]) -> Result<(plan::Plan, Run)> {
+    let mut lost = Sorter::new(set.tmp(), 1 << 20);
+    let plan = join(wanted, places, set, failed, &mut |key, goal| {
+        lost.add(&plan::want(key, goal))
+    })?;
+    Ok((plan, lost.finish()?.into_run()?))
+}
+
+/// Adds the blocks of dblocks that no index volume describes.
+fn scan(set: &mut Set, index: &IndexReport, places: &mut Places, ui: &mut Ui) -> Result<()> {
+    let bytes: u64 = index
+        .unindexed
+        .iter()
+        .filter_map(|&n| set.volumes().dblock(n)?.1)
+        .sum();
+    ui.note(&format!(
+        "reading {} ({}) that no index volume describes",
+        text::count(index.unindexed.len() as u64, "dblock volume"),
+        show_size(bytes)
+    ));
+    set.index_dblocks(ui, &index.unindexed, places, false)
 }
 
 /// Says that a version lacks what its backup did not come to.
@@ -334,7 +378,7 @@ fn missed(lost: &Run, targets: &Targets, options: &RestoreOptions) -> Result<u64
 }
 
 /// Says which volumes the lost blocks were in, as far as index volumes know.
-fn tell_lost(lost: u64, index: &crate::set::IndexReport, ui: &mut Ui) {
+fn tell_lost(lost: u64, index: &IndexReport, ui: &mut Ui) {
     let blocks = text::count(lost, "needed block");
     let are = if lost == 1 { "is" } else { "are" };
     let named = index.missing.join(", ");
@@ -351,7 +395,7 @@ fn tell_lost(lost: u64, index: &crate::set::IndexReport, ui: &mut Ui) {
     });
 }
 
-fn remember(set: &mut Set, places: &crate::set::Places, ui: &mut Ui) {
+fn remember(set: &mut Set, places: &Places, ui: &mut Ui) {
     if let Err(e) = set.store_index(places) {
         ui.verbose(&format!("the cache was not written: {e}"));
     }
@@ -361,7 +405,7 @@ fn remember(set: &mut Set, places: &crate::set::Places, ui: &mut Ui) {
 fn fetch_all(
     scatter: &mut Scatter<'_>,
     set: &mut Set,
-    places: &crate::set::Places,
+    places: &Places,
     mut plan: plan::Plan,
     ui: &mut Ui,
 ) -> Result<()> {
@@ -381,11 +425,9 @@ fn fetch_all(
             scatter.settled = true;
             return Ok(());
         }
-        let mut lost = Sorter::new(&tmp, 1 << 20);
-        plan = join(&again, places, set, &scatter.failed, &mut |key, goal| {
-            lost.add(&plan::want(key, goal))
-        })?;
-        give_up(scatter, &lost.finish()?.into_run()?)?;
+        let lost;
+        (plan, lost) = find(set, &again, places, &scatter.failed)?;
+        give_up(scatter, &lost)?;
     }
 }
 
