@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use crate::base::sys::FileKind;
 use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
-use crate::restore::finish::hash_file;
+use crate::restore::begun::hash_file;
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
 use crate::restore::place::Place;
 use crate::restore::targets::{Action, Target};

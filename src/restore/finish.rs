@@ -3,10 +3,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::base::digest::Algo;
 use crate::base::error::{Kind, Result, unwrap_io};
 use crate::base::sys::{self, FileKind, Users};
 use crate::base::text;
@@ -15,6 +14,7 @@ use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
 use crate::restore::attrs::{Access, Known, Recorded, tell_attributes};
+use crate::restore::begun::{hash_file, remove_begun};
 use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
 use crate::restore::place::{Place, entry_error, is_windows};
 use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
@@ -206,54 +206,6 @@ impl Finish<'_> {
 
     fn remove_begun(&mut self, no: u64, target: &Target) {
         remove_begun(self.place, self.temp_name, no, target);
-    }
-
-    /// What is bad of a target, by the flags of `Scatter::bad`.
-    fn bad_of(&mut self, key: &[u8; 9]) -> Result<[bool; 3]> {
-        let mut bad = [false; 3];
-        while let Some(head) = self.bad_head.take() {
-            let (mine, flag) = head.split_at(head.len().min(9));
-            match mine.cmp(key.as_slice()) {
-                std::cmp::Ordering::Greater => {
-                    self.bad_head = Some(head);
-                    break;
-                }
-                std::cmp::Ordering::Equal => {
-                    let slot = flag.first().and_then(|&f| bad.get_mut(usize::from(f)));
-                    if let Some(slot) = slot {
-                        *slot = true;
-                    }
-                }
-                std::cmp::Ordering::Less => {}
-            }
-            self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
-        }
-        Ok(bad)
-    }
-
-    fn blob_of(&mut self, key: &[u8; 9]) -> Result<Option<Vec<u8>>> {
-        let mut blob: Option<Vec<u8>> = None;
-        while let Some(head) = self.meta_head.take() {
-            let (mine, rest) = head.split_at(head.len().min(9));
-            match mine.cmp(key.as_slice()) {
-                std::cmp::Ordering::Greater => {
-                    self.meta_head = Some(head);
-                    break;
-                }
-                std::cmp::Ordering::Equal => {
-                    let out = blob.get_or_insert_with(Vec::new);
-                    let (offset, bytes) = rest.split_at(rest.len().min(8));
-                    let offset = offset.try_into().map_or(u64::MAX, u64::from_be_bytes);
-                    // A block that two volumes hold may come twice.
-                    if offset == out.len() as u64 {
-                        out.extend_from_slice(bytes);
-                    }
-                }
-                std::cmp::Ordering::Less => {}
-            }
-            self.meta_head = self.metas.next()?.map(<[u8]>::to_vec);
-        }
-        Ok(blob)
     }
 
     fn file(&mut self, ui: &mut Ui, no: u64, known: &Known<'_>, lost: bool) -> io::Result<()> {
@@ -453,43 +405,5 @@ impl Finish<'_> {
         }
         self.attributes(ui, &parts, &name, known, &access);
         Ok(())
-    }
-}
-
-/// Removes what is left of files under way, after an error.
-pub(super) fn sweep(place: &mut Place, targets: &Targets, temp_prefix: &str) {
-    for no in 0..targets.len() {
-        let Ok(target) = targets.get(no) else {
-            return;
-        };
-        remove_begun(place, temp_prefix, no, &target);
-    }
-}
-
-fn remove_begun(place: &mut Place, temp_prefix: &str, no: u64, target: &Target) {
-    if matches!(target.action, Action::Create | Action::Replace)
-        && target.record.entry.kind != EntryKind::Folder
-        && let Ok(spot) = place.spot(&target.slices(), false)
-    {
-        // It may never have been begun.
-        let _gone = spot.dir.unlink(OsStr::new(&temp_name(temp_prefix, no)));
-    }
-}
-
-/// Digest of a whole file, read from its start; a stop ends it.
-pub(super) fn hash_file(file: &File, algo: Algo) -> io::Result<crate::base::digest::Hash> {
-    use std::io::Seek;
-    let mut hasher = algo.hasher();
-    let mut buffer = vec![0; 128 * 1024];
-    let mut file = file;
-    file.rewind()?;
-    loop {
-        obey()?;
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(n) => hasher.update(&buffer[..n]),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
     }
 }

@@ -3,16 +3,19 @@
 
 mod arrange;
 mod attrs;
+mod begun;
 mod choose;
 mod clear;
 mod finish;
 mod gather;
 mod links;
 mod naming;
+mod options;
 mod place;
 mod plan;
 mod scatter;
 mod targets;
+mod told;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -27,111 +30,19 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::format::manifest::Params;
-use crate::select::{Case, FilterSet, Selection};
-use crate::set::{IndexReport, Places, Set, VersionChoice, Wants};
+use crate::set::{IndexReport, Places, Set, Wants};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
+use begun::sweep;
 use choose::{choose, settle_root, survey};
-use finish::{Finish, sweep};
+use finish::Finish;
 use gather::{Gather, Way};
+pub(crate) use options::{Existing, NOTHING, RestoreOptions, RestoreReport};
 use place::Place;
 use plan::join;
 use scatter::Scatter;
 use targets::{Action, Targets};
-
-/// The cause of the error when no entry is what was asked for.
-pub(crate) const NOTHING: &str = "nothing in the backup matches";
-
-/// What to do where something is already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Existing {
-    /// Restore beside it.
-    Rename,
-    Skip,
-    Overwrite,
-    /// Overwrite what is older than the stored file.
-    Newer,
-}
-
-/// What to restore and how.
-pub(crate) struct RestoreOptions {
-    pub(crate) version: VersionChoice,
-    pub(crate) selection: Selection,
-    pub(crate) filters: FilterSet,
-    pub(crate) case: Case,
-    /// `None`: to the original place.
-    pub(crate) target: Option<PathBuf>,
-    /// Keep whole paths below the target.
-    pub(crate) whole_paths: bool,
-    pub(crate) existing: Existing,
-    pub(crate) permissions: bool,
-    pub(crate) symlink_metadata: bool,
-    pub(crate) skip_metadata: bool,
-    /// Follow links on the way to a target.
-    pub(crate) allow_outside: bool,
-    /// Compare whole-file hashes.
-    pub(crate) verify: bool,
-    pub(crate) dry_run: bool,
-    /// Do not download dblocks that no index volume describes.
-    pub(crate) no_scan: bool,
-    /// Filled in by `run`: the folder everything goes below.
-    pub(crate) root: PathBuf,
-}
-
-/// What a restore did.
-#[derive(Default)]
-pub(crate) struct RestoreReport {
-    pub(crate) version: Option<(usize, Timestamp)>,
-    pub(crate) files: u64,
-    pub(crate) bytes: u64,
-    pub(crate) folders: u64,
-    pub(crate) symlinks: u64,
-    pub(crate) unmodified: u64,
-    pub(crate) skipped: u64,
-    pub(crate) failed: u64,
-    pub(crate) volumes: u64,
-    /// Bytes of the volumes needed (dry run: that would be fetched).
-    pub(crate) volume_bytes: u64,
-    pub(crate) incomplete_count: u64,
-    /// The first of them.
-    pub(crate) incomplete_names: Vec<String>,
-    /// The one counted last: an entry may lose data and metadata.
-    incomplete_last: String,
-    /// Those of the incomplete of which nothing was left to restore.
-    pub(crate) lost: u64,
-    /// Entries that got another name because something else has theirs.
-    pub(crate) beside_count: u64,
-    /// The first of them: the place that was taken, and where it is.
-    pub(crate) beside_names: Vec<(String, String)>,
-    /// The version is partial: its backup was stopped.
-    pub(crate) partial: bool,
-    pub(crate) root: PathBuf,
-    /// Selected: files and bytes.
-    pub(crate) selected: (u64, u64),
-}
-
-const NAMED: usize = 100;
-
-impl RestoreReport {
-    fn incomplete(&mut self, name: &str) {
-        if self.incomplete_last == name {
-            return;
-        }
-        name.clone_into(&mut self.incomplete_last);
-        self.incomplete_count += 1;
-        if self.incomplete_names.len() < NAMED {
-            self.incomplete_names.push(name.to_owned());
-        }
-    }
-
-    fn beside(&mut self, was: &str, is: &str) {
-        self.beside_count += 1;
-        if self.beside_names.len() < NAMED {
-            self.beside_names.push((was.to_owned(), is.to_owned()));
-        }
-    }
-}
 
 /// Restores. Trouble with single entries is told through `ui` and counted; the error is for what ends everything.
 pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result<RestoreReport> {

@@ -197,10 +197,11 @@ impl Shelf {
     /// is here. Errors of the destination.
     #[allow(dead_code, reason = "for single files out of large volumes")]
     pub(crate) fn fetch(&mut self, set: &mut Set, ui: &mut Ui, keys: &[BlockKey]) -> Result<()> {
+        let name = self.name.clone();
         let mut line = AtRemote {
             remote: &mut set.remote,
             ui,
-            name: &self.name.as_str().to_owned(),
+            name: name.as_str(),
             sends_whole: &mut set.sends_whole,
         };
         self.fetch_from(&mut line, keys)

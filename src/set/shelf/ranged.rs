@@ -91,7 +91,6 @@ impl Ranged {
                 ZipReader::with_directory(&plain)?.map(|zip| zip.layout())
             }
         };
-        drop(far);
         let layout = found.ok_or_else(|| Error::damaged("there is no whole zip directory"))?;
         Ok((Ranged { kept, aes }, layout))
     }
