@@ -10,7 +10,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::manifest::Params;
-use crate::set::{IndexReport, Members, Places, Set, Share, Shelf, VolumeNo, broken, split_place};
+use crate::set::{IndexReport, Members, Places, Set, Share, Shelf, VolumeNo, broken};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 
@@ -281,10 +281,10 @@ fn only_in(set: &Set, places: &Places, gone: &[bool]) -> Result<Keyset> {
         Ok(())
     };
     while let Some(place) = reader.next()? {
-        let (Some(id), Some((_, no))) = (place.first_chunk::<ID_LEN>(), split_place(place)) else {
+        let Some(id) = place.key.as_bytes().first_chunk::<ID_LEN>() else {
             continue;
         };
-        let marked = gone.get(no as usize).copied().unwrap_or(false);
+        let marked = gone.get(place.no as usize).copied().unwrap_or(false);
         match &mut at {
             Some((same, all)) if same == id => *all &= marked,
             _ => close(at.replace((*id, marked)))?,
