@@ -19,7 +19,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Opt, Options};
 use crate::net::url::DestUrl;
 
-pub(crate) use crate::base::transfer::{Body, GetFacts, Sink, Slice, Span, look_at};
+pub(crate) use crate::base::transfer::{Body, GetFacts, Sink, Span, look_at};
 
 /// One listed or examined file.
 pub(crate) struct RemoteFile {

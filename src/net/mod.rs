@@ -22,6 +22,8 @@ pub(crate) mod redirect;
 #[cfg(feature = "http")]
 pub(crate) mod resolve;
 #[cfg(feature = "http")]
+pub(crate) mod service;
+#[cfg(feature = "http")]
 pub(crate) mod sigv4;
 #[cfg(feature = "http")]
 pub(crate) mod tls;

@@ -27,6 +27,8 @@ pub(crate) const EXPONENTIAL: Opt = row(
 
 /// A server that asks for a longer wait than this is taken as down.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
+/// Least wait before a server that is too busy is asked again, and the wait where it does not say how long.
+const SLOW_DOWN: Duration = Duration::from_secs(1);
 /// Wait before a destination that nothing was heard of in this run, and that refuses connections, is tried once more.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// No configured wait gets longer than this.
@@ -92,7 +94,7 @@ impl Attempts {
                 return Ok((self.wait().min(SHORT_WAIT), fault));
             }
             Class::Transient | Class::Refused => Duration::ZERO,
-            Class::Throttled(asked) => asked.unwrap_or(Duration::ZERO),
+            Class::Throttled(asked) => asked.unwrap_or(SLOW_DOWN).max(SLOW_DOWN),
             Class::Integrity | Class::Protocol if !self.once => {
                 (self.once, self.last) = (true, true);
                 return if self.policy.retries == 0 {

@@ -9,31 +9,17 @@ use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::b2::account::{Account, Bucket, ID_MAX_BYTES, Reach};
 use crate::dest::b2::config::Setup;
-use crate::dest::b2::error::{Asked, Refusal};
-use crate::dest::b2::ops::{DELETE, LIST_BUCKETS, LOGIN, Op};
-use crate::dest::{Body, Slice};
-use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::dest::b2::error::{DIALECT, is_expired, is_unknown_version};
+use crate::dest::b2::ops::{LIST_BUCKETS, LOGIN, Op};
+use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::json::{self, Step};
 use crate::net::redirect::{Chain, foreign, same_origin, split};
+use crate::net::service::{Content, Refusal};
 
 /// Versions of the log-in, newest first; only the first knows keys for several buckets.
 const LOGINS: [u8; 3] = [4, 3, 2];
 /// The version of all other calls.
 const API: u8 = 3;
-
-/// The body of a request.
-pub(super) enum Content<'a> {
-    None,
-    Json(&'a str),
-    /// `len` bytes of an upload from `from`.
-    Part {
-        body: &'a mut dyn Body,
-        from: u64,
-        len: u64,
-        /// Set when the last byte was handed to the connection.
-        whole: &'a mut bool,
-    },
-}
 
 /// Where a call goes that is made with the account's token.
 #[derive(Clone, Copy)]
@@ -90,7 +76,8 @@ impl Client {
         let mut versions = LOGINS.iter().peekable();
         while let Some(&version) = versions.next() {
             let url = format!("{}/b2api/v{version}/{}", self.setup.api_url, LOGIN.name);
-            let mut reply = self.send("GET", &url, &LOGIN, &token, &[], &mut Content::None)?;
+            let sent = self.send("GET", &url, &LOGIN, &token, &[], &mut Content::None);
+            let mut reply = sent.0?;
             if reply.status == 200 {
                 not_html(&mut reply)?;
                 self.version = version.min(API);
@@ -98,15 +85,15 @@ impl Client {
                 let account = Account::read(&mut reply, &io, &self.setup.bucket);
                 return account.map_err(|f| self.masked(f, &[&basic]));
             }
-            let refusal = Refusal::of(&mut reply);
-            if refusal.is_unknown_version() && versions.peek().is_some() {
+            let refusal = Refusal::of(&mut reply, DIALECT.form);
+            if is_unknown_version(&refusal) && versions.peek().is_some() {
                 continue;
             }
-            let fault = if refusal.status == 401 && !refusal.code.ends_with("cap_exceeded") {
+            let fault = if refusal.status == 401 && !refusal.is("*cap_exceeded") {
                 Fault::new(
                     Class::Auth,
                     format!(
-                        "key id '{}' or its application key rejected{}",
+                        "key id '{}' or its application key rejected; {}",
                         text::safe(self.setup.key_id.as_bytes()),
                         refusal.said()
                     ),
@@ -219,15 +206,16 @@ impl Client {
             };
             let mut content = match method {
                 "GET" => Content::None,
-                _ => Content::Json(body),
+                _ => Content::Bytes(body.as_bytes()),
             };
-            let mut reply = self.send(method, &url, op, &token, headers, &mut content)?;
+            let sent = self.send(method, &url, op, &token, headers, &mut content);
+            let mut reply = sent.0?;
             if (200..300).contains(&reply.status) || reply.status == 416 {
                 return Ok(Ok(reply));
             }
-            let mut refusal = Refusal::of(&mut reply);
+            let mut refusal = Refusal::of(&mut reply, DIALECT.form);
             refusal.message = refusal.message.replace(&token, "***");
-            if refusal.is_expired() && !renewed {
+            if is_expired(&refusal) && !renewed {
                 renewed = true;
                 self.account = None;
                 continue;
@@ -236,7 +224,7 @@ impl Client {
         }
     }
 
-    /// Sends once and counts it; follows redirects within the same server.
+    /// Sends once and counts it; follows redirects within the same server. Also whether the whole body was handed over.
     pub(super) fn send(
         &mut self,
         method: &str,
@@ -245,10 +233,10 @@ impl Client {
         token: &str,
         headers: &[(&str, &str)],
         content: &mut Content<'_>,
-    ) -> std::result::Result<Reply, Fault> {
+    ) -> (std::result::Result<Reply, Fault>, bool) {
         let mut all = vec![("authorization", token)];
         all.extend_from_slice(headers);
-        if let Content::Json(_) = content {
+        if let Content::Bytes(_) = content {
             all.push(("content-type", "application/json"));
         }
         if let Some(mode) = self.setup.test_mode {
@@ -258,67 +246,40 @@ impl Client {
         let mut url = url.to_owned();
         loop {
             self.billed[op.cost as usize] += 1;
-            let reply = self.once(method, &url, op.pace, &all, content)?;
-            let location = reply.location();
-            let moved = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
-            let Some(location) = location.filter(|_| moved) else {
-                return Ok(reply);
+            let request = Request {
+                method,
+                url: &url,
+                headers: &all,
+                payload: Payload::None,
+                pace: op.pace,
+                expect: false,
             };
-            let to = chain.follow(&url, &location)?;
-            if !same_origin(&url, &to) || (reply.status == 303 && method != "GET") {
-                return Err(foreign(&to));
-            }
-            url = to;
-        }
-    }
-
-    fn once(
-        &mut self,
-        method: &str,
-        url: &str,
-        pace: Pace,
-        headers: &[(&str, &str)],
-        content: &mut Content<'_>,
-    ) -> std::result::Result<Reply, Fault> {
-        let mut request = Request {
-            method,
-            url,
-            headers,
-            payload: Payload::None,
-            pace,
-            expect: false,
-        };
-        match content {
-            Content::None => self.http.send(request),
-            Content::Json(text) => {
-                request.payload = Payload::Bytes(text.as_bytes());
-                self.http.send(request)
-            }
-            Content::Part {
-                body,
-                from,
-                len,
-                whole,
-            } => {
-                body.seek_to(*from).map_err(Fault::local)?;
-                let mut slice = Slice::new(&mut **body, *len);
-                request.payload = Payload::Stream(&mut slice, *len);
-                let result = self.http.send(request);
-                **whole = slice.left() == 0;
-                result
-            }
+            let (sent, whole) = content.send(&mut self.http, request);
+            let moved = match &sent {
+                Ok(reply) if matches!(reply.status, 301 | 302 | 303 | 307 | 308) => {
+                    reply.location().map(|to| (reply.status, to))
+                }
+                _ => None,
+            };
+            let Some((status, location)) = moved else {
+                return (sent, whole);
+            };
+            url = match chain.follow(&url, &location) {
+                Ok(to) if same_origin(&url, &to) && (status != 303 || method == "GET") => to,
+                Ok(to) => return (Err(foreign(&to)), whole),
+                Err(fault) => return (Err(fault), whole),
+            };
         }
     }
 
     /// The fault of a refusal.
     pub(super) fn fault(&self, refusal: &Refusal, op: &Op) -> Fault {
-        refusal.fault(&Asked {
-            right: op.right,
-            file: op.file,
-            deleting: op.name == DELETE.name,
-            bucket: &self.setup.bucket,
-            key_id: &self.setup.key_id,
-        })
+        let names = [
+            ("right", op.right),
+            ("bucket", &self.setup.bucket),
+            ("key", &self.setup.key_id),
+        ];
+        refusal.fault(&DIALECT, op.verb, &names)
     }
 
     /// A fault without the words that must not be shown.

@@ -6,6 +6,7 @@ use crate::dest::Body;
 use crate::dest::b2::account::ID_MAX_BYTES;
 use crate::dest::b2::client::{Client, Place};
 use crate::dest::b2::config::PUT_MAX_BYTES;
+use crate::dest::b2::error::is_definite;
 use crate::dest::b2::list;
 use crate::dest::b2::ops::{CANCEL_LARGE, FINISH_LARGE, PART_URL, START_LARGE, UPLOAD_PART};
 use crate::dest::b2::upload::{
@@ -63,7 +64,7 @@ pub(super) fn put(
             class: Class::Transient,
             ..fault
         }),
-        Ok(Err(refusal)) if refusal.is_definite() => {
+        Ok(Err(refusal)) if is_definite(&refusal) => {
             // A call that was repeated on a fresh connection finds the file finished.
             if refusal.status == 400
                 && list::stat(client, full, full).is_ok_and(|f| f.size == Some(len))

@@ -9,14 +9,15 @@ use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
 use crate::base::secret::Secret;
 use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
-use crate::dest::b2::client::{Client, Content, read_json};
+use crate::dest::b2::client::{Client, read_json};
 use crate::dest::b2::config::base_url;
-use crate::dest::b2::error::Refusal;
+use crate::dest::b2::error::{DIALECT, is_definite, is_of_upload_url};
 use crate::dest::b2::ops::{DELETE, Op, UPLOAD, UPLOAD_URL};
 use crate::dest::b2::{large, list};
 use crate::dest::{Body, look_at};
 use crate::net::http::Reply;
 use crate::net::json::{self, Step};
+use crate::net::service::{Content, Refusal};
 use crate::net::url::encode_path;
 
 /// Upload URLs that are tried at once, before the caller waits.
@@ -192,15 +193,13 @@ pub(super) fn send(
             None => slot(client, piece.ask, piece.ask_body)?,
         };
         urls += 1;
-        let mut all_sent = false;
         let token = place.token.reveal().to_owned();
         let mut content = Content::Part {
             body: &mut *body,
             from: piece.from,
             len: piece.len,
-            whole: &mut all_sent,
         };
-        let sent = client.send(
+        let (sent, all_sent) = client.send(
             "POST",
             &place.url,
             piece.op,
@@ -230,10 +229,10 @@ pub(super) fn send(
             *kept = Some(place);
             return Ok(stored);
         }
-        let mut refusal = Refusal::of(&mut reply);
+        let mut refusal = Refusal::of(&mut reply, DIALECT.form);
         refusal.message = refusal.message.replace(&token, "***");
-        let doubtful = all_sent && !refusal.is_definite();
-        if refusal.is_of_upload_url() && urls < URLS_MAX && !doubtful {
+        let doubtful = all_sent && !is_definite(&refusal);
+        if is_of_upload_url(&refusal) && urls < URLS_MAX && !doubtful {
             continue;
         }
         return Err(Failed {

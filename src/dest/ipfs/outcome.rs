@@ -6,6 +6,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::text;
 use crate::net::http::Reply;
 use crate::net::redirect;
+use crate::net::service::{Verb, class_of_status};
 
 /// What one gateway came to.
 pub(super) enum Outcome {
@@ -34,13 +35,16 @@ pub(super) fn judge(mut reply: Reply, base: &str) -> std::result::Result<Reply, 
                 "it cannot give blocks (status {status})"
             )));
         }
-        401 | 403 => return Err(later(Class::Auth)),
-        429 | 503 => {
-            let after = reply.retry_after();
-            return Err(later(Class::Throttled(after)));
+        412 => return Err(later(Class::Transient)),
+        _ => {
+            return Err(match class_of_status(status, Verb::Get) {
+                Class::Protocol | Class::Unsupported | Class::TooBig => {
+                    Outcome::Bad(format!("it answers with status {status}"))
+                }
+                Class::Throttled(_) => later(Class::Throttled(reply.retry_after())),
+                class => later(class),
+            });
         }
-        408 | 412 | 425 | 500..=599 => return Err(later(Class::Transient)),
-        _ => return Err(Outcome::Bad(format!("it answers with status {status}"))),
     }
     drop(reply.error_body());
     Err(Outcome::Absent)

@@ -13,6 +13,7 @@ use crate::base::text;
 use crate::dest::ipfs::options;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::json::{self, Step};
+use crate::net::service::{Verb, class_of_status};
 use crate::net::url::{DestUrl, encode};
 use crate::net::{opts, redirect};
 
@@ -274,8 +275,6 @@ impl Rpc {
                     self.shown()
                 ),
             ),
-            429 => plain(Class::Throttled(after)),
-            503 if after.is_some() => plain(Class::Throttled(after)),
             300..=399 => {
                 let to = location.unwrap_or_default();
                 let fault = redirect::foreign(&to);
@@ -285,11 +284,13 @@ impl Rpc {
                 }
             }
             404 => self.not_kubo("status 404"),
-            413 => plain(Class::TooBig),
-            507 => plain(Class::Full),
-            408 | 425 | 500..=599 => plain(Class::Transient),
-            _ if !self.probed => self.not_kubo(&format!("status {status}")),
-            _ => plain(Class::Protocol),
+            _ => match class_of_status(status, Verb::List) {
+                Class::Throttled(_) => plain(Class::Throttled(after)),
+                Class::Protocol | Class::Unsupported if !self.probed => {
+                    self.not_kubo(&format!("status {status}"))
+                }
+                class => plain(class),
+            },
         };
         Refusal {
             message: message.unwrap_or_default().to_lowercase(),

@@ -12,9 +12,9 @@ use crate::dest::s3::config::{Endpoint, Setup, region_of};
 use crate::dest::s3::error::{Asked, Refusal, SKEW_SECONDS};
 use crate::dest::s3::options;
 use crate::dest::s3::place::{e2_host, same_owner};
-use crate::dest::{Body, Slice};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, split};
+use crate::net::service::{Content, Verb};
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 use crate::net::url::{encode, encode_path};
 
@@ -30,19 +30,6 @@ pub(super) enum Target<'a> {
     Object(&'a str),
 }
 
-/// The body of a request.
-pub(super) enum Content<'a> {
-    None,
-    Bytes(&'a [u8]),
-    /// `len` bytes of an upload from `from`; `sha256` is their digest in hex.
-    Part {
-        body: &'a mut dyn Body,
-        from: u64,
-        len: u64,
-        sha256: String,
-    },
-}
-
 /// A request before it is signed.
 pub(super) struct Call<'a> {
     pub(super) method: &'static str,
@@ -51,6 +38,8 @@ pub(super) struct Call<'a> {
     /// Lower-case names.
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) content: Content<'a>,
+    /// Digest of the content in hex, where it is not bytes.
+    pub(super) sha256: String,
     pub(super) pace: Pace,
     /// The right it needs, for messages.
     pub(super) right: &'static str,
@@ -67,9 +56,21 @@ impl<'a> Call<'a> {
             query: &[],
             headers: &[],
             content: Content::None,
+            sha256: String::new(),
             pace: Pace::Short,
             right,
             accept: &[],
+        }
+    }
+
+    fn verb(&self) -> Verb {
+        match (self.target, self.method) {
+            (Target::Bucket, "PUT") => Verb::MakeFolder,
+            (Target::Bucket, _) => Verb::List,
+            (_, "GET") => Verb::Get,
+            (_, "HEAD") => Verb::Look,
+            (_, "DELETE") => Verb::Delete,
+            _ => Verb::Put,
         }
     }
 }
@@ -168,7 +169,7 @@ impl Client {
     fn asked<'b>(&'b self, call: &Call<'_>) -> Asked<'b> {
         Asked {
             right: call.right,
-            object: matches!(call.target, Target::Object(_)),
+            verb: call.verb(),
             bucket: &self.setup.bucket,
             host: &self.setup.endpoint.host,
             key_id: &self.setup.keys.id,
@@ -298,7 +299,7 @@ impl Client {
             Content::Part { .. } if self.unsigned && url.starts_with("https:") => {
                 UNSIGNED.to_owned()
             }
-            Content::Part { sha256, .. } => sha256.clone(),
+            Content::Part { .. } => call.sha256.clone(),
         };
         let token = self.setup.token.as_ref().map(|t| t.reveal().to_owned());
         let mut amz = vec![
@@ -323,26 +324,15 @@ impl Client {
         let mut headers = call.headers.to_vec();
         headers.extend(amz);
         headers.push(("authorization", &authorization));
-        let mut slice;
-        let payload = match &mut call.content {
-            Content::None => Payload::None,
-            Content::Bytes(bytes) => Payload::Bytes(bytes),
-            Content::Part {
-                body, from, len, ..
-            } => {
-                body.seek_to(*from).map_err(Fault::local)?;
-                slice = Slice::new(&mut **body, *len);
-                Payload::Stream(&mut slice, *len)
-            }
-        };
-        self.http.send(Request {
+        let request = Request {
             method: call.method,
             url,
             headers: &headers,
-            payload,
+            payload: Payload::None,
             pace: call.pace,
             expect: self.expect,
-        })
+        };
+        call.content.send(&mut self.http, request).0
     }
 
     /// Takes up what the server says is wrong with our picture of it. True = repeat the request.

@@ -1,42 +1,84 @@
-//! What an S3 server's refusal means (`destinations-core.md` 3.7): from status, code and message to a class and a sentence.
+//! What a refusal of S3 means (`destinations-core.md` 3.7), where its status alone does not tell, and what it says of region and
+//! clock.
 
-use std::io;
-use std::time::Duration;
+use std::ops::Deref;
 
-use crate::base::fault::{Class, Fault, says_full};
+use crate::base::fault::{Class, Fault};
 use crate::base::size::show_span;
-use crate::base::text;
 use crate::net::http::Reply;
-use crate::net::xml::{self, Step};
+use crate::net::service::refusal::{plain_word, word};
+use crate::net::service::{self, Dialect, Form, Verb, rules};
 
-/// Wait for a server that is too busy and does not say how long.
-const SLOW_DOWN: Duration = Duration::from_secs(1);
 /// A clock that is off by more than this is refused by servers.
 pub(super) const SKEW_SECONDS: u64 = 900;
+
+static DIALECT: Dialect = Dialect {
+    form: Form::Xml("Error"),
+    who: "an S3 server",
+    rules: rules! {
+        0 "NoSuchKey NoSuchUpload" => Class::NotFound;
+        0 "NoSuchBucket" => Class::FolderMissing;
+        0 "SignatureDoesNotMatch" => Class::Auth, "=secret key rejected for access key '{key}' in region {region}",
+            "check --auth-password, percent-encode / and + of the secret in the URL, and check the clock";
+        0 "InvalidAccessKeyId NotSignedUp" => Class::Auth, "=access key '{key}' unknown at {host}",
+            "check --auth-username and --s3-server-name";
+        0 "ExpiredToken InvalidToken TokenRefreshRequired" => Class::Auth, "",
+            "get new temporary credentials and give --aws-session-token";
+        0 "AuthorizationHeaderMalformed InvalidRegion" => Class::Auth, "", "give --s3-authentication-region";
+        0 "AccessDenied AllAccessDisabled AccountProblem InvalidPayer UnauthorizedAccess RequestTimeTooSkewed RequestExpired" => Class::Auth;
+        0 "InternalError RequestTimeout OperationAborted ConditionalRequestConflict" => Class::Transient;
+        0 "IncompleteBody BadDigest XAmzContentSHA256Mismatch InvalidDigest" => Class::Transient;
+        0 "EntityTooLarge MaxMessageLengthExceeded" => Class::TooBig;
+        0 "InvalidObjectState" => Class::Archived, "it is in cold storage";
+        0 "QuotaExceeded StorageFull XMinioStorageFull XMinioAdminBucketQuotaExceeded InsufficientCapacity" => Class::Full;
+        0 "InvalidBucketName" => Class::Unsupported, "=the server finds the bucket name '{bucket}' invalid",
+            "correct the bucket name in the URL; most servers want 3 to 63 of a-z, 0-9, - and .";
+        0 "InvalidStorageClass" => Class::Unsupported, "", "correct --s3-storage-class";
+        0 "InvalidLocationConstraint" => Class::Unsupported, "", "correct --s3-location-constraint";
+        0 "IllegalLocationConstraintException" => Class::Protocol, "", "correct --s3-location-constraint";
+        0 "KeyTooLongError" => Class::Unsupported, "", "use a shorter folder in the URL";
+        0 "SecondLevelDomainForbidden VirtualHostDomainRequired" => Class::Unsupported, "",
+            "try --s3-ext-forcepathstyle=false";
+        0 "InvalidURI MalformedXML MethodNotAllowed NotImplemented InvalidPart*" => Class::Unsupported;
+        0 "PermanentRedirect TemporaryRedirect" => Class::Protocol, "",
+            "the bucket is at another address: give --s3-server-name and --s3-authentication-region of its region";
+        0 "SlowDown SlowDownRead SlowDownWrite ServiceUnavailable Busy TooManyRequests RequestLimitExceeded Throttling*" => Class::Throttled(None);
+    },
+    words: &[
+        word(
+            Class::FolderMissing,
+            "=bucket '{bucket}' does not exist at {host}",
+            "check the bucket name in s3://{bucket}",
+        ),
+        word(Class::Auth, "access denied, {right} is needed", ""),
+        word(Class::Unsupported, "", ""),
+    ],
+};
 
 /// A refusal as the server told it.
 #[derive(Default, Debug)]
 pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: String,
-    pub(super) message: String,
+    told: service::Refusal,
+    /// Where the bucket is, if the server says it.
     pub(super) region: String,
     pub(super) endpoint: String,
     /// Seconds since 1970.
     pub(super) server_time: Option<i64>,
-    pub(super) retry_after: Option<Duration>,
-    /// A page of a portal or of a web server instead of S3's XML.
-    pub(super) html: bool,
-    /// Name of the body's root element.
-    pub(super) root: String,
+}
+
+impl Deref for Refusal {
+    type Target = service::Refusal;
+
+    fn deref(&self) -> &service::Refusal {
+        &self.told
+    }
 }
 
 /// What was asked, for messages.
 pub(super) struct Asked<'a> {
+    pub(super) verb: Verb,
     /// Right needed, as `s3:PutObject`.
     pub(super) right: &'a str,
-    /// The request was about an object, not the bucket.
-    pub(super) object: bool,
     pub(super) bucket: &'a str,
     pub(super) host: &'a str,
     pub(super) key_id: &'a str,
@@ -48,53 +90,29 @@ pub(super) struct Asked<'a> {
 impl Refusal {
     /// Reads the rest of a reply that is no success.
     pub(super) fn of(reply: &mut Reply) -> Refusal {
-        let body = reply.error_body();
-        let mut refusal = Refusal::parse(&body);
-        refusal.status = reply.status;
-        refusal.retry_after = reply.retry_after();
-        if refusal.server_time.is_none() {
-            refusal.server_time = reply.date();
-        }
-        if refusal.region.is_empty()
-            && let Some(region) = reply.header("x-amz-bucket-region")
+        let mut out = Refusal::from(service::Refusal::of(reply, DIALECT.form));
+        out.server_time = out.server_time.or(reply.date());
+        if let Some(region) = reply.header("x-amz-bucket-region")
+            && out.region.is_empty()
         {
-            refusal.region = clean(region);
-        }
-        refusal
-    }
-
-    /// From an error body; empty fields where it says nothing.
-    pub(super) fn parse(body: &[u8]) -> Refusal {
-        let mut out = Refusal::default();
-        let unreadable = |_: &io::Error| Fault::new(Class::Transient, "");
-        let _ = xml::read(body, &unreadable, &mut |step| {
-            match step {
-                Step::Open { path: [root] } => root.clone_into(&mut out.root),
-                Step::Close {
-                    path: [root, field],
-                    text,
-                } if root == "Error" => out.take(field, text.unwrap_or("")),
-                _ => {}
-            }
-            Ok(())
-        });
-        if out.code.is_empty() {
-            out.html = body.first() == Some(&b'<');
-            out.message = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+            out.region = plain_word(region);
         }
         out
     }
 
-    /// Takes up one field of an error body.
-    pub(super) fn take(&mut self, field: &str, value: &str) {
-        match field {
-            "Code" => self.code = clean(value),
-            "Message" => value.clone_into(&mut self.message),
-            "Region" => self.region = clean(value),
-            "Endpoint" => self.endpoint = clean(value),
-            "ServerTime" => self.server_time = iso_time(value),
-            _ => {}
+    fn from(told: service::Refusal) -> Refusal {
+        Refusal {
+            region: plain_word(told.field("Region")),
+            endpoint: plain_word(told.field("Endpoint")),
+            server_time: iso_time(told.field("ServerTime")),
+            told,
         }
+    }
+
+    /// Takes up one field of an error that follows the beginning of a success.
+    pub(super) fn take(&mut self, field: &str, value: &str) {
+        self.told.status = 200;
+        self.told.take_xml(field, value);
     }
 
     /// The region the server expects, if it told one.
@@ -106,7 +124,7 @@ impl Refusal {
             if let Some(at) = self.message.find(mark) {
                 let rest = &self.message[at + mark.len()..];
                 let end = rest.find(['\'', '"']).unwrap_or(0);
-                let region = clean(&rest[..end]);
+                let region = plain_word(&rest[..end]);
                 if !region.is_empty() {
                     return Some(region);
                 }
@@ -117,15 +135,12 @@ impl Refusal {
 
     /// True when the signing region was refused.
     pub(super) fn is_region(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "AuthorizationHeaderMalformed" | "InvalidRegion" | "IllegalLocationConstraintException"
-        )
+        self.is("AuthorizationHeaderMalformed InvalidRegion IllegalLocationConstraintException")
     }
 
     /// True when the bucket is missing.
     pub(super) fn is_no_bucket(&self) -> bool {
-        self.code == "NoSuchBucket"
+        self.is("NoSuchBucket")
     }
 
     /// True when no bucket can be called so.
@@ -135,128 +150,54 @@ impl Refusal {
 
     /// True when key or signature were refused.
     pub(super) fn is_of_login(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "SignatureDoesNotMatch"
-                | "InvalidAccessKeyId"
-                | "NotSignedUp"
-                | "ExpiredToken"
-                | "InvalidToken"
-        ) || self.is_clock()
+        self.is("SignatureDoesNotMatch InvalidAccessKeyId NotSignedUp ExpiredToken InvalidToken")
+            || self.is_clock()
     }
 
     /// True when the clock was refused.
     pub(super) fn is_clock(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "RequestTimeTooSkewed" | "RequestExpired"
-        ) || (self.code == "AccessDenied" && self.message.contains("Request has expired"))
+        self.is("RequestTimeTooSkewed RequestExpired")
+            || (self.code == "AccessDenied" && self.message.contains("Request has expired"))
     }
 
     /// True when the server wants the other addressing style.
     pub(super) fn is_style(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "SecondLevelDomainForbidden" | "VirtualHostDomainRequired"
-        ) || self.message.contains("virtual hosted style")
+        self.is("SecondLevelDomainForbidden VirtualHostDomainRequired")
+            || self.message.contains("virtual hosted style")
     }
 
     /// True when the server does not know the kind of listing that was asked for.
     pub(super) fn is_unknown_listing(&self) -> bool {
-        matches!(self.status, 400 | 501)
-            && matches!(self.code.as_str(), "NotImplemented" | "InvalidArgument")
+        matches!(self.status, 400 | 501) && self.is("NotImplemented InvalidArgument")
     }
 
     /// True when the server may have refused an upload for its `If-None-Match` alone.
     pub(super) fn is_no_condition(&self) -> bool {
         matches!(self.status, 400 | 405 | 501)
-            && matches!(
-                self.code.as_str(),
-                "" | "NotImplemented" | "InvalidArgument" | "InvalidRequest" | "InvalidHeader"
-            )
+            && self.is("- NotImplemented InvalidArgument InvalidRequest InvalidHeader")
     }
 
     /// The fault it is.
     pub(super) fn fault(&self, asked: &Asked<'_>) -> Fault {
-        let class = self.class(asked.object);
-        let fault = Fault::new(class, self.text(class, asked));
-        match self.hint(class, asked) {
-            Some(hint) => fault.hint(hint),
-            None => fault,
+        let names = [
+            ("right", asked.right),
+            ("bucket", asked.bucket),
+            ("host", asked.host),
+            ("key", asked.key_id),
+            ("region", asked.region),
+        ];
+        let fault = self.told.fault(&DIALECT, asked.verb, &names);
+        if let Some(clock) = self.clock(fault.class, asked) {
+            return Fault::new(fault.class, format!("{clock}; {}", self.said()))
+                .hint("set this machine's clock");
         }
-    }
-
-    fn class(&self, object: bool) -> Class {
-        if says_full(self.status, &self.message) {
-            return Class::Full;
-        }
-        match self.code.as_str() {
-            "NoSuchKey" => Class::NotFound,
-            "NoSuchBucket" => Class::FolderMissing,
-            "AccessDenied"
-            | "AllAccessDisabled"
-            | "AccountProblem"
-            | "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "InvalidToken"
-            | "ExpiredToken"
-            | "TokenRefreshRequired"
-            | "NotSignedUp"
-            | "InvalidPayer"
-            | "UnauthorizedAccess"
-            | "RequestTimeTooSkewed"
-            | "RequestExpired"
-            | "AuthorizationHeaderMalformed"
-            | "InvalidRegion" => Class::Auth,
-            "InternalError"
-            | "RequestTimeout"
-            | "OperationAborted"
-            | "ConditionalRequestConflict"
-            | "IncompleteBody"
-            | "BadDigest"
-            | "XAmzContentSHA256Mismatch"
-            | "InvalidDigest" => Class::Transient,
-            "EntityTooLarge" | "MaxMessageLengthExceeded" => Class::TooBig,
-            "InvalidObjectState" => Class::Archived,
-            "QuotaExceeded"
-            | "StorageFull"
-            | "XMinioStorageFull"
-            | "XMinioAdminBucketQuotaExceeded"
-            | "InsufficientCapacity" => Class::Full,
-            "InvalidBucketName"
-            | "InvalidStorageClass"
-            | "KeyTooLongError"
-            | "InvalidURI"
-            | "InvalidLocationConstraint"
-            | "MalformedXML"
-            | "SecondLevelDomainForbidden"
-            | "VirtualHostDomainRequired" => Class::Unsupported,
-            "MethodNotAllowed" | "NotImplemented" => Class::Unsupported,
-            code if slow(code) => self.throttled(),
-            code if code.starts_with("InvalidPart") => Class::Unsupported,
-            _ => self.class_of_status(object),
-        }
-    }
-
-    fn class_of_status(&self, object: bool) -> Class {
-        match self.status {
-            404 if object => Class::NotFound,
-            404 => Class::FolderMissing,
-            401 | 403 | 407 => Class::Auth,
-            413 => Class::TooBig,
-            429 | 503 => self.throttled(),
-            507 => Class::Full,
-            405 | 501 => Class::Unsupported,
-            408 | 425 | 500 | 502 | 504 | 520..=527 => Class::Transient,
-            400 if self.message.contains("HTTP request") && self.message.contains("HTTPS") => {
-                Class::Tls
+        match fault.class {
+            // Nothing that an S3 server says.
+            Class::Protocol if self.code.is_empty() => {
+                fault.hint("is this an S3 server? check --s3-server-name and the port")
             }
-            _ => Class::Protocol,
+            _ => fault,
         }
-    }
-
-    fn throttled(&self) -> Class {
-        Class::Throttled(Some(self.retry_after.unwrap_or(SLOW_DOWN).max(SLOW_DOWN)))
     }
 
     /// What is wrong with the clock, when that is what the server refuses, whatever it calls it.
@@ -273,137 +214,6 @@ impl Refusal {
             _ => None,
         }
     }
-
-    fn text(&self, class: Class, asked: &Asked<'_>) -> String {
-        if let Some(clock) = self.clock(class, asked) {
-            return format!("{clock}; {}", self.said());
-        }
-        let known = match self.code.as_str() {
-            "SignatureDoesNotMatch" => Some(format!(
-                "secret key rejected for access key '{}' in region {}",
-                text::safe(asked.key_id.as_bytes()),
-                text::safe(asked.region.as_bytes())
-            )),
-            "InvalidAccessKeyId" | "NotSignedUp" => Some(format!(
-                "access key '{}' unknown at {}",
-                text::safe(asked.key_id.as_bytes()),
-                text::safe(asked.host.as_bytes())
-            )),
-            "InvalidBucketName" => Some(format!(
-                "the server finds the bucket name '{}' invalid",
-                text::safe(asked.bucket.as_bytes())
-            )),
-            _ => None,
-        };
-        if let Some(known) = known {
-            return known;
-        }
-        let what = match class {
-            Class::FolderMissing => {
-                return format!(
-                    "bucket '{}' does not exist at {}",
-                    text::safe(asked.bucket.as_bytes()),
-                    text::safe(asked.host.as_bytes())
-                );
-            }
-            Class::NotFound => return "not found".to_owned(),
-            Class::Auth => format!("access denied, {} is needed", asked.right),
-            Class::Archived => "it is in cold storage".to_owned(),
-            Class::Full => "no space at the destination".to_owned(),
-            Class::TooBig => "the server refuses a file of this size".to_owned(),
-            Class::Throttled(_) => "the server is too busy".to_owned(),
-            Class::Tls => "the server speaks TLS on this port".to_owned(),
-            _ if self.html => "this is not an S3 server (captive portal?)".to_owned(),
-            _ if self.status < 300 && self.code.is_empty() => {
-                "the reply is none of an S3 server".to_owned()
-            }
-            _ => return self.said(),
-        };
-        format!("{what}; {}", self.said())
-    }
-
-    /// `the server says 403 AccessDenied: text`.
-    fn said(&self) -> String {
-        let message = if self.html {
-            text::safe_cut(self.message.as_bytes(), 80)
-        } else {
-            text::safe_cut(self.message.trim().as_bytes(), 200)
-        };
-        let mut out = format!("the server says {}", self.status);
-        if !self.code.is_empty() {
-            out.push(' ');
-            out.push_str(&self.code);
-        }
-        if !message.is_empty() {
-            out.push_str(": ");
-            out.push_str(message.trim_end_matches('.'));
-        }
-        out
-    }
-
-    fn hint(&self, class: Class, asked: &Asked<'_>) -> Option<String> {
-        if self.clock(class, asked).is_some() {
-            return Some("set this machine's clock".to_owned());
-        }
-        let hint = match self.code.as_str() {
-            "SignatureDoesNotMatch" => {
-                "check --auth-password, percent-encode / and + of the secret in the URL, and check the clock"
-            }
-            "InvalidAccessKeyId" | "NotSignedUp" => "check --auth-username and --s3-server-name",
-            "InvalidBucketName" => {
-                "correct the bucket name in the URL; most servers want 3 to 63 of a-z, 0-9, - and ."
-            }
-            "InvalidStorageClass" => "correct --s3-storage-class",
-            "InvalidLocationConstraint" | "IllegalLocationConstraintException" => {
-                "correct --s3-location-constraint"
-            }
-            "KeyTooLongError" => "use a shorter folder in the URL",
-            "SecondLevelDomainForbidden" | "VirtualHostDomainRequired" => {
-                "try --s3-ext-forcepathstyle=false"
-            }
-            "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
-                "get new temporary credentials and give --aws-session-token"
-            }
-            "AuthorizationHeaderMalformed" | "InvalidRegion" => "give --s3-authentication-region",
-            "PermanentRedirect" | "TemporaryRedirect" => {
-                "the bucket is at another address: give --s3-server-name and --s3-authentication-region of its region"
-            }
-            _ => match class {
-                Class::Tls => "use use-ssl=true",
-                // Nothing that an S3 server says.
-                Class::Protocol if self.code.is_empty() => {
-                    "is this an S3 server? check --s3-server-name and the port"
-                }
-                Class::FolderMissing => {
-                    return Some(format!(
-                        "check the bucket name in s3://{}",
-                        text::safe(asked.bucket.as_bytes())
-                    ));
-                }
-                _ => return None,
-            },
-        };
-        Some(hint.to_owned())
-    }
-}
-
-fn slow(code: &str) -> bool {
-    matches!(
-        code,
-        "SlowDown"
-            | "SlowDownRead"
-            | "SlowDownWrite"
-            | "ServiceUnavailable"
-            | "Busy"
-            | "TooManyRequests"
-            | "RequestLimitExceeded"
-    ) || code.starts_with("Throttling")
-}
-
-/// A word that may go into a header, a host name or a message.
-fn clean(word: &str) -> String {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-    word.trim().chars().filter(|&c| good(c)).take(120).collect()
 }
 
 /// `2013-05-24T00:00:00.000Z` or `20130524T000000Z`, seconds since 1970.
@@ -425,7 +235,7 @@ mod tests {
 
     const ASKED: Asked<'_> = Asked {
         right: "s3:PutObject",
-        object: true,
+        verb: Verb::Get,
         bucket: "bkt",
         host: "h",
         key_id: "AKIA",
@@ -433,14 +243,18 @@ mod tests {
         now: 1_800_000_000,
     };
 
+    fn parsed(status: u16, body: &[u8]) -> Refusal {
+        Refusal::from(service::Refusal {
+            status,
+            ..service::Refusal::parse(body, DIALECT.form)
+        })
+    }
+
     fn refusal(status: u16, code: &str, message: &str) -> Refusal {
         let body = format!(
             "<?xml version=\"1.0\"?><Error xmlns=\"x\"><Code>{code}</Code><Message>{message}</Message><Other><Code>no</Code></Other></Error>"
         );
-        Refusal {
-            status,
-            ..Refusal::parse(body.as_bytes())
-        }
+        parsed(status, body.as_bytes())
     }
 
     #[test]
@@ -451,12 +265,8 @@ mod tests {
             (403, "SignatureDoesNotMatch", Class::Auth),
             (403, "SomethingElse", Class::Auth),
             (400, "ExpiredToken", Class::Auth),
-            (503, "SlowDown", Class::Throttled(Some(SLOW_DOWN))),
-            (
-                400,
-                "ThrottlingException",
-                Class::Throttled(Some(SLOW_DOWN)),
-            ),
+            (503, "SlowDown", Class::Throttled(None)),
+            (400, "ThrottlingException", Class::Throttled(None)),
             (400, "RequestTimeout", Class::Transient),
             (409, "OperationAborted", Class::Transient),
             (400, "BadDigest", Class::Transient),
@@ -470,7 +280,7 @@ mod tests {
             (501, "NotImplemented", Class::Unsupported),
             (400, "Strange", Class::Protocol),
             (522, "", Class::Transient),
-            (429, "", Class::Throttled(Some(SLOW_DOWN))),
+            (429, "", Class::Throttled(None)),
             (413, "", Class::TooBig),
             (507, "", Class::Full),
             (404, "", Class::NotFound),
@@ -482,7 +292,7 @@ mod tests {
             );
         }
         let bucket = Asked {
-            object: false,
+            verb: Verb::List,
             ..ASKED
         };
         let f = refusal(404, "", "").fault(&bucket);
@@ -503,10 +313,7 @@ mod tests {
             "{}",
             f.text
         );
-        let html = Refusal {
-            status: 200,
-            ..Refusal::parse(b"<html><body>Please log in to HotelWifi</body>")
-        };
+        let html = parsed(200, b"<html><body>Please log in to HotelWifi</body>");
         assert!(html.fault(&ASKED).text.contains("captive portal"));
         // What no S3 server says, and what one says of a bucket elsewhere.
         for (status, code, part, hint) in [
@@ -516,10 +323,7 @@ mod tests {
             (307, "TemporaryRedirect", "says 307", "--s3-server-name"),
         ] {
             let told = match code {
-                "" => Refusal {
-                    status,
-                    ..Refusal::parse(b"")
-                },
+                "" => parsed(status, b""),
                 code => refusal(status, code, ""),
             };
             let f = told.fault(&ASKED);
@@ -529,10 +333,7 @@ mod tests {
                 f.text
             );
         }
-        let plain = Refusal {
-            status: 400,
-            ..Refusal::parse(b"Client sent an HTTP request to an HTTPS server.\n")
-        };
+        let plain = parsed(400, b"Client sent an HTTP request to an HTTPS server.\n");
         let f = plain.fault(&ASKED);
         assert_eq!((f.class, f.hint.as_str()), (Class::Tls, "use use-ssl=true"));
     }
@@ -581,7 +382,7 @@ mod tests {
         );
         assert!(r.is_region());
         assert_eq!(r.expected_region().as_deref(), Some("eu-test-1"));
-        let r = Refusal::parse(b"<Error><Code>X</Code><Region>eu-1\r\nEvil: x</Region><ServerTime>2013-05-24T00:00:00Z</ServerTime></Error>");
+        let r = parsed(400, b"<Error><Code>X</Code><Region>eu-1\r\nEvil: x</Region><ServerTime>2013-05-24T00:00:00Z</ServerTime></Error>");
         assert_eq!(r.expected_region().as_deref(), Some("eu-1Evil:x"));
         assert_eq!(r.server_time, Some(1_369_353_600));
         assert_eq!(iso_time("20130524T000000Z"), Some(1_369_353_600));
@@ -599,7 +400,7 @@ mod tests {
             b"\xff\xfe",
             b"<Error><Code>a</Code>",
         ] {
-            let _ = Refusal::parse(body).fault(&ASKED);
+            let _ = parsed(0, body).fault(&ASKED);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::base::fault::{Class, Fault};
 use crate::base::text;
-use crate::dest::s3::client::{Call, Client, Content, Target};
+use crate::dest::s3::client::{Call, Client, Target};
 use crate::dest::s3::error::{Refusal, iso_time};
 use crate::dest::{Listed, RemoteFile};
 use crate::net::http::{Pace, Reply};
@@ -327,7 +327,6 @@ fn parse(
         },
         _ => fault,
     })?;
-    page.error.status = 200;
     Ok(page)
 }
 
@@ -355,10 +354,7 @@ fn hand_on(
 
 /// One small page that proves that the folder can be listed.
 pub(super) fn bucket_exists(client: &mut Client) -> Result<bool, Fault> {
-    let call = Call {
-        content: Content::None,
-        ..Call::new("HEAD", Target::Bucket, RIGHT)
-    };
+    let call = Call::new("HEAD", Target::Bucket, RIGHT);
     match client.call(call) {
         Ok(_) => Ok(true),
         Err(f) if matches!(f.class, Class::FolderMissing | Class::Auth) => Ok(false),

@@ -17,13 +17,14 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
-use crate::dest::s3::client::{Call, Client, Content, Target};
+use crate::dest::s3::client::{Call, Client, Target};
 use crate::dest::s3::config::Setup;
 use crate::dest::s3::error::Refusal;
 use crate::dest::s3::list::{Rules, Version};
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Span, Wants};
 use crate::net::http::{Pace, Reply, parse_date};
 use crate::net::ranged::{Answer, Resume};
+use crate::net::service::Content;
 use crate::net::url::DestUrl;
 
 /// Largest single upload that S3 allows.
@@ -117,16 +118,11 @@ impl S3Folder {
             headers.push(("if-none-match", "*".to_owned()));
         }
         let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        let len = body.len();
         let is_new = body.is_new();
         let mut call = Call {
             headers: &headers,
-            content: Content::Part {
-                body: &mut *body,
-                from: 0,
-                len,
-                sha256: hex(&sha256),
-            },
+            content: Content::whole(&mut *body),
+            sha256: hex(&sha256),
             pace: Pace::Upload,
             ..Call::new("PUT", Target::Object(name), "s3:PutObject")
         };
@@ -144,10 +140,6 @@ impl S3Folder {
                     }
                     Err(fault) => Err(fault),
                 }
-            }
-            Err(refusal) if refusal.status == 404 && refusal.code.is_empty() => {
-                let call = Call::new("PUT", Target::Bucket, "s3:PutObject");
-                Err(self.client.fault(&refusal, &call))
             }
             Err(refusal) => Err(self.client.fault(&refusal, &call)),
         }

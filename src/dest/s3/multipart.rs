@@ -3,10 +3,11 @@
 use crate::base::bytes::{base64, hex};
 use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
-use crate::dest::s3::client::{Call, Client, Content, Target};
+use crate::dest::s3::client::{Call, Client, Target};
 use crate::dest::s3::error::Refusal;
 use crate::dest::{Body, look_at};
 use crate::net::http::{Pace, Reply};
+use crate::net::service::Content;
 use crate::net::xml::{self, Step};
 
 const RIGHT: &str = "s3:PutObject";
@@ -146,8 +147,8 @@ fn part(
                 body: &mut *body,
                 from,
                 len,
-                sha256: sha256.clone(),
             },
+            sha256: sha256.clone(),
             pace: Pace::Upload,
             ..Call::new("PUT", Target::Object(name), RIGHT)
         };

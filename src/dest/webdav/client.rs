@@ -2,27 +2,18 @@
 //!
 //! Credentials go to the origin of the URL only. Nothing is retried but what the server asks to be repeated.
 
-use std::io::Read;
-
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
-use crate::dest::Body;
 use crate::dest::webdav::auth::{Auth, Verdict};
 use crate::dest::webdav::config::Login;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, host_and_port, same_origin, split};
+use crate::net::service::Content;
 
 /// Answers to `401` for one request.
 const LOGINS_MAX: u8 = 3;
-
-/// The body of a request.
-pub(super) enum Content<'a> {
-    None,
-    Bytes(&'a [u8]),
-    Upload(&'a mut dyn Body),
-}
 
 /// A request before it is authorised.
 pub(super) struct Call<'a> {
@@ -152,24 +143,15 @@ impl Client {
         if let Some(line) = &authorization {
             headers.push(("authorization", line));
         }
-        let payload = match &mut call.content {
-            Content::None => Payload::None,
-            Content::Bytes(bytes) => Payload::Bytes(bytes),
-            Content::Upload(body) => {
-                body.seek_to(0).map_err(Fault::local)?;
-                let len = body.len();
-                let reader: &mut dyn Read = &mut **body;
-                Payload::Stream(reader, len)
-            }
-        };
-        self.http.send(Request {
+        let request = Request {
             method: call.method,
             url,
             headers: &headers,
-            payload,
+            payload: Payload::None,
             pace: call.pace,
             expect: true,
-        })
+        };
+        call.content.send(&mut self.http, request).0
     }
 }
 

@@ -1,54 +1,83 @@
 //! What a WebDAV server's refusal means (`destinations-core.md` 4.5): from status, headers and text to a class and a sentence.
 
 use std::io;
-use std::time::Duration;
+use std::ops::Deref;
 
-use crate::base::fault::{Class, Fault, says_full};
+use crate::base::fault::{Class, Fault};
 use crate::base::text;
 use crate::net::http::Reply;
+use crate::net::service::refusal::word;
+use crate::net::service::{self, Dialect, Form, Verb, rules};
 use crate::net::xml::{self, Step};
 
 /// Longest text of a server that is shown.
 const SHOWN_MAX: usize = 200;
 
-/// What was asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verb {
-    /// `PROPFIND` of the folder.
-    List,
-    /// `PROPFIND` or `HEAD` of a file.
-    Look,
-    Get,
-    Put,
-    Delete,
-    MakeFolder,
-    Move,
-}
+static DIALECT: Dialect = Dialect {
+    form: Form::Xml("error"),
+    who: "a WebDAV server",
+    rules: rules! {
+        400 "" "expected filesize" => Class::Transient, "the upload did not arrive whole";
+        401 "" => Class::Auth, "the login was rejected";
+        403 "" [Put Move MakeFolder] => Class::Auth, "the server does not allow writing here";
+        403 "" [Delete] => Class::Auth, "the server does not allow deleting here";
+        403 "" => Class::Auth, "the server does not allow reading here";
+        404 "" [Get] => Class::NotFound, "not found", "if it is there, the server blocks files with this extension";
+        // Go's handler says so whenever a file cannot be written to its end.
+        405 "" [Put] => Class::Unsupported, "the server could not store it", "look at the server's free space and at its rights to write";
+        // RFC 4918, 9.3.1 and 9.7.1: a folder above does not exist.
+        409 "" => Class::FolderMissing;
+        429 "" => Class::Throttled(None), "the server asks to slow down";
+        503 "" => Class::Throttled(None), "the server is not available";
+    },
+    words: &[
+        word(
+            Class::FolderMissing,
+            "=folder '{folder}' does not exist",
+            "",
+        ),
+        word(
+            Class::TooBig,
+            "the server refuses a file of this size",
+            "make volumes smaller with --dblock-size, or raise the server's limit (nginx: client_max_body_size)",
+        ),
+        word(Class::Protocol, "the server refused", ""),
+    ],
+};
 
 /// A refusal as the server told it.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) status: u16,
-    /// The server's own words; empty when it has none.
-    pub(super) message: String,
-    retry_after: Option<Duration>,
+    told: service::Refusal,
+    /// Which program it is.
     server: String,
     maintenance: bool,
     sharepoint: bool,
+}
+
+impl Deref for Refusal {
+    type Target = service::Refusal;
+
+    fn deref(&self) -> &service::Refusal {
+        &self.told
+    }
 }
 
 impl Refusal {
     /// Reads the rest of a reply that is no success.
     pub(super) fn of(reply: &mut Reply) -> Refusal {
         let body = reply.error_body();
-        Refusal {
+        let told = service::Refusal {
             status: reply.status,
             message: words(&body),
             retry_after: reply.retry_after(),
+            ..service::Refusal::default()
+        };
+        let is = |name: &str| reply.header(name).is_some_and(|v| v.trim() == "1");
+        Refusal {
+            told,
             server: reply.header("server").unwrap_or("").to_ascii_lowercase(),
-            maintenance: reply
-                .header("x-nextcloud-maintenance-mode")
-                .is_some_and(|v| v.trim() == "1"),
+            maintenance: is("x-nextcloud-maintenance-mode"),
             sharepoint: reply.header("microsoftsharepointteamservices").is_some(),
         }
     }
@@ -57,106 +86,26 @@ impl Refusal {
         self.server.contains("microsoft-iis")
     }
 
-    fn says(&self, part: &str) -> bool {
-        self.message.to_ascii_lowercase().contains(part)
-    }
-
-    /// The request was sent in the clear to a port that speaks TLS.
-    fn is_tls_port(&self) -> bool {
-        let told = self.says("https port") || self.says("speaking plain http to an ssl");
-        self.status == 400 && told
-    }
-
-    /// `because` and what the server said.
-    fn because(&self, why: &str) -> String {
-        if self.message.is_empty() {
-            format!("{why} (HTTP {})", self.status)
-        } else {
-            format!("{why} (HTTP {}, server: {})", self.status, self.message)
-        }
-    }
-
     /// The fault of a refusal of `verb`. `folder` is shown for a missing folder.
     pub(super) fn fault(&self, verb: Verb, folder: &str) -> Fault {
-        let fault = |class, why: &str| Fault::new(class, self.because(why));
-        let missing = || {
-            let shown = text::safe_cut(folder.as_bytes(), 120);
-            Fault::new(
-                Class::FolderMissing,
-                format!("folder '{shown}' does not exist"),
-            )
-        };
-        if self.is_tls_port() {
-            return fault(Class::Tls, "the server speaks TLS on this port").hint("use-ssl=true");
-        }
-        if says_full(self.status, &self.message) {
-            return fault(Class::Full, "no space left on the server");
-        }
+        let fault = self.told.fault(&DIALECT, verb, &[("folder", folder)]);
+        let as_told = |why: &str| Fault::new(fault.class, format!("{why}; {}", self.said()));
         match self.status {
-            300..400 => fault(Class::Protocol, "the server redirects without saying where"),
-            400 if self.says("expected filesize") => {
-                fault(Class::Transient, "the upload did not arrive whole")
+            _ if matches!(fault.class, Class::Full | Class::Tls) => fault,
+            300..400 => as_told("the server redirects without saying where"),
+            403 if self.sharepoint => {
+                as_told("this is SharePoint, which wants a login by NTLM or cookie, not supported")
             }
-            401 => fault(Class::Auth, "the login was rejected"),
-            407 => fault(Class::Auth, "the proxy wants a login")
-                .hint("give it as --http-proxy=http://user:password@host:port"),
-            402 => fault(Class::Auth, "the account cannot do that"),
-            403 if self.sharepoint => fault(
-                Class::Auth,
-                "this is SharePoint, which wants a login by NTLM or cookie, not supported",
-            ),
-            403 => match verb {
-                Verb::Put | Verb::Move | Verb::MakeFolder => {
-                    fault(Class::Auth, "the server does not allow writing here")
-                }
-                Verb::Delete => fault(Class::Auth, "the server does not allow deleting here"),
-                _ => fault(Class::Auth, "the server does not allow reading here"),
-            },
-            404 | 410 => match verb {
-                Verb::Get if self.is_iis() => fault(Class::NotFound, "not found").hint(
-                    "IIS hides files with unknown extensions: add MIME types for .aes and .zip",
-                ),
-                Verb::Get => fault(Class::NotFound, "not found")
-                    .hint("if it is there, the server blocks files with this extension"),
-                Verb::Look | Verb::Delete => fault(Class::NotFound, "not found"),
-                _ => missing(),
-            },
-            405 if verb == Verb::List => self.no_webdav(),
-            // Go's handler says so whenever a file cannot be written to its end.
-            405 if verb == Verb::Put => fault(Class::Unsupported, "the server could not store it")
-                .hint("look at the server's free space and at its rights to write"),
-            409 => missing(),
-            413 => fault(Class::TooBig, "the server refuses a file of this size")
-                .hint("make volumes smaller with --dblock-size, or raise the server's limit (nginx: client_max_body_size)"),
-            414 => fault(Class::Unsupported, "the path is too long for the server"),
-            423 => fault(Class::Transient, "the file is locked on the server"),
-            425 => fault(Class::Transient, "the server is still working on the file"),
-            429 => Fault::new(
-                Class::Throttled(self.retry_after),
-                self.because("the server asks to slow down"),
-            ),
-            503 if self.maintenance => Fault::new(
-                Class::Throttled(self.retry_after),
-                self.because("the server is in maintenance mode"),
-            ),
-            503 => Fault::new(
-                Class::Throttled(self.retry_after),
-                self.because("the server is not available"),
-            ),
-            507 => fault(Class::Full, "no space left on the server"),
-            408 | 500 | 502 | 504 | 508 | 509 | 520..=527 => {
-                fault(Class::Transient, "the server failed")
-            }
-            415 | 422 | 501 if verb == Verb::List => self.no_webdav(),
-            405 | 415 | 422 | 501 => {
-                fault(Class::Unsupported, "the server does not offer that operation")
-            }
-            _ => fault(Class::Protocol, "the server refused"),
+            404 | 410 if verb == Verb::Get && self.is_iis() => as_told("not found")
+                .hint("IIS hides files with unknown extensions: add MIME types for .aes and .zip"),
+            405 | 415 | 422 | 501 if verb == Verb::List => self.no_webdav(),
+            503 if self.maintenance => as_told("the server is in maintenance mode"),
+            _ => fault,
         }
     }
 
     fn no_webdav(&self) -> Fault {
-        let why = self.because("the URL is no WebDAV folder");
+        let why = format!("the URL is no WebDAV folder; {}", self.said());
         let fault = Fault::new(Class::Unsupported, why);
         if self.server.contains("nginx") {
             return fault.hint(
@@ -247,9 +196,11 @@ mod tests {
 
     fn refusal(status: u16, message: &str) -> Refusal {
         Refusal {
-            status,
-            message: message.to_owned(),
-            retry_after: None,
+            told: service::Refusal {
+                status,
+                message: message.to_owned(),
+                ..service::Refusal::default()
+            },
             server: String::new(),
             maintenance: false,
             sharepoint: false,
@@ -282,7 +233,7 @@ mod tests {
             (507, Verb::Put, C::Full),
             (523, Verb::Get, C::Transient),
             (302, Verb::Get, C::Protocol),
-            (599, Verb::Get, C::Protocol),
+            (599, Verb::Get, C::Transient),
         ] {
             assert_eq!(
                 refusal(status, "").fault(verb, "x").class,

@@ -17,11 +17,12 @@ use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::webdav::client::{Call, Client};
 use crate::dest::webdav::config::{Setup, Temporary, address};
-use crate::dest::webdav::error::{Refusal, Verb, web_page};
+use crate::dest::webdav::error::{Refusal, web_page};
 use crate::dest::webdav::propfind::Asking;
 use crate::dest::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
 use crate::net::http::Pace;
 use crate::net::ranged::{Answer, Resume};
+use crate::net::service::Verb;
 use crate::net::url::{DestUrl, encode};
 
 /// Start of the names that uploads may have until they are whole; no volume is called so.

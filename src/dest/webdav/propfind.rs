@@ -6,14 +6,15 @@ use std::io::{self, Read, Write};
 use crate::base::error::Error;
 use crate::base::fault::{Class, Fault};
 use crate::base::text;
-use crate::dest::webdav::client::{Answer, Call, Content};
-use crate::dest::webdav::error::{Refusal, Verb, web_page};
+use crate::dest::webdav::client::{Answer, Call};
+use crate::dest::webdav::error::{Refusal, web_page};
 use crate::dest::webdav::href::{Named, named};
 use crate::dest::webdav::multistatus::{self, Item};
 use crate::dest::webdav::{Folder, TEMPORARY};
 use crate::dest::{Listed, Quota, RemoteFile};
 use crate::net::http::{Pace, parse_date};
 use crate::net::redirect::split;
+use crate::net::service::{Content, Verb};
 use crate::net::url::decode_percent;
 
 const PROPERTIES: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?><D:propfind xmlns:D=\"DAV:\"><D:prop><D:resourcetype/><D:getcontentlength/><D:getlastmodified/></D:prop></D:propfind>";

@@ -4,12 +4,14 @@
 use crate::base::fault::{Class, Fault};
 use crate::base::rand;
 use crate::dest::Body;
-use crate::dest::webdav::client::{Call, Content};
+use crate::dest::webdav::client::Call;
 use crate::dest::webdav::config::Temporary;
-use crate::dest::webdav::error::{Refusal, Verb};
+use crate::dest::webdav::error::Refusal;
 use crate::dest::webdav::{Folder, TEMPORARY};
 use crate::net::http::Pace;
 use crate::net::redirect::split;
+use crate::net::service::Content;
+use crate::net::service::Verb;
 
 const LEVELS_MAX: usize = 32;
 
@@ -114,7 +116,7 @@ impl Folder {
         ];
         let call = Call {
             headers: &headers[..1 + usize::from(is_new)],
-            content: Content::Upload(&mut *body),
+            content: Content::whole(&mut *body),
             pace: Pace::Upload,
             ..Call::new("PUT", self.url(name))
         };

@@ -250,7 +250,7 @@ fn row_21_upload_urls_that_are_no_good() {
             .script("POST", "/upload/", says(503, "service_unavailable", ""));
     }
     b.subject.put(&bytes(10)).expect("stored after a wait");
-    assert_eq!(*b.subject.waits.borrow(), [5]);
+    assert_eq!(*b.subject.waits.borrow(), [1]);
     let mut b = bench();
     b.server
         .script("POST", "/upload/", says(400, "bad_request", "bad name"));

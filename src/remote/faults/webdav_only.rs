@@ -199,7 +199,7 @@ fn a_refusal_in_mid_upload_is_read_to_its_reason() {
         (413, "", Kind::Unsupported, "a file of this size"),
         (401, "", Kind::Credentials, "rejected"),
         (403, "", Kind::Credentials, "writing"),
-        (501, "", Kind::Unsupported, "HTTP 501"),
+        (501, "", Kind::Unsupported, "says 501"),
     ] {
         let mut b = bench_with("d/b", query);
         b.script("PUT", "", Trouble::Midway(300_000, status, body.to_owned()));
