@@ -49,6 +49,20 @@ pub(crate) struct Opt {
     pub(crate) help: &'static str,
     /// Commands that take it (canonical names); empty = all.
     pub(crate) commands: &'static [&'static str],
+    /// Environment variable that gives it where nothing stronger does; empty = none.
+    pub(crate) env: &'static str,
+    pub(crate) login: Part,
+}
+
+/// What an option is of a log-in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    None,
+    /// Tells whose account it is.
+    User,
+    Password,
+    /// Belongs to user and password of the same place.
+    Session,
 }
 
 /// An option of one name that every command takes.
@@ -65,10 +79,17 @@ pub(crate) const fn row(
         default,
         help,
         commands: &[],
+        env: "",
+        login: Part::None,
     }
 }
 
 impl Opt {
+    /// The same as a part of a log-in that an environment variable may give.
+    pub(crate) const fn of_login(self, login: Part, env: &'static str) -> Opt {
+        Opt { env, login, ..self }
+    }
+
     /// True when `name` (lower case) is this option.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
@@ -265,6 +286,8 @@ mod tests {
         default: "50mb",
         help: "",
         commands: &[],
+        env: "",
+        login: Part::None,
     };
     static FLAG: Opt = Opt {
         name: "dry-run",
@@ -273,6 +296,8 @@ mod tests {
         default: "",
         help: "",
         commands: &[],
+        env: "",
+        login: Part::None,
     };
     static WORD: Opt = Opt {
         name: "policy",
@@ -281,6 +306,8 @@ mod tests {
         default: "Store",
         help: "",
         commands: &[],
+        env: "",
+        login: Part::None,
     };
     static MANY: Opt = Opt {
         name: "exclude",
@@ -289,6 +316,8 @@ mod tests {
         default: "",
         help: "",
         commands: &[],
+        env: "",
+        login: Part::None,
     };
 
     #[test]

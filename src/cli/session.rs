@@ -34,11 +34,11 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     if !call.command.writes {
         remote.end_at_first_stop();
     }
-    if call.command.writes && remote.read_only() {
-        return Err(
-            Error::usage(format!("{} is a read-only destination", remote.describe()))
-                .hint("write to the folder of a node, such as ipfs://host:5001/folder"),
-        );
+    if call.command.writes
+        && let Some(instead) = remote.read_only()
+    {
+        let cause = format!("{} is a read-only destination", remote.describe());
+        return Err(Error::usage(cause).hint(instead));
     }
     let tmp = Tmp::open(options.text(&TEMPDIR))?;
     let cache = if options.flag(&NO_CACHE) {
@@ -131,11 +131,8 @@ pub(crate) fn billed(
     stats: &RemoteStats,
     number: &mut dyn FnMut(&str, u64) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    if stats.billed == [0; 3] {
-        return Ok(());
-    }
-    for (class, n) in ["A", "B", "C"].into_iter().zip(stats.billed) {
-        number(&format!("TransactionsClass{class}"), n)?;
+    for (name, n) in stats.billed.iter().filter(|(name, _)| !name.is_empty()) {
+        number(name, *n)?;
     }
     Ok(())
 }

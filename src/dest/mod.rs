@@ -48,6 +48,48 @@ pub(crate) struct Wants {
     pub(crate) md5: bool,
 }
 
+/// What can be relied on at a destination.
+#[derive(Clone, Copy)]
+pub(crate) struct About {
+    /// Digests to compute for uploads.
+    pub(crate) wants: Wants,
+    /// False when an interrupted upload can leave a partial file under its final name.
+    pub(crate) atomic_put: bool,
+    /// `put` itself keeps a body that must be new from replacing a file; else `remote` looks before.
+    pub(crate) refuses_to_replace: bool,
+    /// A completed `put` needs no extra look to know that the file arrived whole.
+    pub(crate) put_is_proof: bool,
+    /// Nothing can be written there, whatever the credentials: what can be done instead.
+    pub(crate) read_only: Option<&'static str>,
+}
+
+impl Default for About {
+    fn default() -> About {
+        About {
+            wants: Wants::default(),
+            atomic_put: true,
+            refuses_to_replace: false,
+            put_is_proof: false,
+            read_only: None,
+        }
+    }
+}
+
+/// Calls that a service bills, by its classes: name in reports and number; no name where there are none.
+pub(crate) type Billed = [(&'static str, u64); 3];
+
+/// What a destination has to say.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// Each is worth a line.
+    pub(crate) notices: Vec<String>,
+    /// What went wrong without spoiling the operation.
+    pub(crate) warnings: Vec<String>,
+    /// Requests sent so far, all of them; `None` where operations are no requests.
+    pub(crate) requests: Option<u64>,
+    pub(crate) billed: Billed,
+}
+
 /// Free and total space, as far as known.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Quota {
@@ -85,7 +127,7 @@ pub(crate) trait Destination {
     ) -> std::result::Result<GetFacts, Fault>;
 
     /// Stores the body under `name`, replacing a file of that name; one attempt. A body that [is new](Body::is_new) replaces
-    /// nothing, where [`Destination::refuses_to_replace`]. May leave a whole, a partial or no file when
+    /// nothing, where [`About::refuses_to_replace`]. May leave a whole, a partial or no file when
     /// it fails; `remote` settles which.
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault>;
 
@@ -113,54 +155,19 @@ pub(crate) trait Destination {
         None
     }
 
-    /// Digests to compute for uploads.
-    fn wants(&self) -> Wants {
-        Wants::default()
+    /// What can be relied on; may change in the course of a run.
+    fn about(&self) -> About {
+        About::default()
     }
 
-    /// False when an interrupted upload can leave a partial file under its final name.
-    fn atomic_put(&self) -> bool {
-        true
-    }
-
-    /// True when `put` itself keeps a body that must be new from replacing a file; else `remote` looks before.
-    fn refuses_to_replace(&self) -> bool {
-        false
-    }
-
-    /// True when a completed `put` needs no extra look to know that the file arrived whole.
-    fn put_is_proof(&self) -> bool {
-        false
-    }
-
-    /// What was noticed since the last call and is worth a line; asked after every operation.
-    fn notices(&mut self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// What went wrong without spoiling the operation, since the last call; asked after every operation.
-    fn warnings(&mut self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// True when nothing can be written there, whatever the credentials.
-    fn read_only(&self) -> bool {
-        false
+    /// What was noticed since the last call, and what was done so far; asked after every operation.
+    fn said(&mut self) -> Said {
+        Said::default()
     }
 
     /// End of a run that changed something: what the person should know of the result.
     fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
         Ok(Vec::new())
-    }
-
-    /// Requests sent so far, all of them; `None` where operations are no requests.
-    fn requests(&self) -> Option<u64> {
-        None
-    }
-
-    /// Calls so far that the service bills, in its classes A, B and C; zeros where there are none.
-    fn billed(&self) -> [u64; 3] {
-        [0; 3]
     }
 
     /// What the next run against this destination may begin with, as it cannot be told from URL and options: one short line,

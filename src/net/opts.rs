@@ -2,20 +2,25 @@
 //!
 //! They are constants so that a destination can name one where it reads it; `remote` lists them all for parsing and help.
 
-use crate::base::opt::{Kind, Opt, row};
+use crate::base::error::{Error, Result};
+use crate::base::opt::{Kind, Opt, Options, Part, row};
+use crate::base::secret::Secret;
+use crate::net::url::DestUrl;
 
 pub(crate) const AUTH_USERNAME: Opt = row(
     "auth-username",
     Kind::Text,
     "",
     "User name or key id for the destination; also from AUTH_USERNAME.",
-);
+)
+.of_login(Part::User, "AUTH_USERNAME");
 pub(crate) const AUTH_PASSWORD: Opt = row(
     "auth-password",
     Kind::Secret,
     "",
     "Password or secret key for the destination; also from AUTH_PASSWORD.",
-);
+)
+.of_login(Part::Password, "AUTH_PASSWORD");
 pub(crate) const USE_SSL: Opt = row(
     "use-ssl",
     Kind::Flag,
@@ -99,3 +104,41 @@ pub(crate) const IGNORE_REVOCATION: Opt = row(
 );
 pub(crate) const NO_NAGLE: Opt = row("disable-nagling", Kind::Ignored, "", "No effect.");
 pub(crate) const BUFFERING: Opt = row("http-enable-buffering", Kind::Ignored, "", "No effect.");
+
+/// User and password as far as they are given: by the destination's own options, in the URL, or in general, in this order and
+/// each for itself; blank ones are not given.
+pub(crate) fn login(
+    url: &DestUrl,
+    options: &Options,
+    own: Option<(&'static Opt, &'static Opt)>,
+) -> (Option<String>, Option<Secret>) {
+    let user = own.and_then(|(user, _)| options.text(user));
+    let user = user.or(url.user.as_deref().filter(|u| !u.trim().is_empty()));
+    let password = own.and_then(|(_, password)| options.secret(password));
+    let in_url = || url.password.as_ref().filter(|p| !p.is_blank());
+    (
+        user.or(options.text(&AUTH_USERNAME)).map(str::to_owned),
+        password
+            .or_else(|| in_url().map(Secret::duplicate))
+            .or_else(|| options.secret(&AUTH_PASSWORD)),
+    )
+}
+
+/// As [`login`] where nothing goes without; `what` are the names of the two, for errors.
+pub(crate) fn keys(
+    url: &DestUrl,
+    options: &Options,
+    own: (&'static Opt, &'static Opt),
+    what: (&str, &str),
+) -> Result<(String, Secret)> {
+    let missing = |what: &str, general: &Opt, own: &Opt| {
+        Error::usage(format!("no {what} given")).hint(format!(
+            "use --{}, --{} or {}",
+            general.name, own.name, own.env
+        ))
+    };
+    let (user, password) = login(url, options, Some(own));
+    let user = user.ok_or_else(|| missing(what.0, &AUTH_USERNAME, own.0))?;
+    let password = password.ok_or_else(|| missing(what.1, &AUTH_PASSWORD, own.1))?;
+    Ok((user.trim().to_owned(), password))
+}

@@ -5,6 +5,7 @@
 
 mod check;
 mod download;
+mod list;
 mod open;
 mod redact;
 mod remove;
@@ -25,8 +26,10 @@ use crate::base::text;
 #[cfg(test)]
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
-use crate::dest::{Destination, Listed, Quota, RemoteFile, SCHEMES};
-use crate::remote::check::{Pace, good_name};
+#[cfg(test)]
+use crate::dest::Listed;
+use crate::dest::{Billed, Destination, Quota, RemoteFile, SCHEMES};
+use crate::remote::check::Pace;
 use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
 
@@ -34,11 +37,6 @@ pub(crate) use crate::remote::download::Passed;
 pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::remove::Removal;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};
-
-/// Most entries of a listing, those that are no files of a backup too; more is taken for a listing without end.
-const LISTED_MAX: u64 = if cfg!(test) { 25_000 } else { 5_000_000 };
-/// Dropped names that are shown.
-const SAMPLES: usize = 3;
 
 /// What went over the wire, all attempts together; `files_*` count successes.
 #[derive(Clone, Copy, Default, Debug)]
@@ -54,14 +52,17 @@ pub(crate) struct RemoteStats {
     pub(crate) files_up: u64,
     pub(crate) files_down: u64,
     pub(crate) retries: u64,
-    /// Calls that the service bills, in its classes A, B and C.
-    pub(crate) billed: [u64; 3],
+    /// Calls that the service bills.
+    pub(crate) billed: Billed,
 }
 
 /// A destination that can be read.
 pub(crate) struct Remote {
     dest: Box<dyn Destination>,
     shown: String,
+    /// Said by the destination, not yet passed on.
+    notices: Vec<String>,
+    warnings: Vec<String>,
     policy: Policy,
     redact: Redact,
     stats: RemoteStats,
@@ -94,12 +95,8 @@ impl Remote {
                 "every certificate is accepted: anybody on the way can read and change the traffic",
             );
         }
-        Ok(Remote::with(
-            dest,
-            &plan.options,
-            plan.redact,
-            plan.scheme.names[0],
-        ))
+        let scheme = plan.scheme.names[0];
+        Ok(Remote::with(dest, &plan.options, plan.redact, scheme))
     }
 
     /// Around a destination that exists already.
@@ -118,6 +115,8 @@ impl Remote {
         };
         Remote {
             shown: redact.clean(dest.describe()),
+            notices: Vec::new(),
+            warnings: Vec::new(),
             dest,
             policy: Policy::new(options),
             redact,
@@ -180,9 +179,9 @@ impl Remote {
         self.dest.local_folder()
     }
 
-    /// True when nothing can be written there, whatever the credentials.
-    pub(crate) fn read_only(&self) -> bool {
-        self.dest.read_only()
+    /// What to do instead, where nothing can be written whatever the credentials.
+    pub(crate) fn read_only(&self) -> Option<&'static str> {
+        self.dest.about().read_only
     }
 
     pub(crate) fn stats(&self) -> &RemoteStats {
@@ -193,89 +192,8 @@ impl Remote {
     pub(crate) fn quota(&mut self) -> Quota {
         self.stats.calls += 1;
         let quota = self.dest.quota().unwrap_or_default();
-        self.count_requests();
+        self.gather();
         quota
-    }
-
-    /// Passes on every file directly in the folder (no folders), or fails: never a part. After [`Listed::Restart`] the
-    /// entries so far do not count. False when the folder does not exist. A name may come twice; the order is any.
-    pub(crate) fn list(
-        &mut self,
-        ui: &mut Ui,
-        each: &mut dyn FnMut(Listed) -> Result<()>,
-    ) -> Result<bool> {
-        let mut attempts = Attempts::new(self.policy);
-        let stops = sys::stops_requested();
-        let doing = format!("list {}", self.shown);
-        loop {
-            self.stats.calls += 1;
-            self.stats.lists += 1;
-            let mut theirs = None;
-            let mut dropped = Dropped::default();
-            let mut begun = false;
-            let mut listed = 0;
-            let result = self.dest.list(&mut |item| {
-                begun = matches!(item, Listed::Entry(_));
-                listed = if begun { listed + 1 } else { 0 };
-                if listed > LISTED_MAX {
-                    return Err(Fault::new(
-                        Class::Endless,
-                        format!(
-                            "listing incomplete: it has more than {LISTED_MAX} entries and no end"
-                        ),
-                    )
-                    .hint("use a folder of its own for the backup"));
-                }
-                let wanted = match item {
-                    Listed::Restart => {
-                        dropped = Dropped::default();
-                        true
-                    }
-                    Listed::Entry(ref file) if file.is_folder => false,
-                    Listed::Entry(ref file) if good_name(&file.name) => true,
-                    Listed::Entry(ref file) => {
-                        dropped.add(&file.name);
-                        false
-                    }
-                };
-                if !wanted {
-                    return Ok(());
-                }
-                each(item).map_err(|e| {
-                    theirs = Some(e);
-                    Fault::new(Class::Local, "the listing was given up")
-                })
-            });
-            self.tell(ui);
-            if let Some(e) = theirs {
-                return Err(e);
-            }
-            match result {
-                Ok(()) => {
-                    self.heard = true;
-                    dropped.tell(&self.shown, ui);
-                    return Ok(true);
-                }
-                Err(fault) if fault.class == Class::FolderMissing && !begun => {
-                    self.heard = true;
-                    let clean = |text| self.redact.clean(text);
-                    self.missing = Some((clean(fault.text), clean(fault.hint)));
-                    return Ok(false);
-                }
-                Err(fault) => {
-                    let fault = match fault.class {
-                        Class::FolderMissing => Fault {
-                            class: Class::Protocol,
-                            text: format!("listing incomplete: {}", fault.text),
-                            hint: String::new(),
-                        },
-                        _ => fault,
-                    };
-                    self.again(&mut attempts, fault, &doing, stops, ui)?;
-                    each(Listed::Restart)?;
-                }
-            }
-        }
     }
 
     /// After a listing that found no folder: what is missing, in the destination's own words, as the error of `doing`.
@@ -336,19 +254,22 @@ impl Remote {
 
     /// Passes on what the destination noticed.
     fn tell(&mut self, ui: &mut Ui) {
-        self.stats.billed = self.dest.billed();
-        self.count_requests();
-        for line in self.dest.notices() {
+        self.gather();
+        for line in std::mem::take(&mut self.notices) {
             ui.note(&self.redact.clean(line));
         }
-        for line in self.dest.warnings() {
+        for line in std::mem::take(&mut self.warnings) {
             ui.warn("destination", &self.redact.clean(line));
         }
     }
 
-    /// A destination on a network knows better how often it asked.
-    fn count_requests(&mut self) {
-        if let Some(requests) = self.dest.requests() {
+    /// Takes up what the destination has to say; one on a network knows better how often it asked.
+    fn gather(&mut self) {
+        let mut said = self.dest.said();
+        self.notices.append(&mut said.notices);
+        self.warnings.append(&mut said.warnings);
+        self.stats.billed = said.billed;
+        if let Some(requests) = said.requests {
             self.stats.calls = requests;
         }
     }
@@ -426,35 +347,6 @@ impl Remote {
             fault.hint(hint)
         };
         fault.into_error(doing)
-    }
-}
-
-/// Names of a listing that were not passed on.
-#[derive(Default)]
-struct Dropped {
-    count: u64,
-    samples: Vec<String>,
-}
-
-impl Dropped {
-    fn add(&mut self, name: &str) {
-        self.count += 1;
-        if self.samples.len() < SAMPLES {
-            self.samples.push(text::safe_cut(name.as_bytes(), 60));
-        }
-    }
-
-    fn tell(&self, shown: &str, ui: &mut Ui) {
-        if self.count > 0 {
-            ui.warn(
-                "hostile-names",
-                &format!(
-                    "{shown} lists {} that no file of a backup can have, ignored: {}",
-                    text::count(self.count, "name"),
-                    self.samples.join(", ")
-                ),
-            );
-        }
     }
 }
 

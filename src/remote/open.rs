@@ -1,7 +1,7 @@
 //! From a URL, the command line and the environment to one set of options and one destination (`destinations-core.md` 1.4).
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, Options, empty, row};
+use crate::base::opt::{Kind, Opt, Options, Part, empty, row};
 use crate::base::place;
 use crate::base::text;
 use crate::base::ui::Ui;
@@ -88,18 +88,6 @@ pub(crate) static OPTIONS: &[Opt] = &[
         "",
         "No effect: transfers go through a temporary file.",
     ),
-];
-
-/// The environment variables of credentials and the options they stand for, used where the destination has the option and
-/// nothing stronger was given.
-static ENVIRONMENT: &[(&str, &str, bool)] = &[
-    ("AWS_ACCESS_KEY_ID", "aws-access-key-id", true),
-    ("AWS_SECRET_ACCESS_KEY", "aws-secret-access-key", false),
-    ("AWS_SESSION_TOKEN", "aws-session-token", false),
-    ("B2_APPLICATION_KEY_ID", "b2-accountid", true),
-    ("B2_APPLICATION_KEY", "b2-applicationkey", false),
-    ("AUTH_USERNAME", "auth-username", true),
-    ("AUTH_PASSWORD", "auth-password", false),
 ];
 
 /// A destination ready to be made: URL, its row in the registry, all options, all secrets.
@@ -204,35 +192,30 @@ fn from_environment(
     let blank = |text: Option<&str>| text.is_none_or(|t| t.trim().is_empty());
     let mut has_user = !blank(url.user.as_deref());
     let mut has_password = !blank(url.password.as_ref().map(|p| p.reveal()));
-    for (_, name, is_user) in ENVIRONMENT.iter().filter(|e| e.1 != "aws-session-token") {
-        let given = !blank(options.given(name));
-        *(if *is_user {
-            &mut has_user
-        } else {
-            &mut has_password
-        }) |= given;
+    let parts: Vec<&'static Opt> = scheme
+        .options
+        .iter()
+        .chain(OPTIONS)
+        .filter(|o| o.login != Part::None)
+        .collect();
+    for opt in &parts {
+        let given = !blank(options.given(opt.name));
+        has_user |= given && opt.login == Part::User;
+        has_password |= given && opt.login == Part::Password;
     }
-    let session_allowed = !has_password && blank(options.given("aws-session-token"));
-    for (variable, name, is_user) in ENVIRONMENT {
-        let Some(opt) = option_of(scheme, name) else {
-            continue;
+    let password_is_given = has_password;
+    for opt in parts {
+        let wanted = match opt.login {
+            Part::User => !has_user,
+            Part::Password => !has_password,
+            Part::Session => !password_is_given && blank(options.given(opt.name)),
+            Part::None => false,
         };
-        let session = *name == "aws-session-token";
-        let wanted = match (session, *is_user) {
-            (true, _) => session_allowed,
-            (_, true) => !has_user,
-            _ => !has_password,
-        };
-        let value = if wanted { env(variable) } else { None };
+        let value = if wanted { env(opt.env) } else { None };
         if let Some(value) = value.filter(|v| !v.trim().is_empty()) {
             options.set(opt, &value)?;
-            if !session {
-                *(if *is_user {
-                    &mut has_user
-                } else {
-                    &mut has_password
-                }) = true;
-            }
+            has_user |= opt.login == Part::User;
+            has_password |= opt.login == Part::Password;
         }
     }
     Ok(())
@@ -276,9 +259,11 @@ mod tests {
             help: "",
             options: &[
                 opts::USE_SSL,
-                with("aws-access-key-id", Kind::Text),
-                with("aws-secret-access-key", Kind::Secret),
-                with("aws-session-token", Kind::Secret),
+                with("aws-access-key-id", Kind::Text).of_login(Part::User, "AWS_ACCESS_KEY_ID"),
+                with("aws-secret-access-key", Kind::Secret)
+                    .of_login(Part::Password, "AWS_SECRET_ACCESS_KEY"),
+                with("aws-session-token", Kind::Secret)
+                    .of_login(Part::Session, "AWS_SESSION_TOKEN"),
             ],
             open: |_, _| Err(Error::bug("not opened here")),
         },

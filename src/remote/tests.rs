@@ -9,7 +9,7 @@ use super::*;
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use crate::dest::{Body, GetFacts, Sink, Span, Wants};
+use crate::dest::{About, Body, GetFacts, Sink, Span, Wants};
 
 /// What the next call of an operation does.
 #[derive(Clone, Copy)]
@@ -213,27 +213,22 @@ impl Destination for Double {
         Ok(())
     }
 
-    fn describe(&self) -> String {
-        "test://host/folder".to_owned()
-    }
-
-    fn wants(&self) -> Wants {
-        Wants {
-            sha1: false,
-            md5: true,
+    fn about(&self) -> About {
+        let state = self.0.borrow();
+        About {
+            wants: Wants {
+                sha1: false,
+                md5: true,
+            },
+            atomic_put: state.atomic,
+            refuses_to_replace: state.refuses,
+            put_is_proof: state.proof,
+            read_only: None,
         }
     }
 
-    fn atomic_put(&self) -> bool {
-        self.0.borrow().atomic
-    }
-
-    fn refuses_to_replace(&self) -> bool {
-        self.0.borrow().refuses
-    }
-
-    fn put_is_proof(&self) -> bool {
-        self.0.borrow().proof
+    fn describe(&self) -> String {
+        "test://host/folder".to_owned()
     }
 }
 

@@ -119,7 +119,7 @@ impl<'a> RemoteMut<'a> {
             }
             doubtful = false;
             if is_new
-                && !self.remote.dest.refuses_to_replace()
+                && !self.remote.dest.about().refuses_to_replace
                 && self.remote.stat(ui, name)?.is_some()
             {
                 match self.settle(name, body, true, true, &doing)? {
@@ -158,7 +158,7 @@ impl<'a> RemoteMut<'a> {
                 continue;
             }
             let unclear = matches!(fault.class, Class::Transient);
-            let partial = !self.remote.dest.atomic_put();
+            let partial = !self.remote.dest.about().atomic_put;
             let mut answers = true;
             if unclear && (whole || partial || attempts.count() >= 1) {
                 match self.settle(name, body, whole, is_new, &doing)? {
@@ -195,7 +195,7 @@ impl<'a> RemoteMut<'a> {
         doing: &str,
     ) -> Result<(std::result::Result<(), Fault>, bool)> {
         let remote = &mut *self.remote;
-        let wants = remote.dest.wants();
+        let wants = remote.dest.about().wants;
         let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants, is_new)?;
         remote.stats.calls += 1;
         remote.stats.puts += 1;
@@ -220,7 +220,7 @@ impl<'a> RemoteMut<'a> {
         doing: &str,
     ) -> Result<std::result::Result<(), Fault>> {
         let len = body.len()?;
-        if !self.remote.verify || self.remote.dest.put_is_proof() {
+        if !self.remote.verify || self.remote.dest.about().put_is_proof {
             return Ok(Ok(()));
         }
         let stops = sys::stops_requested();
@@ -275,7 +275,7 @@ impl<'a> RemoteMut<'a> {
         let len = body.len()?;
         self.remote.stats.calls += 1;
         let looked = self.remote.dest.stat(name);
-        self.remote.count_requests();
+        self.remote.gather();
         match looked {
             // Two runs can send files of one name and one length: only the bytes tell whose it is.
             Ok(_) if is_new => match self.compare(name, body) {
@@ -289,7 +289,7 @@ impl<'a> RemoteMut<'a> {
             },
             Ok(file) if whole && file.size == Some(len) => Ok(Settled::Arrived),
             Ok(_) => {
-                if !self.remote.dest.atomic_put() {
+                if !self.remote.dest.about().atomic_put {
                     self.remove_quietly(name);
                 }
                 Ok(Settled::Absent)
@@ -349,7 +349,7 @@ impl<'a> RemoteMut<'a> {
         self.remote.stats.calls += 1;
         self.remote.stats.deletes += 1;
         let _ = self.remote.dest.delete(name);
-        self.remote.count_requests();
+        self.remote.gather();
     }
 
     fn look_in_listing(&mut self, ui: &mut Ui, name: &str, len: u64, doing: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::base::opt::Options;
 use crate::base::rand;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::format::manifest::Params;
 use crate::remote::Remote;
 use crate::set::{Cache, Said, Set, SetOptions};
@@ -87,20 +87,20 @@ impl Destination for Odd {
         self.inner.put(name, body)
     }
 
-    fn refuses_to_replace(&self) -> bool {
-        self.inner.refuses_to_replace()
-    }
-
-    fn put_is_proof(&self) -> bool {
-        self.inner.put_is_proof()
-    }
-
     fn delete(&mut self, name: &str) -> Done<()> {
         self.inner.delete(name)
     }
 
     fn create_folder(&mut self) -> Done<()> {
         self.inner.create_folder()
+    }
+
+    fn about(&self) -> About {
+        About {
+            refuses_to_replace: self.inner.about().refuses_to_replace,
+            put_is_proof: self.inner.about().put_is_proof,
+            ..About::default()
+        }
     }
 
     fn describe(&self) -> String {

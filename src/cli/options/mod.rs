@@ -33,6 +33,8 @@ macro_rules! options {
             default: $default,
             help: $help,
             commands: $commands,
+            env: "",
+            login: crate::base::opt::Part::None,
         };)*
         pub(super) static $list: &[&crate::base::opt::Opt] = &[$(&$id),*];
     };

@@ -307,6 +307,16 @@ pub(super) fn read_json(
     json::read(reply, max, &io, each)
 }
 
+/// As [`read_json`] for fields of a small object.
+pub(super) fn read_fields(
+    reply: &mut Reply,
+    wanted: &mut [(&str, &mut String)],
+) -> std::result::Result<(), Fault> {
+    not_html(reply)?;
+    let io = reply.io_fault();
+    json::fields(reply, &io, wanted)
+}
+
 fn not_html(reply: &mut Reply) -> std::result::Result<(), Fault> {
     let kind = reply.header("content-type").unwrap_or("").to_owned();
     if !kind.to_ascii_lowercase().contains("html") {

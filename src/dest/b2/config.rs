@@ -1,7 +1,7 @@
 //! What a B2 URL and its options mean: bucket, folder, key, limits (`destinations-core.md` 5.1).
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Kind, Opt, Options, row};
+use crate::base::opt::{Kind, Opt, Options, Part, row};
 use crate::base::secret::Secret;
 use crate::net::opts;
 use crate::net::url::DestUrl;
@@ -17,13 +17,15 @@ pub(super) const KEY_ID: Opt = row(
     Kind::Text,
     "",
     "Application key id; also auth-username, the URL, or B2_APPLICATION_KEY_ID.",
-);
+)
+.of_login(Part::User, "B2_APPLICATION_KEY_ID");
 pub(super) const KEY: Opt = row(
     "b2-applicationkey",
     Kind::Secret,
     "",
     "Application key; also auth-password, the URL, or B2_APPLICATION_KEY.",
-);
+)
+.of_login(Part::Password, "B2_APPLICATION_KEY");
 pub(super) const BUCKET_TYPE: Opt = row(
     "b2-create-bucket-type",
     Kind::Choice(&["allPrivate", "allPublic"]),
@@ -125,7 +127,11 @@ impl Setup {
         }
         good_name(&format!("{prefix}x"))
             .map_err(|why| Error::usage(format!("the folder in the destination URL {why}")))?;
-        let (key_id, key) = credentials(url, options)?;
+        let names = (
+            "B2 Cloud Storage Account ID",
+            "B2 Cloud Storage Application Key",
+        );
+        let (key_id, key) = opts::keys(url, options, (&KEY_ID, &KEY), names)?;
         let base = |opt: &'static Opt| match options.text(opt) {
             None => Ok(None),
             Some(text) => match base_url(text) {
@@ -162,30 +168,6 @@ fn page_size(text: &str) -> Result<u64> {
             "--b2-page-size must be an integer larger than zero",
         )),
     }
-}
-
-fn credentials(url: &DestUrl, options: &Options) -> Result<(String, Secret)> {
-    let id = options
-        .text(&KEY_ID)
-        .or(url.user.as_deref().filter(|u| !u.trim().is_empty()))
-        .or(options.text(&opts::AUTH_USERNAME))
-        .map(|id| id.trim().to_owned());
-    let key = options
-        .secret(&KEY)
-        .or_else(|| {
-            let given = url.password.as_ref().filter(|p| !p.is_blank());
-            given.map(Secret::duplicate)
-        })
-        .or_else(|| options.secret(&opts::AUTH_PASSWORD));
-    let Some(id) = id else {
-        return Err(Error::usage("no B2 Cloud Storage Account ID given")
-            .hint("use --b2-accountid, --auth-username or B2_APPLICATION_KEY_ID"));
-    };
-    let Some(key) = key else {
-        return Err(Error::usage("no B2 Cloud Storage Application Key given")
-            .hint("use --b2-applicationkey, --auth-password or B2_APPLICATION_KEY"));
-    };
-    Ok((id, key))
 }
 
 /// A base URL that may get credentials: TLS, or plain HTTP to this machine (tests, tunnels). Without trailing `/`.

@@ -17,15 +17,14 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::dest::b2::account::{Bucket, ID_MAX_BYTES};
-use crate::dest::b2::client::{Client, Place, read_json};
+use crate::dest::b2::client::{Client, Place, read_fields};
 use crate::dest::b2::config::Setup;
 use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD};
 use crate::dest::b2::upload::Uploads;
 use crate::dest::{
-    Body, Destination, Fact, GetFacts, Listed, RemoteFile, Scheme, Sink, Span, Wants,
+    About, Body, Destination, Fact, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, Wants,
 };
 use crate::net::http::Reply;
-use crate::net::json::{self, Step};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::url::{DestUrl, encode, encode_path};
 
@@ -166,19 +165,11 @@ impl Destination for B2Folder {
         });
         let mut reply = self.client.post(&CREATE_BUCKET, &body.to_string())?;
         let mut bucket = Bucket::default();
-        read_json(&mut reply, json::SMALL_MAX_BYTES, &mut |step| {
-            if let Step::Value { path, value } = step
-                && let [key] = path
-                && let Some(text) = value.text().filter(|t| t.len() <= ID_MAX_BYTES)
-            {
-                match key.as_str() {
-                    "bucketId" => bucket.id = text.to_owned(),
-                    "bucketName" => bucket.name = text.to_owned(),
-                    _ => {}
-                }
-            }
-            Ok(())
-        })?;
+        let wanted = &mut [
+            ("bucketId", &mut bucket.id),
+            ("bucketName", &mut bucket.name),
+        ];
+        read_fields(&mut reply, wanted)?;
         if bucket.id.is_empty() || bucket.name.is_empty() {
             return Err(Fault::new(
                 Class::Protocol,
@@ -189,8 +180,28 @@ impl Destination for B2Folder {
         Ok(())
     }
 
-    fn requests(&self) -> Option<u64> {
-        Some(self.client.requests())
+    fn about(&self) -> About {
+        About {
+            put_is_proof: true,
+            wants: Wants {
+                sha1: true,
+                md5: false,
+            },
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        let [a, b, c] = self.client.billed;
+        Said {
+            requests: Some(self.client.requests()),
+            billed: [
+                ("TransactionsClassA", a),
+                ("TransactionsClassB", b),
+                ("TransactionsClassC", c),
+            ],
+            ..Said::default()
+        }
     }
 
     fn describe(&self) -> String {
@@ -204,21 +215,6 @@ impl Destination for B2Folder {
 
     fn account(&self) -> String {
         self.client.setup.key_id.clone()
-    }
-
-    fn wants(&self) -> Wants {
-        Wants {
-            sha1: true,
-            md5: false,
-        }
-    }
-
-    fn put_is_proof(&self) -> bool {
-        true
-    }
-
-    fn billed(&self) -> [u64; 3] {
-        self.client.billed
     }
 
     fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {

@@ -9,14 +9,13 @@ use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
 use crate::base::secret::Secret;
 use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
-use crate::dest::b2::client::{Client, read_json};
+use crate::dest::b2::client::{Client, read_fields};
 use crate::dest::b2::config::base_url;
 use crate::dest::b2::error::{DIALECT, is_definite, is_of_upload_url};
 use crate::dest::b2::ops::{DELETE, Op, UPLOAD, UPLOAD_URL};
 use crate::dest::b2::{large, list};
 use crate::dest::{Body, look_at};
 use crate::net::http::Reply;
-use crate::net::json::{self, Step};
 use crate::net::service::{Content, Refusal};
 use crate::net::url::encode_path;
 
@@ -56,22 +55,16 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn read(reply: &mut Reply) -> Result<Stored, Fault> {
         let mut out = Stored::default();
-        read_json(reply, json::SMALL_MAX_BYTES, &mut |step| {
-            if let Step::Value { path, value } = step
-                && let [key] = path
-            {
-                let text = || value.text().unwrap_or("").to_owned();
-                match key.as_str() {
-                    "fileId" => out.id = text(),
-                    "fileName" => out.name = text(),
-                    "contentLength" => out.size = value.number(),
-                    "size" => out.size = out.size.or(value.number()),
-                    "contentSha1" => out.sha1 = text(),
-                    _ => {}
-                }
-            }
-            Ok(())
-        })?;
+        let (mut length, mut size) = (String::new(), String::new());
+        let wanted = &mut [
+            ("fileId", &mut out.id),
+            ("fileName", &mut out.name),
+            ("contentSha1", &mut out.sha1),
+            ("contentLength", &mut length),
+            ("size", &mut size),
+        ];
+        read_fields(reply, wanted)?;
+        out.size = length.parse().or(size.parse()).ok();
         Ok(out)
     }
 }
@@ -126,18 +119,8 @@ impl Uploads {
 fn slot(client: &mut Client, op: &Op, body: &str) -> Result<Slot, Fault> {
     let mut reply = client.post(op, body)?;
     let (mut url, mut token) = (String::new(), String::new());
-    read_json(&mut reply, json::SMALL_MAX_BYTES, &mut |step| {
-        if let Step::Value { path, value } = step
-            && let [key] = path
-        {
-            match key.as_str() {
-                "uploadUrl" => url = value.text().unwrap_or("").to_owned(),
-                "authorizationToken" => token = value.text().unwrap_or("").to_owned(),
-                _ => {}
-            }
-        }
-        Ok(())
-    })?;
+    let wanted = &mut [("uploadUrl", &mut url), ("authorizationToken", &mut token)];
+    read_fields(&mut reply, wanted)?;
     let safe = url.split('?').next().and_then(base_url).is_some() && is_header(&url);
     if !safe || url.contains(' ') || token.is_empty() || !is_header(&token) {
         return Err(Fault::new(

@@ -16,7 +16,9 @@ use parts::{
     is_temporary, read_some, remote_file, short, shown,
 };
 
-use super::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
+use super::{
+    About, Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span,
+};
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
@@ -467,19 +469,19 @@ impl Destination for FileDest {
             .or_else(|| self.candidates.first().cloned())
     }
 
+    fn about(&self) -> About {
+        About {
+            put_is_proof: true,
+            refuses_to_replace: true,
+            ..About::default()
+        }
+    }
+
     fn describe(&self) -> String {
         format!(
             "file://{}",
             shown(self.chosen.as_ref().unwrap_or(&self.candidates[0]))
         )
-    }
-
-    fn put_is_proof(&self) -> bool {
-        true
-    }
-
-    fn refuses_to_replace(&self) -> bool {
-        true
     }
 
     fn finish(&mut self) -> Done<Vec<Fact>> {

@@ -9,7 +9,7 @@ use crate::dest::ipfs::name::{self, Rules, Start};
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::table::Table;
 use crate::dest::ipfs::walk::{self, Archive};
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Sink, Span};
 use crate::net::ipld::cid::{Cid, RAW};
 use crate::net::ranged::{self, Answer, Resume};
 use crate::net::url::DestUrl;
@@ -177,6 +177,9 @@ fn file(name: String, size: Option<u64>) -> RemoteFile {
     }
 }
 
+/// What to do instead of writing here.
+const NODE: &str = "write to the folder of a node, such as ipfs://host:5001/folder";
+
 fn read_only() -> Fault {
     Fault::new(Class::Usage, "read-only destination")
         .hint("an IPFS identifier never changes; write to the folder of a node with ipfs://host:5001/folder")
@@ -230,21 +233,24 @@ impl Destination for ContentFolder {
         Err(read_only())
     }
 
-    fn requests(&self) -> Option<u64> {
-        Some(self.gateways.requests())
+    fn about(&self) -> About {
+        About {
+            read_only: Some(NODE),
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.append(&mut self.gateways.notices());
+        Said {
+            notices,
+            requests: Some(self.gateways.requests()),
+            ..Said::default()
+        }
     }
 
     fn describe(&self) -> String {
         self.shown.clone()
-    }
-
-    fn read_only(&self) -> bool {
-        true
-    }
-
-    fn notices(&mut self) -> Vec<String> {
-        let mut all = std::mem::take(&mut self.notices);
-        all.append(&mut self.gateways.notices());
-        all
     }
 }

@@ -12,7 +12,9 @@ use crate::dest::ipfs::add::{self, Form};
 use crate::dest::ipfs::keep::Keep;
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::rpc::{Refusal, Rpc, Upload, added};
-use crate::dest::{Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Sink, Span};
+use crate::dest::{
+    About, Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Said, Sink, Span,
+};
 use crate::net::http::Pace;
 use crate::net::ipld::cid::Cid;
 use crate::net::json::{self, Step};
@@ -388,24 +390,24 @@ impl Destination for NodeFolder {
         Ok(())
     }
 
-    fn requests(&self) -> Option<u64> {
-        Some(self.rpc.http.requests())
+    fn about(&self) -> About {
+        About {
+            put_is_proof: true,
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        Said {
+            notices: std::mem::take(&mut self.notices),
+            warnings: std::mem::take(&mut self.warnings),
+            requests: Some(self.rpc.http.requests()),
+            ..Said::default()
+        }
     }
 
     fn describe(&self) -> String {
         self.shown.clone()
-    }
-
-    fn put_is_proof(&self) -> bool {
-        true
-    }
-
-    fn notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notices)
-    }
-
-    fn warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
     }
 
     fn finish(&mut self) -> Done<Vec<Fact>> {

@@ -13,7 +13,7 @@ use crate::base::text;
 use crate::dest::ipfs::options;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::json::{self, Step};
-use crate::net::service::{Verb, class_of_status};
+use crate::net::service::{self, Form, Verb, class_of_status};
 use crate::net::url::{DestUrl, encode};
 use crate::net::{opts, redirect};
 
@@ -87,11 +87,7 @@ impl Rpc {
     pub(super) fn new(url: &DestUrl, given: &Options) -> Result<Rpc> {
         let tls = given.flag(&opts::USE_SSL);
         let host = format!("{}:{}", url.host, url.port.unwrap_or(PORT));
-        let user = url.user.as_deref().or(given.text(&opts::AUTH_USERNAME));
-        let password = match &url.password {
-            Some(p) if !p.is_blank() => Some(p.duplicate()),
-            _ => given.secret(&opts::AUTH_PASSWORD),
-        };
+        let (user, password) = opts::login(url, given, None);
         let authorization = match (given.secret(&options::TOKEN), user, password) {
             (Some(token), ..) => Some(format!("Bearer {}", token.reveal().trim())),
             (None, Some(user), password) => {
@@ -226,25 +222,9 @@ impl Rpc {
 
     fn refusal(&self, reply: &mut Reply, command: &str) -> Refusal {
         let status = reply.status;
-        let after = reply.retry_after();
         let location = reply.location();
-        let body = reply.error_body();
-        let mut message = None;
-        let _ = json::read(
-            &mut &body[..],
-            json::SMALL_MAX_BYTES,
-            &io_as_it_is,
-            &mut |step| {
-                if let Step::Value { path: [key], value } = step
-                    && key == "Message"
-                {
-                    message = value.text().map(str::to_owned);
-                }
-                Ok(())
-            },
-        );
-        let whole = message.as_deref().map_or(&body[..], str::as_bytes);
-        let said = ends(whole.trim_ascii());
+        let told = service::Refusal::of(reply, Form::Json("Type", "Message"));
+        let said = ends(told.message.trim().as_bytes());
         let quoted = if said.is_empty() {
             String::new()
         } else {
@@ -252,22 +232,17 @@ impl Rpc {
         };
         let plain = |class| Fault::new(class, format!("{command}: status {status}{quoted}"));
         let fault = match status {
-            500 if let Some(message) = &message => self.command_failed(command, message, &said),
+            500 if !told.is_plain => self.command_failed(command, &told.message, &said),
             401 => Fault::new(
                 Class::Auth,
                 format!("the IPFS node at {} wants a login", self.shown()),
             )
             .hint("use --ipfs-api-token, or --auth-username and --auth-password"),
-            403 if body
-                .windows(13)
-                .any(|w| w.eq_ignore_ascii_case(b"access denied")) =>
-            {
-                Fault::new(
-                    Class::Auth,
-                    format!("RPC access denied by the IPFS node at {}", self.shown()),
-                )
-                .hint("the login must be allowed /api/v0/version, /api/v0/files and /api/v0/add")
-            }
+            403 if told.message.to_ascii_lowercase().contains("access denied") => Fault::new(
+                Class::Auth,
+                format!("RPC access denied by the IPFS node at {}", self.shown()),
+            )
+            .hint("the login must be allowed /api/v0/version, /api/v0/files and /api/v0/add"),
             403 => Fault::new(
                 Class::Auth,
                 format!(
@@ -285,7 +260,7 @@ impl Rpc {
             }
             404 => self.not_kubo("status 404"),
             _ => match class_of_status(status, Verb::List) {
-                Class::Throttled(_) => plain(Class::Throttled(after)),
+                Class::Throttled(_) => plain(Class::Throttled(told.retry_after)),
                 Class::Protocol | Class::Unsupported if !self.probed => {
                     self.not_kubo(&format!("status {status}"))
                 }
@@ -293,7 +268,11 @@ impl Rpc {
             },
         };
         Refusal {
-            message: message.unwrap_or_default().to_lowercase(),
+            message: if told.is_plain {
+                String::new()
+            } else {
+                told.message.to_lowercase()
+            },
             fault,
         }
     }

@@ -282,26 +282,8 @@ fn virtual_host(endpoint: &Endpoint, bucket: &str, options: &Options) -> bool {
 }
 
 fn credentials(url: &DestUrl, options: &Options) -> Result<(Keys, Option<Secret>)> {
-    let id = options
-        .text(&KEY_ID)
-        .or(url.user.as_deref().filter(|u| !u.trim().is_empty()))
-        .or(options.text(&opts::AUTH_USERNAME))
-        .map(|id| id.trim().to_owned());
-    let secret = options
-        .secret(&SECRET)
-        .or_else(|| {
-            let given = url.password.as_ref().filter(|p| !p.is_blank());
-            given.map(Secret::duplicate)
-        })
-        .or_else(|| options.secret(&opts::AUTH_PASSWORD));
-    let Some(id) = id else {
-        return Err(Error::usage("no S3 user id given")
-            .hint("use --auth-username, --aws-access-key-id or AWS_ACCESS_KEY_ID"));
-    };
-    let Some(secret) = secret else {
-        return Err(Error::usage("no S3 secret key given")
-            .hint("use --auth-password, --aws-secret-access-key or AWS_SECRET_ACCESS_KEY"));
-    };
+    let names = ("S3 user id", "S3 secret key");
+    let (id, secret) = opts::keys(url, options, (&KEY_ID, &SECRET), names)?;
     if id.bytes().any(|b| !(0x21..=0x7e).contains(&b)) {
         return Err(Error::usage(
             "the S3 user id has characters that no access key has",

@@ -21,7 +21,9 @@ use crate::dest::s3::client::{Call, Client, Target};
 use crate::dest::s3::config::Setup;
 use crate::dest::s3::error::Refusal;
 use crate::dest::s3::list::{Rules, Version};
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Scheme, Sink, Span, Wants};
+use crate::dest::{
+    About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, Wants,
+};
 use crate::net::http::{Pace, Reply, parse_date};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::service::Content;
@@ -271,8 +273,23 @@ impl Destination for S3Folder {
         }
     }
 
-    fn requests(&self) -> Option<u64> {
-        Some(self.client.requests())
+    fn about(&self) -> About {
+        About {
+            refuses_to_replace: self.conditional,
+            wants: Wants {
+                sha1: false,
+                md5: true,
+            },
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        Said {
+            notices: std::mem::take(&mut self.client.notices),
+            requests: Some(self.client.requests()),
+            ..Said::default()
+        }
     }
 
     fn describe(&self) -> String {
@@ -291,17 +308,6 @@ impl Destination for S3Folder {
         self.client.setup.keys.id.clone()
     }
 
-    fn refuses_to_replace(&self) -> bool {
-        self.conditional
-    }
-
-    fn wants(&self) -> Wants {
-        Wants {
-            sha1: false,
-            md5: true,
-        }
-    }
-
     fn learnt(&self) -> Option<String> {
         self.client.learnt_region().map(str::to_owned)
     }
@@ -312,9 +318,5 @@ impl Destination for S3Folder {
 
     fn end_unfinished(&mut self, start: &str, before: i64) -> std::result::Result<u64, Fault> {
         unfinished::end(&mut self.client, start, before)
-    }
-
-    fn notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.client.notices)
     }
 }

@@ -1,6 +1,6 @@
 //! The options of the `s3` scheme (`destinations-core.md` 3.1).
 
-use crate::base::opt::{Kind, Opt, row};
+use crate::base::opt::{Kind, Opt, Part, row};
 use crate::net::opts;
 
 pub(crate) const KEY_ID: Opt = Opt {
@@ -11,6 +11,7 @@ pub(crate) const KEY_ID: Opt = Opt {
         "",
         "Access key id; also auth-username, the URL, or AWS_ACCESS_KEY_ID.",
     )
+    .of_login(Part::User, "AWS_ACCESS_KEY_ID")
 };
 pub(crate) const SECRET: Opt = Opt {
     aliases: &["access_key_secret", "access_secret_key"],
@@ -20,13 +21,15 @@ pub(crate) const SECRET: Opt = Opt {
         "",
         "Secret access key; also auth-password, the URL, or AWS_SECRET_ACCESS_KEY.",
     )
+    .of_login(Part::Password, "AWS_SECRET_ACCESS_KEY")
 };
 pub(crate) const TOKEN: Opt = row(
     "aws-session-token",
     Kind::Secret,
     "",
     "Session token of temporary credentials; also AWS_SESSION_TOKEN.",
-);
+)
+.of_login(Part::Session, "AWS_SESSION_TOKEN");
 pub(crate) const SERVER: Opt = Opt {
     aliases: &["s3-servername"],
     ..row(

@@ -206,14 +206,7 @@ fn is_near(host: &str) -> bool {
 }
 
 fn login(url: &DestUrl, options: &Options) -> Result<Login> {
-    let given = |text: Option<&str>| text.filter(|t| !t.trim().is_empty()).map(str::to_owned);
-    let user = given(url.user.as_deref()).or_else(|| given(options.text(&opts::AUTH_USERNAME)));
-    let password = match url.password.as_ref().filter(|p| !p.is_blank()) {
-        Some(password) => password.duplicate(),
-        None => options
-            .secret(&opts::AUTH_PASSWORD)
-            .unwrap_or_else(|| Secret::new(String::new())),
-    };
+    let (user, password) = opts::login(url, options, None);
     let force_digest = options.flag(&FORCE_DIGEST);
     match &user {
         None if force_digest => {
@@ -227,7 +220,7 @@ fn login(url: &DestUrl, options: &Options) -> Result<Login> {
     }
     Ok(Login {
         user,
-        password,
+        password: password.unwrap_or_else(|| Secret::new(String::new())),
         bearer: options.secret(&BEARER),
         force_digest,
         preemptive: options.flag(&PREEMPTIVE) && !force_digest,

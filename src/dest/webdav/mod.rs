@@ -19,7 +19,9 @@ use crate::dest::webdav::client::{Call, Client};
 use crate::dest::webdav::config::{Setup, Temporary, address};
 use crate::dest::webdav::error::{Refusal, web_page};
 use crate::dest::webdav::propfind::Asking;
-use crate::dest::{Body, Destination, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
+use crate::dest::{
+    About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
+};
 use crate::net::http::Pace;
 use crate::net::ranged::{Answer, Resume};
 use crate::net::service::Verb;
@@ -181,8 +183,20 @@ impl Destination for Folder {
         self.make_folders()
     }
 
-    fn requests(&self) -> Option<u64> {
-        Some(self.client.requests())
+    fn about(&self) -> About {
+        About {
+            atomic_put: false,
+            refuses_to_replace: true,
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        Said {
+            notices: std::mem::take(&mut self.notices),
+            requests: Some(self.client.requests()),
+            ..Said::default()
+        }
     }
 
     fn describe(&self) -> String {
@@ -195,18 +209,6 @@ impl Destination for Folder {
 
     fn account(&self) -> String {
         self.account.clone()
-    }
-
-    fn refuses_to_replace(&self) -> bool {
-        true
-    }
-
-    fn atomic_put(&self) -> bool {
-        false
-    }
-
-    fn notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notices)
     }
 
     fn quota(&mut self) -> std::result::Result<Quota, Fault> {

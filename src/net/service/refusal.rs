@@ -37,6 +37,8 @@ pub(crate) struct Refusal {
     pub(crate) retry_after: Option<Duration>,
     /// A page of a portal or of a web server instead of the service's own form.
     pub(crate) html: bool,
+    /// It is not in the service's form: the message is the beginning of what came instead.
+    pub(crate) is_plain: bool,
     /// Name of the outermost element of XML.
     pub(crate) root: String,
     /// Further fields of the body, in their order.
@@ -204,6 +206,7 @@ impl Refusal {
             }
         };
         if out.code.is_empty() && out.message.is_empty() {
+            out.is_plain = true;
             out.html = body.first() == Some(&b'<');
             out.message = String::from_utf8_lossy(&body[..body.len().min(SHOWN_MAX)]).into_owned();
         }

@@ -102,7 +102,7 @@ fn a_domain_is_believed_only_when_that_is_asked_for() {
         assert!(e.to_string().contains("no gateway has name"), "{e}");
         b.servers[0].with(|s| s.domain = Some(FOLDER_V1.to_owned()));
         b.subject.remote.dest.list(&mut |_| Ok(())).expect("listed");
-        let said = b.subject.remote.dest.notices().join("");
+        let said = b.subject.remote.dest.said().notices.join("");
         assert!(
             said.contains(&format!("points at {FOLDER_V1}; this cannot be checked")),
             "{said}"

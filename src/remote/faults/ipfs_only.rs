@@ -238,7 +238,7 @@ fn a_pinning_service_is_asked_for_a_copy() {
         b.subject.put(&bytes(10)).expect("stored");
         let dest = &mut b.subject.remote.dest;
         dest.finish().expect("the backup is complete");
-        let warnings = dest.warnings().join("");
+        let warnings = dest.said().warnings.join("");
         assert!(warnings.contains(part), "{warnings}");
         assert!(!b.subject.remote.redact.clean(warnings).contains("p1nt0ken"));
     }
