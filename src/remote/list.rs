@@ -11,7 +11,7 @@ use crate::remote::check::good_name;
 use crate::remote::retry::Attempts;
 
 /// Most entries of a listing, those that are no files of a backup too; more is taken for a listing without end.
-const LISTED_MAX: u64 = if cfg!(test) { 25_000 } else { 5_000_000 };
+pub(super) const LISTED_MAX: u64 = if cfg!(test) { 25_000 } else { 5_000_000 };
 /// Dropped names that are shown.
 const SAMPLES: usize = 3;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::faults::faulty::{Reply, Seen, Server, Service, Trouble, Twist};
 use super::faults::faulty_dav::Dav;
 use super::faults::faulty_s3;
+use super::list::LISTED_MAX;
 use super::subject::{NAME, Subject};
 use super::*;
 use crate::base::error::Kind;

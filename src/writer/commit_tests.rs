@@ -12,7 +12,7 @@ use crate::base::digest::{Algo, Hash};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::tmp::{Spool, Tmp};
-use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::format::crc32::Crc32;
 use crate::format::deflate::Inflater;
 use crate::format::filelist::{Content, EntryKind, read_list};
@@ -83,12 +83,12 @@ impl Destination for Meddled {
         self.inner.put(name, body)
     }
 
-    fn refuses_to_replace(&self) -> bool {
-        self.inner.refuses_to_replace()
-    }
-
-    fn put_is_proof(&self) -> bool {
-        self.inner.put_is_proof()
+    fn about(&self) -> About {
+        About {
+            refuses_to_replace: self.inner.about().refuses_to_replace,
+            put_is_proof: self.inner.about().put_is_proof,
+            ..About::default()
+        }
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {
