@@ -7,7 +7,6 @@ use super::faults::faulty_dav::Dav;
 use super::faults::faulty_s3;
 use super::list::LISTED_MAX;
 use super::subject::{NAME, Subject};
-use super::*;
 use crate::base::error::Kind;
 
 const SECRET: &str = "s3cr3tvalue";

@@ -259,7 +259,7 @@ impl Rpc {
                 }
             }
             404 => self.not_kubo("status 404"),
-            _ => match class_of_status(status, Verb::List) {
+            _ => match class_of_status(status, Verb::Login) {
                 Class::Throttled(_) => plain(Class::Throttled(told.retry_after)),
                 Class::Protocol | Class::Unsupported if !self.probed => {
                     self.not_kubo(&format!("status {status}"))

@@ -3,7 +3,6 @@
 #[path = "../../../tests/support/faulty_b2.rs"]
 pub(in crate::remote) mod faulty_b2;
 
-use super::statuses::{ODD, again, last};
 use super::*;
 use crate::base::bytes::hex;
 use faulty_b2::B2;
@@ -100,20 +99,6 @@ impl Wire for Backblaze {
             format!(r#"{{"files":{}"#, "[".repeat(100_000)),
             r#"{"files":null,"nextFileName":null}"#.to_owned(),
         ]
-    }
-
-    fn unlike(&self, verb: Verb, status: u16) -> Option<Outcome> {
-        Some(match (status, verb) {
-            (405, _) => ODD,
-            // It waits where the server does not say how long.
-            (408 | 429 | 503, _) => again(5),
-            (410, Verb::Get) => Outcome {
-                again: true,
-                ..last(Kind::Missing)
-            },
-            (501 | 599, _) => again(0),
-            _ => return None,
-        })
     }
 
     fn pages(&self) -> usize {

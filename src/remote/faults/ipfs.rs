@@ -3,7 +3,7 @@
 #[path = "../../../tests/support/stub_ipfs.rs"]
 pub(in crate::remote) mod stub_ipfs;
 
-use super::statuses::{ODD, again};
+use super::statuses::ODD;
 use super::*;
 use stub_ipfs::Ipfs;
 
@@ -95,12 +95,9 @@ impl Wire for Node {
         ]
     }
 
+    /// A command names its paths in the arguments: a status alone is never about a file.
     fn unlike(&self, _: Verb, status: u16) -> Option<Outcome> {
-        match status {
-            405 => Some(ODD),
-            501 | 599 => Some(again(0)),
-            _ => None,
-        }
+        (status == 410).then_some(ODD)
     }
 
     fn offset(&self, request: &Seen) -> u64 {

@@ -1,7 +1,6 @@
 //! S3 in the table of faults.
 
 use super::faulty_s3::{Server, error};
-use super::statuses::again;
 use super::*;
 
 /// The bucket and the folder of the tests.
@@ -88,11 +87,6 @@ impl Wire for S3 {
             inside(&deep),
             deep,
         ]
-    }
-
-    /// It waits where the server does not say how long.
-    fn unlike(&self, _: Verb, status: u16) -> Option<Outcome> {
-        matches!(status, 429 | 503).then_some(again(1))
     }
 
     fn ways(&self) -> &'static [&'static str] {

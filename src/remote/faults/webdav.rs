@@ -1,7 +1,6 @@
 //! WebDAV in the table of faults.
 
 use super::faulty_dav::Dav;
-use super::statuses::{again, last};
 use super::*;
 
 /// Where the tests' folder is.
@@ -92,20 +91,6 @@ impl Wire for WebDav {
             deep,
             "<x/>".to_owned(),
         ]
-    }
-
-    fn unlike(&self, verb: Verb, status: u16) -> Option<Outcome> {
-        Some(match (status, verb) {
-            (402, _) => last(Kind::Credentials),
-            // The folder, or a file that is looked for again.
-            (410, Verb::List) => last(Kind::Missing),
-            (410, Verb::Get) => Outcome {
-                again: true,
-                ..last(Kind::Missing)
-            },
-            (423, _) => again(0),
-            _ => return None,
-        })
     }
 
     fn ways(&self) -> &'static [&'static str] {
