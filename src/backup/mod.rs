@@ -13,6 +13,7 @@ mod losses;
 mod names;
 mod newlist;
 mod pseudo;
+mod rebuild;
 mod source;
 mod split;
 mod store;
@@ -39,6 +40,7 @@ use walk::Walk;
 pub(crate) use changed::Rule;
 pub(crate) use choice::{Choice, HardlinkPolicy, Reason, SymlinkPolicy};
 pub(crate) use explain::{FilterTest, test_filters};
+pub(crate) use rebuild::rebuild;
 pub(crate) use source::{Source, fs_path, normalized, sources};
 /// Largest block that is written, bytes: two of them are held in memory.
 pub(crate) const BLOCK_SIZE_MOST: u32 = 8 << 20;

@@ -10,8 +10,8 @@ use crate::cli::session::open_set;
 use crate::cli::{Call, Command, Outcome, Section};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::format::names::{VolumeKind, VolumeName};
-use crate::query::losses::{Loss, Losses, is_volume_fault};
 use crate::set::{Set, VolumeNo};
+use crate::upkeep::losses::{Loss, Losses, is_volume_fault};
 
 /// Entries of a version shown without `--full-result`.
 const SHOWN: u64 = 5;
@@ -75,7 +75,8 @@ fn broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         }
         w.end_array()
     });
-    show(call, ui, &mut set, losses, &[])
+    show(call, ui, &mut set, losses, &[])?;
+    Ok(Outcome::Done)
 }
 
 fn affected(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
@@ -131,17 +132,18 @@ fn affected(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             "{volumes} that an index names are missing; what needs them is shown, too"
         ));
     }
-    show(call, ui, &mut set, losses, &lists)
+    show(call, ui, &mut set, losses, &lists)?;
+    Ok(Outcome::Done)
 }
 
-/// Every version with what it loses; `lists` are versions that are lost whole.
-fn show(
+/// Every version with what it loses; `lists` are versions that are lost whole. How many lose something.
+pub(super) fn show(
     call: &Call,
     ui: &mut Ui,
     set: &mut Set,
     mut losses: Losses,
     lists: &[usize],
-) -> Result<Outcome> {
+) -> Result<u64> {
     let most = match call.options.flag(&FULL_RESULT) {
         true => u64::MAX,
         false => SHOWN,
@@ -197,7 +199,7 @@ fn show(
             text::count(times.len() as u64, "version")
         ),
     });
-    Ok(Outcome::Done)
+    Ok(hurt)
 }
 
 /// What one version loses, printed as it is found.

@@ -19,15 +19,6 @@ pub(super) const OLD_STAY: &str =
 /// Commands that this version does not have, and what can be done instead.
 static LATER: &[(&str, &str)] = &[
     ("compact", DUPLICATI),
-    (
-        "repair",
-        "there is no database to repair; 'duplet verify URL all' says what is damaged",
-    ),
-    ("purge", DUPLICATI),
-    (
-        "purge-broken-files",
-        "'duplet list-broken-files URL' lists them",
-    ),
     ("set-locks", "set them with the tools of the server"),
     ("read-lock-info", "ask the tools of the server"),
 ];

@@ -7,7 +7,9 @@ mod cmd_compare;
 mod cmd_delete;
 mod cmd_find;
 mod cmd_list;
+mod cmd_purge;
 mod cmd_remote;
+mod cmd_repair;
 mod cmd_restore;
 mod cmd_system_info;
 mod cmd_test_filters;
@@ -87,6 +89,9 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_delete::COMMAND,
     cmd_affected::BROKEN,
     cmd_affected::AFFECTED,
+    cmd_repair::COMMAND,
+    cmd_purge::PURGE,
+    cmd_purge::BROKEN,
     cmd_test_filters::COMMAND,
     cmd_remote::COMMAND,
     cmd_list::FILESETS,

@@ -256,7 +256,6 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("insecure-tls", "accept-any-ssl-certificate"),
     ("no-verify-ssl", "accept-any-ssl-certificate"),
     ("one-filesystem", "one-file-system"),
-    ("force", "overwrite"),
     ("simulate", "dry-run"),
     ("quite", "quiet-console"),
     ("passwd", "passphrase"),

@@ -27,6 +27,16 @@ const MARKER: &str = "alternate-destination-marker";
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
 pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
+    open(call, ui, writing, writing)
+}
+
+/// As [`open_set`], for a command that changes what is there: an empty destination is an error, and other runs that write are
+/// kept out but in a dry run.
+pub(crate) fn open_to_change(call: &Call, ui: &mut Ui) -> Result<Set> {
+    open(call, ui, false, true)
+}
+
+fn open(call: &Call, ui: &mut Ui, writing: bool, changing: bool) -> Result<Set> {
     let options = &call.options;
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
@@ -51,7 +61,7 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
             !options.flag(&DRY_RUN),
         )
     };
-    let lock = match writing && !options.flag(&DRY_RUN) {
+    let lock = match changing && !options.flag(&DRY_RUN) {
         true => lock(call, &remote, prefix.as_ref(), &tmp, ui)?,
         false => None,
     };

@@ -8,7 +8,7 @@ use crate::base::error::{Doing, Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Origin, empty};
 use crate::base::text;
 use crate::base::ui::Level;
-use crate::cli::options::{self, EXCLUDE, INCLUDE, PARAMETERS_FILE};
+use crate::cli::options::{self, EXCLUDE, FORCE, INCLUDE, PARAMETERS_FILE};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
 use crate::dest::{SCHEMES, Scheme};
@@ -143,6 +143,14 @@ pub(super) fn merge(
         // What another command does with old versions stops no restore.
         if suits || !options::is_upkeep(opt) {
             opt.check(&value)?;
+        }
+        if !suits && opt.name == FORCE.name {
+            // No option of Duplicati, and not one to be passed over.
+            let e = Error::usage(format!("--force means nothing to {}", command.name));
+            return Err(match command.name {
+                "restore" => e.hint("did you mean --overwrite?"),
+                _ => e,
+            });
         }
         if !suits {
             notes.push(format!("--{} has no effect on {}", opt.name, command.name));

@@ -34,6 +34,7 @@ topics! {
     "list" | "find" | "compare" | "diff" | "list-filesets" | "list-folder-content" | "list-file-versions" | "search-entries";
     "verify" | "affected" | "list-broken-files";
     "retention" | "delete";
+    "repair" | "purge" | "purge-broken-files";
     "filters" | "rules" | "test-filters";
     "remote";
     "url" | "urls" | "destinations";

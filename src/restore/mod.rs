@@ -249,6 +249,7 @@ fn scan(set: &mut Set, index: &IndexReport, places: &mut Places, ui: &mut Ui) ->
         show_size(bytes)
     ));
     set.index_dblocks(ui, &index.unindexed, places, false)
+        .map(|_| ())
 }
 
 /// Says that a version lacks what its backup did not come to.

@@ -32,6 +32,13 @@ pub(crate) struct IndexReport {
     /// dindex volumes that cannot be read: name and reason.
     pub(crate) unreadable: Vec<(String, String)>,
     pub(crate) unreadable_count: u64,
+    /// Numbers of the dindexes that describe a dblock which is not there. As all numbers here: 4 bytes a volume.
+    pub(crate) absent: Vec<u32>,
+    /// Numbers of dindexes, each with a dblock that it states another size of.
+    pub(crate) resized: Vec<(u32, VolumeNo)>,
+    /// Numbers of the dindexes that are damaged: not to be read at all, and readable in part.
+    pub(crate) unread: Vec<u32>,
+    pub(crate) spoilt: Vec<u32>,
     /// dblocks that no readable dindex describes.
     pub(crate) unindexed: Vec<VolumeNo>,
     /// Entries in the table.
@@ -131,20 +138,27 @@ impl Set {
         on_list: &mut ListSink<'_>,
     ) -> Result<(Places, IndexReport)> {
         let algo = self.params().map(|p| p.block_hash);
-        let mut spoiled: Vec<u32> = Vec::new();
+        let (mut spoiled, mut spoilt) = (Vec::<u32>::new(), Vec::<u32>::new());
         let (places, mut report) =
             self.load_index_seeing(ui, cached, &mut |dindex, seen| match seen {
                 Seen::List(id, data) => match whole_list(id, data, algo)? {
                     Some(bytes) => on_list(id, &mut bytes.as_slice()),
                     None => {
+                        spoilt.push(dindex);
                         if spoiled.last() != Some(&dindex) && spoiled.len() < NAMED_AT_MOST {
                             spoiled.push(dindex);
                         }
                         Ok(())
                     }
                 },
+                Seen::Rescued => {
+                    spoilt.push(dindex);
+                    Ok(())
+                }
                 _ => Ok(()),
             })?;
+        spoilt.dedup();
+        report.spoilt = spoilt;
         for dindex in spoiled {
             if let Some((name, _)) = self.volumes.dindex(dindex as usize) {
                 let why = "its copy of a blocklist is not what its name says";
@@ -220,6 +234,9 @@ impl Set {
                 Err(e) if e.kind().is_of_one_volume() => {
                     on(number, Seen::Unreadable(&e))?;
                     into.report.unreadable(&name, e.to_string());
+                    if e.kind() == Kind::Damaged {
+                        into.report.unread.push(number);
+                    }
                 }
                 Err(e) => return Err(e),
             }
@@ -269,6 +286,7 @@ impl Set {
                 let Some((no, listed)) = found.and_then(|no| Some((no, volumes.dblock(no)?.1)))
                 else {
                     report.missing(dblock);
+                    report.absent.push(dindex);
                     return on(dindex, Seen::Absent(dblock));
                 };
                 scratch.clear()?;
@@ -293,6 +311,7 @@ impl Set {
                     report.missing(&format!(
                         "{dblock} (it has {listed} bytes, its index says {stated})"
                     ));
+                    report.resized.push((dindex, no));
                     // Who opens it all the same is told that it is not as it was.
                     if places.described_by.get(no as usize) == Some(&u32::MAX) {
                         let expected = Expected {
@@ -392,14 +411,16 @@ impl Set {
     }
 
     /// Opens dblocks that no dindex describes, each once, and adds the blocks that they name (R8). Of a damaged one, which
-    /// `only_whole` leaves out with a warning, some may not be what their name says. Costs one download each.
+    /// `only_whole` leaves out with a warning, some may not be what their name says. Costs one download each. How many could
+    /// not be read.
     pub(crate) fn index_dblocks(
         &mut self,
         ui: &mut Ui,
         numbers: &[VolumeNo],
         places: &mut Places,
         only_whole: bool,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        let mut unread = 0;
         let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
         for &no in numbers {
             if self.volumes.dblock(no).is_none() {
@@ -421,6 +442,7 @@ impl Set {
             });
             match done {
                 Err(e) if e.kind().is_of_one_volume() => {
+                    unread += 1;
                     ui.warn("unreadable-dblock", &e.to_string());
                 }
                 other => other?,
@@ -430,6 +452,6 @@ impl Set {
         if table.len() > 0 {
             places.tables.push(table);
         }
-        Ok(())
+        Ok(unread)
     }
 }

@@ -45,6 +45,17 @@ impl Places {
         Ok(found)
     }
 
+    /// Volumes that hold a block of this id and size.
+    pub(crate) fn find_key(&mut self, key: &BlockKey) -> Result<Vec<VolumeNo>> {
+        let mut out = Vec::new();
+        self.each_place(&key.as_bytes()[..ID_LEN], &mut |k, no| {
+            if k == *key {
+                out.push(no);
+            }
+        })?;
+        Ok(out)
+    }
+
     /// Volumes that hold a block of this id, each with the block's size in bytes.
     pub(crate) fn find_id(&mut self, id: &Hash) -> Result<Vec<(VolumeNo, u32)>> {
         let mut out = Vec::new();

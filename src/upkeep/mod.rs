@@ -1,6 +1,12 @@
-//! Layer 6, keeping backups well: checking what is stored, which versions stay and what is worth rewriting.
+//! Layer 6, keeping backups well: checking what is stored, which versions stay, what is worth rewriting, what lost volumes
+//! cost, and what is taken out of versions.
 
+pub(crate) mod broken;
+pub(crate) mod losses;
+pub(crate) mod purge;
+pub(crate) mod repair;
 pub(crate) mod retention;
+mod rewrite;
 pub(crate) mod verify;
 #[cfg_attr(
     not(test),

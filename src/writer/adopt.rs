@@ -11,7 +11,7 @@ use crate::base::ui::{Progress, Ui};
 use crate::format::deflate::Inflater;
 use crate::format::index::{VolWriter, parse_block_name};
 use crate::format::names::{VolumeKind, VolumeName};
-use crate::set::{Opened, VolumeNo};
+use crate::set::{Expected, Opened, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::writer::pack::Finished;
@@ -66,7 +66,7 @@ impl Writer<'_> {
                     ..Progress::default()
                 },
             );
-            match self.step(|writer| writer.adopt_one(ui, no, &name, size)) {
+            match self.step(|writer| writer.adopt_one(ui, no, &name, size, true)) {
                 Ok(Ok(n)) => {
                     adopted += 1;
                     blocks += n;
@@ -103,17 +103,40 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The inner error is the volume's, the outer one ends the run. The number of its blocks.
+    /// Reads a dblock, checks each block in it, and writes an index for it, whatever is said of it now. The inner error is the
+    /// volume's; then nothing was written. The number of its blocks; of a dry run 0, which reads nothing.
+    pub(crate) fn index_again(&mut self, ui: &mut Ui, no: VolumeNo) -> Result<Result<u64>> {
+        let Some((name, size)) = self.set.volumes().dblock(no) else {
+            return Err(Error::bug("a dblock that is indexed is listed"));
+        };
+        if self.is_dry() {
+            return Ok(Ok(0));
+        }
+        // What blocklists name is looked up there.
+        self.index(ui)?;
+        self.step(|writer| writer.adopt_one(ui, no, &name, size, false))
+    }
+
+    /// Tells which blocks (keys of size 0) are blocklists where nothing else shows it.
+    pub(crate) fn know_lists(&mut self, lists: Keyset) {
+        self.known_lists = Some(lists);
+    }
+
+    /// The inner error is the volume's, the outer one ends the run. The number of its blocks. `as_stated`: an index that says
+    /// otherwise proves that the volume was changed since.
     fn adopt_one(
         &mut self,
         ui: &mut Ui,
         no: VolumeNo,
         name: &VolumeName,
         size: Option<u64>,
+        as_stated: bool,
     ) -> Result<Result<u64>> {
         let stated = self.volume_hash(ui)?;
-        // An index that says otherwise: the volume was changed since.
-        let expected = self.index(ui)?.0.expected(no)?;
+        let expected = match as_stated {
+            true => self.index(ui)?.0.expected(no)?,
+            false => Expected::default(),
+        };
         let fetched = self
             .set
             .fetch_hashed(ui, name, size, expected, stated.unwrap_or(Algo::Sha256))
@@ -178,7 +201,7 @@ impl Writer<'_> {
             return Err(damaged("its zip directory is damaged"));
         }
         let limit = u64::from(self.options.params.block_size);
-        let index = &mut self.index;
+        let (index, known_lists) = (&mut self.index, &mut self.known_lists);
         zip.entries(&mut |name, entry| {
             let Some(id) = parse_block_name(name).filter(|id| id.as_bytes().len() == algo.len())
             else {
@@ -206,6 +229,10 @@ impl Writer<'_> {
             found.vol.add(&id, size)?;
             if data.len().is_multiple_of(algo.len()) && found.list_ids.len() < LISTS_AT_MOST {
                 let mut all = true;
+                let named = match known_lists {
+                    Some(lists) => lists.contains(&BlockKey::new(&id, 0))?,
+                    None => false,
+                };
                 for part in data.chunks_exact(algo.len()) {
                     let known = match Hash::from_bytes(part) {
                         Some(hash) => {
@@ -222,7 +249,7 @@ impl Writer<'_> {
                         break;
                     }
                 }
-                if all {
+                if all || named {
                     found
                         .lists
                         .write_all(&data)

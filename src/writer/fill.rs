@@ -23,7 +23,13 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    fn add_new(&mut self, ui: &mut Ui, hash: &Hash, key: &BlockKey, data: &[u8]) -> Result<()> {
+    pub(super) fn add_new(
+        &mut self,
+        ui: &mut Ui,
+        hash: &Hash,
+        key: &BlockKey,
+        data: &[u8],
+    ) -> Result<()> {
         self.stats.new_blocks += 1;
         self.stats.new_block_bytes += u64::from(key.size());
         self.enter(ui, key, &mut |pack, deflater| {

@@ -3,6 +3,7 @@
 //! opposite order.
 
 mod adopt;
+mod again;
 mod commit;
 pub(crate) mod direct;
 mod fill;
@@ -100,6 +101,8 @@ pub(crate) struct Writer<'a> {
     gone: Run,
     /// Uploads that earlier runs did not finish were looked for.
     tidied: bool,
+    /// Blocks that are blocklists where nothing else shows it.
+    known_lists: Option<Keyset>,
 }
 
 impl<'a> Writer<'a> {
@@ -134,6 +137,7 @@ impl<'a> Writer<'a> {
             retired: Numbers::new(&tmp),
             gone: RunWriter::new(&tmp).finish()?,
             tidied: false,
+            known_lists: None,
             set,
         })
     }

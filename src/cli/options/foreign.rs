@@ -118,8 +118,6 @@ pub(super) static IGNORED: &[Opt] = &[
 ];
 
 pub(super) static REFUSED: &[Opt] = &[
-    for_backup("rebuild-missing-dblock-files", NOT_YET),
-    missing("disable-replace-missing-metadata"),
     missing("skip-file-hash-checks"),
     missing("dont-read-manifests"),
     for_backup("changed-files", NOT_YET),

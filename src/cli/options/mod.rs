@@ -4,6 +4,7 @@
 mod crypt;
 mod foreign;
 mod remote;
+mod repair;
 mod report;
 mod restore;
 mod source;
@@ -12,6 +13,7 @@ mod volumes;
 
 pub(crate) use crypt::*;
 pub(crate) use remote::*;
+pub(crate) use repair::*;
 pub(crate) use report::*;
 pub(crate) use restore::*;
 pub(crate) use source::*;
@@ -55,6 +57,7 @@ const FILTERED: &[&str] = &[
     "list-folder-content",
     "search-entries",
     "compare",
+    "purge",
     "test-filters",
 ];
 const VERSIONED: &[&str] = &[
@@ -65,6 +68,7 @@ const VERSIONED: &[&str] = &[
     "list-file-versions",
     "search-entries",
     "verify",
+    "purge",
 ];
 /// [`VERSIONED`] and what takes the number of a version, but no time.
 const NUMBERED: &[&str] = &[
@@ -76,7 +80,10 @@ const NUMBERED: &[&str] = &[
     "search-entries",
     "verify",
     "delete",
+    "purge",
 ];
+/// Commands that may write volumes.
+const VOLUMES: &[&str] = &["backup", "purge-broken-files", "repair"];
 
 /// One heading of the help and its options.
 pub(crate) type Group = (&'static str, &'static [&'static Opt]);
@@ -88,6 +95,7 @@ pub(crate) static GROUPS: &[Group] = &[
     ("Encryption and secrets", crypt::LIST),
     ("Restoring and listing", restore::LIST),
     ("Deleting versions and reclaiming space", upkeep::LIST),
+    ("Repairing and taking files out", repair::LIST),
     ("Testing a destination", remote::LIST),
     ("Reporting and the rest", report::LIST),
 ];

@@ -39,6 +39,12 @@ pub(crate) struct Losses {
     broken: Keyset,
     without: Vec<bool>,
     pub(crate) index: IndexReport,
+    /// dblocks that are there, that no index describes, and that cannot be read.
+    pub(crate) unread: u64,
+    /// Blocklists of the versions that were prepared of which no index has a copy (keys of size 0), and by number the dblocks
+    /// that hold one.
+    pub(super) uncopied: Keyset,
+    pub(super) poor: Vec<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,15 +81,18 @@ impl Losses {
             .copied()
             .filter(|no| !is_gone(*no))
             .collect();
-        set.index_dblocks(ui, &unread, &mut places, false)?;
+        let unread = set.index_dblocks(ui, &unread, &mut places, false)?;
         let mut out = Losses {
             params,
             lost: only_in(set, &places, &gone)?,
             places,
             known,
             broken: Keyset::new(set.tmp()),
+            uncopied: Keyset::new(set.tmp()),
+            poor: vec![false; gone.len()],
             without: gone,
             index,
+            unread,
         };
         out.settle(members)?;
         Ok(out)
@@ -126,6 +135,34 @@ impl Losses {
         }
     }
 
+    pub(super) fn params(&self) -> &Params {
+        &self.params
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// True for a blocklist whose members are known.
+    pub(super) fn is_list(&mut self, id: &Hash) -> Result<bool> {
+        self.known.contains(&BlockKey::new(id, 0))
+    }
+
+    /// Numbers of the dindexes that describe nothing but volumes that are not there.
+    pub(super) fn only_absent(&self, set: &Set) -> Vec<u32> {
+        let mut absent = self.index.absent.clone();
+        absent.sort_unstable();
+        absent.dedup();
+        let dblocks = 0..set.volumes().dblock_count();
+        let mut in_use: Vec<u32> = dblocks
+            .filter_map(|no| self.places.dindex_of(no))
+            .chain(self.index.resized.iter().map(|r| r.0))
+            .collect();
+        in_use.sort_unstable();
+        absent.retain(|i| in_use.binary_search(i).is_err());
+        absent
+    }
+
     /// Every entry that loses something of the version that was prepared last, in the order of its list.
     pub(crate) fn each(
         &mut self,
@@ -142,7 +179,8 @@ impl Losses {
         Ok(())
     }
 
-    fn loss(&mut self, entry: &Entry) -> Result<Option<Loss>> {
+    /// What an entry of the version that was prepared last, or of one before, loses.
+    pub(super) fn loss(&mut self, entry: &Entry) -> Result<Option<Loss>> {
         let same = self.params.block_hash == self.params.file_hash;
         let data = match (&entry.content, entry.kind) {
             (Some(content), _) => self.state(content, same)?,
@@ -210,9 +248,13 @@ impl Losses {
             if last.replace(id) == Some(id) {
                 continue;
             }
+            self.uncopied.insert(&BlockKey::new(&id, 0))?;
             let held = self.places.find_id(&id)?;
             let counts = |no: &VolumeNo| !self.without.get(*no as usize).copied().unwrap_or(false);
             if let Some(no) = held.iter().map(|p| p.0).find(counts) {
+                if let Some(poor) = self.poor.get_mut(no as usize) {
+                    *poor = true;
+                }
                 by_volume.add(&[&no.to_be_bytes(), id.as_bytes()].concat())?;
             }
         }

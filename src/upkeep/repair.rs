@@ -1,0 +1,312 @@
+//! A destination put right with what is still there: indexes written anew from their data volumes, those of lost volumes
+//! dropped, and what damaged volumes still hold moved into new ones.
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
+use crate::base::text;
+use crate::base::ui::Ui;
+use crate::remote::Permit;
+use crate::set::{Set, Share, VolumeNo};
+use crate::spill::keyset::Keyset;
+use crate::spill::sorter::Sorter;
+use crate::upkeep::losses::{Losses, is_volume_fault};
+use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
+
+const SORT_CAP: usize = 1 << 20;
+
+/// What a person asks for beside what is plain.
+#[derive(Default)]
+pub(crate) struct Orders {
+    /// Indexes of lost volumes go although versions lose something with these.
+    pub(crate) force: bool,
+    /// Volumes that are read whole, whatever their index says.
+    pub(crate) dblocks: Vec<VolumeNo>,
+    pub(crate) dindexes: Vec<u32>,
+}
+
+/// Looks for lost blocks elsewhere and stores them; `without` marks volumes, by number, whose blocks do not count. True when
+/// nothing is lost any more.
+pub(crate) type Rebuild<'r> = dyn FnMut(&mut Writer<'_>, &mut Ui, &[bool]) -> Result<bool> + 'r;
+
+/// What was found and done; of a dry run what would be.
+#[derive(Default)]
+pub(crate) struct Repaired {
+    /// dblocks that got an index.
+    pub(crate) indexed: u64,
+    /// dblocks that are damaged, and blocks out of them that were stored again.
+    pub(crate) damaged: u64,
+    pub(crate) salvaged: u64,
+    /// dindexes of lost volumes that stay because something is lost with these.
+    pub(crate) absent_left: u64,
+    /// Versions that cannot be read.
+    pub(crate) unreadable: u64,
+    /// Something was to be done.
+    pub(crate) any: bool,
+    /// What was lost before, and how the commit went.
+    pub(crate) lost_before: u64,
+    pub(crate) committed: Committed,
+}
+
+/// By number of the volume.
+struct Plan {
+    /// dblocks to be read and indexed.
+    again: Vec<bool>,
+    /// dindexes to be replaced.
+    redo: Vec<bool>,
+    /// What came of each dblock.
+    whole: Vec<bool>,
+    damaged: Vec<bool>,
+}
+
+impl Plan {
+    /// From what the indexes tell: no volume is read for it.
+    fn make(set: &Set, losses: &Losses, orders: &Orders) -> Plan {
+        let dblocks = set.volumes().dblock_count() as usize;
+        let mut plan = Plan {
+            again: vec![false; dblocks],
+            redo: vec![false; set.volumes().dindex_count()],
+            whole: vec![false; dblocks],
+            damaged: vec![false; dblocks],
+        };
+        let (index, places) = (&losses.index, losses.places());
+        let mark = |marks: &mut Vec<bool>, no: u32| {
+            if let Some(mark) = marks.get_mut(no as usize) {
+                *mark = true;
+            }
+        };
+        for &i in index.spoilt.iter().chain(&orders.dindexes) {
+            mark(&mut plan.redo, i);
+        }
+        for &(i, no) in &index.resized {
+            mark(&mut plan.redo, i);
+            mark(&mut plan.again, no);
+        }
+        for &no in index.unindexed.iter().chain(&orders.dblocks) {
+            mark(&mut plan.again, no);
+        }
+        for no in (0..set.volumes().dblock_count()).filter(|&no| set.volumes().dblock(no).is_some())
+        {
+            let poor = losses.poor.get(no as usize) == Some(&true);
+            let named = plan.again.get(no as usize) == Some(&true);
+            if let Some(i) = places.dindex_of(no).filter(|_| poor || named) {
+                mark(&mut plan.redo, i);
+            }
+        }
+        for no in 0..set.volumes().dblock_count() {
+            let replaced = places
+                .dindex_of(no)
+                .is_some_and(|i| plan.redo.get(i as usize) == Some(&true));
+            if replaced && set.volumes().dblock(no).is_some() {
+                mark(&mut plan.again, no);
+            }
+        }
+        plan
+    }
+
+    fn marked(marks: &[bool]) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).zip(marks).filter(|(_, m)| **m).map(|(no, _)| no)
+    }
+}
+
+/// Repairs what can be. Reads all indexes and lists, data only of volumes that have no right index or that `orders` name.
+/// `rebuild`: lost blocks are looked for, and what damaged volumes still hold is moved. Nothing is deleted while a list cannot
+/// be read, and never what is whole or unknown. `permit`: `None` for a dry run.
+///
+/// Memory: as [`Losses`], and four bytes a volume.
+pub(crate) fn repair(
+    set: &mut Set,
+    ui: &mut Ui,
+    permit: Option<Permit>,
+    options: WriteOptions,
+    orders: &Orders,
+    mut rebuild: Option<&mut Rebuild<'_>>,
+) -> Result<Repaired> {
+    let mut done = Repaired::default();
+    let mut losses = Losses::open(set, ui, &[])?;
+    look(set, ui, &mut losses, &mut done)?;
+    let mut plan = Plan::make(set, &losses, orders);
+    let mut absent = losses.only_absent(set);
+    let searching = done.lost_before > 0 && rebuild.is_some();
+    done.any = searching
+        || plan.again.contains(&true)
+        || plan.redo.contains(&true)
+        || !absent.is_empty()
+        || !losses.index.unread.is_empty();
+    if !done.any {
+        if losses.index.clean()
+            && let Err(e) = set.store_index(losses.places())
+        {
+            ui.verbose(&format!("the cache was not written: {e}"));
+        }
+        return Ok(done);
+    }
+    let mut writer = Writer::begin(set, permit, options)?;
+    let uncopied = Keyset::new(writer.set.tmp());
+    writer.know_lists(std::mem::replace(&mut losses.uncopied, uncopied));
+    index_again(&mut writer, ui, &mut plan, &mut done)?;
+    done.damaged = Plan::marked(&plan.damaged).count() as u64;
+    let mut whole = done.lost_before == 0 && done.damaged == 0;
+    if let Some(rebuild) = &mut rebuild
+        && done.unreadable == 0
+        && sys::stops_requested() == 0
+    {
+        for no in Plan::marked(&plan.damaged) {
+            done.salvaged += salvage(&mut writer, ui, &mut losses, no, &plan.damaged)?;
+        }
+        whole = rebuild(&mut writer, ui, &plan.damaged)?;
+    }
+    if !(orders.force || whole) {
+        done.absent_left = absent.len() as u64;
+        absent.clear();
+    }
+    if done.unreadable == 0 {
+        let moved = rebuild.is_some();
+        retire(&mut writer, &plan, &losses, &absent, moved)?;
+    }
+    done.committed = writer.commit(ui, List::Keep)?;
+    writer.finish(ui)?;
+    Ok(done)
+}
+
+/// Counts what every version loses, and finds blocklists that no index copies.
+fn look(set: &mut Set, ui: &mut Ui, losses: &mut Losses, done: &mut Repaired) -> Result<()> {
+    for no in 0..set.volumes().dlists().len() {
+        match losses.prepare(set, ui, no) {
+            Ok(()) => losses.each(set, no, &mut |_, _| {
+                done.lost_before += 1;
+                Ok(())
+            })?,
+            Err(e) if is_volume_fault(&e) => {
+                done.unreadable += 1;
+                ui.warn(
+                    "unreadable-version",
+                    &format!("version {no} cannot be read, and nothing is deleted: {e}"),
+                );
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn index_again(
+    writer: &mut Writer<'_>,
+    ui: &mut Ui,
+    plan: &mut Plan,
+    done: &mut Repaired,
+) -> Result<()> {
+    for no in Plan::marked(&plan.again) {
+        if sys::stops_requested() > 0 {
+            break;
+        }
+        let Some((name, _)) = writer.set.volumes().dblock(no) else {
+            continue;
+        };
+        let shown = text::safe(name.as_str().as_bytes());
+        let at = no as usize;
+        match writer.index_again(ui, no)? {
+            Ok(_) => {
+                plan.whole[at] = true;
+                done.indexed += 1;
+                ui.result(&match writer.is_dry() {
+                    true => format!("would read {shown} and write its index"),
+                    false => format!("index written for {shown}"),
+                });
+            }
+            Err(e) => {
+                plan.damaged[at] = e.kind() == Kind::Damaged;
+                match plan.damaged[at] {
+                    // What comes of it is said at the end.
+                    true => ui.note(&e.to_string()),
+                    false => ui.warn("unreadable-dblock", &e.to_string()),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stores the intact blocks of a damaged volume again that no other volume holds. How many.
+fn salvage(
+    writer: &mut Writer<'_>,
+    ui: &mut Ui,
+    losses: &mut Losses,
+    no: VolumeNo,
+    damaged: &[bool],
+) -> Result<u64> {
+    let expected = losses.places().expected(no)?;
+    let mut shelf = match writer.set.shelf(ui, no, expected, Share::All) {
+        Ok(shelf) => shelf,
+        Err(e) if is_volume_fault(&e) => return Ok(0),
+        Err(e) => return Err(e),
+    };
+    let mut names = Sorter::new(writer.set.tmp(), SORT_CAP);
+    shelf
+        .keys(&mut |id, key, _| names.add(&[id.as_bytes(), &key.size().to_be_bytes()].concat()))?;
+    let mut names = names.finish()?;
+    let (mut data, mut stored) = (Vec::new(), 0);
+    while let Some(record) = names.next()? {
+        let bad = || Error::bug("the name of a block reads back");
+        let (id, size) = record.split_last_chunk::<4>().ok_or_else(bad)?;
+        let id = Hash::from_bytes(id).ok_or_else(bad)?;
+        let key = BlockKey::new(&id, u32::from_be_bytes(*size));
+        if key.size() > writer.params().block_size || writer.holds(ui, &key, damaged)? {
+            continue;
+        }
+        if shelf.block(&key, &mut data)? {
+            let new = match losses.is_list(&id)? {
+                true => writer.add_list_again(ui, &id, &data)?,
+                false => writer.add_again(ui, &id, &data)?,
+            };
+            stored += u64::from(new);
+        }
+    }
+    Ok(stored)
+}
+
+/// What goes: indexes that were written anew, those of lost volumes, and, if their blocks were `moved`, damaged volumes that an
+/// index knows.
+fn retire(
+    writer: &mut Writer<'_>,
+    plan: &Plan,
+    losses: &Losses,
+    absent: &[u32],
+    moved: bool,
+) -> Result<()> {
+    let (index, places) = (&losses.index, losses.places());
+    let settled = |no: VolumeNo| {
+        let is = |marks: &[bool]| marks.get(no as usize) == Some(&true);
+        is(&plan.whole) || moved && is(&plan.damaged)
+    };
+    let all_described = index.unindexed.iter().all(|&no| settled(no));
+    for &i in absent {
+        writer.retire(Retired::Dindex(i))?;
+    }
+    for i in Plan::marked(&plan.redo) {
+        let mut describes: Vec<VolumeNo> = (0..writer.set.volumes().dblock_count())
+            .filter(|&no| places.dindex_of(no) == Some(i))
+            .collect();
+        describes.extend(index.resized.iter().filter(|r| r.0 == i).map(|r| r.1));
+        let holds_on = index.absent.contains(&i) && !absent.contains(&i);
+        let known = !describes.is_empty() || all_described;
+        if describes.iter().all(|&no| settled(no)) && known && !holds_on {
+            writer.retire(Retired::Dindex(i))?;
+        }
+    }
+    // Which volumes they describe nobody can tell: they go when every volume has another index.
+    if all_described {
+        for &i in &index.unread {
+            writer.retire(Retired::Dindex(i))?;
+        }
+    }
+    if moved {
+        for no in Plan::marked(&plan.damaged) {
+            let known = places.dindex_of(no).is_some() || index.resized.iter().any(|r| r.1 == no);
+            if known {
+                writer.retire(Retired::Dblock(no))?;
+            }
+        }
+    }
+    Ok(())
+}
