@@ -271,6 +271,21 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("scratch paths are plain")
 }
 
+/// Fails unless a checker that is not this program finds all that the versions in a plain destination need, which Duplicati
+/// may have written in part.
+#[track_caller]
+pub fn outside(dest: &Path) {
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/check.py");
+    let args = [
+        check.as_os_str(),
+        dest.as_os_str(),
+        OsStr::new("--stored"),
+        dest.as_os_str(),
+        OsStr::new("--foreign"),
+    ];
+    tool("python3", &args, snapshot::INSTALL);
+}
+
 /// True when the tests run as root, who can read everything and own anything.
 pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -74,6 +74,11 @@ pub fn expected(name: &str, number: &str) -> Snapshot {
     let file = fixture(name)
         .join("expected")
         .join(format!("{number}.jsonl"));
+    expected_at(&file)
+}
+
+/// The same, from such a file.
+pub fn expected_at(file: &Path) -> Snapshot {
     let mut all = Snapshot::new();
     for line in fs::read_to_string(file)
         .expect("a well-formed line")
