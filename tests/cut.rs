@@ -140,3 +140,95 @@ fn killed_after_every_upload() {
     }
     assert!(stopped >= 8, "only {stopped} runs could be stopped");
 }
+
+/// Commands that put and delete: whenever they are killed every version is still there, old or new, and the next run
+/// finishes, after which all is whole.
+#[test]
+fn killed_between_putting_and_deleting() {
+    for words in [
+        &["purge", "*/f1"][..],
+        &["purge-broken-files"],
+        &["repair", "--rebuild-missing-dblock-files"],
+    ] {
+        let base = Scratch::new("cut-care");
+        let (source, dest) = (base.folder("source"), base.at("dest"));
+        for n in 0..4 {
+            tree::write(&source.join(format!("f{n}")), &Rand(n).bytes(400_000));
+        }
+        for (n, year) in ["2021", "2022", "2023"].iter().enumerate() {
+            tree::write(&source.join("f3"), &Rand(50 + n as u64).bytes(50_000));
+            base.run(&backup(&dest, &source)).code(&[0]);
+            let list = volumes(&dest, "dlist").pop().unwrap();
+            let name = list.file_name().unwrap().to_string_lossy().into_owned();
+            let end = &name[name.find(".dlist").unwrap()..];
+            fs::rename(
+                &list,
+                dest.join(format!("duplicati-{year}0101T000000Z{end}")),
+            )
+            .unwrap();
+        }
+        if words[0] != "purge" {
+            let largest = |p: &std::path::PathBuf| fs::metadata(p).unwrap().len();
+            fs::remove_file(
+                volumes(&dest, "dblock")
+                    .into_iter()
+                    .max_by_key(largest)
+                    .unwrap(),
+            )
+            .unwrap();
+        }
+        let had = names(&dest);
+        let mut stopped = 0;
+        for n in 1.. {
+            let scratch = Scratch::new("cut-care");
+            let dest = scratch.at("dest");
+            support::copy_folder(&base.at("dest"), &dest);
+            let mut args = vec![
+                words[0],
+                text(&dest),
+                "--dblock-size=1mb",
+                "--no-cache",
+                PASSPHRASE,
+            ];
+            args.extend(&words[1..]);
+            let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+            if !kill_after(&scratch, &args, &had, n) {
+                break;
+            }
+            stopped += 1;
+            let what = format!("{words:?} killed after {n}");
+            let years: Vec<String> = volumes(&dest, "dlist")
+                .iter()
+                .map(|p| p.file_name().unwrap().to_string_lossy()[10..14].to_owned())
+                .collect();
+            for year in ["2021", "2022", "2023"] {
+                assert!(years.iter().any(|y| y == year), "{what}: {years:?}");
+            }
+            // What stays lost without its source is told by 2.
+            scratch.run(&args).code(&[0, 2]);
+            assert_eq!(volumes(&dest, "dlist").len(), 3, "{what}");
+            if words[0] == "repair" {
+                let rest = ["purge-broken-files", text(&dest), "--no-cache", PASSPHRASE];
+                scratch.run(&rest).code(&[0]);
+            }
+            let args = [
+                "verify",
+                text(&dest),
+                "all",
+                "--full-remote-verification",
+                "--no-cache",
+                PASSPHRASE,
+            ];
+            scratch.run(&args).code(&[0]);
+            assert_eq!(
+                volumes(&dest, "dindex").len(),
+                volumes(&dest, "dblock").len(),
+                "{what}"
+            );
+        }
+        assert!(
+            stopped >= 3,
+            "{words:?}: only {stopped} runs could be stopped"
+        );
+    }
+}

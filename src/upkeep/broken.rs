@@ -127,6 +127,10 @@ pub(crate) fn purge_broken(
     plan: &Plan,
 ) -> Result<Committed> {
     let mut writer = Writer::begin(set, permit, options)?;
+    if !survey.losses.index.unindexed.is_empty() {
+        // What a run that was stopped left is used, and needs an index as all volumes do.
+        writer.adopt(ui)?;
+    }
     if survey.looks.iter().any(|l| l.replaced > 0) {
         let id = writer.params().block_hash.hash(EMPTY_BLOB);
         writer.add_block(ui, &id, EMPTY_BLOB)?;
