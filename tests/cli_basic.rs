@@ -90,7 +90,7 @@ fn exit_codes_and_messages() {
         (
             &["forget", "/x", "--keep-last=3"],
             200,
-            "duplet: unknown command forget (old versions stay for now; Duplicati can delete them at this destination)\n",
+            "duplet: unknown command forget ('duplet delete URL --keep-versions=N' deletes old versions; 'duplet help retention' explains)\n",
         ),
         (
             &["snapshots", "--tag", "x", "-r", "/x"],
@@ -100,7 +100,7 @@ fn exit_codes_and_messages() {
         (
             &["prune", "-psecret"],
             200,
-            "duplet: unknown command prune (old versions stay for now; Duplicati can delete them at this destination)\n",
+            "duplet: unknown command prune ('duplet delete URL --keep-versions=N' deletes old versions; 'duplet help retention' explains)\n",
         ),
         (
             &["bakup", "/x", "/y", "--tag=x"],

@@ -429,7 +429,11 @@ fn every_mistake_says_what_to_do() {
         ),
         (&["snapshots", dest], 200, "duplet list URL"),
         (&["init", dest], 200, "not needed"),
-        (&["forget", dest], 200, "old versions stay"),
+        (
+            &["forget", dest],
+            200,
+            "duplet delete URL --keep-versions=N",
+        ),
         (&["delete", dest], 200, "Duplicati can delete them"),
         (&["filters"], 200, "duplet help filters"),
         (&["examples"], 0, "CRON"),

@@ -159,34 +159,30 @@ fn what_cannot_be_meant_is_refused_before_anything_is_contacted() {
         .says("version 7 does not exist");
 }
 
-/// A rule deletes nothing yet; nobody may believe that it does.
+/// A backup checks its rule before it contacts anything; other commands read what a backup's line may say, whatever it is.
 #[test]
-fn without_a_dry_run_it_is_refused() {
-    let scratch = Scratch::new("retention-real");
-    let dest = text(&fixture("plain").join("dest")).to_owned();
-    scratch
-        .run(&["delete", &dest, "--keep-versions=1"])
-        .code(&[200])
-        .says("not available in this version");
+fn a_backup_takes_one_rule_that_can_be_meant() {
+    let scratch = Scratch::new("retention-backup");
     let source = text(&scratch.folder("source")).to_owned();
-    for option in [
-        "--keep-versions=3",
-        "--keep-time=nonsense",
-        "--retention-policy=1W:1D",
-        "--allow-full-removal",
-        "--disable-time-tolerance=true",
-        "--threshold=50",
-        "--small-file-size=1mb",
-        "--small-file-max-count=5",
-        "--auto-compact-interval=1D",
+    let new = text(&scratch.at("new")).to_owned();
+    for (options, says) in [
+        (
+            &["--keep-versions=3", "--keep-time=3D"][..],
+            "exclude each other",
+        ),
+        (&["--keep-time=nonsense"], "an age such as"),
+        (&["--retention-policy=1W:2W"], "shorter than the frame"),
+        (&["--retention-policy=1W"], "one colon"),
+        (&["--threshold=101"], "percentage"),
+        (&["--small-file-size=x"], "a size such as"),
+        (&["--auto-compact-interval=-1D"], "negative"),
     ] {
-        let new = text(&scratch.at("new")).to_owned();
-        let ran = scratch.run(&["backup", &new, &source, "--no-encryption", option]);
-        ran.code(&[200])
-            .says("is not supported: it is not available in this version");
-        assert!(names(&scratch.at("new")).is_empty(), "{option}");
+        let mut args = vec!["backup", &new, &source, "--no-encryption"];
+        args.extend(options);
+        scratch.run(&args).code(&[200]).says(says);
+        assert!(names(&scratch.at("new")).is_empty(), "{options:?}");
     }
-    // Other commands read what a backup's line may say, whatever it is.
+    let dest = text(&fixture("plain").join("dest")).to_owned();
     for option in [
         "--keep-time=nonsense",
         "--threshold=x",

@@ -9,7 +9,8 @@ use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
 use crate::cli::{
-    Call, Command, Outcome, Section, cmd_verify, options as o, rules, session, taken,
+    Call, Command, Outcome, Section, cmd_verify, options as o, reclaim, retained, rules, session,
+    taken,
 };
 use crate::set::{Protection, Set};
 
@@ -41,6 +42,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let sources = taken::sources(call, &mut choice, ui)?;
     let options = taken::backup_options(call, sources, choice)?;
+    let retention = retained::retention(call)?;
+    let how = reclaim::how(call)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
@@ -82,6 +85,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     });
     if report.partial {
         return Ok(Outcome::Partial);
+    }
+    // The version is there, whatever becomes of the old ones.
+    if !dry_run {
+        let last = report.written.last_dblock;
+        let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
+        after(kept, ui)?;
     }
     let samples = call.options.int(&o::BACKUP_TEST_SAMPLES).unwrap_or(0);
     if samples > 0 && added && !call.options.flag(&o::NO_BACKEND_VERIFICATION) {

@@ -1,65 +1,101 @@
-//! `delete`: which versions a rule takes away.
+//! `delete`: versions go by a rule or by number, and with them the space that only they needed.
 
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::elsewhere::OLD_STAY;
-use crate::cli::options::{DRY_RUN, VERSION};
-use crate::cli::session::open_set;
-use crate::cli::{Call, Command, Outcome, Section, retained};
+use crate::cli::options::VERSION;
+use crate::cli::session::open_to_change;
+use crate::cli::{Call, Command, Outcome, Section, reclaim, retained};
 use crate::set::VersionChoice;
+use crate::upkeep::compact;
 use crate::upkeep::retention::Decision;
-
-/// Of volumes that are written without another word.
-const VOLUME_SIZE: u64 = 50 << 20;
 
 pub(super) const COMMAND: Command = Command {
     name: "delete",
     aliases: &[],
-    section: Section::More,
-    summary: "which versions a rule would delete",
+    section: Section::Care,
+    summary: "delete old versions",
     usage: "<url> --keep-...",
     details: "\
-Says of each version whether it would stay, and by which rule. The rule is one
-of --keep-versions, --keep-time and --retention-policy; versions that --version
-names would go as well. Only with --dry-run in this version.",
+The rule is one of --keep-versions, --keep-time and --retention-policy;
+versions that --version names go as well. With --dry-run it says of each
+version whether it would stay, by which rule, and how much space would come
+back. Reclaims the space at once unless --no-auto-compact is given.",
     needs_url: true,
     words: (0, 0),
-    writes: false,
+    writes: true,
     run,
 };
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut retention = retained::retention(call)?;
-    retained::compact_rules(call, VOLUME_SIZE)?;
+    let how = reclaim::how(call)?;
     let named = call.options.given(VERSION.name);
     let named = named.map(VersionChoice::distinct).transpose()?;
-    if !call.options.flag(&DRY_RUN) {
-        return Err(
-            Error::usage("delete is not available in this version, but with --dry-run")
-                .hint(OLD_STAY),
-        );
-    }
     if retention.is_empty() && named.is_none() {
         return Err(Error::usage(
             "delete needs one of --keep-versions, --keep-time, --retention-policy and --version",
         )
         .hint("'duplet help retention' explains them"));
     }
-    let mut set = open_set(call, ui, false)?;
+    let mut set = open_to_change(call, ui)?;
     let times: Vec<Timestamp> = set.versions().collect();
     if let Some(named) = named {
         retention.named = named.resolve(&times)?;
     }
-    let now = Timestamp::now();
-    if times.first().is_some_and(|newest| *newest > now) {
+    if times
+        .first()
+        .is_some_and(|newest| *newest > Timestamp::now())
+    {
         ui.note("the newest version is of a time to come: is the clock of this machine right?");
     }
-    let decisions =
-        retention.decide(&times, now, &Timestamp::wall, &mut |no| set.is_full(ui, no))?;
-    show(ui, &times, &decisions);
-    Ok(Outcome::Done)
+    let (times, decisions) = reclaim::decide(&mut set, ui, &retention)?;
+    let drop = reclaim::dropped(&decisions);
+    let reclaims = !drop.is_empty() && reclaim::is_due(&mut set, &how);
+    if how.dry_run {
+        show(ui, &times, &decisions);
+        if reclaims {
+            let report = compact::run(&mut set, ui, &how, &drop, true)?;
+            reclaim::tell(&report, &how, ui);
+            reclaim::refused(report, ui);
+        }
+        return Ok(Outcome::Done);
+    }
+    let report = match drop.is_empty() {
+        true => compact::Report::default(),
+        false => compact::run(&mut set, ui, &how, &drop, reclaims)?,
+    };
+    let left: Vec<Timestamp> = set.versions().collect();
+    done(ui, &times, &decisions, &left);
+    reclaim::tell(&report, &how, ui);
+    let stopped = report.stopped;
+    reclaim::refused(report, ui);
+    Ok(match stopped {
+        true => Outcome::Partial,
+        false => Outcome::Done,
+    })
+}
+
+/// Which versions are not there any more.
+fn done(ui: &mut Ui, times: &[Timestamp], decisions: &[Decision], left: &[Timestamp]) {
+    let gone = |time: &Timestamp| !left.contains(time);
+    let width = times.len().saturating_sub(1).to_string().len();
+    for (no, (time, decision)) in times.iter().zip(decisions).enumerate() {
+        if gone(time) {
+            ui.result(&format!(
+                "deleted {no:>width$}  {}  {}",
+                time.local(),
+                decision.why
+            ));
+        }
+    }
+    let count = times.iter().filter(|t| gone(t)).count();
+    ui.result(&format!(
+        "{count} of {} deleted",
+        text::count(times.len() as u64, "version")
+    ));
+    sets(ui, false, times, decisions, &gone);
 }
 
 fn show(ui: &mut Ui, times: &[Timestamp], decisions: &[Decision]) {
@@ -75,14 +111,28 @@ fn show(ui: &mut Ui, times: &[Timestamp], decisions: &[Decision]) {
     let gone = decisions.iter().filter(|d| !d.keep).count();
     let all = text::count(times.len() as u64, "version");
     ui.result(&format!("would delete {gone} of {all}"));
+    let gone = |time: &Timestamp| {
+        let at = times.iter().position(|t| t == time);
+        at.and_then(|no| decisions.get(no)).is_some_and(|d| !d.keep)
+    };
+    sets(ui, true, times, decisions, &gone);
+}
+
+fn sets(
+    ui: &mut Ui,
+    dry_run: bool,
+    times: &[Timestamp],
+    decisions: &[Decision],
+    gone: &dyn Fn(&Timestamp) -> bool,
+) {
     ui.json(|w| {
         w.key("Dryrun")?;
-        w.boolean(true)?;
-        for (key, kept) in [("DeletedSets", false), ("KeptSets", true)] {
+        w.boolean(dry_run)?;
+        for (key, deleted) in [("DeletedSets", true), ("KeptSets", false)] {
             w.key(key)?;
             w.begin_array()?;
             for (no, (time, decision)) in times.iter().zip(decisions).enumerate() {
-                if decision.keep != kept {
+                if gone(time) != deleted {
                     continue;
                 }
                 w.begin_object()?;

@@ -12,13 +12,11 @@ static NEVER: &[(&str, &str)] = &[
     ("send-mail", "duplet sends no mail"),
 ];
 
-const DUPLICATI: &str = "Duplicati can do it at this destination: Repair its database there first";
-pub(super) const OLD_STAY: &str =
-    "old versions stay for now; Duplicati can delete them at this destination";
+const DELETES: &str =
+    "'duplet delete URL --keep-versions=N' deletes old versions; 'duplet help retention' explains";
 
 /// Commands that this version does not have, and what can be done instead.
 static LATER: &[(&str, &str)] = &[
-    ("compact", DUPLICATI),
     ("set-locks", "set them with the tools of the server"),
     ("read-lock-info", "ask the tools of the server"),
 ];
@@ -51,8 +49,8 @@ static OTHERS: &[(&str, &str)] = &[
         "get",
         "'duplet restore URL PATH', or 'duplet remote get URL NAME' for a volume",
     ),
-    ("forget", OLD_STAY),
-    ("prune", OLD_STAY),
+    ("forget", DELETES),
+    ("prune", DELETES),
     (
         "mount",
         "'duplet list URL 0' lists the files, 'duplet restore' brings them back",
@@ -102,10 +100,10 @@ static OTHERS: &[(&str, &str)] = &[
         "put",
         "'duplet remote put URL FILE' stores one file as it is",
     ),
-    ("rm", OLD_STAY),
-    ("remove", OLD_STAY),
-    ("expire", OLD_STAY),
-    ("cleanup", OLD_STAY),
+    ("rm", DELETES),
+    ("remove", DELETES),
+    ("expire", DELETES),
+    ("cleanup", DELETES),
     ("run", "'duplet backup URL FOLDER' adds a version"),
     ("archive", "'duplet backup URL FOLDER' adds a version"),
     (

@@ -3,6 +3,7 @@
 
 mod cmd_affected;
 mod cmd_backup;
+mod cmd_compact;
 mod cmd_compare;
 mod cmd_delete;
 mod cmd_find;
@@ -25,6 +26,7 @@ mod option_text;
 pub(crate) mod options;
 mod parse;
 mod passphrase;
+mod reclaim;
 mod render;
 mod retained;
 mod rules;
@@ -87,6 +89,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_compare::COMMAND,
     cmd_verify::COMMAND,
     cmd_delete::COMMAND,
+    cmd_compact::COMMAND,
     cmd_affected::BROKEN,
     cmd_affected::AFFECTED,
     cmd_repair::COMMAND,

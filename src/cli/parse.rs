@@ -277,7 +277,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("proxy", "http-proxy"),
 ];
 
-const NO_RETENTION: &str = "leave it out: old versions stay for now";
+const NO_RETENTION: &str =
+    "--keep-versions, --keep-time and --retention-policy say which versions stay";
 const FIRST_WORD: &str = "the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes";
 
 /// Options of other programs for which there is none here, and what to do.

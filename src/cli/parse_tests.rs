@@ -101,7 +101,7 @@ fn mistakes_are_named() {
         ),
         (
             "--keep-daily=7",
-            "unknown option --keep-daily (leave it out: old versions stay for now)",
+            "unknown option --keep-daily (--keep-versions, --keep-time and --retention-policy say which versions stay)",
         ),
         (
             "--timeout=30",

@@ -30,13 +30,13 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
     open(call, ui, writing, writing)
 }
 
-/// As [`open_set`], for a command that changes what is there: an empty destination is an error, and other runs that write are
-/// kept out but in a dry run.
+/// As [`open_set`] for a backup that is there and is changed: other runs that write are kept out, unless it is a dry run.
 pub(crate) fn open_to_change(call: &Call, ui: &mut Ui) -> Result<Set> {
-    open(call, ui, false, true)
+    let changes = !call.options.flag(&DRY_RUN);
+    open(call, ui, false, changes)
 }
 
-fn open(call: &Call, ui: &mut Ui, writing: bool, changing: bool) -> Result<Set> {
+fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
     let options = &call.options;
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
@@ -44,7 +44,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changing: bool) -> Result<Set> 
     if !call.command.writes {
         remote.end_at_first_stop();
     }
-    if call.command.writes
+    if changes
         && let Some(instead) = remote.read_only()
     {
         let cause = format!("{} is a read-only destination", remote.describe());
@@ -61,7 +61,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changing: bool) -> Result<Set> 
             !options.flag(&DRY_RUN),
         )
     };
-    let lock = match changing && !options.flag(&DRY_RUN) {
+    let lock = match changes && !options.flag(&DRY_RUN) {
         true => lock(call, &remote, prefix.as_ref(), &tmp, ui)?,
         false => None,
     };
@@ -92,7 +92,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changing: bool) -> Result<Set> 
     if let Some(line) = set.plain().line()
         && call.command.name != cmd_verify::COMMAND.name
     {
-        if call.command.writes {
+        if changes {
             ui.error(&line);
         } else {
             ui.warn("plain-volumes", &line);

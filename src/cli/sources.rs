@@ -132,14 +132,6 @@ pub(super) fn merge(
             continue;
         }
         let suits = applies(opt, command);
-        if command.name == "backup"
-            && let Some(reason) = options::refused_by_backup(opt, &value, parse::is_off(&value))
-        {
-            if refused.iter().all(|(name, _)| name != opt.name) {
-                refused.push((opt.name.to_owned(), reason));
-            }
-            continue;
-        }
         // What another command does with old versions stops no restore.
         if suits || !options::is_upkeep(opt) {
             opt.check(&value)?;

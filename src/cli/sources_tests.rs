@@ -142,26 +142,25 @@ fn mistakes_in_a_parameters_file_are_named_without_its_text() {
 fn all_that_is_refused_is_named_at_once() {
     let line = [
         "/u",
-        "--keep-time=1Y",
+        "--changed-files=/a",
         "--send-mail-to=hunter2",
-        "--Retention-Policy=1W:1D",
+        "--Quota-Size=5gb",
         "--send-mail-password=hunter2",
-        "--keep-time=2Y",
+        "--changed-files=/b",
         "--run-script-before=",
     ];
     let e = merged(
         &BACKUP,
         &line,
-        Some("--threshold=5\n--snapshot-policy=On\n"),
+        Some("--checkpoint=5m\n--snapshot-policy=On\n"),
     )
     .err()
     .unwrap();
     assert_eq!(
         (e.to_string(), e.kind().exit_code()),
         (
-            "--keep-time, --retention-policy are not supported: it is not available in this version, and old versions stay for now; \
+            "--changed-files, --quota-size, --checkpoint are not supported: it is not available in this version; \
              --send-mail-to, --send-mail-password are not supported: duplet sends no mail; \
-             --threshold is not supported: it is not available in this version; \
              --snapshot-policy is not supported: duplet makes no snapshots (leave them out)"
                 .to_owned(),
             200
@@ -190,8 +189,11 @@ fn what_only_a_backup_could_do_stops_no_other_command() {
     let (call, notes) = merged(&LIST, &line, Some("--keep-time=1Y\n")).unwrap();
     assert_eq!((call.url.as_str(), call.words.len()), ("s3://b/p", 0));
     assert_eq!(notes.len(), 7, "{notes:?}");
-    let e = merged(&BACKUP, &line[..1], None).err().unwrap();
-    assert!(e.to_string().starts_with("--keep-versions is not"), "{e}");
+    let e = merged(&BACKUP, &line[..3], None).err().unwrap();
+    let said = "--upload-verification-file is not supported";
+    assert!(e.to_string().starts_with(said), "{e}");
+    let (call, _) = merged(&BACKUP, &[line[0], line[1], "/a"], None).unwrap();
+    assert_eq!(call.options.given("keep-versions"), Some("3"));
 }
 
 #[test]

@@ -261,6 +261,17 @@ pub(super) fn backup_options(
 
 /// How volumes are packed. `block_size` 0 = that of the backup that is there.
 pub(super) fn write_options(call: &Call, params: Params, block_size: u64) -> Result<WriteOptions> {
+    let (dblock_size, level) = volume_size_and_level(call, block_size)?;
+    Ok(WriteOptions {
+        params,
+        dblock_size,
+        level,
+        verify_listing: !call.options.flag(&o::NO_BACKEND_VERIFICATION),
+    })
+}
+
+/// Size of a volume in bytes, and how hard to compress.
+pub(super) fn volume_size_and_level(call: &Call, block_size: u64) -> Result<(u64, u8)> {
     let options = &call.options;
     let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
     let least = (1u64 << 20).max(2 * block_size);
@@ -282,10 +293,5 @@ pub(super) fn write_options(call: &Call, params: Params, block_size: u64) -> Res
     let Some(level) = u8::try_from(level).ok().filter(|l| *l <= 9) else {
         return Err(Error::usage("--zip-compression-level must be 0 to 9"));
     };
-    Ok(WriteOptions {
-        params,
-        dblock_size,
-        level,
-        verify_listing: !options.flag(&o::NO_BACKEND_VERIFICATION),
-    })
+    Ok((dblock_size, level))
 }

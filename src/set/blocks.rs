@@ -366,6 +366,28 @@ impl Set {
         .doing(|| reading(&opened.name))
     }
 
+    /// The dblocks of the listing that a dindex describes, whatever it says of them. Errors that are of one volume: it cannot
+    /// be read. Costs its download.
+    pub(crate) fn described_by(&mut self, ui: &mut Ui, dindex: u32) -> Result<Vec<VolumeNo>> {
+        let Some((name, size)) = self.volumes.dindex(dindex as usize) else {
+            return Ok(Vec::new());
+        };
+        let opened = self.fetch(ui, &name, size, Expected::default());
+        let opened = self.passphrase_or_damage(opened)?;
+        let mut found = Vec::new();
+        opened
+            .zip()
+            .entries(&mut |name, _| {
+                if let Some(IndexEntry::Vol(dblock)) = index::parse_index_entry(name) {
+                    let no = VolumeName::parse(dblock).and_then(|n| self.volumes.find_dblock(&n));
+                    found.extend(no);
+                }
+                Ok(())
+            })
+            .doing(|| reading(&opened.name))?;
+        Ok(found)
+    }
+
     /// Blocklist copies of the given dindex volumes (numbers of this listing).
     pub(crate) fn read_lists(
         &mut self,

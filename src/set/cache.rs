@@ -24,6 +24,8 @@ use crate::spill::run::Run;
 pub(super) const LAYOUT: u32 = 2;
 /// Volumes remembered as of no use.
 const ASIDE_AT_MOST: usize = 1000;
+/// Versions of which it is remembered whether they are complete.
+const FULL_AT_MOST: usize = 4096;
 const MAGIC: &[u8; 8] = b"duplet\x00\x01";
 
 /// The cache of one destination and prefix, or nothing.
@@ -150,7 +152,7 @@ impl Cache {
         let name = header.bytes()?;
         let stored_size = header.u64()?;
         let full = header.u64()? == 1;
-        let state = Hash::from_bytes(&header.bytes()?)?;
+        let state = self.moved(Hash::from_bytes(&header.bytes()?)?);
         let looked = Looked {
             began: i64::try_from(header.u64()?).ok()?,
             exclusions: header.u64()? == 1,
@@ -198,6 +200,106 @@ impl Cache {
             out.write_all(&header)
                 .doing(|| "write the cache".to_owned())?;
             run.copy_to(out).map(|_| ())
+        })
+    }
+
+    /// Remembers that a run without a new version turned the listing of the first state into that of the second: who trusted
+    /// the first may trust the second. Best effort.
+    pub(crate) fn move_state(&self, from: &Hash, to: &Hash) -> Result<()> {
+        let origin = match self.moves() {
+            Some((origin, before)) if before == *from => origin,
+            _ => *from,
+        };
+        self.write("moved", &mut |out| {
+            let mut header = Vec::new();
+            put_bytes(&mut header, origin.as_bytes());
+            put_bytes(&mut header, to.as_bytes());
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())
+        })
+    }
+
+    fn moves(&self) -> Option<(Hash, Hash)> {
+        let (file, _) = self.checked("moved")?;
+        let mut header = Header::read(&file)?;
+        let from = Hash::from_bytes(&header.bytes()?)?;
+        Some((from, Hash::from_bytes(&header.bytes()?)?))
+    }
+
+    /// What a state became since.
+    fn moved(&self, state: Hash) -> Hash {
+        match self.moves() {
+            Some((from, to)) if from == state => to,
+            _ => state,
+        }
+    }
+
+    /// Whether a version is complete, if an earlier run looked.
+    pub(crate) fn full(&self, dlist: &VolumeName, size: Option<u64>) -> Option<bool> {
+        let known = self.known_full().unwrap_or_default();
+        let same = |(name, was, _): &&(String, Option<u64>, bool)| {
+            name == dlist.as_str() && (*was == size)
+        };
+        known.iter().find(same).map(|(_, _, full)| *full)
+    }
+
+    fn known_full(&self) -> Option<Vec<(String, Option<u64>, bool)>> {
+        let (file, _) = self.checked("full")?;
+        let mut header = Header::read(&file)?;
+        let count = header.u64()?.min(FULL_AT_MOST as u64);
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let name = String::from_utf8(header.bytes()?).ok()?;
+            let size = header.u64()?;
+            all.push((name, (size != u64::MAX).then_some(size), header.u64()? == 1));
+        }
+        Some(all)
+    }
+
+    /// Remembers whether a version is complete; the last 4096 that were looked at. Best effort.
+    pub(crate) fn store_full(
+        &self,
+        dlist: &VolumeName,
+        size: Option<u64>,
+        full: bool,
+    ) -> Result<()> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        let mut known = self.known_full().unwrap_or_default();
+        known.retain(|(name, _, _)| name != dlist.as_str());
+        known.push((dlist.as_str().to_owned(), size, full));
+        let kept = &known[known.len().saturating_sub(FULL_AT_MOST)..];
+        self.write("full", &mut |out| {
+            let mut header = Vec::new();
+            put_u64(&mut header, kept.len() as u64);
+            for (name, size, full) in kept {
+                put_bytes(&mut header, name.as_bytes());
+                put_u64(&mut header, size.unwrap_or(u64::MAX));
+                put_u64(&mut header, u64::from(*full));
+            }
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())
+        })
+    }
+
+    /// When space was last reclaimed, as far as this machine knows.
+    pub(crate) fn compacted(&self) -> Option<Timestamp> {
+        let (file, _) = self.checked("compacted")?;
+        let seconds = Header::read(&file)?.u64()?;
+        Some(Timestamp(i64::try_from(seconds).ok()?))
+    }
+
+    /// Remembers when space was last reclaimed. Best effort.
+    pub(crate) fn store_compacted(&self, at: Timestamp) -> Result<()> {
+        self.write("compacted", &mut |out| {
+            let mut header = Vec::new();
+            put_u64(&mut header, u64::try_from(at.0).unwrap_or(0));
+            start_header(out, header.len() as u64)?;
+            out.write_all(&header)
+                .doing(|| "write the cache".to_owned())
         })
     }
 

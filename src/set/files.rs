@@ -165,11 +165,22 @@ impl Set {
 
     /// False for a partial version. Costs its dlist, unless the cache remembers the version; the list itself is not read.
     pub(crate) fn is_full(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {
-        if let Some((name, size)) = self.dlist(no)
-            && let Some(previous) = self.cache.load_previous(name, size)
+        let named = self.dlist(no).map(|(name, size)| (name.clone(), size));
+        if let Some((name, size)) = &named
+            && let Some(full) = self.cache.full(name, *size)
         {
-            return Ok(previous.full);
+            return Ok(full);
         }
+        let full = self.read_full(ui, no)?;
+        if let Some((name, size)) = &named
+            && let Err(e) = self.cache.store_full(name, *size, full)
+        {
+            ui.verbose(&format!("the cache was not written: {e}"));
+        }
+        Ok(full)
+    }
+
+    fn read_full(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {
         self.open_dlist(ui, no)?;
         let Some((_, opened)) = &self.last_dlist else {
             return Err(Error::bug("the dlist is open"));

@@ -2,14 +2,11 @@
 //! cost, and what is taken out of versions.
 
 pub(crate) mod broken;
+pub(crate) mod compact;
 pub(crate) mod losses;
 pub(crate) mod purge;
 pub(crate) mod repair;
 pub(crate) mod retention;
 mod rewrite;
 pub(crate) mod verify;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "compaction, which comes next, stands on it")
-)]
 pub(crate) mod waste;

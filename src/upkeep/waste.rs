@@ -88,7 +88,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.volumes += 1;
         self.bytes = self.bytes.saturating_add(bytes);
     }

@@ -91,7 +91,6 @@ struct Down {
 impl Writer<'_> {
     /// Remembers a volume that the next commit deletes. The caller has stored again what is still needed of it; a dblock goes
     /// with all dindexes that describe it.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn retire(&mut self, volume: Retired) -> Result<()> {
         self.retired.add(volume)
     }

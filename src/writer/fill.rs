@@ -62,7 +62,6 @@ impl Writer<'_> {
     /// Stores a block again, packed as another volume holds it: not unpacked, not deflated. The caller has checked that the
     /// block is what its id says. `bytes` gives exactly `packed.packed_len` bytes. False when this run stored the block before:
     /// then nothing is read. May upload a volume.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn copy_block(
         &mut self,
         ui: &mut Ui,
@@ -86,7 +85,6 @@ impl Writer<'_> {
 
     /// Puts a copy of a blocklist into the index of the volume being written. Before [`Writer::copy_block`] of the same block,
     /// so that both are in one volume and its index.
-    #[allow(dead_code, reason = "for the commands that take volumes away")]
     pub(crate) fn copy_list(&mut self, id: &Hash, data: &[u8]) -> Result<()> {
         if self.is_dry() {
             return Ok(());
@@ -208,6 +206,7 @@ impl Writer<'_> {
         )?;
         self.put(ui, &index, &mut stored, &sha256, size)?;
         self.stats.dblocks += 1;
+        self.stats.last_dblock = finished.size;
         self.sent += 1;
         self.uploads.push(&finished, &index, size, false)
     }

@@ -9,6 +9,16 @@ use crate::spill::keyset::Keyset;
 use crate::writer::Writer;
 
 impl Writer<'_> {
+    /// Gives the index to a writer that has not read it.
+    pub(crate) fn know(&mut self, index: (Places, IndexReport)) {
+        self.index = Some(index);
+    }
+
+    /// The dindex that describes a dblock, as far as the index was read.
+    pub(crate) fn described(&self, no: VolumeNo) -> Option<u32> {
+        self.index.as_ref()?.0.dindex_of(no)
+    }
+
     /// The index volumes' account of what is stored, read at the first call.
     pub(crate) fn index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
         self.read_index(ui, true)

@@ -59,11 +59,11 @@ pub(crate) struct WriteStats {
     pub(crate) new_blocks: u64,
     pub(crate) new_block_bytes: u64,
     /// Blocks copied from other volumes, and their packed bytes.
-    #[allow(dead_code, reason = "for the report of a compaction")]
     pub(crate) copied_blocks: u64,
-    #[allow(dead_code, reason = "for the report of a compaction")]
     pub(crate) copied_bytes: u64,
     pub(crate) dblocks: u64,
+    /// Size of the last dblock uploaded, in bytes; 0 when there is none.
+    pub(crate) last_dblock: u64,
     /// Bytes of all volumes uploaded, as stored.
     pub(crate) stored_bytes: u64,
 }

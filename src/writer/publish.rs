@@ -186,6 +186,20 @@ impl Writer<'_> {
         Ok(self.stats)
     }
 
+    /// As [`Writer::finish`], for one of several writers that follow each other: the index goes on to the next, see
+    /// [`Writer::know`], with what this one stored. The caller remembers it after the last.
+    pub(crate) fn hand_on(mut self) -> Result<(WriteStats, Option<(Places, IndexReport)>)> {
+        self.sound()?;
+        let mut index = self.index.take();
+        if let Some((places, _)) = &mut index {
+            self.extend(places)?;
+        }
+        if self.uploads.count > 0 || !self.gone.is_empty() || !self.lists.is_empty() {
+            self.tell_set()?;
+        }
+        Ok((self.stats, index))
+    }
+
     fn tell_set(&mut self) -> Result<()> {
         let mut old_lists: Vec<VolumeName> = Vec::new();
         each_of(&self.gone, &mut |volume| {

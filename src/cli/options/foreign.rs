@@ -23,9 +23,7 @@ const fn for_backup(name: &'static str, reason: &'static str) -> Opt {
     opt
 }
 
-pub(super) const NO_RETENTION: &str =
-    "it is not available in this version, and old versions stay for now";
-pub(super) const NOT_YET: &str = "it is not available in this version";
+const NOT_YET: &str = "it is not available in this version";
 const OTHER_SYSTEM: &str = "it belongs to another operating system";
 
 pub(super) static IGNORED: &[Opt] = &[

@@ -60,6 +60,15 @@ const FILTERED: &[&str] = &[
     "purge",
     "test-filters",
 ];
+/// What writes, and keeps others out while it does.
+const WRITING: &[&str] = &[
+    "backup",
+    "delete",
+    "compact",
+    "purge",
+    "purge-broken-files",
+    "repair",
+];
 const VERSIONED: &[&str] = &[
     "restore",
     "list",
@@ -83,7 +92,13 @@ const NUMBERED: &[&str] = &[
     "purge",
 ];
 /// Commands that may write volumes.
-const VOLUMES: &[&str] = &["backup", "purge-broken-files", "repair"];
+const VOLUMES: &[&str] = &[
+    "backup",
+    "delete",
+    "compact",
+    "purge-broken-files",
+    "repair",
+];
 
 /// One heading of the help and its options.
 pub(crate) type Group = (&'static str, &'static [&'static Opt]);

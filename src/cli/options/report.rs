@@ -1,6 +1,6 @@
 //! What is said and where, and what a run may use.
 
-use super::{ALL_COMMANDS, options};
+use super::{ALL_COMMANDS, WRITING, options};
 use crate::base::opt::Kind::{Choice, Flag, Path, Span, Text};
 
 const LEVELS: &[&str] = &[
@@ -16,12 +16,11 @@ const CHANGING: &[&str] = &[
     "backup",
     "restore",
     "delete",
+    "compact",
     "purge",
     "purge-broken-files",
     "repair",
 ];
-/// Commands that keep others out while they write.
-const WRITING: &[&str] = &["backup", "purge", "purge-broken-files", "repair"];
 
 options! { LIST:
     HELP = "help", Flag, "", ALL_COMMANDS, "Shows help, also as -h.";
@@ -38,7 +37,7 @@ options! { LIST:
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Path, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
     TEMPDIR = "tempdir", Path, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
     CACHE_DIR = "cache-dir", Path, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
-    LOCK_WAIT = "lock-wait", Span, "0s", WRITING, "How long to wait for another backup to the same destination on this machine; 0s gives up at once.";
+    LOCK_WAIT = "lock-wait", Span, "0s", WRITING, "How long to wait for another run that writes to the same destination on this machine; 0s gives up at once.";
     SELF_TEST = "self-test", Flag, "", &["system-info"], "Checks that the program computes and stores rightly on this machine.";
     NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";
 }

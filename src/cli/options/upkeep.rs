@@ -1,13 +1,13 @@
 //! Which versions stay, and when what they leave behind is reclaimed.
 
-use super::foreign::{NO_RETENTION, NOT_YET};
 use super::options;
 use crate::base::opt::Kind::{Flag, Int, Size, Span, Text};
-use crate::base::opt::{Opt, parse_flag};
+use crate::base::opt::Opt;
 
-const DELETE: &[&str] = &["delete"];
-/// A backup will delete and reclaim by itself one day; until then it takes no option that asks for it.
-const RECLAIM: &[&str] = &["delete", "backup"];
+/// What deletes versions.
+const DELETE: &[&str] = &["delete", "backup"];
+/// What rewrites volumes.
+const RECLAIM: &[&str] = &["delete", "backup", "compact"];
 
 options! { LIST:
     KEEP_VERSIONS = "keep-versions", Int(0), "", DELETE, "Keeps so many complete versions, the newest ones; 0 keeps all.";
@@ -15,10 +15,10 @@ options! { LIST:
     RETENTION_POLICY = "retention-policy", Text, "", DELETE, "Thins versions out as they age: 1W:1D,4W:1W,12M:1M keeps one a day for a week, then one a week for four, then one a month for a year; U has no end.";
     ALLOW_FULL_REMOVAL = "allow-full-removal", Flag, "", DELETE, "Lets a rule take the last version, too.";
     NO_TIME_TOLERANCE = "disable-time-tolerance", Flag, "", DELETE, "Takes --keep-time to the second; else a hundredth of it, at most an hour, is added.";
-    THRESHOLD = "threshold", Int(0), "25", DELETE, "Percentage of unused data from which volumes are rewritten.";
-    SMALL_FILE_SIZE = "small-file-size", Size(1 << 20), "", DELETE, "Size up to which a volume is small, without a suffix in MiB; a fifth of --dblock-size if not given.";
-    SMALL_FILE_MAX_COUNT = "small-file-max-count", Int(0), "20", DELETE, "How many small volumes may be there before they are put together.";
-    NO_AUTO_COMPACT = "no-auto-compact", Flag, "", RECLAIM, "Does not reclaim the space of deleted versions.";
+    THRESHOLD = "threshold", Int(0), "25", RECLAIM, "Percentage of unused data from which volumes are rewritten.";
+    SMALL_FILE_SIZE = "small-file-size", Size(1 << 20), "", RECLAIM, "Size up to which a volume is small, without a suffix in MiB; a fifth of --dblock-size if not given.";
+    SMALL_FILE_MAX_COUNT = "small-file-max-count", Int(0), "20", RECLAIM, "How many small volumes may be there before they are put together.";
+    NO_AUTO_COMPACT = "no-auto-compact", Flag, "", DELETE, "Does not reclaim the space of deleted versions.";
     AUTO_COMPACT_INTERVAL = "auto-compact-interval", Span, "0s", DELETE, "Least time between two runs that reclaim space by themselves.";
 }
 
@@ -36,17 +36,4 @@ pub(crate) fn is_upkeep(opt: &Opt) -> bool {
 /// `off_word` tells.
 pub(crate) fn upkeep_off(opt: &Opt, off_word: bool) -> bool {
     off_word && is_criterion(opt)
-}
-
-/// Why a backup does not take what it is asked for here; `None` where it takes it, or where nothing is asked for.
-pub(crate) fn refused_by_backup(opt: &Opt, value: &str, off_word: bool) -> Option<&'static str> {
-    let asks = match opt.kind {
-        Flag => parse_flag(value) != Some(false),
-        _ => !off_word,
-    };
-    match is_upkeep(opt) && asks && !opt.commands.contains(&"backup") {
-        true if is_criterion(opt) => Some(NO_RETENTION),
-        true => Some(NOT_YET),
-        false => None,
-    }
 }

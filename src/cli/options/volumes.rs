@@ -15,7 +15,7 @@ options! { LIST:
     PREFIX = "prefix", Word, "duplicati", ALL_COMMANDS, "First part of every volume's name; tells several backups in one folder apart.";
     COMPRESSION_MODULE = "compression-module", Choice(&["zip"]), "zip", BACKUP, "What a volume is packed as; there is only zip.";
     ZIP_LEVEL = "zip-compression-level" | "compression-level", Int(0), "3", VOLUMES, "How hard to compress, 0 (not at all) to 9.";
-    ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", BACKUP, "How entries of a volume are compressed.";
+    ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", VOLUMES, "How entries of a volume are compressed.";
     SKIP_METADATA = "skip-metadata", Flag, "", SKIPPING, "Neither stores nor restores times, owners, modes and attributes; links keep their target.";
     NEW_BACKUP = "new-backup", Flag, "", BACKUP, "Begins a new backup although the one that was there has vanished, or although the folder holds other files.";
     UPLOAD_UNCHANGED = "upload-unchanged-backups", Flag, "", BACKUP, "Adds a version even when nothing changed.";

@@ -54,10 +54,10 @@ impl Reference {
 }
 
 /// What the walk hears of.
-#[allow(dead_code, reason = "for the commands that count references")]
 pub(crate) enum Needed<'a> {
     /// A block, in the order of keys; with all owners once for each.
     Block(&'a BlockKey, Reference),
+    #[allow(dead_code, reason = "for the commands that name what is lost")]
     /// A content whose blocks cannot all be told: a blocklist is gone or spoilt, or does not fit the content. `offset` says
     /// nothing.
     Unknown(Reference),
@@ -69,7 +69,6 @@ impl Set {
     /// that cannot be read is an error: nothing may be concluded without it.
     ///
     /// Memory: 16 MiB, whatever the number of blocks; on disk 53 bytes for each block told, and 33 for each different content.
-    #[allow(dead_code, reason = "for the commands that count references")]
     pub(crate) fn needs(
         &mut self,
         ui: &mut Ui,

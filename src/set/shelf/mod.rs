@@ -48,7 +48,6 @@ pub(crate) enum Share {
     /// All of it, or nobody knows.
     All,
     /// About so many of its stored bytes.
-    #[allow(dead_code, reason = "for single files out of large volumes")]
     Bytes(u64),
 }
 
@@ -283,10 +282,6 @@ impl Shelf {
     /// Memory: 32 KiB.
     ///
     /// [`ZipWriter::add_packed`]: crate::format::zip_write::ZipWriter::add_packed
-    #[allow(
-        dead_code,
-        reason = "a volume that is written anew takes its blocks from old ones"
-    )]
     pub(crate) fn packed(
         &mut self,
         key: &BlockKey,

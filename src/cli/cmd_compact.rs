@@ -1,0 +1,50 @@
+//! `compact`: the space that no version needs comes back.
+
+use crate::base::error::Result;
+use crate::base::ui::Ui;
+use crate::cli::session::open_to_change;
+use crate::cli::{Call, Command, Outcome, Section, reclaim};
+use crate::upkeep::compact;
+
+pub(super) const COMMAND: Command = Command {
+    name: "compact",
+    aliases: &[],
+    section: Section::Care,
+    summary: "reclaim the space that no version needs",
+    usage: "<url>",
+    details: "\
+Deletes volumes of which no version needs anything, and puts what is needed of
+wasteful and of small volumes into new ones; --threshold, --small-file-size and
+--small-file-max-count say when. With --dry-run it says what it would do. A
+backup with retention and delete do the same by themselves.",
+    needs_url: true,
+    words: (0, 0),
+    writes: true,
+    run,
+};
+
+fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
+    let how = reclaim::how(call)?;
+    let mut set = open_to_change(call, ui)?;
+    let report = compact::run(&mut set, ui, &how, &[], true)?;
+    if let Some(why) = report.refused {
+        return Err(why);
+    }
+    reclaim::tell(&report, &how, ui);
+    let idle = report.deleted == [0; 3] && report.new_dblocks == 0;
+    if let Some(plan) = report.plan.as_ref().filter(|_| idle && !how.dry_run) {
+        if plan.is_nothing() {
+            ui.result(&format!("nothing to reclaim: {}", plan.why));
+        }
+    }
+    if how.dry_run {
+        ui.json(|w| {
+            w.key("Dryrun")?;
+            w.boolean(true)
+        });
+    }
+    Ok(match report.stopped {
+        true => Outcome::Partial,
+        false => Outcome::Done,
+    })
+}

@@ -1,0 +1,209 @@
+//! Versions that go and space that comes back: what `delete`, `compact` and a backup with retention have in common.
+
+use crate::base::error::Result;
+use crate::base::size::show_size;
+use crate::base::text;
+use crate::base::time::Timestamp;
+use crate::base::ui::Ui;
+use crate::cli::{Call, options as o, retained, taken};
+use crate::set::Set;
+use crate::upkeep::compact::{self, How, Report};
+use crate::upkeep::retention::{Decision, Retention};
+use crate::upkeep::waste::Tally;
+
+/// How the call wants space reclaimed.
+pub(super) fn how(call: &Call) -> Result<How> {
+    let (volume_size, level) = taken::volume_size_and_level(call, 0)?;
+    Ok(How {
+        rules: retained::compact_rules(call, volume_size)?,
+        level,
+        dry_run: call.options.flag(&o::DRY_RUN),
+    })
+}
+
+/// True when space may be reclaimed without being asked for: it is not switched off, and the last time is long enough ago, as
+/// far as the cache knows.
+pub(super) fn is_due(set: &mut Set, how: &How) -> bool {
+    let rules = &how.rules;
+    let since = |at: Timestamp| Timestamp::now().0.saturating_sub(at.0);
+    let least = i64::try_from(rules.least_seconds_between).unwrap_or(i64::MAX);
+    rules.by_itself
+        && (least == 0
+            || set
+                .cache()
+                .compacted()
+                .is_none_or(|at| !(0..least).contains(&since(at))))
+}
+
+/// What a rule decides about the versions of a set, newest first.
+pub(super) fn decide(
+    set: &mut Set,
+    ui: &mut Ui,
+    retention: &Retention,
+) -> Result<(Vec<Timestamp>, Vec<Decision>)> {
+    let times: Vec<Timestamp> = set.versions().collect();
+    let decisions = retention.decide(&times, Timestamp::now(), &Timestamp::wall, &mut |no| {
+        set.is_full(ui, no)
+    })?;
+    Ok((times, decisions))
+}
+
+/// Numbers of the versions that go.
+pub(super) fn dropped(decisions: &[Decision]) -> Vec<usize> {
+    let gone = decisions.iter().enumerate().filter(|(_, d)| !d.keep);
+    gone.map(|(no, _)| no).collect()
+}
+
+/// After a backup: deletes what its rule says, then reclaims space if that deleted something, or if the last volume that was
+/// written is small and there are enough such volumes.
+pub(super) fn after_backup(
+    set: &mut Set,
+    ui: &mut Ui,
+    retention: &Retention,
+    how: &How,
+    last_dblock: u64,
+) -> Result<()> {
+    let (times, decisions) = match retention.is_empty() {
+        true => (Vec::new(), Vec::new()),
+        false => decide(set, ui, retention)?,
+    };
+    let drop = dropped(&decisions);
+    let small = last_dblock > 0 && last_dblock <= how.rules.small_size;
+    let reclaim = (!drop.is_empty() || small && are_many_small(set, how)) && is_due(set, how);
+    if drop.is_empty() && !reclaim {
+        return Ok(());
+    }
+    let report = compact::run(set, ui, how, &drop, reclaim)?;
+    let left: Vec<Timestamp> = set.versions().collect();
+    let gone = times.iter().filter(|t| !left.contains(t)).count();
+    if !drop.is_empty() {
+        ui.result(&format!(
+            "{} deleted",
+            text::count(gone as u64, "old version")
+        ));
+    }
+    ui.json(|w| {
+        w.key("DeletedVersions")?;
+        w.number(gone as i128)
+    });
+    tell(&report, how, ui);
+    refused(report, ui);
+    Ok(())
+}
+
+/// By the listing alone: small volumes would be put together.
+fn are_many_small(set: &Set, how: &How) -> bool {
+    let mut small = Tally::default();
+    let volumes = set.volumes();
+    for (_, size) in (0..volumes.dblock_count()).filter_map(|no| volumes.dblock(no)) {
+        if let Some(size) = size.filter(|s| *s <= how.rules.small_size) {
+            small.add(size);
+        }
+    }
+    small.volumes > how.rules.small_count || small.bytes > how.rules.volume_size
+}
+
+/// Says that space was not reclaimed and why, where versions could be deleted all the same.
+pub(super) fn refused(report: Report, ui: &mut Ui) {
+    if let Some(why) = report.refused {
+        ui.warn("not-reclaimed", &why.to_string());
+    }
+}
+
+/// What was found, and what was done or would be.
+pub(super) fn tell(report: &Report, how: &How, ui: &mut Ui) {
+    let dry = how.dry_run;
+    if let Some(plan) = &report.plan {
+        let of = |tally: &Tally| format!("{} ({})", tally.volumes, show_size(tally.bytes));
+        let line = format!(
+            "volumes: {} deletable, {} wasteful, {} small",
+            of(&plan.deletable),
+            of(&plan.wasteful),
+            of(&plan.small)
+        );
+        let nothing = plan.is_nothing() && report.deleted[2] == 0;
+        match dry || !nothing {
+            true => ui.result(&line),
+            false => ui.verbose(&line),
+        }
+        let word = if plan.rewritten.volumes > 0 {
+            "rewritten"
+        } else {
+            "not rewritten"
+        };
+        ui.verbose(&format!("{word}: {}", plan.why));
+        if dry && nothing {
+            ui.result(&format!("nothing would be reclaimed: {}", plan.why));
+        } else if dry {
+            ui.result(&format!(
+                "would delete {} and rewrite {}: download up to {}, upload {}, free {}",
+                text::count(plan.deletable.volumes, "volume"),
+                plan.rewritten.volumes,
+                show_size(plan.rewritten.bytes),
+                show_size(plan.upload),
+                show_size(plan.freed())
+            ));
+        }
+    }
+    if report.orphans.volumes > 0 {
+        let (all, old) = (report.orphans, report.old_orphans.volumes);
+        let volumes = text::count(all.volumes, "volume");
+        let (have, they) = match all.volumes {
+            1 => ("has", "it"),
+            _ => ("have", "they"),
+        };
+        let then = match (dry, old) {
+            (_, 0) => format!(
+                "; {they} {} left, as the next backup may use {}, or until {they} {} a day older than the newest version",
+                if all.volumes == 1 { "is" } else { "are" },
+                if all.volumes == 1 { "it" } else { "them" },
+                if all.volumes == 1 { "is" } else { "are" },
+            ),
+            _ => String::new(),
+        };
+        ui.note(&format!(
+            "{volumes} ({}) {have} no index and no version needs {they}: interrupted runs leave such{then}",
+            show_size(all.bytes)
+        ));
+    }
+    if !dry && report.deleted[1] + report.deleted[2] + report.new_dblocks > 0 {
+        ui.result(&format!(
+            "{} deleted, {} written: {} freed",
+            text::count(report.deleted[2], "volume"),
+            report.new_dblocks,
+            show_size(report.freed())
+        ));
+    }
+    json(report, ui);
+}
+
+fn json(report: &Report, ui: &mut Ui) {
+    ui.json(|w| {
+        let mut n = |key: &str, n: u64| -> std::io::Result<()> {
+            w.key(key)?;
+            w.number(n.into())
+        };
+        if let Some(plan) = &report.plan {
+            for (name, tally) in [
+                ("Deletable", &plan.deletable),
+                ("Wasteful", &plan.wasteful),
+                ("Small", &plan.small),
+                ("Rewritten", &plan.rewritten),
+            ] {
+                n(&format!("{name}Volumes"), tally.volumes)?;
+                n(&format!("{name}Bytes"), tally.bytes)?;
+            }
+            n("EstimatedUpload", plan.upload)?;
+            n("EstimatedFreed", plan.freed())?;
+        }
+        n("VolumesWithoutIndex", report.orphans.volumes)?;
+        n("DeletedFileCount", report.deleted.iter().sum())?;
+        n("DeletedFileSize", report.deleted_bytes)?;
+        n("FilesLeft", report.left)?;
+        n("NewVolumes", report.new_dblocks)?;
+        n("CopiedBlocks", report.copied_blocks)?;
+        n("ReclaimUploadedBytes", report.uploaded_bytes)?;
+        n("FreedBytes", report.freed())?;
+        n("DamagedVolumes", report.damaged)
+    });
+}
