@@ -44,9 +44,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
     if !call.command.writes {
         remote.end_at_first_stop();
     }
-    if changes
-        && let Some(instead) = remote.read_only()
-    {
+    if changes && let Some(instead) = remote.read_only() {
         let cause = format!("{} is a read-only destination", remote.describe());
         return Err(Error::usage(cause).hint(instead));
     }

@@ -194,7 +194,6 @@ impl Shelf {
     /// Brings here what [`Shelf::block`] and [`Shelf::packed`] need of these blocks, in few requests. To be called before
     /// them for a shelf of which only a part is wanted: what was not fetched counts as damaged. Does nothing for a volume that
     /// is here. Errors of the destination.
-    #[allow(dead_code, reason = "for single files out of large volumes")]
     pub(crate) fn fetch(&mut self, set: &mut Set, ui: &mut Ui, keys: &[BlockKey]) -> Result<()> {
         let name = self.name.clone();
         let mut line = AtRemote {

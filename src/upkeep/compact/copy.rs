@@ -10,7 +10,7 @@ use crate::base::ui::Ui;
 use crate::format::zip_write::Packed;
 use crate::set::{Places, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
-use crate::upkeep::compact::count::{COPY_LEN, Fate};
+use crate::upkeep::compact::count::{AT_ONCE, COPY_LEN, Fate};
 use crate::writer::Writer;
 
 /// Packed blocks up to this size stay in memory.
@@ -103,6 +103,18 @@ impl Copier {
         Ok(())
     }
 
+    /// The next blocks of a volume, a few thousand at most.
+    fn some_of(&mut self, at: u32) -> Result<Vec<Wanted>> {
+        let mut some = Vec::new();
+        while some.len() < AT_ONCE
+            && let Some((_, wanted)) = self.next.take_if(|(next, _)| *next == at)
+        {
+            some.push(wanted);
+            self.advance()?;
+        }
+        Ok(some)
+    }
+
     /// Copies what is needed of a volume; true when all of it was, so that the volume may go. To be called in the order of
     /// rewriting. A block that the volume does not hold intact comes from another that holds it.
     pub(super) fn copy_from(
@@ -118,14 +130,23 @@ impl Copier {
         let share = volume.share();
         let mut shelf = open(writer, ui, no, share)?;
         let mut lost = 0u64;
-        while let Some((_, wanted)) = self.next.take_if(|(next, _)| *next == at) {
-            self.advance()?;
-            let copied = match &mut shelf {
-                Some(shelf) => copy(writer, ui, shelf, &wanted, &self.tmp)?,
-                None => false,
-            };
-            if !copied && !self.from_another(writer, ui, &wanted, no)? {
-                lost += 1;
+        loop {
+            let some = self.some_of(at)?;
+            if some.is_empty() {
+                break;
+            }
+            if let Some(shelf) = &mut shelf {
+                let keys: Vec<BlockKey> = some.iter().map(|w| w.key).collect();
+                shelf.fetch(writer.set, ui, &keys)?;
+            }
+            for wanted in &some {
+                let copied = match &mut shelf {
+                    Some(shelf) => copy(writer, ui, shelf, wanted, &self.tmp)?,
+                    None => false,
+                };
+                if !copied && !self.from_another(writer, ui, wanted, no)? {
+                    lost += 1;
+                }
             }
         }
         if lost > 0 {
@@ -164,6 +185,7 @@ impl Copier {
             let share = Share::Bytes(u64::from(wanted.key.size()));
             if writer.set.volumes().dblock(no).is_some()
                 && let Some(mut shelf) = open(writer, ui, no, share)?
+                && shelf.fetch(writer.set, ui, &[wanted.key]).map(|()| true)?
                 && copy(writer, ui, &mut shelf, wanted, &self.tmp)?
             {
                 return Ok(true);

@@ -6,7 +6,7 @@
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Error, Result};
 use crate::base::ui::{Progress, Ui};
-use crate::set::{IndexReport, Needed, Owners, Places, Set, Share, VolumeNo, split_place};
+use crate::set::{IndexReport, Needed, Owners, Places, Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunReader, RunWriter};
 use crate::spill::sorter::Sorter;
@@ -16,6 +16,8 @@ use crate::upkeep::waste::{CompactRules, Plan, Usage};
 const LIVE_LEN: usize = BlockKey::LEN + 4 + 1;
 /// Position of the volume in the order of rewriting, key, whether it is a blocklist.
 pub(super) const COPY_LEN: usize = 4 + BlockKey::LEN + 1;
+/// Blocks of a volume that are fetched together.
+pub(super) const AT_ONCE: usize = 4096;
 /// Bytes sorted in memory.
 const SORT_CAP: usize = 2 << 20;
 
@@ -348,19 +350,29 @@ impl Count<'_> {
                 }
                 Err(e) => return Err(e),
             };
+            let mut keys: Vec<BlockKey> = Vec::new();
             while let Some((_, key)) = next.filter(|(same, _)| *same == no) {
-                let intact = match &mut shelf {
-                    Some(shelf) => shelf.packed(&key, &mut std::io::sink())?.is_some(),
-                    None => false,
-                };
-                let known = match intact {
-                    true => &mut self.proven,
-                    false => &mut self.spoilt,
-                };
-                known.insert(&copy_of(&key, no))?;
-                spoilt |= !intact;
-                done += 1;
+                keys.push(key);
                 next = pair(&mut at)?;
+                if keys.len() < AT_ONCE && next.is_some_and(|(same, _)| same == no) {
+                    continue;
+                }
+                if let Some(shelf) = &mut shelf {
+                    shelf.fetch(set, ui, &keys)?;
+                }
+                done += keys.len() as u64;
+                for key in keys.drain(..) {
+                    let intact = match &mut shelf {
+                        Some(shelf) => shelf.packed(&key, &mut std::io::sink())?.is_some(),
+                        None => false,
+                    };
+                    let known = match intact {
+                        true => &mut self.proven,
+                        false => &mut self.spoilt,
+                    };
+                    known.insert(&copy_of(&key, no))?;
+                    spoilt |= !intact;
+                }
             }
         }
         Ok(spoilt)
@@ -420,7 +432,7 @@ fn each_block(
     let mut volumes: Vec<VolumeNo> = Vec::new();
     let mut current: Option<BlockKey> = None;
     loop {
-        let place = reader.next()?.and_then(split_place);
+        let place = reader.next()?.map(|place| (place.key, place.no));
         if let (Some((key, no)), Some(same)) = (place, current)
             && key == same
         {
