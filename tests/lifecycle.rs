@@ -189,7 +189,7 @@ fn change(source: &Path, day: u64) {
     if day == 1 {
         tree::write(&source.join("never other"), &rand.bytes(300_000));
     }
-    if day % 5 == 0 {
+    if day.is_multiple_of(5) {
         let _ = fs::remove_file(source.join(format!("file {}", (day + 3) % 7)));
     }
 }

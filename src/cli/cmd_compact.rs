@@ -32,10 +32,11 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     reclaim::tell(&report, &how, ui);
     let idle = report.deleted == [0; 3] && report.new_dblocks == 0;
-    if let Some(plan) = report.plan.as_ref().filter(|_| idle && !how.dry_run) {
-        if plan.is_nothing() {
-            ui.result(&format!("nothing to reclaim: {}", plan.why));
-        }
+    if idle
+        && !how.dry_run
+        && let Some(plan) = report.plan.as_ref().filter(|plan| plan.is_nothing())
+    {
+        ui.result(&format!("nothing to reclaim: {}", plan.why));
     }
     if how.dry_run {
         ui.json(|w| {

@@ -144,7 +144,7 @@ impl Copier {
                     Some(shelf) => copy(writer, ui, shelf, wanted, &self.tmp)?,
                     None => false,
                 };
-                if !copied && !self.from_another(writer, ui, wanted, no)? {
+                if !copied && !self.another_has(writer, ui, wanted, no)? {
                     lost += 1;
                 }
             }
@@ -169,7 +169,7 @@ impl Copier {
     }
 
     /// Looks for a block in the other volumes that should hold it. Those that do not hold it intact either stay.
-    fn from_another(
+    fn another_has(
         &mut self,
         writer: &mut Writer<'_>,
         ui: &mut Ui,

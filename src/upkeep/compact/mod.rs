@@ -214,7 +214,7 @@ impl Work<'_> {
             true => Vec::new(),
             false => self.find_orphans(set, ui, true)?,
         };
-        let gone = fates.iter().any(|f| *f == Fate::Deleted);
+        let gone = fates.contains(&Fate::Deleted);
         if drop.is_empty() && orphans.is_empty() && !gone {
             return Ok(());
         }
