@@ -9,7 +9,7 @@ use crate::upkeep::compact;
 pub(super) const COMMAND: Command = Command {
     name: "compact",
     aliases: &[],
-    section: Section::Care,
+    section: Section::More,
     summary: "reclaim the space that no version needs",
     usage: "<url>",
     details: "\
