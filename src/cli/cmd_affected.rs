@@ -11,7 +11,7 @@ use crate::cli::{Call, Command, Outcome, Section};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::set::{Set, VolumeNo};
-use crate::upkeep::losses::{Loss, Losses, is_volume_fault};
+use crate::upkeep::losses::{Loss, Losses};
 
 /// Entries of a version shown without `--full-result`.
 const SHOWN: u64 = 5;
@@ -160,7 +160,7 @@ pub(super) fn show(
     for (no, time) in times.iter().enumerate() {
         match losses.prepare(set, ui, no) {
             Ok(()) => {}
-            Err(e) if is_volume_fault(&e) => {
+            Err(e) if e.kind().is_of_one_volume() => {
                 ui.error(&format!("version {no} is left out: {e}"));
                 failed = Some(e);
                 continue;

@@ -32,6 +32,7 @@ pub(crate) use lock::RunLock;
 pub(crate) use members::{Members, broken};
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use needs::{Goal, Needed, Owners, Reference, Wants};
+pub(crate) use needs::{ListReader, ListState, ListsInDblocks, State, Stored, VolumeFaults};
 pub(crate) use permit::permit_by_hand;
 pub(crate) use place::Place;
 pub(crate) use places::{Places, PlacesReader};

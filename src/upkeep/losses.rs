@@ -6,11 +6,14 @@
 use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::Result;
 use crate::base::ui::{Progress, Ui};
-use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
-use crate::set::{IndexReport, Members, Places, Set, Share, Shelf, VolumeNo, broken};
+use crate::set::{
+    IndexReport, ListReader, ListState, ListsInDblocks, Members, Places, Set, State, Stored,
+    VolumeFaults, VolumeNo, broken,
+};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 
@@ -45,14 +48,6 @@ pub(crate) struct Losses {
     /// that hold one.
     pub(super) uncopied: Keyset,
     pub(super) poor: Vec<bool>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Whole,
-    Lost,
-    /// It stands on a blocklist whose members are not known.
-    Unsure,
 }
 
 impl Losses {
@@ -181,67 +176,17 @@ impl Losses {
 
     /// What an entry of the version that was prepared last, or of one before, loses.
     pub(super) fn loss(&mut self, entry: &Entry) -> Result<Option<Loss>> {
-        let same = self.params.block_hash == self.params.file_hash;
-        let data = match (&entry.content, entry.kind) {
-            (Some(content), _) => self.state(content, same)?,
-            (None, EntryKind::File) => State::Lost,
-            (None, _) => State::Whole,
-        };
+        let (data, meta) = Stored::entry(self, entry)?;
         // What cannot be found out cannot be restored either.
         if data != State::Whole {
             return Ok(Some(Loss::Data));
         }
-        let meta = match &entry.meta {
-            Some(meta) => self.state(meta, same || self.params.version == 1)?,
-            None => State::Whole,
-        };
         Ok((meta != State::Whole).then_some(Loss::Metadata))
-    }
-
-    fn state(&mut self, content: &Content, same: bool) -> Result<State> {
-        if content.size == 0 {
-            return Ok(State::Whole);
-        }
-        if content.lists.is_empty() {
-            return match content.single(same) {
-                Some(id) if self.stored(&id)? => Ok(State::Whole),
-                _ => Ok(State::Lost),
-            };
-        }
-        let blocks = content
-            .size
-            .div_ceil(u64::from(self.params.block_size).max(1));
-        let lists = blocks.div_ceil(u64::from(self.params.hashes_per_list()).max(1));
-        if lists != content.lists.len() as u64 {
-            return Ok(State::Lost);
-        }
-        let mut state = State::Whole;
-        for id in &content.lists {
-            let key = BlockKey::new(id, 0);
-            if self.broken.contains(&key)? {
-                return Ok(State::Lost);
-            }
-            if !self.known.contains(&key)? {
-                if !self.stored(id)? {
-                    return Ok(State::Lost);
-                }
-                state = State::Unsure;
-            }
-        }
-        Ok(state)
-    }
-
-    /// True when a volume that counts holds the block.
-    fn stored(&mut self, id: &Hash) -> Result<bool> {
-        if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
-            return Ok(false);
-        }
-        self.places.contains_id(id)
     }
 
     /// The members of blocklists that no index volume copies, volume by volume. What cannot be read stays unknown.
     fn lists_from_dblocks(&mut self, set: &mut Set, ui: &mut Ui, asked: Sorter) -> Result<()> {
-        let mut by_volume = Sorter::new(set.tmp(), SORT_CAP);
+        let mut wanted = ListsInDblocks::new(set.tmp());
         let mut asked = asked.finish()?;
         let mut last = None;
         while let Some(id) = asked.next()?.and_then(Hash::from_bytes) {
@@ -255,54 +200,64 @@ impl Losses {
                 if let Some(poor) = self.poor.get_mut(no as usize) {
                     *poor = true;
                 }
-                by_volume.add(&[&no.to_be_bytes(), id.as_bytes()].concat())?;
+                wanted.look_in(no, &id)?;
             }
         }
-        let mut stream = by_volume.finish()?;
         let mut members = Members::new(set.tmp(), self.params.block_hash.len());
-        let mut held: Option<(VolumeNo, Option<Shelf>)> = None;
-        while let Some(record) = stream.next()? {
-            let Some((no, id)) = record.split_first_chunk::<4>() else {
-                continue;
-            };
-            let (no, Some(id)) = (u32::from_be_bytes(*no), Hash::from_bytes(id)) else {
-                continue;
-            };
-            if held.as_ref().is_none_or(|(n, _)| *n != no) {
-                let facts = self.places.expected(no)?;
-                held = Some((no, usable(set.shelf(ui, no, facts, Share::All))?));
-            }
-            let Some((_, Some(shelf))) = &mut held else {
-                continue;
-            };
-            let (hash, mut bytes) = (self.params.block_hash, Vec::new());
-            let taken = usable(shelf.offer(&id, &mut |_, data| {
-                bytes.clear();
-                let read = data.take(LIST_BYTES_AT_MOST).read_to_end(&mut bytes);
-                Ok(read.is_ok() && hash.hash(&bytes) == id)
-            }))?;
-            if taken.is_some()
-                && hash.hash(&bytes) == id
-                && self.known.insert(&BlockKey::new(&id, 0))?
-            {
-                members.add(&id, &mut bytes.as_slice())?;
-            }
-        }
+        let mut reader = MemberReader {
+            params: self.params,
+            known: &mut self.known,
+            members: &mut members,
+        };
+        wanted.read(set, ui, &self.places, VolumeFaults::Silent, &mut reader)?;
         self.settle(members)
     }
 }
 
-/// `None` for a volume that is at fault; other errors stand.
-fn usable<T>(opened: Result<T>) -> Result<Option<T>> {
-    match opened {
-        Ok(t) => Ok(Some(t)),
-        Err(e) if is_volume_fault(&e) => Ok(None),
-        Err(e) => Err(e),
+impl Stored for Losses {
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    /// True when a volume that counts holds the block.
+    fn block(&mut self, id: &Hash) -> Result<bool> {
+        if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
+            return Ok(false);
+        }
+        self.places.contains_id(id)
+    }
+
+    fn list(&mut self, id: &Hash) -> Result<ListState> {
+        let key = BlockKey::new(id, 0);
+        Ok(if self.broken.contains(&key)? {
+            ListState::Broken
+        } else if self.known.contains(&key)? {
+            ListState::Whole
+        } else {
+            ListState::Unknown
+        })
     }
 }
 
-pub(crate) fn is_volume_fault(e: &Error) -> bool {
-    matches!(e.kind(), Kind::Damaged | Kind::Unsupported | Kind::Missing)
+/// Takes the members of blocklists that dblocks hold.
+struct MemberReader<'a> {
+    params: Params,
+    known: &'a mut Keyset,
+    members: &'a mut Members,
+}
+
+impl ListReader for MemberReader<'_> {
+    fn take(&mut self, id: &Hash, data: &mut dyn Read) -> Result<bool> {
+        let mut bytes = Vec::new();
+        let read = data.take(LIST_BYTES_AT_MOST).read_to_end(&mut bytes);
+        if read.is_err() || self.params.block_hash.hash(&bytes) != *id {
+            return Ok(false);
+        }
+        if self.known.insert(&BlockKey::new(id, 0))? {
+            self.members.add(id, &mut bytes.as_slice())?;
+        }
+        Ok(true)
+    }
 }
 
 /// Blocks that no volume holds but those marked. One pass over all places.

@@ -4,10 +4,10 @@ use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
-use crate::base::text;
 use crate::base::ui::Ui;
+use crate::set::needs::dblocks::{ListReader, ListsInDblocks, VolumeFaults};
 use crate::set::needs::{Goal, LIST_RECORD, Wants};
-use crate::set::{Places, Set, Share, Shelf, VolumeNo};
+use crate::set::{Places, Set, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -212,75 +212,29 @@ impl Expander<'_> {
         if !unindexed.is_empty() {
             set.index_dblocks(ui, unindexed, places, false)?;
         }
-        let mut sorter = Sorter::new(&self.wants.tmp, 1 << 20);
+        let mut wanted = ListsInDblocks::new(&self.wants.tmp);
         let mut reader = missing.reader();
         while let Some(id) = reader.next()? {
+            let Some(hash) = full_id(id, self.wants.params.block_hash.len()) else {
+                continue;
+            };
             for no in volumes_of(places, id)? {
-                let mut record = no.to_be_bytes().to_vec();
-                record.extend_from_slice(id);
-                sorter.add(&record)?;
+                wanted.look_in(no, &hash)?;
             }
         }
-        let mut stream = sorter.finish()?;
-        let mut open: Option<(VolumeNo, Shelf)> = None;
-        let mut failed: Option<VolumeNo> = None;
-        while let Some(record) = stream.next()? {
-            let (no, id) = record.split_at(4);
-            let no = no
-                .try_into()
-                .map(u32::from_be_bytes)
-                .map_err(|_| Error::bug("a volume number has four bytes"))?;
-            let hash = full_id(id, self.wants.params.block_hash.len());
-            let Some(hash) = hash.filter(|_| failed != Some(no)) else {
-                continue;
-            };
-            // Another volume may have given it already.
-            if self.seen(&hash)? {
-                continue;
-            }
-            if open.as_ref().is_none_or(|(have, _)| *have != no) {
-                open = None;
-                let Some((name, _)) = set.volumes().dblock(no) else {
-                    continue;
-                };
-                ui.verbose(&format!(
-                    "reading blocklists from {}",
-                    text::safe(name.as_str().as_bytes())
-                ));
-                match set.shelf(ui, no, places.expected(no)?, Share::All) {
-                    Ok(shelf) => {
-                        if let Some(why) = shelf.flaw() {
-                            let name = text::safe(name.as_str().as_bytes());
-                            ui.warn(
-                                "damaged-dblock",
-                                &format!("volume {name} is damaged ({why})"),
-                            );
-                        }
-                        open = Some((no, shelf));
-                    }
-                    Err(e) if e.kind().is_volume_or_key() => {
-                        ui.warn("unreadable-dblock", &e.to_string());
-                        failed = Some(no);
-                        continue;
-                    }
-                    Err(e) => return Err(e),
-                }
-            }
-            let Some((_, shelf)) = &mut open else {
-                continue;
-            };
-            let read = shelf.offer(&hash, &mut |id, data| {
-                self.offer(id, data)?;
-                self.seen(&hash)
-            });
-            match read {
-                Err(e) if e.kind().is_volume_or_key() => {
-                    ui.warn("unreadable-dblock", &e.to_string());
-                }
-                other => other?,
-            }
-        }
-        Ok(())
+        wanted.read(set, ui, places, VolumeFaults::Warned, self)
+    }
+}
+
+impl ListReader for Expander<'_> {
+    /// Another volume may have given it already.
+    fn wants(&mut self, id: &Hash) -> Result<bool> {
+        Ok(!self.seen(id)?)
+    }
+
+    fn take(&mut self, id: &Hash, data: &mut dyn Read) -> Result<bool> {
+        self.offer(id, data)?;
+        self.seen(id)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The one walk of references: which blocks versions need, with all blocklists followed. For restoring, and for everything
 //! that has to know what may go.
 
+mod dblocks;
 mod lists;
 mod walk;
+mod whole;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
@@ -11,8 +13,11 @@ use crate::format::filelist::Content;
 use crate::format::manifest::Params;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
+pub(crate) use dblocks::{ListReader, ListsInDblocks, VolumeFaults};
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use walk::{Needed, Owners, Reference};
+pub(crate) use whole::{ListState, State, Stored};
+use whole::{Told, blocks, per_list, told};
 
 const SORT_CAP: usize = 4 << 20;
 
@@ -93,40 +98,31 @@ impl Wants {
 
     /// Wants all blocks of a content; one of which the version does not say which they are (R20) is lost.
     pub(crate) fn add(&mut self, content: &Content, target: u64, meta: bool) -> Result<()> {
-        if content.size == 0 {
-            return Ok(());
-        }
-        if content.lists.is_empty() {
-            let single = content
-                .single(self.params.block_hash == self.params.file_hash)
-                .or(if meta && self.params.version < 2 {
-                    content.hash
-                } else {
-                    None
-                });
-            let size = u32::try_from(content.size)
-                .ok()
-                .filter(|&size| size <= self.params.block_size);
-            let (Some(id), Some(size)) = (single, size) else {
-                return self.lose(target, meta);
-            };
-            return self.want(
-                &BlockKey::new(&id, size),
-                Goal {
-                    target,
-                    offset: 0,
-                    meta,
-                },
-            );
-        }
-        let lists = self.blocks(content.size).div_ceil(self.per_list());
-        if content.lists.len() as u64 != lists {
-            return self.lose(target, meta);
-        }
+        let lists = match told(self.params, content, meta) {
+            Told::Empty => return Ok(()),
+            Told::Untold => return self.lose(target, meta),
+            Told::Block(id) => {
+                let size = u32::try_from(content.size)
+                    .ok()
+                    .filter(|&size| size <= self.params.block_size);
+                let Some(size) = size else {
+                    return self.lose(target, meta);
+                };
+                return self.want(
+                    &BlockKey::new(&id, size),
+                    Goal {
+                        target,
+                        offset: 0,
+                        meta,
+                    },
+                );
+            }
+            Told::Lists(lists) => lists,
+        };
         if !self.has_room(self.blocks(content.size)) {
             return self.lose(target, meta);
         }
-        for (k, list) in content.lists.iter().enumerate() {
+        for (k, list) in lists.iter().enumerate() {
             let mut record = BlockKey::new(list, 0).as_bytes()[..32].to_vec();
             record.extend_from_slice(&target.to_be_bytes());
             record.extend_from_slice(
@@ -196,11 +192,11 @@ impl Wants {
 
     /// Blocks of a content of `size` bytes.
     pub(crate) fn blocks(&self, size: u64) -> u64 {
-        size.div_ceil(u64::from(self.params.block_size).max(1))
+        blocks(self.params, size)
     }
 
     pub(crate) fn per_list(&self) -> u64 {
-        u64::from(self.params.hashes_per_list()).max(1)
+        per_list(self.params)
     }
 
     pub(crate) fn want(&mut self, key: &BlockKey, goal: Goal) -> Result<()> {

@@ -3,10 +3,10 @@
 use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Doing, Result};
 use crate::base::tmp::{Spool, Tmp};
 use crate::format::manifest::Params;
-use crate::set::{Members, Places, VolumeNo, broken};
+use crate::set::{ListReader, ListState, Members, Places, VolumeNo, broken};
 use crate::spill::keyset::Keyset;
 
 /// Blocklists whose content was read. 64 bytes a member, spilled.
@@ -101,20 +101,20 @@ impl Lists {
         self.known.contains(&BlockKey::new(id, 0))
     }
 
-    /// True when a member of this known list is stored nowhere.
-    pub(super) fn is_broken(&mut self, id: &Hash) -> Result<bool> {
-        if self.broken.is_empty() {
-            return Ok(false);
+    pub(super) fn state(&mut self, id: &Hash) -> Result<ListState> {
+        let key = BlockKey::new(id, 0);
+        if !self.broken.is_empty() && self.broken.contains(&key)? {
+            return Ok(ListState::Broken);
         }
-        self.broken.contains(&BlockKey::new(id, 0))
+        Ok(match self.known.contains(&key)? {
+            true => ListState::Whole,
+            false => ListState::Unknown,
+        })
     }
 }
 
-/// Only for lists that a dblock holds: a zip entry that cannot be opened is no list.
-pub(super) fn usable<T>(opened: Result<T>) -> Result<Option<T>> {
-    match opened {
-        Ok(t) => Ok(Some(t)),
-        Err(e) if e.kind().is_of_one_volume() => Ok(None),
-        Err(e) => Err::<Option<T>, Error>(e),
+impl ListReader for Lists {
+    fn take(&mut self, id: &Hash, data: &mut dyn Read) -> Result<bool> {
+        Ok(self.add(id, data)?.is_none())
     }
 }

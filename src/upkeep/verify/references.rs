@@ -4,13 +4,15 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::Result;
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
-use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
-use crate::set::{Places, RESCUED, Set, Share, Shelf, VolumeNo};
+use crate::set::{
+    ListState, ListsInDblocks, Places, RESCUED, Set, State, Stored, VolumeFaults, VolumeNo,
+};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
-use crate::upkeep::verify::lists::{Lists, usable};
+use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Orphans;
 use crate::upkeep::verify::{
     ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, sample,
@@ -55,14 +57,6 @@ struct Outcome {
     misdated: Option<String>,
     /// It could not be read: status and reason.
     unreadable: Option<(Status, String)>,
-}
-
-/// What is known of one content.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Whole,
-    Lost,
-    Unsure,
 }
 
 impl References {
@@ -194,7 +188,7 @@ impl References {
         ui.progress("checking versions", what);
         let read = set.files(ui, version, &mut |entry| {
             out.entries += 1;
-            self.entry(&entry, &mut out)
+            self.judge(&entry, &mut out)
         });
         match read {
             Ok(listing) => {
@@ -210,17 +204,8 @@ impl References {
         Ok(out)
     }
 
-    fn entry(&mut self, entry: &Entry, out: &mut Outcome) -> Result<()> {
-        let same = self.params.block_hash == self.params.file_hash;
-        let data = match (&entry.content, entry.kind) {
-            (Some(content), _) => self.content(content, same)?,
-            (None, EntryKind::File) => State::Lost,
-            (None, _) => State::Whole,
-        };
-        let meta = match &entry.meta {
-            Some(meta) => self.content(meta, same || self.params.version == 1)?,
-            None => State::Whole,
-        };
+    fn judge(&mut self, entry: &Entry, out: &mut Outcome) -> Result<()> {
+        let (data, meta) = Stored::entry(self, entry)?;
         out.unsure |= data == State::Unsure || meta == State::Unsure;
         let named = if data == State::Lost {
             out.files += 1;
@@ -235,59 +220,6 @@ impl References {
             named.push(text::safe_cut(&entry.path, NAME_CHARS));
         }
         Ok(())
-    }
-
-    fn content(&mut self, content: &Content, same: bool) -> Result<State> {
-        if content.size == 0 {
-            return Ok(State::Whole);
-        }
-        if content.lists.is_empty() {
-            return match content.single(same) {
-                Some(id) => Ok(if self.stored(&id)? {
-                    State::Whole
-                } else {
-                    State::Lost
-                }),
-                // R20: the id of the only block is not written down anywhere, so that nobody finds it.
-                None => Ok(State::Lost),
-            };
-        }
-        let blocks = content
-            .size
-            .div_ceil(u64::from(self.params.block_size).max(1));
-        let lists = blocks.div_ceil(u64::from(self.params.hashes_per_list()).max(1));
-        if lists != content.lists.len() as u64 {
-            return Ok(State::Lost);
-        }
-        let mut state = State::Whole;
-        for id in &content.lists {
-            if self.lists.is_broken(id)? {
-                return Ok(State::Lost);
-            }
-            if self.lists.knows(id)? {
-                continue;
-            }
-            if !self.stored(id)? {
-                return Ok(State::Lost);
-            }
-            state = State::Unsure;
-            if self.asked.insert(&BlockKey::new(id, 0))? {
-                self.unknown.add(id.as_bytes())?;
-            }
-        }
-        Ok(state)
-    }
-
-    fn stored(&mut self, id: &Hash) -> Result<bool> {
-        if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
-            return Ok(false);
-        }
-        if self.orphans.is_empty() {
-            return self.places.contains_id(id);
-        }
-        let held: Vec<VolumeNo> = self.places.find_id(id)?.iter().map(|p| p.0).collect();
-        self.orphans.held(&held);
-        Ok(!held.is_empty())
     }
 
     /// Copies in index volumes that the cache let the run skip.
@@ -320,35 +252,43 @@ impl References {
     /// The blocklists themselves, volume by volume. A volume that cannot be read leaves its lists unknown; the volume checks
     /// tell of it.
     fn lists_from_dblocks(&mut self, set: &mut Set, ui: &mut Ui, asked: &Run) -> Result<()> {
-        let mut by_volume = Sorter::new(set.tmp(), SORT_CAP);
+        let mut wanted = ListsInDblocks::new(set.tmp());
         let mut reader = asked.reader();
         while let Some(id) = reader.next()?.and_then(Hash::from_bytes) {
             if !self.lists.knows(&id)?
                 && let Some((no, _)) = self.places.find_id(&id)?.first()
             {
-                by_volume.add(&[&no.to_be_bytes(), id.as_bytes()].concat())?;
+                wanted.look_in(*no, &id)?;
             }
         }
-        let mut stream = by_volume.finish()?;
-        let mut held: Option<(VolumeNo, Option<Shelf>)> = None;
-        while let Some(record) = stream.next()? {
-            let Some((no, id)) = record.split_first_chunk::<4>() else {
-                continue;
-            };
-            let (no, Some(id)) = (u32::from_be_bytes(*no), Hash::from_bytes(id)) else {
-                continue;
-            };
-            if held.as_ref().is_none_or(|(n, _)| *n != no) {
-                let shelf = match set.volumes().dblock(no) {
-                    Some(_) => usable(set.shelf(ui, no, self.places.expected(no)?, Share::All))?,
-                    None => None,
-                };
-                held = Some((no, shelf));
-            }
-            if let Some((_, Some(shelf))) = &mut held {
-                let lists = &mut self.lists;
-                usable(shelf.offer(&id, &mut |_, data| Ok(lists.add(&id, data)?.is_none())))?;
-            }
+        wanted.read(set, ui, &self.places, VolumeFaults::Silent, &mut self.lists)
+    }
+}
+
+impl Stored for References {
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    fn block(&mut self, id: &Hash) -> Result<bool> {
+        if !self.lost.is_empty() && self.lost.contains(&BlockKey::new(id, 0))? {
+            return Ok(false);
+        }
+        if self.orphans.is_empty() {
+            return self.places.contains_id(id);
+        }
+        let held: Vec<VolumeNo> = self.places.find_id(id)?.iter().map(|p| p.0).collect();
+        self.orphans.held(&held);
+        Ok(!held.is_empty())
+    }
+
+    fn list(&mut self, id: &Hash) -> Result<ListState> {
+        self.lists.state(id)
+    }
+
+    fn is_asked_for(&mut self, id: &Hash) -> Result<()> {
+        if self.asked.insert(&BlockKey::new(id, 0))? {
+            self.unknown.add(id.as_bytes())?;
         }
         Ok(())
     }
