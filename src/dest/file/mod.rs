@@ -3,6 +3,7 @@
 //! A volume appears under its name only when it is whole and on the medium: it is written to a temporary name in the same
 //! folder, synced, checked and renamed. Nothing is retried here and the source of an upload is never consumed.
 
+mod options;
 mod parts;
 
 use std::fs::{File, OpenOptions};
@@ -11,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use options::{ALTERNATES, MARKER, MIN_FREE, NO_LENGTH, OPTIONS, SYNC};
 use parts::{
     absolute, check_name, copy_body, fault, folder_missing, ignore_unsupported, is_absent,
     is_temporary, read_some, remote_file, short, shown,
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
-use crate::base::opt::{Kind, Opt, Options, row};
+use crate::base::opt::Options;
 use crate::base::size::show_size;
 use crate::base::sys::Dir;
 use crate::base::{place, rand, sys, text};
@@ -33,75 +35,6 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Bytes left free beside what a put needs.
 const RESERVE: u64 = 1 << 20;
 const BUFFER: usize = 64 << 10;
-
-const ALTERNATES: Opt = row(
-    "alternate-target-paths",
-    Kind::Word,
-    "",
-    "Further folders to look for the backup in, separated by colons; the path of the URL comes first.",
-);
-const MARKER: Opt = row(
-    "alternate-destination-marker",
-    Kind::Word,
-    "",
-    "Name of a file that must be in the folder chosen, such as one on a disk that may not be mounted.",
-);
-const SYNC: Opt = row(
-    "file-sync",
-    Kind::Flag,
-    "true",
-    "Flush every volume to the medium before it counts as stored.",
-);
-const MIN_FREE: Opt = row(
-    "file-min-free",
-    Kind::Size(1 << 20),
-    "0",
-    "Refuse to store a volume that would leave less space free than this.",
-);
-const NO_LENGTH: Opt = row(
-    "disable-length-verification",
-    Kind::Flag,
-    "false",
-    "Do not check the size of a stored volume.",
-);
-
-static OPTIONS: &[Opt] = &[
-    ALTERNATES,
-    MARKER,
-    SYNC,
-    MIN_FREE,
-    NO_LENGTH,
-    row(
-        "use-move-for-put",
-        Kind::Ignored,
-        "",
-        "No effect: volumes are always copied and renamed into place.",
-    ),
-    row(
-        "disable-filename-sanitation",
-        Kind::Ignored,
-        "",
-        "No effect: names with control characters are never used.",
-    ),
-    row(
-        "auth-username",
-        Kind::Ignored,
-        "",
-        "No effect on local folders.",
-    ),
-    row(
-        "auth-password",
-        Kind::Secret,
-        "",
-        "No effect on local folders.",
-    ),
-    row(
-        "force-smb-authentication",
-        Kind::Ignored,
-        "",
-        "No effect on local folders.",
-    ),
-];
 
 /// Local folders.
 pub(crate) static SCHEME: Scheme = Scheme {
