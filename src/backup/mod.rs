@@ -5,7 +5,6 @@ mod attrs;
 mod before;
 mod changed;
 mod choice;
-mod enter;
 mod explain;
 mod job;
 mod levels;
@@ -17,7 +16,6 @@ mod rebuild;
 mod source;
 mod split;
 mod store;
-mod verdict;
 mod walk;
 
 use crate::base::error::{Error, Result};

@@ -3,7 +3,7 @@
 use crate::base::opt::{Kind, Opt};
 use crate::cli::options;
 use crate::cli::sources::applies;
-use crate::cli::{COMMANDS, Command, cmd_remote, help};
+use crate::cli::{COMMANDS, Command, cmd_remote, help_words};
 
 /// The options a command takes, each name once; `common`: those of all commands, or else its own.
 fn taken(command: &Command, common: bool) -> Vec<&'static Opt> {
@@ -48,7 +48,7 @@ fn names() -> String {
 /// Commands whose next word is one of a few, and these words.
 fn next_words() -> [(&'static str, String); 2] {
     [
-        ("help", help::words().join(" ")),
+        ("help", help_words::words().join(" ")),
         ("remote", cmd_remote::actions().join(" ")),
     ]
 }

@@ -5,6 +5,7 @@ use crate::base::opt::Opt;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::cmd_system_info::target;
+use crate::cli::help_words::{own_page, words};
 use crate::cli::options::{self, GROUPS};
 use crate::cli::parse::shown;
 use crate::cli::render::{self, wrap};
@@ -78,7 +79,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
 
 type Text = fn() -> Vec<String>;
 
-/// What may follow `help` beside the names of commands, pages, destinations and options.
+/// The texts of the words in `SPECIAL_WORDS`.
 static SPECIAL: &[(&str, Text)] = &[
     ("topics", topics),
     ("options", option_text::all),
@@ -113,16 +114,6 @@ fn about(word: &str) -> Result<Vec<String>> {
         Some(near) => e.hint(format!("did you mean 'duplet help {near}'?")),
         None => e.hint(format!("topics: {}", topic_names().join(", "))),
     })
-}
-
-/// What may follow `help`, apart from the names of options.
-pub(super) fn words() -> Vec<&'static str> {
-    let pages = TOPICS.iter().filter(|t| own_page(t));
-    let pages = pages.flat_map(|t| std::iter::once(t.name).chain(t.aliases.iter().copied()));
-    let pages = pages.filter(|name| lookup(name).is_none_or(|c| c.name != *name));
-    let rest = SPECIAL.iter().map(|s| s.0);
-    let commands = COMMANDS.iter().map(|c| c.name);
-    commands.chain(pages).chain(rest).collect()
 }
 
 /// The pages that are not a command's, and where all else is.
@@ -292,11 +283,6 @@ fn of_command(c: &Command) -> Vec<String> {
     lines
 }
 
-/// The topic is not part of a command's help.
-pub(super) fn own_page(topic: &Topic) -> bool {
-    lookup(topic.name).is_none_or(|c| c.name != topic.name)
-}
-
 fn of_topic(topic: &Topic) -> Vec<String> {
     let mut lines = render::lines(&topic.text());
     for family in option_text::families().filter(|f| f.is_named(topic.name)) {
@@ -331,6 +317,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
     use super::*;
+    use crate::cli::help_words::SPECIAL_WORDS;
 
     #[test]
     fn every_text_fits_the_screen() {
@@ -366,6 +353,8 @@ mod tests {
         ] {
             assert!(about(word).unwrap().len() > 1, "{word}");
         }
+        let special: Vec<&str> = SPECIAL.iter().map(|s| s.0).collect();
+        assert_eq!(special, SPECIAL_WORDS);
         for name in words() {
             assert!(about(name).unwrap().len() > 1, "{name}");
         }

@@ -2,7 +2,7 @@
 
 use crate::base::opt::{Kind, Opt};
 use crate::cli::COMMANDS;
-use crate::cli::help;
+use crate::cli::help_words;
 use crate::cli::option_text::{self, value_of};
 use crate::cli::options::GROUPS;
 use crate::cli::render;
@@ -113,7 +113,7 @@ fn option(out: &mut Vec<String>, opt: &Opt) {
 
 /// A topic as it stands, for its columns matter.
 fn literal(out: &mut Vec<String>, topic: &Topic) {
-    let title = if help::own_page(topic) {
+    let title = if help_words::own_page(topic) {
         topic.name.replace('-', " ")
     } else {
         format!("{} in detail", topic.name)

@@ -20,6 +20,7 @@ mod completion;
 mod elsewhere;
 mod frame;
 mod help;
+mod help_words;
 mod listing;
 mod man;
 mod option_text;

@@ -13,13 +13,16 @@ use crate::cli::options::{
     ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NEW_BACKUP,
     NO_CACHE, NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
-use crate::cli::{Call, cmd_verify, passphrase};
+use crate::cli::{Call, passphrase};
 use crate::format::names::Prefix;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
 use crate::set::{
     Begin, Cache, DEFAULT_PREFIX, Owner, RunLock, Said, Set, SetOptions, VersionChoice,
 };
+
+/// The command that names each plain volume among encrypted ones itself.
+const NAMES_PLAIN_VOLUMES: &str = "verify";
 
 /// Option that names a file which marks the right folder.
 const MARKER: &str = "alternate-destination-marker";
@@ -86,9 +89,8 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
     let set = Set::open(remote, tmp, set, ui, &mut |_, need| {
         passphrase::resolve(options, need).map(Some)
     })?;
-    // What is checked names each of them itself.
     if let Some(line) = set.plain().line()
-        && call.command.name != cmd_verify::COMMAND.name
+        && call.command.name != NAMES_PLAIN_VOLUMES
     {
         if changes {
             ui.error(&line);

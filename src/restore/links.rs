@@ -8,8 +8,7 @@ use crate::base::sys::FileKind;
 use crate::base::time::unix_from_ticks;
 use crate::base::ui::Ui;
 use crate::restore::Existing;
-use crate::restore::attrs::{Known, tell_attributes};
-use crate::restore::finish::Finish;
+use crate::restore::finish::{Finish, Known, tell_attributes};
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
 use crate::restore::scatter::temp_name;
 

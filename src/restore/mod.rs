@@ -2,7 +2,6 @@
 //! once, writes blocks where they belong, and finishes every entry under its name only when it is whole.
 
 mod arrange;
-mod attrs;
 mod begun;
 mod choose;
 mod clear;

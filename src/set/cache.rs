@@ -20,8 +20,6 @@ use crate::set::files::Record;
 use crate::set::{Remembered, Volumes};
 use crate::spill::run::Run;
 
-/// Layout of the files; another number is another file name, so unknown layouts are simply not found.
-pub(super) const LAYOUT: u32 = 2;
 /// Volumes remembered as of no use.
 const ASIDE_AT_MOST: usize = 1000;
 /// Versions of which it is remembered whether they are complete.

@@ -8,7 +8,9 @@ use crate::base::bytes;
 use crate::base::digest::Algo;
 use crate::base::error::{Doing, Error, Result};
 use crate::base::sys;
-use crate::set::cache::LAYOUT;
+
+/// Layout of a cache's files; another number is another folder, so unknown layouts are simply not found.
+const LAYOUT: u32 = 2;
 
 /// Caches of other accounts that are looked at.
 const SIBLINGS_AT_MOST: usize = 16;

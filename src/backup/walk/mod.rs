@@ -4,16 +4,17 @@
 //! Decides what belongs to the backup (`commands.md` 6.4); reads no file content. Goes by the handles of folders: what is
 //! replaced by a link meanwhile is not entered.
 
+mod enter;
+mod verdict;
+
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::backup::choice::{Choice, Reason, SymlinkPolicy};
-use crate::backup::enter::Folder;
 use crate::backup::levels::Levels;
 use crate::backup::names::Names;
 use crate::backup::pseudo::PseudoFs;
 use crate::backup::source::{Source, fs_path};
-use crate::backup::verdict::Verdict;
 use crate::base::error::{Result, io_text};
 use crate::base::leftover;
 use crate::base::sys::{Dir, FileKind, Identity, Spot, Stat};
@@ -22,6 +23,8 @@ use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::format::filelist::PATH_BYTES;
 use crate::spill::keyset::Keyset;
+use enter::Folder;
+use verdict::Verdict;
 
 /// An entry that belongs to the backup.
 pub(crate) struct Found<'a> {

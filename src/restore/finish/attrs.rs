@@ -15,7 +15,7 @@ use crate::restore::targets::Target;
 
 /// What the version says of an entry's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Recorded {
+pub(in crate::restore) enum Recorded {
     /// It was stored without one.
     Nothing,
     Mode(u32),
@@ -25,7 +25,7 @@ pub(super) enum Recorded {
 
 impl Recorded {
     /// The bits that a new entry may have.
-    pub(super) fn most(self) -> u32 {
+    pub(in crate::restore) fn most(self) -> u32 {
         match self {
             Recorded::Nothing => 0o777,
             Recorded::Mode(mode) => mode,
@@ -35,7 +35,7 @@ impl Recorded {
 }
 
 /// Who may use an entry when `--restore-permissions` does not say otherwise.
-pub(super) enum Access {
+pub(in crate::restore) enum Access {
     /// It was there and stays as it is.
     Keep,
     /// New: at most these bits, without those of the umask, and no more than the version says.
@@ -46,12 +46,12 @@ pub(super) enum Access {
 
 /// An entry about to be finished.
 #[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
-    pub(super) attrs: Option<&'a Attrs>,
-    pub(super) recorded: Recorded,
-    pub(super) target: &'a Target,
+pub(in crate::restore) struct Known<'a> {
+    pub(in crate::restore) attrs: Option<&'a Attrs>,
+    pub(in crate::restore) recorded: Recorded,
+    pub(in crate::restore) target: &'a Target,
     /// Where it goes, for messages.
-    pub(super) shown: &'a str,
+    pub(in crate::restore) shown: &'a str,
 }
 
 const ACL: &[u8] = b"system.posix_acl_access";
@@ -59,7 +59,7 @@ const ACL: &[u8] = b"system.posix_acl_access";
 impl Finish<'_> {
     /// Owner, extended attributes, mode, then the time, on `name` beside the target. What cannot be set is warned about: the
     /// entry itself is there.
-    pub(super) fn attributes(
+    pub(in crate::restore) fn attributes(
         &mut self,
         ui: &mut Ui,
         parts: &[&[u8]],
@@ -115,7 +115,7 @@ impl Finish<'_> {
     }
 
     /// The mode of `name`; `taken_over`: it has the owner and access list of the file it replaces.
-    pub(super) fn mode(
+    pub(in crate::restore) fn mode(
         &mut self,
         parts: &[&[u8]],
         name: &OsStr,
@@ -181,7 +181,7 @@ impl Finish<'_> {
         Ok(())
     }
 
-    pub(super) fn times(
+    pub(in crate::restore) fn times(
         &mut self,
         parts: &[&[u8]],
         name: &OsStr,
@@ -200,7 +200,7 @@ impl Finish<'_> {
     }
 
     /// Names first, numbers second. Without the right to do so one warning in all.
-    pub(super) fn owner(
+    pub(in crate::restore) fn owner(
         &mut self,
         ui: &mut Ui,
         parts: &[&[u8]],
@@ -244,7 +244,7 @@ fn grants(attribute: &[u8]) -> bool {
 }
 
 /// Warns that not all attributes could be set.
-pub(super) fn tell_attributes(done: io::Result<()>, ui: &mut Ui, shown: &str) {
+pub(in crate::restore) fn tell_attributes(done: io::Result<()>, ui: &mut Ui, shown: &str) {
     if let Err(e) = done {
         let why = io_text(&e);
         ui.warn(

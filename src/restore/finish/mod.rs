@@ -1,6 +1,8 @@
 //! The last step of every entry: whole-file check, attributes, the final name; links after files, folders last, from the
 //! deepest up.
 
+mod attrs;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -13,7 +15,6 @@ use crate::base::ui::Ui;
 use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
-use crate::restore::attrs::{Access, Known, Recorded, tell_attributes};
 use crate::restore::begun::{hash_file, remove_begun};
 use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
 use crate::restore::place::{Place, entry_error, is_windows};
@@ -21,6 +22,8 @@ use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
 use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
 use crate::spill::sorter::Stream;
+use attrs::{Access, Recorded};
+pub(super) use attrs::{Known, tell_attributes};
 
 /// Metadata longer than this is not believed.
 pub(super) const META_BYTES_AT_MOST: u64 = 8 << 20;
