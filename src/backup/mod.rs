@@ -18,12 +18,15 @@ mod split;
 mod store;
 mod walk;
 
+use crate::base::digest::Hash;
 use crate::base::error::{Error, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::manifest::Params;
+use crate::format::names::VolumeName;
 use crate::remote::Permit;
 use crate::set::{Looked, Set};
+use crate::spill::run::Run;
 use crate::writer::{List, WriteOptions, WriteStats, Writer};
 
 use attrs::Collector;
@@ -168,14 +171,54 @@ pub(crate) fn run(
     report.partial = !whole;
     let needed =
         report.changed() || options.upload_unchanged || !had_previous || (!was_full && whole);
-    let refresh = list.differs();
+    let refresh = list.differs() || !trusted;
     let run = list.finish()?;
     report.entries = run.len();
+    let ended = Ended {
+        run,
+        whole,
+        trusted,
+        looked,
+    };
     if needed && (report.changed() || !report.partial) {
+        ended.add_version(writer, time, dry_run, &mut report, ui)?;
+    } else if let (true, false, Some((name, Some(size)))) =
+        (refresh, dry_run || report.partial, newest)
+    {
+        let state = writer.state_after()?;
+        ended.remember(&mut writer, (&name, size), was_full, &state, ui);
+        report.written = writer.finish(ui)?;
+    } else {
+        report.written = writer.stats();
+    }
+    Ok(report)
+}
+
+/// The end of a walk.
+struct Ended {
+    /// The entries of the version.
+    run: Run,
+    /// It was not stopped early.
+    whole: bool,
+    /// What the cache told of the previous version was true.
+    trusted: bool,
+    looked: Looked,
+}
+
+impl Ended {
+    /// Adds the version of `time`. What fails once it is there is told and no failure of the backup.
+    fn add_version(
+        &self,
+        mut writer: Writer<'_>,
+        time: Timestamp,
+        dry_run: bool,
+        report: &mut BackupReport,
+        ui: &mut Ui,
+    ) -> Result<()> {
         let list = List::New {
-            run: &run,
+            run: &self.run,
             time,
-            full: whole,
+            full: self.whole,
         };
         let mut done = writer.commit(ui, list)?;
         let (name, size) = done
@@ -183,41 +226,39 @@ pub(crate) fn run(
             .pop()
             .ok_or_else(|| Error::bug("a version was added"))?;
         report.version = name.time().or(Some(time));
-        if !dry_run {
-            report.written = writer.stats();
-            let remember = || {
-                // What a stopped run kept without a look must be looked up by the next one.
-                let state = if trusted || whole {
-                    writer.state_after()?
-                } else {
-                    unknown_state()
-                };
-                let cache = writer.set.cache();
-                let kept = cache.store_previous(name.as_str(), size, whole, &state, looked, &run);
-                tell_cache(kept, ui);
-                writer.finish(ui)
-            };
-            // The version is there: what fails now is no failure of the backup.
-            if let Err(e) = remember() {
-                ui.error(&format!("the version was added, but then: {e}"));
-            }
-            return Ok(report);
+        report.written = writer.stats();
+        if dry_run {
+            return Ok(());
         }
-    } else if let (true, false, Some((name, Some(size)))) =
-        (refresh || !trusted, dry_run || report.partial, newest)
-    {
-        let state = writer.state_after()?;
-        let kept =
-            writer
-                .set
-                .cache()
-                .store_previous(name.as_str(), size, was_full, &state, looked, &run);
-        tell_cache(kept, ui);
-        report.written = writer.finish(ui)?;
-        return Ok(report);
+        let remember = || {
+            // What a stopped run kept without a look must be looked up by the next one.
+            let state = if self.trusted || self.whole {
+                writer.state_after()?
+            } else {
+                unknown_state()
+            };
+            self.remember(&mut writer, (&name, size), self.whole, &state, ui);
+            writer.finish(ui)
+        };
+        if let Err(e) = remember() {
+            ui.error(&format!("the version was added, but then: {e}"));
+        }
+        Ok(())
     }
-    report.written = writer.stats();
-    Ok(report)
+
+    /// Keeps the entries of a version in the cache for the next run: its dlist with its size, and whether it is a full one.
+    fn remember(
+        &self,
+        writer: &mut Writer<'_>,
+        (name, size): (&VolumeName, u64),
+        full: bool,
+        state: &Hash,
+        ui: &mut Ui,
+    ) {
+        let cache = writer.set.cache();
+        let kept = cache.store_previous(name.as_str(), size, full, state, self.looked, &self.run);
+        tell_cache(kept, ui);
+    }
 }
 
 fn tell_cache(kept: Result<()>, ui: &mut Ui) {

@@ -186,6 +186,11 @@ fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui
         let names: Vec<String> = r.beside_names.iter().map(line).collect();
         some(&names, r.beside_count, full, ui);
     }
+    tell_json(r, set, dry_run, ui);
+}
+
+/// The same for programs (`--json`).
+fn tell_json(r: &RestoreReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
     let stats = *set.remote().stats();
     ui.json(|w| {
         w.key("Version")?;

@@ -25,6 +25,7 @@ mod listing;
 mod man;
 mod option_text;
 pub(crate) mod options;
+mod parameters_file;
 mod parse;
 mod passphrase;
 mod reclaim;

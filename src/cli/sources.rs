@@ -1,33 +1,18 @@
 //! Which source of an option wins: URL query over parameters file over command line (`commands.md` 1 and 13.3). The
 //! environment and the defaults come last and are looked up by those who use them.
 
-use std::fs::File;
-use std::io::Read;
-
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Origin, empty};
 use crate::base::text;
 use crate::base::ui::Level;
 use crate::cli::options::{self, EXCLUDE, FORCE, INCLUDE, PARAMETERS_FILE};
+use crate::cli::parameters_file::{Extra, expand, read_file};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
 use crate::dest::{SCHEMES, Scheme};
 use crate::net::url::decode;
 use crate::remote;
-use crate::select::{Rule, expand_environment};
-
-/// Largest parameters file, in bytes.
-const FILE_MAX: u64 = 4 << 20;
-
-/// What a parameters file says beside options.
-#[derive(Default)]
-struct Extra {
-    target: Option<String>,
-    sources: Vec<String>,
-    before: Vec<Rule>,
-    after: Vec<Rule>,
-    instead: Option<Vec<Rule>>,
-}
+use crate::select::Rule;
 
 /// The commands that the sources and the rules of a parameters file are for.
 const TAKES_SOURCES: [&str; 2] = ["backup", "test-filters"];
@@ -70,30 +55,7 @@ pub(super) fn merge(
     )?;
     let mut words = line.words;
     not_blank(&words)?;
-    let mut url = String::new();
-    // `remote ACTION URL`: the one command whose URL is not its first word.
-    let action = (command.name == "remote" && !words.is_empty()).then(|| words.remove(0));
-    if command.needs_url {
-        if let Some(target) = extra.target {
-            words.splice(..words.len().min(1), [target]);
-        }
-        if words.is_empty() {
-            return Err(Error::usage(format!(
-                "{} needs a destination URL",
-                line.command
-            )));
-        }
-        url = words.remove(0);
-        if url == "-" {
-            url = std::env::var("DUPLET_URL")
-                .ok()
-                .filter(|url| !url.trim().is_empty())
-                .ok_or_else(|| {
-                    Error::usage("the destination URL is - but DUPLET_URL is not set")
-                })?;
-        }
-    }
-    words.splice(..0, action);
+    let url = take_url(command, &line.command, &mut words, extra.target.take())?;
     if TAKES_SOURCES.contains(&command.name) {
         words.append(&mut extra.sources);
     }
@@ -104,7 +66,6 @@ pub(super) fn merge(
         let cause = format!("--{} cannot stand in the destination URL", opt.name);
         return Err(Error::usage(cause).hint("give it on the command line"));
     }
-    let mut chosen = Options::default();
     let mut said: Vec<(Level, String)> = Vec::new();
     if unused > 0 && applies(&INCLUDE, command) {
         let rules = text::count(unused as u64, "rule");
@@ -121,8 +82,64 @@ pub(super) fn merge(
     let line = line.values.into_iter().map(|v| (v, Origin::CommandLine));
     let file = from_file.into_iter().map(|v| (v, Origin::ParametersFile));
     let url_query = from_url.into_iter().map(|v| (v, Origin::Url));
+    let chosen = choose(command, line.chain(file).chain(url_query), &mut notes)?;
+    said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));
+    let rules = if applies(&INCLUDE, command) {
+        rules
+    } else {
+        Vec::new()
+    };
+    let call = Call {
+        command,
+        url,
+        words,
+        options: chosen,
+        rules,
+    };
+    Ok((call, said))
+}
+
+/// Takes the destination URL out of `words`; empty for a command without. `typed` is what the command was called by, `target`
+/// the URL of a parameters file, which wins.
+fn take_url(
+    command: &Command,
+    typed: &str,
+    words: &mut Vec<String>,
+    target: Option<String>,
+) -> Result<String> {
+    // `remote ACTION URL`: the one command whose URL is not its first word.
+    let action = (command.name == "remote" && !words.is_empty()).then(|| words.remove(0));
+    let mut url = String::new();
+    if command.needs_url {
+        if let Some(target) = target {
+            words.splice(..words.len().min(1), [target]);
+        }
+        if words.is_empty() {
+            return Err(Error::usage(format!("{typed} needs a destination URL")));
+        }
+        url = words.remove(0);
+        if url == "-" {
+            url = std::env::var("DUPLET_URL")
+                .ok()
+                .filter(|url| !url.trim().is_empty())
+                .ok_or_else(|| {
+                    Error::usage("the destination URL is - but DUPLET_URL is not set")
+                })?;
+        }
+    }
+    words.splice(..0, action);
+    Ok(url)
+}
+
+/// The options that `command` goes by, of all that were given, those that win last. What has no effect on it is noted.
+fn choose(
+    command: &Command,
+    given: impl Iterator<Item = ((&'static Opt, String), Origin)>,
+    notes: &mut Vec<String>,
+) -> Result<Options> {
+    let mut chosen = Options::default();
     let mut refused: Vec<(String, &'static str)> = Vec::new();
-    for ((opt, value), origin) in line.chain(file).chain(url_query) {
+    for ((opt, value), origin) in given {
         if let Kind::Refused(reason) = opt.kind {
             if !applies(opt, command) {
                 notes.push(format!("--{value} has no effect on {}", command.name));
@@ -150,23 +167,10 @@ pub(super) fn merge(
             chosen.set_from(opt, &value, origin)?;
         }
     }
-    if !refused.is_empty() {
-        return Err(not_supported(&refused));
+    match refused.is_empty() {
+        true => Ok(chosen),
+        false => Err(not_supported(&refused)),
     }
-    said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));
-    let rules = if applies(&INCLUDE, command) {
-        rules
-    } else {
-        Vec::new()
-    };
-    let call = Call {
-        command,
-        url,
-        words,
-        options: chosen,
-        rules,
-    };
-    Ok((call, said))
 }
 
 /// All options at once that are refused, for one run an option to learn of them is too many.
@@ -244,136 +248,6 @@ fn rules(
     before.append(&mut file);
     before.extend(after);
     Ok(before)
-}
-
-fn expand(value: &str) -> String {
-    expand_environment(value, &|name| std::env::var(name).ok())
-}
-
-/// The `%NAME%` that a value consists of, or begins with as a folder does, when no such variable is set. The text itself would
-/// become a folder's name, or a passphrase that is no secret. Rules keep theirs: they may be those of another machine.
-fn unset_variable(line: &str) -> Option<&str> {
-    let (key, value) = line.split_once(|c: char| c == '=' || c.is_whitespace())?;
-    let key = key.trim_start_matches('-').to_ascii_lowercase();
-    if [INCLUDE.name, EXCLUDE.name].contains(&key.as_str()) || key.ends_with("-filter") {
-        return None;
-    }
-    let value = value.trim().trim_matches('"');
-    let (name, rest) = value.strip_prefix('%')?.split_once('%')?;
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let stands_for = rest.is_empty() || rest.starts_with(['/', '\\']) && !key.contains("pass");
-    (is_name && stands_for && std::env::var_os(name).is_none()).then(|| &value[..name.len() + 2])
-}
-
-fn read_file(
-    path: &str,
-    extra: &mut Extra,
-    notes: &mut Vec<String>,
-) -> Result<Vec<(&'static Opt, String)>> {
-    let doing = || format!("read the parameters file {}", text::safe(path.as_bytes()));
-    let mut content = Vec::new();
-    File::open(path)
-        .and_then(|f| f.take(FILE_MAX + 1).read_to_end(&mut content))
-        .doing(doing)?;
-    if content.len() as u64 > FILE_MAX {
-        return Err(Error::usage("it is larger than 4 MiB").doing(doing()));
-    }
-    let content = String::from_utf8(content)
-        .map_err(|_| Error::usage("it is not valid UTF-8").doing(doing()))?;
-    let mut out = Vec::new();
-    for (at, whole) in content.trim_start_matches('\u{feff}').lines().enumerate() {
-        let line = whole.trim();
-        let comment = line.starts_with(['#', '!'])
-            || line
-                .get(..4)
-                .is_some_and(|s| s.eq_ignore_ascii_case("rem "));
-        if line.is_empty() || comment {
-            continue;
-        }
-        if !line.starts_with("--") {
-            return Err(
-                Error::usage(format!("line {} is not of the form --name=value", at + 1))
-                    .doing(doing()),
-            );
-        }
-        if let Some(name) = unset_variable(line) {
-            return Err(Error::usage(format!(
-                "line {}: {name} is a variable of the environment that is not set",
-                at + 1
-            ))
-            .doing(doing())
-            .hint("set it, or write the value itself; a passphrase like that goes into a --passphrase-file"));
-        }
-        let line = expand(line);
-        if !special(&line, extra).doing(doing)?
-            && let Some((opt, value)) = parse::option(&line, None, notes)?
-        {
-            if opt.name == PARAMETERS_FILE.name {
-                return Err(Error::usage("it names another parameters file").doing(doing()));
-            }
-            out.push((opt, value));
-        }
-    }
-    Ok(out)
-}
-
-/// Takes a key that only parameters files have.
-fn special(line: &str, extra: &mut Extra) -> Result<bool> {
-    let Some((name, value)) = line.split_once(|c: char| c == '=' || c.is_whitespace()) else {
-        return Ok(false);
-    };
-    let value = value.trim();
-    let known = [
-        "source",
-        "target",
-        "append-filter",
-        "prepend-filter",
-        "replace-filter",
-    ];
-    let typed = name.trim_start_matches('-').to_lowercase();
-    if value.starts_with('=') && known.contains(&&typed[..]) {
-        return Err(parse::parted(&typed));
-    }
-    let value = value
-        .strip_prefix('"')
-        .and_then(|v| v.strip_suffix('"'))
-        .unwrap_or(value);
-    let name = name.to_lowercase();
-    if ["--source", "--target"].contains(&name.as_str()) && value.trim().is_empty() {
-        empty(&name[2..])?;
-    }
-    match name.as_str() {
-        "--source" => extra.sources.push(value.to_owned()),
-        "--target" => extra.target = Some(value.to_owned()),
-        "--append-filter" => extra.after.append(&mut signed(value)?),
-        "--prepend-filter" => extra.before.append(&mut signed(value)?),
-        "--replace-filter" => extra.instead = Some(signed(value)?),
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// `+rule:-rule`.
-fn signed(list: &str) -> Result<Vec<Rule>> {
-    let mut out = Vec::new();
-    for part in list.split(':').filter(|p| !p.is_empty()) {
-        let (include, text) = match (part.strip_prefix('+'), part.strip_prefix('-')) {
-            (Some(text), _) => (true, text),
-            (_, Some(text)) => (false, text),
-            _ => {
-                let shown = text::safe_cut(part.as_bytes(), 60);
-                return Err(Error::usage(format!(
-                    "the filter {shown} begins with neither + nor -"
-                )));
-            }
-        };
-        out.push(Rule {
-            include,
-            text: text.to_owned(),
-        });
-    }
-    Ok(out)
 }
 
 /// The URL without those options in its query that are the program's own, and these with their values. What neither the

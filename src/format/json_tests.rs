@@ -1,4 +1,3 @@
-
 use crate::base::error::{Error, Kind};
 use crate::format::filelist::read_list;
 use crate::format::index::read_vol;

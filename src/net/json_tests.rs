@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn walked(json: &[u8], max: u64) -> Result<String, Fault> {

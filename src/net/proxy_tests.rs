@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn way(option: Option<&str>, env: &[(&str, &str)], tls: bool, host: &str, port: u16) -> String {

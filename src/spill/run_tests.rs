@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::base::error::Kind;
 use crate::spill::testing::{Rng, tmp};

@@ -5,6 +5,7 @@
 //! replaced by a link meanwhile is not entered.
 
 mod enter;
+mod look;
 mod verdict;
 
 use std::io;
@@ -21,10 +22,8 @@ use crate::base::sys::{Dir, FileKind, Identity, Spot, Stat};
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
-use crate::format::filelist::PATH_BYTES;
 use crate::spill::keyset::Keyset;
 use enter::Folder;
-use verdict::Verdict;
 
 /// An entry that belongs to the backup.
 pub(crate) struct Found<'a> {
@@ -218,69 +217,24 @@ impl<'a> Walk<'a> {
         if self.path.last() == Some(&b'/') && self.path.len() > 1 && !is_source {
             self.path.pop();
         }
-        if std::str::from_utf8(name).is_err() {
-            ui.warn(
-                "not-utf8",
-                &format!(
-                    "{} is left out: its name is not valid UTF-8, which the format cannot store",
-                    text::safe(&self.path)
-                ),
-            );
-            visitor.unreadable(&self.path);
+        if !self.can_be_named(ui, name, visitor) {
             return Ok(());
         }
-        if self.path.len() >= PATH_BYTES {
-            ui.warn(
-                "too-long",
-                &format!(
-                    "{} is left out: its path has more than {PATH_BYTES} bytes",
-                    text::safe_cut(&self.path, 200)
-                ),
-            );
-            visitor.unreadable(&self.path);
-            return Ok(());
-        }
-        let spot = match levels.spot(name) {
-            Ok(spot) => Spot {
-                follow: named_folder,
-                ..spot
-            },
+        let spot = levels.spot(name).map(|spot| Spot {
+            follow: named_folder,
+            ..spot
+        });
+        let spot = match spot {
+            Ok(spot) => spot,
             Err(e) => {
                 self.trouble(ui, &e, visitor);
                 return Ok(());
             }
         };
-        let mut stat = match spot.stat() {
-            Ok(stat) => stat,
-            Err(e) => {
-                self.trouble(ui, &e, visitor);
-                return Ok(());
-            }
+        let Some((stat, followed)) = self.look(ui, &spot, visitor) else {
+            return Ok(());
         };
-        let mut followed = named_folder;
-        if stat.kind == FileKind::Symlink && self.choice.symlinks == SymlinkPolicy::Follow {
-            match spot.followed().stat() {
-                Ok(target) => {
-                    followed = true;
-                    stat = target;
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    ui.warn(
-                        "dangling",
-                        &format!(
-                            "{} is left out: it links to nothing",
-                            text::safe(&self.path)
-                        ),
-                    );
-                    visitor.unreadable(&self.path);
-                    return Ok(());
-                }
-                Err(e) => {
-                    self.trouble(ui, &e, visitor);
-                    return Ok(());
-                }
-            }
-        }
+        let followed = followed || named_folder;
         let spot = Spot {
             follow: followed,
             ..spot
@@ -319,31 +273,10 @@ impl<'a> Walk<'a> {
             visitor.decided(ui, &self.path, false, &Reason::Leftover, stat.size);
             return Ok(());
         }
-        let mut record_it = true;
-        if is_source {
-            visitor.decided(ui, &self.path, true, &Reason::Source, stat.size);
-        } else {
-            let base = levels.last().map_or(0, |l| l.path_len);
-            match self.verdict(&stat, &spot, base)? {
-                Verdict::Take(reason) => {
-                    if let Some(reason) = reason {
-                        visitor.decided(ui, &self.path, true, &reason, stat.size);
-                    }
-                }
-                Verdict::Pass => {
-                    record_it = false;
-                    visitor.decided(ui, &self.path, false, &Reason::Filter(None), stat.size);
-                }
-                Verdict::Out(reason) => {
-                    self.stats.excluded += 1;
-                    if matches!(reason, Reason::TooLarge(_)) {
-                        self.stats.too_large += 1;
-                    }
-                    visitor.decided(ui, &self.path, false, &reason, stat.size);
-                    return Ok(());
-                }
-            }
-        }
+        let base = levels.last().map_or(0, |l| l.path_len);
+        let Some(record_it) = self.decide(ui, is_source, &stat, &spot, base, visitor)? else {
+            return Ok(());
+        };
         if is_folder {
             let folder = Folder {
                 name,
@@ -360,28 +293,12 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let link = match stat.kind {
-            FileKind::Symlink => match spot.read_link() {
-                Ok(target) => Some(target),
-                Err(e) => {
-                    self.trouble(ui, &e, visitor);
-                    return Ok(());
-                }
+            FileKind::Symlink => match self.link_target(ui, &spot, visitor) {
+                Some(target) => Some(target),
+                None => return Ok(()),
             },
             _ => None,
         };
-        if let Some(target) = &link
-            && std::str::from_utf8(target.as_bytes()).is_err()
-        {
-            ui.warn(
-                "not-utf8",
-                &format!(
-                    "{} is left out: its target is not valid UTF-8, which the format cannot store",
-                    text::safe(&self.path)
-                ),
-            );
-            visitor.unreadable(&self.path);
-            return Ok(());
-        }
         self.release(ui, levels, visitor)?;
         let Ok(spot) = levels.spot(name) else {
             return Ok(());

@@ -2,12 +2,13 @@
 
 use crate::backup::attrs::{asks_for_exclusion, is_read_only};
 use crate::backup::choice::{HardlinkPolicy, Reason, SymlinkPolicy};
-use crate::backup::walk::Walk;
+use crate::backup::walk::{Visitor, Walk};
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::Result;
 use crate::base::sys::{FileKind, Spot, Stat};
+use crate::base::ui::Ui;
 
-pub(super) enum Verdict {
+enum Verdict {
     Take(Option<Reason>),
     /// Walk into the folder, do not record it.
     Pass,
@@ -15,9 +16,45 @@ pub(super) enum Verdict {
 }
 
 impl Walk<'_> {
+    /// Whether an entry is to be recorded; `None` when it is left out, a folder with all that is in it.
+    pub(super) fn decide(
+        &mut self,
+        ui: &mut Ui,
+        is_source: bool,
+        stat: &Stat,
+        spot: &Spot<'_>,
+        base: usize,
+        visitor: &mut dyn Visitor,
+    ) -> Result<Option<bool>> {
+        if is_source {
+            visitor.decided(ui, &self.path, true, &Reason::Source, stat.size);
+            return Ok(Some(true));
+        }
+        Ok(match self.verdict(stat, spot, base)? {
+            Verdict::Take(reason) => {
+                if let Some(reason) = reason {
+                    visitor.decided(ui, &self.path, true, &reason, stat.size);
+                }
+                Some(true)
+            }
+            Verdict::Pass => {
+                visitor.decided(ui, &self.path, false, &Reason::Filter(None), stat.size);
+                Some(false)
+            }
+            Verdict::Out(reason) => {
+                self.stats.excluded += 1;
+                if matches!(reason, Reason::TooLarge(_)) {
+                    self.stats.too_large += 1;
+                }
+                visitor.decided(ui, &self.path, false, &reason, stat.size);
+                None
+            }
+        })
+    }
+
     /// The rules of `commands.md` 6.4 from the hard link on, for the entry at `spot` whose name begins at `base` of the path;
     /// what a folder itself says, by a marker in it or an attribute, comes later, when it is open.
-    pub(super) fn verdict(&mut self, stat: &Stat, spot: &Spot<'_>, base: usize) -> Result<Verdict> {
+    fn verdict(&mut self, stat: &Stat, spot: &Spot<'_>, base: usize) -> Result<Verdict> {
         if stat.kind == FileKind::File && stat.nlink > 1 {
             match self.choice.hardlinks {
                 HardlinkPolicy::All => {}
