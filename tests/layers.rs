@@ -29,6 +29,8 @@ struct Source {
     module: String,
     /// With comments and the insides of texts blanked out.
     code: String,
+    /// As it is.
+    text: String,
 }
 
 impl Source {
@@ -65,6 +67,7 @@ fn source(root: &Path, path: &Path) -> Source {
         module: first.trim_end_matches(".rs").to_owned(),
         path: rel.to_string_lossy().into_owned(),
         code: blank(&text),
+        text,
     }
 }
 
@@ -219,6 +222,23 @@ fn test_files(sources: &[Source]) -> Vec<String> {
     names
 }
 
+/// Files without the insides of their unit tests, and without those that are unit tests.
+fn without_tests() -> Vec<Source> {
+    let mut sources = sources();
+    let test_files = test_files(&sources);
+    sources.retain(|file| {
+        let ends = file.path.ends_with("_tests.rs") || file.path.starts_with("remote/faults/");
+        !ends && !test_files.iter().any(|name| file.is_of(name))
+    });
+    for file in &mut sources {
+        for text in [&mut file.code, &mut file.text] {
+            let end = text.find("\nmod tests {");
+            text.truncate(end.unwrap_or(text.len()));
+        }
+    }
+    sources
+}
+
 /// Every word of `words` is found only in files whose path starts with `allowed`; unit tests count if `tests` says so.
 fn only_in(allowed: &str, words: &[&str], tests: bool) {
     let mut faults = Vec::new();
@@ -312,12 +332,197 @@ fn permits_are_made_in_one_place() {
     only_in("set/permit.rs", &["Permit::to_write"], false);
 }
 
+/// The paths that begin with `crate`, `super` or `self`, each name by itself; groups in braces are taken apart.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut out = Vec::new();
+    for word in ["crate", "super", "self"] {
+        for (mut at, _) in code.match_indices(word) {
+            let before = code[..at].chars().next_back();
+            let inside = before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+            if !inside && code[at + word.len()..].starts_with("::") {
+                tree(code, &mut at, Vec::new(), &mut out);
+            }
+        }
+    }
+    out
+}
+
+/// Reads what `code` has at `at` as a path below `path`, up to the end of it.
+fn tree(code: &str, at: &mut usize, mut path: Vec<String>, out: &mut Vec<Vec<String>>) {
+    let blanks = |at: &mut usize| *at += code[*at..].len() - code[*at..].trim_start().len();
+    loop {
+        blanks(at);
+        if code[*at..].starts_with('{') {
+            while *at < code.len() && !code[*at..].starts_with('}') {
+                *at += 1;
+                blanks(at);
+                if !code[*at..].starts_with('}') {
+                    tree(code, at, path.clone(), out);
+                    // `as name`, or a star.
+                    let rest = &code[*at..];
+                    *at += rest.find([',', '}']).unwrap_or(rest.len());
+                }
+            }
+            *at = (*at + 1).min(code.len());
+            return;
+        }
+        let name = first_name(&code[*at..]);
+        *at += name.len();
+        if !name.is_empty() {
+            path.push(name);
+        }
+        if !code[*at..].starts_with("::") {
+            out.push(path);
+            return;
+        }
+        *at += 2;
+        if !code[*at..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '{') {
+            out.push(path);
+            return;
+        }
+    }
+}
+
+/// The names of a file's module, from the root.
+fn module_of(path: &str) -> Vec<String> {
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// Circles that are natural: from, to, why.
+const CIRCLES: [(&str, &str, &str); 1] = [(
+    "dest/b2/upload.rs",
+    "dest/b2/large.rs",
+    "a file too large for one request is uploaded in parts, which are uploads again",
+)];
+
+/// Which files of one room use which, by position; a `mod.rs` and what is below it count as one.
+fn uses(files: &[Source]) -> Vec<Vec<usize>> {
+    let modules: Vec<Vec<String>> = files.iter().map(|f| module_of(&f.path)).collect();
+    let mut out = Vec::new();
+    for (i, file) in files.iter().enumerate() {
+        let mut to = Vec::new();
+        for path in paths(&file.code) {
+            let mut full = match path[0].as_str() {
+                "crate" => Vec::new(),
+                _ => modules[i].clone(),
+            };
+            for name in &path {
+                match name.as_str() {
+                    "super" => drop(full.pop()),
+                    "crate" | "self" => {}
+                    name => full.push(name.to_owned()),
+                }
+            }
+            let best = modules
+                .iter()
+                .enumerate()
+                .filter(|(_, m)| full.starts_with(m))
+                .max_by_key(|(_, m)| m.len());
+            let Some((j, _)) = best else { continue };
+            let family = modules[i].starts_with(&modules[j]) || modules[j].starts_with(&modules[i]);
+            let allowed = CIRCLES
+                .iter()
+                .any(|(from, to, _)| *from == file.path && *to == files[j].path);
+            if modules[i][0] == modules[j][0] && !family && !allowed {
+                to.push(j);
+            }
+        }
+        out.push(to);
+    }
+    out
+}
+
+/// True when `from` leads to `to` over any number of files.
+fn leads(uses: &[Vec<usize>], from: usize, to: usize) -> bool {
+    let mut seen = vec![false; uses.len()];
+    let mut open = vec![from];
+    while let Some(at) = open.pop() {
+        if at == to {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[at], true) {
+            open.extend(&uses[at]);
+        }
+    }
+    false
+}
+
+#[test]
+fn files_of_a_room_use_each_other_in_one_direction() {
+    let files = without_tests();
+    let uses = uses(&files);
+    assert!(
+        uses.iter().map(Vec::len).sum::<usize>() > 300,
+        "the search is broken"
+    );
+    let mut faults = Vec::new();
+    for (i, to) in uses.iter().enumerate() {
+        for &j in to {
+            if leads(&uses, j, i) {
+                let (from, to) = (&files[i].path, &files[j].path);
+                faults.push(format!("src/{from} uses {to}, which leads back to it"));
+            }
+        }
+    }
+    faults.dedup();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Lines of a source file at most, unless it is a table or named below.
+const FILE_LINES: usize = 450;
+/// Lines of a function at most.
+const FUNCTION_LINES: usize = 120;
+/// Longer all the same.
+const LONG_FILES: [&str; 2] = ["dest/s3/client.rs", "dest/s3/list.rs"];
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut faults = Vec::new();
+    let mut functions = 0;
+    for file in without_tests() {
+        let path = &file.path;
+        let lines: Vec<&str> = file.text.lines().collect();
+        if lines.len() > FILE_LINES && !LONG_FILES.contains(&path.as_str()) {
+            faults.push(format!("src/{path} has {} lines", lines.len()));
+        }
+        for (at, line) in lines.iter().enumerate() {
+            let bare = line.trim_start();
+            let indent = line.len() - bare.len();
+            let head = bare.split('(').next().unwrap_or_default();
+            if !head.split(' ').any(|word| word == "fn") || bare.starts_with("//") {
+                continue;
+            }
+            functions += 1;
+            let end = format!("{}}}", " ".repeat(indent));
+            let long = lines[at..].iter().position(|line| **line == end);
+            if long.is_some_and(|long| long >= FUNCTION_LINES) && !bare.ends_with(['}', ';']) {
+                faults.push(format!("src/{path}: {head} is too long"));
+            }
+        }
+    }
+    assert!(functions > 1000, "the search is broken: {functions}");
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
 #[test]
 fn the_search_itself_finds_what_it_should() {
     let code = blank(
         "// crate::no\nuse crate::a::b; let x = \"crate::no\"; use crate::{c::{d, e}, f};\nr#\"crate::no\"#; '\"'; crate::g()",
     );
     assert_eq!(used(&code), ["a", "c", "f", "g"]);
+    let found: Vec<String> =
+        paths("use crate::{a::{self, b as c}, d}; use super::e::*; x(self::f::<u8>(1)); self.g")
+            .iter()
+            .map(|path| path.join("/"))
+            .collect();
+    assert_eq!(
+        found,
+        ["crate/a/self", "crate/a/b", "crate/d", "super/e", "self/f"]
+    );
+    assert_eq!(module_of("a/b/mod.rs"), module_of("a/b.rs"));
+    let circle = [vec![1], vec![2], vec![0], vec![0]];
+    assert!(leads(&circle, 1, 0) && !leads(&circle, 1, 3));
     assert!(whole("x unsafe {", 2, "unsafe"));
     assert!(!whole("unsafe_code", 0, "unsafe"));
 }

@@ -10,7 +10,7 @@ use crate::remote::Permit;
 use crate::set::{Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
-use crate::upkeep::losses::{Losses, is_volume_fault};
+use crate::upkeep::losses::Losses;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 
 const SORT_CAP: usize = 1 << 20;
@@ -177,7 +177,7 @@ fn look(set: &mut Set, ui: &mut Ui, losses: &mut Losses, done: &mut Repaired) ->
                 done.lost_before += 1;
                 Ok(())
             })?,
-            Err(e) if is_volume_fault(&e) => {
+            Err(e) if e.kind().is_of_one_volume() => {
                 done.unreadable += 1;
                 ui.warn(
                     "unreadable-version",
@@ -238,7 +238,7 @@ fn salvage(
     let expected = losses.places().expected(no)?;
     let mut shelf = match writer.set.shelf(ui, no, expected, Share::All) {
         Ok(shelf) => shelf,
-        Err(e) if is_volume_fault(&e) => return Ok(0),
+        Err(e) if e.kind().is_of_one_volume() => return Ok(0),
         Err(e) => return Err(e),
     };
     let mut names = Sorter::new(writer.set.tmp(), SORT_CAP);

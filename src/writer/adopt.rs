@@ -11,7 +11,7 @@ use crate::base::ui::{Progress, Ui};
 use crate::format::deflate::Inflater;
 use crate::format::index::{VolWriter, parse_block_name};
 use crate::format::names::{VolumeKind, VolumeName};
-use crate::set::{Expected, Opened, VolumeNo};
+use crate::set::{Expected, Opened, Place, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::writer::pack::Finished;
@@ -164,11 +164,8 @@ impl Writer<'_> {
         self.put(ui, &index, &mut stored, &sha256, index_size)?;
         self.uploads.push(&finished, &index, index_size, true)?;
         let mut places = Sorter::new(&tmp, 1 << 20);
-        let mut place = [0; BlockKey::LEN + 4];
-        place[BlockKey::LEN..].copy_from_slice(&no.to_be_bytes());
-        for key in &found.keys {
-            place[..BlockKey::LEN].copy_from_slice(key.as_bytes());
-            places.add(&place)?;
+        for &key in &found.keys {
+            places.add(&Place { key, no }.encode())?;
         }
         if let Some((known, _)) = &mut self.index {
             known.add(places, &tmp)?;

@@ -8,6 +8,7 @@ use crate::base::ui::Ui;
 use crate::format::deflate::Deflater;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_write::Packed;
+use crate::set::Place;
 use crate::writer::pack::Pack;
 use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer};
 
@@ -114,10 +115,11 @@ impl Writer<'_> {
         if let Some(pack) = &mut self.pack {
             put(pack, &mut self.deflater)?;
         }
-        let mut place = [0; BlockKey::LEN + 4];
-        place[..BlockKey::LEN].copy_from_slice(key.as_bytes());
-        place[BlockKey::LEN..].copy_from_slice(&number.to_be_bytes());
-        self.fresh_places.add(&place)?;
+        let place = Place {
+            key: *key,
+            no: number,
+        };
+        self.fresh_places.add(&place.encode())?;
         self.roll_over(ui)
     }
 
