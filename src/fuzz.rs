@@ -3,16 +3,21 @@
 //! Only with the feature `fuzz`, never in a release. A call must return: it may not panic, hang, or take memory without bound.
 //! What the readers answer is of no interest here; the unit tests check that.
 
+mod replies;
+
 use std::io::{self, Read, Write};
+use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use crate::base::digest::Hash;
-use crate::base::error::{Doing, Result};
+use crate::base::error::{Doing, Error, Result};
+use crate::base::read_at::ReadAt;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
 use crate::base::{size, text};
 use crate::format::aes_key::{Iv, Key};
+use crate::format::aes_slice::AesSlice;
 use crate::format::deflate::{Deflater, Inflater};
 use crate::format::meta::Attrs;
 use crate::format::names::{Prefix, VolumeName};
@@ -36,6 +41,20 @@ pub const TARGETS: &[&str] = &[
     "values",
     #[cfg(feature = "ipld")]
     "ipld",
+    "slice",
+    "ranged",
+    #[cfg(feature = "xml")]
+    "xml",
+    #[cfg(feature = "json")]
+    "json",
+    #[cfg(feature = "http-auth")]
+    "challenge",
+    #[cfg(feature = "http")]
+    "resolver",
+    #[cfg(feature = "dest-webdav")]
+    "multistatus",
+    #[cfg(feature = "dest-b2")]
+    "b2-account",
 ];
 
 /// Plain bytes taken from one zip entry at most: a bomb is stopped by its reader's caller, here and elsewhere.
@@ -94,8 +113,11 @@ pub fn one(target: &str, data: &[u8]) {
             drop(Prefix::parse(text));
         }),
         "values" => values(data),
+        "slice" => slice(data),
+        "ranged" => drop(crate::set::fuzz_ranged(ranged_front(), data)),
         #[cfg(feature = "ipld")]
         "ipld" => crate::net::ipld::fuzz::feed(data),
+        other if replies::one(other, data) => {}
         other => panic!("no fuzz target is called {other}"),
     }
 }
@@ -106,7 +128,7 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
         "zip" => return vec![zip_sample()],
         #[cfg(feature = "ipld")]
         "ipld" => return crate::net::ipld::fuzz::samples(),
-        "aes" => return AES_SAMPLES.iter().filter_map(|hex| unhex(hex)).collect(),
+        "aes" | "slice" => return AES_SAMPLES.iter().filter_map(|hex| unhex(hex)).collect(),
         "manifest" => &[
             "\u{feff}{\"Version\":2,\"Created\":\"20240131T123500Z\",\"Encoding\":\"utf8\",\"Blocksize\":1024,\"BlockHash\":\"SHA256\",\"FileHash\":\"SHA256\",\"AppVersion\":\"2.1.0.5\"}",
             "\u{feff}{\"IsFullBackup\":true}",
@@ -138,6 +160,8 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
             "duplicati-20240131T123500Z.dlist.zip",
             "p-iABCDEF0123456789abcdef0123456789.dindex.tgz.gpg",
         ],
+        "ranged" => return vec![far_archive()[FRONT_BYTES..].to_vec()],
+        other if let Some(samples) = replies::samples(other) => return samples,
         _ => &[
             "50mb",
             "1W2D3h4m5s",
@@ -181,26 +205,88 @@ fn zip(data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Stretching takes milliseconds: the keys of the samples' IV are kept, any other IV gets a constant one.
 fn aes(data: &[u8]) {
+    let _ = aes_read::decrypt_with(&mut &*data, &mut io::sink(), &mut stretch);
+}
+
+/// Stretching takes milliseconds: the keys of the samples' IV are kept, any other IV gets a constant one.
+fn stretch(given: &Iv, rounds: Option<NonZeroU32>) -> Key {
     static KEYS: OnceLock<[Key; 2]> = OnceLock::new();
-    let iv: Iv = std::array::from_fn(|i| u8::try_from(i).unwrap_or(0));
+    let iv: Iv = std::array::from_fn(|i| i.to_le_bytes()[0]);
     let [old, new] = KEYS.get_or_init(|| {
         let passphrase = || Secret::new("p\u{e4}ss\u{8a9e}\u{1f511}".to_owned());
-        let rounds = std::num::NonZeroU32::new(1000).unwrap_or(std::num::NonZeroU32::MIN);
+        let rounds = NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN);
         [
             Key::from_sha256_rounds(&iv, &passphrase()),
             Key::from_pbkdf2(&iv, &passphrase(), rounds),
         ]
     });
-    let _ = aes_read::decrypt_with(&mut &*data, &mut io::sink(), &mut |given, rounds| match (
-        given == &iv,
-        rounds,
-    ) {
+    match (given == &iv, rounds) {
         (false, _) => Key::from_bytes(&[7; 32]),
         (true, None) => Key::from_bytes(old.bytes()),
         (true, Some(_)) => Key::from_bytes(new.bytes()),
-    });
+    }
+}
+
+/// Bytes in memory as a file that is read by position.
+struct Bytes<'a>(&'a [u8]);
+
+impl ReadAt for Bytes<'_> {
+    fn len(&self) -> Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_at(&self, buf: &mut [u8], at: u64) -> Result<()> {
+        let cut = || Error::damaged("it ends too early");
+        let at = usize::try_from(at).map_err(|_| cut())?;
+        let data = self.0.get(at..).and_then(|rest| rest.get(..buf.len()));
+        buf.copy_from_slice(data.ok_or_else(cut)?);
+        Ok(())
+    }
+}
+
+/// A part of an encrypted file says the same as the whole of it, where that authenticates.
+fn slice(data: &[u8]) {
+    let stored = Bytes(data);
+    let Ok(slice) = AesSlice::open_with(&stored, &mut stretch) else {
+        return;
+    };
+    assert!(slice.len() <= data.len() as u64, "no more than is stored");
+    let mut whole = Vec::new();
+    let proved = aes_read::decrypt_with(&mut &*data, &mut whole, &mut stretch).is_ok();
+    for at in [0, 1, 15, 16, 17, slice.len() / 2, slice.len()] {
+        let mut part = vec![0; 20];
+        let read = slice.decrypt(&stored, &mut part, at).is_ok();
+        let (from, end) = slice.span(at, 20);
+        assert!(from <= end, "a span has an order");
+        if proved && let Ok(from) = usize::try_from(at) {
+            let same = whole.get(from..).and_then(|rest| rest.get(..part.len()));
+            assert_eq!(read.then_some(&part[..]), same, "{at}");
+        }
+    }
+}
+
+/// Bytes before what is fuzzed of an archive that is fetched in parts: more than its end that is fetched at first.
+const FRONT_BYTES: usize = 160 << 10;
+
+/// An archive whose first entry lies far from its directory.
+fn far_archive() -> &'static [u8] {
+    static ARCHIVE: OnceLock<Vec<u8>> = OnceLock::new();
+    let make = || -> Result<Vec<u8>> {
+        let mut zip = ZipWriter::new(Vec::new(), &Tmp::open(None)?)?;
+        let mut deflater = Deflater::new(6);
+        zip.add_stored(b"manifest", b"{}")?;
+        zip.add_stored(b"vol/a", &vec![b'x'; FRONT_BYTES])?;
+        for name in [b"a", b"b", b"c"] {
+            zip.add(name, &[name[0]; 500], &mut deflater)?;
+        }
+        zip.finish()
+    };
+    ARCHIVE.get_or_init(|| make().unwrap_or_default())
+}
+
+fn ranged_front() -> &'static [u8] {
+    &far_archive()[..FRONT_BYTES]
 }
 
 fn filter(all: &str) {

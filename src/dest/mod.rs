@@ -14,6 +14,11 @@ mod s3;
 #[cfg(feature = "dest-webdav")]
 mod webdav;
 
+#[cfg(all(feature = "fuzz", feature = "dest-b2"))]
+pub(crate) use b2::fuzz_account;
+#[cfg(all(feature = "fuzz", feature = "dest-webdav"))]
+pub(crate) use webdav::fuzz_multistatus;
+
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::{Opt, Options};

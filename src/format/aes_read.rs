@@ -70,7 +70,7 @@ fn sound(copied: Copied) -> Result<u64> {
 }
 
 /// Stretches the passphrase with the public IV: by PBKDF2 with so many iterations, or by the rounds of versions 0 to 2.
-pub(super) type Stretch<'a> = dyn FnMut(&Iv, Option<NonZeroU32>) -> Key + 'a;
+pub(crate) type Stretch<'a> = dyn FnMut(&Iv, Option<NonZeroU32>) -> Key + 'a;
 
 /// As [`decrypt`] with the costly part of the key given by the caller.
 pub(crate) fn decrypt_with(

@@ -35,7 +35,8 @@ impl AesSlice {
         AesSlice::open_with(stored, &mut *stretch_of(passphrase)?)
     }
 
-    fn open_with(stored: &dyn ReadAt, stretch: &mut Stretch<'_>) -> Result<AesSlice> {
+    /// As [`AesSlice::open`] with the costly part of the key given by the caller.
+    pub(crate) fn open_with(stored: &dyn ReadAt, stretch: &mut Stretch<'_>) -> Result<AesSlice> {
         let total = stored.len()?;
         let mut front = Front {
             stored,

@@ -37,6 +37,8 @@ pub(crate) use permit::permit_by_hand;
 pub(crate) use place::Place;
 pub(crate) use places::{Places, PlacesReader};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
+#[cfg(feature = "fuzz")]
+pub(crate) use shelf::fuzz_ranged;
 pub(crate) use shelf::{Proof, Share, Shelf};
 pub(crate) use versions::{VersionChoice, nearest_version};
 pub(crate) use volume::{Expected, Opened, digest};

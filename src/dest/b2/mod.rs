@@ -226,3 +226,11 @@ impl Destination for B2Folder {
         }])
     }
 }
+/// The reply to a log-in, for the fuzz program.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz_account(mut data: &[u8]) -> std::result::Result<(), Fault> {
+    let io = |e: &std::io::Error| Fault::new(Class::Transient, e.to_string());
+    let account = account::Account::read(&mut data, &io, "bucket")?;
+    account.need("listFiles", "key")?;
+    account.check("key", "x/")
+}

@@ -215,3 +215,9 @@ impl Destination for Folder {
         self.space()
     }
 }
+/// The answer to a listing, for the fuzz program.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz_multistatus(mut data: &[u8]) -> std::result::Result<(), Fault> {
+    let io = |e: &std::io::Error| Fault::new(crate::base::fault::Class::Transient, e.to_string());
+    multistatus::read(&mut data, &io, &mut |_| Ok(()))
+}

@@ -289,6 +289,20 @@ fn question(id: [u8; 2], name: &str, kind: u16) -> Vec<u8> {
     out
 }
 
+/// One input for all that reads the files and answers of the resolver, for the fuzz program.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(data: &[u8]) {
+    let query = question([1, 2], "host.example", TYPE_A);
+    for kind in [TYPE_A, TYPE_AAAA] {
+        if let Some(Answer::Found(found)) = answer(data, &query, kind) {
+            assert!(found.len() <= ADDRESSES_MAX && belongs(data, &query));
+        }
+    }
+    let text = String::from_utf8_lossy(data);
+    drop(candidates(&parse_config(&text), "host", false));
+    drop(in_hosts(&text, "host"));
+}
+
 enum Answer {
     Found(Vec<IpAddr>),
     NoName,

@@ -23,6 +23,8 @@ use crate::format::zip_write::Packed;
 use crate::set::volume::{Expected, Opened, only_zip, reading};
 use crate::set::{Set, VolumeNo};
 use directory::{Directory, each_block};
+#[cfg(feature = "fuzz")]
+pub(crate) use ranged::fuzz as fuzz_ranged;
 use ranged::{AtRemote, Line, Ranged};
 
 /// Bytes inflated or copied at a time where a block is not wanted in memory.

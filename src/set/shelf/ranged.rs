@@ -371,6 +371,58 @@ impl Sink for Into<'_> {
     }
 }
 
+/// A volume that consists of `front` and `data`, read in parts, for the fuzz program. Nothing may be fetched twice, whatever
+/// the directory says.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(front: &[u8], data: &[u8]) -> Result<()> {
+    use crate::format::deflate::Inflater;
+    use std::io::Read;
+
+    struct Server {
+        file: Vec<u8>,
+        sent: usize,
+    }
+
+    impl Line for Server {
+        fn span(&mut self, from: u64, len: u64, into: &mut dyn Sink) -> Result<Passed> {
+            let place =
+                |n: u64| usize::try_from(n).map_or(self.file.len(), |n| n.min(self.file.len()));
+            let part = &self.file[place(from)..place(from.saturating_add(len))];
+            into.write_all(part).doing(|| "keep a part".to_owned())?;
+            self.sent += part.len();
+            Ok(Passed {
+                len: part.len() as u64,
+                total: Some(self.file.len() as u64),
+                from_start: false,
+            })
+        }
+    }
+
+    let mut server = Server {
+        file: [front, data].concat(),
+        sent: 0,
+    };
+    let len = server.file.len() as u64;
+    let (ranged, layout) = Ranged::open(&mut server, len, None, &Tmp::open(None)?)?;
+    let mut entries = Vec::new();
+    ZipReader::again(&ranged, layout).entries(&mut |_, entry| {
+        if entries.len() < 16 {
+            entries.push(entry);
+        }
+        Ok(())
+    })?;
+    let fetched = ranged.fetch(&mut server, layout, &entries);
+    assert!(server.sent as u64 <= len, "nothing is fetched twice");
+    fetched?;
+    let mut inflater = Inflater::new();
+    for entry in entries {
+        if let Ok(reader) = ZipReader::again(&ranged, layout).reader(entry, &mut inflater) {
+            let _ = io::copy(&mut reader.take(1 << 20), &mut io::sink());
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #[path = "ranged_tests.rs"]

@@ -1,0 +1,120 @@
+//! What servers answer: XML, JSON, challenges, name servers, and what two destinations make of them.
+
+#[cfg(any(feature = "json", feature = "xml"))]
+use std::io;
+
+#[cfg(any(feature = "json", feature = "xml"))]
+use crate::base::fault::{Class, Fault};
+#[cfg(feature = "http-auth")]
+use crate::net::challenge;
+#[cfg(feature = "json")]
+use crate::net::json;
+#[cfg(feature = "xml")]
+use crate::net::xml;
+
+/// Feeds one input; false for a target that is none of a server.
+pub(super) fn one(target: &str, data: &[u8]) -> bool {
+    #[cfg(any(feature = "json", feature = "xml"))]
+    let io = |e: &io::Error| Fault::new(Class::Transient, e.to_string());
+    match target {
+        #[cfg(feature = "xml")]
+        "xml" => {
+            let mut open = 0;
+            let mut each = |step: xml::Step<'_>| {
+                match step {
+                    xml::Step::Open { path } => {
+                        open += 1;
+                        assert_eq!(path.len(), open, "an element lies in those that are open");
+                    }
+                    xml::Step::Close { path, .. } => {
+                        assert_eq!(path.len(), open, "the innermost element ends");
+                        open -= 1;
+                    }
+                }
+                Ok(())
+            };
+            let done = xml::read(data, &io, &mut each);
+            assert!(done.is_err() || open == 0, "a whole document has an end");
+            told(done);
+            told(xml::read_in("DAV:", data, &io, &mut |_| Ok(())));
+        }
+        #[cfg(feature = "json")]
+        "json" => {
+            let mut open = 0;
+            let done = json::read(&mut &*data, 1 << 20, &io, &mut |step| {
+                match step {
+                    json::Step::Open { .. } => open += 1,
+                    json::Step::Close { .. } => open -= 1,
+                    json::Step::Value { value, .. } => drop((value.text(), value.number())),
+                }
+                Ok(())
+            });
+            assert!(done.is_err() || open == 0, "a whole reply has an end");
+            told(done);
+        }
+        #[cfg(feature = "http-auth")]
+        "challenge" => {
+            let text = String::from_utf8_lossy(data);
+            for challenge in challenge::parse(text.lines()) {
+                let _ = (challenge.is("digest"), challenge.get("nonce"));
+            }
+            drop(challenge::parameters(&text));
+        }
+        #[cfg(feature = "http")]
+        "resolver" => crate::net::resolve::fuzz(data),
+        #[cfg(feature = "dest-webdav")]
+        "multistatus" => told(crate::dest::fuzz_multistatus(data)),
+        #[cfg(feature = "dest-b2")]
+        "b2-account" => told(crate::dest::fuzz_account(data)),
+        _ => return false,
+    }
+    true
+}
+
+/// What is told of a reply is one line.
+#[cfg(any(feature = "json", feature = "xml"))]
+fn told(done: Result<(), Fault>) {
+    if let Err(fault) = done {
+        let text = fault.text;
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+/// Valid inputs; `None` for a target that is none of a server.
+pub(super) fn samples(target: &str) -> Option<Vec<Vec<u8>>> {
+    let texts: &[&str] = match target {
+        "xml" => &[
+            "<?xml version=\"1.0\"?><a x=\"1\"><!-- c --><b>t&lt;&#65;</b><c/><![CDATA[d]]></a>",
+            "<D:a xmlns:D=\"DAV:\"><D:b>1</D:b><x:c xmlns:x=\"other\"/></D:a>",
+        ],
+        "json" => &[
+            "{\"a\":[1,\"x\\u00e9\",null],\"b\":{\"c\":true,\"d\":-1.5e3},\"e\":\"12\"}",
+            "[[],{},[{}],18446744073709551615]",
+        ],
+        "challenge" => &[
+            "Digest realm=\"r\", nonce=\"a\\\"b\", qop=\"auth,auth-int\", algorithm=SHA-256, Basic realm=x, Negotiate YII==",
+            "nextnonce=\"47364c23432d2e131a575210812c\", rspauth=\"6629fae49393a05397450978507c4ef1\"",
+        ],
+        "multistatus" => &[
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>/dav/a%20b</D:href><D:propstat><D:prop><D:getcontentlength>12</D:getcontentlength><D:getlastmodified>Wed, 31 Jan 2024 12:34:56 GMT</D:getlastmodified><D:resourcetype><D:collection/></D:resourcetype></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>",
+        ],
+        "b2-account" => &[
+            "{\"accountId\":\"a\",\"authorizationToken\":\"t\",\"apiInfo\":{\"storageApi\":{\"apiUrl\":\"https://api.example\",\"downloadUrl\":\"https://f.example\",\"absoluteMinimumPartSize\":5000000,\"recommendedPartSize\":100000000,\"allowed\":{\"buckets\":[{\"id\":\"1\",\"name\":\"bucket\"}],\"capabilities\":[\"listFiles\",\"readFiles\"],\"namePrefix\":\"x/\"}}}}",
+            "{\"accountId\":\"a\",\"authorizationToken\":\"t\",\"apiUrl\":\"https://api.example\",\"downloadUrl\":\"https://f.example\",\"allowed\":{\"bucketId\":null,\"bucketName\":null,\"capabilities\":[],\"namePrefix\":null}}",
+        ],
+        "resolver" => return Some(vec![resolver_sample()]),
+        _ => return None,
+    };
+    Some(texts.iter().map(|text| text.as_bytes().to_vec()).collect())
+}
+
+/// The answer to the question for the addresses of `host.example`.
+fn resolver_sample() -> Vec<u8> {
+    let mut reply =
+        b"\x01\x02\x81\x80\0\x01\0\x02\0\0\0\0\x04host\x07example\0\0\x01\0\x01".to_vec();
+    for last in [1, 2] {
+        reply.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0");
+        reply.push(last);
+    }
+    reply
+}
