@@ -474,7 +474,7 @@ const FILE_LINES: usize = 450;
 /// Lines of a function at most.
 const FUNCTION_LINES: usize = 120;
 /// Longer all the same.
-const LONG_FILES: [&str; 2] = ["dest/s3/client.rs", "dest/s3/list.rs"];
+const LONG_FILES: [&str; 3] = ["backup/rebuild.rs", "dest/s3/client.rs", "dest/s3/list.rs"];
 
 #[test]
 fn files_and_functions_are_short() {

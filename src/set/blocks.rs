@@ -7,11 +7,11 @@ use std::io::Write;
 
 use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
-use crate::base::text;
 use crate::base::tmp::Spool;
 use crate::base::ui::{Progress, Ui};
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
+use crate::set::index_report::{IndexReport, NAMED_AT_MOST};
 use crate::set::place::{PLACE_LEN, Place};
 use crate::set::places::{Facts, ID_LEN, Places};
 use crate::set::volume::{Expected, Opened, reading};
@@ -20,54 +20,6 @@ use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
 
 const SORT_CAP: usize = 6 << 20;
-/// Names kept for messages; the rest is counted.
-const NAMED_AT_MOST: usize = 20;
-
-/// What the index volumes of a listing told.
-#[derive(Default)]
-pub(crate) struct IndexReport {
-    /// dblocks named by a dindex but absent (or of another size), a few by name.
-    pub(crate) missing: Vec<String>,
-    pub(crate) missing_count: u64,
-    /// dindex volumes that cannot be read: name and reason.
-    pub(crate) unreadable: Vec<(String, String)>,
-    pub(crate) unreadable_count: u64,
-    /// Numbers of the dindexes that describe a dblock which is not there. As all numbers here: 4 bytes a volume.
-    pub(crate) absent: Vec<u32>,
-    /// Numbers of dindexes, each with a dblock that it states another size of.
-    pub(crate) resized: Vec<(u32, VolumeNo)>,
-    /// Numbers of the dindexes that are damaged: not to be read at all, and readable in part.
-    pub(crate) unread: Vec<u32>,
-    pub(crate) spoilt: Vec<u32>,
-    /// dblocks that no readable dindex describes.
-    pub(crate) unindexed: Vec<VolumeNo>,
-    /// Entries in the table.
-    pub(crate) places: u64,
-    /// dindex volumes downloaded by this call.
-    pub(crate) fetched: u64,
-}
-
-impl IndexReport {
-    /// True when every dindex was readable and described a dblock that is there.
-    pub(crate) fn clean(&self) -> bool {
-        self.missing_count == 0 && self.unreadable_count == 0
-    }
-
-    fn unreadable(&mut self, name: &VolumeName, why: String) {
-        self.unreadable_count += 1;
-        if self.unreadable.len() < NAMED_AT_MOST {
-            let name = text::safe(name.as_str().as_bytes());
-            self.unreadable.push((name, why));
-        }
-    }
-
-    fn missing(&mut self, name: &str) {
-        self.missing_count += 1;
-        if self.missing.len() < NAMED_AT_MOST {
-            self.missing.push(text::safe(name.as_bytes()));
-        }
-    }
-}
 
 /// A blocklist longer than this is not believed: 512 Ki blocks of one file.
 const LIST_BYTES_AT_MOST: u64 = 16 << 20;
