@@ -74,28 +74,6 @@ pub(crate) enum Step<'a> {
 /// Called for each step; its fault ends the reading.
 type Each<'a> = dyn FnMut(Step<'_>) -> Result<(), Fault> + 'a;
 
-/// Reads an object of at most [`SMALL_MAX_BYTES`] and keeps the fields named, as text; one that is missing or neither text nor
-/// a whole number stays as it is.
-#[cfg(feature = "dest-b2")]
-pub(crate) fn fields(
-    input: &mut dyn Read,
-    io: &dyn Fn(&io::Error) -> Fault,
-    wanted: &mut [(&str, &mut String)],
-) -> Result<(), Fault> {
-    read(input, SMALL_MAX_BYTES, io, &mut |step| {
-        if let Step::Value { path: [key], value } = step
-            && let Some((_, field)) = wanted.iter_mut().find(|(name, _)| name == key)
-        {
-            match value {
-                Value::Text(text) => text.clone_into(field),
-                Value::Number(n) => **field = n.to_string(),
-                _ => {}
-            }
-        }
-        Ok(())
-    })
-}
-
 /// Reads one JSON value of at most `max` bytes to its end. `io` makes the fault of a reader's error.
 pub(crate) fn read(
     input: &mut dyn Read,

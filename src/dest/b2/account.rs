@@ -6,7 +6,8 @@ use crate::base::fault::{Class, Fault};
 use crate::base::secret::Secret;
 use crate::base::text;
 use crate::dest::b2::config::base_url;
-use crate::net::json::{self, Step};
+use crate::net::json;
+use crate::net::service::rows::{self, Row};
 
 /// Capabilities kept, far more than there are.
 const RIGHTS_MAX: usize = 100;
@@ -19,10 +20,26 @@ const PART_BYTES: u64 = 100_000_000;
 const PART_MIN_BYTES: u64 = 5_000_000;
 
 /// A bucket as the server knows it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bucket {
     pub(super) id: String,
     pub(super) name: String,
+}
+
+impl Bucket {
+    /// As replies about buckets have it; empty where they say nothing of use.
+    pub(super) fn of(row: &Row) -> Bucket {
+        let short = |key| row.get(key).filter(|t| t.len() <= ID_MAX_BYTES);
+        let text = |key, short_key| short(key).or(short(short_key)).unwrap_or("").to_owned();
+        Bucket {
+            id: text("bucketId", "id"),
+            name: text("bucketName", "name"),
+        }
+    }
+
+    pub(super) fn is_named(&self, wanted: &str) -> bool {
+        !self.id.is_empty() && self.name.eq_ignore_ascii_case(wanted)
+    }
 }
 
 /// Which buckets a key is for.
@@ -51,84 +68,13 @@ pub(super) struct Account {
     pub(super) name_prefix: String,
 }
 
-/// The fields while they are read.
-#[derive(Default)]
-struct Fields {
-    id: String,
-    token: String,
-    api: String,
-    download: String,
-    part_size: Option<u64>,
-    part_min: Option<u64>,
-    rights: Option<Vec<String>>,
-    limited: bool,
-    found: Option<Bucket>,
-    others: Vec<String>,
-    one: Bucket,
-    prefix: String,
-}
-
-impl Fields {
-    /// A bucket of the key is complete.
-    fn take_bucket(&mut self, wanted: &str) {
-        let one = std::mem::take(&mut self.one);
-        if one.name.eq_ignore_ascii_case(wanted) && !one.id.is_empty() {
-            self.found.get_or_insert(one);
-        } else if self.others.len() < SHOWN_MAX {
-            self.others.push(if one.name.is_empty() {
-                one.id
-            } else {
-                one.name
-            });
-        }
-    }
-
-    fn value(&mut self, path: &[&str], value: &json::Value<'_>) {
-        let into = |field: &mut String, max: usize| {
-            if let Some(text) = value.text().filter(|t| t.len() <= max) {
-                *field = text.to_owned();
-            }
-        };
-        match path {
-            ["accountId"] => into(&mut self.id, ID_MAX_BYTES),
-            ["authorizationToken"] => into(&mut self.token, 4096),
-            ["apiUrl"] => into(&mut self.api, 1024),
-            ["downloadUrl"] => into(&mut self.download, 1024),
-            ["recommendedPartSize"] => self.part_size = value.number(),
-            ["absoluteMinimumPartSize"] => self.part_min = value.number(),
-            ["capabilities", "[]"] => {
-                let rights = self.rights.get_or_insert_with(Vec::new);
-                if let Some(right) = value.text()
-                    && right.len() <= 64
-                    && rights.len() < RIGHTS_MAX
-                {
-                    rights.push(right.to_owned());
-                }
-            }
-            ["bucketId"] => {
-                self.limited |= value.text().is_some();
-                into(&mut self.one.id, ID_MAX_BYTES);
-            }
-            ["bucketName"] => into(&mut self.one.name, ID_MAX_BYTES),
-            ["buckets", "[]", "id"] => into(&mut self.one.id, ID_MAX_BYTES),
-            ["buckets", "[]", "name"] => into(&mut self.one.name, ID_MAX_BYTES),
-            ["namePrefix"] => into(&mut self.prefix, 1024),
-            _ => {}
-        }
-    }
-}
-
-/// The path without what only some versions wrap around it.
-fn bare(path: &[String]) -> Vec<&str> {
-    let mut path: Vec<&str> = path.iter().map(String::as_str).collect();
-    if path.starts_with(&["apiInfo", "storageApi"]) {
-        path.drain(..2);
-    }
-    if path.first() == Some(&"allowed") {
-        path.remove(0);
-    }
-    path
-}
+/// Before the fields of the reply, in the versions of the service.
+const WRAPS: [&str; 4] = [
+    "",
+    "apiInfo/storageApi/",
+    "allowed/",
+    "apiInfo/storageApi/allowed/",
+];
 
 impl Account {
     /// Reads the reply of any version. `wanted` is the bucket of the destination.
@@ -137,53 +83,84 @@ impl Account {
         io: &dyn Fn(&io::Error) -> Fault,
         wanted: &str,
     ) -> Result<Account, Fault> {
-        let mut f = Fields::default();
-        json::read(input, json::SMALL_MAX_BYTES, io, &mut |step| {
-            match step {
-                Step::Open { path } => match bare(path)[..] {
-                    ["buckets"] => f.limited = true,
-                    ["buckets", "[]"] => f.one = Bucket::default(),
-                    ["capabilities"] => f.rights = Some(Vec::new()),
-                    _ => {}
-                },
-                Step::Close { path } => {
-                    if bare(path) == ["buckets", "[]"] {
-                        f.take_bucket(wanted);
-                    }
-                }
-                Step::Value { path, value } => f.value(&bare(path), &value),
+        let mut found: Option<Bucket> = None;
+        let mut others: Vec<String> = Vec::new();
+        let mut take = |one: Bucket| {
+            if one.is_named(wanted) {
+                found.get_or_insert(one);
+            } else if others.len() < SHOWN_MAX {
+                others.push(if one.name.is_empty() {
+                    one.id
+                } else {
+                    one.name
+                });
             }
+        };
+        let tail = rows::objects(input, io, json::SMALL_MAX_BYTES, "*/buckets", &mut |row| {
+            take(Bucket::of(row));
             Ok(())
         })?;
-        if !f.one.id.is_empty() {
-            f.take_bucket(wanted);
+        let path = |key: &str| {
+            let mut paths = WRAPS.iter().map(|wrap| format!("{wrap}{key}"));
+            paths.find(|path| tail.has(path)).unwrap_or_default()
+        };
+        let text = |key: &str, max: usize| {
+            let text = tail.text(&path(key));
+            if text.len() <= max {
+                text
+            } else {
+                String::new()
+            }
+        };
+        let one = Bucket {
+            id: text("bucketId", ID_MAX_BYTES),
+            name: text("bucketName", ID_MAX_BYTES),
+        };
+        if !one.id.is_empty() {
+            take(one);
         }
-        let (Some(api), Some(download)) = (base_url(&f.api), base_url(&f.download)) else {
+        let limited = tail.is_nested(&path("buckets")) || tail.get(&path("bucketId")).is_some();
+        let rights = path("capabilities");
+        let rights = tail.is_nested(&rights).then(|| {
+            let all = format!("{rights}/[]");
+            let good = tail.texts(&all).filter(|r| r.len() <= 64);
+            good.take(RIGHTS_MAX).map(str::to_owned).collect()
+        });
+        let urls = (
+            base_url(&text("apiUrl", 1024)),
+            base_url(&text("downloadUrl", 1024)),
+        );
+        let (Some(api), Some(download)) = urls else {
             return Err(Fault::new(
                 Class::Protocol,
                 "the reply to the log-in does not name usable servers",
             ));
         };
-        if f.id.is_empty() || f.token.is_empty() || !is_header(&f.token) {
+        let (id, token) = (
+            text("accountId", ID_MAX_BYTES),
+            text("authorizationToken", 4096),
+        );
+        if id.is_empty() || token.is_empty() || !is_header(&token) {
             return Err(Fault::new(
                 Class::Protocol,
                 "the reply to the log-in has no account or token",
             ));
         }
+        let size = |key, usual| tail.number(&path(key)).unwrap_or(usual);
         Ok(Account {
-            id: f.id,
-            token: Secret::new(f.token),
+            id,
+            token: Secret::new(token),
             api,
             download,
-            part_size: f.part_size.unwrap_or(PART_BYTES),
-            part_min: f.part_min.unwrap_or(PART_MIN_BYTES),
-            rights: f.rights,
-            reach: match (f.limited, f.found) {
+            part_size: size("recommendedPartSize", PART_BYTES),
+            part_min: size("absoluteMinimumPartSize", PART_MIN_BYTES),
+            rights,
+            reach: match (limited, found) {
                 (false, _) => Reach::All,
                 (true, Some(bucket)) => Reach::This(bucket),
-                (true, None) => Reach::Others(f.others),
+                (true, None) => Reach::Others(others),
             },
-            name_prefix: f.prefix,
+            name_prefix: text("namePrefix", 1024),
         })
     }
 

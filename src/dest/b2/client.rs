@@ -7,13 +7,15 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
-use crate::dest::b2::account::{Account, Bucket, ID_MAX_BYTES, Reach};
+use crate::dest::b2::account::{Account, Bucket, Reach};
 use crate::dest::b2::config::Setup;
 use crate::dest::b2::error::{DIALECT, is_expired, is_unknown_version};
 use crate::dest::b2::ops::{LIST_BUCKETS, LOGIN, Op};
 use crate::net::http::{Http, Payload, Reply, Request};
-use crate::net::json::{self, Step};
+use crate::net::json;
 use crate::net::redirect::{Chain, foreign, same_origin, split};
+use crate::net::service::refusal::not_html;
+use crate::net::service::rows::{self, Row};
 use crate::net::service::{Content, Refusal};
 
 /// Versions of the log-in, newest first; only the first knows keys for several buckets.
@@ -79,7 +81,7 @@ impl Client {
             let sent = self.send("GET", &url, &LOGIN, &token, &[], &mut Content::None);
             let mut reply = sent.0?;
             if reply.status == 200 {
-                not_html(&mut reply)?;
+                not_html(&mut reply, "JSON", DIALECT.who)?;
                 self.version = version.min(API);
                 let io = reply.io_fault();
                 let account = Account::read(&mut reply, &io, &self.setup.bucket);
@@ -126,32 +128,12 @@ impl Client {
         let wanted = self.setup.bucket.clone();
         let body = serde_json::json!({ "accountId": self.account()?.id, "bucketName": wanted });
         let mut reply = self.post(&LIST_BUCKETS, &body.to_string())?;
-        let (mut one, mut found) = (Bucket::default(), None);
-        read_json(&mut reply, json::LIST_MAX_BYTES, &mut |step| {
-            let keys = |path: &[String]| {
-                path.iter()
-                    .map(String::as_str)
-                    .collect::<Vec<_>>()
-                    .join("/")
-            };
-            match step {
-                Step::Open { path } if keys(path) == "buckets/[]" => one = Bucket::default(),
-                Step::Close { path }
-                    if keys(path) == "buckets/[]"
-                        && !one.id.is_empty()
-                        && one.name.eq_ignore_ascii_case(&wanted) =>
-                {
-                    found = Some(one.clone());
-                }
-                Step::Value { path, value } => {
-                    let text = value.text().filter(|t| t.len() <= ID_MAX_BYTES);
-                    match (keys(path).as_str(), text) {
-                        ("buckets/[]/bucketId", Some(id)) => one.id = id.to_owned(),
-                        ("buckets/[]/bucketName", Some(name)) => one.name = name.to_owned(),
-                        _ => {}
-                    }
-                }
-                _ => {}
+        let mut found = None;
+        let max = json::LIST_MAX_BYTES;
+        rows::rows(&mut reply, DIALECT.who, max, "buckets", &mut |row| {
+            let bucket = Bucket::of(row);
+            if bucket.is_named(&wanted) {
+                found = Some(bucket);
             }
             Ok(())
         })?;
@@ -180,6 +162,11 @@ impl Client {
             Ok(reply) => Ok(reply),
             Err(refusal) => Err(self.fault(&refusal, op)),
         }
+    }
+
+    /// As [`Client::post`]: the fields of the reply.
+    pub(super) fn ask(&mut self, op: &Op, body: &str) -> std::result::Result<Row, Fault> {
+        rows::row(&mut self.post(op, body)?, DIALECT.who)
     }
 
     /// A call with the account's token, which is renewed once when it has run out. `GET` sends no body; 416 is no refusal.
@@ -294,41 +281,4 @@ impl Client {
             hint: clean(fault.hint),
         }
     }
-}
-
-/// Reads a success; a web page in its place is a fault that says so.
-pub(super) fn read_json(
-    reply: &mut Reply,
-    max: u64,
-    each: &mut dyn FnMut(Step<'_>) -> std::result::Result<(), Fault>,
-) -> std::result::Result<(), Fault> {
-    not_html(reply)?;
-    let io = reply.io_fault();
-    json::read(reply, max, &io, each)
-}
-
-/// As [`read_json`] for fields of a small object.
-pub(super) fn read_fields(
-    reply: &mut Reply,
-    wanted: &mut [(&str, &mut String)],
-) -> std::result::Result<(), Fault> {
-    not_html(reply)?;
-    let io = reply.io_fault();
-    json::fields(reply, &io, wanted)
-}
-
-fn not_html(reply: &mut Reply) -> std::result::Result<(), Fault> {
-    let kind = reply.header("content-type").unwrap_or("").to_owned();
-    if !kind.to_ascii_lowercase().contains("html") {
-        return Ok(());
-    }
-    let body = reply.error_body();
-    Err(Fault::new(
-        Class::Protocol,
-        format!(
-            "the reply is {} and not JSON, this is not a B2 server (captive portal?): {}",
-            text::safe_cut(kind.as_bytes(), 40),
-            text::safe_cut(&body[..body.len().min(200)], 80)
-        ),
-    ))
 }

@@ -17,9 +17,9 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::dest::b2::account::{Bucket, ID_MAX_BYTES};
-use crate::dest::b2::client::{Client, Place, read_fields};
+use crate::dest::b2::client::{Client, Place};
 use crate::dest::b2::config::Setup;
-use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD};
+use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD, UPLOAD};
 use crate::dest::b2::upload::Uploads;
 use crate::dest::{
     About, Body, Destination, Fact, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, Wants,
@@ -129,7 +129,23 @@ impl Destination for B2Folder {
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
         let full = self.full(name)?;
-        upload::put(&mut self.client, &mut self.uploads, &full, body)
+        let (client, uploads) = (&mut self.client, &mut self.uploads);
+        client.need(UPLOAD.right)?;
+        let id = if body.len() > client.setup.multipart_from {
+            large::put(client, uploads, &full, body)?
+        } else {
+            upload::whole(client, uploads, &full, body)?
+        };
+        if !uploads.recent.contains(&full) {
+            uploads.remember(&full);
+            return Ok(());
+        }
+        for old in list::versions(client, &full).unwrap_or_default() {
+            if old != id {
+                let _ = upload::delete_version(client, &full, &old);
+            }
+        }
+        Ok(())
     }
 
     /// Removes every version, the oldest first, so that none comes to light when it is interrupted.
@@ -163,13 +179,7 @@ impl Destination for B2Folder {
             "bucketName": self.client.setup.bucket,
             "bucketType": self.client.setup.bucket_type,
         });
-        let mut reply = self.client.post(&CREATE_BUCKET, &body.to_string())?;
-        let mut bucket = Bucket::default();
-        let wanted = &mut [
-            ("bucketId", &mut bucket.id),
-            ("bucketName", &mut bucket.name),
-        ];
-        read_fields(&mut reply, wanted)?;
+        let bucket = Bucket::of(&self.client.ask(&CREATE_BUCKET, &body.to_string())?);
         if bucket.id.is_empty() || bucket.name.is_empty() {
             return Err(Fault::new(
                 Class::Protocol,

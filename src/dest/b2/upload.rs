@@ -9,14 +9,13 @@ use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
 use crate::base::secret::Secret;
 use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
-use crate::dest::b2::client::{Client, read_fields};
+use crate::dest::b2::client::Client;
 use crate::dest::b2::config::base_url;
 use crate::dest::b2::error::{DIALECT, is_definite, is_of_upload_url};
 use crate::dest::b2::ops::{DELETE, Op, UPLOAD, UPLOAD_URL};
-use crate::dest::b2::{large, list};
 use crate::dest::{Body, look_at};
 use crate::net::http::Reply;
-use crate::net::service::{Content, Refusal};
+use crate::net::service::{Content, Refusal, rows};
 use crate::net::url::encode_path;
 
 /// Upload URLs that are tried at once, before the caller waits.
@@ -44,7 +43,6 @@ pub(super) struct Uploads {
 }
 
 /// A stored file as the server describes it.
-#[derive(Default)]
 pub(super) struct Stored {
     pub(super) id: String,
     pub(super) name: String,
@@ -54,46 +52,14 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) fn read(reply: &mut Reply) -> Result<Stored, Fault> {
-        let mut out = Stored::default();
-        let (mut length, mut size) = (String::new(), String::new());
-        let wanted = &mut [
-            ("fileId", &mut out.id),
-            ("fileName", &mut out.name),
-            ("contentSha1", &mut out.sha1),
-            ("contentLength", &mut length),
-            ("size", &mut size),
-        ];
-        read_fields(reply, wanted)?;
-        out.size = length.parse().or(size.parse()).ok();
-        Ok(out)
+        let row = rows::row(reply, DIALECT.who)?;
+        Ok(Stored {
+            id: row.text("fileId"),
+            name: row.text("fileName"),
+            size: row.number("contentLength").or(row.number("size")),
+            sha1: row.text("contentSha1"),
+        })
     }
-}
-
-/// Stores `body` as the file `full`.
-pub(super) fn put(
-    client: &mut Client,
-    uploads: &mut Uploads,
-    full: &str,
-    body: &mut dyn Body,
-) -> Result<(), Fault> {
-    client.need(UPLOAD.right)?;
-    let len = body.len();
-    let id = if len > client.setup.multipart_from {
-        large::put(client, uploads, full, body)?
-    } else {
-        whole(client, uploads, full, body)?
-    };
-    let again = uploads.recent.iter().any(|n| n == full);
-    if again {
-        for old in list::versions(client, full).unwrap_or_default() {
-            if old != id {
-                let _ = delete_version(client, full, &old);
-            }
-        }
-    } else {
-        uploads.remember(full);
-    }
-    Ok(())
 }
 
 /// Removes one version; a missing one is success.
@@ -117,10 +83,8 @@ impl Uploads {
 
 /// Asks for a place to send to.
 fn slot(client: &mut Client, op: &Op, body: &str) -> Result<Slot, Fault> {
-    let mut reply = client.post(op, body)?;
-    let (mut url, mut token) = (String::new(), String::new());
-    let wanted = &mut [("uploadUrl", &mut url), ("authorizationToken", &mut token)];
-    read_fields(&mut reply, wanted)?;
+    let row = client.ask(op, body)?;
+    let (url, token) = (row.text("uploadUrl"), row.text("authorizationToken"));
     let safe = url.split('?').next().and_then(base_url).is_some() && is_header(&url);
     if !safe || url.contains(' ') || token.is_empty() || !is_header(&token) {
         return Err(Fault::new(

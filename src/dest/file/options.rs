@@ -1,4 +1,4 @@
-//! The options of local folders.
+//! The options of a folder of this machine (`destinations-core.md` 2).
 
 use crate::base::opt::{Kind, Opt, row};
 

@@ -8,72 +8,20 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::time::Timestamp;
+use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::config::{Endpoint, Setup, region_of};
 use crate::dest::s3::error::{Asked, Refusal, SKEW_SECONDS};
 use crate::dest::s3::options;
 use crate::dest::s3::place::{e2_host, same_owner};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, split};
-use crate::net::service::{Content, Verb};
+use crate::net::service::Content;
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 use crate::net::url::{encode, encode_path};
 
 const REGION_FIXES_MAX: u8 = 2;
 /// A body of this length is not sent before the region is known: many servers refuse one that is signed for another.
 const LARGE_BYTES: u64 = 256 * 1024;
-
-/// What a request is about.
-#[derive(Clone, Copy)]
-pub(super) enum Target<'a> {
-    Bucket,
-    /// Name of a file in the folder.
-    Object(&'a str),
-}
-
-/// A request before it is signed.
-pub(super) struct Call<'a> {
-    pub(super) method: &'static str,
-    pub(super) target: Target<'a>,
-    pub(super) query: &'a [(&'a str, &'a str)],
-    /// Lower-case names.
-    pub(super) headers: &'a [(&'a str, &'a str)],
-    pub(super) content: Content<'a>,
-    /// Digest of the content in hex, where it is not bytes.
-    pub(super) sha256: String,
-    pub(super) pace: Pace,
-    /// The right it needs, for messages.
-    pub(super) right: &'static str,
-    /// Statuses beside 2xx that the caller understands.
-    pub(super) accept: &'static [u16],
-}
-
-impl<'a> Call<'a> {
-    /// A request without query, headers and body.
-    pub(super) fn new(method: &'static str, target: Target<'a>, right: &'static str) -> Call<'a> {
-        Call {
-            method,
-            target,
-            query: &[],
-            headers: &[],
-            content: Content::None,
-            sha256: String::new(),
-            pace: Pace::Short,
-            right,
-            accept: &[],
-        }
-    }
-
-    fn verb(&self) -> Verb {
-        match (self.target, self.method) {
-            (Target::Bucket, "PUT") => Verb::MakeFolder,
-            (Target::Bucket, _) => Verb::List,
-            (_, "GET") => Verb::Get,
-            (_, "HEAD") => Verb::Look,
-            (_, "DELETE") => Verb::Delete,
-            _ => Verb::Put,
-        }
-    }
-}
 
 /// Connection, credentials and what was learnt about the server.
 pub(super) struct Client {

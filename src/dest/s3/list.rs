@@ -3,18 +3,16 @@
 use std::io::Read;
 
 use crate::base::fault::{Class, Fault};
-use crate::base::text;
-use crate::dest::s3::client::{Call, Client, Target};
+use crate::dest::s3::call::{Call, Target};
+use crate::dest::s3::client::Client;
 use crate::dest::s3::error::{Refusal, iso_time};
 use crate::dest::{Listed, RemoteFile};
-use crate::net::http::{Pace, Reply};
+use crate::net::http::Pace;
+use crate::net::service::pages::{Pages, incomplete, stuck};
+use crate::net::service::refusal::not_html;
 use crate::net::url::decode;
 use crate::net::xml::{self, Step};
 
-/// Pages that may hold few entries each.
-const SPARE_PAGES: u64 = if cfg!(test) { 100 } else { 1000 };
-/// Fewest entries that further pages hold on average.
-const PAGE_LEAST: u64 = 10;
 const RIGHT: &str = "s3:ListBucket";
 
 /// How to ask.
@@ -74,10 +72,10 @@ pub(super) fn list(
     // Keys are handed on before a page may say how they are written.
     let mut decoding = false;
     let mut changed = false;
-    let mut progress = Progress::default();
+    let mut pages = Pages::new(1000);
     loop {
         if token.is_empty() {
-            progress = Progress::default();
+            pages = Pages::new(1000);
         }
         let page = match one_page(client, rules, &token, (encoded, decoding), each)? {
             Fetched::Page(page) => *page,
@@ -107,7 +105,7 @@ pub(super) fn list(
         if !page.truncated {
             return Ok(());
         }
-        progress.page(&page)?;
+        pages.page(&page.first, page.entries)?;
         if rules.version == Version::Auto && page.token.as_ref().is_none_or(String::is_empty) {
             rules.version = Version::V1;
             token.clear();
@@ -119,10 +117,7 @@ pub(super) fn list(
             _ => page.token.unwrap_or_default(),
         };
         if next.is_empty() {
-            let fault = Fault::new(
-                Class::Protocol,
-                "listing incomplete: the server says there is more but not where",
-            );
+            let fault = incomplete("the server says there is more but not where");
             return Err(match rules.version {
                 Version::V2 => fault.hint("leave --s3-list-api-version=v2 out"),
                 _ => fault,
@@ -133,46 +128,6 @@ pub(super) fn list(
             return Err(stuck());
         }
         token = next;
-    }
-}
-
-fn stuck() -> Fault {
-    Fault::new(Class::Protocol, "listing does not advance")
-}
-
-/// What the pages of a listing came to, so that one without end is seen.
-#[derive(Default)]
-struct Progress {
-    pages: u64,
-    entries: u64,
-    /// First key of the first page, of the last one, and of one whose number doubles: a page that comes again is met there.
-    marks: [String; 3],
-    next_mark: u64,
-}
-
-impl Progress {
-    /// Takes up a page that is not the last.
-    fn page(&mut self, page: &Page) -> Result<(), Fault> {
-        self.pages += 1;
-        self.entries += page.entries;
-        if self.pages > SPARE_PAGES + self.entries / PAGE_LEAST {
-            return Err(stuck());
-        }
-        if page.first.is_empty() {
-            return Ok(());
-        }
-        if self.marks.contains(&page.first) {
-            return Err(stuck());
-        }
-        if self.marks[0].is_empty() {
-            self.marks[0].clone_from(&page.first);
-        }
-        self.marks[1].clone_from(&page.first);
-        if self.pages >= self.next_mark {
-            self.next_mark = self.pages * 2;
-            self.marks[2].clone_from(&page.first);
-        }
-        Ok(())
     }
 }
 
@@ -229,9 +184,7 @@ fn one_page(
         }
         Err(refusal) => return Err(client.fault(&refusal, &call)),
     };
-    if let Some(fault) = not_xml(&mut reply) {
-        return Err(fault);
-    }
+    not_html(&mut reply, "a listing", "an S3 server")?;
     let io = reply.io_fault();
     let page = match parse(&mut reply, &io, (&prefix, decoding), rules, each) {
         Ok(page) => page,
@@ -242,23 +195,6 @@ fn one_page(
         return Err(client.fault(&page.error, &call));
     }
     Ok(Fetched::Page(Box::new(page)))
-}
-
-/// The fault of a web page in place of a listing.
-fn not_xml(reply: &mut Reply) -> Option<Fault> {
-    let kind = reply.header("content-type").unwrap_or("").to_owned();
-    if !kind.to_ascii_lowercase().contains("html") {
-        return None;
-    }
-    let body = reply.error_body();
-    Some(Fault::new(
-        Class::Protocol,
-        format!(
-            "the reply is {} and not a listing, this is not an S3 server (captive portal?): {}",
-            text::safe_cut(kind.as_bytes(), 40),
-            text::safe_cut(&body[..body.len().min(200)], 80)
-        ),
-    ))
 }
 
 /// Reads a page from XML, keys percent-encoded when `decoding`. Entries are handed on as they come; a page that is cut ends
@@ -321,10 +257,7 @@ fn parse(
         Ok(())
     });
     result.map_err(|fault| match fault.class {
-        Class::Protocol => Fault {
-            text: format!("listing incomplete: {}", fault.text),
-            ..fault
-        },
+        Class::Protocol => incomplete(&fault.text),
         _ => fault,
     })?;
     Ok(page)
@@ -439,40 +372,5 @@ mod tests {
         .expect("parsed");
         assert!(!page.is_list);
         assert_eq!(page.error.code, "InternalError");
-    }
-
-    /// Pages until the listing is given up; `keys` = first key and number of keys of a page.
-    fn given_up(mut keys: impl FnMut(u64) -> (String, u64)) -> Option<u64> {
-        let mut progress = Progress::default();
-        (0..100_000).find(|&at| {
-            let (first, entries) = keys(at);
-            let page = Page {
-                first,
-                entries,
-                ..Page::default()
-            };
-            progress.page(&page).is_err()
-        })
-    }
-
-    #[test]
-    fn listings_without_end_are_given_up() {
-        let new = |at: u64| format!("k{at:08}");
-        assert_eq!(given_up(|at| (new(at), 1000)), None);
-        assert_eq!(given_up(|at| (new(at), 10)), None);
-        // Tokens without keys, or hardly any.
-        assert_eq!(given_up(|_| (String::new(), 0)), Some(SPARE_PAGES));
-        let few = given_up(|at| (new(at), 1)).expect("given up");
-        assert!((SPARE_PAGES..SPARE_PAGES * 6 / 5).contains(&few), "{few}");
-        // The same page, and circles of pages.
-        assert_eq!(given_up(|_| (new(1), 1000)), Some(1));
-        for around in [2, 3, 7, 100, 1000] {
-            let pages = given_up(|at| (new(at % around), 1000)).expect("given up");
-            assert!(pages <= around, "{around}: {pages}");
-            // Also when it is entered from without.
-            let later = |at| if at < 50 { 10_000 + at } else { at % around };
-            let pages = given_up(|at| (new(later(at)), 1000)).expect("given up");
-            assert!(pages <= 4 * around + 200, "{around}: {pages}");
-        }
     }
 }

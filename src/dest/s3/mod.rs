@@ -3,6 +3,7 @@
 //! Signs every request and body; trusts no ETag as a digest. Does not retry: only corrections that the server asks for are
 //! repeated, each a fixed number of times.
 
+mod call;
 mod client;
 mod config;
 mod error;
@@ -17,7 +18,8 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
-use crate::dest::s3::client::{Call, Client, Target};
+use crate::dest::s3::call::{Call, Target};
+use crate::dest::s3::client::Client;
 use crate::dest::s3::config::Setup;
 use crate::dest::s3::error::Refusal;
 use crate::dest::s3::list::{Rules, Version};

@@ -3,7 +3,8 @@
 use crate::base::bytes::{base64, hex};
 use crate::base::digest::Algo;
 use crate::base::fault::{Class, Fault};
-use crate::dest::s3::client::{Call, Client, Target};
+use crate::dest::s3::call::{Call, Target};
+use crate::dest::s3::client::Client;
 use crate::dest::s3::error::Refusal;
 use crate::dest::{Body, look_at};
 use crate::net::http::{Pace, Reply};

@@ -1,7 +1,8 @@
 //! Uploads in parts that were begun and never ended: found and aborted (`ListMultipartUploads`).
 
 use crate::base::fault::{Class, Fault};
-use crate::dest::s3::client::{Call, Client, Target};
+use crate::dest::s3::call::{Call, Target};
+use crate::dest::s3::client::Client;
 use crate::dest::s3::error::iso_time;
 use crate::net::http::Pace;
 use crate::net::xml::{self, Step};

@@ -1,13 +1,18 @@
 //! What services over HTTP have in common, so that a destination is its addresses, its fields and a table of what its codes
-//! mean: one meaning of every status, refusals as faults ([`refusal`]), bodies that are sent once ([`send`]).
+//! mean: one meaning of every status, refusals as faults ([`refusal`]), bodies that are sent once ([`send`]), listings that end ([`pages`]), rows of
+//! JSON.
 //!
 //! Repeats nothing and waits for nothing: `remote` does.
 
+pub(crate) mod pages;
 pub(crate) mod refusal;
+#[cfg(feature = "json")]
+pub(crate) mod rows;
 pub(crate) mod send;
 
 use crate::base::fault::Class;
 
+pub(crate) use pages::Pages;
 pub(crate) use refusal::{Dialect, Form, Refusal, Rule, rules};
 pub(crate) use send::Content;
 
