@@ -5,6 +5,8 @@
 
 #[cfg(feature = "dest-b2")]
 mod b2;
+#[cfg(any(test, feature = "trial"))]
+pub(crate) mod dropbox;
 #[cfg(feature = "dest-file")]
 mod file;
 #[cfg(feature = "dest-ipfs")]
@@ -227,4 +229,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &b2::SCHEME,
     #[cfg(feature = "dest-webdav")]
     &webdav::SCHEME,
+    #[cfg(feature = "trial")]
+    &dropbox::SCHEME,
 ];

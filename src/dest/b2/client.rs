@@ -13,9 +13,10 @@ use crate::dest::b2::error::{DIALECT, is_expired, is_unknown_version};
 use crate::dest::b2::ops::{LIST_BUCKETS, LOGIN, Op};
 use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::json;
-use crate::net::redirect::{Chain, foreign, same_origin, split};
+use crate::net::redirect::split;
 use crate::net::service::refusal::not_html;
 use crate::net::service::rows::{self, Row};
+use crate::net::service::send::send_home;
 use crate::net::service::{Content, Refusal};
 
 /// Versions of the log-in, newest first; only the first knows keys for several buckets.
@@ -229,34 +230,16 @@ impl Client {
         if let Some(mode) = self.setup.test_mode {
             all.push(("x-bz-test-mode", mode));
         }
-        let mut chain = Chain::default();
-        let mut url = url.to_owned();
-        loop {
-            self.billed[op.cost as usize] += 1;
-            let request = Request {
-                method,
-                url: &url,
-                headers: &all,
-                payload: Payload::None,
-                pace: op.pace,
-                expect: false,
-            };
-            let (sent, whole) = content.send(&mut self.http, request);
-            let moved = match &sent {
-                Ok(reply) if matches!(reply.status, 301 | 302 | 303 | 307 | 308) => {
-                    reply.location().map(|to| (reply.status, to))
-                }
-                _ => None,
-            };
-            let Some((status, location)) = moved else {
-                return (sent, whole);
-            };
-            url = match chain.follow(&url, &location) {
-                Ok(to) if same_origin(&url, &to) && (status != 303 || method == "GET") => to,
-                Ok(to) => return (Err(foreign(&to)), whole),
-                Err(fault) => return (Err(fault), whole),
-            };
-        }
+        let request = Request {
+            method,
+            url,
+            headers: &all,
+            payload: Payload::None,
+            pace: op.pace,
+            expect: false,
+        };
+        let billed = &mut self.billed[op.cost as usize];
+        send_home(&mut self.http, request, content, &mut || *billed += 1)
     }
 
     /// The fault of a refusal.

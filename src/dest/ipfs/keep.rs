@@ -6,14 +6,16 @@ use std::time::Duration;
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
-use crate::base::secret::Secret;
 use crate::base::{sys, text};
 use crate::dest::Fact;
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::rpc::Rpc;
-use crate::net::http::{Pace, Payload, Reply, Request};
+use crate::net::http::{Http, Pace};
 use crate::net::ipld::cid::Cid;
 use crate::net::json::{self, Step};
+use crate::net::service::call::{Call, Service, Token};
+use crate::net::service::rows::{self, Row};
+use crate::net::service::{Content, Dialect, Form, Refusal, Verb};
 use crate::net::url::encode;
 
 /// Pause between two questions to the service.
@@ -29,14 +31,22 @@ pub(super) struct Keep {
     publish: Option<String>,
     lifetime: String,
     ttl: String,
-    service: Option<Service>,
+    service: Option<Copies>,
 }
 
-struct Service {
+/// The pinning service.
+struct Copies {
     url: String,
-    token: Option<Secret>,
+    service: Service,
     wait: Duration,
 }
+
+static DIALECT: Dialect = Dialect {
+    form: Form::Json("reason", "details"),
+    who: "a pinning service",
+    rules: &[],
+    words: &[],
+};
 
 /// What the service says of a pin.
 #[derive(Default)]
@@ -52,9 +62,10 @@ impl Keep {
         let service = match given.text(&options::PIN_SERVICE) {
             Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
                 let wait = given.span(&options::PIN_WAIT).unwrap_or(0);
-                Some(Service {
+                let login = Token(given.secret(&options::PIN_TOKEN));
+                Some(Copies {
                     url: url.trim().trim_end_matches('/').to_owned(),
-                    token: given.secret(&options::PIN_TOKEN),
+                    service: Service::new(Http::new(given)?, &DIALECT, Box::new(login)),
                     wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
                 })
             }
@@ -76,9 +87,14 @@ impl Keep {
         })
     }
 
+    /// Requests sent so far to the pinning service.
+    pub(super) fn requests(&self) -> u64 {
+        self.service.as_ref().map_or(0, |s| s.service.requests())
+    }
+
     /// Does everything asked for with a new root.
     pub(super) fn after(
-        &self,
+        &mut self,
         rpc: &mut Rpc,
         root: &Cid,
         facts: &mut Vec<Fact>,
@@ -109,8 +125,8 @@ impl Keep {
                 Err(fault) => failed("its root was not published", fault),
             }
         }
-        if let Some(service) = &self.service {
-            match self.copy(rpc, service, root) {
+        if let Some(service) = &mut self.service {
+            match copy(rpc, service, &self.label, root) {
                 Ok(status) => facts.push(Fact {
                     name: "ipfs pinning service",
                     key: "IpfsPinStatus",
@@ -158,78 +174,75 @@ impl Keep {
         }
         Ok(())
     }
+}
 
-    /// Asks the service for a copy instead of the one it has of an earlier root; the status it ends with.
-    fn copy(
-        &self,
-        rpc: &mut Rpc,
-        service: &Service,
-        root: &Cid,
-    ) -> std::result::Result<String, Fault> {
-        let mut origins: Vec<String> = Vec::new();
-        let told = rpc.ask("id", &[], &mut |key, value| {
-            if key == "Addresses/[]"
-                && origins.len() < ADDRESSES_MAX
-                && let Some(address) = value.text()
-            {
-                origins.push(address.to_owned());
-            }
-        });
-        if told.is_err() {
-            origins.clear();
+/// Asks the service for a copy instead of the one it has of an earlier root; the status it ends with.
+fn copy(
+    rpc: &mut Rpc,
+    service: &mut Copies,
+    label: &str,
+    root: &Cid,
+) -> std::result::Result<String, Fault> {
+    let mut origins: Vec<String> = Vec::new();
+    let told = rpc.ask("id", &[], &mut |key, value| {
+        if key == "Addresses/[]"
+            && origins.len() < ADDRESSES_MAX
+            && let Some(address) = value.text()
+        {
+            origins.push(address.to_owned());
         }
-        let body = serde_json::json!({
-            "cid": root.to_string(),
-            "name": self.label,
-            "origins": origins,
-            "meta": { "app": "duplet" },
-        })
-        .to_string();
-        let query = format!(
-            "pins?name={}&status=pinned,pinning,queued&limit=10",
-            encode(&self.label)
-        );
-        let known = service.talk(rpc, "GET", &query, "")?;
-        let mut pin = match known.first() {
-            Some(pin) if Cid::parse(&pin.cid).as_ref() == Some(root) => Pin {
-                request: pin.request.clone(),
-                status: pin.status.clone(),
-                ..Pin::default()
-            },
-            Some(old) => one(service.talk(
-                rpc,
-                "POST",
-                &format!("pins/{}", encode(&old.request)),
-                &body,
-            )?)?,
-            None => one(service.talk(rpc, "POST", "pins", &body)?)?,
-        };
-        for address in &pin.delegates {
-            // Best effort: the service may find the node without.
-            let _ = rpc.run("swarm/connect", &[("arg", address)]);
+    });
+    if told.is_err() {
+        origins.clear();
+    }
+    let body = serde_json::json!({
+        "cid": root.to_string(),
+        "name": label,
+        "origins": origins,
+        "meta": { "app": "duplet" },
+    })
+    .to_string();
+    let query = format!(
+        "pins?name={}&status=pinned,pinning,queued&limit=10",
+        encode(label)
+    );
+    let known = service.talk("GET", &query, "")?;
+    let mut pin = match known.first() {
+        Some(pin) if Cid::parse(&pin.cid).as_ref() == Some(root) => Pin {
+            request: pin.request.clone(),
+            status: pin.status.clone(),
+            ..Pin::default()
+        },
+        Some(old) => {
+            one(service.talk("POST", &format!("pins/{}", encode(&old.request)), &body)?)?
         }
-        let mut left = service.wait;
-        while !matches!(pin.status.as_str(), "pinned" | "failed") && !left.is_zero() {
-            let pause = POLL.min(left);
-            let before = sys::stops_requested();
-            sys::sleep_interruptible(pause);
-            if sys::stops_requested() > before {
-                break;
-            }
-            left = left.saturating_sub(pause);
-            let query = format!("pins/{}", encode(&pin.request));
-            pin = one(service.talk(rpc, "GET", &query, "")?)?;
+        None => one(service.talk("POST", "pins", &body)?)?,
+    };
+    for address in &pin.delegates {
+        // Best effort: the service may find the node without.
+        let _ = rpc.run("swarm/connect", &[("arg", address)]);
+    }
+    let mut left = service.wait;
+    while !matches!(pin.status.as_str(), "pinned" | "failed") && !left.is_zero() {
+        let pause = POLL.min(left);
+        let before = sys::stops_requested();
+        sys::sleep_interruptible(pause);
+        if sys::stops_requested() > before {
+            break;
         }
-        let shown = text::safe_cut(pin.status.as_bytes(), 40);
-        match pin.status.as_str() {
-            "failed" => Err(Fault::new(Class::Transient, "it failed to fetch it")),
-            "pinned" => Ok(shown),
-            _ if service.wait.is_zero() => Ok(shown),
-            _ => Err(Fault::new(
-                Class::Transient,
-                format!("after the wait it is still {shown}"),
-            )),
-        }
+        left = left.saturating_sub(pause);
+        let query = format!("pins/{}", encode(&pin.request));
+        pin = one(service.talk("GET", &query, "")?)?;
+    }
+    let shown = text::safe_cut(pin.status.as_bytes(), 40);
+    match pin.status.as_str() {
+        "failed" => Err(Fault::new(Class::Transient, "it failed to fetch it")),
+        "pinned" => Ok(shown),
+        _ if service.wait.is_zero() => Ok(shown),
+        _ => Err(Fault::new(
+            Class::Transient,
+            format!("after the wait it is still {shown}"),
+        )),
     }
 }
 
@@ -274,103 +287,70 @@ fn publish(
     name.ok_or_else(|| Fault::new(Class::Protocol, "the node does not tell the name"))
 }
 
-impl Service {
+impl Copies {
     /// One request; the pins in the reply.
     fn talk(
-        &self,
-        rpc: &mut Rpc,
-        method: &str,
+        &mut self,
+        method: &'static str,
         path: &str,
         body: &str,
     ) -> std::result::Result<Vec<Pin>, Fault> {
-        let url = format!("{}/{path}", self.url);
-        let mut headers = vec![("accept", "application/json")];
-        let bearer = self.token.as_ref();
-        let bearer = bearer.map(|t| Secret::new(format!("Bearer {}", t.reveal().trim())));
-        if let Some(bearer) = &bearer {
-            headers.push(("authorization", bearer.reveal()));
-        }
-        let payload = if body.is_empty() {
-            Payload::None
-        } else {
-            headers.push(("content-type", "application/json"));
-            Payload::Bytes(body.as_bytes())
+        let headers = [
+            ("accept", "application/json"),
+            ("content-type", "application/json"),
+        ];
+        let (verb, content) = match body {
+            "" => (Verb::List, Content::None),
+            _ => (Verb::Put, Content::Bytes(body.as_bytes())),
         };
-        let mut reply = rpc.http.send(Request {
+        let call = Call {
+            verb,
             method,
-            url: &url,
-            headers: &headers,
-            payload,
+            url: format!("{}/{path}", self.url),
+            headers: if body.is_empty() {
+                &headers[..1]
+            } else {
+                &headers
+            },
+            content,
             pace: Pace::Short,
-            expect: false,
-        })?;
-        if !(200..300).contains(&reply.status) {
-            return Err(refused(&mut reply));
-        }
+        };
+        let mut reply = self
+            .service
+            .ask(call)?
+            .map_err(|refusal| refused(&refusal))?;
         let io = reply.io_fault();
         let mut pins: Vec<Pin> = Vec::new();
-        let mut root = Pin::default();
-        json::read(&mut reply, json::SMALL_MAX_BYTES, &io, &mut |step| {
-            match step {
-                Step::Open { path: [results, _] } if results == "results" => {
-                    pins.push(Pin::default());
-                }
-                Step::Value { path, value } => {
-                    let (pin, rest) = match path {
-                        [results, _, rest @ ..] if results == "results" => match pins.last_mut() {
-                            Some(pin) => (pin, rest),
-                            None => return Ok(()),
-                        },
-                        rest => (&mut root, rest),
-                    };
-                    pin.take(rest, value.text());
-                }
-                _ => {}
-            }
+        let max = json::SMALL_MAX_BYTES;
+        let root = rows::objects(&mut reply, &io, max, "results", &mut |row| {
+            pins.push(Pin::of(row));
             Ok(())
         })?;
-        if !root.request.is_empty() {
-            pins.insert(0, root);
-        }
+        pins.insert(0, Pin::of(&root));
         pins.retain(|pin| !pin.request.is_empty());
         Ok(pins)
     }
 }
 
 impl Pin {
-    fn take(&mut self, path: &[String], text: Option<&str>) {
-        let Some(text) = text else {
-            return;
-        };
-        match path {
-            [key] if key == "requestid" => self.request = text.to_owned(),
-            [key] if key == "status" => self.status = text.to_owned(),
-            [pin, key] if pin == "pin" && key == "cid" => self.cid = text.to_owned(),
-            [key, _] if key == "delegates" && self.delegates.len() < ADDRESSES_MAX => {
-                self.delegates.push(text.to_owned());
-            }
-            _ => {}
+    fn of(row: &Row) -> Pin {
+        let delegates = row.texts("delegates/[]").take(ADDRESSES_MAX);
+        Pin {
+            request: row.text("requestid"),
+            status: row.text("status"),
+            cid: row.text("pin/cid"),
+            delegates: delegates.map(str::to_owned).collect(),
         }
     }
 }
 
-fn refused(reply: &mut Reply) -> Fault {
-    let status = reply.status;
-    let body = reply.error_body();
-    let mut said = Vec::new();
-    let io = |e: &std::io::Error| Fault::new(Class::Transient, crate::base::error::io_text(e));
-    let _ = json::read(&mut &body[..], json::SMALL_MAX_BYTES, &io, &mut |step| {
-        if let Step::Value {
-            path: [error, _],
-            value,
-        } = step
-            && error == "error"
-            && let Some(text) = value.text()
-        {
-            said.push(text::safe_cut(text.as_bytes(), 100));
-        }
-        Ok(())
-    });
+fn refused(told: &Refusal) -> Fault {
+    let status = told.status;
+    let said: Vec<String> = [&told.code, &told.message]
+        .into_iter()
+        .filter(|text| !told.is_plain && !text.is_empty())
+        .map(|text| text::safe_cut(text.as_bytes(), 100))
+        .collect();
     let said = said.join(", ");
     let (class, what) = match status {
         401 | 403 => (Class::Auth, "it rejects the token"),
@@ -378,12 +358,11 @@ fn refused(reply: &mut Reply) -> Fault {
         _ if said.contains("INSUFFICIENT_FUNDS") => (Class::Full, "it wants to be paid"),
         _ => (Class::Protocol, "it refuses"),
     };
-    let text = if said.is_empty() {
-        format!("{what} (status {status})")
-    } else {
-        format!("{what} (status {status}: {said})")
+    let said = match said.as_str() {
+        "" => String::new(),
+        said => format!(": {said}"),
     };
-    let fault = Fault::new(class, text);
+    let fault = Fault::new(class, format!("{what} (status {status}{said})"));
     match class {
         Class::Auth => fault.hint("check --ipfs-pin-token"),
         _ => fault,

@@ -401,7 +401,7 @@ impl Destination for NodeFolder {
         Said {
             notices: std::mem::take(&mut self.notices),
             warnings: std::mem::take(&mut self.warnings),
-            requests: Some(self.rpc.http.requests()),
+            requests: Some(self.rpc.http.requests() + self.keep.requests()),
             ..Said::default()
         }
     }

@@ -1,9 +1,11 @@
 //! What services over HTTP have in common, so that a destination is its addresses, its fields and a table of what its codes
 //! mean: one meaning of every status, refusals as faults ([`refusal`]), bodies that are sent once ([`send`]), listings that end ([`pages`]), rows of
-//! JSON.
+//! JSON, a whole service as one object ([`call`]).
 //!
 //! Repeats nothing and waits for nothing: `remote` does.
 
+#[cfg(feature = "json")]
+pub(crate) mod call;
 pub(crate) mod pages;
 pub(crate) mod refusal;
 #[cfg(feature = "json")]

@@ -17,7 +17,7 @@ const FIELDS_MAX: usize = 16;
 /// How a service writes its refusals.
 #[derive(Clone, Copy)]
 pub(crate) enum Form {
-    /// An object with the fields of code and message.
+    /// An object with the fields of code and message, which may be in an object `error` of their own.
     #[cfg(feature = "json")]
     Json(&'static str, &'static str),
     /// `Code` and `Message` inside an element of this name.
@@ -181,9 +181,15 @@ impl Refusal {
                 use crate::net::json::{self, Step};
                 let max = json::SMALL_MAX_BYTES;
                 json::read(&mut &body[..], max, &unreadable, &mut |step| {
-                    if let Step::Value { path: [key], value } = step
-                        && let Some(value) = value.text()
-                    {
+                    let (key, value) = match step {
+                        Step::Value { path: [key], value } => (key, value),
+                        Step::Value {
+                            path: [error, key],
+                            value,
+                        } if error == "error" => (key, value),
+                        _ => return Ok(()),
+                    };
+                    if let Some(value) = value.text() {
                         out.take(key, value, code, message);
                     }
                     Ok(())

@@ -127,7 +127,9 @@ pub(crate) fn objects(
                 Some(at) if path.len() == at => row = Row::default(),
                 Some(at) => row.add(under(path, at), Field::Nested),
                 None => {
-                    tail.add(path.join("/"), Field::Nested);
+                    if !path.is_empty() {
+                        tail.add(path.join("/"), Field::Nested);
+                    }
                     if !array.is_empty() && is_array(path) {
                         inside = Some(path.len() + 1);
                     }

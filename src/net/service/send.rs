@@ -3,6 +3,7 @@
 use crate::base::fault::Fault;
 use crate::base::transfer::{Body, Slice};
 use crate::net::http::{Http, Payload, Reply, Request};
+use crate::net::redirect::{Chain, foreign, same_origin};
 
 /// The body of a request.
 pub(crate) enum Content<'a> {
@@ -46,5 +47,39 @@ impl<'a> Content<'a> {
                 (sent, slice.left() == 0)
             }
         }
+    }
+}
+
+/// As [`Content::send`]; redirects are followed within the address of the request. `count` is called for each request.
+pub(crate) fn send_home(
+    http: &mut Http,
+    request: Request<'_>,
+    content: &mut Content<'_>,
+    count: &mut dyn FnMut(),
+) -> (Result<Reply, Fault>, bool) {
+    let mut chain = Chain::default();
+    let mut url = request.url.to_owned();
+    loop {
+        count();
+        let once = Request {
+            url: &url,
+            payload: Payload::None,
+            ..request
+        };
+        let (sent, whole) = content.send(http, once);
+        let moved = match &sent {
+            Ok(reply) if matches!(reply.status, 301 | 302 | 303 | 307 | 308) => {
+                reply.location().map(|to| (reply.status, to))
+            }
+            _ => None,
+        };
+        let Some((status, location)) = moved else {
+            return (sent, whole);
+        };
+        url = match chain.follow(&url, &location) {
+            Ok(to) if same_origin(&url, &to) && (status != 303 || request.method == "GET") => to,
+            Ok(to) => return (Err(foreign(&to)), whole),
+            Err(fault) => return (Err(fault), whole),
+        };
     }
 }
