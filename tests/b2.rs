@@ -18,7 +18,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::servers::b2::{Server, programs};
 use support::snapshot::{But, same, take};
-use support::{Ran, Rand, Scratch, copy_folder, fixture, fixture_names, names, text, tree};
+use support::{
+    Ran, Rand, Scratch, copy_folder, differs, fixture, fixture_names, names, opens_with, text, tree,
+};
 
 const PLAIN: &str = "--no-encryption";
 
@@ -208,12 +210,7 @@ fn backups_of_duplicati_restore_from_there() {
         b.server
             .rclone(&["copy", text(&dest), &format!("b:bkt/p/{name}")]);
         let url = b.url.replace("bkt/p/x", &format!("bkt/p/{name}"));
-        let secret = match name.as_str() {
-            "aes" | "gpg" => "--passphrase=abc",
-            "compacted-aes" => "--passphrase=päss wörd 語",
-            "four-versions-aes" => "--passphrase=correct horse battery staple",
-            _ => PLAIN,
-        };
+        let secret = opens_with(&name).unwrap_or(PLAIN);
         let prefix = if name == "other-prefix" {
             "--prefix=other"
         } else {
@@ -236,12 +233,7 @@ fn backups_of_duplicati_restore_from_there() {
         let local = b.scratch.at(&format!("{name} local"));
         copy_folder(&dest, &local);
         let want = restored(text(&local), "want");
-        // Without metadata times are those of the restore.
-        let but = But {
-            mtime: name == "skip-metadata",
-            ..But::default()
-        };
-        same(&want, &restored(&url, "got"), but, &name);
+        same(&want, &restored(&url, "got"), differs(&name), &name);
         assert!(!want.is_empty(), "{name}");
     }
 }

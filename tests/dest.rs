@@ -43,68 +43,50 @@ struct Place {
     _held: Option<Arc<dyn Any>>,
 }
 
+impl Place {
+    fn new(name: &str, schemes: &'static [&'static str], url: String) -> Place {
+        Place {
+            name: name.to_owned(),
+            schemes,
+            url,
+            can_be_missing: true,
+            quick: true,
+            _held: None,
+        }
+    }
+}
+
 /// Every destination of this run, for one case: `case` makes folders of their own.
 fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
-    let mut all = vec![Place {
-        name: "file".to_owned(),
-        schemes: &["file"],
-        url: text(&scratch.at(&format!("dest {case}"))).to_owned(),
-        can_be_missing: true,
-        quick: true,
-        _held: None,
-    }];
+    let folder = text(&scratch.at(&format!("dest {case}"))).to_owned();
+    let path = format!("kit-{case}/päth%20a%2Bb/x");
+    let mut all = vec![Place::new("file", &["file"], folder)];
     for server in s3::all() {
         all.push(Place {
-            name: server.name.to_owned(),
-            schemes: &["s3", "e2"],
-            url: server.url(&format!("kit-{case}/päth%20a%2Bb/x"), ""),
-            can_be_missing: true,
             quick: server.name == "juicefs",
-            _held: Some(server),
+            ..Place::new(server.name, &["s3", "e2"], server.url(&path, ""))
         });
+        all.last_mut().unwrap()._held = Some(server);
     }
     let server = b2::Server::start();
+    let url = server.url(&server.master(), &path, "");
     all.push(Place {
-        name: "b2".to_owned(),
-        schemes: &["b2"],
-        url: server.url(&server.master(), &format!("kit-{case}/päth%20a%2Bb/x"), ""),
-        can_be_missing: true,
-        quick: true,
         _held: Some(Arc::new(server)),
+        ..Place::new("b2", &["b2"], url)
     });
-    let server = Server::start(|_| Dav::new());
-    all.push(Place {
-        name: "webdav".to_owned(),
-        schemes: &["webdav"],
-        url: format!(
-            "webdav://{}/d/b/kit-{case}/päth%20a%2Bb/x?http-proxy=none",
-            server.address
-        ),
-        can_be_missing: true,
-        quick: true,
-        _held: None,
-    });
-    let server = Server::start(|_| Node::new(&format!("/kit-{case}/päth a+b/x"), identifier));
-    all.push(Place {
-        name: "ipfs".to_owned(),
-        // What `ipns://` names is only read.
-        schemes: &["ipfs", "ipns"],
-        url: format!(
-            "ipfs://{}/kit-{case}/päth%20a%2Bb/x?http-proxy=none",
-            server.address
-        ),
-        can_be_missing: true,
-        quick: true,
-        _held: None,
-    });
+    let at = Server::start(|_| Dav::new()).address;
+    let url = format!("webdav://{at}/d/b/{path}?http-proxy=none");
+    all.push(Place::new("webdav", &["webdav"], url));
+    let decoded = format!("/kit-{case}/päth a+b/x");
+    let at = Server::start(|_| Node::new(&decoded, identifier)).address;
+    let url = format!("ipfs://{at}/{path}?http-proxy=none");
+    // What `ipns://` names is only read.
+    all.push(Place::new("ipfs", &["ipfs", "ipns"], url));
     if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
         all.push(Place {
-            name: "DUPLET_TEST_URL".to_owned(),
-            schemes: &[],
-            url,
             can_be_missing: false,
             quick: false,
-            _held: None,
+            ..Place::new("DUPLET_TEST_URL", &[], url)
         });
     }
     all

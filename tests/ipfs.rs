@@ -18,7 +18,7 @@ use std::process::Command;
 
 use ipfs::{Liar, Lie, Node, Relay, kubo, through};
 use support::snapshot::{But, Snapshot, same, take};
-use support::{Ran, Rand, Scratch, fixture, fixture_names, text, tree};
+use support::{Ran, Rand, Scratch, differs, fixture, fixture_names, opens_with, text, tree};
 
 const PASSPHRASE: &str = "--passphrase=correct horse";
 
@@ -72,15 +72,15 @@ impl Bench {
         take(&to)
     }
 
+    /// What is restored from there is this.
+    #[track_caller]
+    fn gives(&self, want: &Snapshot, url: &str, more: &[&str]) {
+        same(want, &self.restored(url, more), But::default(), url);
+    }
+
     fn verify(&self, url: &str) {
-        let args = [
-            "verify",
-            url,
-            "all",
-            "--full-remote-verification",
-            "--no-cache",
-            PASSPHRASE,
-        ];
+        let full = ["--full-remote-verification", "--no-cache", PASSPHRASE];
+        let args = [&["verify", url, "all"][..], &full].concat();
         self.scratch.run(&args).code(&[0]);
     }
 }
@@ -113,13 +113,8 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     let root = ran.json()["IpfsRoot"].as_str().unwrap().to_owned();
     assert_ne!(root, old_root);
     let but = But::default;
-    same(&after, &b.restored(&url, &[]), but(), "the node");
-    same(
-        &before,
-        &b.restored(&url, &["--version=1"]),
-        but(),
-        "the node, older",
-    );
+    b.gives(&after, &url, &[]);
+    b.gives(&before, &url, &["--version=1"]);
     b.verify(&url);
     for more in [
         "",
@@ -128,30 +123,20 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
         "&ipfs-list-sizes=true",
     ] {
         let content = b.node.content(&root, more);
-        same(&after, &b.restored(&content, &[]), but(), more);
+        b.gives(&after, &content, &[]);
         let older = b.restored(&content, &["--version=1"]);
         same(&before, &older, but(), more);
         b.verify(&content);
     }
     let old = b.node.content(&old_root, "");
-    same(&before, &b.restored(&old, &[]), but(), "the older root");
+    b.gives(&before, &old, &[]);
     b.node.run(&["repo", "gc"]);
-    same(&after, &b.restored(&url, &[]), but(), "the node after gc");
+    b.gives(&after, &url, &[]);
     let content = b.node.content(&root, "");
-    same(
-        &after,
-        &b.restored(&content, &[]),
-        but(),
-        "the root after gc",
-    );
+    b.gives(&after, &content, &[]);
     let top = b.node.run(&["files", "stat", "--hash", "/"]);
     let below = content.replace(&root, &format!("{top}/backups/router"));
-    same(
-        &after,
-        &b.restored(&below, &[]),
-        but(),
-        "a path below a root",
-    );
+    b.gives(&after, &below, &[]);
     b.restore_run(
         &below.replace("router", "rooter"),
         &b.scratch.at("x"),
@@ -165,12 +150,6 @@ fn fixtures_added_by_other_means_restore_from_their_identifier() {
     let Some(b) = bench("ipfs-fixtures") else {
         return;
     };
-    let passphrases = [
-        ("aes", "abc"),
-        ("compacted-aes", "päss wörd 語"),
-        ("four-versions-aes", "correct horse battery staple"),
-        ("gpg", "abc"),
-    ];
     let kinds: [&[&str]; 4] = [
         &[],
         &["--cid-version=1", "--chunker=size-4096"],
@@ -182,9 +161,7 @@ fn fixtures_added_by_other_means_restore_from_their_identifier() {
         &["--trickle", "--chunker=size-2000", "--inline"],
     ];
     for (i, name) in fixture_names().iter().enumerate() {
-        let found = passphrases.iter().find(|(n, _)| n == name);
-        let option = found.map(|(_, words)| format!("--passphrase={words}"));
-        let options: Vec<&str> = option.iter().map(String::as_str).collect();
+        let options: Vec<&str> = opens_with(name).into_iter().collect();
         let local = fixture(name).join("dest");
         b.restore_run(text(&local), &b.scratch.at("want"), &options)
             .code(&[0, 2]);
@@ -194,11 +171,7 @@ fn fixtures_added_by_other_means_restore_from_their_identifier() {
         let mode = ["", "&ipfs-gateway-mode=car"][i / 2 % 2];
         b.restore_run(&b.node.content(&cid, mode), &b.scratch.at("got"), &options)
             .code(&[0, 2]);
-        let but = But {
-            mtime: name == "skip-metadata",
-            ..But::default()
-        };
-        same(&want, &take(&b.scratch.at("got")), but, name);
+        same(&want, &take(&b.scratch.at("got")), differs(name), name);
     }
 }
 
@@ -236,22 +209,11 @@ fn a_sharded_folder_of_twenty_thousand_names_is_read_within_the_budget() {
     assert!(large < small + 8192, "{small} and {large} KiB");
 }
 
-/// Most memory a run of the program was seen to take, in KiB: the kernel's own high-water mark, looked at until the end.
+/// Most memory that a run, which ends well, was seen to take, in KiB.
 fn peak(scratch: &Scratch, args: &[&str]) -> u64 {
-    let mut child = scratch.start(args);
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
-        most = most.max(kib.unwrap_or(0));
-        if let Some(ended) = child.try_wait().unwrap() {
-            assert!(ended.success(), "{args:?}");
-            return most;
-        }
-        std::thread::yield_now();
-    }
+    let (most, ended) = support::peak_kib(scratch.start(args));
+    assert!(ended.success(), "{args:?}");
+    most
 }
 
 #[test]
@@ -269,7 +231,7 @@ fn gateways_that_lie_are_found_out_and_left() {
         let what = format!("{lie:?}{more}");
         let liar = Liar::start(honest, lie, part);
         let url = through(&root, &[&liar.address, honest], more);
-        same(&want, &b.restored(&url, &[]), But::default(), &what);
+        b.gives(&want, &url, &[]);
         let asked = liar.seen().len();
         let lies = matches!(
             lie,
@@ -356,12 +318,7 @@ fn a_published_name_leads_to_the_newest_root() {
     );
     let want = take(&b.scratch.at("source"));
     let content = b.node.content(&name, "").replace("ipfs://", "ipns://");
-    same(
-        &want,
-        &b.restored(&content, &[]),
-        But::default(),
-        "the name",
-    );
+    b.gives(&want, &content, &[]);
     for lie in [
         Lie::FlippedByte,
         Lie::OtherBlock,
@@ -372,12 +329,7 @@ fn a_published_name_leads_to_the_newest_root() {
         let url =
             |gateways: &[&str], more| through(&name, gateways, more).replace("ipfs://", "ipns://");
         let both = url(&[&liar.address, &b.node.gateway], "");
-        same(
-            &want,
-            &b.restored(&both, &[]),
-            But::default(),
-            "two gateways",
-        );
+        b.gives(&want, &both, &[]);
         let one = url(&[&liar.address], "&number-of-retries=0");
         b.restore_run(&one, &b.scratch.at("x"), &[PASSPHRASE])
             .code(&[100])
@@ -404,20 +356,10 @@ fn a_node_that_dies_in_the_middle_loses_nothing() {
         .says("2 attempts");
     b.node.down();
     b.node.up();
-    same(
-        &before,
-        &b.restored(&url, &[]),
-        But::default(),
-        "the version before",
-    );
+    b.gives(&before, &url, &[]);
     b.backup(&url, &["--no-cache"]).code(&[0]);
     let after = take(&b.scratch.at("source"));
-    same(
-        &after,
-        &b.restored(&url, &[]),
-        But::default(),
-        "the next version",
-    );
+    b.gives(&after, &url, &[]);
     b.verify(&url);
 }
 
@@ -440,21 +382,11 @@ fn a_node_that_is_full_is_named_and_nothing_is_lost() {
     )
     .unwrap();
     b.backup(&url, &[]).code(&[100]).says("no space left");
-    same(
-        &before,
-        &b.restored(&url, &[]),
-        But::default(),
-        "the version before",
-    );
+    b.gives(&before, &url, &[]);
     b.node.resize_disk(200);
     b.backup(&url, &[]).code(&[0]);
     let after = take(&b.scratch.at("source"));
-    same(
-        &after,
-        &b.restored(&url, &[]),
-        But::default(),
-        "the next version",
-    );
+    b.gives(&after, &url, &[]);
 }
 
 #[test]
@@ -511,45 +443,29 @@ fn what_is_wrong_with_a_url_is_said_at_once() {
     let name = "k51qzi5uqu5dgutdk6i1ynyzgkqngpha5xpgia3a5qqp4jsh0u4csozksxel2r";
     let gateway = "?ipfs-gateway=http://127.0.0.1:1";
     for (url, says) in [
-        (format!("ipfs://{cid}"), "none is given"),
-        (format!("ipns://{name}"), "none is given"),
+        ("ipfs://CID", "none is given"),
+        ("ipns://NAME", "none is given"),
         (
-            format!("ipfs://{cid}?ipfs-gateway=127.0.0.1:8080"),
+            "ipfs://CID?ipfs-gateway=127.0.0.1:8080",
             "http:// or https://",
         ),
+        ("ipfs://CID?ipfs-gateway=http://", "http:// or https://"),
+        ("ipfs://LONG", "looks like an IPFS identifier"),
+        ("ipfs://127.0.0.1:5001", "names no folder"),
+        ("ipfs://127.0.0.1:5001//", "names no folder"),
+        ("ipfs://127.0.0.1:5001/a/../b", "cannot be . or .."),
+        ("ipfs:///folder", "missing host name"),
+        ("ipfs://h:5001/f?ipfs-chunk=2mb", "between 256kb and 1mb"),
+        ("ipfs://h:5001/f?ipfs-pin=all", "one of none, root"),
+        ("ipfs://h:5001/f?auth-password=x", "no user"),
+        ("ipfs://h:5001/f?ipfs-pin-service=x", "https:// URL"),
         (
-            format!("ipfs://{cid}?ipfs-gateway=http://"),
-            "http:// or https://",
-        ),
-        (
-            format!("ipfs://{}x", &cid[..58]),
-            "looks like an IPFS identifier",
-        ),
-        ("ipfs://127.0.0.1:5001".to_owned(), "names no folder"),
-        ("ipfs://127.0.0.1:5001//".to_owned(), "names no folder"),
-        (
-            "ipfs://127.0.0.1:5001/a/../b".to_owned(),
-            "cannot be . or ..",
-        ),
-        ("ipfs:///folder".to_owned(), "missing host name"),
-        (
-            "ipfs://h:5001/f?ipfs-chunk=2mb".to_owned(),
-            "between 256kb and 1mb",
-        ),
-        (
-            "ipfs://h:5001/f?ipfs-pin=all".to_owned(),
-            "one of none, root",
-        ),
-        ("ipfs://h:5001/f?auth-password=x".to_owned(), "no user"),
-        (
-            "ipfs://h:5001/f?ipfs-pin-service=x".to_owned(),
-            "https:// URL",
-        ),
-        (
-            format!("ipns://example.org{gateway}"),
+            "ipns://example.org?ipfs-gateway=http://127.0.0.1:1",
             "--ipfs-dnslink=true",
         ),
     ] {
+        let url = url.replace("CID", cid).replace("NAME", name);
+        let url = url.replace("LONG", &format!("{}x", &cid[..58]));
         let ran = scratch.run(&["list", &url, "--no-cache", "--number-of-retries=0"]);
         ran.code(&[200]).says(says);
     }

@@ -257,28 +257,13 @@ fn backups_of_duplicati_restore_from_every_server() {
     for kind in servers::ALL {
         let Some(b) = bench(kind) else { continue };
         for name in &support::fixture_names() {
-            let passphrase = match name.as_str() {
-                "aes" | "gpg" => "--passphrase=abc",
-                "four-versions-aes" => "--passphrase=correct horse battery staple",
-                "compacted-aes" => "--passphrase=p\u{e4}ss w\u{f6}rd \u{8a9e}",
-                _ => "",
-            };
             let dest = fixture(name).join("dest");
             copy_folder(&dest, &b.server.folder("basic").join(name));
             b.server.give_away();
-            let more: &[&str] = if passphrase.is_empty() {
-                &[]
-            } else {
-                &[passphrase]
-            };
-            let here = b.restore(text(&dest), more);
-            let there = b.restore(&b.server.url(&format!("basic/{name}"), ""), more);
-            // Without metadata folders get the time of the restore.
-            let but = But {
-                mtime: name == "skip-metadata",
-                ..But::default()
-            };
-            same(&here, &there, but, name);
+            let more: Vec<&str> = support::opens_with(name).into_iter().collect();
+            let here = b.restore(text(&dest), &more);
+            let there = b.restore(&b.server.url(&format!("basic/{name}"), ""), &more);
+            same(&here, &there, support::differs(name), name);
         }
     }
 }

@@ -358,23 +358,12 @@ mod dropbox_trial;
 mod faults;
 #[cfg(all(test, feature = "dest-ipfs"))]
 mod ipfs_kubo;
-#[cfg(all(test, feature = "dest-webdav", feature = "dest-s3"))]
-mod listings;
 #[cfg(test)]
 mod live;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_proxies;
 #[cfg(all(test, feature = "dest-s3"))]
 mod s3_tls;
-#[cfg(all(
-    test,
-    feature = "dest-b2",
-    feature = "dest-file",
-    feature = "dest-ipfs",
-    feature = "dest-s3",
-    feature = "dest-webdav"
-))]
-mod spans;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]

@@ -5,15 +5,39 @@ use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::rc::Rc;
 
+use super::download::Passed;
 use super::*;
+use crate::base::digest::Hash;
+use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
+use crate::dest::{Fact, Sink};
 
 /// The volume that tests put and get.
 pub(super) const NAME: &str = "duplicati-b1.dblock.zip";
 
 /// Name and size of a stored file.
 pub(super) type Stored = (String, Option<u64>);
+
+/// What arrived.
+struct Got(Vec<u8>);
+
+impl std::io::Write for Got {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        self.0.write(data)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Got {
+    fn restart(&mut self) -> std::io::Result<()> {
+        self.0.clear();
+        Ok(())
+    }
+}
 
 pub(super) struct Subject {
     pub(super) remote: Remote,
@@ -42,21 +66,32 @@ impl Subject {
     }
 
     pub(super) fn put(&mut self, data: &[u8]) -> Result<()> {
-        let mut spool = Spool::new(&self.tmp)?;
-        spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
-        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
-        let done = remote.put(&mut self.ui, NAME, &mut spool, &sha);
-        done.map_err(|e| self.checked(e))
+        self.put_as(NAME, data)
+    }
+
+    pub(super) fn put_as(&mut self, name: &str, data: &[u8]) -> Result<()> {
+        self.upload(data, |remote, ui, spool, sha| {
+            remote.put(ui, name, spool, sha)
+        })
     }
 
     /// Whether the name was free.
     pub(super) fn put_new(&mut self, data: &[u8]) -> Result<bool> {
+        self.upload(data, |remote, ui, spool, sha| {
+            remote.put_new(ui, NAME, spool, sha)
+        })
+    }
+
+    fn upload<T>(
+        &mut self,
+        data: &[u8],
+        act: impl FnOnce(&mut RemoteMut, &mut Ui, &mut Spool, &Hash) -> Result<T>,
+    ) -> Result<T> {
         let mut spool = Spool::new(&self.tmp)?;
         spool.write_all(data).expect("write");
         let sha = Algo::Sha256.hash(data);
         let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
-        let done = remote.put_new(&mut self.ui, NAME, &mut spool, &sha);
+        let done = act(&mut remote, &mut self.ui, &mut spool, &sha);
         done.map_err(|e| self.checked(e))
     }
 
@@ -67,6 +102,15 @@ impl Subject {
         let mut data = Vec::new();
         spool.read_to_end(&mut data).expect("read");
         Ok(data)
+    }
+
+    /// A part of a file, and what is said of it.
+    pub(super) fn span(&mut self, name: &str, from: u64, len: u64) -> Result<(Vec<u8>, Passed)> {
+        let mut got = Got(Vec::new());
+        let read = self
+            .remote
+            .read_span(&mut self.ui, name, from, len, &mut got);
+        Ok((got.0, read.map_err(|e| self.checked(e))?))
     }
 
     /// Whether a file is there, and its size.
@@ -110,6 +154,26 @@ impl Subject {
         done.map_err(|e| self.checked(e))
     }
 
+    /// Ends uploads in parts that earlier runs with this prefix left.
+    pub(super) fn end_unfinished(&mut self, prefix: &str) {
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        remote.end_unfinished(&mut self.ui, prefix);
+    }
+
+    /// What a report says of the destination at the end of a run.
+    pub(super) fn finish(&mut self) -> Result<Vec<Fact>> {
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        remote.finish(&mut self.ui)
+    }
+
+    pub(super) fn retries(&self) -> u64 {
+        self.remote.stats().retries
+    }
+
+    pub(super) fn waits(&self) -> Vec<u64> {
+        self.waits.borrow().clone()
+    }
+
     /// The error, which shows no secret and is one line.
     pub(super) fn checked(&self, e: Error) -> Error {
         let text = e.to_string();
@@ -119,6 +183,22 @@ impl Subject {
         assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
         e
     }
+}
+
+/// The error that this ended with, in which these words stand (none need to).
+#[track_caller]
+pub(super) fn refused<T>(done: Result<T>, words: &str) -> Error {
+    let e = done.err().expect(words);
+    assert!(e.to_string().contains(words), "{words}: {e}");
+    e
+}
+
+/// The text of the error that this ended with, of this kind, in which these words stand (none need to).
+#[track_caller]
+pub(super) fn fails<T>(done: Result<T>, kind: Kind, words: &str) -> String {
+    let e = refused(done, words);
+    assert_eq!(e.kind(), kind, "{words}: {e}");
+    e.to_string()
 }
 
 /// A file's content of this length.

@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// What goes wrong with one request.
+#[derive(Clone)]
 pub enum Trouble {
     /// Reads so many bytes of the body, then drops the connection (reset).
     Reset(u64),
@@ -68,6 +69,11 @@ impl Seen {
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n == name);
         found.map(|(_, v)| v.as_str())
+    }
+
+    /// There is such a header, and `part` in it.
+    pub fn holds(&self, name: &str, part: &str) -> bool {
+        self.header(name).is_some_and(|v| v.contains(part))
     }
 }
 

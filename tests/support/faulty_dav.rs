@@ -20,6 +20,18 @@ pub enum Login {
     Digest(String),
 }
 
+/// A part of an answer about one file or folder.
+pub fn response(href: &str, properties: &str) -> String {
+    format!(
+        "<d:response><d:href>{href}</d:href><d:propstat><d:prop>{properties}</d:prop></d:propstat></d:response>"
+    )
+}
+
+/// An answer of such parts.
+pub fn multistatus(parts: &str) -> String {
+    format!("<d:multistatus xmlns:d='DAV:'>{parts}</d:multistatus>")
+}
+
 /// The service. Paths are decoded, folders without the slash at their end.
 pub struct Dav {
     pub files: BTreeMap<String, Vec<u8>>,
@@ -110,9 +122,7 @@ impl Dav {
             Some(free) => format!("<d:quota-available-bytes>{free}</d:quota-available-bytes>"),
             None => String::new(),
         };
-        let out = format!(
-            "<d:multistatus xmlns:d='DAV:'><d:response><d:href>{path}/</d:href><d:propstat><d:prop>{free}</d:prop></d:propstat></d:response></d:multistatus>"
-        );
+        let out = multistatus(&response(&format!("{path}/"), &free));
         let kind = vec![("content-type", "application/xml".to_owned())];
         (207, kind, out.into_bytes())
     }

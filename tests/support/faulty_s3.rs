@@ -29,7 +29,7 @@ pub struct S3 {
     pub page: usize,
 }
 
-pub struct Server(faulty::Server<S3>);
+pub struct Server(pub faulty::Server<S3>);
 
 impl Deref for Server {
     type Target = faulty::Server<S3>;

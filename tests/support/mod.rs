@@ -19,7 +19,7 @@ pub use rand::Rand;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The folder of one backup written by Duplicati. The only place that knows where they are.
@@ -45,6 +45,40 @@ pub fn fixture_names() -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The option without which a fixture does not open.
+pub fn opens_with(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "aes" | "gpg" => "--passphrase=abc",
+        "compacted-aes" => "--passphrase=päss wörd 語",
+        "four-versions-aes" => "--passphrase=correct horse battery staple",
+        _ => return None,
+    })
+}
+
+/// What differs between two restores of a fixture: without metadata, times are those of the restore.
+pub fn differs(name: &str) -> snapshot::But {
+    snapshot::But {
+        mtime: name == "skip-metadata",
+        ..Default::default()
+    }
+}
+
+/// Highest resident memory of a run in KiB, as far as looking all the time shows it, and how the run ended.
+pub fn peak_kib(mut child: Child) -> (u64, ExitStatus) {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let told = fs::read_to_string(&status).unwrap_or_default();
+        let line = told.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        if let Some(ended) = child.try_wait().expect("a child") {
+            return (peak, ended);
+        }
+        std::thread::yield_now();
+    }
 }
 
 fn fixture_root() -> PathBuf {

@@ -81,6 +81,14 @@ impl Wire for Backblaze {
         says(status, code, message)
     }
 
+    fn refusals(&self) -> Vec<Refusal> {
+        let cap = says(403, "storage_cap_exceeded", "cap");
+        vec![
+            (403, cap, Kind::NoSpace, ""),
+            (400, says(400, "bad_request", "odd"), Kind::Unsupported, ""),
+        ]
+    }
+
     fn listing(&self, names: &[&str]) -> (u16, &'static str, String) {
         let entry = |name: &&str| {
             let name = serde_json::Value::from(full(name));

@@ -58,20 +58,33 @@ impl Wire for Node {
     fn says(&self, status: u16, message: &str) -> String {
         match status {
             403 => "403 - Access Denied".to_owned(),
-            500 if !message.is_empty() => {
-                format!(r#"{{"Message":"{message}","Code":0,"Type":"error"}}"#)
-            }
+            500 if !message.is_empty() => no(message),
             _ => message.to_owned(),
         }
     }
 
     fn absent(&self) -> Trouble {
-        let body = r#"{"Message":"file does not exist","Code":0,"Type":"error"}"#;
-        Trouble::Answer(500, Vec::new(), body.to_owned())
+        reply(500, no("file does not exist"))
     }
 
     fn ranges(&self) -> bool {
         false
+    }
+
+    fn refusals(&self) -> Vec<Refusal> {
+        let full = no("write x: no space left on device");
+        let text = str::to_owned;
+        vec![
+            (500, full, Kind::NoSpace, "no space left"),
+            (500, no("datastore is full"), Kind::NoSpace, "no space left"),
+            (500, no("context deadline exceeded"), Kind::Busy, "--ipfs-timeout"),
+            (401, text(""), Kind::Credentials, "wants a login"),
+            (403, text("403 - Access Denied"), Kind::Credentials, "/api/v0/files"),
+            (403, text("403 - Forbidden"), Kind::Credentials, "origins"),
+            (404, text("404 page not found"), Kind::Usage, "not the RPC"),
+            (413, text(""), Kind::Unsupported, "--dblock-size"),
+            (507, text(""), Kind::NoSpace, "507"),
+        ]
     }
 
     fn listing(&self, names: &[&str]) -> (u16, &'static str, String) {
@@ -124,6 +137,11 @@ impl Wire for Node {
     fn looks(&self) -> usize {
         3
     }
+}
+
+/// A refusal in a node's words.
+pub(super) fn no(message: &str) -> String {
+    format!(r#"{{"Message":"{message}","Code":0,"Type":"error"}}"#)
 }
 
 pub(super) fn url(at: &str, query: &str) -> String {

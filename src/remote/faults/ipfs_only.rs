@@ -4,147 +4,78 @@ use super::ipfs::stub_ipfs::Ipfs;
 use super::*;
 use crate::net::ipld::cid::{Cid, DAG_PB};
 
-struct Bench {
-    server: Server<Ipfs>,
-    subject: Subject,
-}
-
-fn node(query: &str) -> Bench {
+fn node(query: &str) -> Special<Ipfs> {
     let server = Server::start(|_| Ipfs::default());
     let url = ipfs::url(&server.address.to_string(), query);
-    let subject = Subject::open(&url, SECRETS);
-    Bench { server, subject }
+    Special::at(server, &url)
 }
 
-impl Bench {
-    fn node(&self) -> &Server<Ipfs> {
-        &self.server
-    }
-
+impl Special<Ipfs> {
     fn file(&self) -> Option<Vec<u8>> {
-        self.node().with(|n| n.files.get(NAME).cloned())
+        self.with(|n| n.files.get(NAME).cloned())
     }
 
     /// A stored file that downloads get.
-    fn stored(&self, len: usize) -> Vec<u8> {
-        let data = bytes(len);
-        self.node().with(|n| {
+    fn stored(&self, len: usize) {
+        self.with(|n| {
             n.folder = true;
-            n.files.insert(NAME.to_owned(), data.clone());
+            n.files.insert(NAME.to_owned(), bytes(len));
         });
-        data
     }
 }
 
 #[test]
 fn a_full_repository_is_found_after_a_good_status() {
-    let full = "{\"Message\":\"write /x: no space left on device\",\"Code\":0,\"Type\":\"error\"}";
+    let full = ipfs::no("write /x: no space left on device");
     let mut b = node("");
     let lines = format!("{{\"Name\":\"x\"}}\n{full}\n");
-    b.node()
-        .script("POST", "/add", Trouble::Answer(200, Vec::new(), lines));
-    let e = b.subject.put(&bytes(100)).expect_err("full");
-    assert_eq!(e.kind(), Kind::NoSpace, "{e}");
-    assert_eq!(b.node().seen("/add").len(), 1);
+    b.script("POST", "/add", reply(200, lines));
+    fails(b.put(&bytes(100)), Kind::NoSpace, "");
+    assert_eq!(b.count("", "/add"), 1);
 }
 
 #[test]
 fn listings_of_little() {
+    let a = r#"{"Name":"a","Type":0,"Size":"5","Hash":"x"}"#;
+    let some = format!(r#"{{"Entries":[{a},{{"Name":"b","Type":1}},{{"Name":""}}]}}"#);
     for (json, names) in [
         (r#"{"Entries":null}"#, &[][..]),
         (r#"{"Entries":[]}"#, &[]),
-        (
-            r#"{"Entries":[{"Name":"a","Type":0,"Size":"5","Hash":"x"},{"Name":"b","Type":1},{"Name":""}]}"#,
-            &["a"],
-        ),
+        (&some, &["a"]),
     ] {
         let mut b = node("");
         b.stored(1);
-        let answer = Trouble::Answer(200, Vec::new(), json.to_owned());
-        b.node().script("POST", "/files/ls", answer);
-        assert_eq!(b.subject.list().expect("listed"), names);
+        b.script("POST", "/files/ls", reply(200, json));
+        assert_eq!(b.list().expect("listed"), names);
     }
 }
 
 #[test]
 fn rows_39_and_40_a_node_that_stores_something_else() {
     let mut b = node("");
-    b.node().with(|n| n.links_lost = 1);
-    b.subject.put(&bytes(1000)).expect("second time");
-    assert_eq!(b.node().seen("/add").len(), 2);
+    b.with(|n| n.links_lost = 1);
+    b.put(&bytes(1000)).expect("second time");
+    assert_eq!(b.count("", "/add"), 2);
     let mut b = node("");
-    b.node().with(|n| n.links_lost = 100);
-    let e = b.subject.put(&bytes(1000)).expect_err("never linked");
-    assert_eq!(e.kind(), Kind::Busy);
-    assert!(e.to_string().contains("did not link"), "{e}");
+    b.with(|n| n.links_lost = 100);
+    fails(b.put(&bytes(1000)), Kind::Busy, "did not link");
 
     let mut b = node("");
-    b.node().with(|n| n.other_cid = true);
-    let e = b.subject.put(&bytes(1000)).expect_err("another identifier");
-    assert_eq!(e.kind(), Kind::Damaged);
+    b.with(|n| n.other_cid = true);
+    fails(b.put(&bytes(1000)), Kind::Damaged, "");
     assert_eq!(b.file(), None, "it is removed");
-    assert_eq!(b.node().seen("/files/rm").len(), 2);
+    assert_eq!(b.count("", "/files/rm"), 2);
 
     let mut b = node("");
     b.stored(5);
-    b.subject.put(&bytes(1000)).expect("replaced");
+    b.put(&bytes(1000)).expect("replaced");
     assert_eq!(b.file().expect("there").len(), 1000);
-    b.subject.put(&bytes(1000)).expect("the same again");
-    assert_eq!(b.node().seen("/add").len(), 1, "nothing to send");
+    b.put(&bytes(1000)).expect("the same again");
+    assert_eq!(b.count("", "/add"), 1, "nothing to send");
 }
 
 #[test]
-fn errors_of_a_node_have_their_class() {
-    let says = |text: &str| format!(r#"{{"Message":"{text}","Code":0,"Type":"error"}}"#);
-    for (status, body, kind, part) in [
-        (
-            500,
-            says("write x: no space left on device"),
-            Kind::NoSpace,
-            "no space left",
-        ),
-        (
-            500,
-            says("datastore is full"),
-            Kind::NoSpace,
-            "no space left",
-        ),
-        (
-            500,
-            says("context deadline exceeded"),
-            Kind::Busy,
-            "--ipfs-timeout",
-        ),
-        (401, String::new(), Kind::Credentials, "wants a login"),
-        (
-            403,
-            "403 - Access Denied".to_owned(),
-            Kind::Credentials,
-            "/api/v0/files",
-        ),
-        (
-            403,
-            "403 - Forbidden".to_owned(),
-            Kind::Credentials,
-            "origins",
-        ),
-        (
-            404,
-            "404 page not found".to_owned(),
-            Kind::Usage,
-            "not the RPC",
-        ),
-        (413, String::new(), Kind::Unsupported, "--dblock-size"),
-        (507, String::new(), Kind::NoSpace, "507"),
-    ] {
-        let mut b = node("number-of-retries=0");
-        b.stored(1);
-        b.node()
-            .script("POST", "/add", Trouble::Answer(status, Vec::new(), body));
-        let e = b.subject.put(&bytes(1000)).expect_err("refused");
-        assert_eq!(e.kind(), kind, "{e}");
-        assert!(e.to_string().contains(part), "{e}");
-    }
+fn versions_of_nodes() {
     for (version, good) in [
         ("0.16.0", true),
         ("0.15.9", false),
@@ -154,71 +85,55 @@ fn errors_of_a_node_have_their_class() {
         let mut b = node("number-of-retries=0");
         b.stored(1);
         let body = format!(r#"{{"Version":"{version}"}}"#);
-        b.node()
-            .script("POST", "/version", Trouble::Answer(200, Vec::new(), body));
-        assert_eq!(b.subject.list().is_ok(), good, "{version}");
+        b.script("POST", "/version", reply(200, body));
+        assert_eq!(b.list().is_ok(), good, "{version}");
     }
+}
+
+#[test]
+fn a_node_elsewhere_is_not_asked() {
     let mut b = node("number-of-retries=0");
     let other = Server::start(|_| Ipfs::default());
-    let to = vec![(
-        "location",
-        format!("http://{}/api/v0/version", other.address),
-    )];
-    b.node()
-        .script("POST", "/version", Trouble::Answer(307, to, String::new()));
-    assert!(
-        b.subject
-            .list()
-            .expect_err("elsewhere")
-            .to_string()
-            .contains("another address")
-    );
+    let to = format!("http://{}/api/v0/version", other.address);
+    b.script("POST", "/version", moved(&to));
+    refused(b.list(), "another address");
     assert!(other.seen("").is_empty());
-    assert_eq!(
-        b.node().seen("/version")[0].header("authorization"),
-        Some("Bearer s3cr3t/+value")
-    );
+    let sent = &b.asked("POST", "/version")[0];
+    assert_eq!(sent.header("authorization"), Some("Bearer s3cr3t/+value"));
 }
 
 /// What lacks a block is not what has no such name.
 #[test]
 fn a_block_that_is_not_there_is_no_missing_folder() {
-    let lost = r#"{"Message":"block was not found locally (offline): ipld: could not find bafyx","Code":0,"Type":"error"}"#;
-    let answer = || Trouble::Answer(500, Vec::new(), lost.to_owned());
+    let text = "block was not found locally (offline): ipld: could not find bafyx";
+    let lost = reply(500, ipfs::no(text));
     let mut b = node("number-of-retries=0");
     b.stored(1);
-    b.node().script("POST", "/files/stat", answer());
-    let there = b.subject.remote.list(&mut b.subject.ui, &mut |_| Ok(()));
-    let e = there
-        .map_err(|e| b.subject.checked(e))
-        .expect_err("not empty");
-    assert!(e.to_string().contains("could not find bafyx"), "{e}");
-    b.node().script("POST", "/files/rm", answer());
-    let mut remote = RemoteMut::new(&mut b.subject.remote, &Permit::to_write());
-    remote
-        .delete(&mut b.subject.ui, NAME)
-        .expect_err("not removed");
+    b.script("POST", "/files/stat", lost.clone());
+    refused(b.list(), "could not find bafyx");
+    b.script("POST", "/files/rm", lost);
+    b.delete().expect_err("not removed");
     assert!(b.file().is_some());
+}
+
+/// A node, and a pinning service beside it.
+fn pinned(service: Ipfs) -> (Special<Ipfs>, Server<Ipfs>) {
+    let service = Server::start(|_| service);
+    let at = service.address;
+    let query = format!("ipfs-pin-service=http://{at}/psa&ipfs-pin-token=p1nt0ken");
+    (node(&query), service)
 }
 
 #[test]
 fn a_pinning_service_is_asked_for_a_copy() {
-    for (status, pinned) in [("pinned", true), ("failed", false)] {
-        let service = Server::start(|_| Ipfs {
-            pin_status: status,
-            ..Ipfs::default()
-        });
-        let query = format!(
-            "ipfs-pin-service=http://{}/psa&ipfs-pin-token=p1nt0ken",
-            service.address
-        );
-        let mut b = node(&query);
-        b.subject.put(&bytes(10)).expect("stored");
-        let mut remote = RemoteMut::new(&mut b.subject.remote, &Permit::to_write());
-        let facts = remote.finish(&mut b.subject.ui).expect("finished");
-        let keys: Vec<_> = facts.iter().map(|f| f.key).collect();
-        assert_eq!(keys.contains(&"IpfsPinStatus"), pinned);
-        assert_eq!(b.subject.ui.warnings(), u64::from(!pinned));
+    for (status, good) in [("pinned", true), ("failed", false)] {
+        let mut stub = Ipfs::default();
+        stub.pin_status = status;
+        let (mut b, service) = pinned(stub);
+        b.put(&bytes(10)).expect("stored");
+        let facts = b.finish().expect("finished");
+        let has = facts.iter().any(|f| f.key == "IpfsPinStatus");
+        assert_eq!((has, b.ui.warnings()), (good, u64::from(!good)));
         let root = Cid::parse(&facts[0].value).expect("the root");
         let posts = service.seen("/psa/pins");
         let made = posts.iter().find(|s| s.method == "POST").expect("a pin");
@@ -226,20 +141,15 @@ fn a_pinning_service_is_asked_for_a_copy() {
         assert_eq!(made.header("authorization"), Some("Bearer p1nt0ken"));
         assert_eq!(root.codec(), DAG_PB);
     }
-    for (status, part) in [(401, "--ipfs-pin-token"), (402, "paid"), (500, "refuses")] {
-        let service = Server::start(|_| Ipfs::default());
+    for (status, words) in [(401, "--ipfs-pin-token"), (402, "paid"), (500, "refuses")] {
+        let (mut b, service) = pinned(Ipfs::default());
         let said = r#"{"error":{"reason":"X","details":"p1nt0ken is bad"}}"#;
-        let answer = Trouble::Answer(status, Vec::new(), said.to_owned());
-        service.script("GET", "/psa/pins", answer);
-        let mut b = node(&format!(
-            "ipfs-pin-service=http://{}/psa&ipfs-pin-token=p1nt0ken",
-            service.address
-        ));
-        b.subject.put(&bytes(10)).expect("stored");
-        let dest = &mut b.subject.remote.dest;
+        service.script("GET", "/psa/pins", reply(status, said));
+        b.put(&bytes(10)).expect("stored");
+        let dest = &mut b.remote.dest;
         dest.finish().expect("the backup is complete");
         let warnings = dest.said().warnings.join("");
-        assert!(warnings.contains(part), "{warnings}");
-        assert!(!b.subject.remote.redact.clean(warnings).contains("p1nt0ken"));
+        assert!(warnings.contains(words), "{warnings}");
+        assert!(!b.remote.redact.clean(warnings).contains("p1nt0ken"));
     }
 }

@@ -8,14 +8,12 @@ use super::*;
 pub(super) fn connections_closed_while_idle(start: Start) {
     let mut b = Bench::open(start, "");
     let data = b.stored(1000);
-    for _ in 0..3 {
-        b.script(Verb::Get, Trouble::CloseAfter);
-    }
+    b.scripts(3, Verb::Get, &Trouble::CloseAfter);
     b.script(Verb::Look, Trouble::Close);
     for _ in 0..4 {
-        assert_eq!(b.subject.get(NAME, Some(1000)).expect("got"), data);
+        assert_eq!(b.get(NAME, Some(1000)).expect("got"), data);
     }
-    let found = b.subject.stat(NAME).expect("asked");
+    let found = b.stat(NAME).expect("asked");
     assert_eq!(found, Some(Some(1000)));
     assert_eq!(b.retries(), 0);
 }

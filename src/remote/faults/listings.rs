@@ -14,23 +14,21 @@ pub(super) fn listings_that_are_cut_or_poisoned(start: Start) {
     let mut b = Bench::open(start, "number-of-retries=1");
     b.stored(1);
     for body in bad {
-        for _ in 0..4 {
-            b.script(Verb::List, page(status, kind, &body));
-        }
-        let e = b.subject.list().expect_err("not whole");
+        b.scripts(4, Verb::List, &page(status, kind, &body));
+        let e = b.list().expect_err("not whole");
         let shown = &body[..body.len().min(80)];
         assert!(e.to_string().contains(b.wire.incomplete()), "{shown}: {e}");
         b.line().calm();
     }
     for cut in [Trouble::Cut(30), Trouble::CutOpen(30)] {
         b.script(Verb::List, cut);
-        assert_eq!(b.subject.list().expect("tried again"), [NAME]);
+        assert_eq!(b.list().expect("tried again"), [NAME]);
     }
     b.script(Verb::List, page(status, kind, &whole));
-    assert_eq!(b.subject.list().expect("a good one"), ["a"]);
+    assert_eq!(b.list().expect("a good one"), ["a"]);
     if kind.contains("xml") {
         b.script(Verb::List, page(status, kind, &format!("\u{feff}{whole}")));
-        assert_eq!(b.subject.list().expect("a BOM is no harm"), ["a"]);
+        assert_eq!(b.list().expect("a BOM is no harm"), ["a"]);
     }
 }
 
@@ -50,20 +48,19 @@ pub(super) fn hostile_names(start: Start) {
     let all = [&hostile[..], &good[..]].concat();
     let mut b = Bench::open(start, "");
     if b.wire.line().is_some() {
-        let listing = b.lists(&all);
-        b.script(Verb::List, listing);
+        b.script(Verb::List, b.lists(&all));
     } else {
         for name in ["x\ny", "\u{1b}[31m"].iter().chain(&good) {
             b.wire.store(name, b"1");
         }
     }
-    let mut found = b.subject.list().expect("listed");
+    let mut found = b.list().expect("listed");
     found.sort();
     let mut want = good.map(str::to_owned);
     want.sort();
     assert_eq!(found, want);
-    assert_eq!(b.subject.ui.warnings(), 1);
-    let message = &b.subject.ui.messages()[0];
+    assert_eq!(b.ui.warnings(), 1);
+    let message = &b.ui.messages()[0];
     assert!(
         message.contains(" names") && !message.contains(['\u{1b}', '\n']),
         "{message}"
@@ -76,7 +73,7 @@ pub(super) fn long_listings(start: Start) {
         b.wire
             .store(&format!("duplicati-b{i:032x}.dblock.zip"), b"");
     }
-    let found = b.subject.entries().expect("listed").expect("there");
+    let found = b.entries().expect("listed").expect("there");
     assert_eq!(found.len(), 20_000);
     assert!(found.iter().all(|(_, size)| *size == Some(0)));
     if b.wire.line().is_some() {
@@ -91,14 +88,14 @@ pub(super) fn portals(start: Start) {
             continue;
         }
         let mut b = Bench::open(start, "number-of-retries=1");
-        for _ in 0..4 {
-            let html = page(200, "text/html", "<html><title>Log in</title>");
-            b.script(verb, html);
-        }
-        let e = b.subject.list().expect_err("a portal").to_string();
-        assert!(e.contains(b.wire.portal(verb)), "{verb:?}: {e}");
+        b.scripts(
+            4,
+            verb,
+            &page(200, "text/html", "<html><title>Log in</title>"),
+        );
+        refused(b.list(), b.wire.portal(verb));
         b.line().calm();
-        assert!(b.subject.list().expect("well again").is_empty());
+        assert!(b.list().expect("well again").is_empty());
     }
 }
 
@@ -110,12 +107,11 @@ pub(super) fn listings_that_trickle_without_end(start: Start) {
         let mut b = Bench::open(start, query);
         b.wire.store("a", b"1");
         b.script(Verb::List, Trouble::Drip(head, drop));
-        let e = b.subject.list().expect_err("no end");
-        assert_eq!(e.kind(), Kind::Unsupported, "{e}");
-        let text = e.to_string();
-        for part in ["listing incomplete", "within 1s", "--list-timeout"] {
-            assert!(text.contains(part), "{text}");
-        }
+        let text = fails(b.list(), Kind::Unsupported, "listing incomplete");
+        assert!(
+            text.contains("within 1s") && text.contains("--list-timeout"),
+            "{text}"
+        );
         assert_eq!(b.count(Verb::List), 1, "once");
     }
 }
@@ -135,13 +131,11 @@ pub(super) fn heads_that_are_too_long(start: Start) {
             let more = vec![("x-more", "y".repeat(len)); lines];
             b.script(Verb::List, Trouble::More(more));
         }
-        let got = b.subject.list();
+        let got = b.list();
         match part {
             None => assert_eq!(got.expect("listed"), [NAME]),
             Some(part) => {
-                let e = got.expect_err(part);
-                assert_eq!(e.kind(), Kind::Unsupported, "{e}");
-                assert!(e.to_string().contains(part), "{e}");
+                fails(got, Kind::Unsupported, part);
             }
         }
     }

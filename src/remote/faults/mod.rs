@@ -17,11 +17,14 @@ mod downloads;
 mod lines;
 mod listings;
 mod redirects;
+mod spans;
 mod statuses;
 mod uploads;
 
 #[cfg(feature = "dest-b2")]
 mod b2_only;
+#[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
+mod endless;
 #[cfg(feature = "dest-ipfs")]
 mod gateways;
 #[cfg(feature = "dest-ipfs")]
@@ -32,8 +35,9 @@ mod s3_only;
 mod webdav_only;
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 
-use super::subject::{NAME, Subject, bytes};
+use super::subject::{NAME, Subject, bytes, fails, refused};
 use super::*;
 use crate::base::error::Kind;
 use faulty::{Seen, Server, Service, Trouble};
@@ -136,6 +140,11 @@ pub(super) trait Wire {
         String::new()
     }
 
+    /// What refuses an upload for good beside [`uploads::REFUSALS`]: status, body, and what is said of it.
+    fn refusals(&self) -> Vec<Refusal> {
+        Vec::new()
+    }
+
     /// The answer to a request for a file that is not there.
     fn absent(&self) -> Trouble {
         Trouble::Answer(404, Vec::new(), self.says(404, ""))
@@ -195,7 +204,12 @@ pub(super) trait Wire {
 
     /// Says where a part of a file begins.
     fn ranges(&self) -> bool {
-        true
+        self.line().is_some()
+    }
+
+    /// A file that is there from the start, where nothing can be stored.
+    fn given(&self) -> Option<&'static str> {
+        None
     }
 
     /// Requests for a listing of 20 000 files.
@@ -223,6 +237,9 @@ pub(super) trait Wire {
         "listing incomplete"
     }
 }
+
+/// Status and body of a refusal, its kind, and words that are said of it.
+pub(super) type Refusal = (u16, String, Kind, &'static str);
 
 /// Starts a server.
 pub(super) type Start = fn() -> Box<dyn Wire>;
@@ -253,6 +270,13 @@ impl Bench {
     pub(super) fn script(&self, verb: Verb, trouble: Trouble) {
         let (method, part) = self.wire.method_of(verb).expect("a request");
         self.line().script(method, part, trouble);
+    }
+
+    /// The next `times` requests for this go wrong in the same way.
+    pub(super) fn scripts(&self, times: usize, verb: Verb, trouble: &Trouble) {
+        for _ in 0..times {
+            self.script(verb, trouble.clone());
+        }
     }
 
     /// A refusal in the words of the service.
@@ -289,14 +313,6 @@ impl Bench {
         self.wire.file(NAME)
     }
 
-    pub(super) fn retries(&self) -> u64 {
-        self.subject.remote.stats().retries
-    }
-
-    pub(super) fn waits(&self) -> Vec<u64> {
-        self.subject.waits.borrow().clone()
-    }
-
     /// Does what the verb says.
     pub(super) fn act(&mut self, verb: Verb) -> Result<()> {
         match verb {
@@ -309,25 +325,124 @@ impl Bench {
     }
 }
 
+impl Deref for Bench {
+    type Target = Subject;
+
+    fn deref(&self) -> &Subject {
+        &self.subject
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut Subject {
+        &mut self.subject
+    }
+}
+
+/// A destination at a server of its own, for what only one service does wrong.
+pub(super) struct Special<S> {
+    pub(super) server: Server<S>,
+    /// Further ones that serve the same.
+    pub(super) others: Vec<Server<S>>,
+    subject: Subject,
+}
+
+impl<S: Service> Special<S> {
+    pub(super) fn at(server: Server<S>, url: &str) -> Special<S> {
+        Special {
+            server,
+            others: Vec::new(),
+            subject: Subject::open(url, SECRETS),
+        }
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut S) -> T) -> T {
+        self.server.with(act)
+    }
+
+    /// The next request of this method whose target holds `part` goes wrong.
+    pub(super) fn script(&self, method: &'static str, part: &'static str, trouble: Trouble) {
+        self.server.script(method, part, trouble);
+    }
+
+    /// The next `times` requests go wrong in the same way.
+    pub(super) fn scripts(
+        &self,
+        times: usize,
+        method: &'static str,
+        part: &'static str,
+        trouble: &Trouble,
+    ) {
+        for _ in 0..times {
+            self.server.script(method, part, trouble.clone());
+        }
+    }
+
+    /// Requests so far of this method, or of any when it is empty, whose target holds `part`.
+    pub(super) fn asked(&self, method: &str, part: &str) -> Vec<Seen> {
+        let mut seen = self.server.seen(part);
+        seen.retain(|s| method.is_empty() || s.method == method);
+        seen
+    }
+
+    pub(super) fn count(&self, method: &str, part: &str) -> usize {
+        self.asked(method, part).len()
+    }
+
+    /// Methods of the requests so far whose target holds `part`, in their order.
+    pub(super) fn methods(&self, part: &str) -> String {
+        let seen = self.server.seen(part);
+        let methods: Vec<&str> = seen.iter().map(|s| s.method.as_str()).collect();
+        methods.join(" ")
+    }
+}
+
+impl<S> Deref for Special<S> {
+    type Target = Subject;
+
+    fn deref(&self) -> &Subject {
+        &self.subject
+    }
+}
+
+impl<S> DerefMut for Special<S> {
+    fn deref_mut(&mut self) -> &mut Subject {
+        &mut self.subject
+    }
+}
+
 /// A page of a web server.
 pub(super) fn page(status: u16, kind: &str, body: &str) -> Trouble {
     let kind = vec![("content-type", kind.to_owned())];
     Trouble::Answer(status, kind, body.to_owned())
 }
 
+/// A page that wants a log-in.
+pub(super) fn login_page(status: u16) -> Trouble {
+    page(status, "text/html", "<html><title>Log in</title>")
+}
+
 pub(super) fn answer(status: u16) -> Trouble {
-    Trouble::Answer(status, Vec::new(), String::new())
+    reply(status, "")
+}
+
+pub(super) fn reply(status: u16, body: impl Into<String>) -> Trouble {
+    Trouble::Answer(status, Vec::new(), body.into())
+}
+
+/// An answer without a body, with one line in its head.
+pub(super) fn headed(status: u16, name: &'static str, value: &str) -> Trouble {
+    Trouble::Answer(status, vec![(name, value.to_owned())], String::new())
 }
 
 /// A refusal that asks to wait.
 pub(super) fn later(status: u16, seconds: &str) -> Trouble {
-    let after = vec![("retry-after", seconds.to_owned())];
-    Trouble::Answer(status, after, String::new())
+    headed(status, "retry-after", seconds)
 }
 
 /// Sends elsewhere.
 pub(super) fn moved(to: &str) -> Trouble {
-    Trouble::Answer(307, vec![("location", to.to_owned())], String::new())
+    headed(307, "location", to)
 }
 
 /// The table: the rows for a destination over HTTP, and those for a folder of this machine.
@@ -345,10 +460,24 @@ macro_rules! rows {
             downloads: files_that_are_not_what_was_listed files_that_are_gone;
             listings: hostile_names long_listings;
         }
+        rows! { given $start }
+    };
+    (given $start:path) => {
+        rows! { $start;
+            spans: a_span_is_exactly_the_bytes_asked_for a_span_of_a_file_that_is_not_there_is_missing;
+        }
+    };
+    (broken $start:path) => {
+        rows! { $start;
+            spans: what_stands_before_a_span_is_sent_and_no_more another_part_is_never_taken_for_the_span
+                a_span_that_breaks_off_is_gone_on_with;
+        }
     };
     (http $start:path) => {
         rows! { local $start }
+        rows! { broken $start }
         rows! { $start;
+            spans: parts_of_two_files_are_never_put_together;
             uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body
                 refusals_in_mid_upload refused_expectations ignored_expectations uploads_that_do_not_show;
             downloads: downloads_that_break ranges_that_are_ignored compressed_replies silent_downloads
@@ -380,6 +509,23 @@ destinations! {
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
     "dest-ipfs" ipfs http;
+}
+
+/// Gateways of IPFS take nothing: of the rows they have those about spans.
+#[cfg(feature = "dest-ipfs")]
+mod gateway {
+    mod blocks {
+        rows!(given super::super::gateways::blocks);
+    }
+
+    mod archives {
+        rows!(given super::super::gateways::archives);
+    }
+
+    mod unchecked {
+        rows!(given super::super::gateways::unchecked);
+        rows!(broken super::super::gateways::unchecked);
+    }
 }
 
 #[test]

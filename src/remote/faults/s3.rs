@@ -67,6 +67,14 @@ impl Wire for S3 {
         error(code, "").replace("because", message)
     }
 
+    fn refusals(&self) -> Vec<Refusal> {
+        vec![
+            (507, error("", ""), Kind::NoSpace, ""),
+            (400, error("EntityTooLarge", ""), Kind::Unsupported, ""),
+            (400, error("InvalidRequest", ""), Kind::Unsupported, ""),
+        ]
+    }
+
     fn listing(&self, names: &[&str]) -> (u16, &'static str, String) {
         let entry = |name: &&str| {
             let name: String = name.chars().map(reference).collect();

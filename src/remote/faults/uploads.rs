@@ -9,7 +9,7 @@ pub(super) fn uploads_that_break(start: Start) {
         b.wire.store(NAME, &data[..MIB / 2]);
     }
     b.script(Verb::Put, Trouble::Reset(MIB as u64 / 2));
-    b.subject.put(&data).expect("stored");
+    b.put(&data).expect("stored");
     assert_eq!(b.file().expect("there"), data);
     assert_eq!(b.count(Verb::Put), 2);
     if b.wire.leaves_parts() {
@@ -20,12 +20,8 @@ pub(super) fn uploads_that_break(start: Start) {
     if b.wire.leaves_parts() {
         b.wire.store(NAME, &data[..100]);
     }
-    for _ in 0..30 {
-        b.script(Verb::Put, Trouble::Reset(100));
-    }
-    let e = b.subject.put(&data).expect_err("never");
-    assert_eq!(e.kind(), Kind::Busy);
-    assert!(e.to_string().contains("6 attempts"), "{e}");
+    b.scripts(30, Verb::Put, &Trouble::Reset(100));
+    fails(b.put(&data), Kind::Busy, "6 attempts");
     assert_eq!(b.file(), None);
     assert!((6..=30).contains(&b.count(Verb::Put)));
 }
@@ -34,7 +30,7 @@ pub(super) fn lost_replies_are_no_second_upload(start: Start) {
     for lost in [Trouble::Swallow, Trouble::Stall(None)] {
         let mut b = Bench::open(start, "http-operation-timeout=1s");
         b.script(Verb::Put, lost);
-        b.subject.put(&bytes(MIB)).expect("found by looking");
+        b.put(&bytes(MIB)).expect("found by looking");
         assert_eq!(b.file().expect("there"), bytes(MIB));
         assert_eq!(
             (b.count(Verb::Put), b.count(Verb::Look)),
@@ -59,25 +55,32 @@ pub(super) fn answers_before_the_body(start: Start) {
         let mut b = Bench::open(start, &format!("number-of-retries={retries}"));
         let body: &'static str = b.wire.says(status, message).leak();
         b.script(Verb::Put, Trouble::Early(status, body));
-        let e = b.subject.put(&bytes(4 * MIB)).expect_err("refused");
-        assert_eq!(e.kind(), kind, "{status} {message}: {e}");
+        fails(b.put(&bytes(4 * MIB)), kind, "");
         let puts = b.asked(Verb::Put);
         assert_eq!(puts.len(), 1, "{status}");
         assert_eq!(puts[0].header("expect").is_some(), b.wire.expects());
     }
 }
 
-/// The answer comes while the body goes out, and then the connection is closed.
+/// The answer comes while the body goes out, and then the connection is closed; or it comes after the body.
 pub(super) fn refusals_in_mid_upload(start: Start) {
-    for way in start().ways() {
-        for (status, message, kind) in REFUSALS {
-            let mut b = Bench::open(start, &format!("number-of-retries=0&{way}"));
-            let body = b.wire.says(status, message);
-            b.script(Verb::Put, Trouble::Midway(300_000, status, body));
-            let e = b.subject.put(&bytes(12 * MIB)).expect_err("refused");
-            assert_eq!(e.kind(), kind, "{status} {message} {way}: {e}");
-            assert!(!e.to_string().contains("reset"), "{e}");
-            assert_eq!(b.count(Verb::Put), 1, "{status} {way}");
+    let wire = start();
+    let common = REFUSALS.map(|(status, message, kind)| {
+        let body = wire.says(status, message);
+        (status, body, kind, "")
+    });
+    let all = [common.to_vec(), wire.refusals()].concat();
+    for way in wire.ways() {
+        for (status, body, kind, words) in &all {
+            let midway = Trouble::Midway(300_000, *status, body.clone());
+            for (trouble, len) in [(midway, 12 * MIB), (reply(*status, body), 1000)] {
+                let mut b = Bench::open(start, &format!("number-of-retries=0&{way}"));
+                b.script(Verb::Put, trouble);
+                let e = refused(b.put(&bytes(len)), words);
+                assert_eq!(e.kind(), *kind, "{status} {way}: {e}");
+                assert!(!e.to_string().contains("reset"), "{e}");
+                assert_eq!(b.count(Verb::Put), 1, "{status} {way}");
+            }
         }
     }
 }
@@ -86,8 +89,8 @@ pub(super) fn refused_expectations(start: Start) {
     let data = bytes(2 * MIB);
     let mut b = Bench::open(start, "");
     b.script(Verb::Put, Trouble::Early(417, ""));
-    b.subject.put(&data).expect("stored");
-    b.subject.put(&data[1..]).expect("stored");
+    b.put(&data).expect("stored");
+    b.put(&data[1..]).expect("stored");
     let puts = b.asked(Verb::Put);
     let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
     assert_eq!(asked, [b.wire.expects(), false, false]);
@@ -101,7 +104,7 @@ pub(super) fn ignored_expectations(start: Start) {
     let mut b = Bench::open(start, "");
     for from in 0..3 {
         b.script(Verb::Put, Trouble::Mute);
-        b.subject.put(&bytes(2 * MIB)[from..]).expect("stored");
+        b.put(&bytes(2 * MIB)[from..]).expect("stored");
     }
     let puts = b.asked(Verb::Put);
     let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
@@ -116,22 +119,22 @@ pub(super) fn what_must_be_new_replaces_nothing(start: Start) {
             if there {
                 b.stored(1000);
             }
-            let free = b.subject.put_new(b"ours").expect("settled");
+            let free = b.put_new(b"ours").expect("settled");
             assert_eq!(free, !there, "{way}");
             let want = if there { bytes(1000) } else { b"ours".to_vec() };
-            assert_eq!(b.subject.get(NAME, None).expect("there"), want);
+            assert_eq!(b.get(NAME, None).expect("there"), want);
         }
         let mut b = Bench::open(start, way);
         if b.wire.line().is_some() {
             for trouble in [Trouble::Swallow, later(503, "1")] {
                 b = Bench::open(start, way);
                 b.script(Verb::Put, trouble);
-                assert!(b.subject.put_new(b"ours").expect("in the end"), "{way}");
+                assert!(b.put_new(b"ours").expect("in the end"), "{way}");
             }
         }
-        assert!(b.subject.put_new(b"ours").is_ok());
+        assert!(b.put_new(b"ours").is_ok());
         assert_eq!(b.file().as_deref(), Some(&b"ours"[..]));
-        let free = b.subject.put_new(b"ourz").expect("another's");
+        let free = b.put_new(b"ourz").expect("another's");
         assert!(!free, "{way}");
         assert_eq!(b.file().as_deref(), Some(&b"ours"[..]));
     }
@@ -144,18 +147,16 @@ pub(super) fn uploads_that_do_not_show(start: Start) {
         let mut b = Bench::open(start, "");
         let (verb, trouble) = b.wire.misstated().remove(at);
         b.script(verb, trouble);
-        b.subject.put(&bytes(10)).expect("stored at the second try");
+        b.put(&bytes(10)).expect("stored at the second try");
         assert_eq!(b.count(Verb::Put), 2);
         assert_eq!(b.count(Verb::Delete), usize::from(b.wire.looks_after_put()));
         assert_eq!(b.file().expect("there"), bytes(10));
     }
     let mut b = Bench::open(start, "");
     if b.wire.looks_after_put() {
-        for _ in 0..2 {
-            b.script(Verb::Look, answer(404));
-        }
+        b.scripts(2, Verb::Look, &answer(404));
     }
-    b.subject.put(&bytes(10)).expect("stored");
+    b.put(&bytes(10)).expect("stored");
     let waits: &[u64] = if b.wire.looks_after_put() {
         &[1, 2]
     } else {
@@ -168,13 +169,13 @@ pub(super) fn a_second_upload_replaces_the_first(start: Start) {
     for way in start().ways() {
         let mut b = Bench::open(start, way);
         for len in [20, 10, 0, 30] {
-            b.subject.put(&bytes(len)).expect("stored");
+            b.put(&bytes(len)).expect("stored");
             assert_eq!(b.file().expect("there"), bytes(len));
         }
-        let found = b.subject.entries().expect("listed").expect("there");
+        let found = b.entries().expect("listed").expect("there");
         assert_eq!(found, [(NAME.to_owned(), Some(30))]);
-        b.subject.delete().expect("deleted");
-        b.subject.delete().expect("nothing to do");
+        b.delete().expect("deleted");
+        b.delete().expect("nothing to do");
         assert_eq!(b.file(), None);
     }
 }
@@ -186,20 +187,18 @@ pub(super) fn folders_are_made_by_uploads(start: Start) {
         b
     };
     let mut b = missing("");
-    assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
-    let e = b.subject.get(NAME, Some(3)).expect_err("nothing there");
-    assert_eq!(e.kind(), Kind::Missing);
-    assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
+    assert_eq!(b.list().expect("no error"), ["(no folder)"]);
+    fails(b.get(NAME, Some(3)), Kind::Missing, "");
+    assert_eq!(b.list().expect("no error"), ["(no folder)"]);
     for len in [10, 2 * MIB] {
         let mut b = missing("");
-        b.subject.put(&bytes(len)).expect("the folder is made");
+        b.put(&bytes(len)).expect("the folder is made");
         assert_eq!(b.file().expect("there"), bytes(len));
-        b.subject.make().expect("existing");
+        b.make().expect("existing");
     }
     for len in [10, 2 * MIB] {
         let mut b = missing("disable-autocreate-folder=true");
-        let e = b.subject.put(&bytes(len)).expect_err("not made");
-        assert_eq!(e.kind(), Kind::Missing, "{e}");
-        assert_eq!(b.subject.list().expect("no error"), ["(no folder)"]);
+        fails(b.put(&bytes(len)), Kind::Missing, "");
+        assert_eq!(b.list().expect("no error"), ["(no folder)"]);
     }
 }

@@ -65,6 +65,20 @@ impl Wire for WebDav {
         message.to_owned()
     }
 
+    fn refusals(&self) -> Vec<Refusal> {
+        [
+            (507, "", Kind::NoSpace, "no space left"),
+            (403, "Quota exceeded", Kind::NoSpace, "no space left"),
+            (405, "", Kind::Unsupported, "could not store it"),
+            (413, "", Kind::Unsupported, "a file of this size"),
+            (401, "", Kind::Credentials, "rejected"),
+            (403, "", Kind::Credentials, "writing"),
+            (501, "", Kind::Unsupported, "says 501"),
+        ]
+        .map(|(status, body, kind, words)| (status, body.to_owned(), kind, words))
+        .into()
+    }
+
     fn listing(&self, names: &[&str]) -> (u16, &'static str, String) {
         let entry = |name: &&str| {
             let name: String = name.bytes().map(escape).collect();
