@@ -23,10 +23,11 @@ impl Special<Ipfs> {
 }
 
 fn gateway() -> Server<Ipfs> {
-    let mut stub = Ipfs::default();
-    stub.blocks = archive("folder-v1.car");
-    stub.blocks.extend(archive("folder-v0.car"));
-    Server::start(|_| stub)
+    let blocks = [archive("folder-v1.car"), archive("folder-v0.car")].concat();
+    Server::start(|_| Ipfs {
+        blocks,
+        ..Ipfs::default()
+    })
 }
 
 /// So many gateways.

@@ -127,9 +127,10 @@ fn pinned(service: Ipfs) -> (Special<Ipfs>, Server<Ipfs>) {
 #[test]
 fn a_pinning_service_is_asked_for_a_copy() {
     for (status, good) in [("pinned", true), ("failed", false)] {
-        let mut stub = Ipfs::default();
-        stub.pin_status = status;
-        let (mut b, service) = pinned(stub);
+        let (mut b, service) = pinned(Ipfs {
+            pin_status: status,
+            ..Ipfs::default()
+        });
         b.put(&bytes(10)).expect("stored");
         let facts = b.finish().expect("finished");
         let has = facts.iter().any(|f| f.key == "IpfsPinStatus");
