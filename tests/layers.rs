@@ -474,7 +474,13 @@ const FILE_LINES: usize = 450;
 /// Lines of a function at most.
 const FUNCTION_LINES: usize = 120;
 /// Longer all the same.
-const LONG_FILES: [&str; 3] = ["backup/rebuild.rs", "dest/s3/client.rs", "dest/s3/list.rs"];
+const LONG_FILES: [&str; 5] = [
+    "backup/rebuild.rs",
+    "dest/s3/client.rs",
+    "dest/s3/list.rs",
+    "set/cache.rs",
+    "upkeep/compact/count.rs",
+];
 
 #[test]
 fn files_and_functions_are_short() {
