@@ -232,3 +232,118 @@ fn killed_between_putting_and_deleting() {
         );
     }
 }
+
+/// Source, and a destination with five versions of it of which two will stay.
+fn aged(base: &Scratch, how: &str) -> Vec<support::snapshot::Snapshot> {
+    let source = base.folder("source");
+    let mut states = Vec::new();
+    for day in 0..5u64 {
+        let mut rand = Rand(day + 1);
+        tree::write(&source.join("daily"), &rand.bytes(300_000));
+        tree::write(&source.join(format!("of day {day}")), &rand.bytes(40_000));
+        let _ = fs::remove_file(source.join(format!("of day {}", day.wrapping_sub(2))));
+        base.run(&kept(&base.at("dest"), &source, how, &[]))
+            .code(&[0]);
+        states.insert(0, take(&source));
+    }
+    states
+}
+
+fn kept(dest: &Path, source: &Path, how: &str, more: &[&str]) -> Vec<String> {
+    let mut args = vec!["backup", text(dest), text(source), "--blocksize=10kb"];
+    args.extend(["--dblock-size=1mb", "--no-cache", how]);
+    args.extend(more);
+    args.into_iter().map(str::to_owned).collect()
+}
+
+/// Killed after every file that comes or goes while old versions are deleted and volumes rewritten: what stays is whole, and
+/// the next run leaves what a run that was not killed leaves.
+#[test]
+fn killed_while_versions_go_and_space_comes_back() {
+    for how in ["--no-encryption", PASSPHRASE] {
+        let base = Scratch::new("cut-gone-base");
+        let states = aged(&base, how);
+        let source = base.at("source");
+        let had = names(&base.at("dest"));
+        tree::write(&source.join("one more"), &Rand(99).bytes(60_000));
+        let newest = take(&source);
+        for command in ["backup", "delete", "compact"] {
+            let mut stopped = 0;
+            for n in 1.. {
+                let scratch = Scratch::new("cut-gone");
+                let dest = scratch.at("dest");
+                support::copy_folder(&base.at("dest"), &dest);
+                let rules = ["--small-file-size=1mb", "--small-file-max-count=1"];
+                let args = match command {
+                    "backup" => kept(
+                        &dest,
+                        &source,
+                        how,
+                        &[&rules[..], &["--keep-versions=2"]].concat(),
+                    ),
+                    command => {
+                        let mut args = vec![command, text(&dest), "--dblock-size=1mb", how];
+                        args.extend(["--no-cache"].iter().chain(&rules));
+                        if command == "delete" {
+                            args.push("--keep-versions=2");
+                        }
+                        args.into_iter().map(str::to_owned).collect()
+                    }
+                };
+                if !kill_after(&scratch, &args, &had, n) {
+                    break;
+                }
+                stopped += 1;
+                let what = format!("{command} {how} killed after {n}");
+                let lists = volumes(&dest, "dlist");
+                let added = lists.iter().any(|l| {
+                    !had.iter()
+                        .any(|name| Some(name.as_os_str()) == l.file_name())
+                });
+                let check = |what: &str, added: bool| {
+                    let first: Vec<_> = added.then_some(&newest).into_iter().collect();
+                    let all: Vec<_> = first.into_iter().chain(&states).collect();
+                    let to = scratch.at("restored");
+                    let there = volumes(&dest, "dlist").len();
+                    // Those that should have gone may be there or not; the two newest are.
+                    for (no, state) in all.iter().enumerate().take(2.min(there)) {
+                        let _ = fs::remove_dir_all(&to);
+                        let path = format!("--restore-path={}", text(&to));
+                        let version = format!("--version={no}");
+                        let args = ["restore", text(&dest), &path, &version, "--no-cache", how];
+                        let args = [&args[..], &["--restore-permissions"]].concat();
+                        scratch.run(&args).code(&[0]);
+                        same(state, &take(&to), But::default(), what);
+                    }
+                };
+                check(&what, added);
+                // What is between a dblock and its dindex is used by the next backup, which then reclaims.
+                let again = kept(
+                    &dest,
+                    &source,
+                    how,
+                    &[&rules[..], &["--keep-versions=2"]].concat(),
+                );
+                scratch.run(&again).code(&[0, 1]);
+                let compact = [
+                    "compact",
+                    text(&dest),
+                    "--dblock-size=1mb",
+                    how,
+                    "--no-cache",
+                ];
+                scratch.run(&[&compact[..], &rules].concat()).code(&[0]);
+                check(&what, true);
+                assert_eq!(volumes(&dest, "dlist").len(), 2, "{what}");
+                let now = (
+                    volumes(&dest, "dblock").len(),
+                    volumes(&dest, "dindex").len(),
+                );
+                assert!(now.0 == now.1 && now.0 <= 3, "{what}: {now:?}");
+                let verify = ["verify", text(&dest), "all", "--no-cache", how];
+                scratch.run(&verify).code(&[0]);
+            }
+            assert!(stopped >= 4, "{command} {how}: {stopped}");
+        }
+    }
+}
