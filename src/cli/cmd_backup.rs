@@ -69,9 +69,19 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         set.remember();
     }
     tell(&report, &mut set, dry_run, ui);
-    let facts = after(finished.unwrap_or_else(|| Ok(Vec::new())), ui)?;
+    let mut facts = after(finished.unwrap_or_else(|| Ok(Vec::new())), added, ui)?;
     if call.options.flag(&o::FULL_RESULT) {
         tell_space(&mut set, ui);
+    }
+    // The version is there, whatever becomes of the old ones.
+    if !dry_run && !report.partial {
+        let (last, before) = (report.written.last_dblock, set.state());
+        let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
+        after(kept, added, ui)?;
+        if set.state() != before {
+            let finished = crate::writer::finish(&mut set, ui);
+            facts = after(finished, added, ui)?;
+        }
     }
     for fact in &facts {
         ui.result(&format!("{}: {}", fact.name, fact.value));
@@ -86,16 +96,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if report.partial {
         return Ok(Outcome::Partial);
     }
-    // The version is there, whatever becomes of the old ones.
-    if !dry_run {
-        let last = report.written.last_dblock;
-        let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
-        after(kept, ui)?;
-    }
     let samples = call.options.int(&o::BACKUP_TEST_SAMPLES).unwrap_or(0);
     if samples > 0 && added && !call.options.flag(&o::NO_BACKEND_VERIFICATION) {
         let checked = cmd_verify::sample(&mut set, samples, call, ui);
-        after(checked, ui)?;
+        after(checked, added, ui)?;
     }
     Ok(if report.version.is_none() {
         Outcome::NothingNew
@@ -105,10 +109,14 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
 }
 
 /// What came after the version was there: a failure is no failure of the backup, but an error to be told.
-fn after<T: Default>(step: Result<T>, ui: &mut Ui) -> Result<T> {
+fn after<T: Default>(step: Result<T>, added: bool, ui: &mut Ui) -> Result<T> {
     match step {
         Err(e) if e.kind() != Kind::Interrupted => {
-            ui.error(&format!("the version was added, but then: {e}"));
+            let done = match added {
+                true => "the version was added, but then",
+                false => "there was nothing to add, but then",
+            };
+            ui.error(&format!("{done}: {e}"));
             Ok(T::default())
         }
         step => step,
@@ -309,12 +317,12 @@ mod tests {
     #[test]
     fn what_fails_after_the_version_is_an_error_of_a_done_backup() {
         let mut ui = Ui::silent();
-        assert_eq!(after(Ok(7), &mut ui).ok(), Some(7));
+        assert_eq!(after(Ok(7), true, &mut ui).ok(), Some(7));
         let gone = Err(Error::new(Kind::Busy, "gone"));
-        assert_eq!(after::<u8>(gone, &mut ui).ok(), Some(0));
+        assert_eq!(after::<u8>(gone, true, &mut ui).ok(), Some(0));
         assert_eq!(ui.errors(), 1);
         assert!(ui.messages()[0].ends_with("the version was added, but then: gone"));
         let stopped = Err(Error::new(Kind::Interrupted, "x"));
-        assert!(after::<u8>(stopped, &mut ui).is_err());
+        assert!(after::<u8>(stopped, false, &mut ui).is_err());
     }
 }

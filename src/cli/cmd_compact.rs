@@ -38,6 +38,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     {
         ui.result(&format!("nothing to reclaim: {}", plan.why));
     }
+    reclaim::finish(&mut set, &report, ui)?;
     if how.dry_run {
         ui.json(|w| {
             w.key("Dryrun")?;

@@ -69,6 +69,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let left: Vec<Timestamp> = set.versions().collect();
     done(ui, &times, &decisions, &left);
     reclaim::tell(&report, &how, ui);
+    reclaim::finish(&mut set, &report, ui)?;
     let stopped = report.stopped;
     reclaim::refused(report, ui);
     Ok(match stopped {

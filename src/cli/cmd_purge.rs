@@ -8,11 +8,12 @@ use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA};
 use crate::cli::session::{case, open_to_change, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, taken};
+use crate::cli::{Call, Command, Outcome, Section, reclaim, taken};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{FilterSet, Rule};
 use crate::set::Set;
 use crate::upkeep::broken;
+use crate::upkeep::compact::{self, How};
 use crate::upkeep::purge::{Wanted, purge, survey};
 use crate::writer::{self, Committed};
 
@@ -31,7 +32,8 @@ pub(super) const PURGE: Command = Command {
 Takes what matches out of all versions, or those of --version or --time, for
 good: each is written again, a second later, and then the old one deleted. A
 folder is '*/name/*'; '*/name/' is the folder's own entry only. --exclude keeps
-what it matches. Look first with --dry-run; more than half needs --force.",
+what it matches. Look first with --dry-run; more than half needs --force.
+Reclaims the space at once unless --no-auto-compact is given.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: true,
@@ -92,6 +94,7 @@ fn wanted(call: &Call, ui: &mut Ui) -> Result<Wanted> {
 fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let wanted = wanted(call, ui)?;
     let choice = version_choice(call)?;
+    let how = reclaim::how(call)?;
     let dry = call.options.flag(&DRY_RUN);
     let mut set = open_to_change(call, ui)?;
     let permit = set.permit(dry)?;
@@ -147,7 +150,7 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         .hint("nothing was changed; look with --dry-run --full-result, then give --force"));
     }
     let done = purge(&mut set, ui, permit, options, &wanted, &plan)?;
-    end(call, ui, &mut set, &done)
+    end(call, ui, &mut set, &done, &how)
 }
 
 fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
@@ -155,6 +158,7 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Err(Error::usage("purge-broken-files takes no filters")
             .hint("'duplet purge URL PATTERN' takes out what a pattern matches"));
     }
+    let how = reclaim::how(call)?;
     let dry = call.options.flag(&DRY_RUN);
     let mut set = open_to_change(call, ui)?;
     let permit = set.permit(dry)?;
@@ -182,11 +186,11 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let plan = found.plan(&set)?;
     let done = broken::purge_broken(&mut set, ui, permit, options, found, &plan)?;
-    end(call, ui, &mut set, &done)
+    end(call, ui, &mut set, &done, &how)
 }
 
-/// What is told at the end, and with which code.
-fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed) -> Result<Outcome> {
+/// What is told at the end, and with which code. Reclaims the space of what went.
+fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> Result<Outcome> {
     let dry = call.options.flag(&DRY_RUN);
     let (would, again) = match dry {
         true => ("would be ", "; nothing was changed"),
@@ -225,13 +229,20 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed) -> Result<Outc
         }
         Ok(())
     });
+    let mut stopped = done.stopped;
+    if !dry && !stopped && done.left == 0 && versions > 0 && reclaim::is_due(set, how) {
+        let report = compact::run(set, ui, how, &[], true)?;
+        reclaim::tell(&report, how, ui);
+        stopped = report.stopped;
+        reclaim::refused(report, ui);
+    }
     if !dry {
         set.remember();
         for fact in writer::finish(set, ui)? {
             ui.result(&format!("{}: {}", fact.name, fact.value));
         }
     }
-    Ok(match done.stopped {
+    Ok(match stopped {
         true => Outcome::Partial,
         false => Outcome::Done,
     })

@@ -10,6 +10,7 @@ use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
 use crate::upkeep::retention::{Decision, Retention};
 use crate::upkeep::waste::Tally;
+use crate::writer;
 
 /// How the call wants space reclaimed.
 pub(super) fn how(call: &Call) -> Result<How> {
@@ -101,6 +102,26 @@ fn are_many_small(set: &Set, how: &How) -> bool {
         }
     }
     small.volumes > how.rules.small_count || small.bytes > how.rules.volume_size
+}
+
+/// Ends a run that may have changed the destination: what the destination wants to say about it, such as the new address of
+/// an IPFS folder.
+pub(super) fn finish(set: &mut Set, report: &Report, ui: &mut Ui) -> Result<()> {
+    if report.deleted.iter().sum::<u64>() + report.new_dblocks == 0 {
+        return Ok(());
+    }
+    let facts = writer::finish(set, ui)?;
+    for fact in &facts {
+        ui.result(&format!("{}: {}", fact.name, fact.value));
+    }
+    ui.json(|w| {
+        for fact in &facts {
+            w.key(fact.key)?;
+            w.string(fact.value.as_bytes())?;
+        }
+        Ok(())
+    });
+    Ok(())
 }
 
 /// Says that space was not reclaimed and why, where versions could be deleted all the same.

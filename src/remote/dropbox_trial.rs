@@ -87,7 +87,7 @@ fn every_operation_through_failures() {
         "any:7:503",
         "token:2:503",
         "upload:3:ok-but-lost",
-        "upload:5:429/0",
+        "upload:9:429/0",
         "append:1:cut",
         "finish:1:ok-but-cut",
         "continue:2:cut",

@@ -91,14 +91,6 @@ const NUMBERED: &[&str] = &[
     "delete",
     "purge",
 ];
-/// Commands that may write volumes.
-const VOLUMES: &[&str] = &[
-    "backup",
-    "delete",
-    "compact",
-    "purge-broken-files",
-    "repair",
-];
 
 /// One heading of the help and its options.
 pub(crate) type Group = (&'static str, &'static [&'static Opt]);

@@ -7,7 +7,9 @@ use crate::base::opt::Opt;
 /// What deletes versions.
 const DELETE: &[&str] = &["delete", "backup"];
 /// What rewrites volumes.
-const RECLAIM: &[&str] = &["delete", "backup", "compact"];
+const RECLAIM: &[&str] = &["delete", "backup", "compact", "purge", "purge-broken-files"];
+/// What does so without being asked.
+const BY_ITSELF: &[&str] = &["delete", "backup", "purge", "purge-broken-files"];
 
 options! { LIST:
     KEEP_VERSIONS = "keep-versions", Int(0), "", DELETE, "Keeps so many complete versions, the newest ones; 0 keeps all.";
@@ -18,8 +20,8 @@ options! { LIST:
     THRESHOLD = "threshold", Int(0), "25", RECLAIM, "Percentage of unused data from which volumes are rewritten.";
     SMALL_FILE_SIZE = "small-file-size", Size(1 << 20), "", RECLAIM, "Size up to which a volume is small, without a suffix in MiB; a fifth of --dblock-size if not given.";
     SMALL_FILE_MAX_COUNT = "small-file-max-count", Int(0), "20", RECLAIM, "How many small volumes may be there before they are put together.";
-    NO_AUTO_COMPACT = "no-auto-compact", Flag, "", DELETE, "Does not reclaim the space of deleted versions.";
-    AUTO_COMPACT_INTERVAL = "auto-compact-interval", Span, "0s", DELETE, "Least time between two runs that reclaim space by themselves.";
+    NO_AUTO_COMPACT = "no-auto-compact", Flag, "", BY_ITSELF, "Does not reclaim the space of deleted versions.";
+    AUTO_COMPACT_INTERVAL = "auto-compact-interval", Span, "0s", BY_ITSELF, "Least time between two runs that reclaim space by themselves.";
 }
 
 /// The criteria, of which a nought or a word such as `off` means none.
