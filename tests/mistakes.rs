@@ -434,7 +434,7 @@ fn every_mistake_says_what_to_do() {
             200,
             "duplet delete URL --keep-versions=N",
         ),
-        (&["delete", dest], 200, "Duplicati can delete them"),
+        (&["delete", dest], 200, "needs one of --keep-versions"),
         (&["filters"], 200, "duplet help filters"),
         (&["examples"], 0, "CRON"),
         (
