@@ -467,9 +467,9 @@ fn every_mistake_says_what_to_do() {
         ),
         (&["list", "s3://b?zzz=1"], 200, "duplet help s3"),
         (
-            &["backup", "file:///x?keep-versions=3", "/y"],
+            &["backup", "file:///x?keep-versions=3&keep-time=1D", src],
             200,
-            "old versions stay",
+            "exclude each other",
         ),
         (
             &["list", "s3://b?dbpath=x&no-encryption=maybe"],
