@@ -41,7 +41,7 @@ fn a_dry_run_says_what_would_go_and_why_and_changes_nothing() {
     let args = ["delete", dest, "--dry-run", "--retention-policy=U:1D"];
     let ran = scratch.run(&args).code(&[0]);
     let lines: Vec<&str> = ran.out.lines().collect();
-    assert_eq!(lines.len(), 5, "{}", ran.all());
+    assert_eq!(lines.len(), 7, "{}", ran.all());
     assert!(
         lines[0].starts_with("keep   0  2026-11-22 15:27:21  ")
             && lines[0].ends_with("the newest version")
@@ -52,6 +52,8 @@ fn a_dry_run_says_what_would_go_and_why_and_changes_nothing() {
     );
     assert!(lines[3].contains("the oldest of its frame"));
     assert_eq!(lines[4], "would delete 2 of 4 versions");
+    assert!(lines[5].starts_with("volumes: 0 (0 bytes) deletable, 1 "));
+    assert!(lines[6].starts_with("nothing would be reclaimed: "));
     same(&before, &take(&folder), But::default(), "the destination");
 }
 
