@@ -40,10 +40,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             "a rule that excludes everything comes before any that includes",
         );
     }
-    let sources = taken::sources(call, &mut choice, ui)?;
-    let options = taken::backup_options(call, sources, choice)?;
     let retention = retained::retention(call)?;
     let how = reclaim::how(call)?;
+    let sources = taken::sources(call, &mut choice, ui)?;
+    let options = taken::backup_options(call, sources, choice)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
@@ -83,16 +83,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             facts = after(finished, added, ui)?;
         }
     }
-    for fact in &facts {
-        ui.result(&format!("{}: {}", fact.name, fact.value));
-    }
-    ui.json(|w| {
-        for fact in &facts {
-            w.key(fact.key)?;
-            w.string(fact.value.as_bytes())?;
-        }
-        Ok(())
-    });
+    session::tell_facts(&facts, ui);
     if report.partial {
         return Ok(Outcome::Partial);
     }

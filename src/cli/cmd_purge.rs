@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA};
-use crate::cli::session::{case, open_to_change, version_choice};
+use crate::cli::session::{case, open_to_change, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, reclaim, taken};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{FilterSet, Rule};
@@ -238,9 +238,7 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
     }
     if !dry {
         set.remember();
-        for fact in writer::finish(set, ui)? {
-            ui.result(&format!("{}: {}", fact.name, fact.value));
-        }
+        tell_facts(&writer::finish(set, ui)?, ui);
     }
     Ok(match stopped {
         true => Outcome::Partial,

@@ -5,7 +5,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::options::{DRY_RUN, FORCE, REBUILD};
-use crate::cli::session::open_to_change;
+use crate::cli::session::{open_to_change, tell_facts};
 use crate::cli::{Call, Command, Outcome, Section, cmd_affected, taken};
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::set::Set;
@@ -85,9 +85,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     )?;
     if !dry && done.any {
         set.remember();
-        for fact in writer::finish(&mut set, ui)? {
-            ui.result(&format!("{}: {}", fact.name, fact.value));
-        }
+        tell_facts(&writer::finish(&mut set, ui)?, ui);
     }
     tell(call, ui, &done);
     if done.committed.stopped {

@@ -166,11 +166,14 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
         ui.error(&format!("{problems} found; {cost}"));
         let again = "put intact copies of these volumes back if there are any";
         ui.note(&if report.losses.is_empty() && report.unrestorable == 0 {
-            format!("what to do: {again}; no file needs what is damaged, as far as was checked")
+            format!(
+                "what to do: {again}, or have index volumes written again by 'duplet repair URL'; \
+                 no file needs what is damaged, as far as was checked"
+            )
         } else {
             format!(
-                "what to do: {again}; else move the damaged dblocks out of the destination, and run the backup with --no-backend-verification \
-                 as long as the files are there: what it finds missing it stores anew; a restore brings all else and names what it could not"
+                "what to do: {again}; else 'duplet repair URL --rebuild-missing-dblock-files VOLUME...' with the damaged dblocks, where the files \
+                 still are, brings back what it finds in them; a restore brings all else and names what it could not"
             )
         });
     }

@@ -5,6 +5,7 @@ use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
+use crate::cli::session::tell_facts;
 use crate::cli::{Call, options as o, retained, taken};
 use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
@@ -110,17 +111,7 @@ pub(super) fn finish(set: &mut Set, report: &Report, ui: &mut Ui) -> Result<()> 
     if report.deleted.iter().sum::<u64>() + report.new_dblocks == 0 {
         return Ok(());
     }
-    let facts = writer::finish(set, ui)?;
-    for fact in &facts {
-        ui.result(&format!("{}: {}", fact.name, fact.value));
-    }
-    ui.json(|w| {
-        for fact in &facts {
-            w.key(fact.key)?;
-            w.string(fact.value.as_bytes())?;
-        }
-        Ok(())
-    });
+    tell_facts(&writer::finish(set, ui)?, ui);
     Ok(())
 }
 

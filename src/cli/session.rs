@@ -14,6 +14,7 @@ use crate::cli::options::{
     NO_CACHE, NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, passphrase};
+use crate::dest::Fact;
 use crate::format::names::Prefix;
 use crate::remote::{Remote, RemoteStats};
 use crate::select::Case;
@@ -154,6 +155,20 @@ pub(crate) fn version_choice(call: &Call) -> Result<VersionChoice> {
         call.options.given(TIME.name),
         Timestamp::now(),
     )
+}
+
+/// What the destination says about the end of a run that changed it, such as the new address of an IPFS folder.
+pub(crate) fn tell_facts(facts: &[Fact], ui: &mut Ui) {
+    for fact in facts {
+        ui.result(&format!("{}: {}", fact.name, fact.value));
+    }
+    ui.json(|w| {
+        for fact in facts {
+            w.key(fact.key)?;
+            w.string(fact.value.as_bytes())?;
+        }
+        Ok(())
+    });
 }
 
 /// Whether rules tell upper from lower case: as Duplicati on Linux, unless its variable says otherwise.

@@ -33,7 +33,6 @@ pub(crate) struct Rewrite {
 pub(crate) type Judge<'j> = dyn FnMut(usize, &Entry) -> Result<Fate> + 'j;
 
 /// What happens to versions.
-#[allow(dead_code, reason = "for the commands that take volumes away")]
 pub(crate) enum List<'l> {
     /// A version is added: records sorted by path, its time, whether it is complete. It gets a later second when another
     /// program has this one.
@@ -56,7 +55,6 @@ pub(crate) enum List<'l> {
 
 /// What a commit did. In a dry run: what it would have done.
 #[derive(Default)]
-#[allow(dead_code, reason = "for the commands that take volumes away")]
 pub(crate) struct Committed {
     /// New dlists and their sizes in bytes (0 in a dry run).
     pub(crate) lists: Vec<(VolumeName, u64)>,

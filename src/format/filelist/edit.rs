@@ -7,7 +7,6 @@ use crate::format::filelist::{Entry, ListWriter, read_list};
 use crate::format::raw_json::{Elements, members};
 
 /// What becomes of an entry.
-#[allow(dead_code, reason = "for the commands that change versions")]
 pub(crate) enum Fate {
     /// It stays, octet for octet.
     Keep,

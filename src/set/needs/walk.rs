@@ -10,7 +10,6 @@ use crate::spill::keyset::Keyset;
 
 /// For whom blocks are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "for the commands that count references")]
 pub(crate) enum Owners {
     /// For one entry of all that have the same content: enough to know which blocks are needed.
     One,
@@ -57,7 +56,6 @@ impl Reference {
 pub(crate) enum Needed<'a> {
     /// A block, in the order of keys; with all owners once for each.
     Block(&'a BlockKey, Reference),
-    #[allow(dead_code, reason = "for the commands that name what is lost")]
     /// A content whose blocks cannot all be told: a blocklist is gone or spoilt, or does not fit the content. `offset` says
     /// nothing.
     Unknown(Reference),

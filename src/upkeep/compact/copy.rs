@@ -159,7 +159,7 @@ impl Copier {
             ui.warn(
                 "damaged-dblock",
                 &format!(
-                    "volume {name} stays: {} of it {} needed and cannot be read{why}; 'duplet list-broken-files URL' says what is lost",
+                    "volume {name} stays: {} of it {} needed and cannot be read{why}; 'duplet repair URL --rebuild-missing-dblock-files {name}' may bring it back",
                     text::count(lost, "block"),
                     if lost == 1 { "is" } else { "are" },
                 ),

@@ -155,7 +155,7 @@ impl Work<'_> {
             self.report.refused = Some(
                 Error::damaged(lost)
                     .doing("reclaim space")
-                    .hint("'duplet list-broken-files URL' lists what is lost"),
+                    .hint("'duplet repair URL' writes missing index volumes again; 'duplet list-broken-files URL' lists what is lost"),
             );
             self.index = Some((places, report));
             return Ok(None);
