@@ -35,6 +35,14 @@ fn backup(dest: &Path, source: &Path) -> Vec<String> {
     args.map(str::to_owned).to_vec()
 }
 
+/// Nothing is wrong with any volume.
+fn is_clean(scratch: &Scratch) {
+    let dest = scratch.at("dest");
+    let args = ["verify", text(&dest), "all", "--full-remote-verification"];
+    let args = [&args[..], &["--no-cache", PASSPHRASE]].concat();
+    scratch.run(&args).code(&[0]);
+}
+
 /// Files that came to a folder since it held `had`, and files that went: one for every upload and deletion.
 fn changes(dest: &Path, had: &[OsString]) -> usize {
     let now = names(dest);
@@ -121,15 +129,7 @@ fn killed_after_every_upload() {
             "{what}: {now} volumes, {whole} without the stop"
         );
         assert_eq!(volumes(&dest, "dindex").len(), now, "{what}");
-        let args = [
-            "verify",
-            text(&dest),
-            "all",
-            "--full-remote-verification",
-            "--no-cache",
-            PASSPHRASE,
-        ];
-        scratch.run(&args).code(&[0]);
+        is_clean(&scratch);
         let strays: Vec<_> = names(&dest)
             .into_iter()
             .filter(|n| !n.to_string_lossy().contains(".zip.aes"))
@@ -211,15 +211,7 @@ fn killed_between_putting_and_deleting() {
                 let rest = ["purge-broken-files", text(&dest), "--no-cache", PASSPHRASE];
                 scratch.run(&rest).code(&[0]);
             }
-            let args = [
-                "verify",
-                text(&dest),
-                "all",
-                "--full-remote-verification",
-                "--no-cache",
-                PASSPHRASE,
-            ];
-            scratch.run(&args).code(&[0]);
+            is_clean(&scratch);
             assert_eq!(
                 volumes(&dest, "dindex").len(),
                 volumes(&dest, "dblock").len(),

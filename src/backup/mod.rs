@@ -6,6 +6,7 @@ mod before;
 mod changed;
 mod choice;
 mod explain;
+mod given;
 mod job;
 mod levels;
 mod losses;

@@ -1,18 +1,17 @@
 //! Lost blocks looked for where they came from: in the files of this machine that the versions name, each block at its place
 //! and proved by its hash.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 
 use crate::backup::attrs::{Collected, Collector, Subject, bare};
+use crate::backup::given::{Given, open};
 use crate::backup::source::{Source, fs_path};
 use crate::base::bytes::Cursor;
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::base::sys::{self, Dir, FileKind, Spot};
 use crate::base::ui::{Progress, Ui};
-use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::filelist::{Content, Entry};
 use crate::format::manifest::Params;
 use crate::set::{Record, Reference, Stamp};
 use crate::spill::keyset::Keyset;
@@ -204,27 +203,6 @@ fn entries(writer: &mut Writer<'_>, ui: &mut Ui, wanted: &Run, versions: &[usize
         })?;
     }
     out.finish()
-}
-
-/// What there is of an entry on this machine.
-enum Given {
-    File(File),
-    Blob(Vec<u8>),
-}
-
-impl Given {
-    /// False when it is not there in this length.
-    fn read(&self, out: &mut Vec<u8>, offset: u64, len: usize) -> bool {
-        out.resize(len, 0);
-        match self {
-            Given::File(file) => file.read_exact_at(out, offset).is_ok(),
-            Given::Blob(blob) => {
-                let from = usize::try_from(offset).unwrap_or(usize::MAX);
-                let part = from.checked_add(len).and_then(|end| blob.get(from..end));
-                part.map(|part| out.copy_from_slice(part)).is_some()
-            }
-        }
-    }
 }
 
 struct Search<'a> {
@@ -436,25 +414,4 @@ impl Search<'_> {
         }
         None
     }
-}
-
-/// The file of an entry, as far as it is one.
-fn open(entry: &Entry) -> Option<File> {
-    if entry.kind != EntryKind::File {
-        return None;
-    }
-    let source = Source {
-        path: entry.path.clone(),
-    };
-    let (folder, name) = source.place();
-    let dir = Dir::place(fs_path(folder)).ok()?;
-    let open = |follow| {
-        let spot = Spot {
-            dir: &dir,
-            name,
-            follow,
-        };
-        spot.open_file().ok().map(|(file, _)| file)
-    };
-    open(false).or_else(|| open(true))
 }

@@ -5,6 +5,7 @@ mod blocks;
 mod cache;
 mod cache_folder;
 mod cache_index;
+mod cache_notes;
 mod files;
 mod fresh;
 mod gpg;

@@ -6,14 +6,13 @@
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Error, Result};
 use crate::base::ui::{Progress, Ui};
-use crate::set::{IndexReport, Needed, Owners, Places, Set, Share, VolumeNo};
+use crate::set::{Place, Places, Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunReader, RunWriter};
 use crate::spill::sorter::Sorter;
+use crate::upkeep::compact::live::{Block, Live, each_block};
 use crate::upkeep::waste::{CompactRules, Plan, Usage};
 
-/// Key, number of the oldest version that needs it, whether it is a blocklist.
-const LIVE_LEN: usize = BlockKey::LEN + 4 + 1;
 /// Position of the volume in the order of rewriting, key, whether it is a blocklist.
 pub(super) const COPY_LEN: usize = 4 + BlockKey::LEN + 1;
 /// Blocks of a volume that are fetched together.
@@ -50,13 +49,6 @@ struct Holding {
     held: bool,
 }
 
-/// All blocks that versions need, in the order of keys.
-pub(super) struct Live {
-    run: Run,
-    /// Contents of which nobody can say which blocks they need.
-    pub(super) unknown: u64,
-}
-
 /// What was counted and decided.
 pub(super) struct Counted {
     pub(super) plan: Plan,
@@ -68,64 +60,6 @@ pub(super) struct Counted {
     pub(super) copies: Run,
     /// Their bytes by position, not packed, and the bytes of all blocks of the volume.
     pub(super) wanted: Vec<(u64, u64)>,
-}
-
-/// Walks all references of these versions. A version that cannot be read is an error.
-///
-/// Memory: that of [`Set::needs`]; on disk 41 bytes a block.
-pub(super) fn live(
-    set: &mut Set,
-    ui: &mut Ui,
-    versions: &[usize],
-) -> Result<(Live, Places, IndexReport)> {
-    // Of equal contents only the first is told: the oldest version comes first.
-    let mut oldest_first = versions.to_vec();
-    oldest_first.sort_unstable_by_key(|no| std::cmp::Reverse(*no));
-    let mut run = RunWriter::new(set.tmp());
-    let mut last: Option<(BlockKey, u32, bool)> = None;
-    let mut unknown = 0u64;
-    let mut push = |block: (BlockKey, u32, bool)| {
-        let mut record = [0; LIVE_LEN];
-        record[..BlockKey::LEN].copy_from_slice(block.0.as_bytes());
-        record[BlockKey::LEN..LIVE_LEN - 1].copy_from_slice(&block.1.to_be_bytes());
-        record[LIVE_LEN - 1] = u8::from(block.2);
-        run.push(&record)
-    };
-    let (places, report) = set.needs(ui, &oldest_first, Owners::One, &mut |needed| {
-        match needed {
-            Needed::Unknown(_) => unknown += 1,
-            Needed::Block(key, why) => {
-                let version = u32::try_from(why.version).unwrap_or(u32::MAX);
-                let list = why.offset.is_none();
-                match &mut last {
-                    Some((same, oldest, is_list)) if same == key => {
-                        *oldest = version.max(*oldest);
-                        *is_list |= list;
-                    }
-                    last => {
-                        if let Some(block) = last.replace((*key, version, list)) {
-                            push(block)?;
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
-    })?;
-    if let Some(block) = last {
-        push(block)?;
-    }
-    let run = run.finish()?;
-    Ok((Live { run, unknown }, places, report))
-}
-
-/// A block of the index or of a version.
-struct Block<'a> {
-    key: BlockKey,
-    /// Counted volumes that hold it, each once.
-    volumes: &'a [VolumeNo],
-    /// The oldest version that needs it, and whether it is a blocklist.
-    need: Option<(u32, bool)>,
 }
 
 /// The counting of one destination.
@@ -169,18 +103,24 @@ impl Count<'_> {
             lost: 0,
         };
         let (mut holdings, mut lost) = (std::mem::take(&mut count.holdings), 0);
-        each_block(places, &live.run, &holdings.clone(), &mut |block| {
-            let size = u64::from(block.key.size());
-            for &no in block.volumes {
-                let holding = &mut holdings[no as usize];
-                holding.data += size;
-                if block.need.is_some() {
-                    holding.needed += size;
+        let known: Vec<bool> = holdings.iter().map(|h| h.counted).collect();
+        each_block(
+            places,
+            live,
+            &|no| known.get(no as usize).is_some_and(|h| *h),
+            &mut |block| {
+                let size = u64::from(block.key.size());
+                for &no in block.volumes {
+                    let holding = &mut holdings[no as usize];
+                    holding.data += size;
+                    if block.need.is_some() {
+                        holding.needed += size;
+                    }
                 }
-            }
-            lost += u64::from(block.need.is_some() && block.volumes.is_empty());
-            Ok(())
-        })?;
+                lost += u64::from(block.need.is_some() && block.volumes.is_empty());
+                Ok(())
+            },
+        )?;
         (count.holdings, count.lost) = (holdings, lost);
         Ok(count)
     }
@@ -222,7 +162,7 @@ impl Count<'_> {
             (holding.used, holding.oldest) = (0, 0);
         }
         let (before, spoilt) = (&self.holdings, &mut self.spoilt);
-        each_block(self.places, &self.live.run, before, &mut |block| {
+        each_block(self.places, self.live, &is_counted(before), &mut |block| {
             let Some((oldest, _)) = block.need else {
                 return Ok(());
             };
@@ -275,44 +215,50 @@ impl Count<'_> {
         let (spoilt, proven) = (&mut self.spoilt, &mut self.proven);
         let holdings = &self.holdings;
         let Counted { fates, wanted, .. } = counted;
-        each_block(self.places, &self.live.run, holdings, &mut |block| {
-            let Some((_, list)) = block.need else {
-                return Ok(());
-            };
-            let Some(keeper) = best(holdings, spoilt, &block)? else {
-                return Ok(());
-            };
-            let fate = |no: VolumeNo| fates[no as usize];
-            if fate(keeper) == Fate::Kept {
-                let goes = block.volumes.iter().any(|&no| fate(no) != Fate::Kept);
-                if goes && !proven.contains(&copy_of(&block.key, keeper))? {
-                    let mut record = [0; 4 + BlockKey::LEN];
-                    record[..4].copy_from_slice(&keeper.to_be_bytes());
-                    record[4..].copy_from_slice(block.key.as_bytes());
-                    unproven.add(&record)?;
+        each_block(
+            self.places,
+            self.live,
+            &is_counted(holdings),
+            &mut |block| {
+                let Some((_, list)) = block.need else {
+                    return Ok(());
+                };
+                let Some(keeper) = best(holdings, spoilt, &block)? else {
+                    return Ok(());
+                };
+                let fate = |no: VolumeNo| fates[no as usize];
+                if fate(keeper) == Fate::Kept {
+                    let goes = block.volumes.iter().any(|&no| fate(no) != Fate::Kept);
+                    if goes && !proven.contains(&copy_of(&block.key, keeper))? {
+                        let place = Place {
+                            key: block.key,
+                            no: keeper,
+                        };
+                        unproven.add(&place.encode_by_volume())?;
+                    }
+                    return Ok(());
                 }
-                return Ok(());
-            }
-            let rewritten = block.volumes.iter().filter_map(|&no| match fate(no) {
-                Fate::Rewritten(at) => Some(at),
-                _ => None,
-            });
-            // The first of them, as it goes before the others are read.
-            let at = rewritten
-                .min()
-                .ok_or_else(|| Error::bug("a volume that goes holds nothing that is used"))?;
-            for &no in block.volumes {
-                if fates[no as usize] == Fate::Deleted {
-                    fates[no as usize] = Fate::DeletedLast;
+                let rewritten = block.volumes.iter().filter_map(|&no| match fate(no) {
+                    Fate::Rewritten(at) => Some(at),
+                    _ => None,
+                });
+                // The first of them, as it goes before the others are read.
+                let at = rewritten
+                    .min()
+                    .ok_or_else(|| Error::bug("a volume that goes holds nothing that is used"))?;
+                for &no in block.volumes {
+                    if fates[no as usize] == Fate::Deleted {
+                        fates[no as usize] = Fate::DeletedLast;
+                    }
                 }
-            }
-            let mut record = [0; COPY_LEN];
-            record[..4].copy_from_slice(&at.to_be_bytes());
-            record[4..4 + BlockKey::LEN].copy_from_slice(block.key.as_bytes());
-            record[COPY_LEN - 1] = u8::from(list);
-            wanted[at as usize].0 += u64::from(block.key.size());
-            copies.add(&record)
-        })?;
+                let mut record = [0; COPY_LEN];
+                record[..4].copy_from_slice(&at.to_be_bytes());
+                record[4..4 + BlockKey::LEN].copy_from_slice(block.key.as_bytes());
+                record[COPY_LEN - 1] = u8::from(list);
+                wanted[at as usize].0 += u64::from(block.key.size());
+                copies.add(&record)
+            },
+        )?;
         counted.copies = copies.finish()?.into_run()?;
         Ok(unproven)
     }
@@ -322,15 +268,15 @@ impl Count<'_> {
         let all = unproven.finish()?.into_run()?;
         let mut at = all.reader();
         let mut ahead = all.reader();
-        let mut next = pair(&mut at)?;
-        let mut counter = pair(&mut ahead)?;
+        let mut next = place(&mut at)?;
+        let mut counter = place(&mut ahead)?;
         let mut spoilt = false;
         let (mut done, total) = (0, all.len());
-        while let Some((no, _)) = next {
+        while let Some(Place { no, .. }) = next {
             let mut wanted = 0u64;
-            while let Some((_, key)) = counter.filter(|(same, _)| *same == no) {
-                wanted += u64::from(key.size());
-                counter = pair(&mut ahead)?;
+            while let Some(one) = counter.filter(|p| p.no == no) {
+                wanted += u64::from(one.key.size());
+                counter = place(&mut ahead)?;
             }
             ui.progress(
                 "reading blocks that are stored twice",
@@ -351,10 +297,10 @@ impl Count<'_> {
                 Err(e) => return Err(e),
             };
             let mut keys: Vec<BlockKey> = Vec::new();
-            while let Some((_, key)) = next.filter(|(same, _)| *same == no) {
-                keys.push(key);
-                next = pair(&mut at)?;
-                if keys.len() < AT_ONCE && next.is_some_and(|(same, _)| same == no) {
+            while let Some(wanted) = next.filter(|p| p.no == no) {
+                keys.push(wanted.key);
+                next = place(&mut at)?;
+                if keys.len() < AT_ONCE && next.is_some_and(|p| p.no == no) {
                     continue;
                 }
                 if let Some(shelf) = &mut shelf {
@@ -377,6 +323,11 @@ impl Count<'_> {
         }
         Ok(spoilt)
     }
+}
+
+/// Whether a volume is counted.
+fn is_counted(holdings: &[Holding]) -> impl Fn(VolumeNo) -> bool + '_ {
+    |no| holdings.get(no as usize).is_some_and(|h| h.counted)
 }
 
 /// The volume in which a needed block counts as used; `None` when every copy was read and is spoilt.
@@ -406,120 +357,12 @@ fn copy_of(key: &BlockKey, no: VolumeNo) -> BlockKey {
     BlockKey::new(&hasher.finish(), 0)
 }
 
-/// The next volume and key of a run.
-fn pair(reader: &mut RunReader) -> Result<Option<(VolumeNo, BlockKey)>> {
+/// The next place of a run that is sorted by volume.
+fn place(reader: &mut RunReader) -> Result<Option<Place>> {
     let Some(record) = reader.next()? else {
         return Ok(None);
     };
-    let parsed = || {
-        let (no, key) = record.split_first_chunk::<4>()?;
-        Some((u32::from_be_bytes(*no), BlockKey::from_record(key)?))
-    };
-    parsed()
-        .map(Some)
-        .ok_or_else(|| Error::bug("a spilled copy reads back"))
-}
-
-/// Calls `each` with every block of the index and every needed block, in the order of keys.
-fn each_block(
-    places: &Places,
-    live: &Run,
-    holdings: &[Holding],
-    each: &mut dyn FnMut(Block<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut reader = places.reader()?;
-    let mut live = LiveReader::new(live)?;
-    let mut volumes: Vec<VolumeNo> = Vec::new();
-    let mut current: Option<BlockKey> = None;
-    loop {
-        let place = reader.next()?.map(|place| (place.key, place.no));
-        if let (Some((key, no)), Some(same)) = (place, current)
-            && key == same
-        {
-            note(&mut volumes, holdings, no);
-            continue;
-        }
-        if let Some(key) = current {
-            while let Some(lost) = live.head.filter(|head| head.0 < key) {
-                each(lost.block(&[]))?;
-                live.advance()?;
-            }
-            let here = live.head.filter(|head| head.0 == key);
-            each(Block {
-                key,
-                volumes: &volumes,
-                need: here.map(|head| (head.1, head.2)),
-            })?;
-            if here.is_some() {
-                live.advance()?;
-            }
-        }
-        let Some((key, no)) = place else {
-            break;
-        };
-        current = Some(key);
-        volumes.clear();
-        note(&mut volumes, holdings, no);
-    }
-    while let Some(lost) = live.head {
-        each(lost.block(&[]))?;
-        live.advance()?;
-    }
-    Ok(())
-}
-
-/// Several indexes may say the same of a volume; those that are not counted do not matter.
-fn note(volumes: &mut Vec<VolumeNo>, holdings: &[Holding], no: VolumeNo) {
-    let counted = holdings.get(no as usize).is_some_and(|h| h.counted);
-    if counted && volumes.last() != Some(&no) {
-        volumes.push(no);
-    }
-}
-
-#[derive(Clone, Copy)]
-struct LiveBlock(BlockKey, u32, bool);
-
-impl LiveBlock {
-    fn block<'a>(&self, volumes: &'a [VolumeNo]) -> Block<'a> {
-        Block {
-            key: self.0,
-            volumes,
-            need: Some((self.1, self.2)),
-        }
-    }
-}
-
-struct LiveReader {
-    reader: RunReader,
-    head: Option<LiveBlock>,
-}
-
-impl LiveReader {
-    fn new(run: &Run) -> Result<LiveReader> {
-        let mut live = LiveReader {
-            reader: run.reader(),
-            head: None,
-        };
-        live.advance()?;
-        Ok(live)
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        self.head = match self.reader.next()? {
-            None => None,
-            Some(record) => {
-                let parsed = || {
-                    let key = BlockKey::from_record(record)?;
-                    let (version, list) = record.get(BlockKey::LEN..)?.split_first_chunk::<4>()?;
-                    Some(LiveBlock(
-                        key,
-                        u32::from_be_bytes(*version),
-                        *list.first()? == 1,
-                    ))
-                };
-                Some(parsed().ok_or_else(|| Error::bug("a needed block reads back"))?)
-            }
-        };
-        Ok(())
-    }
+    let place = Place::decode_by_volume(record).map(|(place, _)| place);
+    let lost = || Error::bug("a spilled copy reads back");
+    place.map(Some).ok_or_else(lost)
 }

@@ -6,6 +6,7 @@
 
 mod copy;
 mod count;
+mod live;
 
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::sys;
@@ -132,7 +133,7 @@ impl Work<'_> {
         let kept: Vec<usize> = (0..set.volumes().dlists().len())
             .filter(|no| !drop.contains(no))
             .collect();
-        let (live, places, report) = count::live(set, ui, &kept).map_err(|e| match e.kind() {
+        let (live, places, report) = live::live(set, ui, &kept).map_err(|e| match e.kind() {
             kind if kind.is_of_one_volume() => e.hint(
                 "nothing is deleted while a version cannot be read, as it may need every volume",
             ),
