@@ -154,8 +154,8 @@ impl Count<'_> {
         }
     }
 
-    /// Counts each needed block as used in the volume that is needed most for its size: what a run that was cut off copied
-    /// is then used, and what it copied from is not.
+    /// Counts each needed block as used in the volume that is needed most for its size, and of equals in the one that holds
+    /// most: what a run that was cut off copied is then used, and what it copied from is not.
     fn credit(&mut self) -> Result<()> {
         let mut holdings = self.holdings.clone();
         for holding in &mut holdings {
@@ -340,7 +340,8 @@ fn best(holdings: &[Holding], spoilt: &mut Keyset, block: &Block<'_>) -> Result<
         let better = |than: VolumeNo| {
             let (a, b) = (&holdings[no as usize], &holdings[than as usize]);
             let share = |h: &Holding, of: &Holding| u128::from(h.needed) * u128::from(of.data);
-            share(a, b) > share(b, a)
+            // Between equals the one that holds more: the other is the likelier to go as a whole.
+            (share(a, b), a.needed) > (share(b, a), b.needed)
         };
         if best.is_none_or(better) {
             best = Some(no);
