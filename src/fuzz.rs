@@ -116,7 +116,7 @@ pub fn one(target: &str, data: &[u8]) {
         "slice" => slice(data),
         "ranged" => drop(crate::set::fuzz_ranged(ranged_front(), data)),
         #[cfg(feature = "ipld")]
-        "ipld" => crate::net::ipld::fuzz::feed(data),
+        "ipld" => crate::format::ipld::fuzz::feed(data),
         other if replies::one(other, data) => {}
         other => panic!("no fuzz target is called {other}"),
     }
@@ -127,7 +127,7 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
     let texts: &[&str] = match target {
         "zip" => return vec![zip_sample()],
         #[cfg(feature = "ipld")]
-        "ipld" => return crate::net::ipld::fuzz::samples(),
+        "ipld" => return crate::format::ipld::fuzz::samples(),
         "aes" | "slice" => return AES_SAMPLES.iter().filter_map(|hex| unhex(hex)).collect(),
         "manifest" => &[
             "\u{feff}{\"Version\":2,\"Created\":\"20240131T123500Z\",\"Encoding\":\"utf8\",\"Blocksize\":1024,\"BlockHash\":\"SHA256\",\"FileHash\":\"SHA256\",\"AppVersion\":\"2.1.0.5\"}",

@@ -12,9 +12,9 @@ pub(crate) trait Body: Read {
     fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<()>;
     /// SHA-256 of the whole.
     fn sha256(&self) -> [u8; 32];
-    /// SHA-1 of the whole; `Some` when the destination declared it in [`Wants`].
+    /// SHA-1 of the whole; `Some` when the destination declared it in [`WantedDigests`].
     fn sha1(&self) -> Option<[u8; 20]>;
-    /// MD5 of the whole; `Some` when the destination declared it in [`Wants`].
+    /// MD5 of the whole; `Some` when the destination declared it in [`WantedDigests`].
     fn md5(&self) -> Option<[u8; 16]>;
     /// True when a file of the name must stay as it is: the answer is then `Exists`.
     fn is_new(&self) -> bool;

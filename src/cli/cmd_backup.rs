@@ -9,8 +9,8 @@ use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
 use crate::cli::{
-    Call, Command, Outcome, Section, cmd_verify, options as o, reclaim, retained, rules, session,
-    taken,
+    Call, Command, Outcome, Section, backup_options, cmd_verify, options as o, reclaim, retained,
+    rules, session,
 };
 use crate::set::{Protection, Set};
 
@@ -33,7 +33,7 @@ Ctrl-C once: what was done so far becomes a partial version (exit code 50).",
 };
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let mut choice = taken::choice(call)?;
+    let mut choice = backup_options::choice(call)?;
     if choice.filters.excludes_all() {
         ui.warn(
             "FilterExcludesAll",
@@ -42,8 +42,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let retention = retained::retention(call)?;
     let how = reclaim::how(call)?;
-    let sources = taken::sources(call, &mut choice, ui)?;
-    let options = taken::backup_options(call, sources, choice)?;
+    let sources = backup_options::sources(call, &mut choice, ui)?;
+    let options = backup_options::engine_options(call, sources, choice)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
@@ -54,7 +54,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         (1.., false) => 0,
         _ => u64::from(options.params.block_size),
     };
-    let write = taken::write_options(call, options.params, block_size)?;
+    let write = backup_options::write_options(call, options.params, block_size)?;
     if let Some(line) = set.strays().line() {
         ui.verbose(&line);
     }

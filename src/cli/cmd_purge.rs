@@ -8,7 +8,7 @@ use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA};
 use crate::cli::session::{case, open_to_change, tell_facts, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, reclaim, taken};
+use crate::cli::{Call, Command, Outcome, Section, backup_options, reclaim};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{FilterSet, Rule};
 use crate::set::Set;
@@ -104,7 +104,7 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         versions = (0..times.len()).collect();
     }
     let params = set.learn_params(ui)?;
-    let options = taken::write_options(call, params, 0)?;
+    let options = backup_options::write_options(call, params, 0)?;
     versions.sort_unstable();
     let mut lines = Lines::begin(call, ui, &set);
     let found = survey(&mut set, ui, &versions, &wanted, &mut |ui, no, entry| {
@@ -170,7 +170,7 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         );
     }
     let params = set.learn_params(ui)?;
-    let options = taken::write_options(call, params, 0)?;
+    let options = backup_options::write_options(call, params, 0)?;
     let mut lines = Lines::begin(call, ui, &set);
     let replace = !call.options.flag(&NO_REPLACE_METADATA);
     let found = broken::survey(&mut set, ui, replace, &mut |ui, no, entry, replaced| {

@@ -16,7 +16,7 @@ use crate::cli::{Call, Command, Outcome, Section, options as o, parse};
 use crate::dest::{Listed, RemoteFile};
 use crate::remote::Remote;
 use crate::spill::sorter::Sorter;
-use crate::writer::direct::{self, Step, Trial};
+use crate::writer::by_hand::{self, Step, Trial};
 
 pub(super) const COMMAND: Command = Command {
     name: "remote",
@@ -343,7 +343,7 @@ fn put(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
     }
     let mut body = Spool::adopt(file, doing());
     let len = body.len()?;
-    direct::put(&mut open.remote, ui, name, &mut body)?;
+    by_hand::put(&mut open.remote, ui, name, &mut body)?;
     finish(open, ui)?;
     ui.result(&format!(
         "{}: {}",
@@ -355,14 +355,14 @@ fn put(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
 }
 
 fn delete(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
-    direct::delete(&mut open.remote, ui, &words[0])?;
+    by_hand::delete(&mut open.remote, ui, &words[0])?;
     finish(open, ui)?;
     ui.result(&format!("{} is gone", text::safe(words[0].as_bytes())));
     Ok(())
 }
 
 fn mkdir(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
-    direct::create_folder(&mut open.remote, ui)?;
+    by_hand::create_folder(&mut open.remote, ui)?;
     finish(open, ui)
 }
 
@@ -373,7 +373,7 @@ fn test(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
         w.begin_array()
     });
     let Open { remote, tmp, trial } = open;
-    let done = direct::trial(remote, tmp, ui, trial, &mut |ui, step, word| {
+    let done = by_hand::trial(remote, tmp, ui, trial, &mut |ui, step, word| {
         ui.result(&format!("{:<8} ok: {word}", step.word()));
         ui.json(|w| w.string(step.word().as_bytes()));
         passed.push(step);
@@ -397,7 +397,7 @@ fn test(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
 }
 
 fn finish(open: &mut Open, ui: &mut Ui) -> Result<()> {
-    for line in direct::finish(&mut open.remote, ui)? {
+    for line in by_hand::finish(&mut open.remote, ui)? {
         ui.result(&line);
     }
     Ok(())

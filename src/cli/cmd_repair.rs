@@ -6,7 +6,7 @@ use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::options::{DRY_RUN, FORCE, REBUILD};
 use crate::cli::session::{open_to_change, tell_facts};
-use crate::cli::{Call, Command, Outcome, Section, cmd_affected, taken};
+use crate::cli::{Call, Command, Outcome, Section, backup_options, cmd_affected};
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::set::Set;
 use crate::upkeep::losses::Losses;
@@ -56,7 +56,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let permit = set.permit(dry)?;
     let orders = orders(call, &set, &names)?;
     let params = set.learn_params(ui)?;
-    let options = taken::write_options(call, params, u64::from(params.block_size))?;
+    let options = backup_options::write_options(call, params, u64::from(params.block_size))?;
     if let Some(line) = set.strays().line() {
         ui.note(&line);
     }

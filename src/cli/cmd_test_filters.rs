@@ -6,7 +6,7 @@ use crate::base::size::show_size;
 use crate::base::text::{self, count};
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, options as o, rules, taken};
+use crate::cli::{Call, Command, Outcome, Section, backup_options, options as o, rules};
 
 pub(super) const COMMAND: Command = Command {
     name: "test-filters",
@@ -24,8 +24,8 @@ that made it. No destination is contacted.",
 };
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let mut choice = taken::choice(call)?;
-    let sources = taken::sources(call, &mut choice, ui)?;
+    let mut choice = backup_options::choice(call)?;
+    let sources = backup_options::sources(call, &mut choice, ui)?;
     let tmp = Tmp::open(call.options.text(&o::TEMPDIR))?;
     ui.json(|w| {
         w.key("Decisions")?;

@@ -1,6 +1,7 @@
 //! Layer 7: the command line. Arguments in, exit code out; every command is a row of [`COMMANDS`] and a `cmd_` file that
 //! turns options into one call of an engine and its answer into a report. No engine knows an option's name.
 
+mod backup_options;
 mod cmd_affected;
 mod cmd_backup;
 mod cmd_compact;
@@ -35,7 +36,6 @@ mod rules;
 mod self_test;
 pub(crate) mod session;
 mod sources;
-mod taken;
 mod topics;
 
 use std::ffi::OsString;

@@ -6,7 +6,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::tell_facts;
-use crate::cli::{Call, options as o, retained, taken};
+use crate::cli::{Call, backup_options, options as o, retained};
 use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
 use crate::upkeep::retention::{Decision, Retention};
@@ -15,7 +15,7 @@ use crate::writer;
 
 /// How the call wants space reclaimed.
 pub(super) fn how(call: &Call) -> Result<How> {
-    let (volume_size, level) = taken::volume_size_and_level(call, 0)?;
+    let (volume_size, level) = backup_options::volume_size_and_level(call, 0)?;
     Ok(How {
         rules: retained::compact_rules(call, volume_size)?,
         level,

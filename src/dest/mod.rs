@@ -50,7 +50,7 @@ pub(crate) enum Listed {
 
 /// Digests beside SHA-256 that a destination wants to have of every upload.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Wants {
+pub(crate) struct WantedDigests {
     pub(crate) sha1: bool,
     pub(crate) md5: bool,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Wants {
 #[derive(Clone, Copy)]
 pub(crate) struct About {
     /// Digests to compute for uploads.
-    pub(crate) wants: Wants,
+    pub(crate) wants: WantedDigests,
     /// False when an interrupted upload can leave a partial file under its final name.
     pub(crate) atomic_put: bool,
     /// `put` itself keeps a body that must be new from replacing a file; else `remote` looks before.
@@ -73,7 +73,7 @@ pub(crate) struct About {
 impl Default for About {
     fn default() -> About {
         About {
-            wants: Wants::default(),
+            wants: WantedDigests::default(),
             atomic_put: true,
             refuses_to_replace: false,
             put_is_proof: false,

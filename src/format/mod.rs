@@ -1,4 +1,5 @@
-//! Layer 1, the format side: bytes of Duplicati's remote format, in and out. Knows no file system and no network.
+//! Layer 1, the format side: bytes of Duplicati's remote format, in and out, and of IPFS's
+//! addresses and trees (`ipld`). Knows no file system and no network.
 //!
 //! Order, lowest first (a file may use the ones above it): `json`, `raw_json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
 //! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`.
@@ -14,6 +15,8 @@ pub(crate) mod crc32;
 pub(crate) mod deflate;
 pub(crate) mod filelist;
 pub(crate) mod index;
+#[cfg(feature = "ipld")]
+pub(crate) mod ipld;
 mod json;
 pub(crate) mod manifest;
 pub(crate) mod meta;

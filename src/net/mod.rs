@@ -6,8 +6,6 @@ pub(crate) mod challenge;
 pub(crate) mod digest;
 #[cfg(feature = "http")]
 pub(crate) mod http;
-#[cfg(feature = "ipld")]
-pub(crate) mod ipld;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 pub(crate) mod opts;

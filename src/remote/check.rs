@@ -7,7 +7,7 @@ use crate::base::digest::Algo;
 use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::sys;
 use crate::base::tmp::Spool;
-use crate::dest::{Body, Sink, Wants, look_at};
+use crate::dest::{Body, Sink, WantedDigests, look_at};
 use crate::remote::throttle::Throttle;
 
 /// Longest listed name that is passed on, in bytes.
@@ -178,7 +178,7 @@ impl<'a> SpoolBody<'a> {
         spool: &'a mut Spool,
         pace: &'a mut Pace,
         sha256: &[u8],
-        wants: Wants,
+        wants: WantedDigests,
         is_new: bool,
     ) -> Result<Self> {
         let len = spool.len()?;
@@ -365,7 +365,7 @@ mod tests {
         let mut spool = Spool::new(&tmp).expect("spool");
         spool.write_all(b"Welcome to Amazon S3.").expect("write");
         let mut pace = Pace::new(0);
-        let wants = Wants {
+        let wants = WantedDigests {
             sha1: true,
             md5: true,
         };

@@ -9,7 +9,7 @@ use super::*;
 use crate::base::rand;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use crate::net::ipld::file_cid::FileCid;
+use crate::format::ipld::file_cid::FileCid;
 use server::{Node, kubo};
 
 const KIB: usize = 1 << 10;

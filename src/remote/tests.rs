@@ -9,7 +9,7 @@ use super::*;
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
-use crate::dest::{About, Body, GetFacts, Sink, Span, Wants};
+use crate::dest::{About, Body, GetFacts, Sink, Span, WantedDigests};
 
 /// What the next call of an operation does.
 #[derive(Clone, Copy)]
@@ -216,7 +216,7 @@ impl Destination for Double {
     fn about(&self) -> About {
         let state = self.0.borrow();
         About {
-            wants: Wants {
+            wants: WantedDigests {
                 sha1: false,
                 md5: true,
             },

@@ -9,13 +9,13 @@ use crate::base::ui::Ui;
 use crate::format::filelist::EntryKind;
 use crate::restore::begun::hash_file;
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
-use crate::restore::place::Place;
 use crate::restore::targets::{Action, Target};
+use crate::restore::tree::TargetTree;
 use crate::restore::{Existing, RestoreOptions, RestoreReport};
 
 /// Decides what happens to one entry by what is at its place (`commands.md` 10.2).
 pub(super) fn arrange(
-    place: &mut Place,
+    place: &mut TargetTree,
     target: &mut Target,
     options: &RestoreOptions,
     algo: crate::base::digest::Algo,

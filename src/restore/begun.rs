@@ -6,13 +6,13 @@ use std::io::{self, Read};
 
 use crate::base::digest::{Algo, Hash};
 use crate::format::filelist::EntryKind;
+use crate::restore::fetcher::temp_name;
 use crate::restore::obey;
-use crate::restore::place::Place;
-use crate::restore::scatter::temp_name;
 use crate::restore::targets::{Action, Target, Targets};
+use crate::restore::tree::TargetTree;
 
 /// Removes what is left of files under way, after an error.
-pub(super) fn sweep(place: &mut Place, targets: &Targets, temp_prefix: &str) {
+pub(super) fn sweep(place: &mut TargetTree, targets: &Targets, temp_prefix: &str) {
     for no in 0..targets.len() {
         let Ok(target) = targets.get(no) else {
             return;
@@ -21,7 +21,7 @@ pub(super) fn sweep(place: &mut Place, targets: &Targets, temp_prefix: &str) {
     }
 }
 
-pub(super) fn remove_begun(place: &mut Place, temp_prefix: &str, no: u64, target: &Target) {
+pub(super) fn remove_begun(place: &mut TargetTree, temp_prefix: &str, no: u64, target: &Target) {
     if matches!(target.action, Action::Create | Action::Replace)
         && target.record.entry.kind != EntryKind::Folder
         && let Ok(spot) = place.spot(&target.slices(), false)

@@ -8,7 +8,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
-use crate::restore::place::{Prefix, is_windows};
+use crate::restore::tree::{Prefix, is_windows};
 use crate::restore::{NOTHING, RestoreOptions};
 use crate::set::{Record, Set};
 use crate::spill::run::{Run, RunWriter};

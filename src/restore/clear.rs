@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::base::error::Result;
 use crate::base::ui::Ui;
-use crate::restore::place::{Place, entry_error};
 use crate::restore::targets::{Action, Targets};
+use crate::restore::tree::{TargetTree, entry_error};
 
 /// Moves everything aside that is in a folder's place. Trouble is told; what belongs into the folder then fails by itself.
-pub(super) fn move_aside(place: &mut Place, targets: &Targets, ui: &mut Ui) -> Result<()> {
+pub(super) fn move_aside(place: &mut TargetTree, targets: &Targets, ui: &mut Ui) -> Result<()> {
     each(targets, &mut |path, aside| {
         let shown = place.shown(path);
         let moved = place
@@ -28,7 +28,7 @@ pub(super) fn move_aside(place: &mut Place, targets: &Targets, ui: &mut Ui) -> R
 
 /// Removes what was moved aside if `all_well`; else says where it is.
 pub(super) fn settle(
-    place: &mut Place,
+    place: &mut TargetTree,
     targets: &Targets,
     all_well: bool,
     ui: &mut Ui,

@@ -15,10 +15,10 @@ use crate::restore::arrange::arrange;
 use crate::restore::choose::{Chosen, Wanted};
 use crate::restore::finish::META_BYTES_AT_MOST;
 use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
-use crate::restore::place::{Place, entry_error, parts};
 use crate::restore::targets::{Action, Target, Targets};
+use crate::restore::tree::{TargetTree, entry_error, parts};
 use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
-use crate::set::Wants;
+use crate::set::Needs;
 
 /// Parts of a path, owned.
 type Parts = Vec<Vec<u8>>;
@@ -34,14 +34,14 @@ struct Detour {
 
 pub(super) struct Gather<'a> {
     /// `None` for a dry run into a folder that is not there: everything is absent.
-    pub(super) place: Option<&'a mut Place>,
+    pub(super) place: Option<&'a mut TargetTree>,
     pub(super) options: &'a RestoreOptions,
     pub(super) params: Params,
     /// Of the version, for names beside what is there.
     pub(super) date: &'a str,
     pub(super) prefix: &'a [u8],
     pub(super) targets: &'a mut Targets,
-    pub(super) wants: &'a mut Wants,
+    pub(super) needs: &'a mut Needs,
     pub(super) report: &'a mut RestoreReport,
     pub(super) way: Way,
 }
@@ -343,8 +343,8 @@ impl Gather<'_> {
         let written = matches!(target.action, Action::Create | Action::Replace);
         if written && entry.kind == EntryKind::File {
             match &entry.content {
-                Some(content) => self.wants.add(content, number, false)?,
-                None => self.wants.lose(number, false)?,
+                Some(content) => self.needs.add(content, number, false)?,
+                None => self.needs.lose(number, false)?,
             }
         }
         // Without metadata, too, a link needs its text, and what is new its mode.
@@ -355,9 +355,9 @@ impl Gather<'_> {
         };
         if wanted && let Some(meta) = &entry.meta {
             if meta.size > META_BYTES_AT_MOST {
-                self.wants.lose(number, true)?;
+                self.needs.lose(number, true)?;
             } else {
-                self.wants.add(meta, number, true)?;
+                self.needs.add(meta, number, true)?;
             }
         }
         self.targets.push(target)

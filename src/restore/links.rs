@@ -8,9 +8,9 @@ use crate::base::sys::FileKind;
 use crate::base::time::unix_from_ticks;
 use crate::base::ui::Ui;
 use crate::restore::Existing;
+use crate::restore::fetcher::temp_name;
 use crate::restore::finish::{Finish, Known, tell_attributes};
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
-use crate::restore::scatter::temp_name;
 
 /// What is to be done about a link.
 enum Way {

@@ -5,16 +5,16 @@ mod arrange;
 mod begun;
 mod choose;
 mod clear;
+mod fetcher;
 mod finish;
 mod gather;
 mod links;
 mod naming;
 mod options;
-mod place;
 mod plan;
-mod scatter;
 mod targets;
 mod told;
+mod tree;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -29,51 +29,51 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::format::manifest::Params;
-use crate::set::{IndexReport, Places, Set, Wants};
+use crate::set::{BlockIndex, IndexReport, Needs, Set};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
 use begun::sweep;
 use choose::{choose, settle_root, survey};
+use fetcher::Fetcher;
 use finish::Finish;
 use gather::{Gather, Way};
 pub(crate) use options::{Existing, NOTHING, RestoreOptions, RestoreReport};
-use place::Place;
 use plan::join;
-use scatter::Scatter;
 use targets::{Action, Targets};
+use tree::TargetTree;
 
 /// Restores. Trouble with single entries is told through `ui` and counted; the error is for what ends everything.
 pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result<RestoreReport> {
-    let (mut restore, mut wants, selected) = Restore::begin(set, options, ui)?;
-    let (mut places, index) = wants.resolve(set, ui)?;
+    let (mut restore, mut needs, selected) = Restore::begin(set, options, ui)?;
+    let (mut places, index) = needs.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
         ui.warn(
             "unreadable-index",
             &format!("index volume {name} is damaged: {why}"),
         );
     }
-    let wanted = wants.take()?;
+    let wanted = needs.take()?;
     if !restore.options.dry_run {
-        clear::move_aside(&mut restore.place, &restore.targets, ui)?;
+        clear::move_aside(&mut restore.tree, &restore.targets, ui)?;
     }
-    let mut scatter = Scatter::new(
-        &mut restore.place,
+    let mut fetcher = Fetcher::new(
+        &mut restore.tree,
         &restore.targets,
         set,
         restore.temp_name.clone(),
     );
-    scatter.progress = Progress {
+    fetcher.progress = Progress {
         files: 0,
         bytes: 0,
         files_total: 0,
         ..selected
     };
-    wants.lost(&mut |number, meta| scatter.spoil(number, meta))?;
-    let (mut plan, mut lost) = find(set, &wanted, &places, &scatter.failed)?;
+    needs.lost(&mut |number, meta| fetcher.spoil(number, meta))?;
+    let (mut plan, mut lost) = find(set, &wanted, &places, &fetcher.failed)?;
     if !lost.is_empty() && !index.unindexed.is_empty() && !restore.options.no_scan {
         scan(set, &index, &mut places, ui)?;
-        (plan, lost) = find(set, &wanted, &places, &scatter.failed)?;
+        (plan, lost) = find(set, &wanted, &places, &fetcher.failed)?;
     }
     let missed = missed(&lost, &restore.targets, &restore.options)?;
     if missed > 0 {
@@ -85,15 +85,15 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
         dry_summary(&restore.targets, &mut restore.report, missed, ui)?;
         return Ok(restore.report);
     }
-    give_up(&mut scatter, &lost)?;
-    let ended = fetch_all(&mut scatter, set, &places, plan, ui).err();
-    restore.report.volumes = scatter.volumes;
-    let Scatter {
+    give_up(&mut fetcher, &lost)?;
+    let ended = fetch_all(&mut fetcher, set, &places, plan, ui).err();
+    restore.report.volumes = fetcher.volumes;
+    let Fetcher {
         metas,
         bad,
         settled,
         ..
-    } = scatter;
+    } = fetcher;
     let finished = match ended.is_some() && !settled {
         true => Ok(()),
         false => restore.finish(metas, bad, ended.is_some(), ui),
@@ -111,7 +111,7 @@ struct Restore {
     params: Params,
     /// Of the version, for names beside what is there.
     date: String,
-    place: Place,
+    tree: TargetTree,
     targets: Targets,
     /// Names of files under way begin with this.
     temp_name: String,
@@ -124,7 +124,7 @@ impl Restore {
         set: &mut Set,
         mut options: RestoreOptions,
         ui: &mut Ui,
-    ) -> Result<(Restore, Wants, Progress)> {
+    ) -> Result<(Restore, Needs, Progress)> {
         let mut report = RestoreReport::default();
         let chosen = choose(set, &options, ui)?;
         let no = chosen.no;
@@ -143,16 +143,16 @@ impl Restore {
         let prefix = settle_root(&mut options, prefix)?;
         report.root.clone_from(&options.root);
         let tmp = set.tmp().clone();
-        let place = Place::open(&options.root, options.allow_outside, options.dry_run, &tmp)?;
+        let place = TargetTree::open(&options.root, options.allow_outside, options.dry_run, &tmp)?;
         // A dry run into a folder that is not there: everything is absent.
         let fresh = place.is_none();
         let mut place = match place {
             Some(place) => place,
-            None => Place::open(&PathBuf::from("/"), false, true, &tmp)?
+            None => TargetTree::open(&PathBuf::from("/"), false, true, &tmp)?
                 .ok_or_else(|| Error::bug("the root folder exists"))?,
         };
         let mut targets = Targets::new(&tmp)?;
-        let mut wants = Wants::new(&tmp, params);
+        let mut needs = Needs::new(&tmp, params);
         let date = time.local()[..10].to_owned();
         let totals = Progress {
             files: 0,
@@ -166,7 +166,7 @@ impl Restore {
             date: &date,
             prefix: &prefix,
             targets: &mut targets,
-            wants: &mut wants,
+            needs: &mut needs,
             report: &mut report,
             way: Way::default(),
         };
@@ -175,18 +175,18 @@ impl Restore {
             options,
             params,
             date,
-            place,
+            tree: place,
             targets,
             temp_name: leftover::run_name()?,
             report,
         };
-        Ok((restore, wants, selected))
+        Ok((restore, needs, selected))
     }
 
     /// Gives every target its name, its attributes and its metadata. `only_whole`: those that lack nothing.
     fn finish(&mut self, metas: Sorter, bad: Sorter, only_whole: bool, ui: &mut Ui) -> Result<()> {
         let mut finish = Finish {
-            place: &mut self.place,
+            place: &mut self.tree,
             targets: &self.targets,
             options: &self.options,
             params: self.params,
@@ -210,11 +210,11 @@ impl Restore {
     /// Settles what was moved aside. What ended the restore early leaves no file under way.
     fn end(&mut self, ended: Option<Error>, ui: &mut Ui) -> Result<()> {
         let all_well = ended.is_none() && self.report.failed + self.report.incomplete_count == 0;
-        clear::settle(&mut self.place, &self.targets, all_well, ui)?;
+        clear::settle(&mut self.tree, &self.targets, all_well, ui)?;
         let Some(e) = ended else {
             return Ok(());
         };
-        sweep(&mut self.place, &self.targets, &self.temp_name);
+        sweep(&mut self.tree, &self.targets, &self.temp_name);
         ui.note(&format!(
             "finished before the end: {}",
             text::count(self.report.files, "file")
@@ -227,7 +227,12 @@ impl Restore {
 }
 
 /// Finds a volume for every wanted block; also the blocks that are in none.
-fn find(set: &Set, wanted: &Run, places: &Places, failed: &[bool]) -> Result<(plan::Plan, Run)> {
+fn find(
+    set: &Set,
+    wanted: &Run,
+    places: &BlockIndex,
+    failed: &[bool],
+) -> Result<(plan::Plan, Run)> {
     let mut lost = Sorter::new(set.tmp(), 1 << 20);
     let plan = join(wanted, places, set, failed, &mut |key, goal| {
         lost.add(&plan::want(key, goal))
@@ -236,7 +241,7 @@ fn find(set: &Set, wanted: &Run, places: &Places, failed: &[bool]) -> Result<(pl
 }
 
 /// Adds the blocks of dblocks that no index volume describes.
-fn scan(set: &mut Set, index: &IndexReport, places: &mut Places, ui: &mut Ui) -> Result<()> {
+fn scan(set: &mut Set, index: &IndexReport, places: &mut BlockIndex, ui: &mut Ui) -> Result<()> {
     let bytes: u64 = index
         .unindexed
         .iter()
@@ -306,7 +311,7 @@ fn tell_lost(lost: u64, index: &IndexReport, ui: &mut Ui) {
     });
 }
 
-fn remember(set: &mut Set, places: &Places, ui: &mut Ui) {
+fn remember(set: &mut Set, places: &BlockIndex, ui: &mut Ui) {
     if let Err(e) = set.store_index(places) {
         ui.verbose(&format!("the cache was not written: {e}"));
     }
@@ -314,39 +319,39 @@ fn remember(set: &mut Set, places: &Places, ui: &mut Ui) {
 
 /// Fetches until there is no volume left to try. When that ends early, all that was not delivered counts as lost.
 fn fetch_all(
-    scatter: &mut Scatter<'_>,
+    fetcher: &mut Fetcher<'_>,
     set: &mut Set,
-    places: &Places,
+    places: &BlockIndex,
     mut plan: plan::Plan,
     ui: &mut Ui,
 ) -> Result<()> {
     let tmp = set.tmp().clone();
     loop {
-        let done = scatter.run(set, places, &plan, ui);
-        let again = std::mem::replace(&mut scatter.again, Sorter::new(&tmp, 1 << 18))
+        let done = fetcher.run(set, places, &plan, ui);
+        let again = std::mem::replace(&mut fetcher.again, Sorter::new(&tmp, 1 << 18))
             .finish()?
             .into_run()?;
         if let Err(e) = done {
-            scatter.abandon(&plan)?;
-            give_up(scatter, &again)?;
-            scatter.settled = true;
+            fetcher.abandon(&plan)?;
+            give_up(fetcher, &again)?;
+            fetcher.settled = true;
             return Err(e);
         }
         if again.is_empty() {
-            scatter.settled = true;
+            fetcher.settled = true;
             return Ok(());
         }
         let lost;
-        (plan, lost) = find(set, &again, places, &scatter.failed)?;
-        give_up(scatter, &lost)?;
+        (plan, lost) = find(set, &again, places, &fetcher.failed)?;
+        give_up(fetcher, &lost)?;
     }
 }
 
-fn give_up(scatter: &mut Scatter<'_>, lost: &Run) -> Result<()> {
+fn give_up(fetcher: &mut Fetcher<'_>, lost: &Run) -> Result<()> {
     let mut reader = lost.reader();
     while let Some(record) = reader.next()? {
         let (_, goal) = plan::wanted(record)?;
-        scatter.spoil(goal.target, goal.meta)?;
+        fetcher.spoil(goal.target, goal.meta)?;
     }
     Ok(())
 }

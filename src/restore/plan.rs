@@ -2,7 +2,7 @@
 
 use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
-use crate::set::{Goal, Place, Places, Set, VolumeNo};
+use crate::set::{BlockIndex, Goal, Place, Set, VolumeNo};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -36,7 +36,7 @@ pub(super) struct Plan {
 /// `failed` volumes do not count.
 pub(super) fn join(
     wants: &Run,
-    places: &Places,
+    places: &BlockIndex,
     set: &Set,
     failed: &[bool],
     lost: &mut dyn FnMut(&BlockKey, Goal) -> Result<()>,
@@ -108,6 +108,8 @@ pub(super) fn join(
     })
 }
 
-fn next_place(reader: &mut crate::set::PlacesReader<'_>) -> Result<Option<(BlockKey, VolumeNo)>> {
+fn next_place(
+    reader: &mut crate::set::BlockIndexReader<'_>,
+) -> Result<Option<(BlockKey, VolumeNo)>> {
     Ok(reader.next()?.map(|place| (place.key, place.no)))
 }

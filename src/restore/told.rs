@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::restore::finish::Finish;
 
 impl Finish<'_> {
-    /// What is bad of a target, by the flags of `Scatter::bad`.
+    /// What is bad of a target, by the flags of `Fetcher::bad`.
     pub(super) fn bad_of(&mut self, key: &[u8; 9]) -> Result<[bool; 3]> {
         let mut bad = [false; 3];
         while let Some(head) = self.bad_head.take() {

@@ -11,9 +11,9 @@ use crate::base::tmp::Spool;
 use crate::base::ui::{Progress, Ui};
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
+use crate::set::block_index::{BlockIndex, Facts, ID_LEN};
 use crate::set::index_report::{IndexReport, NAMED_AT_MOST};
 use crate::set::place::{PLACE_LEN, Place};
-use crate::set::places::{Facts, ID_LEN, Places};
 use crate::set::volume::{Expected, Opened, reading};
 use crate::set::{Set, Share, VolumeNo};
 use crate::spill::sorter::Sorter;
@@ -72,9 +72,9 @@ pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 
 /// What reading index volumes fills.
 struct Loading {
-    places: Places,
+    places: BlockIndex,
     report: IndexReport,
-    /// Places of this run.
+    /// BlockIndex of this run.
     sorter: Sorter,
     /// Blocks of the dblock under way.
     scratch: Spool,
@@ -88,7 +88,7 @@ impl Set {
         ui: &mut Ui,
         cached: bool,
         on_list: &mut ListSink<'_>,
-    ) -> Result<(Places, IndexReport)> {
+    ) -> Result<(BlockIndex, IndexReport)> {
         let algo = self.params().map(|p| p.block_hash);
         let (mut spoiled, mut spoilt) = (Vec::<u32>::new(), Vec::<u32>::new());
         let (places, mut report) =
@@ -126,9 +126,9 @@ impl Set {
         ui: &mut Ui,
         cached: bool,
         on: &mut SeenSink<'_>,
-    ) -> Result<(Places, IndexReport)> {
+    ) -> Result<(BlockIndex, IndexReport)> {
         let count = self.volumes.dblock_count();
-        let mut places = Places {
+        let mut places = BlockIndex {
             tables: Vec::new(),
             facts: Facts::new(self)?,
             described_by: vec![u32::MAX; count as usize],
@@ -380,7 +380,7 @@ impl Set {
     }
 
     /// Remembers an index that was read whole and clean, best effort.
-    pub(crate) fn store_index(&self, places: &Places) -> Result<()> {
+    pub(crate) fn store_index(&self, places: &BlockIndex) -> Result<()> {
         self.cache.store_index(&self.volumes, places)
     }
 
@@ -391,7 +391,7 @@ impl Set {
         &mut self,
         ui: &mut Ui,
         numbers: &[VolumeNo],
-        places: &mut Places,
+        places: &mut BlockIndex,
         only_whole: bool,
     ) -> Result<u64> {
         let mut unread = 0;

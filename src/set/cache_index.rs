@@ -4,9 +4,9 @@ use crate::base::digest::Hash;
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
 use crate::format::names::VolumeName;
+use crate::set::block_index::{BlockIndex, ID_LEN};
 use crate::set::cache::{Cache, Header, put_bytes, put_u64, start_header};
 use crate::set::place::{PLACE_LEN, Place};
-use crate::set::places::{ID_LEN, Places};
 use crate::set::volume::Expected;
 use crate::set::{VolumeNo, Volumes};
 use crate::spill::table::{Table, TableBuilder};
@@ -118,7 +118,7 @@ impl Cache {
 
     /// Remembers an index. Volumes are counted as the next listing shows them, in the order of their names; those that no
     /// dindex describes, and places in what is retired, are left out.
-    pub(crate) fn store_index(&self, volumes: &Volumes, places: &Places) -> Result<()> {
+    pub(crate) fn store_index(&self, volumes: &Volumes, places: &BlockIndex) -> Result<()> {
         if matches!(self, Cache::Off(_)) {
             return Ok(());
         }

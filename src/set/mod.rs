@@ -1,6 +1,8 @@
 //! Layer 4: what is there. [`Set`] is one destination as this run's listing shows it: volumes, versions, parameters, and
 //! the ways to read them. Only what this run itself did changes what a set knows after it was opened ([`Set::change`]).
 
+mod block_index;
+mod blocklist_refs;
 mod blocks;
 mod cache;
 mod cache_folder;
@@ -12,11 +14,9 @@ mod gpg;
 mod index_report;
 mod listing;
 mod lock;
-mod members;
 mod needs;
 mod permit;
 mod place;
-mod places;
 mod salvage;
 mod seal;
 mod shelf;
@@ -24,6 +24,8 @@ mod versions;
 mod volume;
 mod volumes;
 
+pub(crate) use block_index::{BlockIndex, BlockIndexReader};
+pub(crate) use blocklist_refs::{BlocklistRefs, broken};
 pub(crate) use blocks::Seen;
 pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::{Owner, default_folder};
@@ -32,13 +34,11 @@ pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use index_report::IndexReport;
 pub(crate) use listing::Strays;
 pub(crate) use lock::RunLock;
-pub(crate) use members::{Members, broken};
 #[allow(unused_imports, reason = "for the commands that count references")]
-pub(crate) use needs::{Goal, Needed, Owners, Reference, Wants};
+pub(crate) use needs::{Goal, Needed, Needs, Owners, Reference};
 pub(crate) use needs::{ListReader, ListState, ListsInDblocks, State, Stored, VolumeFaults};
 pub(crate) use permit::permit_by_hand;
 pub(crate) use place::Place;
-pub(crate) use places::{Places, PlacesReader};
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 #[cfg(feature = "fuzz")]
 pub(crate) use shelf::fuzz_ranged;

@@ -11,8 +11,8 @@ use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
 use crate::set::{
-    IndexReport, ListReader, ListState, ListsInDblocks, Members, Places, Set, State, Stored,
-    VolumeFaults, VolumeNo, broken,
+    BlockIndex, BlocklistRefs, IndexReport, ListReader, ListState, ListsInDblocks, Set, State,
+    Stored, VolumeFaults, VolumeNo, broken,
 };
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
@@ -34,7 +34,7 @@ pub(crate) enum Loss {
 /// What is stored, as the index volumes tell it, without some volumes.
 pub(crate) struct Losses {
     params: Params,
-    places: Places,
+    places: BlockIndex,
     /// Blocks that only the volumes left out hold; keys of size 0.
     lost: Keyset,
     /// Blocklists whose members are known, and those of them that name a block that is stored nowhere.
@@ -56,7 +56,7 @@ impl Losses {
     pub(crate) fn open(set: &mut Set, ui: &mut Ui, without: &[VolumeNo]) -> Result<Losses> {
         let params = set.learn_params(ui)?;
         let mut known = Keyset::new(set.tmp());
-        let mut members = Members::new(set.tmp(), params.block_hash.len());
+        let mut members = BlocklistRefs::new(set.tmp(), params.block_hash.len());
         let (mut places, index) = set.load_index(ui, false, &mut |id, data| {
             if known.insert(&BlockKey::new(id, 0))? {
                 members.add(id, data)?;
@@ -94,7 +94,7 @@ impl Losses {
     }
 
     /// Looks up the members of blocklists.
-    fn settle(&mut self, members: Members) -> Result<()> {
+    fn settle(&mut self, members: BlocklistRefs) -> Result<()> {
         let members = members.finish()?;
         broken(
             &members,
@@ -134,7 +134,7 @@ impl Losses {
         &self.params
     }
 
-    pub(super) fn places(&self) -> &Places {
+    pub(super) fn places(&self) -> &BlockIndex {
         &self.places
     }
 
@@ -203,7 +203,7 @@ impl Losses {
                 wanted.look_in(no, &id)?;
             }
         }
-        let mut members = Members::new(set.tmp(), self.params.block_hash.len());
+        let mut members = BlocklistRefs::new(set.tmp(), self.params.block_hash.len());
         let mut reader = MemberReader {
             params: self.params,
             known: &mut self.known,
@@ -243,7 +243,7 @@ impl Stored for Losses {
 struct MemberReader<'a> {
     params: Params,
     known: &'a mut Keyset,
-    members: &'a mut Members,
+    members: &'a mut BlocklistRefs,
 }
 
 impl ListReader for MemberReader<'_> {
@@ -261,7 +261,7 @@ impl ListReader for MemberReader<'_> {
 }
 
 /// Blocks that no volume holds but those marked. One pass over all places.
-fn only_in(set: &Set, places: &Places, gone: &[bool]) -> Result<Keyset> {
+fn only_in(set: &Set, places: &BlockIndex, gone: &[bool]) -> Result<Keyset> {
     let mut out = Keyset::new(set.tmp());
     if !gone.contains(&true) {
         return Ok(out);

@@ -9,7 +9,7 @@ use crate::base::ui::Ui;
 use crate::format::filelist::{Edited, Entry, Fate};
 use crate::format::names::VolumeName;
 use crate::remote::{RemoteMut, Removal};
-use crate::set::Places;
+use crate::set::BlockIndex;
 use crate::spill::run::{Run, RunWriter};
 use crate::writer::retired::{Retired, each_of};
 use crate::writer::{Writer, list};
@@ -285,7 +285,7 @@ impl Writer<'_> {
             Retired::Dlist(_) => false,
             Retired::Dindex(_) => down.version_stays,
             Retired::Dblock(no) => {
-                let described_by = |places: &Places| places.dindex_of(no);
+                let described_by = |places: &BlockIndex| places.dindex_of(no);
                 down.version_stays
                     || !down.held.is_empty()
                         && match &self.index {

@@ -4,13 +4,13 @@ use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
 use crate::format::filelist::Entry;
-use crate::set::{IndexReport, Members, Places, VolumeNo, broken};
+use crate::set::{BlockIndex, BlocklistRefs, IndexReport, VolumeNo, broken};
 use crate::spill::keyset::Keyset;
 use crate::writer::Writer;
 
 impl Writer<'_> {
     /// Gives the index to a writer that has not read it.
-    pub(crate) fn know(&mut self, index: (Places, IndexReport)) {
+    pub(crate) fn know(&mut self, index: (BlockIndex, IndexReport)) {
         self.index = Some(index);
     }
 
@@ -20,20 +20,20 @@ impl Writer<'_> {
     }
 
     /// The index volumes' account of what is stored, read at the first call.
-    pub(crate) fn index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
+    pub(crate) fn index(&mut self, ui: &mut Ui) -> Result<&mut (BlockIndex, IndexReport)> {
         self.read_index(ui, true)
     }
 
     /// As [`Writer::index`], before its first call: reads every index volume, so that [`Writer::intact`] also knows the
     /// blocklists that name a block which no volume holds. The cache does not hold blocklists.
-    pub(crate) fn whole_index(&mut self, ui: &mut Ui) -> Result<&mut (Places, IndexReport)> {
+    pub(crate) fn whole_index(&mut self, ui: &mut Ui) -> Result<&mut (BlockIndex, IndexReport)> {
         self.read_index(ui, false)
     }
 
-    fn read_index(&mut self, ui: &mut Ui, cached: bool) -> Result<&mut (Places, IndexReport)> {
+    fn read_index(&mut self, ui: &mut Ui, cached: bool) -> Result<&mut (BlockIndex, IndexReport)> {
         if self.index.is_none() {
             let tmp = self.set.tmp().clone();
-            let mut members = Members::new(&tmp, self.options.params.block_hash.len());
+            let mut members = BlocklistRefs::new(&tmp, self.options.params.block_hash.len());
             // Several indexes may copy one list.
             let mut seen = Keyset::new(&tmp);
             let loaded = self.set.load_index(ui, cached, &mut |id, data| {

@@ -4,8 +4,8 @@
 
 mod adopt;
 mod again;
+pub(crate) mod by_hand;
 mod commit;
-pub(crate) mod direct;
 mod fill;
 mod known;
 mod list;
@@ -23,7 +23,7 @@ use crate::format::deflate::Deflater;
 use crate::format::manifest::Params;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::remote::{Permit, RemoteMut};
-use crate::set::{IndexReport, Places, Set};
+use crate::set::{BlockIndex, IndexReport, Set};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunWriter};
 use crate::spill::sorter::Sorter;
@@ -74,7 +74,7 @@ pub(crate) struct Writer<'a> {
     permit: Option<Permit>,
     options: WriteOptions,
     deflater: Deflater,
-    index: Option<(Places, IndexReport)>,
+    index: Option<(BlockIndex, IndexReport)>,
     /// What the blocklists of the index volumes read in this run name.
     members: Run,
     /// Blocklists that name a block which is not stored (keys of size 0).

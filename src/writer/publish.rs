@@ -9,7 +9,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
-use crate::set::{IndexReport, Places};
+use crate::set::{BlockIndex, IndexReport};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use crate::writer::retired::{Retired, each_of};
@@ -188,7 +188,7 @@ impl Writer<'_> {
 
     /// As [`Writer::finish`], for one of several writers that follow each other: the index goes on to the next, see
     /// [`Writer::know`], with what this one stored. The caller remembers it after the last.
-    pub(crate) fn hand_on(mut self) -> Result<(WriteStats, Option<(Places, IndexReport)>)> {
+    pub(crate) fn hand_on(mut self) -> Result<(WriteStats, Option<(BlockIndex, IndexReport)>)> {
         self.sound()?;
         let mut index = self.index.take();
         if let Some((places, _)) = &mut index {
@@ -235,7 +235,7 @@ impl Writer<'_> {
     }
 
     /// Adds what this run stored to what the index volumes told, under the numbers that its volumes get.
-    fn extend(&mut self, places: &mut Places) -> Result<()> {
+    fn extend(&mut self, places: &mut BlockIndex) -> Result<()> {
         let tmp = self.set.tmp().clone();
         let volumes = self.set.volumes();
         let first = volumes.dblock_count();

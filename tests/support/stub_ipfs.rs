@@ -14,11 +14,11 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use super::faulty::{self, Reply, Seen, Service, Twist, ranged};
-use crate::net::ipld::car::CarReader;
-use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
-use crate::net::ipld::file_cid::FileCid;
-use crate::net::ipld::proto::push_varint;
-use crate::net::ipld::unixfs::Node;
+use crate::format::ipld::car::CarReader;
+use crate::format::ipld::cid::{Cid, DAG_PB, RAW};
+use crate::format::ipld::file_cid::FileCid;
+use crate::format::ipld::proto::push_varint;
+use crate::format::ipld::unixfs::Node;
 use faulty_ipfs::{argument, json};
 
 pub type Block = (Cid, Vec<u8>);

@@ -22,7 +22,8 @@ use crate::dest::b2::config::Setup;
 use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD, UPLOAD};
 use crate::dest::b2::upload::Uploads;
 use crate::dest::{
-    About, Body, Destination, Fact, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, Wants,
+    About, Body, Destination, Fact, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
+    WantedDigests,
 };
 use crate::net::http::Reply;
 use crate::net::ranged::{Answer, Resume};
@@ -193,7 +194,7 @@ impl Destination for B2Folder {
     fn about(&self) -> About {
         About {
             put_is_proof: true,
-            wants: Wants {
+            wants: WantedDigests {
                 sha1: true,
                 md5: false,
             },

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use crate::base::error::Result;
 use crate::base::rand;
 use crate::dest::{Body, look_at};
-use crate::net::ipld::cid::Cid;
-use crate::net::ipld::file_cid::FileCid;
+use crate::format::ipld::cid::Cid;
+use crate::format::ipld::file_cid::FileCid;
 use crate::net::url::encode;
 
 /// A form with one file.

@@ -10,7 +10,7 @@ use crate::dest::ipfs::options;
 use crate::dest::ipfs::table::Table;
 use crate::dest::ipfs::walk::{self, Archive};
 use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Sink, Span};
-use crate::net::ipld::cid::{Cid, RAW};
+use crate::format::ipld::cid::{Cid, RAW};
 use crate::net::ranged::{self, Answer, Resume};
 use crate::net::url::DestUrl;
 

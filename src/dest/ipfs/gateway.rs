@@ -12,11 +12,11 @@ use crate::base::secret::Secret;
 use crate::base::text;
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::outcome::{Outcome, fill, is_html, judge, shown, urgency};
+use crate::format::ipld::BLOCK_MAX_BYTES;
+use crate::format::ipld::car::CarReader;
+use crate::format::ipld::cid::Cid;
+use crate::format::ipld::ipns::RECORD_MAX_BYTES;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-use crate::net::ipld::BLOCK_MAX_BYTES;
-use crate::net::ipld::car::CarReader;
-use crate::net::ipld::cid::Cid;
-use crate::net::ipld::ipns::RECORD_MAX_BYTES;
 use crate::net::redirect::{self, Chain, same_origin};
 use crate::net::url::encode;
 

@@ -25,7 +25,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::{Destination, Scheme};
-use crate::net::ipld::cid::Cid;
+use crate::format::ipld::cid::Cid;
 use crate::net::url::DestUrl;
 use content::ContentFolder;
 use name::Start;

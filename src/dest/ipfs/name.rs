@@ -4,8 +4,8 @@ use crate::base::fault::{Class, Fault};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::dest::ipfs::gateway::Gateways;
-use crate::net::ipld::cid::{Cid, LIBP2P_KEY};
-use crate::net::ipld::ipns::{self, Record, Refused};
+use crate::format::ipld::cid::{Cid, LIBP2P_KEY};
+use crate::format::ipld::ipns::{self, Record, Refused};
 
 /// Names pointing at names.
 const HOPS_MAX: u32 = 8;

@@ -15,8 +15,8 @@ use crate::dest::ipfs::rpc::{Refusal, Rpc, Upload, added};
 use crate::dest::{
     About, Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Said, Sink, Span,
 };
+use crate::format::ipld::cid::Cid;
 use crate::net::http::Pace;
-use crate::net::ipld::cid::Cid;
 use crate::net::json::{self, Step};
 use crate::net::url::DestUrl;
 

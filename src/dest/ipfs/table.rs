@@ -1,7 +1,7 @@
 //! Which file of a folder is where: a digest of each name with the identifier of its root, 48 bytes an entry.
 
 use crate::base::digest::Algo;
-use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
+use crate::format::ipld::cid::{Cid, DAG_PB, RAW};
 
 /// Size of a file that is not one plain block.
 const UNKNOWN: u32 = u32::MAX;

@@ -4,11 +4,11 @@
 use crate::base::fault::{Class, Fault};
 use crate::dest::ipfs::gateway::Gateways;
 use crate::dest::{Sink, Span};
+use crate::format::ipld::car::{Broken, CarReader};
+use crate::format::ipld::cid::{Cid, DAG_PB, RAW};
+use crate::format::ipld::proto::Malformed;
+use crate::format::ipld::unixfs::{Child, Kind, Link, Node};
 use crate::net::http::Reply;
-use crate::net::ipld::car::{Broken, CarReader};
-use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
-use crate::net::ipld::proto::Malformed;
-use crate::net::ipld::unixfs::{Child, Kind, Link, Node};
 
 const FILE_DEPTH_MAX: usize = 32;
 const SHARD_DEPTH_MAX: usize = 16;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::*;
 use crate::base::bytes::hex_decode;
-use crate::net::ipld::proto::{push_bytes, push_number};
+use crate::format::ipld::proto::{push_bytes, push_number};
 
 #[derive(Default)]
 struct Store(Vec<(Cid, Vec<u8>)>, usize);

@@ -24,7 +24,7 @@ use crate::dest::s3::config::Setup;
 use crate::dest::s3::error::Refusal;
 use crate::dest::s3::list::{Rules, Version};
 use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, Wants,
+    About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, WantedDigests,
 };
 use crate::net::http::{Pace, Reply, parse_date};
 use crate::net::ranged::{Answer, Resume};
@@ -278,7 +278,7 @@ impl Destination for S3Folder {
     fn about(&self) -> About {
         About {
             refuses_to_replace: self.conditional,
-            wants: Wants {
+            wants: WantedDigests {
                 sha1: false,
                 md5: true,
             },

@@ -3,7 +3,7 @@
 
 use super::ipfs::stub_ipfs::{Ipfs, archive};
 use super::*;
-use crate::net::ipld::cid::Cid;
+use crate::format::ipld::cid::Cid;
 
 /// `tests/data/ipfs`: the same folder added in two ways.
 const FOLDER_V1: &str = "bafybeidnptwsxwpwcfobbngo35iyc3sqktjw7tltybkwjfh3ku2vzo5lqe";

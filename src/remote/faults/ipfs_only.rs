@@ -2,7 +2,7 @@
 
 use super::ipfs::stub_ipfs::Ipfs;
 use super::*;
-use crate::net::ipld::cid::{Cid, DAG_PB};
+use crate::format::ipld::cid::{Cid, DAG_PB};
 
 fn node(query: &str) -> Special<Ipfs> {
     let server = Server::start(|_| Ipfs::default());

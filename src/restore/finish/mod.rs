@@ -16,10 +16,10 @@ use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
 use crate::restore::begun::{hash_file, remove_begun};
+use crate::restore::fetcher::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
-use crate::restore::place::{Place, entry_error, is_windows};
-use crate::restore::scatter::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::targets::{Action, Target, Targets};
+use crate::restore::tree::{TargetTree, entry_error, is_windows};
 use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
 use crate::spill::sorter::Stream;
 use attrs::{Access, Recorded};
@@ -29,7 +29,7 @@ pub(super) use attrs::{Known, tell_attributes};
 pub(super) const META_BYTES_AT_MOST: u64 = 8 << 20;
 
 pub(super) struct Finish<'a> {
-    pub(super) place: &'a mut Place,
+    pub(super) place: &'a mut TargetTree,
     pub(super) targets: &'a Targets,
     pub(super) options: &'a RestoreOptions,
     pub(super) params: Params,

@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
-use crate::set::{Places, Set, Share, Shelf, VolumeNo};
+use crate::set::{BlockIndex, Set, Share, Shelf, VolumeNo};
 use crate::spill::sorter::Sorter;
 
 const SORT_CAP: usize = 1 << 20;
@@ -57,7 +57,7 @@ impl ListsInDblocks {
         self,
         set: &mut Set,
         ui: &mut Ui,
-        places: &Places,
+        places: &BlockIndex,
         faults: VolumeFaults,
         to: &mut dyn ListReader,
     ) -> Result<()> {
@@ -98,7 +98,7 @@ fn open(
     set: &mut Set,
     ui: &mut Ui,
     no: VolumeNo,
-    places: &Places,
+    places: &BlockIndex,
     faults: VolumeFaults,
 ) -> Result<Option<Shelf>> {
     let Some((name, _)) = set.volumes().dblock(no) else {

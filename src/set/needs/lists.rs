@@ -6,8 +6,8 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
 use crate::set::needs::dblocks::{ListReader, ListsInDblocks, VolumeFaults};
-use crate::set::needs::{Goal, LIST_RECORD, Wants};
-use crate::set::{Places, Set, VolumeNo};
+use crate::set::needs::{Goal, LIST_RECORD, Needs};
+use crate::set::{BlockIndex, Set, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -16,26 +16,26 @@ use crate::spill::table::Table;
 /// A blocklist longer than this is not believed: 512 Ki blocks of one file.
 const LIST_BYTES_AT_MOST: u64 = 16 << 20;
 
-impl Wants {
+impl Needs {
     /// Reads the index and follows all blocklists; goals whose blocklist cannot be had are lost.
     pub(crate) fn resolve(
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
-    ) -> Result<(Places, crate::set::IndexReport)> {
+    ) -> Result<(BlockIndex, crate::set::IndexReport)> {
         if let Some(why) = self.no_room.take() {
             ui.error(&format!("files of too many blocks are not restored: {why}"));
         }
         let lists = std::mem::replace(&mut self.lists, Sorter::new(&self.tmp, 1 << 10));
         let table = Table::build(lists.finish()?, LIST_RECORD, 32, &self.tmp)?;
         let mut expander = Expander {
-            wants: self,
+            needs: self,
             table,
             done: None,
         };
         let (mut places, report) =
             set.load_index(ui, true, &mut |id, data| expander.offer(id, data))?;
-        if expander.wants.lists_wanted > 0 {
+        if expander.needs.lists_wanted > 0 {
             // What the cache covered was not read; ask the index volumes that describe the blocklists' dblocks.
             let missing = expander.missing()?;
             let mut dindexes: Vec<u32> = Vec::new();
@@ -55,10 +55,10 @@ impl Wants {
             let mut reader = missing.reader();
             while let Some(id) = reader.next()? {
                 let id = id.to_vec();
-                let wants = &mut *expander.wants;
+                let needs = &mut *expander.needs;
                 expander.table.lookup_all(&id, &mut |record| {
                     let wanted = ListGoal::decode(record)?;
-                    wants.lose(wanted.target, wanted.meta)
+                    needs.lose(wanted.target, wanted.meta)
                 })?;
             }
         }
@@ -66,7 +66,7 @@ impl Wants {
     }
 }
 
-fn volumes_of(places: &mut Places, id: &[u8]) -> Result<Vec<VolumeNo>> {
+fn volumes_of(places: &mut BlockIndex, id: &[u8]) -> Result<Vec<VolumeNo>> {
     match Hash::from_bytes(id) {
         Some(hash) => Ok(places
             .find_id(&hash)?
@@ -102,7 +102,7 @@ impl ListGoal {
 
 /// Turns blocklists into wanted blocks, each blocklist once.
 struct Expander<'a> {
-    wants: &'a mut Wants,
+    needs: &'a mut Needs,
     table: Table,
     done: Option<Keyset>,
 }
@@ -112,12 +112,12 @@ impl Expander<'_> {
     fn offer(&mut self, id: &Hash, data: &mut dyn Read) -> Result<()> {
         let key = BlockKey::new(id, 0);
         let prefix = &key.as_bytes()[..32];
-        if self.wants.lists_wanted == 0 || !self.table.contains(prefix)? {
+        if self.needs.lists_wanted == 0 || !self.table.contains(prefix)? {
             return Ok(());
         }
         let done = self
             .done
-            .get_or_insert_with(|| Keyset::new(&self.wants.tmp));
+            .get_or_insert_with(|| Keyset::new(&self.needs.tmp));
         if done.contains(&key)? {
             return Ok(());
         }
@@ -125,7 +125,7 @@ impl Expander<'_> {
         data.take(LIST_BYTES_AT_MOST + 1)
             .read_to_end(&mut bytes)
             .map_err(crate::base::error::unwrap_io)?;
-        let params = self.wants.params;
+        let params = self.needs.params;
         let len = params.block_hash.len();
         if bytes.len() as u64 > LIST_BYTES_AT_MOST
             || bytes.len() % len != 0
@@ -134,14 +134,14 @@ impl Expander<'_> {
             return Ok(());
         }
         done.insert(&key)?;
-        let wants = &mut *self.wants;
-        let per_list = wants.per_list();
+        let needs = &mut *self.needs;
+        let per_list = needs.per_list();
         self.table.lookup_all(prefix, &mut |record| {
             let goal = ListGoal::decode(record)?;
             let before = u64::from(goal.number) * per_list;
-            let named = wants.blocks(goal.size).saturating_sub(before);
+            let named = needs.blocks(goal.size).saturating_sub(before);
             if (bytes.len() / len) as u64 != named.min(per_list) {
-                wants.lose(goal.target, goal.meta)?;
+                needs.lose(goal.target, goal.meta)?;
             }
             for (j, raw) in bytes.chunks_exact(len).enumerate() {
                 let offset = (before + j as u64).saturating_mul(u64::from(params.block_size));
@@ -153,7 +153,7 @@ impl Expander<'_> {
                     continue;
                 };
                 if size > 0 {
-                    wants.want(
+                    needs.want(
                         &BlockKey::new(&hash, size),
                         Goal {
                             target: goal.target,
@@ -176,12 +176,12 @@ impl Expander<'_> {
 
     /// Ids of wanted blocklists that were not seen, sorted.
     fn missing(&mut self) -> Result<Run> {
-        let mut out = crate::spill::run::RunWriter::new(&self.wants.tmp);
+        let mut out = crate::spill::run::RunWriter::new(&self.needs.tmp);
         let mut last: Vec<u8> = Vec::new();
         let mut reader = self.table.reader();
         let done = self
             .done
-            .get_or_insert_with(|| Keyset::new(&self.wants.tmp));
+            .get_or_insert_with(|| Keyset::new(&self.needs.tmp));
         while let Some(record) = reader.next()? {
             let id = record.get(..32).unwrap_or_default();
             if last == id {
@@ -202,7 +202,7 @@ impl Expander<'_> {
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
-        places: &mut Places,
+        places: &mut BlockIndex,
         unindexed: &[VolumeNo],
     ) -> Result<()> {
         let missing = self.missing()?;
@@ -212,10 +212,10 @@ impl Expander<'_> {
         if !unindexed.is_empty() {
             set.index_dblocks(ui, unindexed, places, false)?;
         }
-        let mut wanted = ListsInDblocks::new(&self.wants.tmp);
+        let mut wanted = ListsInDblocks::new(&self.needs.tmp);
         let mut reader = missing.reader();
         while let Some(id) = reader.next()? {
-            let Some(hash) = full_id(id, self.wants.params.block_hash.len()) else {
+            let Some(hash) = full_id(id, self.needs.params.block_hash.len()) else {
                 continue;
             };
             for no in volumes_of(places, id)? {

@@ -60,7 +60,7 @@ impl Goal {
 }
 
 /// Blocks wanted: key, then goal.
-pub(crate) struct Wants {
+pub(crate) struct Needs {
     pub(crate) sorter: Sorter,
     pub(crate) tmp: Tmp,
     pub(crate) params: Params,
@@ -80,9 +80,9 @@ pub(crate) struct Wants {
 
 pub(crate) const LIST_RECORD: usize = 32 + 8 + 4 + 1 + 8;
 
-impl Wants {
-    pub(crate) fn new(tmp: &Tmp, params: Params) -> Wants {
-        Wants {
+impl Needs {
+    pub(crate) fn new(tmp: &Tmp, params: Params) -> Needs {
+        Needs {
             sorter: Sorter::new(tmp, SORT_CAP),
             tmp: tmp.clone(),
             params,
@@ -96,7 +96,7 @@ impl Wants {
         }
     }
 
-    /// Wants all blocks of a content; one of which the version does not say which they are (R20) is lost.
+    /// Needs all blocks of a content; one of which the version does not say which they are (R20) is lost.
     pub(crate) fn add(&mut self, content: &Content, target: u64, meta: bool) -> Result<()> {
         let lists = match told(self.params, content, meta) {
             Told::Empty => return Ok(()),
@@ -141,7 +141,7 @@ impl Wants {
         Ok(())
     }
 
-    /// Wants the `k`th blocklist of a content of `size` bytes as a block of its own.
+    /// Needs the `k`th blocklist of a content of `size` bytes as a block of its own.
     fn want_list(&mut self, list: &Hash, k: u64, size: u64, target: u64, meta: bool) -> Result<()> {
         let blocks = self
             .blocks(size)
@@ -230,8 +230,8 @@ mod tests {
             file_hash: Algo::Sha256,
             version: 2,
         };
-        let mut wants = Wants::new(&Tmp::open(None).unwrap(), params);
-        let per_list = wants.per_list() << 26;
+        let mut needs = Needs::new(&Tmp::open(None).unwrap(), params);
+        let per_list = needs.per_list() << 26;
         for (target, lists) in [(1, 1), (2, 60_000), (3, 1)] {
             let content = Content {
                 hash: Some(id),
@@ -239,16 +239,16 @@ mod tests {
                 block: None,
                 lists: vec![id; usize::try_from(lists).unwrap()],
             };
-            wants.add(&content, target, false).unwrap();
+            needs.add(&content, target, false).unwrap();
         }
         let mut lost = Vec::new();
         let mut each = |target, _| {
             lost.push(target);
             Ok(())
         };
-        wants.lost(&mut each).unwrap();
-        assert_eq!((lost, wants.lists_wanted), (vec![2], 2));
-        let why = wants.no_room.unwrap().to_string();
+        needs.lost(&mut each).unwrap();
+        assert_eq!((lost, needs.lists_wanted), (vec![2], 2));
+        let why = needs.no_room.unwrap().to_string();
         assert!(why.contains("free") && why.contains("--tempdir"), "{why}");
     }
 
@@ -274,16 +274,16 @@ mod tests {
             (1 << 60, 1, true),
             (u64::MAX, 1, true),
         ] {
-            let mut wants = Wants::new(&Tmp::open(None).unwrap(), params);
+            let mut needs = Needs::new(&Tmp::open(None).unwrap(), params);
             let content = Content {
                 hash: Some(id),
                 size,
                 block: None,
                 lists: vec![id; lists],
             };
-            wants.add(&content, 7, true).unwrap();
+            needs.add(&content, 7, true).unwrap();
             let mut lost = Vec::new();
-            wants
+            needs
                 .lost(&mut |target, meta| {
                     lost.push((target, meta));
                     Ok(())

@@ -4,8 +4,8 @@ use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Error, Result};
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry};
-use crate::set::needs::{Goal, Wants};
-use crate::set::{IndexReport, Places, Set};
+use crate::set::needs::{Goal, Needs};
+use crate::set::{BlockIndex, IndexReport, Set};
 use crate::spill::keyset::Keyset;
 
 /// For whom blocks are told.
@@ -73,11 +73,11 @@ impl Set {
         versions: &[usize],
         owners: Owners,
         each: &mut dyn FnMut(Needed<'_>) -> Result<()>,
-    ) -> Result<(Places, IndexReport)> {
+    ) -> Result<(BlockIndex, IndexReport)> {
         let tmp = self.tmp().clone();
         let params = self.learn_params(ui)?;
-        let mut wants = Wants::new(&tmp, params);
-        wants.with_lists = true;
+        let mut needs = Needs::new(&tmp, params);
+        needs.with_lists = true;
         let mut told = Keyset::new(&tmp);
         for (at, &version) in (0u64..).zip(versions) {
             ui.progress(
@@ -95,15 +95,15 @@ impl Set {
                 for (content, meta) in [(&entry.content, false), (&entry.meta, true)] {
                     let Some(content) = content else { continue };
                     if owners == Owners::All || told.insert(&same(content))? {
-                        wants.add(content, target, meta)?;
+                        needs.add(content, target, meta)?;
                     }
                 }
                 Ok(())
             })?;
         }
-        let found = wants.resolve(self, ui)?;
-        wants.lost(&mut |target, meta| each(Needed::Unknown(Reference::of(target, meta, None))))?;
-        let run = wants.take()?;
+        let found = needs.resolve(self, ui)?;
+        needs.lost(&mut |target, meta| each(Needed::Unknown(Reference::of(target, meta, None))))?;
+        let run = needs.take()?;
         let mut reader = run.reader();
         while let Some(record) = reader.next()? {
             let key = BlockKey::from_record(record)

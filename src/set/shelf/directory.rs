@@ -6,7 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::base::tmp::Tmp;
 use crate::format::index::parse_block_name;
 use crate::format::zip_read::{EntryRef, SAME_AT_MOST, ZipReader};
-use crate::set::places::ID_LEN;
+use crate::set::block_index::ID_LEN;
 use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
 use crate::spill::table::TableBuilder;

@@ -8,7 +8,7 @@ use crate::base::text;
 use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::Ui;
 use crate::format::zip_write::Packed;
-use crate::set::{Places, Share, Shelf, VolumeNo};
+use crate::set::{BlockIndex, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::upkeep::compact::count::{AT_ONCE, COPY_LEN, Fate};
 use crate::writer::Writer;
@@ -226,7 +226,7 @@ impl Source {
 
 /// `None`, and a warning, when it cannot be opened at all.
 fn open(writer: &mut Writer<'_>, ui: &mut Ui, no: VolumeNo, share: Share) -> Result<Option<Shelf>> {
-    let places: &Places = &writer.index(ui)?.0;
+    let places: &BlockIndex = &writer.index(ui)?.0;
     let expected = places.expected(no)?;
     match writer.set.shelf(ui, no, expected, share) {
         Ok(shelf) => Ok(Some(shelf)),

@@ -6,7 +6,7 @@
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Error, Result};
 use crate::base::ui::{Progress, Ui};
-use crate::set::{Place, Places, Set, Share, VolumeNo};
+use crate::set::{BlockIndex, Place, Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunReader, RunWriter};
 use crate::spill::sorter::Sorter;
@@ -65,7 +65,7 @@ pub(super) struct Counted {
 /// The counting of one destination.
 pub(super) struct Count<'a> {
     live: &'a Live,
-    places: &'a Places,
+    places: &'a BlockIndex,
     holdings: Vec<Holding>,
     /// Copies that were read: those that are what they should be, and those that are not.
     proven: Keyset,
@@ -76,7 +76,7 @@ pub(super) struct Count<'a> {
 
 impl Count<'_> {
     /// Costs a pass over the index and the needed blocks.
-    pub(super) fn new<'a>(set: &Set, live: &'a Live, places: &'a Places) -> Result<Count<'a>> {
+    pub(super) fn new<'a>(set: &Set, live: &'a Live, places: &'a BlockIndex) -> Result<Count<'a>> {
         let count = set.volumes().dblock_count();
         let mut described = vec![0u8; set.volumes().dindex_count()];
         for dindex in (0..count).filter_map(|no| places.dindex_of(no)) {

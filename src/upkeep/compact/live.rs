@@ -3,7 +3,7 @@
 use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
-use crate::set::{IndexReport, Needed, Owners, Places, Set, VolumeNo};
+use crate::set::{BlockIndex, IndexReport, Needed, Owners, Set, VolumeNo};
 use crate::spill::run::{Run, RunReader, RunWriter};
 
 /// Key, number of the oldest version that needs it, whether it is a blocklist.
@@ -23,7 +23,7 @@ pub(super) fn live(
     set: &mut Set,
     ui: &mut Ui,
     versions: &[usize],
-) -> Result<(Live, Places, IndexReport)> {
+) -> Result<(Live, BlockIndex, IndexReport)> {
     // Of equal contents only the first is told: the oldest version comes first.
     let mut oldest_first = versions.to_vec();
     oldest_first.sort_unstable_by_key(|no| std::cmp::Reverse(*no));
@@ -76,7 +76,7 @@ pub(super) struct Block<'a> {
 
 /// Calls `each` with every block of the index and every needed block, in the order of keys.
 pub(super) fn each_block(
-    places: &Places,
+    places: &BlockIndex,
     live: &Live,
     counted: &dyn Fn(VolumeNo) -> bool,
     each: &mut dyn FnMut(Block<'_>) -> Result<()>,

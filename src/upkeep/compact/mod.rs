@@ -13,7 +13,7 @@ use crate::base::sys;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
-use crate::set::{IndexReport, Places, Set, VolumeNo};
+use crate::set::{BlockIndex, IndexReport, Set, VolumeNo};
 use crate::upkeep::waste::{CompactRules, Plan, Tally};
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 use copy::{Copier, Source};
@@ -122,7 +122,7 @@ struct Work<'a> {
     how: &'a How,
     report: Report,
     /// What goes from writer to writer.
-    index: Option<(Places, IndexReport)>,
+    index: Option<(BlockIndex, IndexReport)>,
     /// Further indexes of a dblock beside the one that counts: dblock and dindex.
     spares: Vec<(VolumeNo, u32)>,
 }

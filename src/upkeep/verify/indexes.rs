@@ -6,7 +6,7 @@ use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
-use crate::set::{Expected, Places, RESCUED, Set};
+use crate::set::{BlockIndex, Expected, RESCUED, Set};
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport};
 
@@ -41,7 +41,7 @@ pub(super) fn dindex(
     set: &mut Set,
     ui: &mut Ui,
     number: usize,
-    places: &Places,
+    places: &BlockIndex,
     lists: &mut Lists,
     report: &mut VerifyReport,
 ) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::{Spool, Tmp};
 use crate::format::manifest::Params;
-use crate::set::{ListReader, ListState, Members, Places, VolumeNo, broken};
+use crate::set::{BlockIndex, BlocklistRefs, ListReader, ListState, VolumeNo, broken};
 use crate::spill::keyset::Keyset;
 
 /// Blocklists whose content was read. 64 bytes a member, spilled.
@@ -15,7 +15,7 @@ pub(super) struct Lists {
     params: Params,
     known: Keyset,
     broken: Keyset,
-    fresh: Members,
+    fresh: BlocklistRefs,
     any_fresh: bool,
     scratch: Spool,
 }
@@ -27,7 +27,7 @@ impl Lists {
             params,
             known: Keyset::new(tmp),
             broken: Keyset::new(tmp),
-            fresh: Members::new(tmp, params.block_hash.len()),
+            fresh: BlocklistRefs::new(tmp, params.block_hash.len()),
             any_fresh: false,
             scratch: Spool::new(tmp)?,
         })
@@ -83,14 +83,14 @@ impl Lists {
     /// `held` hears of the volumes that hold each member.
     pub(super) fn settle(
         &mut self,
-        places: &Places,
+        places: &BlockIndex,
         lost: &mut Keyset,
         held: &mut dyn FnMut(&[VolumeNo]),
     ) -> Result<bool> {
         if !std::mem::take(&mut self.any_fresh) {
             return Ok(false);
         }
-        let next = Members::new(&self.tmp, self.params.block_hash.len());
+        let next = BlocklistRefs::new(&self.tmp, self.params.block_hash.len());
         let members = std::mem::replace(&mut self.fresh, next).finish()?;
         let before = self.broken.len();
         broken(&members, places, lost, &mut self.broken, held)?;

@@ -7,7 +7,7 @@ use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
 use crate::set::{
-    ListState, ListsInDblocks, Places, RESCUED, Set, State, Stored, VolumeFaults, VolumeNo,
+    BlockIndex, ListState, ListsInDblocks, RESCUED, Set, State, Stored, VolumeFaults, VolumeNo,
 };
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
@@ -27,7 +27,7 @@ const NAME_CHARS: usize = 300;
 /// What references are looked up in.
 pub(super) struct References {
     params: Params,
-    places: Places,
+    places: BlockIndex,
     lost: Keyset,
     lists: Lists,
     /// dindexes that were downloaded, by number.
@@ -63,7 +63,7 @@ impl References {
     pub(super) fn new(
         set: &Set,
         params: Params,
-        places: Places,
+        places: BlockIndex,
         lost: Keyset,
         lists: Lists,
         read: Vec<bool>,

@@ -6,7 +6,7 @@ use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Progress;
 use crate::format::names::VolumeName;
-use crate::set::{Expected, Place, Places, Proof, Share, VolumeNo};
+use crate::set::{BlockIndex, Expected, Place, Proof, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::{Sorter, Stream};
 use crate::upkeep::verify::lists::Lists;
@@ -21,7 +21,7 @@ const SORT_CAP: usize = 2 << 20;
 /// The volume checks of one run.
 pub(super) struct Volumes {
     tmp: Tmp,
-    /// Places (key, number) whose block is not there or not intact.
+    /// BlockIndex (key, number) whose block is not there or not intact.
     bad: Sorter,
     /// dblocks already found to have another size than their index states.
     resized: Resized,
@@ -55,7 +55,7 @@ impl Volumes {
         &self,
         run: &mut Checking<'_>,
         read: &mut [bool],
-        places: &Places,
+        places: &BlockIndex,
         lists: &mut Lists,
     ) -> Result<()> {
         let Checking {
@@ -80,7 +80,7 @@ impl Volumes {
         &mut self,
         run: &mut Checking<'_>,
         unindexed: &[VolumeNo],
-        places: &mut Places,
+        places: &mut BlockIndex,
     ) -> Result<()> {
         let Checking {
             set,
@@ -321,7 +321,7 @@ impl Volumes {
     }
 
     /// Ids (keys of size 0) of which every place is bad.
-    pub(super) fn lost(self, places: &mut Places, report: &mut VerifyReport) -> Result<Keyset> {
+    pub(super) fn lost(self, places: &mut BlockIndex, report: &mut VerifyReport) -> Result<Keyset> {
         let mut lost = Keyset::new(&self.tmp);
         let mut bad = self.bad.finish()?;
         let mut same: Vec<(VolumeNo, u32)> = Vec::new();
@@ -381,7 +381,7 @@ impl Wanted<'_> {
 }
 
 /// All places in the marked volumes, by volume, beside those that are in the sorter already.
-fn by_volume(places: &Places, picked: &[bool], mut sorter: Sorter) -> Result<Stream> {
+fn by_volume(places: &BlockIndex, picked: &[bool], mut sorter: Sorter) -> Result<Stream> {
     let mut reader = places.reader()?;
     while let Some(place) = reader.next()? {
         if picked.get(place.no as usize) == Some(&true) {

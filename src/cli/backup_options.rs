@@ -209,7 +209,7 @@ fn not_elsewhere(words: &[String]) -> Result<()> {
 }
 
 /// What one run reads and by which rule; bounds of sizes are checked here.
-pub(super) fn backup_options(
+pub(super) fn engine_options(
     call: &Call,
     sources: Vec<Source>,
     choice: Choice,

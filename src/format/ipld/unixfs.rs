@@ -2,9 +2,9 @@
 //! from the block afterwards.
 
 use crate::base::bytes::Cursor;
-use crate::net::ipld::BLOCK_MAX_BYTES;
-use crate::net::ipld::cid::Cid;
-use crate::net::ipld::proto::{Fields, Malformed, Value, varint};
+use crate::format::ipld::BLOCK_MAX_BYTES;
+use crate::format::ipld::cid::Cid;
+use crate::format::ipld::proto::{Fields, Malformed, Value, varint};
 
 /// Most children of one node of a file.
 const FILE_LINKS_MAX: usize = 8192;

@@ -87,7 +87,7 @@ pub(super) fn parts<'a>(path: &'a [u8], prefix: &[u8]) -> Option<Vec<&'a [u8]>> 
 }
 
 /// The tree that is restored into.
-pub(super) struct Place {
+pub(super) struct TargetTree {
     root: Dir,
     /// The folder of the root and its name there; none for `/`.
     above: Option<(Dir, OsString)>,
@@ -114,9 +114,14 @@ pub(super) struct Spot<'a> {
     pub(super) name: &'a OsStr,
 }
 
-impl Place {
+impl TargetTree {
     /// Makes the root if it is missing (unless `dry`; then a missing root is no place).
-    pub(super) fn open(path: &Path, follow: bool, dry: bool, tmp: &Tmp) -> Result<Option<Place>> {
+    pub(super) fn open(
+        path: &Path,
+        follow: bool,
+        dry: bool,
+        tmp: &Tmp,
+    ) -> Result<Option<TargetTree>> {
         let shown = text::safe(path.as_os_str().as_bytes());
         let made_root = match fs::metadata(path) {
             Ok(meta) if !meta.is_dir() => {
@@ -143,7 +148,7 @@ impl Place {
             let name = real.file_name()?.to_owned();
             Some((Dir::open(real.parent()?).ok()?, name))
         });
-        Ok(Some(Place {
+        Ok(Some(TargetTree {
             longest: root.longest_name(),
             root,
             above,

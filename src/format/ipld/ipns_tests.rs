@@ -1,7 +1,7 @@
 //! The cases of the specification's record vectors, signed here with a key of fixed seed, and every flip and cut of one.
 
 use super::*;
-use crate::net::ipld::proto::{push_bytes, push_number};
+use crate::format::ipld::proto::{push_bytes, push_number};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 const VALUE: &[u8] = b"/ipfs/bafkqaddwgevxmmraojswg33smq";
@@ -23,7 +23,7 @@ fn names() -> [Cid; 2] {
     inline.extend_from_slice(&key());
     [
         Cid::whole(&inline).expect("a name"),
-        Cid::of(crate::net::ipld::cid::LIBP2P_KEY, &key()),
+        Cid::of(crate::format::ipld::cid::LIBP2P_KEY, &key()),
     ]
 }
 

@@ -55,7 +55,9 @@ pub(crate) fn base32(data: &[u8]) -> String {
 }
 
 fn digit32(bits: u32) -> char {
-    char::from(BASE32[(bits & 31) as usize])
+    BASE32
+        .get((bits & 31) as usize)
+        .map_or('a', |&digit| char::from(digit))
 }
 
 /// Lower-case base36 with its letter `k`.
@@ -124,7 +126,8 @@ fn radix_encode(data: &[u8], alphabet: &[u8]) -> String {
     digits.extend(zeros.map(|_| 0));
     let chars = digits.iter().rev();
     chars
-        .map(|&d| char::from(alphabet[usize::from(d)]))
+        .filter_map(|&digit| alphabet.get(usize::from(digit)))
+        .map(|&digit| char::from(digit))
         .collect()
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::base::bytes::{hex, hex_decode};
-use crate::net::ipld::cid::{DAG_PB, RAW};
-use crate::net::ipld::proto::{push_bytes, push_number};
+use crate::format::ipld::cid::{DAG_PB, RAW};
+use crate::format::ipld::proto::{push_bytes, push_number};
 
 fn block(hex: &str) -> Vec<u8> {
     hex_decode(hex.as_bytes()).expect("hex")

@@ -6,7 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Doing, Result};
 use crate::base::tmp::Tmp;
 use crate::set::VolumeNo;
-use crate::set::places::{Places, PlacesReader};
+use crate::set::block_index::{BlockIndex, BlockIndexReader};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -15,14 +15,14 @@ const SORT_CAP: usize = 2 << 20;
 const ID_LEN: usize = 32;
 
 /// Collects the members of blocklists: 64 bytes a member, spilled.
-pub(crate) struct Members {
+pub(crate) struct BlocklistRefs {
     sorter: Sorter,
     hash_len: usize,
 }
 
-impl Members {
-    pub(crate) fn new(tmp: &Tmp, hash_len: usize) -> Members {
-        Members {
+impl BlocklistRefs {
+    pub(crate) fn new(tmp: &Tmp, hash_len: usize) -> BlocklistRefs {
+        BlocklistRefs {
             sorter: Sorter::new(tmp, SORT_CAP),
             hash_len,
         }
@@ -56,7 +56,7 @@ impl Members {
 /// `broken`. `held` hears of the volumes of each member that is stored, once a member. One pass over both.
 pub(crate) fn broken(
     members: &Run,
-    places: &Places,
+    places: &BlockIndex,
     lost: &mut Keyset,
     broken: &mut Keyset,
     held: &mut dyn FnMut(&[VolumeNo]),
@@ -97,6 +97,6 @@ pub(crate) fn broken(
     Ok(())
 }
 
-fn next_place(reader: &mut PlacesReader<'_>) -> Result<Option<([u8; ID_LEN], VolumeNo)>> {
+fn next_place(reader: &mut BlockIndexReader<'_>) -> Result<Option<([u8; ID_LEN], VolumeNo)>> {
     Ok(reader.next()?.map(|place| (place.key.id(), place.no)))
 }

@@ -9,10 +9,10 @@ use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::restore::obey;
-use crate::restore::place::{Place, entry_error};
 use crate::restore::plan::{Plan, want};
 use crate::restore::targets::Targets;
-use crate::set::{Goal, Place as BlockPlace, Places, Set, Share, Shelf, VolumeNo};
+use crate::restore::tree::{TargetTree, entry_error};
+use crate::set::{BlockIndex, Goal, Place, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
@@ -23,8 +23,8 @@ const FILES_OPEN: usize = 32;
 pub(super) const UNWRITTEN: u8 = 2;
 
 /// Receives what the volumes give.
-pub(super) struct Scatter<'a> {
-    pub(super) place: &'a mut Place,
+pub(super) struct Fetcher<'a> {
+    pub(super) place: &'a mut TargetTree,
     pub(super) targets: &'a Targets,
     /// Names of files under way: this, then the number.
     pub(super) temp_name: String,
@@ -53,15 +53,15 @@ pub(super) fn temp_name(prefix: &str, no: u64) -> String {
     format!("{prefix}-{no:x}")
 }
 
-impl<'a> Scatter<'a> {
+impl<'a> Fetcher<'a> {
     pub(super) fn new(
-        place: &'a mut Place,
+        place: &'a mut TargetTree,
         targets: &'a Targets,
         set: &Set,
         temp_name: String,
-    ) -> Scatter<'a> {
+    ) -> Fetcher<'a> {
         let tmp = set.tmp();
-        Scatter {
+        Fetcher {
             place,
             targets,
             temp_name,
@@ -84,7 +84,7 @@ impl<'a> Scatter<'a> {
     pub(super) fn run(
         &mut self,
         set: &mut Set,
-        places: &Places,
+        places: &BlockIndex,
         plan: &Plan,
         ui: &mut Ui,
     ) -> Result<()> {
@@ -300,7 +300,7 @@ impl<'a> Scatter<'a> {
 
 /// Opens, or makes with its full length, the file in which a target is put together; nobody else may read it.
 pub(super) fn begin_file(
-    place: &mut Place,
+    place: &mut TargetTree,
     parts: &[&[u8]],
     temp: &str,
     size: u64,
@@ -335,8 +335,8 @@ fn next(reader: &mut RunReader) -> Result<Option<Vec<u8>>> {
 }
 
 /// A record of the plan.
-fn planned(record: &[u8]) -> Result<(BlockPlace, Goal)> {
-    let (place, goal) = BlockPlace::decode_by_volume(record)
-        .ok_or_else(|| Error::bug("a planned block has a place"))?;
+fn planned(record: &[u8]) -> Result<(Place, Goal)> {
+    let (place, goal) =
+        Place::decode_by_volume(record).ok_or_else(|| Error::bug("a planned block has a place"))?;
     Ok((place, Goal::decode(goal)?))
 }

@@ -10,11 +10,11 @@ use crate::set::{Set, VolumeNo};
 use crate::spill::sorter::Sorter;
 use crate::spill::table::{Table, TableReader};
 
-/// Places are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
+/// BlockIndex are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
 pub(crate) const ID_LEN: usize = 32;
 
 /// All known places of all blocks.
-pub(crate) struct Places {
+pub(crate) struct BlockIndex {
     pub(super) tables: Vec<Table>,
     pub(super) facts: Facts,
     /// Index of the dindex that describes each dblock, `u32::MAX` = none. 4 bytes a volume.
@@ -23,7 +23,7 @@ pub(crate) struct Places {
     pub(super) scanned: Vec<bool>,
 }
 
-impl Places {
+impl BlockIndex {
     /// Entries; a block in two volumes counts twice.
     pub(crate) fn len(&self) -> u64 {
         self.tables.iter().map(Table::len).sum()
@@ -81,14 +81,14 @@ impl Places {
     }
 
     /// All places in key order.
-    pub(crate) fn reader(&self) -> Result<PlacesReader<'_>> {
+    pub(crate) fn reader(&self) -> Result<BlockIndexReader<'_>> {
         let mut sources = Vec::new();
         for table in &self.tables {
             let mut reader = table.reader();
             let head = reader.next()?.map(<[u8]>::to_vec);
             sources.push((reader, head));
         }
-        Ok(PlacesReader { sources })
+        Ok(BlockIndexReader { sources })
     }
 
     /// Adds places, each as [`Place::encode`] gives it, that were found by other means.
@@ -130,11 +130,11 @@ impl Places {
 }
 
 /// A merge over the tables.
-pub(crate) struct PlacesReader<'a> {
+pub(crate) struct BlockIndexReader<'a> {
     sources: Vec<(TableReader<'a>, Option<Vec<u8>>)>,
 }
 
-impl PlacesReader<'_> {
+impl BlockIndexReader<'_> {
     /// The next place in key order; the same block comes once a volume.
     pub(crate) fn next(&mut self) -> Result<Option<Place>> {
         let heads = self.sources.iter().enumerate();

@@ -3,8 +3,8 @@
 //! Holds 32 bytes a chunk and no data.
 
 use crate::base::digest::{Algo, Hasher};
-use crate::net::ipld::cid::{Cid, DAG_PB, RAW};
-use crate::net::ipld::proto::{push_bytes, push_number};
+use crate::format::ipld::cid::{Cid, DAG_PB, RAW};
+use crate::format::ipld::proto::{push_bytes, push_number};
 
 /// Children of a node: what Kubo did always, and what it does under its profile of 2025.
 const WIDTHS: [usize; 2] = [174, 1024];

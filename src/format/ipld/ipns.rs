@@ -4,9 +4,9 @@
 
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::net::ipld::cbor::{self, Value as Cbor};
-use crate::net::ipld::cid::Cid;
-use crate::net::ipld::proto::{Fields, Value};
+use crate::format::ipld::cbor::{self, Value as Cbor};
+use crate::format::ipld::cid::Cid;
+use crate::format::ipld::proto::{Fields, Value};
 
 /// Longest record.
 pub(crate) const RECORD_MAX_BYTES: usize = 10 * 1024;
@@ -160,11 +160,11 @@ fn time(text: &[u8]) -> Option<i64> {
     let fraction = body.get(whole.len()..)?;
     let good = fraction.is_empty()
         || (fraction.len() > 1 && fraction.iter().skip(1).all(u8::is_ascii_digit));
-    if whole.len() != 19 || !good || (whole[10] != b'T' && whole[10] != b't') {
+    if whole.len() != 19 || !good || !matches!(whole.get(10), Some(b'T' | b't')) {
         return None;
     }
     let marks = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if marks.iter().any(|&(at, mark)| whole[at] != mark) {
+    if marks.iter().any(|&(at, mark)| whole.get(at) != Some(&mark)) {
         return None;
     }
     let mut compact: Vec<u8> = whole

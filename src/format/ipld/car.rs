@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use crate::base::bytes::Cursor;
-use crate::net::ipld::BLOCK_MAX_BYTES;
-use crate::net::ipld::cid::Cid;
+use crate::format::ipld::BLOCK_MAX_BYTES;
+use crate::format::ipld::cid::Cid;
 
 const HEADER_MAX_BYTES: u64 = 64 * 1024;
 /// An identifier with its longest digest.
@@ -48,7 +48,7 @@ impl<R: Read> CarReader<R> {
             return Err(Broken::Bad("a block in it is too large"));
         }
         let mut head = [0; CID_MAX_BYTES];
-        let head = &mut head[..len.min(CID_MAX_BYTES)];
+        let (head, _) = head.split_at_mut(len.min(CID_MAX_BYTES));
         self.fill(head)?;
         let mut cursor = Cursor::new(head);
         let Some(cid) = Cid::take(&mut cursor) else {
@@ -79,7 +79,8 @@ fn fill(from: &mut impl Read, data: &mut Vec<u8>, wanted: usize) -> Result<(), B
         let at = data.len();
         data.reserve_exact(step);
         data.resize(at + step, 0);
-        from.read_exact(&mut data[at..]).map_err(cut)?;
+        let (_, new) = data.split_at_mut(at);
+        from.read_exact(new).map_err(cut)?;
         left -= step;
     }
     Ok(())
@@ -119,8 +120,8 @@ fn length(from: &mut impl Read) -> Result<Option<u64>, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::ipld::cid::RAW;
-    use crate::net::ipld::proto::push_varint;
+    use crate::format::ipld::cid::RAW;
+    use crate::format::ipld::proto::push_varint;
 
     fn archive(blocks: &[&[u8]]) -> Vec<u8> {
         let mut out = vec![3, 1, 2, 3];

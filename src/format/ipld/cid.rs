@@ -2,8 +2,8 @@
 
 use crate::base::bytes::Cursor;
 use crate::base::digest::Algo;
-use crate::net::ipld::multibase;
-use crate::net::ipld::proto::{push_varint, short_varint};
+use crate::format::ipld::multibase;
+use crate::format::ipld::proto::{push_varint, short_varint};
 
 /// The block is plain bytes.
 pub(crate) const RAW: u64 = 0x55;
@@ -248,11 +248,11 @@ mod tests {
             assert_eq!(a.base32(), new);
             let mut node = vec![8, 2];
             if !data.is_empty() {
-                crate::net::ipld::proto::push_bytes(&mut node, 2, data);
+                crate::format::ipld::proto::push_bytes(&mut node, 2, data);
             }
-            crate::net::ipld::proto::push_number(&mut node, 3, data.len() as u64);
+            crate::format::ipld::proto::push_number(&mut node, 3, data.len() as u64);
             let mut block = Vec::new();
-            crate::net::ipld::proto::push_bytes(&mut block, 1, &node);
+            crate::format::ipld::proto::push_bytes(&mut block, 1, &node);
             assert_eq!(a.names(&block), Some(true), "{old}");
         }
     }
