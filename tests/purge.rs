@@ -110,10 +110,17 @@ fn one_version_is_purged_and_the_others_are_not_touched() {
     let scratch = Scratch::new("purge-one");
     let dest = copy(&scratch, "purge-files");
     let kept = fs::read(dest.join("duplicati-20240203T100000Z.dlist.zip")).unwrap();
-    let args = ["purge", text(&dest), "*.jpg", "--version=1", "--json"];
+    let args = [
+        "purge",
+        text(&dest),
+        "--version=1",
+        "--include=*/docs/note 1.txt",
+        "--include=*.jpg",
+        "--json",
+    ];
     let said = scratch.run(&args).code(&[0]).json();
     assert_eq!(said["RewrittenFileLists"], 1);
-    assert_eq!(said["RemovedEntries"], 3);
+    assert_eq!(said["RemovedEntries"], 4);
     assert_eq!(said["DeletedFileLists"], 1);
     let lists: Vec<_> = names(&dest).into_iter().take(4).collect();
     assert_eq!(
@@ -126,6 +133,13 @@ fn one_version_is_purged_and_the_others_are_not_touched() {
         ]
     );
     assert_eq!(fs::read(dest.join(&lists[3])).unwrap(), kept);
+    let golden = lifecycle("purge-files").with_file_name("expected-version-1");
+    let files = ["1.jsonl", "2.jsonl", "3.jsonl", "4.jsonl"];
+    let but = But {
+        root: true,
+        ..But::default()
+    };
+    restores_as(&scratch, &dest, &golden, &files, but);
     verified(&scratch, &dest);
 }
 
