@@ -343,6 +343,72 @@ fn dry_runs_change_nothing_and_say_what_would_be() {
     verified(&scratch, &dest, HOW[1], "after it");
 }
 
+/// A dry run of a backup names the versions that its rule would delete, the new one counted, and what space would come back.
+#[test]
+fn a_dry_backup_tells_what_its_rule_would_delete() {
+    for how in HOW {
+        let scratch = Scratch::new("lifecycle-dry-backup");
+        let source = scratch.folder("source");
+        let dest = scratch.at("dest");
+        for day in 1..=5 {
+            change(&source, day);
+            backup(&scratch, how, &[]).code(&[0]);
+        }
+        for (new, rule, gone) in [
+            (false, "--keep-versions=2", &[2, 3, 4][..]),
+            (false, "--retention-policy=U:1D", &[1, 2, 3]),
+            (true, "--keep-versions=2", &[1, 2, 3, 4]),
+            (true, "--keep-versions=1", &[0, 1, 2, 3, 4]),
+            (true, "--keep-versions=9", &[]),
+            (true, "--retention-policy=U:1D", &[0, 1, 2, 3]),
+            (true, "--keep-time=1Y", &[]),
+        ] {
+            let trial = Scratch::new("lifecycle-dry-backup-of");
+            let copy = trial.at("dest");
+            support::copy_folder(&dest, &copy);
+            let before = take(&copy);
+            let what = format!("{how:?} {rule} {new}");
+            let of_today = source.join("of today");
+            if new {
+                tree::write(&of_today, &Rand(99).bytes(30_000));
+            }
+            let mut args = vec!["backup", text(&copy), text(&source), rule, how[0]];
+            let dry = scratch
+                .run(&[&args[..], &["--dry-run", "--json", "--no-cache"]].concat())
+                .code(&[0, 1])
+                .json();
+            let said: Vec<u64> = dry["DeletedSets"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|s| s["Version"].as_u64().unwrap())
+                .collect();
+            assert_eq!(said, gone, "{what}");
+            same(&before, &take(&copy), But::default(), &what);
+            args.push("--dry-run");
+            let ran = scratch.run(&args).code(&[0, 1]);
+            let kept = format!("would delete {} of {}", gone.len(), 5 + usize::from(new));
+            let ran = ran.says(&kept);
+            if !gone.is_empty() {
+                ran.says("volumes: ");
+            }
+            args.pop();
+            let real = scratch
+                .run(&[&args[..], &["--json", "--no-cache"]].concat())
+                .code(&[0, 1])
+                .json();
+            let went = real["DeletedVersions"].as_u64().unwrap_or(0);
+            assert_eq!(went, gone.len() as u64, "{what}");
+        }
+        // A version that cannot be read might need everything.
+        let list = volumes(&dest, "dlist").remove(2);
+        fs::write(&list, b"no zip").unwrap();
+        let args = ["backup", text(&dest), text(&source), how[0], "--dry-run"];
+        let ran = scratch.run(&[&args[..], &["--keep-versions=4"]].concat());
+        ran.code(&[3]).says("dlist");
+    }
+}
+
 /// All may go only where that is asked for.
 #[test]
 fn the_last_version_goes_only_on_request() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::backup::{self, BackupOptions, BackupReport, fs_path};
-use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::place;
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
@@ -47,7 +47,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
-    let permit = set.permit(dry_run).doing(|| "add a version".to_owned())?;
+    let permit = session::permit(call, &set)?;
     encryption(call, &set)?;
     // What is there already has its own block size.
     let block_size = match (set.volumes().len(), options.explicit[0]) {
@@ -81,6 +81,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         if set.state() != before {
             let finished = crate::writer::finish(&mut set, ui);
             facts = after(finished, added, ui)?;
+        }
+    }
+    if dry_run && !report.partial {
+        match reclaim::would_be_after_backup(&mut set, ui, &retention, &how, report.version) {
+            Err(e) if e.kind() != Kind::Interrupted => ui.error(&e.to_string()),
+            would => would?,
         }
     }
     session::tell_facts(&facts, ui);

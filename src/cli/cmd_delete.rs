@@ -6,7 +6,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::options::VERSION;
 use crate::cli::session::open_to_change;
-use crate::cli::{Call, Command, Outcome, Section, reclaim, retained};
+use crate::cli::{Call, Command, Outcome, Section, decisions, reclaim, retained};
 use crate::set::VersionChoice;
 use crate::upkeep::compact;
 use crate::upkeep::retention::Decision;
@@ -50,11 +50,11 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     {
         ui.note("the newest version is of a time to come: is the clock of this machine right?");
     }
-    let (times, decisions) = reclaim::decide(&mut set, ui, &retention)?;
-    let drop = reclaim::dropped(&decisions);
+    let (times, decisions) = decisions::decide(&mut set, ui, &retention, None)?;
+    let drop = decisions::dropped(&decisions);
     let reclaims = !drop.is_empty() && reclaim::is_due(&mut set, &how);
     if how.dry_run {
-        show(ui, &times, &decisions);
+        decisions::show(ui, true, &times, &decisions, 0);
         if reclaims {
             let report = compact::run(&mut set, ui, &how, &drop, true)?;
             reclaim::tell(&report, &how, ui);
@@ -96,57 +96,5 @@ fn done(ui: &mut Ui, times: &[Timestamp], decisions: &[Decision], left: &[Timest
         "{count} of {} deleted",
         text::count(times.len() as u64, "version")
     ));
-    sets(ui, false, times, decisions, &gone);
-}
-
-fn show(ui: &mut Ui, times: &[Timestamp], decisions: &[Decision]) {
-    let width = times.len().saturating_sub(1).to_string().len();
-    for (no, (time, decision)) in times.iter().zip(decisions).enumerate() {
-        let word = if decision.keep { "keep  " } else { "delete" };
-        ui.result(&format!(
-            "{word} {no:>width$}  {}  {}",
-            time.local(),
-            decision.why
-        ));
-    }
-    let gone = decisions.iter().filter(|d| !d.keep).count();
-    let all = text::count(times.len() as u64, "version");
-    ui.result(&format!("would delete {gone} of {all}"));
-    let gone = |time: &Timestamp| {
-        let at = times.iter().position(|t| t == time);
-        at.and_then(|no| decisions.get(no)).is_some_and(|d| !d.keep)
-    };
-    sets(ui, true, times, decisions, &gone);
-}
-
-fn sets(
-    ui: &mut Ui,
-    dry_run: bool,
-    times: &[Timestamp],
-    decisions: &[Decision],
-    gone: &dyn Fn(&Timestamp) -> bool,
-) {
-    ui.json(|w| {
-        w.key("Dryrun")?;
-        w.boolean(dry_run)?;
-        for (key, deleted) in [("DeletedSets", true), ("KeptSets", false)] {
-            w.key(key)?;
-            w.begin_array()?;
-            for (no, (time, decision)) in times.iter().zip(decisions).enumerate() {
-                if gone(time) != deleted {
-                    continue;
-                }
-                w.begin_object()?;
-                w.key("Version")?;
-                w.number(no as i128)?;
-                w.key("Time")?;
-                w.string(time.iso().as_bytes())?;
-                w.key("Why")?;
-                w.string(decision.why.as_bytes())?;
-                w.end_object()?;
-            }
-            w.end_array()?;
-        }
-        Ok(())
-    });
+    decisions::sets(ui, Some(false), times, decisions, &gone);
 }

@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA};
-use crate::cli::session::{case, open_to_change, tell_facts, version_choice};
+use crate::cli::session::{case, open_to_change, permit, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, reclaim};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{FilterSet, Rule};
@@ -97,7 +97,7 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let how = reclaim::how(call)?;
     let dry = call.options.flag(&DRY_RUN);
     let mut set = open_to_change(call, ui)?;
-    let permit = set.permit(dry)?;
+    let permit = permit(call, &set)?;
     let times: Vec<Timestamp> = set.versions().collect();
     let mut versions = choice.resolve(&times)?;
     if versions.is_empty() {
@@ -159,9 +159,8 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             .hint("'duplet purge URL PATTERN' takes out what a pattern matches"));
     }
     let how = reclaim::how(call)?;
-    let dry = call.options.flag(&DRY_RUN);
     let mut set = open_to_change(call, ui)?;
-    let permit = set.permit(dry)?;
+    let permit = permit(call, &set)?;
     if set.volumes().dblock_count() == 0 {
         return Err(
             Error::new(Kind::Missing, "there is not one data volume in it")

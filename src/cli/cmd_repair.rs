@@ -5,7 +5,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::options::{DRY_RUN, FORCE, REBUILD};
-use crate::cli::session::{open_to_change, tell_facts};
+use crate::cli::session::{open_to_change, permit, tell_facts};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, cmd_affected};
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::set::Set;
@@ -53,7 +53,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let dry = call.options.flag(&DRY_RUN);
     let mut set = open_to_change(call, ui)?;
-    let permit = set.permit(dry)?;
+    let permit = permit(call, &set)?;
     let orders = orders(call, &set, &names)?;
     let params = set.learn_params(ui)?;
     let options = backup_options::write_options(call, params, u64::from(params.block_size))?;

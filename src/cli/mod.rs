@@ -18,6 +18,7 @@ mod cmd_test_filters;
 mod cmd_vacuum;
 mod cmd_verify;
 mod completion;
+mod decisions;
 mod elsewhere;
 mod frame;
 mod help;

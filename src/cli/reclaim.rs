@@ -6,10 +6,10 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::tell_facts;
-use crate::cli::{Call, backup_options, options as o, retained};
+use crate::cli::{Call, backup_options, decisions, options as o, retained};
 use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
-use crate::upkeep::retention::{Decision, Retention};
+use crate::upkeep::retention::Retention;
 use crate::upkeep::waste::Tally;
 use crate::writer;
 
@@ -37,25 +37,6 @@ pub(super) fn is_due(set: &mut Set, how: &How) -> bool {
                 .is_none_or(|at| !(0..least).contains(&since(at))))
 }
 
-/// What a rule decides about the versions of a set, newest first.
-pub(super) fn decide(
-    set: &mut Set,
-    ui: &mut Ui,
-    retention: &Retention,
-) -> Result<(Vec<Timestamp>, Vec<Decision>)> {
-    let times: Vec<Timestamp> = set.versions().collect();
-    let decisions = retention.decide(&times, Timestamp::now(), &Timestamp::wall, &mut |no| {
-        set.is_full(ui, no)
-    })?;
-    Ok((times, decisions))
-}
-
-/// Numbers of the versions that go.
-pub(super) fn dropped(decisions: &[Decision]) -> Vec<usize> {
-    let gone = decisions.iter().enumerate().filter(|(_, d)| !d.keep);
-    gone.map(|(no, _)| no).collect()
-}
-
 /// After a backup: deletes what its rule says, then reclaims space if that deleted something, or if the last volume that was
 /// written is small and there are enough such volumes.
 pub(super) fn after_backup(
@@ -65,11 +46,11 @@ pub(super) fn after_backup(
     how: &How,
     last_dblock: u64,
 ) -> Result<()> {
-    let (times, decisions) = match retention.is_empty() {
+    let (times, decided) = match retention.is_empty() {
         true => (Vec::new(), Vec::new()),
-        false => decide(set, ui, retention)?,
+        false => decisions::decide(set, ui, retention, None)?,
     };
-    let drop = dropped(&decisions);
+    let drop = decisions::dropped(&decided);
     let small = last_dblock > 0 && last_dblock <= how.rules.small_size;
     let reclaim = (!drop.is_empty() || small && are_many_small(set, how)) && is_due(set, how);
     if drop.is_empty() && !reclaim {
@@ -88,6 +69,41 @@ pub(super) fn after_backup(
         w.key("DeletedVersions")?;
         w.number(gone as i128)
     });
+    tell(&report, how, ui);
+    refused(report, ui);
+    Ok(())
+}
+
+/// What a dry run of a backup says of its rule: which versions would go, and what a compaction would free. `new` is the time of
+/// the version that would be added, if one would.
+///
+/// What that version needs nobody knows yet: for the count the newest one that is there stays in its place.
+pub(super) fn would_be_after_backup(
+    set: &mut Set,
+    ui: &mut Ui,
+    retention: &Retention,
+    how: &How,
+    new: Option<Timestamp>,
+) -> Result<()> {
+    if retention.is_empty() || set.versions().next().is_none() {
+        return Ok(());
+    }
+    let (times, decided) = decisions::decide(set, ui, retention, new)?;
+    let before = usize::from(new.is_some());
+    decisions::show(ui, false, &times, &decided, before);
+    let drop = decisions::dropped(&decided);
+    let counted: Vec<usize> = drop
+        .iter()
+        .filter_map(|no| no.checked_sub(before))
+        .filter(|no| before == 0 || *no > 0)
+        .collect();
+    if drop.is_empty() || !is_due(set, how) {
+        return Ok(());
+    }
+    let report = compact::run(set, ui, how, &counted, true)?;
+    if counted.len() < drop.len() {
+        ui.note("what would come back is counted as if the newest version that is there stayed");
+    }
     tell(&report, how, ui);
     refused(report, ui);
     Ok(())

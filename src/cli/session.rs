@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Doing, Error, Result};
 use crate::base::opt::parse_flag;
 use crate::base::place;
 use crate::base::text;
@@ -16,7 +16,7 @@ use crate::cli::options::{
 use crate::cli::{Call, passphrase};
 use crate::dest::Fact;
 use crate::format::names::Prefix;
-use crate::remote::{Remote, RemoteStats};
+use crate::remote::{Permit, Remote, RemoteStats};
 use crate::select::Case;
 use crate::set::{
     Begin, Cache, DEFAULT_PREFIX, Owner, RunLock, Said, Set, SetOptions, VersionChoice,
@@ -118,8 +118,28 @@ fn lock(
         tmp.folder(),
         &owner(remote, prefix),
         Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
+        undertaking(call),
         ui,
     )
+}
+
+/// What a command is going to do to a destination, for errors.
+fn undertaking(call: &Call) -> &'static str {
+    match call.command.name {
+        "backup" => "add a version",
+        "delete" => "delete versions",
+        "compact" => "reclaim space",
+        "purge" => "purge files",
+        "purge-broken-files" => "purge broken files",
+        "repair" => "repair the backup",
+        _ => "change the destination",
+    }
+}
+
+/// The permit of a command to change a destination; `None` exactly for a dry run.
+pub(crate) fn permit(call: &Call, set: &Set) -> Result<Option<Permit>> {
+    set.permit(call.options.flag(&DRY_RUN))
+        .doing(|| undertaking(call).to_owned())
 }
 
 /// Whose the volumes of a prefix are, however the destination was spelled: two accounts of one server may see two folders.
@@ -216,7 +236,7 @@ mod tests {
         let set = open_set(&plain, &mut ui, true).unwrap();
         assert!(set.passphrase().is_none() && set.volumes().len() == 0);
         let second = open_set(&plain, &mut ui, true).err().unwrap();
-        assert!(second.to_string().contains("another backup"), "{second}");
+        assert!(second.to_string().contains("another run"), "{second}");
         drop(set);
         let e = open_set(&plain, &mut ui, false).err().unwrap();
         assert_eq!(e.kind().exit_code(), 100);

@@ -41,7 +41,8 @@ enum Tried {
 
 impl RunLock {
     /// Takes the lock of a destination. `cache` is `--cache-dir`, `tmp` the
-    /// folder for temporary files. Waits up to `wait` for another process to end.
+    /// folder for temporary files, `doing` what the run is going to do, for errors. Waits up to `wait` for another process to
+    /// end.
     ///
     /// `Busy` when another process holds it all that time, `Interrupted` when a stop came meanwhile. `None` when no folder can
     /// hold a lock, which the person is told at `-v`: the run goes on without.
@@ -50,6 +51,7 @@ impl RunLock {
         tmp: &Path,
         owner: &Owner,
         wait: Duration,
+        doing: &str,
         ui: &mut Ui,
     ) -> Result<Option<RunLock>> {
         let name = format!("{}.lock", owner.id());
@@ -57,7 +59,7 @@ impl RunLock {
             .into_iter()
             .chain(cache.map(PathBuf::from))
             .collect();
-        Self::take_in(&folders, tmp, &name, wait, ui)
+        Self::take_in(&folders, tmp, &name, wait, ui).map_err(|e| e.doing(doing))
     }
 
     fn take_in(
@@ -87,16 +89,16 @@ impl RunLock {
             }
             if !std::mem::replace(&mut told, true) {
                 ui.note(&format!(
-                    "another backup to this destination is running ({}); waiting for its end, at most {}",
+                    "another run is changing this destination ({}); waiting for its end, at most {}",
                     holder(&note),
                     show_span(wait.as_secs())
                 ));
             }
             if !sys::sleep_interruptible(left.min(LOOK_EVERY)) {
-                return Err(
-                    Error::new(Kind::Interrupted, "stopped while waiting for another run")
-                        .doing("add a version"),
-                );
+                return Err(Error::new(
+                    Kind::Interrupted,
+                    "stopped while waiting for another run",
+                ));
             }
         }
     }
@@ -119,12 +121,8 @@ fn taken(note: &str, waited: Duration) -> Error {
     };
     Error::new(
         Kind::Busy,
-        format!(
-            "another backup to this destination is running: {}",
-            holder(note)
-        ),
+        format!("another run is changing this destination: {}", holder(note)),
     )
-    .doing("add a version")
     .hint(hint)
 }
 

@@ -77,7 +77,8 @@ impl Writer<'_> {
             self.set.tmp(),
         )?;
         if self.options.verify_listing && (self.uploads.count > 0 || self.set.folder_exists()) {
-            self.check_listing(ui, alone)?;
+            self.check_listing(ui, alone)
+                .map_err(|e| e.doing("finish the version"))?;
         }
         if !self.place(ui, &name, &mut stored, &sha256, size)? {
             return Ok(None);
@@ -131,7 +132,6 @@ impl Writer<'_> {
             return Ok(());
         }
         Err(Error::new(Kind::Busy, "another program wrote to the destination during this run")
-            .doing("finish the version".to_owned())
             .hint("make sure that only one program writes there, then run again; what was uploaded is reused"))
     }
 
@@ -292,13 +292,11 @@ fn expect_same(
             now.unwrap_or(0),
             size.unwrap_or(0)
         ))
-        .doing("finish the version".to_owned())
         .hint("run again")),
         None => Err(Error::new(
             Kind::Busy,
             format!("volume {shown} vanished from the destination during this run"),
         )
-        .doing("finish the version".to_owned())
         .hint("make sure that only one program writes there, then run again")),
     }
 }
