@@ -41,7 +41,7 @@ impl Rebuilt {
     }
 }
 
-/// BlockIndex in what is told of an entry: blocks have the offsets below.
+/// Offsets in what is told of an entry: blocks have the offsets below.
 const LIST: u64 = u64::MAX;
 const UNKNOWN: u64 = u64::MAX - 1;
 

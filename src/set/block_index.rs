@@ -10,7 +10,7 @@ use crate::set::{Set, VolumeNo};
 use crate::spill::sorter::Sorter;
 use crate::spill::table::{Table, TableReader};
 
-/// BlockIndex are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
+/// Places are looked up by digest alone: who reads a blocklist does not know the length of a file's last block.
 pub(crate) const ID_LEN: usize = 32;
 
 /// All known places of all blocks.

@@ -74,7 +74,7 @@ pub(crate) type SeenSink<'a> = dyn FnMut(u32, Seen<'_>) -> Result<()> + 'a;
 struct Loading {
     places: BlockIndex,
     report: IndexReport,
-    /// BlockIndex of this run.
+    /// Places found in this run.
     sorter: Sorter,
     /// Blocks of the dblock under way.
     scratch: Spool,

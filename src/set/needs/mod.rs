@@ -96,7 +96,7 @@ impl Needs {
         }
     }
 
-    /// Needs all blocks of a content; one of which the version does not say which they are (R20) is lost.
+    /// Asks for all blocks of a content; one of which the version does not say which they are (R20) is lost.
     pub(crate) fn add(&mut self, content: &Content, target: u64, meta: bool) -> Result<()> {
         let lists = match told(self.params, content, meta) {
             Told::Empty => return Ok(()),
@@ -141,7 +141,7 @@ impl Needs {
         Ok(())
     }
 
-    /// Needs the `k`th blocklist of a content of `size` bytes as a block of its own.
+    /// Asks for the `k`th blocklist of a content of `size` bytes as a block of its own.
     fn want_list(&mut self, list: &Hash, k: u64, size: u64, target: u64, meta: bool) -> Result<()> {
         let blocks = self
             .blocks(size)

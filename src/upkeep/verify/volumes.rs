@@ -21,7 +21,7 @@ const SORT_CAP: usize = 2 << 20;
 /// The volume checks of one run.
 pub(super) struct Volumes {
     tmp: Tmp,
-    /// BlockIndex (key, number) whose block is not there or not intact.
+    /// Places (key, number) whose block is not there or not intact.
     bad: Sorter,
     /// dblocks already found to have another size than their index states.
     resized: Resized,
