@@ -385,3 +385,28 @@ fn the_self_test_says_what_is_sound_and_what_is_not() {
         ]
     );
 }
+
+/// As a defect of its own ends the small programs, in which it says nothing by itself.
+#[test]
+fn a_run_that_ends_at_once_says_so_in_one_line() {
+    let pipe = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let pipe = pipe.join(format!("cli-trap-{}", std::process::id()));
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for signal in ["-ILL", "-TRAP", "-ABRT"] {
+        let option = format!("--parameters-file={}", pipe.display());
+        let mut run = command(&["backup", "/nowhere/dest", "/nowhere/source", &option]);
+        let child = run.stderr(Stdio::piped()).spawn().unwrap();
+        // It waits for its parameters, and by the time that it asks for them it is ready for signals.
+        let held = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success());
+        let (code, _, err) = parts(&child.wait_with_output().unwrap());
+        drop(held);
+        assert_eq!(code, 100, "{signal}: {err}");
+        assert!(err.starts_with("duplet: internal error"), "{err}");
+        assert!(err.ends_with("\n") && err.lines().count() == 1, "{err}");
+    }
+    std::fs::remove_file(&pipe).unwrap();
+}

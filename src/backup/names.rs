@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::backup::choice::{Choice, SymlinkPolicy};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::sys::{Dir, FileKind, Spot};
 use crate::base::tmp::Tmp;
 use crate::spill::run::RunReader;
@@ -109,11 +109,9 @@ impl Names {
                 sorter.add(&name)?;
                 continue;
             }
-            let start = u32::try_from(names.packed.len()).unwrap_or(u32::MAX);
+            let place = (Error::fits(names.packed.len())?, Error::fits(name.len())?);
             names.packed.extend_from_slice(&name);
-            names
-                .order
-                .push((start, u32::try_from(name.len()).unwrap_or(0)));
+            names.order.push(place);
             if names.held() > room {
                 let mut all = Sorter::new(tmp, room);
                 for &(start, len) in &names.order {

@@ -110,7 +110,7 @@ pub(crate) fn rebuild(writer: &mut Writer<'_>, ui: &mut Ui, without: &[bool]) ->
             None => done.unknown += 1,
         }
         let wanted = Wanted {
-            version: u32::try_from(reference.version).unwrap_or(u32::MAX),
+            version: Error::fits(reference.version)?,
             entry: reference.entry,
             meta: reference.meta,
             offset,
@@ -216,12 +216,12 @@ struct Search<'a> {
 impl Search<'_> {
     /// Lost blocklists of which an index has a copy.
     fn copies(&mut self, writer: &mut Writer<'_>, ui: &mut Ui, lists: &mut Keyset) -> Result<()> {
-        let all: Vec<u32> =
-            (0..u32::try_from(writer.set.volumes().dindex_count()).unwrap_or(0)).collect();
+        let count: u32 = Error::fits(writer.set.volumes().dindex_count())?;
+        let all: Vec<u32> = (0..count).collect();
         let mut copies = Sorter::new(writer.set.tmp(), SORT_CAP);
         writer.set.read_lists(ui, &all, &mut |id, data| {
             if lists.contains(&BlockKey::new(id, 0))? {
-                let mut record = vec![u8::try_from(id.as_bytes().len()).unwrap_or(0)];
+                let mut record = vec![id.len_octet()];
                 record.extend_from_slice(id.as_bytes());
                 let most = LIST_AT_MOST as u64;
                 let read = data.take(most).read_to_end(&mut record);
@@ -243,8 +243,7 @@ impl Search<'_> {
                 continue;
             };
             if self.params.block_hash.hash(data) == id {
-                let size = u32::try_from(data.len()).unwrap_or(0);
-                let key = BlockKey::new(&id, size);
+                let key = BlockKey::new(&id, Error::fits(data.len())?);
                 if !writer.holds(ui, &key, self.without)? {
                     self.done.found += u64::from(writer.add_list_again(ui, &id, data)?);
                 }
@@ -337,7 +336,7 @@ impl Search<'_> {
                 all = false;
                 continue;
             }
-            let key = BlockKey::new(id, u32::try_from(list.len()).unwrap_or(0));
+            let key = BlockKey::new(id, Error::fits(list.len())?);
             if !writer.holds(ui, &key, self.without)? {
                 self.done.found += u64::from(writer.add_list_again(ui, id, &list)?);
             }
@@ -349,7 +348,7 @@ impl Search<'_> {
                 let Some(member) = Hash::from_bytes(member) else {
                     continue;
                 };
-                let key = BlockKey::new(&member, u32::try_from(len(at)).unwrap_or(0));
+                let key = BlockKey::new(&member, Error::fits(len(at))?);
                 if writer.holds(ui, &key, self.without)? {
                     continue;
                 }

@@ -148,6 +148,11 @@ impl Hash {
         &self.bytes[..usize::from(self.len)]
     }
 
+    /// Number of its bytes, 16 to 64, as records state it.
+    pub(crate) fn len_octet(&self) -> u8 {
+        self.len
+    }
+
     /// As in JSON.
     pub(crate) fn base64(&self) -> String {
         bytes::base64(self.as_bytes())

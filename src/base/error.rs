@@ -111,6 +111,11 @@ impl Error {
         Error::new(Kind::Bug, format!("internal error: {place}")).hint("please report it")
     }
 
+    /// `n` in a narrower type, where it fits by what was made sure of before; a defect of ours where it does not.
+    pub(crate) fn fits<T, N: TryFrom<T>>(n: T) -> Result<N> {
+        N::try_from(n).map_err(|_| Error::bug("a number fits into its field"))
+    }
+
     /// An operating-system error on this machine: full disk becomes `NoSpace`, all else `Local`.
     pub(crate) fn io(e: &io::Error) -> Error {
         let kind = match e.raw_os_error() {

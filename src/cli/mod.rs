@@ -165,6 +165,7 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     let mut after_secret = false;
     sys::wipe_arguments(&mut |arg| parse::secret_from(arg, &mut after_secret));
     sys::install_stop_handler();
+    sys::install_trap_handler();
     let args = args.get(1..).unwrap_or_default();
     let prepared = prepare(args).and_then(|(call, notes)| {
         let ui = open_ui(&call.options)?;

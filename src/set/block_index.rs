@@ -176,7 +176,7 @@ impl Facts {
         let mut record = [0u8; FACT_LEN];
         if let Some(hash) = expected.hash {
             let raw = hash.as_bytes();
-            record[0] = u8::try_from(raw.len()).unwrap_or(0);
+            record[0] = hash.len_octet();
             record[1..=raw.len()].copy_from_slice(raw);
         }
         // A file of zeros knows nothing.

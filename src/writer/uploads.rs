@@ -45,18 +45,19 @@ impl Uploads {
         adopted: bool,
     ) -> Result<()> {
         let mut record = Vec::with_capacity(UPLOAD_LEN);
-        let mut field = |data: &[u8], room: usize| {
-            record.push(u8::try_from(data.len()).unwrap_or(0));
+        let mut field = |data: &[u8], room: usize| -> Result<()> {
+            record.push(Error::fits(data.len())?);
             record.extend_from_slice(data);
             record.resize(record.len() + room.saturating_sub(data.len()), 0);
+            Ok(())
         };
         if dblock.name.as_str().len() > 250 || dindex.as_str().len() > 250 {
             return Err(Error::usage("the prefix is too long"));
         }
-        field(dblock.name.as_str().as_bytes(), 250);
-        field(dindex.as_str().as_bytes(), 250);
+        field(dblock.name.as_str().as_bytes(), 250)?;
+        field(dindex.as_str().as_bytes(), 250)?;
         let hash = dblock.volume_hash.as_ref();
-        field(hash.map(Hash::as_bytes).unwrap_or_default(), 64);
+        field(hash.map(Hash::as_bytes).unwrap_or_default(), 64)?;
         record.extend_from_slice(&dblock.size.to_be_bytes());
         record.extend_from_slice(&dindex_size.to_be_bytes());
         record.push(u8::from(adopted));

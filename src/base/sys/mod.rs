@@ -27,7 +27,9 @@ pub(crate) use arguments::wipe_arguments;
 pub(crate) use dir::Dir;
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 pub(crate) use look::{ITSELF, Spot, stat_of, xattr_names_of, xattr_of};
-pub(crate) use signal::{install_stop_handler, sleep_beyond, sleep_interruptible, stops_requested};
+pub(crate) use signal::{
+    install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible, stops_requested,
+};
 pub(crate) use terminal::{read_secret_line, terminal_width};
 pub(crate) use users::{Identity, Users};
 

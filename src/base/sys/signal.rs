@@ -37,6 +37,34 @@ pub(crate) fn install_stop_handler() {
     }
 }
 
+/// Signals by which a program ends itself where it is wrong, or is ended where the processor lacks an instruction.
+const TRAPS: [libc::c_int; 3] = [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
+
+const TRAP_TEXT: &[u8] =
+    b"duplet: internal error, or an instruction that this processor lacks (please report what was done)\n";
+
+extern "C" fn tell_trap(_: libc::c_int) {
+    // SAFETY: both calls are async-signal-safe; the text is constant.
+    unsafe {
+        libc::write(
+            libc::STDERR_FILENO,
+            TRAP_TEXT.as_ptr().cast(),
+            TRAP_TEXT.len(),
+        );
+        libc::_exit(100);
+    }
+}
+
+/// From now on a defect that ends the process at once, which in small builds says nothing by itself, is told in one line,
+/// and the exit code is that of a failure.
+pub(crate) fn install_trap_handler() {
+    let handler: extern "C" fn(libc::c_int) = tell_trap;
+    for signal in TRAPS {
+        // SAFETY: the handler does nothing but two async-signal-safe calls.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    }
+}
+
 /// Stop signals since the handler was installed.
 pub(crate) fn stops_requested() -> u32 {
     STOPS.load(Ordering::Relaxed)

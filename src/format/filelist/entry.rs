@@ -165,9 +165,8 @@ impl Entry {
 }
 
 fn encode_hash(out: &mut Vec<u8>, hash: Option<&Hash>) {
-    let raw = hash.map_or(&[][..], Hash::as_bytes);
-    out.push(u8::try_from(raw.len()).unwrap_or(0));
-    out.extend_from_slice(raw);
+    out.push(hash.map_or(0, Hash::len_octet));
+    out.extend_from_slice(hash.map_or(&[][..], Hash::as_bytes));
 }
 
 /// `Some(None)`: there is none.

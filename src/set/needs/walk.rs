@@ -129,7 +129,7 @@ fn same(content: &Content) -> BlockKey {
         .chain(&content.hash)
         .chain(&content.lists)
     {
-        h.update(&[u8::try_from(hash.as_bytes().len()).unwrap_or(0)]);
+        h.update(&[hash.len_octet()]);
         h.update(hash.as_bytes());
     }
     BlockKey::new(&h.finish(), 0)

@@ -41,7 +41,7 @@ pub(super) fn live(
         match needed {
             Needed::Unknown(_) => unknown += 1,
             Needed::Block(key, why) => {
-                let version = u32::try_from(why.version).unwrap_or(u32::MAX);
+                let version: u32 = Error::fits(why.version)?;
                 let list = why.offset.is_none();
                 match &mut last {
                     Some((same, oldest, is_list)) if same == key => {

@@ -258,7 +258,7 @@ impl Work<'_> {
             let size = writer.set.volumes().dblock(no).and_then(|(_, size)| size);
             let (wanted, data) = wanted[at];
             let source = Source {
-                at: u32::try_from(at).unwrap_or(u32::MAX),
+                at: Error::fits(at)?,
                 no,
                 wanted,
                 data,
