@@ -78,6 +78,9 @@ pub(crate) fn says_full(status: u16, text: &str) -> bool {
     WORDS.iter().any(|words| text.contains(words))
 }
 
+/// What an operation at a destination comes to.
+pub(crate) type Done<T> = Result<T, Fault>;
+
 /// A fault with its explanation. `text` and `hint` are one line, safe to print, without secrets (`remote` redacts once more).
 #[derive(Debug)]
 pub(crate) struct Fault {

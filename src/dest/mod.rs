@@ -22,7 +22,7 @@ pub(crate) use b2::fuzz_account;
 pub(crate) use webdav::fuzz_multistatus;
 
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Opt, Options};
 use crate::net::url::DestUrl;
 
@@ -116,33 +116,25 @@ pub(crate) struct Fact {
 /// One flat folder of files on some server. One object, one thread, blocking. Semantics: `destinations-core.md` 0.
 pub(crate) trait Destination {
     /// Every file directly in the folder, or an error: never a part. Streams; a name may come twice; order unspecified.
-    fn list(
-        &mut self,
-        each: &mut dyn FnMut(Listed) -> std::result::Result<(), Fault>,
-    ) -> std::result::Result<(), Fault>;
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()>;
 
     /// Cheapest exact look-up; `NotFound` when absent.
-    fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault>;
+    fn stat(&mut self, name: &str) -> Done<RemoteFile>;
 
     /// The bytes of a span of a file into `into`, as far as the file has them; one attempt. A server that cannot send parts
     /// sends the file from its start: `into.restart()`, then that. Nothing after the span is passed on, nor waited for.
-    fn get(
-        &mut self,
-        name: &str,
-        span: Span,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<GetFacts, Fault>;
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts>;
 
     /// Stores the body under `name`, replacing a file of that name; one attempt. A body that [is new](Body::is_new) replaces
     /// nothing, where [`About::refuses_to_replace`]. May leave a whole, a partial or no file when
     /// it fails; `remote` settles which.
-    fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault>;
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()>;
 
     /// Removes a file; a missing one is success.
-    fn delete(&mut self, name: &str) -> std::result::Result<(), Fault>;
+    fn delete(&mut self, name: &str) -> Done<()>;
 
     /// Makes the folder (recursively where the protocol has folders); existing is success.
-    fn create_folder(&mut self) -> std::result::Result<(), Fault>;
+    fn create_folder(&mut self) -> Done<()>;
 
     /// `scheme://host/path` without user, query or secrets.
     fn describe(&self) -> String;
@@ -173,7 +165,7 @@ pub(crate) trait Destination {
     }
 
     /// End of a run that changed something: what the person should know of the result.
-    fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
+    fn finish(&mut self) -> Done<Vec<Fact>> {
         Ok(Vec::new())
     }
 
@@ -188,12 +180,12 @@ pub(crate) trait Destination {
 
     /// Ends the uploads in parts of files whose names begin with `start` that were begun before a time (Unix seconds) and
     /// never came to an end: no listing shows them, and they are paid for. How many.
-    fn end_unfinished(&mut self, _start: &str, _before: i64) -> std::result::Result<u64, Fault> {
+    fn end_unfinished(&mut self, _start: &str, _before: i64) -> Done<u64> {
         Ok(0)
     }
 
     /// Best effort; never fails a run.
-    fn quota(&mut self) -> std::result::Result<Quota, Fault> {
+    fn quota(&mut self) -> Done<Quota> {
         Err(Fault::new(
             Class::Unsupported,
             "the destination does not tell its free space",

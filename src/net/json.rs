@@ -47,15 +47,6 @@ impl Value<'_> {
             _ => None,
         }
     }
-
-    /// A whole number, also one written as text.
-    pub(crate) fn number(&self) -> Option<u64> {
-        match self {
-            Value::Number(n) => Some(*n),
-            Value::Text(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
 }
 
 /// What was just read. Paths are keys from the root; elements of an array have the key `[]`.

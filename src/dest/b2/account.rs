@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::base::text;
 use crate::dest::b2::config::base_url;
@@ -82,7 +82,7 @@ impl Account {
         input: &mut dyn Read,
         io: &dyn Fn(&io::Error) -> Fault,
         wanted: &str,
-    ) -> Result<Account, Fault> {
+    ) -> Done<Account> {
         let mut found: Option<Bucket> = None;
         let mut others: Vec<String> = Vec::new();
         let mut take = |one: Bucket| {
@@ -165,7 +165,7 @@ impl Account {
     }
 
     /// Refuses a destination that the key is not for.
-    pub(super) fn check(&self, key_id: &str, prefix: &str) -> Result<(), Fault> {
+    pub(super) fn check(&self, key_id: &str, prefix: &str) -> Done<()> {
         let key_id = text::safe(key_id.as_bytes());
         if let Reach::Others(names) = &self.reach {
             let names: Vec<String> = names.iter().map(|n| text::safe(n.as_bytes())).collect();
@@ -192,7 +192,7 @@ impl Account {
     }
 
     /// Refuses an operation that the key has no right to.
-    pub(super) fn need(&self, right: &str, key_id: &str) -> Result<(), Fault> {
+    pub(super) fn need(&self, right: &str, key_id: &str) -> Done<()> {
         let known = self.rights.as_ref();
         if known.is_none_or(|rights| rights.iter().any(|r| r == right)) {
             return Ok(());
@@ -217,7 +217,7 @@ pub(super) fn is_header(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<Account, Fault> {
+    fn read(json: &str) -> Done<Account> {
         let io = |_: &io::Error| Fault::new(Class::Transient, "io");
         Account::read(&mut json.as_bytes(), &io, "Bkt")
     }

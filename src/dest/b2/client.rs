@@ -4,7 +4,7 @@
 
 use crate::base::bytes::base64;
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::b2::account::{Account, Bucket, Reach};
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// The log-in, made when there is none.
-    pub(super) fn account(&mut self) -> std::result::Result<&Account, Fault> {
+    pub(super) fn account(&mut self) -> Done<&Account> {
         if self.account.is_none() {
             let account = self.log_in()?;
             account.check(&self.setup.key_id, &self.setup.prefix)?;
@@ -73,7 +73,7 @@ impl Client {
         self.account.as_ref().ok_or_else(missing)
     }
 
-    fn log_in(&mut self) -> std::result::Result<Account, Fault> {
+    fn log_in(&mut self) -> Done<Account> {
         let basic = base64(format!("{}:{}", self.setup.key_id, self.setup.key.reveal()).as_bytes());
         let token = format!("Basic {basic}");
         let mut versions = LOGINS.iter().peekable();
@@ -111,13 +111,13 @@ impl Client {
     }
 
     /// Refuses at once what the key has no right to.
-    pub(super) fn need(&mut self, right: &'static str) -> std::result::Result<(), Fault> {
+    pub(super) fn need(&mut self, right: &'static str) -> Done<()> {
         let key_id = self.setup.key_id.clone();
         self.account()?.need(right, &key_id)
     }
 
     /// The bucket; asked for only when the log-in does not tell it.
-    pub(super) fn bucket(&mut self) -> std::result::Result<Bucket, Fault> {
+    pub(super) fn bucket(&mut self) -> Done<Bucket> {
         if let Some(bucket) = &self.bucket {
             return Ok(bucket.clone());
         }
@@ -158,7 +158,7 @@ impl Client {
     }
 
     /// A call of the API; every refusal is a fault.
-    pub(super) fn post(&mut self, op: &Op, body: &str) -> std::result::Result<Reply, Fault> {
+    pub(super) fn post(&mut self, op: &Op, body: &str) -> Done<Reply> {
         match self.call("POST", Place::Api, op, &[], body)? {
             Ok(reply) => Ok(reply),
             Err(refusal) => Err(self.fault(&refusal, op)),
@@ -166,7 +166,7 @@ impl Client {
     }
 
     /// As [`Client::post`]: the fields of the reply.
-    pub(super) fn ask(&mut self, op: &Op, body: &str) -> std::result::Result<Row, Fault> {
+    pub(super) fn ask(&mut self, op: &Op, body: &str) -> Done<Row> {
         rows::row(&mut self.post(op, body)?, DIALECT.who)
     }
 
@@ -178,7 +178,7 @@ impl Client {
         op: &Op,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> std::result::Result<std::result::Result<Reply, Refusal>, Fault> {
+    ) -> Done<std::result::Result<Reply, Refusal>> {
         let mut renewed = false;
         loop {
             let account = self.account()?;
@@ -221,7 +221,7 @@ impl Client {
         token: &str,
         headers: &[(&str, &str)],
         content: &mut Content<'_>,
-    ) -> (std::result::Result<Reply, Fault>, bool) {
+    ) -> (Done<Reply>, bool) {
         let mut all = vec![("authorization", token)];
         all.extend_from_slice(headers);
         if let Content::Bytes(_) = content {

@@ -1,7 +1,7 @@
 //! Large files in parts (`destinations-core.md` 5.6). Each part is repeated alone; what cannot be finished is cancelled.
 
 use crate::base::bytes::hex;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::dest::Body;
 use crate::dest::b2::account::ID_MAX_BYTES;
 use crate::dest::b2::client::{Client, Place};
@@ -32,7 +32,7 @@ pub(super) fn put(
     uploads: &mut Uploads,
     full: &str,
     body: &mut dyn Body,
-) -> Result<String, Fault> {
+) -> Done<String> {
     let len = body.len();
     let account = client.account()?;
     let (recommended, least) = (account.part_size, account.part_min);
@@ -85,7 +85,7 @@ pub(super) fn put(
     Ok(stored.id)
 }
 
-fn start(client: &mut Client, full: &str, sha1: &str) -> Result<String, Fault> {
+fn start(client: &mut Client, full: &str, sha1: &str) -> Done<String> {
     let body = serde_json::json!({
         "bucketId": client.bucket()?.id,
         "fileName": full,
@@ -111,12 +111,7 @@ fn cancel(client: &mut Client, id: &str) {
     }
 }
 
-fn parts(
-    client: &mut Client,
-    body: &mut dyn Body,
-    size: u64,
-    id: &str,
-) -> Result<Vec<String>, Fault> {
+fn parts(client: &mut Client, body: &mut dyn Body, size: u64, id: &str) -> Done<Vec<String>> {
     let len = body.len();
     let ask = serde_json::json!({ "fileId": id }).to_string();
     let mut kept = None;
@@ -148,7 +143,7 @@ fn part(
     body: &mut dyn Body,
     piece: &Piece<'_>,
     sha1: &str,
-) -> Result<(), Fault> {
+) -> Done<()> {
     let mut doubts = 0;
     loop {
         match send(client, kept, body, piece) {

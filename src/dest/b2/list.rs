@@ -1,6 +1,6 @@
 //! Listings, page by page as streams: files by name (what a download by name returns), and all versions of one file.
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::dest::b2::account::ID_MAX_BYTES;
 use crate::dest::b2::client::Client;
 use crate::dest::b2::error::DIALECT;
@@ -23,13 +23,13 @@ fn page(
     body: &serde_json::Value,
     max: u64,
     each: &mut EachRow<'_>,
-) -> Result<Row, Fault> {
+) -> Done<Row> {
     let mut reply = client.post(op, &body.to_string())?;
     complete(rows::rows(&mut reply, DIALECT.who, max, "files", each)?)
 }
 
 /// A page must have its parts.
-fn complete(tail: Row) -> Result<Row, Fault> {
+fn complete(tail: Row) -> Done<Row> {
     if tail.is_nested("files") && tail.has("nextFileName") {
         return Ok(tail);
     }
@@ -37,10 +37,7 @@ fn complete(tail: Row) -> Result<Row, Fault> {
 }
 
 /// Every file directly in the folder, or a fault.
-pub(super) fn names(
-    client: &mut Client,
-    each: &mut dyn FnMut(Listed) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+pub(super) fn names(client: &mut Client, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
     client.need(LIST_NAMES.right)?;
     let bucket = client.bucket()?.id;
     let prefix = client.setup.prefix.clone();
@@ -94,7 +91,7 @@ fn file(row: &Row, prefix: &str) -> Option<RemoteFile> {
 }
 
 /// The file of exactly this full name, as a download by name would find it.
-pub(super) fn stat(client: &mut Client, full: &str, name: &str) -> Result<RemoteFile, Fault> {
+pub(super) fn stat(client: &mut Client, full: &str, name: &str) -> Done<RemoteFile> {
     client.need(LIST_NAMES.right)?;
     let body = serde_json::json!({
         "bucketId": client.bucket()?.id,
@@ -120,7 +117,7 @@ pub(super) fn stat(client: &mut Client, full: &str, name: &str) -> Result<Remote
 }
 
 /// Ids of the versions of a full name, newest first, hide markers and unfinished uploads too; at most a thousand.
-pub(super) fn versions(client: &mut Client, full: &str) -> Result<Vec<String>, Fault> {
+pub(super) fn versions(client: &mut Client, full: &str) -> Done<Vec<String>> {
     client.need(LIST_VERSIONS.right)?;
     let bucket = client.bucket()?.id;
     let mut ids: Vec<String> = Vec::new();
@@ -166,7 +163,7 @@ pub(super) fn versions(client: &mut Client, full: &str) -> Result<Vec<String>, F
 mod tests {
     use super::*;
 
-    fn parsed(json: &str) -> Result<(Row, Vec<String>), Fault> {
+    fn parsed(json: &str) -> Done<(Row, Vec<String>)> {
         let io = |_: &std::io::Error| Fault::new(Class::Transient, "io");
         let mut names = Vec::new();
         let input = &mut json.as_bytes();

@@ -14,7 +14,7 @@ mod upload;
 
 use crate::base::bytes::hex_decode;
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::dest::b2::account::{Bucket, ID_MAX_BYTES};
 use crate::dest::b2::client::{Client, Place};
@@ -58,7 +58,7 @@ impl B2Folder {
     }
 
     /// The name of a file in its bucket.
-    fn full(&self, name: &str) -> std::result::Result<String, Fault> {
+    fn full(&self, name: &str) -> Done<String> {
         let full = format!("{}{name}", self.client.setup.prefix);
         match config::good_name(&full) {
             Ok(()) => Ok(full),
@@ -88,24 +88,16 @@ fn answer(reply: Reply) -> Answer {
 }
 
 impl Destination for B2Folder {
-    fn list(
-        &mut self,
-        each: &mut dyn FnMut(Listed) -> std::result::Result<(), Fault>,
-    ) -> std::result::Result<(), Fault> {
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         list::names(&mut self.client, each)
     }
 
-    fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault> {
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
         let full = self.full(name)?;
         list::stat(&mut self.client, &full, name)
     }
 
-    fn get(
-        &mut self,
-        name: &str,
-        span: Span,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<GetFacts, Fault> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let full = self.full(name)?;
         let client = &mut self.client;
         client.need(DOWNLOAD.right)?;
@@ -128,7 +120,7 @@ impl Destination for B2Folder {
         })
     }
 
-    fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         let full = self.full(name)?;
         let (client, uploads) = (&mut self.client, &mut self.uploads);
         client.need(UPLOAD.right)?;
@@ -150,7 +142,7 @@ impl Destination for B2Folder {
     }
 
     /// Removes every version, the oldest first, so that none comes to light when it is interrupted.
-    fn delete(&mut self, name: &str) -> std::result::Result<(), Fault> {
+    fn delete(&mut self, name: &str) -> Done<()> {
         let full = self.full(name)?;
         self.client.need(DELETE.right)?;
         for _ in 0..ROUNDS_MAX {
@@ -168,7 +160,7 @@ impl Destination for B2Folder {
         ))
     }
 
-    fn create_folder(&mut self) -> std::result::Result<(), Fault> {
+    fn create_folder(&mut self) -> Done<()> {
         match self.client.bucket() {
             Ok(_) => return Ok(()),
             Err(fault) if fault.class == Class::FolderMissing => {}
@@ -228,7 +220,7 @@ impl Destination for B2Folder {
         self.client.setup.key_id.clone()
     }
 
-    fn finish(&mut self) -> std::result::Result<Vec<Fact>, Fault> {
+    fn finish(&mut self) -> Done<Vec<Fact>> {
         let [a, b, c] = self.client.billed;
         Ok(vec![Fact {
             name: "Backblaze transactions",
@@ -239,7 +231,7 @@ impl Destination for B2Folder {
 }
 /// The reply to a log-in, for the fuzz program.
 #[cfg(feature = "fuzz")]
-pub(crate) fn fuzz_account(mut data: &[u8]) -> std::result::Result<(), Fault> {
+pub(crate) fn fuzz_account(mut data: &[u8]) -> Done<()> {
     let io = |e: &std::io::Error| Fault::new(Class::Transient, e.to_string());
     let account = account::Account::read(&mut data, &io, "bucket")?;
     account.need("listFiles", "key")?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::bytes::hex;
 use crate::base::digest::Algo;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::dest::b2::account::{ID_MAX_BYTES, is_header};
 use crate::dest::b2::client::Client;
@@ -51,7 +51,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn read(reply: &mut Reply) -> Result<Stored, Fault> {
+    pub(super) fn read(reply: &mut Reply) -> Done<Stored> {
         let row = rows::row(reply, DIALECT.who)?;
         Ok(Stored {
             id: row.text("fileId"),
@@ -63,7 +63,7 @@ impl Stored {
 }
 
 /// Removes one version; a missing one is success.
-pub(super) fn delete_version(client: &mut Client, full: &str, id: &str) -> Result<(), Fault> {
+pub(super) fn delete_version(client: &mut Client, full: &str, id: &str) -> Done<()> {
     let body = serde_json::json!({ "fileName": full, "fileId": id });
     match client.post(&DELETE, &body.to_string()) {
         Ok(mut reply) => reply.finish(),
@@ -82,7 +82,7 @@ impl Uploads {
 }
 
 /// Asks for a place to send to.
-fn slot(client: &mut Client, op: &Op, body: &str) -> Result<Slot, Fault> {
+fn slot(client: &mut Client, op: &Op, body: &str) -> Done<Slot> {
     let row = client.ask(op, body)?;
     let (url, token) = (row.text("uploadUrl"), row.text("authorizationToken"));
     let safe = url.split('?').next().and_then(base_url).is_some() && is_header(&url);
@@ -194,7 +194,7 @@ pub(super) fn whole(
     uploads: &mut Uploads,
     full: &str,
     body: &mut dyn Body,
-) -> Result<String, Fault> {
+) -> Done<String> {
     let len = body.len();
     let sha1 = match body.sha1() {
         Some(sha1) => hex(&sha1),
@@ -232,7 +232,7 @@ pub(super) fn check(
     len: u64,
     stored: &Stored,
     same_sha1: bool,
-) -> Result<(), Fault> {
+) -> Done<()> {
     let why = if stored.size != Some(len) {
         let size = stored.size.unwrap_or(0);
         format!("the server stored {size} bytes instead of {len}")
@@ -252,7 +252,7 @@ pub(super) fn check(
 }
 
 /// SHA-1 of a stretch in hex, by reading it once.
-pub(super) fn sha1_of(body: &mut dyn Body, from: u64, len: u64) -> Result<String, Fault> {
+pub(super) fn sha1_of(body: &mut dyn Body, from: u64, len: u64) -> Done<String> {
     let mut hasher = Algo::Sha1.hasher();
     look_at(body, from, len, &mut |part| hasher.update(part)).map_err(Fault::local)?;
     Ok(hex(hasher.finish().as_bytes()))

@@ -7,23 +7,21 @@ use serde_json::{Value, json};
 
 use crate::base::bytes::hex;
 use crate::base::digest::Algo;
-use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault};
+use crate::base::error::Result;
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
-use crate::base::secret::Secret;
 use crate::dest::{
     About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
     look_at,
 };
-use crate::net::http::{Http, Pace, Payload, Request};
-use crate::net::service::call::{Call, Login, Service, Token, bearer};
+use crate::net::http::{Http, Pace};
+use crate::net::service::authid::{self, AUTHID, OAUTH_URL};
+use crate::net::service::call::{Call, Service};
 use crate::net::service::pages::incomplete;
 use crate::net::service::refusal::word;
-use crate::net::service::rows::{self, Row};
-use crate::net::service::{Content, Dialect, Form, Pages, Refusal, Verb, rules};
+use crate::net::service::rows::Row;
+use crate::net::service::{Content, Dialect, Form, Pages, Verb, rules};
 use crate::net::url::DestUrl;
-
-type Done<T> = std::result::Result<T, Fault>;
 
 const PAGE: u64 = 2000;
 /// The service's digest is made of those of blocks of this length; parts of an upload are multiples of it.
@@ -31,18 +29,6 @@ const BLOCK: u64 = 4 << 20;
 /// Largest part of an upload.
 const PART_MAX: u64 = 148 << 20;
 
-const AUTHID: Opt = row(
-    "authid",
-    Kind::Secret,
-    "",
-    "AuthID of Duplicati's token service, or an access token that does not expire.",
-);
-const OAUTH_URL: Opt = row(
-    "oauth-url",
-    Kind::Text,
-    "https://duplicati-oauth-handler.appspot.com/refresh",
-    "Token service that AuthIDs are for.",
-);
 const API_URL: Opt = row(
     "dropbox-api-url",
     Kind::Text,
@@ -86,41 +72,6 @@ static DIALECT: Dialect = Dialect {
     ],
 };
 
-/// Tokens of Duplicati's service.
-struct AuthId {
-    id: Secret,
-    url: String,
-    token: Option<Secret>,
-}
-
-impl Login for AuthId {
-    fn header(&mut self, http: &mut Http) -> Done<Option<Secret>> {
-        if self.token.is_none() {
-            let mut reply = http.send(Request {
-                method: "GET",
-                url: &self.url,
-                headers: &[("x-authid", self.id.reveal())],
-                payload: Payload::None,
-                pace: Pace::Short,
-                expect: false,
-            })?;
-            if reply.status != 200 {
-                let told = Refusal::of(&mut reply, Form::Json("error", "message"));
-                return Err(told.fault(&DIALECT, Verb::Login, &[]));
-            }
-            let row = rows::row(&mut reply, "a token service")?;
-            let token = row.get("access_token").filter(|t| !t.is_empty());
-            let missing = || Fault::new(Class::Protocol, "the token service gives no token");
-            self.token = Some(Secret::new(token.ok_or_else(missing)?.to_owned()));
-        }
-        Ok(self.token.as_ref().map(bearer))
-    }
-
-    fn renew(&mut self, refusal: &Refusal) -> bool {
-        refusal.status == 401 && self.token.take().is_some()
-    }
-}
-
 /// A folder in Dropbox.
 struct Folder {
     service: Service,
@@ -159,23 +110,12 @@ fn digest(body: &mut dyn Body) -> Done<String> {
 
 impl Folder {
     fn new(url: &DestUrl, options: &Options) -> Result<Folder> {
-        let id = options
-            .secret(&AUTHID)
-            .ok_or_else(|| Error::usage("no AuthID given").hint("use --authid"))?;
-        let login: Box<dyn Login> = match id.reveal().contains(':') {
-            true => Box::new(AuthId {
-                id,
-                url: options.text(&OAUTH_URL).unwrap_or_default().to_owned(),
-                token: None,
-            }),
-            false => Box::new(Token(Some(id))),
-        };
         let path = format!("{}/{}", url.host, url.path);
         let levels: Vec<&str> = path.split('/').filter(|l| !l.is_empty()).collect();
         let base = |usual: &str| options.text(&API_URL).unwrap_or(usual).to_owned();
         let part = options.size(&PART).unwrap_or(BLOCK).min(PART_MAX);
         Ok(Folder {
-            service: Service::new(Http::new(options)?, &DIALECT, login),
+            service: Service::new(Http::new(options)?, &DIALECT, authid::login(options)?),
             api: base("https://api.dropboxapi.com"),
             content: base("https://content.dropboxapi.com"),
             folder: levels.iter().map(|level| format!("/{level}")).collect(),

@@ -22,7 +22,7 @@ use super::{
     About, Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span,
 };
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::size::show_size;
 use crate::base::sys::Dir;
@@ -47,8 +47,6 @@ pub(crate) static SCHEME: Scheme = Scheme {
 fn open(url: &DestUrl, options: &Options) -> Result<Box<dyn Destination>> {
     FileDest::open(url, options).map(|d| Box::new(d) as Box<dyn Destination>)
 }
-
-type Done<T> = std::result::Result<T, Fault>;
 
 struct FileDest {
     /// Absolute; never empty, the primary one first.

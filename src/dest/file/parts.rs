@@ -3,9 +3,9 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{BUFFER, Done, TEMPORARY};
+use super::{BUFFER, TEMPORARY};
 use crate::base::error::{Error, Result, io_text};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::{sys, text};
 use crate::dest::{Body, RemoteFile};
 

@@ -1,7 +1,7 @@
 //! Content mode (`destinations-core.md` 6.7): a folder by its identifier or name, read only, through gateways.
 
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::ipfs::gateway::Gateways;
@@ -13,8 +13,6 @@ use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Said, 
 use crate::format::ipld::cid::{Cid, RAW};
 use crate::net::ranged::{self, Answer, Resume};
 use crate::net::url::DestUrl;
-
-type Done<T> = std::result::Result<T, Fault>;
 
 /// Stands for a name that is not UTF-8: no good name has it.
 const BAD_CHAR: char = '\u{7f}';

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::base::text;
@@ -18,6 +18,7 @@ use crate::format::ipld::cid::Cid;
 use crate::format::ipld::ipns::RECORD_MAX_BYTES;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::redirect::{self, Chain, same_origin};
+use crate::net::service::call::bearer;
 use crate::net::url::encode;
 
 const GATEWAYS_MAX: usize = 32;
@@ -27,8 +28,6 @@ const RAW_TYPE: &str = "application/vnd.ipld.raw";
 const CAR_TYPE: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=y";
 const RECORD_TYPE: &str = "application/vnd.ipfs.ipns-record";
 const PLACEHOLDER: &str = "{cid}";
-
-type Done<T> = std::result::Result<T, Fault>;
 
 struct Gateway {
     /// Without a trailing `/`; may hold the placeholder.
@@ -392,7 +391,7 @@ impl Gateways {
         };
         let first = url.clone();
         let token = self.token.as_ref().filter(|_| i == 0);
-        let token = token.map(|t| Secret::new(format!("Bearer {}", t.reveal().trim())));
+        let token = token.map(bearer);
         let mut chain = Chain::default();
         loop {
             let mut headers = vec![("accept", ask.accept)];

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::{sys, text};
 use crate::dest::Fact;
@@ -138,7 +138,7 @@ impl Keep {
     }
 
     /// Pins the new root, then lets go of earlier ones under the same name.
-    fn pin(&self, rpc: &mut Rpc, root: &Cid) -> std::result::Result<(), Fault> {
+    fn pin(&self, rpc: &mut Rpc, root: &Cid) -> Done<()> {
         let path = format!("/ipfs/{root}");
         let args = [
             ("arg", path.as_str()),
@@ -177,24 +177,9 @@ impl Keep {
 }
 
 /// Asks the service for a copy instead of the one it has of an earlier root; the status it ends with.
-fn copy(
-    rpc: &mut Rpc,
-    service: &mut Copies,
-    label: &str,
-    root: &Cid,
-) -> std::result::Result<String, Fault> {
-    let mut origins: Vec<String> = Vec::new();
-    let told = rpc.ask("id", &[], &mut |key, value| {
-        if key == "Addresses/[]"
-            && origins.len() < ADDRESSES_MAX
-            && let Some(address) = value.text()
-        {
-            origins.push(address.to_owned());
-        }
-    });
-    if told.is_err() {
-        origins.clear();
-    }
+fn copy(rpc: &mut Rpc, service: &mut Copies, label: &str, root: &Cid) -> Done<String> {
+    let told = rpc.ask("id", &[]).unwrap_or_default();
+    let origins: Vec<&str> = told.texts("Addresses/[]").take(ADDRESSES_MAX).collect();
     let body = serde_json::json!({
         "cid": root.to_string(),
         "name": label,
@@ -246,20 +231,14 @@ fn copy(
     }
 }
 
-fn one(pins: Vec<Pin>) -> std::result::Result<Pin, Fault> {
+fn one(pins: Vec<Pin>) -> Done<Pin> {
     let mut pins = pins.into_iter();
     pins.next()
         .filter(|pin| !pin.request.is_empty())
         .ok_or_else(|| Fault::new(Class::Protocol, "it does not tell what it will do"))
 }
 
-fn publish(
-    rpc: &mut Rpc,
-    root: &Cid,
-    key: &str,
-    lifetime: &str,
-    ttl: &str,
-) -> std::result::Result<String, Fault> {
+fn publish(rpc: &mut Rpc, root: &Cid, key: &str, lifetime: &str, ttl: &str) -> Done<String> {
     let path = format!("/ipfs/{root}");
     let args = [
         ("arg", path.as_str()),
@@ -269,32 +248,22 @@ fn publish(
         ("allow-offline", "true"),
         ("quieter", "true"),
     ];
-    let mut name = None;
-    rpc.ask("name/publish", &args, &mut |field, value| {
-        if field == "Name" {
-            name = value.text().map(|t| text::safe_cut(t.as_bytes(), 80));
-        }
-    })
-    .map_err(|refusal| {
-        if refusal.message.contains("no key") {
-            let shown = text::safe_cut(key.as_bytes(), 60);
-            return refusal
+    let told = rpc.ask("name/publish", &args).map_err(|refusal| {
+        let shown = text::safe_cut(key.as_bytes(), 60);
+        match refusal.message.contains("no key") {
+            true => refusal
                 .fault
-                .hint(format!("make the key with 'ipfs key gen {shown}'"));
+                .hint(format!("make the key with 'ipfs key gen {shown}'")),
+            false => refusal.fault,
         }
-        refusal.fault
     })?;
+    let name = told.get("Name").map(|t| text::safe_cut(t.as_bytes(), 80));
     name.ok_or_else(|| Fault::new(Class::Protocol, "the node does not tell the name"))
 }
 
 impl Copies {
     /// One request; the pins in the reply.
-    fn talk(
-        &mut self,
-        method: &'static str,
-        path: &str,
-        body: &str,
-    ) -> std::result::Result<Vec<Pin>, Fault> {
+    fn talk(&mut self, method: &'static str, path: &str, body: &str) -> Done<Vec<Pin>> {
         let headers = [
             ("accept", "application/json"),
             ("content-type", "application/json"),

@@ -1,6 +1,6 @@
 //! From a published name to the folder it points at (`destinations-core.md` 6.7): signed records, several hops, and domains.
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::dest::ipfs::gateway::Gateways;
@@ -9,8 +9,6 @@ use crate::format::ipld::ipns::{self, Record, Refused};
 
 /// Names pointing at names.
 const HOPS_MAX: u32 = 8;
-
-type Done<T> = std::result::Result<T, Fault>;
 
 /// What a destination begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]

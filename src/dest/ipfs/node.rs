@@ -5,7 +5,7 @@
 use std::io::Read as _;
 
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::ipfs::add::{self, Form};
@@ -17,10 +17,9 @@ use crate::dest::{
 };
 use crate::format::ipld::cid::Cid;
 use crate::net::http::Pace;
-use crate::net::json::{self, Step};
+use crate::net::json;
+use crate::net::service::rows;
 use crate::net::url::DestUrl;
-
-type Done<T> = std::result::Result<T, Fault>;
 
 const CHUNK_LEAST_BYTES: u64 = 256 << 10;
 const CHUNK_MOST_BYTES: u64 = 1 << 20;
@@ -41,7 +40,6 @@ pub(super) struct NodeFolder {
 }
 
 /// What a node says of an entry.
-#[derive(Default)]
 struct Stat {
     hash: String,
     size: Option<u64>,
@@ -93,18 +91,12 @@ impl NodeFolder {
     }
 
     fn stat_of(&mut self, path: &str) -> std::result::Result<Stat, Refusal> {
-        let mut stat = Stat::default();
-        self.rpc.ask(
-            "files/stat",
-            &[("arg", path)],
-            &mut |key, value| match (key, value.text()) {
-                ("Hash", Some(hash)) => stat.hash = hash.to_owned(),
-                ("Type", Some(kind)) => stat.is_folder = kind == "directory",
-                ("Size", _) => stat.size = value.number(),
-                _ => {}
-            },
-        )?;
-        Ok(stat)
+        let row = self.rpc.ask("files/stat", &[("arg", path)])?;
+        Ok(Stat {
+            hash: row.text("Hash"),
+            size: row.number("Size"),
+            is_folder: row.get("Type") == Some("directory"),
+        })
     }
 
     /// What is under a name; `None` when nothing is, and an error when not even the folder is there.
@@ -189,29 +181,23 @@ impl NodeFolder {
         };
         let mut reply = match self.rpc.call("add", &args, Pace::Upload, Some(upload)) {
             Ok(reply) => reply,
-            Err(refusal) if refusal.is_unflushed() => {
-                self.flush()?;
+            Err(refusal) => {
+                if refusal.is_unflushed() {
+                    self.flush()?;
+                } else if refusal.exists() {
+                    self.remove(name)?;
+                } else {
+                    return Err(refusal.into());
+                }
                 return Err(Fault {
                     class: Class::Transient,
                     ..refusal.fault
                 });
             }
-            Err(refusal) if refusal.exists() => {
-                self.remove(name)?;
-                return Err(Fault {
-                    class: Class::Transient,
-                    ..refusal.fault
-                });
-            }
-            Err(refusal) => return Err(refusal.into()),
         };
         let given = added(&mut reply)?;
-        let early = || {
-            Fault::new(
-                Class::Transient,
-                "the IPFS node answered before it had the file",
-            )
-        };
+        let early = "the IPFS node answered before it had the file";
+        let early = || Fault::new(Class::Transient, early);
         Ok((given, form.expected().ok_or_else(early)?))
     }
 
@@ -245,45 +231,22 @@ impl Destination for NodeFolder {
         ];
         let mut reply = self.rpc.call("files/ls", &args, Pace::List, None)?;
         let io = reply.io_fault();
-        let (mut name, mut size, mut is_folder) = (None, None, false);
-        let mut whole = false;
-        json::read(&mut reply, json::LIST_MAX_BYTES, &io, &mut |step| {
-            match step {
-                Step::Open { path: [a, b] } if a == "Entries" && b == "[]" => {
-                    (name, size, is_folder) = (None, None, false);
-                }
-                Step::Value { path: [a], .. } | Step::Close { path: [a] } if a == "Entries" => {
-                    whole = true;
-                }
-                Step::Value {
-                    path: [a, _, key],
-                    value,
-                } if a == "Entries" => match key.as_str() {
-                    "Name" => name = value.text().map(str::to_owned),
-                    "Size" => size = value.number(),
-                    "Type" => is_folder = value.number() == Some(1),
-                    _ => {}
-                },
-                Step::Close { path: [a, b] } if a == "Entries" && b == "[]" => {
-                    each(Listed::Entry(RemoteFile {
-                        name: name.take().unwrap_or_default(),
-                        size: size.filter(|_| !is_folder),
-                        modified: None,
-                        is_folder,
-                        is_archived: false,
-                    }))?;
-                }
-                _ => {}
-            }
-            Ok(())
+        let max = json::LIST_MAX_BYTES;
+        let tail = rows::objects(&mut reply, &io, max, "Entries", &mut |row| {
+            let is_folder = row.number("Type") == Some(1);
+            each(Listed::Entry(RemoteFile {
+                name: row.text("Name"),
+                size: row.number("Size").filter(|_| !is_folder),
+                modified: None,
+                is_folder,
+                is_archived: false,
+            }))
         })?;
-        if whole {
+        if tail.has("Entries") {
             return Ok(());
         }
-        Err(Fault::new(
-            Class::Protocol,
-            "the reply is no listing of an IPFS node",
-        ))
+        let none = "the reply is no listing of an IPFS node";
+        Err(Fault::new(Class::Protocol, none))
     }
 
     fn stat(&mut self, name: &str) -> Done<RemoteFile> {
@@ -429,16 +392,8 @@ impl Destination for NodeFolder {
     }
 
     fn quota(&mut self) -> Done<Quota> {
-        let (mut total, mut used) = (None, None);
-        self.rpc.ask(
-            "repo/stat",
-            &[("size-only", "true")],
-            &mut |key, value| match key {
-                "StorageMax" => total = value.number(),
-                "RepoSize" => used = value.number(),
-                _ => {}
-            },
-        )?;
+        let row = self.rpc.ask("repo/stat", &[("size-only", "true")])?;
+        let (total, used) = (row.number("StorageMax"), row.number("RepoSize"));
         Ok(Quota {
             total,
             free: total.zip(used).map(|(t, u)| t.saturating_sub(u)),

@@ -2,18 +2,20 @@
 //!
 //! Knows no folder and repeats nothing.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use crate::base::bytes::base64;
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Fault, says_full};
+use crate::base::fault::{Class, Done, Fault, says_full};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::base::text;
 use crate::dest::ipfs::options;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-use crate::net::json::{self, Step};
-use crate::net::service::{self, Form, Verb, class_of_status};
+use crate::net::json;
+use crate::net::service::call::bearer;
+use crate::net::service::rows::{self, Row};
+use crate::net::service::{self, Dialect, Form, Verb, class_of_status, rules};
 use crate::net::url::{DestUrl, encode};
 use crate::net::{opts, redirect};
 
@@ -22,6 +24,23 @@ const PORT: u16 = 5001;
 const VERSION_LEAST: (u64, u64) = (0, 16);
 /// Longest reply to a command that is no listing.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024;
+
+/// What commands fail of, by the words alone: every one has the status 500.
+static DIALECT: Dialect = Dialect {
+    form: Form::Json("Type", "Message"),
+    who: "an IPFS node",
+    rules: rules! {
+        500 "" "no space left" => Class::Full;
+        500 "" "disk quota" => Class::Full;
+        500 "" "file too large" => Class::Full;
+        500 "" "datastore*full" => Class::Full;
+        500 "" "file does not exist" => Class::NotFound;
+        500 "" "no link named" => Class::NotFound;
+        500 "" "access denied" => Class::Auth;
+        500 "" "context deadline exceeded" => Class::Transient, "", "the node lacks blocks and nobody gave them in time; see --ipfs-timeout";
+    },
+    words: &[],
+};
 
 /// What a node said no to.
 pub(super) struct Refusal {
@@ -89,11 +108,11 @@ impl Rpc {
         let host = format!("{}:{}", url.host, url.port.unwrap_or(PORT));
         let (user, password) = opts::login(url, given, None);
         let authorization = match (given.secret(&options::TOKEN), user, password) {
-            (Some(token), ..) => Some(format!("Bearer {}", token.reveal().trim())),
+            (Some(token), ..) => Some(bearer(&token)),
             (None, Some(user), password) => {
                 let secret = password.as_ref().map_or("", |p| p.reveal());
-                let pair = format!("{user}:{secret}");
-                Some(format!("Basic {}", base64(pair.as_bytes())))
+                let pair = base64(format!("{user}:{secret}").as_bytes());
+                Some(Secret::new(format!("Basic {pair}")))
             }
             (None, None, Some(_)) => {
                 return Err(
@@ -108,37 +127,28 @@ impl Rpc {
             http: Http::new(given)?,
             base: format!("{}://{host}/api/v0", if tls { "https" } else { "http" }),
             host,
-            authorization: authorization.map(Secret::new),
+            authorization,
             timeout: format!("{}s", seconds.max(1)),
             probed: false,
         })
     }
 
     /// Makes sure once that a node of a version that can do everything is there.
-    pub(super) fn probe(&mut self) -> std::result::Result<(), Fault> {
+    pub(super) fn probe(&mut self) -> Done<()> {
         if self.probed {
             return Ok(());
         }
-        let mut found = None;
-        self.ask("version", &[], &mut |path, value| {
-            if path == "Version" {
-                found = value.text().map(str::to_owned);
-            }
-        })?;
-        let Some(version) = found else {
+        let told = self.ask("version", &[])?;
+        let Some(version) = told.get("Version") else {
             return Err(self.not_kubo("it does not tell its version"));
         };
         let mut parts = version.split(['.', '-']).map(|p| p.parse().unwrap_or(0));
         let pair: (u64, u64) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
         if pair < VERSION_LEAST {
             let shown = text::safe_cut(version.as_bytes(), 40);
-            return Err(Fault::new(
-                Class::Usage,
-                format!(
-                    "the IPFS node at {} has version {shown}; 0.16 or newer is needed",
-                    self.shown()
-                ),
-            ));
+            let at = self.shown();
+            let old = format!("the IPFS node at {at} has version {shown}; 0.16 or newer is needed");
+            return Err(Fault::new(Class::Usage, old));
         }
         self.probed = true;
         Ok(())
@@ -156,28 +166,22 @@ impl Rpc {
         .hint("the RPC is on port 5001 unless configured otherwise, the gateway on 8080")
     }
 
-    /// Runs a command whose reply is small JSON and passes on its values with their paths joined by `/`.
-    pub(super) fn ask(
-        &mut self,
-        command: &str,
-        args: &[(&str, &str)],
-        each: &mut dyn FnMut(&str, &json::Value<'_>),
-    ) -> Answer<()> {
+    /// Runs a command whose reply is one small object.
+    pub(super) fn ask(&mut self, command: &str, args: &[(&str, &str)]) -> Answer<Row> {
         let mut reply = self.call(command, args, Pace::List, None)?;
-        read_values(&mut reply, each).map_err(|f| self.puzzled(f, command).into())
+        let io = reply.io_fault();
+        let told = rows::objects(&mut reply, &io, json::SMALL_MAX_BYTES, "", &mut |_| Ok(()));
+        told.map_err(|fault| match fault.class {
+            Class::Protocol if !self.probed => self
+                .not_kubo(&format!("to {command} it says something else"))
+                .into(),
+            _ => fault.into(),
+        })
     }
 
     /// As [`Rpc::ask`] for a command whose reply does not matter.
     pub(super) fn run(&mut self, command: &str, args: &[(&str, &str)]) -> Answer<()> {
         Ok(self.call(command, args, Pace::List, None)?.finish()?)
-    }
-
-    /// The fault of a reply that is no JSON.
-    pub(super) fn puzzled(&self, fault: Fault, command: &str) -> Fault {
-        if fault.class == Class::Protocol && !self.probed {
-            return self.not_kubo(&format!("to {command} it says something else"));
-        }
-        fault
     }
 
     /// Sends one command. Everything but success is a [`Refusal`].
@@ -223,41 +227,30 @@ impl Rpc {
     fn refusal(&self, reply: &mut Reply, command: &str) -> Refusal {
         let status = reply.status;
         let location = reply.location();
-        let told = service::Refusal::of(reply, Form::Json("Type", "Message"));
+        let told = service::Refusal::of(reply, DIALECT.form);
         let said = ends(told.message.trim().as_bytes());
-        let quoted = if said.is_empty() {
-            String::new()
-        } else {
-            format!(" \"{said}\"")
+        let quoted = match said.as_str() {
+            "" => String::new(),
+            said => format!(" \"{said}\""),
         };
+        let at = self.shown();
         let plain = |class| Fault::new(class, format!("{command}: status {status}{quoted}"));
+        let denied = |text| Fault::new(Class::Auth, text);
         let fault = match status {
-            500 if !told.is_plain => self.command_failed(command, &told.message, &said),
-            401 => Fault::new(
-                Class::Auth,
-                format!("the IPFS node at {} wants a login", self.shown()),
-            )
-            .hint("use --ipfs-api-token, or --auth-username and --auth-password"),
-            403 if told.message.to_ascii_lowercase().contains("access denied") => Fault::new(
-                Class::Auth,
-                format!("RPC access denied by the IPFS node at {}", self.shown()),
-            )
+            500 if !told.is_plain => failed(command, &told, &said),
+            401 => denied(format!("the IPFS node at {at} wants a login"))
+                .hint("use --ipfs-api-token, or --auth-username and --auth-password"),
+            403 if told.message.to_ascii_lowercase().contains("access denied") => denied(format!(
+                "RPC access denied by the IPFS node at {at}"
+            ))
             .hint("the login must be allowed /api/v0/version, /api/v0/files and /api/v0/add"),
-            403 => Fault::new(
-                Class::Auth,
-                format!(
-                    "RPC access denied by {}, perhaps by its check of origins{quoted}",
-                    self.shown()
-                ),
-            ),
-            300..=399 => {
-                let to = location.unwrap_or_default();
-                let fault = redirect::foreign(&to);
-                Fault {
-                    hint: "name the node itself as the host of the destination URL".to_owned(),
-                    ..fault
-                }
-            }
+            403 => denied(format!(
+                "RPC access denied by {at}, perhaps by its check of origins{quoted}"
+            )),
+            300..=399 => Fault {
+                hint: "name the node itself as the host of the destination URL".to_owned(),
+                ..redirect::foreign(&location.unwrap_or_default())
+            },
             404 => self.not_kubo("status 404"),
             _ => match class_of_status(status, Verb::Login) {
                 Class::Throttled(_) => plain(Class::Throttled(told.retry_after)),
@@ -268,44 +261,24 @@ impl Rpc {
             },
         };
         Refusal {
-            message: if told.is_plain {
-                String::new()
-            } else {
-                told.message.to_lowercase()
+            message: match told.is_plain {
+                true => String::new(),
+                false => told.message.to_lowercase(),
             },
             fault,
         }
     }
+}
 
-    fn command_failed(&self, command: &str, whole: &str, said: &str) -> Fault {
-        let lower = whole.to_lowercase();
-        let has = |parts: &[&str]| parts.iter().any(|p| lower.contains(p));
-        let class = if has(&["no space left", "disk quota", "file too large"])
-            || (lower.contains("datastore") && lower.contains("full"))
-        {
-            Class::Full
-        } else if has(&["file does not exist", "no link named"]) {
-            Class::NotFound
-        } else if has(&["access denied"]) {
-            Class::Auth
-        } else {
-            Class::Transient
-        };
-        let full = if class == Class::Full {
-            "no space left in the IPFS node: "
-        } else {
-            ""
-        };
-        let fault = Fault::new(
-            class,
-            format!("{full}the IPFS node says to {command}: \"{said}\""),
-        );
-        if has(&["context deadline exceeded"]) {
-            return fault
-                .hint("the node lacks blocks and nobody gave them in time; see --ipfs-timeout");
-        }
-        fault
-    }
+/// The fault of a command that the node could not carry out.
+fn failed(command: &str, told: &service::Refusal, said: &str) -> Fault {
+    let (class, rule) = told.class(&DIALECT, Verb::Login);
+    let full = match class {
+        Class::Full => "no space left in the IPFS node: ",
+        _ => "",
+    };
+    let text = format!("{full}the IPFS node says to {command}: \"{said}\"");
+    Fault::new(class, text).hint(rule.map_or("", |rule| rule.hint))
 }
 
 /// Text of the server, its beginning and its end, where the reason is.
@@ -320,63 +293,30 @@ fn ends(said: &[u8]) -> String {
     format!("{head}...{tail}")
 }
 
-fn io_as_it_is(e: &io::Error) -> Fault {
-    Fault::new(Class::Transient, crate::base::error::io_text(e))
-}
-
-/// Reads one JSON value of a reply, passing on every value with its path.
-pub(super) fn read_values(
-    reply: &mut Reply,
-    each: &mut dyn FnMut(&str, &json::Value<'_>),
-) -> std::result::Result<(), Fault> {
-    let io = reply.io_fault();
-    json::read(reply, json::SMALL_MAX_BYTES, &io, &mut |step| {
-        if let Step::Value { path, value } = step {
-            each(&path.join("/"), &value);
-        }
-        Ok(())
-    })
-}
-
 /// The identifier in the last line of a reply to `add`.
-pub(super) fn added(reply: &mut Reply) -> std::result::Result<String, Fault> {
+pub(super) fn added(reply: &mut Reply) -> Done<String> {
     let mut text = Vec::new();
     let io = reply.io_fault();
     let read = reply.by_ref().take(ANSWER_MAX_BYTES).read_to_end(&mut text);
     read.map_err(|e| io(&e))?;
     let mut hash = None;
-    let lines = text
-        .split(|&b| b == b'\n')
-        .filter(|l| !l.trim_ascii().is_empty());
-    for mut line in lines {
-        json::read(
-            &mut line,
-            json::SMALL_MAX_BYTES,
-            &io_as_it_is,
-            &mut |step| {
-                if let Step::Value { path: [key], value } = step {
-                    match (key.as_str(), value.text()) {
-                        ("Hash", Some(text)) => hash = Some(text.to_owned()),
-                        ("Message", Some(text)) => {
-                            let said = text::safe_cut(text.as_bytes(), 200);
-                            let what = format!("the IPFS node says to add: \"{said}\"");
-                            let class = match says_full(500, text) {
-                                true => Class::Full,
-                                false => Class::Transient,
-                            };
-                            return Err(Fault::new(class, what));
-                        }
-                        _ => {}
-                    }
-                }
-                Ok(())
-            },
-        )?;
+    for line in text.split(|&b| b == b'\n') {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let max = json::SMALL_MAX_BYTES;
+        let row = rows::objects(&mut &line[..], &io, max, "", &mut |_| Ok(()))?;
+        if let Some(text) = row.get("Message") {
+            let said = text::safe_cut(text.as_bytes(), 200);
+            let class = match says_full(500, text) {
+                true => Class::Full,
+                false => Class::Transient,
+            };
+            let what = format!("the IPFS node says to add: \"{said}\"");
+            return Err(Fault::new(class, what));
+        }
+        hash = row.get("Hash").map(str::to_owned).or(hash);
     }
-    hash.ok_or_else(|| {
-        Fault::new(
-            Class::Transient,
-            "the IPFS node does not tell what it added",
-        )
-    })
+    let missing = "the IPFS node does not tell what it added";
+    hash.ok_or_else(|| Fault::new(Class::Transient, missing))
 }

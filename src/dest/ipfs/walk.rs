@@ -1,7 +1,7 @@
 //! Folders and files out of blocks (`destinations-core.md` 6.5): every entry of a plain or sharded folder, the bytes of a file
 //! from any offset on. Depth and number of blocks are bounded whatever the blocks say.
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::dest::ipfs::gateway::Gateways;
 use crate::dest::{Sink, Span};
 use crate::format::ipld::car::{Broken, CarReader};
@@ -19,8 +19,6 @@ const SPARE_BLOCKS: u64 = 1024;
 const INLINE_MAX: usize = 8192;
 /// Least bytes of a file that explain one block.
 const LEAST_BLOCK_BYTES: u64 = 16;
-
-type Done<T> = std::result::Result<T, Fault>;
 
 /// Where blocks come from: an archive while its blocks are the ones wanted, single blocks otherwise.
 pub(super) trait Blocks {

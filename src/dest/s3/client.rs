@@ -5,7 +5,7 @@
 use crate::base::bytes::hex;
 use crate::base::digest::Algo;
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::time::Timestamp;
 use crate::dest::s3::call::{Call, Target};
@@ -127,7 +127,7 @@ impl Client {
     }
 
     /// The reply of a success; every refusal is a fault.
-    pub(super) fn call(&mut self, mut call: Call<'_>) -> std::result::Result<Reply, Fault> {
+    pub(super) fn call(&mut self, mut call: Call<'_>) -> Done<Reply> {
         match self.try_call(&mut call)? {
             Ok(reply) => Ok(reply),
             Err(refusal) => Err(refusal.fault(&self.asked(&call))),
@@ -143,7 +143,7 @@ impl Client {
     pub(super) fn try_call(
         &mut self,
         call: &mut Call<'_>,
-    ) -> std::result::Result<std::result::Result<Reply, Refusal>, Fault> {
+    ) -> Done<std::result::Result<Reply, Refusal>> {
         self.find_host()?;
         let large = matches!(&call.content, Content::Part { len, .. } if *len >= LARGE_BYTES);
         if large
@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// A small question that is answered in words, by which region and clock are learnt: the refusal, if it was refused.
-    fn ask_bucket(&mut self) -> std::result::Result<Option<Refusal>, Fault> {
+    fn ask_bucket(&mut self) -> Done<Option<Refusal>> {
         if std::mem::replace(&mut self.asked_bucket, true) {
             return Ok(None);
         }
@@ -237,7 +237,7 @@ impl Client {
     }
 
     /// Signs and sends once.
-    fn once(&mut self, url: &str, call: &mut Call<'_>) -> std::result::Result<Reply, Fault> {
+    fn once(&mut self, url: &str, call: &mut Call<'_>) -> Done<Reply> {
         let (authority, path, query) = split(url);
         let now = Timestamp::now().0.saturating_add(self.clock_offset);
         let time = Timestamp(now).compact();
@@ -284,7 +284,7 @@ impl Client {
     }
 
     /// Takes up what the server says is wrong with our picture of it. True = repeat the request.
-    fn correct(&mut self, refusal: &Refusal, call: &Call<'_>) -> std::result::Result<bool, Fault> {
+    fn correct(&mut self, refusal: &Refusal, call: &Call<'_>) -> Done<bool> {
         let creating = call.method == "PUT" && matches!(call.target, Target::Bucket);
         if self.correct_clock(refusal) {
             return Ok(true);
@@ -322,11 +322,7 @@ impl Client {
         true
     }
 
-    fn correct_region(
-        &mut self,
-        refusal: &Refusal,
-        redirect: bool,
-    ) -> std::result::Result<bool, Fault> {
+    fn correct_region(&mut self, refusal: &Refusal, redirect: bool) -> Done<bool> {
         if self.region_fixes >= REGION_FIXES_MAX {
             return match redirect && refusal.expected_region().is_some() {
                 true => Err(
@@ -368,12 +364,7 @@ impl Client {
     }
 
     /// Where a redirect leads, if that is allowed.
-    fn follow(
-        &self,
-        chain: &mut Chain,
-        from: &str,
-        location: &str,
-    ) -> std::result::Result<String, Fault> {
+    fn follow(&self, chain: &mut Chain, from: &str, location: &str) -> Done<String> {
         let to = chain.follow(from, location)?;
         let endpoint = Endpoint {
             tls: to.starts_with("https://"),
@@ -386,7 +377,7 @@ impl Client {
     }
 
     /// iDrive e2: asks once which host serves this key.
-    fn find_host(&mut self) -> std::result::Result<(), Fault> {
+    fn find_host(&mut self) -> Done<()> {
         let Some(base) = self.lookup.clone() else {
             return Ok(());
         };

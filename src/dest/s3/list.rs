@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::client::Client;
 use crate::dest::s3::error::{Refusal, iso_time};
@@ -59,14 +59,10 @@ struct Entry {
 }
 
 /// Where a listing gives its entries.
-type Each<'a> = dyn FnMut(Listed) -> Result<(), Fault> + 'a;
+type Each<'a> = dyn FnMut(Listed) -> Done<()> + 'a;
 
 /// Every file of the folder, or a fault.
-pub(super) fn list(
-    client: &mut Client,
-    rules: &mut Rules,
-    each: &mut Each<'_>,
-) -> Result<(), Fault> {
+pub(super) fn list(client: &mut Client, rules: &mut Rules, each: &mut Each<'_>) -> Done<()> {
     let mut token = String::new();
     let mut encoded = false;
     // Keys are handed on before a page may say how they are written.
@@ -153,7 +149,7 @@ fn one_page(
     token: &str,
     (encoded, decoding): (bool, bool),
     each: &mut Each<'_>,
-) -> Result<Fetched, Fault> {
+) -> Done<Fetched> {
     let prefix = client.setup.prefix.clone();
     let mut query = vec![("max-keys", "1000"), ("prefix", prefix.as_str())];
     if !rules.recursive {
@@ -205,7 +201,7 @@ fn parse(
     (prefix, decoding): (&str, bool),
     rules: &Rules,
     each: &mut Each<'_>,
-) -> Result<Page, Fault> {
+) -> Done<Page> {
     let mut page = Page::default();
     let mut entry = Entry::default();
     let key = |text: &str| match decoding {
@@ -263,13 +259,7 @@ fn parse(
     Ok(page)
 }
 
-fn hand_on(
-    key: &str,
-    entry: &Entry,
-    prefix: &str,
-    rules: &Rules,
-    each: &mut Each<'_>,
-) -> Result<(), Fault> {
+fn hand_on(key: &str, entry: &Entry, prefix: &str, rules: &Rules, each: &mut Each<'_>) -> Done<()> {
     let Some(name) = key.strip_prefix(prefix) else {
         return Ok(());
     };
@@ -286,7 +276,7 @@ fn hand_on(
 }
 
 /// One small page that proves that the folder can be listed.
-pub(super) fn bucket_exists(client: &mut Client) -> Result<bool, Fault> {
+pub(super) fn bucket_exists(client: &mut Client) -> Done<bool> {
     let call = Call::new("HEAD", Target::Bucket, RIGHT);
     match client.call(call) {
         Ok(_) => Ok(true),
@@ -307,7 +297,7 @@ mod tests {
         }
     }
 
-    fn parsed(xml: &str, prefix: &str) -> Result<(Page, Vec<String>), Fault> {
+    fn parsed(xml: &str, prefix: &str) -> Done<(Page, Vec<String>)> {
         let mut names = Vec::new();
         let io = |_: &std::io::Error| Fault::new(Class::Transient, "io");
         let how = (prefix, xml.contains("EncodingType"));

@@ -15,7 +15,7 @@ mod unfinished;
 
 use crate::base::bytes::{base64, hex};
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::s3::call::{Call, Target};
@@ -110,7 +110,7 @@ impl S3Folder {
         name: &str,
         body: &mut dyn Body,
         mut headers: Vec<(&'static str, String)>,
-    ) -> std::result::Result<(), Fault> {
+    ) -> Done<()> {
         if let Some(md5) = body.md5() {
             headers.push(("content-md5", base64(&md5)));
         }
@@ -150,7 +150,7 @@ impl S3Folder {
     }
 
     /// A success may carry an error in its body.
-    fn no_error_inside(&self, mut reply: Reply, call: &Call<'_>) -> std::result::Result<(), Fault> {
+    fn no_error_inside(&self, mut reply: Reply, call: &Call<'_>) -> Done<()> {
         let refusal = Refusal::of(&mut reply);
         if refusal.code.is_empty() {
             Ok(())
@@ -161,14 +161,11 @@ impl S3Folder {
 }
 
 impl Destination for S3Folder {
-    fn list(
-        &mut self,
-        each: &mut dyn FnMut(Listed) -> std::result::Result<(), Fault>,
-    ) -> std::result::Result<(), Fault> {
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         list::list(&mut self.client, &mut self.rules, each)
     }
 
-    fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault> {
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
         let call = Call::new("HEAD", Target::Object(name), "s3:GetObject");
         let reply = self.client.call(call)?;
         let class = reply.header("x-amz-storage-class").unwrap_or("");
@@ -184,12 +181,7 @@ impl Destination for S3Folder {
         })
     }
 
-    fn get(
-        &mut self,
-        name: &str,
-        span: Span,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<GetFacts, Fault> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let client = &mut self.client;
         self.resume.get(name, span, into, &mut |range, tag| {
             let mut headers = Vec::new();
@@ -213,7 +205,7 @@ impl Destination for S3Folder {
         })
     }
 
-    fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         let headers = self.object_headers();
         // What must be new goes in one piece, whose condition every server treats alike.
         if body.len() <= self.multipart_from || body.is_new() && body.len() <= PUT_MAX_BYTES {
@@ -226,7 +218,7 @@ impl Destination for S3Folder {
         multipart::put(&mut self.client, name, body, size, &headers)
     }
 
-    fn delete(&mut self, name: &str) -> std::result::Result<(), Fault> {
+    fn delete(&mut self, name: &str) -> Done<()> {
         let mut call = Call::new("DELETE", Target::Object(name), "s3:DeleteObject");
         match self.client.try_call(&mut call)? {
             Ok(mut reply) => reply.finish(),
@@ -235,7 +227,7 @@ impl Destination for S3Folder {
         }
     }
 
-    fn create_folder(&mut self) -> std::result::Result<(), Fault> {
+    fn create_folder(&mut self) -> Done<()> {
         let region = match self.client.setup.location.as_str() {
             "" => self.client.setup.region.as_str(),
             given => given,
@@ -318,7 +310,7 @@ impl Destination for S3Folder {
         self.client.recall_region(learnt);
     }
 
-    fn end_unfinished(&mut self, start: &str, before: i64) -> std::result::Result<u64, Fault> {
+    fn end_unfinished(&mut self, start: &str, before: i64) -> Done<u64> {
         unfinished::end(&mut self.client, start, before)
     }
 }

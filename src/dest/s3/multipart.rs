@@ -2,7 +2,7 @@
 
 use crate::base::bytes::{base64, hex};
 use crate::base::digest::Algo;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::client::Client;
 use crate::dest::s3::error::Refusal;
@@ -30,7 +30,7 @@ pub(super) fn put(
     body: &mut dyn Body,
     size: u64,
     headers: &[(&str, &str)],
-) -> Result<(), Fault> {
+) -> Done<()> {
     let mut restarted = false;
     loop {
         let id = begin(client, name, headers)?;
@@ -74,7 +74,7 @@ impl From<Fault> for Gone {
     }
 }
 
-fn has_length(client: &mut Client, name: &str, len: u64) -> Result<bool, Fault> {
+fn has_length(client: &mut Client, name: &str, len: u64) -> Done<bool> {
     match client.call(Call::new("HEAD", Target::Object(name), RIGHT)) {
         Ok(reply) => Ok(reply.content_length() == Some(len)),
         Err(fault) if fault.class == Class::NotFound => Ok(false),
@@ -82,7 +82,7 @@ fn has_length(client: &mut Client, name: &str, len: u64) -> Result<bool, Fault> 
     }
 }
 
-fn begin(client: &mut Client, name: &str, headers: &[(&str, &str)]) -> Result<String, Fault> {
+fn begin(client: &mut Client, name: &str, headers: &[(&str, &str)]) -> Done<String> {
     let call = Call {
         query: &[("uploads", "")],
         headers,
@@ -169,7 +169,7 @@ fn part(
     }
 }
 
-fn etag(mut reply: Reply) -> Result<String, Fault> {
+fn etag(mut reply: Reply) -> Done<String> {
     let etag = reply.header("etag").unwrap_or("").to_owned();
     reply.finish()?;
     if etag.is_empty() || etag.len() > ETAG_MAX_BYTES {
@@ -182,7 +182,7 @@ fn etag(mut reply: Reply) -> Result<String, Fault> {
 }
 
 /// SHA-256 in hex and MD5 in base64 of a part, by reading it once.
-fn digests(body: &mut dyn Body, from: u64, len: u64) -> Result<(String, String), Fault> {
+fn digests(body: &mut dyn Body, from: u64, len: u64) -> Done<(String, String)> {
     let (mut sha256, mut md5) = (Algo::Sha256.hasher(), Algo::Md5.hasher());
     let looked = look_at(body, from, len, &mut |part| {
         sha256.update(part);

@@ -1,6 +1,6 @@
 //! Uploads in parts that were begun and never ended: found and aborted (`ListMultipartUploads`).
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::client::Client;
 use crate::dest::s3::error::iso_time;
@@ -26,7 +26,7 @@ struct Upload {
 type Marker = (String, String);
 
 /// Aborts the uploads of files of the folder whose names begin with `start` that were begun before a time; how many.
-pub(super) fn end(client: &mut Client, start: &str, before: i64) -> Result<u64, Fault> {
+pub(super) fn end(client: &mut Client, start: &str, before: i64) -> Done<u64> {
     let mut found: Vec<Upload> = Vec::new();
     let mut marker = Marker::default();
     let folder = client.setup.prefix.clone();
@@ -68,7 +68,7 @@ fn page(
     prefix: &str,
     marker: &Marker,
     each: &mut dyn FnMut(Upload),
-) -> Result<Option<Marker>, Fault> {
+) -> Done<Option<Marker>> {
     let mut query = vec![("uploads", ""), ("prefix", prefix)];
     if !marker.0.is_empty() {
         query.push(("key-marker", &marker.0));

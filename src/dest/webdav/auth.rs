@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::base64;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::text;
 use crate::dest::webdav::config::Login;
 use crate::net::challenge::{self, Challenge};
@@ -239,7 +239,7 @@ fn unsupported(shown: &str) -> Fault {
 }
 
 /// The strongest Digest challenge that can be answered. A fault when the server offers nothing at all that can be.
-fn strongest(offered: &[Challenge]) -> Result<Option<Session>, Fault> {
+fn strongest(offered: &[Challenge]) -> Done<Option<Session>> {
     let mut best: Option<Session> = None;
     for challenge in offered.iter().filter(|c| c.is("digest")) {
         let session =

@@ -3,7 +3,7 @@
 //! Credentials go to the origin of the URL only. Nothing is retried but what the server asks to be repeated.
 
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::webdav::auth::{Auth, Verdict};
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// The reply, whatever its status but a `401` that can be answered and a redirect that can be followed.
-    pub(super) fn call(&mut self, mut call: Call<'_>) -> std::result::Result<Answer, Fault> {
+    pub(super) fn call(&mut self, mut call: Call<'_>) -> Done<Answer> {
         let mut chain = Chain::default();
         let mut logins = 0;
         let mut lasting = true;
@@ -123,12 +123,7 @@ impl Client {
         }
     }
 
-    fn once(
-        &mut self,
-        url: &str,
-        call: &mut Call<'_>,
-        home: bool,
-    ) -> std::result::Result<Reply, Fault> {
+    fn once(&mut self, url: &str, call: &mut Call<'_>, home: bool) -> Done<Reply> {
         let (_, path, query) = split(url);
         let mut target = if path.is_empty() { "/" } else { path }.to_owned();
         if !query.is_empty() {

@@ -12,7 +12,7 @@ mod propfind;
 mod upload;
 
 use crate::base::error::Result;
-use crate::base::fault::Fault;
+use crate::base::fault::Done;
 use crate::base::opt::Options;
 use crate::base::text;
 use crate::dest::webdav::client::{Call, Client};
@@ -116,23 +116,15 @@ impl Folder {
 }
 
 impl Destination for Folder {
-    fn list(
-        &mut self,
-        each: &mut dyn FnMut(Listed) -> std::result::Result<(), Fault>,
-    ) -> std::result::Result<(), Fault> {
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         self.list_all(each)
     }
 
-    fn stat(&mut self, name: &str) -> std::result::Result<RemoteFile, Fault> {
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
         self.stat_file(name)
     }
 
-    fn get(
-        &mut self,
-        name: &str,
-        span: Span,
-        into: &mut dyn Sink,
-    ) -> std::result::Result<GetFacts, Fault> {
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let (url, shown) = (self.url(name), self.path_shown());
         let client = &mut self.client;
         self.resume.get(name, span, into, &mut |range, tag| {
@@ -167,11 +159,11 @@ impl Destination for Folder {
         })
     }
 
-    fn put(&mut self, name: &str, body: &mut dyn Body) -> std::result::Result<(), Fault> {
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.upload(name, body)
     }
 
-    fn delete(&mut self, name: &str) -> std::result::Result<(), Fault> {
+    fn delete(&mut self, name: &str) -> Done<()> {
         let mut reply = self.client.call(Call::new("DELETE", self.url(name)))?.reply;
         match reply.status {
             200 | 202 | 204 | 404 | 410 => reply.finish(),
@@ -179,7 +171,7 @@ impl Destination for Folder {
         }
     }
 
-    fn create_folder(&mut self) -> std::result::Result<(), Fault> {
+    fn create_folder(&mut self) -> Done<()> {
         self.make_folders()
     }
 
@@ -211,13 +203,14 @@ impl Destination for Folder {
         self.account.clone()
     }
 
-    fn quota(&mut self) -> std::result::Result<Quota, Fault> {
+    fn quota(&mut self) -> Done<Quota> {
         self.space()
     }
 }
 /// The answer to a listing, for the fuzz program.
 #[cfg(feature = "fuzz")]
-pub(crate) fn fuzz_multistatus(mut data: &[u8]) -> std::result::Result<(), Fault> {
-    let io = |e: &std::io::Error| Fault::new(crate::base::fault::Class::Transient, e.to_string());
+pub(crate) fn fuzz_multistatus(mut data: &[u8]) -> Done<()> {
+    use crate::base::fault::{Class, Fault};
+    let io = |e: &std::io::Error| Fault::new(Class::Transient, e.to_string());
     multistatus::read(&mut data, &io, &mut |_| Ok(()))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::time::Civil;
 use crate::net::http::parse_date;
 use crate::net::xml::{self, Step};
@@ -36,8 +36,8 @@ struct Properties {
 pub(super) fn read(
     input: &mut dyn Read,
     io: &dyn Fn(&io::Error) -> Fault,
-    each: &mut dyn FnMut(Item) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    each: &mut dyn FnMut(Item) -> Done<()>,
+) -> Done<()> {
     let mut item = Item::default();
     let mut found = Properties::default();
     xml::read_in("DAV:", input, io, &mut |step| {
@@ -152,7 +152,7 @@ fn asctime(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn items(xml: &str) -> Result<Vec<Item>, Fault> {
+    fn items(xml: &str) -> Done<Vec<Item>> {
         let mut out = Vec::new();
         let io = |e: &io::Error| Fault::new(Class::Transient, e.to_string());
         read(&mut xml.as_bytes(), &io, &mut |item| {

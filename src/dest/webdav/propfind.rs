@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use crate::base::error::Error;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::text;
 use crate::dest::webdav::client::{Answer, Call};
 use crate::dest::webdav::error::{Refusal, web_page};
@@ -34,8 +34,6 @@ const WHOLE_OR_NOTHING: [&[u8]; 3] = [
 ];
 /// As much of a reply is searched for them.
 const HEAD_BYTES: usize = 1024;
-
-type Done<T> = Result<T, Fault>;
 
 /// How to ask.
 pub(super) struct Asking {

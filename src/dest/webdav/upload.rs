@@ -1,7 +1,7 @@
 //! Putting a file there: under a temporary name, or straight where a server is known to show no part of an upload; and the
 //! folders above it.
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::rand;
 use crate::dest::Body;
 use crate::dest::webdav::client::Call;
@@ -14,8 +14,6 @@ use crate::net::service::Content;
 use crate::net::service::Verb;
 
 const LEVELS_MAX: usize = 32;
-
-type Done<T> = Result<T, Fault>;
 
 fn taken() -> Fault {
     Fault::new(Class::Exists, "the name is taken")

@@ -4,6 +4,8 @@
 //!
 //! Repeats nothing and waits for nothing: `remote` does.
 
+#[cfg(any(test, feature = "trial"))]
+pub(crate) mod authid;
 #[cfg(feature = "json")]
 pub(crate) mod call;
 pub(crate) mod pages;

@@ -226,7 +226,7 @@ mod tests {
             assert!(tail.flag("more") && tail.has("end") && tail.get("end").is_none());
             assert!(tail.is_nested("a/list") && !tail.is_nested("end") && !tail.has("none"));
             assert_eq!(tail.texts("a/k/[]").collect::<Vec<_>>(), ["p", "q"]);
-            assert_eq!(tail.text("n"), "out");
+            assert_eq!((tail.text("n").as_str(), tail.number("end")), ("out", None));
         }
         assert!(read(PAGE, "list").expect("good").1.is_empty());
         assert!(read(PAGE, "*/ist").expect("good").1.is_empty());
