@@ -13,82 +13,55 @@ mod ipfs;
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::ops::Deref;
 use std::process::Command;
 
 use ipfs::{Liar, Lie, Node, Relay, kubo, through};
-use support::snapshot::{But, Snapshot, same, take};
-use support::{Ran, Rand, Scratch, differs, fixture, fixture_names, opens_with, text, tree};
+use support::snapshot::{But, same, take};
+use support::trip::Trip;
+use support::{Rand, Scratch, copy_folder, fixture, text, tree};
 
 const PASSPHRASE: &str = "--passphrase=correct horse";
 
 struct Bench {
     node: Node,
-    scratch: Scratch,
+    trip: Trip,
+}
+
+impl Deref for Bench {
+    type Target = Trip;
+
+    fn deref(&self) -> &Trip {
+        &self.trip
+    }
 }
 
 /// `None` where there is no Kubo.
 fn bench(label: &str) -> Option<Bench> {
     let program = kubo()?;
-    let scratch = Scratch::new(label);
-    let node = Node::start(program, &scratch.folder("repo"));
-    Some(Bench { node, scratch })
+    let trip = Trip::new(label, PASSPHRASE, &[]);
+    let node = Node::start(program, &trip.folder("repo"));
+    Some(Bench { node, trip })
 }
 
 impl Bench {
-    fn backup(&self, url: &str, more: &[&str]) -> Ran {
-        let source = self.scratch.at("source");
-        let mut args = vec!["backup", url, text(&source), PASSPHRASE];
-        args.extend(more);
-        self.scratch.run(&args)
-    }
-
     /// A made tree in the node; the URL of the folder and its root.
     fn backed_up(&self) -> (String, String) {
-        tree::make(&self.scratch.folder("source"), 6, 64 << 10);
+        tree::make(&self.source(), 6, 64 << 10);
         let url = self.node.url("backups/router", "");
-        let ran = self
-            .backup(&url, &["--blocksize=64kb", "--json"])
-            .code(&[0]);
-        (url, ran.json()["IpfsRoot"].as_str().unwrap().to_owned())
-    }
-
-    fn restore_run(&self, url: &str, to: &Path, more: &[&str]) -> Ran {
-        let _ = fs::remove_dir_all(to);
-        let path = format!("--restore-path={}", text(to));
-        let mut args = vec!["restore", url, &path, "--no-cache", "--restore-permissions"];
-        args.extend(more);
-        let ran = self.scratch.run(&args);
-        assert!(self.scratch.left_in_tmp().is_empty());
-        ran
-    }
-
-    #[track_caller]
-    fn restored(&self, url: &str, more: &[&str]) -> Snapshot {
-        let to = self.scratch.at("restored");
-        let mut options = vec![PASSPHRASE];
-        options.extend(more);
-        self.restore_run(url, &to, &options).code(&[0]);
-        take(&to)
-    }
-
-    /// What is restored from there is this.
-    #[track_caller]
-    fn gives(&self, want: &Snapshot, url: &str, more: &[&str]) {
-        same(want, &self.restored(url, more), But::default(), url);
-    }
-
-    fn verify(&self, url: &str) {
-        let full = ["--full-remote-verification", "--no-cache", PASSPHRASE];
-        let args = [&["verify", url, "all"][..], &full].concat();
-        self.scratch.run(&args).code(&[0]);
+        let ran = self.backup(&url, &["--blocksize=64kb", "--json"]);
+        let root = ran.code(&[0]).json()["IpfsRoot"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (url, root)
     }
 }
 
 #[test]
 fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     let Some(b) = bench("ipfs") else { return };
-    let source = b.scratch.folder("source");
+    let source = b.source();
     tree::make(&source, 6, 64 << 10);
     let url = b.node.url("backups/router", "");
     let first = b
@@ -112,7 +85,6 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     let ran = b.backup(&url, &["--json"]).code(&[0]);
     let root = ran.json()["IpfsRoot"].as_str().unwrap().to_owned();
     assert_ne!(root, old_root);
-    let but = But::default;
     b.gives(&after, &url, &[]);
     b.gives(&before, &url, &["--version=1"]);
     b.verify(&url);
@@ -124,8 +96,7 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     ] {
         let content = b.node.content(&root, more);
         b.gives(&after, &content, &[]);
-        let older = b.restored(&content, &["--version=1"]);
-        same(&before, &older, but(), more);
+        b.gives(&before, &content, &["--version=1"]);
         b.verify(&content);
     }
     let old = b.node.content(&old_root, "");
@@ -137,12 +108,8 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     let top = b.node.run(&["files", "stat", "--hash", "/"]);
     let below = content.replace(&root, &format!("{top}/backups/router"));
     b.gives(&after, &below, &[]);
-    b.restore_run(
-        &below.replace("router", "rooter"),
-        &b.scratch.at("x"),
-        &[PASSPHRASE],
-    )
-    .code(&[100]);
+    let none = below.replace("router", "rooter");
+    b.restore(&none, "x", &[PASSPHRASE]).code(&[100]);
 }
 
 #[test]
@@ -160,110 +127,41 @@ fn fixtures_added_by_other_means_restore_from_their_identifier() {
         ],
         &["--trickle", "--chunker=size-2000", "--inline"],
     ];
-    for (i, name) in fixture_names().iter().enumerate() {
-        let options: Vec<&str> = opens_with(name).into_iter().collect();
-        let local = fixture(name).join("dest");
-        b.restore_run(text(&local), &b.scratch.at("want"), &options)
-            .code(&[0, 2]);
-        let want = take(&b.scratch.at("want"));
-        assert!(!want.is_empty());
-        let cid = b.node.add_folder(&local, kinds[i % kinds.len()]);
-        let mode = ["", "&ipfs-gateway-mode=car"][i / 2 % 2];
-        b.restore_run(&b.node.content(&cid, mode), &b.scratch.at("got"), &options)
-            .code(&[0, 2]);
-        same(&want, &take(&b.scratch.at("got")), differs(name), name);
-    }
+    let mut added = 0;
+    b.fixtures(|_, local| {
+        let cid = b.node.add_folder(local, kinds[added % kinds.len()]);
+        let mode = ["", "&ipfs-gateway-mode=car"][added / 2 % 2];
+        added += 1;
+        b.node.content(&cid, mode)
+    });
 }
 
 #[test]
 fn a_sharded_folder_of_twenty_thousand_names_is_read_within_the_budget() {
     let Some(b) = bench("ipfs-many") else { return };
-    let many = b.scratch.folder("many");
-    support::copy_folder(&fixture("plain").join("dest"), &many);
+    let many = b.folder("many");
+    copy_folder(&fixture("plain").join("dest"), &many);
     for i in 0..20_000 {
-        fs::write(
-            many.join(format!("some other file with a long name, number {i}")),
-            "x",
-        )
-        .unwrap();
+        let name = format!("some other file with a long name, number {i}");
+        fs::write(many.join(name), "x").unwrap();
     }
-    let few = b
-        .node
-        .content(&b.node.add_folder(&fixture("plain").join("dest"), &[]), "");
+    let few = b.node.add_folder(&fixture("plain").join("dest"), &[]);
     let cid = b.node.add_folder(&many, &["--cid-version=1"]);
     let shards = b.node.run(&["refs", &cid]).lines().count();
     assert!(shards <= 256, "the root of a sharded folder: {shards}");
-    let small = peak(&b.scratch, &["list", &few, "--no-cache"]);
+    let small = b.listing_peak(&b.node.content(&few, ""), &[]);
     let content = b.node.content(&cid, "");
-    let large = peak(&b.scratch, &["list", &content, "--no-cache"]);
+    let large = b.listing_peak(&content, &[]);
     eprintln!("content mode: {small} KiB for few names, {large} KiB for 20 000");
     // 48 bytes a name, a block of 1 MiB, what the allocator keeps, and room for another machine.
     assert!(large < small + 8192, "{small} and {large} KiB");
-    b.restore_run(&content, &b.scratch.at("got"), &[])
-        .code(&[0]);
-    assert!(!take(&b.scratch.at("got")).is_empty());
-    b.node
-        .run(&["files", "cp", &format!("/ipfs/{cid}"), "/many"]);
-    let large = peak(&b.scratch, &["list", &b.node.url("many", ""), "--no-cache"]);
+    b.restore(&content, "got", &[]).code(&[0]);
+    assert!(!take(&b.at("got")).is_empty());
+    let from = format!("/ipfs/{cid}");
+    b.node.run(&["files", "cp", &from, "/many"]);
+    let large = b.listing_peak(&b.node.url("many", ""), &[]);
     eprintln!("node mode: {large} KiB for 20 000 names");
     assert!(large < small + 8192, "{small} and {large} KiB");
-}
-
-/// Most memory that a run, which ends well, was seen to take, in KiB.
-fn peak(scratch: &Scratch, args: &[&str]) -> u64 {
-    let (most, ended) = support::peak_kib(scratch.start(args));
-    assert!(ended.success(), "{args:?}");
-    most
-}
-
-#[test]
-fn gateways_that_lie_are_found_out_and_left() {
-    let Some(b) = bench("ipfs-liars") else { return };
-    let (_, root) = b.backed_up();
-    let want = take(&b.scratch.at("source"));
-    let honest = &b.node.gateway;
-    for (lie, part, more) in [
-        (Lie::FlippedByte, "", ""),
-        (Lie::FlippedByte, "format=car", "&ipfs-gateway-mode=car"),
-        (Lie::Cut, "", ""),
-        (Lie::Missing, "", ""),
-    ] {
-        let what = format!("{lie:?}{more}");
-        let liar = Liar::start(honest, lie, part);
-        let url = through(&root, &[&liar.address, honest], more);
-        b.gives(&want, &url, &[]);
-        let asked = liar.seen().len();
-        let lies = matches!(
-            lie,
-            Lie::FlippedByte | Lie::OtherBlock | Lie::LoginPage | Lie::Short | Lie::Endless
-        );
-        if lies && part.is_empty() {
-            assert_eq!(asked, 1, "{what}: asked again after its first lie");
-        }
-        if !part.is_empty() {
-            continue;
-        }
-        let url = through(
-            &root,
-            &[&liar.address, &liar.address],
-            "&number-of-retries=1",
-        );
-        let to = b.scratch.at("nothing");
-        let ran = b.restore_run(&url, &to, &[PASSPHRASE]);
-        let ran = match lie {
-            Lie::Cut | Lie::Busy => ran.code(&[100]),
-            Lie::Missing => ran.code(&[100]).says("no gateway has block"),
-            _ => ran
-                .code(&[100])
-                .says("no gateway gives block")
-                .says("returned"),
-        };
-        assert!(!ran.err.contains(PASSPHRASE), "{}", ran.all());
-        assert!(
-            !to.exists() || take(&to).is_empty(),
-            "{what}: something was written"
-        );
-    }
 }
 
 #[test]
@@ -272,30 +170,29 @@ fn a_gateway_that_lies_about_one_volume_only_costs_that_gateway() {
         return;
     };
     let (_, root) = b.backed_up();
+    let want = take(&b.source());
     let listing = b.node.run(&["ls", &root]);
     let dblock = listing.lines().find(|l| l.contains(".dblock.")).unwrap();
     let cid: &'static str = dblock.split_whitespace().next().unwrap().to_owned().leak();
     let liar = Liar::start(&b.node.gateway, Lie::FlippedByte, cid);
     let url = through(&root, &[&liar.address, &b.node.gateway], "");
-    let to = b.scratch.at("restored");
-    b.restore_run(&url, &to, &[PASSPHRASE])
-        .code(&[0])
-        .says("is not used any more: it returned other data");
-    same(
-        &take(&b.scratch.at("source")),
-        &take(&to),
-        But::default(),
-        "one lie",
-    );
+    let ran = b.restore(&url, "restored", &[PASSPHRASE]).code(&[0]);
+    ran.says("is not used any more: it returned other data");
+    same(&want, &take(&b.at("restored")), But::default(), "one lie");
     let url = through(&root, &[&liar.address], "&number-of-retries=0");
-    b.restore_run(&url, &b.scratch.at("part"), &[PASSPHRASE])
-        .code(&[3, 100]);
+    b.restore(&url, "part", &[PASSPHRASE]).code(&[3, 100]);
+    // Where nobody tells the truth, nothing is written.
+    let liar = Liar::start(&b.node.gateway, Lie::FlippedByte, "");
+    let url = through(&root, &[&liar.address, &liar.address], "");
+    let ran = b.restore(&url, "nothing", &[PASSPHRASE]).code(&[100]);
+    ran.says("no gateway gives block").says("returned");
+    assert!(support::names(&b.at("nothing")).is_empty());
 }
 
 #[test]
 fn a_published_name_leads_to_the_newest_root() {
     let Some(b) = bench("ipfs-names") else { return };
-    tree::make(&b.scratch.folder("source"), 6, 64 << 10);
+    tree::make(&b.source(), 6, 64 << 10);
     let url = b
         .node
         .url("backups/n", "&ipfs-publish=backup&ipfs-pin=root");
@@ -304,7 +201,7 @@ fn a_published_name_leads_to_the_newest_root() {
         .says("its root was not published")
         .says("ipfs key gen backup");
     b.node.run(&["key", "gen", "backup"]);
-    tree::edit(&b.scratch.at("source"), 7);
+    tree::edit(&b.source(), 7);
     let ran = b.backup(&url, &["--json"]).code(&[0]);
     let name = ran.json()["IpnsName"].as_str().unwrap().to_owned();
     let root = ran.json()["IpfsRoot"].as_str().unwrap().to_owned();
@@ -316,7 +213,7 @@ fn a_published_name_leads_to_the_newest_root() {
         1,
         "the earlier root is not pinned any more: {pins}"
     );
-    let want = take(&b.scratch.at("source"));
+    let want = take(&b.source());
     let content = b.node.content(&name, "").replace("ipfs://", "ipns://");
     b.gives(&want, &content, &[]);
     for lie in [
@@ -331,9 +228,8 @@ fn a_published_name_leads_to_the_newest_root() {
         let both = url(&[&liar.address, &b.node.gateway], "");
         b.gives(&want, &both, &[]);
         let one = url(&[&liar.address], "&number-of-retries=0");
-        b.restore_run(&one, &b.scratch.at("x"), &[PASSPHRASE])
-            .code(&[100])
-            .says("no gateway gives a record");
+        let ran = b.restore(&one, "x", &[PASSPHRASE]).code(&[100]);
+        ran.says("no gateway gives a record");
     }
 }
 
@@ -343,9 +239,9 @@ fn a_node_that_dies_in_the_middle_loses_nothing() {
         return;
     };
     let (url, _) = b.backed_up();
-    let before = take(&b.scratch.at("source"));
+    let before = take(&b.source());
     let noise = Rand(9).bytes(6 << 20);
-    fs::write(b.scratch.at("source").join("noise"), noise).unwrap();
+    fs::write(b.source().join("noise"), noise).unwrap();
     let pid = b.node.pid().to_string();
     let relay = Relay::start(&b.node.api, 2 << 20, move || {
         Command::new("kill").args(["-9", &pid]).status().unwrap();
@@ -358,7 +254,7 @@ fn a_node_that_dies_in_the_middle_loses_nothing() {
     b.node.up();
     b.gives(&before, &url, &[]);
     b.backup(&url, &["--no-cache"]).code(&[0]);
-    let after = take(&b.scratch.at("source"));
+    let after = take(&b.source());
     b.gives(&after, &url, &[]);
     b.verify(&url);
 }
@@ -366,26 +262,23 @@ fn a_node_that_dies_in_the_middle_loses_nothing() {
 #[test]
 fn a_node_that_is_full_is_named_and_nothing_is_lost() {
     let Some(program) = kubo() else { return };
-    let scratch = Scratch::new("ipfs-full");
-    let mut node = Node::prepare(program, &scratch.folder("repo"));
+    let trip = Trip::new("ipfs-full", PASSPHRASE, &[]);
+    let mut node = Node::prepare(program, &trip.folder("repo"));
     if !node.on_small_disk(24) {
         eprintln!("SKIPPED: no small disk can be mounted here");
         return;
     }
     node.up();
-    let b = Bench { node, scratch };
+    let b = Bench { node, trip };
     let (url, _) = b.backed_up();
-    let before = take(&b.scratch.at("source"));
-    fs::write(
-        b.scratch.at("source").join("noise"),
-        Rand(9).bytes(40 << 20),
-    )
-    .unwrap();
+    let before = take(&b.source());
+    let noise = Rand(9).bytes(40 << 20);
+    fs::write(b.source().join("noise"), noise).unwrap();
     b.backup(&url, &[]).code(&[100]).says("no space left");
     b.gives(&before, &url, &[]);
     b.node.resize_disk(200);
     b.backup(&url, &[]).code(&[0]);
-    let after = take(&b.scratch.at("source"));
+    let after = take(&b.source());
     b.gives(&after, &url, &[]);
 }
 
@@ -396,7 +289,7 @@ fn logins_and_what_is_no_node() {
     };
     let (url, root) = b.backed_up();
     b.node.down();
-    let list = |b: &Bench, url: &str| b.scratch.run(&["list", url, PASSPHRASE, "--no-cache"]);
+    let list = |b: &Bench, url: &str| b.run(&["list", url, PASSPHRASE, "--no-cache"]);
     list(&b, &format!("{url}&number-of-retries=0"))
         .code(&[100])
         .says("refused");
@@ -412,7 +305,7 @@ fn logins_and_what_is_no_node() {
     let as_user = |who: &str| url.replace("ipfs://", &format!("ipfs://{who}@"));
     list(&b, &as_user("me:s3cr3tpass")).code(&[0]);
     list(&b, &format!("{url}&ipfs-api-token=t0kent0ken")).code(&[0]);
-    fs::write(b.scratch.at("source").join("new"), "new").unwrap();
+    fs::write(b.source().join("new"), "new").unwrap();
     b.backup(&format!("{url}&ipfs-api-token=t0kent0ken"), &[])
         .code(&[0]);
     for bad in [

@@ -65,23 +65,11 @@ fn proxies_of_the_environment() {
     let (url, far) = (plain.url(), other.url());
     for (env, through) in [
         (&[("http_proxy", url.as_str())][..], true),
-        (&[("HTTP_PROXY", &url)], true),
-        (&[("all_proxy", &url)], true),
         (&[("http_proxy", &url), ("https_proxy", &far)], true),
         (&[("https_proxy", &far)], false),
-        (&[("https_proxy", "socks5://of.no.concern")], false),
-        (
-            &[("http_proxy", &url), ("no_proxy", "example.org 127.0.0.1")],
-            false,
-        ),
         (
             &[("http_proxy", &url), ("no_proxy", "127.0.0.0/8, x")],
             false,
-        ),
-        (&[("http_proxy", &url), ("NO_PROXY", "*")], false),
-        (
-            &[("http_proxy", &url), ("no_proxy", ".0.0.1,127.0.0.1:1")],
-            true,
         ),
         (&[("http_proxy", "")], false),
     ] {
@@ -117,24 +105,17 @@ fn proxies_that_cannot_be_used() {
     let url = "http://me:s3cret@127.0.0.1:9";
     for (env, part) in [
         (
-            &[("http_proxy", "socks5://me:s3cret@h:1")][..],
-            "http_proxy",
+            &[("HTTP_PROXY", "http://me:s3cret@:8080")][..],
+            "HTTP_PROXY",
         ),
-        (&[("HTTP_PROXY", "http://me:s3cret@:8080")], "HTTP_PROXY"),
         (&[("all_proxy", "http://h:99999")], "all_proxy"),
-        (
-            &[("http_proxy", url), ("no_proxy", "10.0.0.0/99")],
-            "10.0.0.0/99",
-        ),
         (&[("http_proxy", url), ("no_proxy", "http://h")], "no_proxy"),
     ] {
         let ran = b.backup("", env).code(&[200]).says(part);
         assert!(!ran.err.contains("s3cret"), "{}", ran.err);
     }
-    for option in ["socks5://h", "h:0", "http://"] {
-        let args = ["list", &b.url(""), &format!("--http-proxy={option}")];
-        b.scratch.run(&args).code(&[200]).says("--http-proxy");
-    }
+    let args = ["list", &b.url(""), "--http-proxy=h:0"];
+    b.scratch.run(&args).code(&[200]).says("--http-proxy");
     assert!(b.server.seen("").is_empty());
     let ran = b.backup("", &[("http_proxy", url)]).code(&[100]);
     let ran = ran.says("the proxy 127.0.0.1:9").says("--http-proxy=none");

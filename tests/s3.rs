@@ -13,13 +13,12 @@ use std::process::Command;
 use support::servers::installed;
 use support::servers::s3::{self, S3};
 use support::servers::tls::{Flaw, Tls};
-use support::snapshot::{But, same, take};
-use support::{
-    Rand, Scratch, copy_folder, differs, fixture, fixture_names, names, opens_with, text, tree,
-    volumes,
-};
+use support::snapshot::take;
+use support::trip::Trip;
+use support::{Rand, Scratch, copy_folder, fixture, fixture_names, names, text, tree, volumes};
 
 const PASSPHRASE: &str = "--passphrase=päss wörd";
+const SMALL: [&str; 2] = ["--blocksize=64kb", "--dblock-size=1mb"];
 const QUICK: [&str; 2] = ["--retry-delay=0s", "--number-of-retries=2"];
 
 /// Another client: see `tests/outside/s3.py`.
@@ -87,78 +86,41 @@ fn wrong_credentials_are_refused_at_once_and_name_the_option() {
     }
 }
 
-/// Backs up a tree; the second run must find nothing to do with one look at the destination.
-fn round_trip(server: &S3, url: &str, source: &Path, more: &[&str]) {
-    let scratch = Scratch::new("s3-trip");
-    let mut backup = vec!["backup", url, text(source), PASSPHRASE, "--json"];
-    backup.extend(QUICK);
-    backup.extend(more);
-    let first = scratch.run(&backup).code(&[0]).json();
+/// Backs up the tree; the second run must find nothing to do with one look at the destination.
+fn round_trip(trip: &Trip, server: &S3, url: &str, more: &[&str]) {
+    let options = [&QUICK[..], more, &["--json"]].concat();
+    let first = trip.backup(url, &options).code(&[0]).json();
     let volumes = first["NewDblocks"].as_u64().unwrap();
     let up = first["FilesUploaded"].as_u64().unwrap();
     assert_eq!(up, 2 * volumes + 1, "{}: {first}", server.name);
-    let second = scratch.run(&backup).code(&[1]).json();
+    let second = trip.backup(url, &options).code(&[1]).json();
     assert_eq!(second["FilesUploaded"], 0, "{}: {second}", server.name);
     let calls = second["RemoteCalls"].as_u64().unwrap();
     let downs = second["FilesDownloaded"].as_u64().unwrap();
     assert_eq!(calls, 1 + downs, "one listing and what it reads: {second}");
-
-    let elsewhere = Scratch::new("s3-back");
-    let to = elsewhere.at("back");
-    let to_option = format!("--restore-path={}", text(&to));
-    let mut restore = vec![
-        "restore",
-        url,
-        PASSPHRASE,
-        &to_option,
-        "--no-cache",
-        "--json",
-        "--restore-permissions",
-    ];
-    restore.extend(QUICK);
-    restore.extend(more.iter().filter(|o| o.starts_with("--ssl")));
-    elsewhere.run(&restore).code(&[0]);
-    same(&take(source), &take(&to), But::default(), server.name);
-    for scratch in [&scratch, &elsewhere] {
-        assert!(scratch.left_in_tmp().is_empty(), "{}", server.name);
-    }
+    assert!(trip.left_in_tmp().is_empty(), "{}", server.name);
+    let mut options = QUICK.to_vec();
+    options.extend(more.iter().filter(|o| o.starts_with("--ssl")));
+    trip.gives(&take(&trip.source()), url, &options);
 }
 
 #[test]
 fn a_tree_goes_there_and_back() {
-    let scratch = Scratch::new("s3");
-    let made = scratch.folder("source");
-    let source = match std::env::var_os("DUPLET_TEST_TREE") {
-        Some(tree) => tree.into(),
-        None => {
-            tree::make(&made, 11, 64 << 10);
-            tree::write(&made.join("large"), &Rand(12).bytes(5 << 20));
-            made
-        }
-    };
-    let small = std::env::var_os("DUPLET_TEST_TREE").is_none();
-    let sizes: &[&str] = if small {
-        &["--blocksize=64kb", "--dblock-size=1mb"]
-    } else {
-        &[]
-    };
+    let trip = Trip::new("s3", PASSPHRASE, &[]);
+    let source = trip.source();
+    let small = !trip.given_tree();
+    if small {
+        tree::make(&source, 11, 64 << 10);
+        tree::write(&source.join("large"), &Rand(12).bytes(5 << 20));
+    }
+    let sizes = if small { &SMALL[..] } else { &[] };
     for server in s3::all() {
-        round_trip(&server, &server.url("trip/a/b", ""), &source, sizes);
+        round_trip(&trip, &server, &server.url("trip/a/b", ""), sizes);
         // The same bytes through another client, restored from a folder.
         if small {
-            let folder = scratch.folder(&format!("fetched {}", server.name));
+            let folder = trip.folder(&format!("fetched {}", server.name));
             boto(&server, "fetch", "trip", "a/b/", &folder);
-            let to = scratch.at(&format!("restored {}", server.name));
-            let to_option = format!("--restore-path={}", text(&to));
-            let args = [
-                "restore",
-                text(&folder),
-                PASSPHRASE,
-                "--restore-permissions",
-                &to_option,
-            ];
-            scratch.run(&args).code(&[0]);
-            same(&take(&source), &take(&to), But::default(), server.name);
+            trip.gives(&take(&source), text(&folder), &[]);
             let got = volumes(&folder, "dblock").len();
             assert!(got > 2, "{got} volumes are too few for a test");
         }
@@ -167,19 +129,17 @@ fn a_tree_goes_there_and_back() {
 
 #[test]
 fn virtual_host_addresses_work() {
-    let scratch = Scratch::new("s3");
-    let source = scratch.folder("source");
-    tree::write(&source.join("f"), &Rand(3).bytes(100_000));
+    let trip = Trip::new("s3", PASSPHRASE, &[]);
+    tree::write(&trip.source().join("f"), &Rand(3).bytes(100_000));
     for server in s3::all().iter().filter(|s| s.virtual_host) {
-        scratch
-            .run(&["remote", "mkdir", &server.url("vhost", "")])
-            .code(&[0]);
+        let bucket = server.url("vhost", "");
+        trip.run(&["remote", "mkdir", &bucket]).code(&[0]);
         let url = server
             .url("vhost/in side", "&s3-ext-forcepathstyle=false")
             .replace("127.0.0.1", "localhost");
-        round_trip(server, &url, &source, &[]);
+        round_trip(&trip, server, &url, &[]);
         // Seen by path as well.
-        let ran = scratch.run(&["remote", "list", &server.url("vhost/in side", "")]);
+        let ran = trip.run(&["remote", "list", &server.url("vhost/in side", "")]);
         assert_eq!(ran.out.lines().count(), 3, "{}", ran.all());
     }
 }
@@ -238,141 +198,93 @@ fn what_is_put_is_the_same_for_other_clients_and_back() {
 
 #[test]
 fn what_duplicati_wrote_restores_from_a_bucket() {
-    let scratch = Scratch::new("s3");
-    let fixtures = fixture_names();
-    assert!(fixtures.len() > 10);
-    let all = scratch.folder("fixtures");
-    for name in &fixtures {
+    let trip = Trip::new("s3", PASSPHRASE, &[]);
+    let all = trip.folder("fixtures");
+    for name in &fixture_names() {
         copy_folder(&fixture(name).join("dest"), &all.join(name));
     }
     for (at, server) in s3::all().iter().enumerate() {
-        boto(server, "make", "fixtures", "", scratch.path());
+        boto(server, "make", "fixtures", "", trip.path());
         if at % 2 == 0 {
             boto(server, "store", "fixtures", "", &all);
         } else {
             rclone(server, &["copy", text(&all), ":s3:fixtures/"]);
         }
-        for name in &fixtures {
-            let dest = fixture(name).join("dest");
-            let mut restored = Vec::new();
-            let url = server.url(&format!("fixtures/{name}"), "");
-            for (kind, url) in [("folder", text(&dest)), ("bucket", &url)] {
-                let to = scratch.at(&format!("{kind} {name} {}", server.name));
-                let to_option = format!("--restore-path={}", text(&to));
-                let mut args = vec!["restore", url, &to_option, "--no-cache"];
-                args.extend(QUICK);
-                args.extend(opens_with(name));
-                scratch.run(&args).code(&[0]);
-                restored.push(take(&to));
-            }
-            assert!(restored[0].len() > 1, "{name} is empty");
-            let what = format!("{name} on {}", server.name);
-            same(&restored[0], &restored[1], differs(name), &what);
-        }
+        trip.fixtures(|name, _| server.url(&format!("fixtures/{name}"), ""));
     }
 }
 
 #[test]
 fn certificates_are_judged() {
-    let scratch = Scratch::new("s3");
+    let trip = Trip::new("s3", PASSPHRASE, &[]);
     let server = s3::juicefs();
     let tls = Tls::in_front_of(server.port);
     let ca = format!("--ssl-ca-file={}", text(&tls.ca()));
     let any = "--accept-any-ssl-certificate";
     let url = |flaw: Flaw, host: &str| {
-        server
-            .url("secure/x", "")
-            .replace("use-ssl=false", "use-ssl=true")
-            .replace(
-                &format!("127.0.0.1:{}", server.port),
-                &format!("{host}:{}", tls.port(flaw)),
-            )
+        let (plain, secure) = (server.port.to_string(), tls.port(flaw).to_string());
+        let url = server.url("secure/x", "").replace(&plain, &secure);
+        let url = url.replace("use-ssl=false", "use-ssl=true");
+        url.replace("127.0.0.1", host)
     };
-    let pin = |flaw: Flaw, algo: &str| {
-        format!(
-            "--accept-specified-ssl-hash={}",
-            tls.fingerprint(flaw, algo)
-        )
+    let pin = |flaw, algo| {
+        let fingerprint = tls.fingerprint(flaw, algo);
+        format!("--accept-specified-ssl-hash={fingerprint}")
     };
-    let works = |flaw: Flaw, host: &str, options: &[&str]| {
-        let url = url(flaw, host);
-        let mut args = vec!["remote", "test", &url];
-        args.extend(options);
-        scratch.run(&args).code(&[0]);
+    let works = |flaw, host: &str, option: &str| {
+        trip.run(&["remote", "test", &url(flaw, host), option])
+            .code(&[0]);
     };
-    let fails = |flaw: Flaw, options: &[&str], parts: &[&str]| {
+    let fails = |flaw, options: &[&str], parts: &[&str]| {
         let url = url(flaw, "localhost");
-        let mut args = vec!["remote", "test", &url];
-        args.extend(options);
-        let ran = scratch.run(&args).code(&[100]);
+        let ran = trip
+            .run(&[&["remote", "test", &url], options].concat())
+            .code(&[100]);
         assert!(!ran.err.contains("trying again"), "{}", ran.all());
         for part in parts {
             assert!(ran.err.contains(part), "{part}: {}", ran.all());
         }
     };
-    works(Flaw::None, "localhost", &[&ca]);
-    works(Flaw::None, "127.0.0.1", &[&ca]);
-    fails(
-        Flaw::None,
-        &[],
-        &["not trusted", "accept-specified-ssl-hash="],
-    );
+    works(Flaw::None, "localhost", &ca);
+    works(Flaw::None, "127.0.0.1", &ca);
+    let both = ["not trusted", "accept-specified-ssl-hash="];
+    fails(Flaw::None, &[], &both);
     fails(Flaw::WrongHost, &[&ca], &["example.org", "localhost"]);
     fails(Flaw::Expired, &[&ca], &["expired"]);
     fails(Flaw::UnknownIssuer, &[&ca], &["not trusted"]);
-    fails(
-        Flaw::SelfSigned,
-        &[&ca],
-        &[&tls
-            .fingerprint(Flaw::SelfSigned, "sha256")
-            .replace(':', "")
-            .to_lowercase()],
-    );
+    let own = tls.fingerprint(Flaw::SelfSigned, "sha256");
+    let own = own.replace(':', "").to_lowercase();
+    fails(Flaw::SelfSigned, &[&ca], &[&own]);
     for algo in ["sha1", "sha256"] {
-        works(
-            Flaw::SelfSigned,
-            "localhost",
-            &[&pin(Flaw::SelfSigned, algo)],
-        );
-        works(Flaw::WrongHost, "localhost", &[&pin(Flaw::WrongHost, algo)]);
+        for flaw in [Flaw::SelfSigned, Flaw::WrongHost] {
+            works(flaw, "localhost", &pin(flaw, algo));
+        }
         fails(Flaw::Expired, &[&pin(Flaw::Expired, algo)], &["expired"]);
     }
-    fails(
-        Flaw::SelfSigned,
-        &[&pin(Flaw::None, "sha256")],
-        &["not trusted"],
-    );
-    works(Flaw::SelfSigned, "localhost", &[any]);
+    let other = pin(Flaw::None, "sha256");
+    fails(Flaw::SelfSigned, &[&other], &["not trusted"]);
+    works(Flaw::SelfSigned, "localhost", any);
     // The command line that the refusal offers works as it is.
     let refused = url(Flaw::SelfSigned, "localhost");
-    let ran = scratch.run(&["remote", "list", &refused]).code(&[100]);
-    let at = ran
-        .err
-        .find("--accept-specified-ssl-hash=")
-        .expect("offered");
-    let offered: String = ran.err[at..]
-        .chars()
-        .take_while(|c| !c.is_whitespace() && *c != ')' && *c != '\'')
-        .collect();
-    works(Flaw::SelfSigned, "localhost", &[&offered]);
+    let ran = trip.run(&["remote", "list", &refused]).code(&[100]);
+    let at = ran.err.find("--accept-specified-ssl-hash=");
+    let offered = &ran.err[at.expect("offered")..];
+    let end = offered.find([' ', '\n', ')', '\'']).expect("its end");
+    works(Flaw::SelfSigned, "localhost", &offered[..end]);
 
-    let source = scratch.folder("source");
-    tree::make(&source, 21, 64 << 10);
-    let trip = url(Flaw::None, "localhost").replace("secure/x", "secure/trip");
-    round_trip(
-        &server,
-        &trip,
-        &source,
-        &[&ca, "--blocksize=64kb", "--dblock-size=1mb"],
-    );
+    tree::make(&trip.source(), 21, 64 << 10);
+    let there = url(Flaw::None, "localhost").replace("secure/x", "secure/trip");
+    round_trip(&trip, &server, &there, &[&[&*ca], &SMALL[..]].concat());
 
     // Plain where TLS is spoken, and TLS where it is not.
     let mixed = url(Flaw::None, "localhost").replace("use-ssl=true", "use-ssl=false");
-    let ran = scratch.run(&["remote", "list", &mixed]).code(&[100]);
-    assert!(ran.err.contains("use-ssl"), "{}", ran.all());
+    trip.run(&["remote", "list", &mixed])
+        .code(&[100])
+        .says("use-ssl");
     let mixed = server
         .url("secure/x", "")
         .replace("use-ssl=false", "use-ssl=true");
-    let ran = scratch.run(&["remote", "list", &mixed]).code(&[100]);
-    assert!(ran.err.contains("use-ssl"), "{}", ran.all());
+    trip.run(&["remote", "list", &mixed])
+        .code(&[100])
+        .says("use-ssl");
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use faulty::Trouble;
 use faulty_s3::{Server, error};
-use support::proxy::{Mode, Proxy};
+use support::proxy::Flip;
 use support::servers::s3;
 use support::snapshot::{But, Snapshot, same, take};
 use support::{Ran, Rand, Scratch, peak_kib, text, tree};
@@ -27,11 +27,10 @@ const SECRET: &str = "s3cr/t+K3y=longer";
 const SECRET_ENCODED: &str = "s3cr%2Ft%2BK3y%3Dlonger";
 const WORDS: &str = "correct horse battery";
 
-/// A source, a server with faults to come, and a line to it.
+/// A source, and a server with faults to come.
 struct World {
     scratch: Scratch,
     server: Server,
-    proxy: Proxy,
     source: PathBuf,
     before: Snapshot,
 }
@@ -46,7 +45,6 @@ impl World {
         tree::write(&source.join("sub/small"), b"small");
         let server = Server::start();
         World {
-            proxy: Proxy::in_front_of(server.address.port()),
             before: take(&source),
             scratch,
             server,
@@ -55,7 +53,10 @@ impl World {
     }
 
     fn url(&self) -> String {
-        url_of(self.proxy.port)
+        let at = self.server.address;
+        format!(
+            "s3://bucket/pre/fix?s3-server-name={at}&use-ssl=false&auth-username={KEY}&auth-password={SECRET_ENCODED}"
+        )
     }
 
     fn run(&self, args: &[&str], more: &[&str]) -> Ran {
@@ -142,7 +143,6 @@ impl World {
     /// What is there after a failure is no version, or one that restores whole; then the next run makes it right.
     fn heals(&self, what: &str, failed: bool) {
         self.calm();
-        self.proxy.plan(&[], Mode::Pass);
         if failed && !self.stored(".dlist.").is_empty() {
             let ran = self.restores(&[]);
             assert_eq!(ran.code, 0, "{what}: a version is broken: {}", ran.all());
@@ -157,12 +157,6 @@ impl World {
         assert!([0, 3].contains(&ran.code) && !lost, "{what}: {}", ran.all());
         assert!(self.scratch.left_in_tmp().is_empty(), "{what}");
     }
-}
-
-fn url_of(port: u16) -> String {
-    format!(
-        "s3://bucket/pre/fix?s3-server-name=127.0.0.1:{port}&use-ssl=false&auth-username={KEY}&auth-password={SECRET_ENCODED}"
-    )
 }
 
 /// What no output may hold: the secrets in the forms of URLs and forms, and in Base64, the key's also after `AKIDEXAMPLE:`.
@@ -302,7 +296,7 @@ fn the_last_of_two_options_of_a_url_counts() {
         "s3-list-api-version=v1&list-api-version=v2",
         "retry-delay=7s&RETRY-DELAY=0s",
     ] {
-        let more = more.replace("127.0.0.1:0", &format!("127.0.0.1:{}", world.proxy.port));
+        let more = more.replace("127.0.0.1:0", &world.server.address.to_string());
         world.run(&["list", &url(&more)], &[]).code(&[0]);
     }
     let bad = url("s3-list-api-version=v2&s3-list-api-version=v9");
@@ -346,64 +340,20 @@ fn servers_that_fail_while_a_backup_is_written() {
 }
 
 #[test]
-fn lines_that_fail_while_a_backup_is_written() {
-    let silence = vec![Mode::StallDown(0); 2];
-    for (what, next, then, code) in [
-        ("every line ends", vec![], Mode::ResetUp(900_000), 100),
-        ("silence", silence, Mode::Pass, 0),
-    ] {
-        let world = World::new();
-        world.proxy.plan(&next, then);
-        let ran = world.backup(&["--http-operation-timeout=1s"]);
-        assert_eq!(ran.code, code, "{what}: {}", ran.all());
-        if code != 0 {
-            assert!(world.stored(".dlist.").is_empty(), "{what}");
-        }
-        world.heals(what, code != 0);
-    }
-}
-
-#[test]
-fn servers_and_lines_that_fail_while_a_backup_is_read() {
-    let world = World::new();
-    world.backup(&[]).code(&[0]);
-    for _ in 0..20 {
-        let gone = answer(404, "NoSuchKey");
-        world.server.script("GET", "dlist", gone);
-    }
-    let ran = world.restores(&[]).code(&[100]);
-    ran.says("listed but cannot be read");
-    world.calm();
-    let flip = vec![Mode::FlipDown(400_000)];
-    for (what, next, then) in [
-        ("a byte flipped once", flip, Mode::Pass),
-        ("cut every 300 kB", vec![], Mode::CutDown(300_000)),
-        ("slow", vec![], Mode::Slow(1_500_000)),
-    ] {
-        world.proxy.plan(&next, then);
-        let ran = world.restores(&["--number-of-retries=9"]);
-        assert_eq!(ran.code, 0, "{what}: {}", ran.all());
-    }
-    world.heals("after all", true);
-}
-
-#[test]
 fn a_byte_flipped_on_the_way_up_is_refused_by_a_real_server_and_sent_again() {
-    let mut world = World::new();
+    let world = World::new();
     let real = s3::juicefs();
-    world.proxy = Proxy::in_front_of(real.port);
-    let later = Mode::FlipUp(700_000);
-    let plan = |next: &[Mode], then| world.proxy.plan(next, then);
-    plan(&[Mode::Pass, Mode::FlipUp(500_000)], later);
+    let line = Flip::in_front_of(real.port);
+    line.plan(&[None, Some(500_000)], Some(700_000));
     let url = real
         .url("flip/x", "&no-connection-reuse=true")
-        .replace(&real.port.to_string(), &world.proxy.port.to_string());
+        .replace(&real.port.to_string(), &line.port.to_string());
     let run = |args: &[&str]| world.scratch.run_env(args, &[("PASSPHRASE", WORDS)]);
     let sizes = ["--dblock-size=1mb", "--blocksize=64kb"];
     let args = ["backup", &url, text(&world.source), sizes[0], sizes[1]];
     // The second volume is damaged whenever it is sent.
     run(&args).code(&[100]);
-    plan(&[Mode::Pass, Mode::Pass, later], Mode::Pass);
+    line.plan(&[None, None, Some(700_000)], None);
     run(&[&args[..], &["--retry-delay=0s"]].concat()).code(&[0]);
     run(&["test", &url, "all", "--no-cache"]).code(&[0]);
 }
@@ -430,42 +380,6 @@ fn hostile_and_many_names_beside_a_backup() {
     let ran = world.restores(&[]);
     assert!([0, 2].contains(&ran.code), "{}", ran.all());
     assert!(!world.scratch.at("up").exists() && !world.scratch.at("tmp/up").exists());
-}
-
-#[test]
-fn a_listing_that_states_wrong_sizes_is_noticed() {
-    let world = World::new();
-    world.backup(&[]).code(&[0]);
-    let key = world.stored(".dblock.")[0].clone();
-    let good = world.server.file(&key).unwrap();
-    world.server.put(&key, &good[..good.len() - 1]);
-    let ran = world.restores(&[]);
-    // A volume that lacks its last byte may still give all that is needed, which is said.
-    assert!([2, 3, 100].contains(&ran.code), "{}", ran.all());
-    assert!(ran.err.contains("is damaged"), "{}", ran.all());
-    world.server.put(&key, &good);
-    assert_eq!(world.restores(&[]).code, 0);
-}
-
-#[test]
-fn a_long_download_survives_a_line_that_is_cut_every_5_mb() {
-    let scratch = Scratch::new("s3-long");
-    let server = Server::start();
-    let mut data = Vec::new();
-    for n in 1..=200u8 {
-        data.resize(usize::from(n) << 20, n);
-    }
-    server.put("pre/fix/big.bin", &data);
-    let proxy = Proxy::in_front_of(server.address.port());
-    proxy.plan(&[], Mode::CutDown(5 << 20));
-    let to = scratch.at("big");
-    let url = url_of(proxy.port);
-    let few = ["--retry-delay=0s", "--number-of-retries=2"];
-    let args = ["remote", "get", &url, "big.bin", text(&to), few[0], few[1]];
-    scratch.run(&args).code(&[0]);
-    assert!(fs::read(&to).unwrap() == data);
-    let lines = proxy.connections();
-    assert!((40..=45).contains(&lines), "{lines}");
 }
 
 #[test]

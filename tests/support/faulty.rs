@@ -49,6 +49,8 @@ pub enum Trouble {
     More(Vec<(&'static str, String)>),
     /// So many bytes of the right reply's body, then this every now and then without end.
     Drip(usize, &'static str),
+    /// The right reply, with its body in pieces and a pause before each.
+    Slow,
     /// A file changes before the request is served.
     Replace(&'static str, Vec<u8>),
 }
@@ -98,8 +100,13 @@ pub trait Service: Send + 'static {
         None
     }
 
-    /// Puts a file in the place of another.
-    fn replace(&mut self, _name: &str, _data: Vec<u8>) {}
+    /// Puts a file into the folder that tests use.
+    fn keep(&mut self, _name: &str, _data: &[u8]) {}
+
+    /// What such a file holds.
+    fn kept(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// A connection, plain or not.
@@ -192,34 +199,26 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
         .header("content-length")
         .and_then(|v| v.parse().ok())
         .unwrap_or(0);
-    match &trouble {
-        Some(Trouble::Early(status, body)) => {
-            note(&request);
-            let close = [("connection", "close".to_owned())];
-            return answer(stream, *status, &close, body.as_bytes()).map(|()| false);
-        }
-        Some(Trouble::Midway(bytes, status, body)) => {
+    // What breaks off: bytes that are read before, and what is said.
+    let end = match &trouble {
+        Some(Trouble::Early(status, body)) => Some((None, Some((*status, *body)))),
+        Some(Trouble::Midway(n, status, body)) => Some((Some(*n), Some((*status, body.as_str())))),
+        Some(Trouble::Close) => Some((None, None)),
+        Some(Trouble::Reset(n)) => Some((Some(*n), None)),
+        _ => None,
+    };
+    if let Some((bytes, last)) = end {
+        if let Some(bytes) = bytes {
             go_on(stream, &request)?;
-            let mut begun = stream.by_ref().take(*bytes.min(&len));
+            let mut begun = stream.by_ref().take(bytes.min(len));
             request.body = std::io::copy(&mut begun, &mut std::io::sink())?;
-            note(&request);
+        }
+        note(&request);
+        if let Some((status, body)) = last {
             let close = [("connection", "close".to_owned())];
-            return answer(stream, *status, &close, body.as_bytes()).map(|()| false);
+            answer(stream, status, &close, body.as_bytes())?;
         }
-        Some(Trouble::Close) => {
-            note(&request);
-            return Ok(false);
-        }
-        Some(Trouble::Reset(bytes)) => {
-            go_on(stream, &request)?;
-            request.body = std::io::copy(
-                &mut stream.by_ref().take(*bytes.min(&len)),
-                &mut std::io::sink(),
-            )?;
-            note(&request);
-            return Ok(false);
-        }
-        _ => {}
+        return Ok(false);
     }
     if request.header("expect").is_some() {
         let refused = state.lock().unwrap().service.early(&request);
@@ -245,7 +244,7 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
         }
         Some(Trouble::Replace(name, data)) => {
             let mut state = state.lock().unwrap();
-            state.service.replace(name, data.clone());
+            state.service.keep(name, data);
         }
         _ => {}
     }
@@ -254,37 +253,42 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
         late: matches!(trouble, Some(Trouble::WrongRange)),
     };
     let (status, mut headers, mut reply) = state.lock().unwrap().service.act(&request, body, twist);
+    let whole = ("content-length", reply.len().to_string());
+    let open = ("content-length", String::new());
+    let part = |n: u64| &reply[..usize::try_from(n).unwrap().min(reply.len())];
     match trouble {
         Some(Trouble::Swallow) => return Ok(false),
-        Some(Trouble::Stall(part)) => {
-            if let Some(n) = part {
-                let n = usize::try_from(n).unwrap().min(reply.len());
-                headers.push(("content-length", reply.len().to_string()));
-                answer(stream, status, &headers, &reply[..n])?;
+        Some(Trouble::Stall(sent)) => {
+            if let Some(n) = sent {
+                headers.push(whole);
+                answer(stream, status, &headers, part(n))?;
             }
-            let mut rest = Vec::new();
-            stream.read_to_end(&mut rest)?;
-            return Ok(false);
+            return stream.read_to_end(&mut Vec::new()).map(|_| false);
         }
         Some(Trouble::Cut(n)) => {
-            let n = usize::try_from(n).unwrap().min(reply.len());
-            headers.push(("content-length", reply.len().to_string()));
-            answer(stream, status, &headers, &reply[..n])?;
-            return Ok(false);
+            headers.push(whole);
+            return answer(stream, status, &headers, part(n)).map(|()| false);
         }
         Some(Trouble::CutOpen(n)) => {
-            let n = usize::try_from(n).unwrap().min(reply.len());
-            headers.push(("content-length", String::new()));
-            answer(stream, status, &headers, &reply[..n])?;
-            return Ok(false);
+            headers.push(open);
+            return answer(stream, status, &headers, part(n)).map(|()| false);
         }
         Some(Trouble::Drip(n, drop)) => {
-            headers.push(("content-length", String::new()));
+            headers.push(open);
             answer(stream, status, &headers, &reply[..n])?;
             loop {
                 stream.get_mut().write_all(drop.as_bytes())?;
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
+        }
+        Some(Trouble::Slow) => {
+            headers.push(whole);
+            answer(stream, status, &headers, b"")?;
+            for piece in reply.chunks(1 + reply.len() / 8) {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                stream.get_mut().write_all(piece)?;
+            }
+            return Ok(true);
         }
         Some(Trouble::More(ref more)) => headers.extend(more.iter().cloned()),
         Some(Trouble::Length(n)) => {
@@ -405,6 +409,13 @@ pub fn ranged(
     let range = format!("bytes {from}-{}/{total}", end - 1);
     headers.push(("content-range", range));
     (206, headers, data[from..end.max(from)].to_vec())
+}
+
+/// What tells one content from another.
+pub fn etag(data: &[u8]) -> String {
+    let some = data.iter().step_by(1 + data.len() / 100_000);
+    let sum = some.fold(7u64, |n, &b| n.wrapping_mul(31).wrapping_add(u64::from(b)));
+    format!("\"{sum:x}\"")
 }
 
 /// Percent decoding.

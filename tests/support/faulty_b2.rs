@@ -316,6 +316,17 @@ impl B2 {
 }
 
 impl Service for B2 {
+    fn keep(&mut self, name: &str, data: &[u8]) {
+        self.store(&format!("p/{name}"), data);
+    }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        let name = format!("p/{name}");
+        let versions = self.files.get(&name).map_or(0, Vec::len);
+        assert!(versions <= 1, "an old version is left");
+        self.file(&name).map(|v| v.data.clone())
+    }
+
     fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         let (path, query) = request
             .target

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::faulty::{Reply, Seen, Service, Twist, decode, ranged};
+use super::faulty::{Reply, Seen, Service, Twist, decode, etag, ranged};
 
 /// How the server wants its users to log in.
 #[derive(Clone, PartialEq, Eq)]
@@ -155,13 +155,6 @@ impl Dav {
     }
 }
 
-fn etag(data: &[u8]) -> String {
-    let sum = data
-        .iter()
-        .fold(7u64, |n, &b| n.wrapping_mul(31).wrapping_add(u64::from(b)));
-    format!("\"{sum:x}\"")
-}
-
 fn path_of(target: &str) -> String {
     decode(target.split('?').next().unwrap())
         .trim_end_matches('/')
@@ -179,10 +172,12 @@ impl Service for Dav {
         self.challenge(request)
     }
 
-    fn replace(&mut self, name: &str, data: Vec<u8>) {
-        let known = self.files.keys().find(|k| k.ends_with(name));
-        let path = known.expect("a file to replace").clone();
-        self.files.insert(path, data);
+    fn keep(&mut self, name: &str, data: &[u8]) {
+        self.files.insert(format!("/d/b/{name}"), data.to_vec());
+    }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.get(&format!("/d/b/{name}")).cloned()
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::faulty::{self, Reply, Seen, Service, Twist, Wrap, decode, ranged};
+use super::faulty::{self, Reply, Seen, Service, Twist, Wrap, decode, etag, ranged};
 
 #[derive(Default)]
 pub struct S3 {
@@ -77,11 +77,12 @@ impl Service for S3 {
         act(self, request, body, twist)
     }
 
-    fn replace(&mut self, name: &str, data: Vec<u8>) {
-        // By its name, or by its key.
-        let known = self.files.keys().find(|k| k.ends_with(name));
-        let key = known.map_or(name.to_owned(), String::clone);
-        self.files.insert(key, data);
+    fn keep(&mut self, name: &str, data: &[u8]) {
+        self.files.insert(format!("p/{name}"), data.to_vec());
+    }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.get(&format!("p/{name}")).cloned()
     }
 }
 
@@ -235,14 +236,6 @@ fn unfinished(state: &S3, query: &BTreeMap<String, String>) -> String {
         ));
     }
     out + "</ListMultipartUploadsResult>"
-}
-
-fn etag(data: &[u8]) -> String {
-    let sum = data
-        .iter()
-        .step_by(1 + data.len() / 100_000)
-        .fold(7u64, |n, &b| n.wrapping_mul(31).wrapping_add(u64::from(b)));
-    format!("\"{sum:x}\"")
 }
 
 fn get(data: &[u8], request: &Seen, twist: Twist) -> Reply {

@@ -13,6 +13,7 @@ pub mod rand;
 pub mod servers;
 pub mod snapshot;
 pub mod tree;
+pub mod trip;
 pub mod zip;
 
 pub use rand::Rand;

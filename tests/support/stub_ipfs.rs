@@ -82,6 +82,15 @@ fn cid(data: &[u8]) -> String {
 }
 
 impl Service for Ipfs {
+    fn keep(&mut self, name: &str, data: &[u8]) {
+        self.folder = true;
+        self.files.insert(name.to_owned(), data.to_vec());
+    }
+
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.get(name).cloned()
+    }
+
     fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         let (path, query) = request
             .target

@@ -35,18 +35,6 @@ impl Wire for Backblaze {
         url(at, query)
     }
 
-    fn store(&self, name: &str, data: &[u8]) {
-        self.0.with(|b2| b2.store(&full(name), data));
-    }
-
-    fn file(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.with(|b2| {
-            let versions = b2.files.get(&full(name)).map_or(0, Vec::len);
-            assert!(versions <= 1, "an old version is left");
-            b2.file(&full(name)).map(|v| v.data.clone())
-        })
-    }
-
     fn unmake(&self) {
         self.0.with(|b2| {
             b2.files.clear();

@@ -32,26 +32,15 @@ impl Special<B2> {
         format!("{}: {}", facts[0].name, facts[0].value)
     }
 
-    /// A stored file that downloads get, of this length.
-    fn stored(&self, len: usize) -> Vec<u8> {
-        let data = bytes(len);
-        self.with(|b2| b2.store(FULL, &data));
-        data
-    }
-
     fn versions(&self) -> usize {
         self.with(|b2| b2.files.get(FULL).map_or(0, Vec::len))
-    }
-
-    fn content(&self) -> Option<Vec<u8>> {
-        self.with(|b2| b2.file(FULL).map(|v| v.data.clone()))
     }
 
     /// There is one version, and this is in it.
     #[track_caller]
     fn holds_once(&self, data: &[u8]) {
         assert_eq!(self.versions(), 1);
-        assert_eq!(self.content().as_deref(), Some(data));
+        assert_eq!(self.file().as_deref(), Some(data));
     }
 
     fn allow(&self, from: &str, to: &str) {
@@ -231,7 +220,7 @@ fn row_38_uploads_in_parts() {
         b.post("/upload/2/", Trouble::Reset(1000));
     }
     b.put(&data).expect("stored");
-    assert_eq!(b.content().expect("there"), data);
+    assert_eq!(b.file().expect("there"), data);
     let part = |s: &Seen| s.header("x-bz-part-number").unwrap_or("-").to_owned();
     let parts: Vec<String> = b.asked("", "/upload/").iter().map(part).collect();
     assert_eq!(parts.join(" "), "1 1 1 2 3 4");
@@ -365,7 +354,7 @@ fn buckets_that_are_not_there() {
     let got = b.get(NAME, None);
     refused(got, "bucket 'bkt' does not exist at 127.0.0.1");
     b.put(&bytes(10)).expect("the bucket is made");
-    assert_eq!(b.content().expect("there"), bytes(10));
+    assert_eq!(b.file().expect("there"), bytes(10));
     assert_eq!(b.calls("b2_create_bucket"), 1);
 
     let mut b = none();

@@ -142,3 +142,12 @@ pub(super) fn silent_downloads(start: Start) {
     assert_eq!(b.get(NAME, Some(1000)).expect("got"), data);
     assert_eq!(offsets(&b), [0, 700]);
 }
+
+/// Longer than the longest pause that is allowed, but never silent for so long.
+pub(super) fn slow_downloads(start: Start) {
+    let mut b = Bench::open(start, "read-write-timeout=2s");
+    let data = b.stored(1000);
+    b.script(Verb::Get, Trouble::Slow);
+    assert_eq!(b.get(NAME, Some(1000)).expect("got"), data);
+    assert_eq!((offsets(&b), b.retries()), (vec![0], 0));
+}

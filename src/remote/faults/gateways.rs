@@ -74,15 +74,6 @@ impl Wire for Gateway {
         url(FOLDER_V1, at, &query)
     }
 
-    fn store(&self, name: &str, data: &[u8]) {
-        self.0
-            .with(|s| s.files.insert(name.to_owned(), data.to_vec()));
-    }
-
-    fn file(&self, _: &str) -> Option<Vec<u8>> {
-        None
-    }
-
     fn unmake(&self) {}
 
     fn method_of(&self, _: Verb) -> Option<(&'static str, &'static str)> {
@@ -206,10 +197,16 @@ fn gateways_that_fail_take_turns() {
     );
 
     let mut b = gateways(2, FOLDER_V1, "");
+    b.with(|s| s.blocks.clear());
+    b.large().expect("the other one has it");
+    b.others[0].with(|s| s.blocks.clear());
+    fails(b.large(), Kind::Missing, "no gateway has block baf");
+
+    let mut b = gateways(2, FOLDER_V1, "number-of-retries=1");
     for server in b.others.iter().chain([&b.server]) {
-        server.with(|s| s.blocks.clear());
+        (0..9).for_each(|_| server.script("GET", "", Trouble::Cut(50)));
     }
-    fails(b.list(), Kind::Missing, "no gateway has block bafy");
+    fails(b.large(), Kind::Busy, "2 attempts");
 
     let mut b = gateways(1, FOLDER_V1, "number-of-retries=0");
     b.script("GET", "", later(429, "3600"));

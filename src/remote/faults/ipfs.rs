@@ -28,15 +28,6 @@ impl Wire for Node {
         url(at, query)
     }
 
-    fn store(&self, name: &str, data: &[u8]) {
-        self.0
-            .with(|n| n.files.insert(name.to_owned(), data.to_vec()));
-    }
-
-    fn file(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.with(|n| n.files.get(name).cloned())
-    }
-
     fn unmake(&self) {
         self.0.with(|n| {
             n.files.clear();

@@ -10,20 +10,6 @@ fn node(query: &str) -> Special<Ipfs> {
     Special::at(server, &url)
 }
 
-impl Special<Ipfs> {
-    fn file(&self) -> Option<Vec<u8>> {
-        self.with(|n| n.files.get(NAME).cloned())
-    }
-
-    /// A stored file that downloads get.
-    fn stored(&self, len: usize) {
-        self.with(|n| {
-            n.folder = true;
-            n.files.insert(NAME.to_owned(), bytes(len));
-        });
-    }
-}
-
 #[test]
 fn a_full_repository_is_found_after_a_good_status() {
     let full = ipfs::no("write /x: no space left on device");

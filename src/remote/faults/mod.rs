@@ -80,6 +80,9 @@ pub(super) trait Line {
     fn calm(&self);
     /// All requests so far.
     fn seen(&self) -> Vec<Seen>;
+    /// See [`Service::keep`] and [`Service::kept`].
+    fn store(&self, name: &str, data: &[u8]);
+    fn file(&self, name: &str) -> Option<Vec<u8>>;
 }
 
 impl<S: Service> Line for Server<S> {
@@ -97,6 +100,14 @@ impl<S: Service> Line for Server<S> {
 
     fn seen(&self) -> Vec<Seen> {
         Server::seen(self, "")
+    }
+
+    fn store(&self, name: &str, data: &[u8]) {
+        self.with(|service| service.keep(name, data));
+    }
+
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.with(|service| service.kept(name))
     }
 }
 
@@ -123,9 +134,13 @@ pub(super) trait Wire {
     /// URL of the test's folder at `host:port`, with [`SECRET`] in it and `query` at its end.
     fn url(&self, at: &str, query: &str) -> String;
 
-    fn store(&self, name: &str, data: &[u8]);
+    fn store(&self, name: &str, data: &[u8]) {
+        self.line().expect("a server").store(name, data);
+    }
 
-    fn file(&self, name: &str) -> Option<Vec<u8>>;
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.line().expect("a server").file(name)
+    }
 
     /// The folder, or the bucket, with all that is in it, is gone.
     fn unmake(&self);
@@ -360,6 +375,20 @@ impl<S: Service> Special<S> {
         self.server.with(act)
     }
 
+    pub(super) fn store(&self, name: &str, data: &[u8]) {
+        Line::store(&self.server, name, data);
+    }
+
+    /// A stored file that downloads get, of this length.
+    pub(super) fn stored(&self, len: usize) -> Vec<u8> {
+        self.store(NAME, &bytes(len));
+        bytes(len)
+    }
+
+    pub(super) fn file(&self) -> Option<Vec<u8>> {
+        Line::file(&self.server, NAME)
+    }
+
     /// The next request of this method whose target holds `part` goes wrong.
     pub(super) fn script(&self, method: &'static str, part: &'static str, trouble: Trouble) {
         self.server.script(method, part, trouble);
@@ -480,7 +509,7 @@ macro_rules! rows {
             spans: parts_of_two_files_are_never_put_together;
             uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body
                 refusals_in_mid_upload refused_expectations ignored_expectations uploads_that_do_not_show;
-            downloads: downloads_that_break ranges_that_are_ignored compressed_replies silent_downloads
+            downloads: downloads_that_break ranges_that_are_ignored compressed_replies silent_downloads slow_downloads
                 files_absent_for_a_moment files_replaced_meanwhile;
             listings: listings_that_are_cut_or_poisoned portals listings_that_trickle_without_end
                 heads_that_are_too_long;

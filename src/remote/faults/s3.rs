@@ -3,11 +3,6 @@
 use super::faulty_s3::{Server, error};
 use super::*;
 
-/// The bucket and the folder of the tests.
-fn key(name: &str) -> String {
-    format!("p/{name}")
-}
-
 pub(super) fn start() -> Box<dyn Wire> {
     Box::new(S3(Server::start()))
 }
@@ -25,14 +20,6 @@ impl Wire for S3 {
 
     fn url(&self, at: &str, query: &str) -> String {
         url(at, query)
-    }
-
-    fn store(&self, name: &str, data: &[u8]) {
-        self.0.put(&key(name), data);
-    }
-
-    fn file(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.file(&key(name))
     }
 
     fn unmake(&self) {

@@ -3,7 +3,6 @@
 use super::faulty_s3::{S3, Server, error};
 use super::*;
 
-const KEY: &str = "p/duplicati-b1.dblock.zip";
 const WRONG_REGION: &str = "AuthorizationHeaderMalformed";
 
 type Bench = Special<S3>;
@@ -28,21 +27,6 @@ fn holding(len: usize) -> Bench {
 /// A refusal as the server sends it.
 fn says(status: u16, code: &str, more: &str) -> Trouble {
     reply(status, error(code, more))
-}
-
-impl Special<S3> {
-    fn store(&self, key: &str, data: &[u8]) {
-        self.with(|s3| s3.files.insert(key.to_owned(), data.to_vec()));
-    }
-
-    fn stored(&self, len: usize) -> Vec<u8> {
-        self.store(KEY, &bytes(len));
-        bytes(len)
-    }
-
-    fn file(&self) -> Option<Vec<u8>> {
-        self.with(|s3| s3.files.get(KEY).cloned())
-    }
 }
 
 #[test]
@@ -283,7 +267,7 @@ fn old_unfinished_uploads_of_the_prefix_are_ended() {
 fn a_listing_whose_folder_goes_away_is_no_listing() {
     let mut b = bench();
     for i in 0..1500 {
-        b.store(&format!("p/file{i:05}"), b"");
+        b.store(&format!("file{i:05}"), b"");
     }
     b.scripts(
         2,
@@ -328,7 +312,7 @@ fn a_server_that_knows_only_the_old_listing_is_asked_so() {
     let mut b = bench();
     b.with(|s3| s3.only_v1 = true);
     for i in 0..20_000 {
-        b.store(&format!("p/file{i:05}"), b"");
+        b.store(&format!("file{i:05}"), b"");
     }
     assert_eq!(b.list().expect("listed").len(), 20_000);
     assert_eq!(b.count("GET", ""), 21);

@@ -3,11 +3,6 @@
 use super::faulty_dav::Dav;
 use super::*;
 
-/// Where the tests' folder is.
-fn path(name: &str) -> String {
-    format!("/d/b/{name}")
-}
-
 pub(super) fn start() -> Box<dyn Wire> {
     Box::new(WebDav(Server::start(|_| Dav::new())))
 }
@@ -32,15 +27,6 @@ impl Wire for WebDav {
         format!(
             "webdav://user:{SECRET_IN_URL}@{at}/d/b?retry-delay=0s&http-proxy=none{names}&{query}"
         )
-    }
-
-    fn store(&self, name: &str, data: &[u8]) {
-        self.0
-            .with(|dav| dav.files.insert(path(name), data.to_vec()));
-    }
-
-    fn file(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.with(|dav| dav.files.get(&path(name)).cloned())
     }
 
     fn unmake(&self) {

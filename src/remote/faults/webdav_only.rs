@@ -34,12 +34,9 @@ fn bench_in(path: &str, query: &str) -> Bench {
 }
 
 impl Special<Dav> {
-    fn store(&self, key: &str, data: &[u8]) {
-        self.with(|dav| dav.files.insert(key.to_owned(), data.to_vec()));
-    }
-
-    fn file(&self, key: &str) -> Option<Vec<u8>> {
-        self.with(|dav| dav.files.get(key).cloned())
+    /// Content of a file anywhere.
+    fn content_of(&self, path: &str) -> Option<Vec<u8>> {
+        self.with(|dav| dav.files.get(path).cloned())
     }
 
     fn login(&self, login: Login) {
@@ -58,18 +55,18 @@ fn what_must_be_new_replaces_nothing_by_any_way_of_uploading() {
         let query = format!("webdav-temporary-names={names}");
         for other in [&b"theirs"[..], b"four", b"our", b""] {
             let mut b = bench_with(&query);
-            b.store(KEY, other);
+            b.store(NAME, other);
             // A part of ours is what an upload of ours left.
             let ours = b"ours".starts_with(other);
             assert_eq!(b.put_new(b"ours").expect("settled"), ours);
             let want = if ours { &b"ours"[..] } else { other };
-            assert_eq!(b.file(KEY).as_deref(), Some(want), "{names}");
+            assert_eq!(b.file().as_deref(), Some(want), "{names}");
         }
         for trouble in [Trouble::Swallow, answer(412), answer(503)] {
             let mut b = bench_with(&query);
             b.script("PUT", "", trouble);
             assert!(b.put_new(b"ours").expect("in the end"), "{names}");
-            assert_eq!(b.file(KEY).as_deref(), Some(&b"ours"[..]));
+            assert_eq!(b.file().as_deref(), Some(&b"ours"[..]));
         }
     }
 }
@@ -92,7 +89,7 @@ fn uploads_go_under_temporary_names_unless_the_server_is_known() {
         b.script("PUT", "tmp", Trouble::Reset(100));
         b.put(&data).expect("stored");
         assert_eq!(temporary(&b), "PUT DELETE PUT MOVE", "{software}");
-        assert_eq!(b.file(KEY).expect("there"), data);
+        assert_eq!(b.file().expect("there"), data);
     }
     let mut b = stranger();
     b.put(&data).expect("stored without a listing");
@@ -169,7 +166,7 @@ fn a_success_for_a_part_is_none() {
     }
     b.put(&data).expect("stored");
     assert_eq!(b.count("PUT", ""), 5);
-    assert_eq!(b.file(KEY).expect("there"), data);
+    assert_eq!(b.file().expect("there"), data);
 }
 
 #[test]
@@ -192,7 +189,7 @@ fn a_full_disk_that_is_not_called_so_is_seen_by_its_quota() {
     });
     fails(b.put(&data), Kind::NoSpace, "");
     assert_eq!(b.count("PUT", ""), 1);
-    assert_eq!(b.file(KEY), None, "the part is removed");
+    assert_eq!(b.file(), None, "the part is removed");
     // Room enough, or nobody knows: it was something else.
     for free in [Some(1 << 40), None] {
         let mut b = bench();
@@ -206,7 +203,7 @@ fn a_full_disk_that_is_not_called_so_is_seen_by_its_quota() {
 fn old_leftovers_are_removed_by_the_next_upload() {
     let mut b = bench();
     for name in ["old", "new"] {
-        b.store(&format!("/d/b/.duplet-tmp-{name}"), b"x");
+        b.store(&format!(".duplet-tmp-{name}"), b"x");
     }
     let dated = |name: &str, time: &str| {
         let modified = format!("<d:getlastmodified>{time}</d:getlastmodified>");
@@ -298,7 +295,7 @@ fn a_lasting_redirect_of_the_folder_is_remembered() {
     b.script("PROPFIND", "/d/b/", headed(301, "location", "/new/d/b/"));
     b.list().expect("followed");
     b.put(b"x").expect("stored");
-    assert!(b.file(&format!("/new{KEY}")).is_some(), "remembered");
+    assert!(b.content_of(&format!("/new{KEY}")).is_some(), "remembered");
 }
 
 #[test]
@@ -360,7 +357,10 @@ fn folders_are_made_from_the_first_missing_one_down() {
     let mut b = bench_in("d/x%20y/%C3%A9%2B/z", "");
     assert_eq!(b.list().expect("asked"), ["(no folder)"]);
     b.put(b"x").expect("stored");
-    assert!(b.file("/d/x y/\u{e9}+/z/duplicati-b1.dblock.zip").is_some());
+    assert!(
+        b.content_of("/d/x y/\u{e9}+/z/duplicati-b1.dblock.zip")
+            .is_some()
+    );
     let made = b.asked("MKCOL", "");
     assert_eq!(made.len(), 5);
     assert!(made.iter().all(|s| s.target.ends_with('/')));
@@ -377,7 +377,7 @@ fn folders_are_made_from_the_first_missing_one_down() {
     b.scripts(3, "MKCOL", "", &answer(403));
     fails(b.make(), Kind::Credentials, "");
     let mut b = bench_in("d/f", "");
-    b.store("/d/f", b"file");
+    b.with(|dav| dav.files.insert("/d/f".to_owned(), b"file".to_vec()));
     refused(b.make(), "is a file");
     refused(b.list(), "is a file");
 }
@@ -410,7 +410,7 @@ fn what_is_no_webdav_server_is_named() {
     b.scripts(2, "PROPFIND", "", &answer(404));
     assert_eq!(b.list().expect("asked"), ["(no folder)"]);
     let mut b = bench();
-    b.store(KEY, &bytes(10));
+    b.store(NAME, &bytes(10));
     b.scripts(2, "GET", "", &login_page(200));
     refused(b.get(NAME, Some(10)), "login page");
     let mut b = bench();
@@ -421,7 +421,7 @@ fn what_is_no_webdav_server_is_named() {
 #[test]
 fn the_question_is_put_as_the_server_understands_it() {
     let mut b = bench();
-    b.store(KEY, &bytes(5));
+    b.store(NAME, &bytes(5));
     b.script("PROPFIND", "", answer(400));
     b.script("PROPFIND", "", answer(415));
     assert_eq!(b.list().expect("listed"), [NAME]);
@@ -434,7 +434,7 @@ fn the_question_is_put_as_the_server_understands_it() {
     b.list().expect("listed");
     assert!(b.asked("", "")[0].text.contains("allprop"));
     let mut b = bench();
-    b.store(KEY, &bytes(5));
+    b.store(NAME, &bytes(5));
     b.script("PROPFIND", "dblock", answer(405));
     assert_eq!(b.stat(NAME).expect("asked"), Some(Some(5)));
     assert_eq!(b.count("HEAD", ""), 1);
@@ -473,7 +473,7 @@ fn a_redirect_to_itself_with_a_cookie() {
     };
     let bench = || {
         let b = bench_with("number-of-retries=0");
-        b.store(KEY, b"here");
+        b.store(NAME, b"here");
         b
     };
     let mut b = bench();
