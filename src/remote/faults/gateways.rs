@@ -199,8 +199,12 @@ fn gateways_that_fail_take_turns() {
     let mut b = gateways(2, FOLDER_V1, "");
     b.with(|s| s.blocks.clear());
     b.large().expect("the other one has it");
-    b.others[0].with(|s| s.blocks.clear());
-    fails(b.large(), Kind::Missing, "no gateway has block baf");
+
+    let mut b = gateways(2, FOLDER_V1, "");
+    for server in b.others.iter().chain([&b.server]) {
+        server.with(|s| s.blocks.clear());
+    }
+    fails(b.list(), Kind::Missing, "no gateway has block bafy");
 
     let mut b = gateways(2, FOLDER_V1, "number-of-retries=1");
     for server in b.others.iter().chain([&b.server]) {
