@@ -91,9 +91,13 @@ impl BlockIndex {
         Ok(BlockIndexReader { sources })
     }
 
-    /// Adds places, each as [`Place::encode`] gives it, that were found by other means.
+    /// Adds places, each as [`Place::encode`] gives it, that were found by other means. Tables that are not much larger are
+    /// merged with the new one: however often it is called, there are few, and a place is copied a few times at most.
     pub(crate) fn add(&mut self, found: Sorter, tmp: &Tmp) -> Result<()> {
-        let table = Table::build(found.finish()?, PLACE_LEN, ID_LEN, tmp)?;
+        let mut table = Table::build(found.finish()?, PLACE_LEN, ID_LEN, tmp)?;
+        while let Some(other) = self.tables.pop_if(|other| other.len() / 2 <= table.len()) {
+            table = Table::merge(vec![other, table], tmp)?;
+        }
         if table.len() > 0 {
             self.tables.push(table);
         }
@@ -201,5 +205,62 @@ impl Facts {
             hash,
             size: size.checked_sub(1),
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+mod tests {
+    use super::*;
+    use crate::base::digest::Algo;
+
+    /// As when thousands of volumes are indexed again, one by one.
+    #[test]
+    fn places_that_come_volume_by_volume_stay_in_few_tables() {
+        let tmp = Tmp::open(None).unwrap();
+        let mut index = BlockIndex {
+            tables: Vec::new(),
+            facts: Facts {
+                file: Spool::new(&tmp).unwrap(),
+            },
+            described_by: Vec::new(),
+            scanned: Vec::new(),
+        };
+        let key = |no: u32, n: u32| {
+            let id = Algo::Sha256.hash(&[no.to_be_bytes(), n.to_be_bytes()].concat());
+            BlockKey::new(&id, n + 1)
+        };
+        for no in 0..1000 {
+            let mut found = Sorter::new(&tmp, 1 << 10);
+            for n in 0..no % 7 {
+                let key = key(no, n);
+                found.add(&Place { key, no }.encode()).unwrap();
+            }
+            index.add(found, &tmp).unwrap();
+            assert!(index.tables.len() <= 12, "{}", index.tables.len());
+        }
+        // What is said twice is known once.
+        let mut found = Sorter::new(&tmp, 1 << 10);
+        for _ in 0..2 {
+            let place = Place {
+                key: key(6, 5),
+                no: 6,
+            };
+            found.add(&place.encode()).unwrap();
+        }
+        index.add(found, &tmp).unwrap();
+        for no in 0..1000 {
+            for n in 0..no % 7 {
+                assert!(index.find_key(&key(no, n)).unwrap().contains(&no));
+            }
+            assert!(!index.contains(&key(no, 7)).unwrap());
+        }
+        let (mut reader, mut count, mut last) = (index.reader().unwrap(), 0, None);
+        while let Some(place) = reader.next().unwrap() {
+            assert!(last.is_none_or(|last| last <= place.key));
+            last = Some(place.key);
+            count += 1;
+        }
+        assert_eq!(count, index.len());
     }
 }

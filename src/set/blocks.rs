@@ -422,10 +422,7 @@ impl Set {
                 other => other?,
             }
         }
-        let table = Table::build(sorter.finish()?, PLACE_LEN, ID_LEN, &self.tmp)?;
-        if table.len() > 0 {
-            places.tables.push(table);
-        }
+        places.add(sorter, &self.tmp)?;
         Ok(unread)
     }
 }

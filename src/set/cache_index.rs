@@ -95,7 +95,7 @@ impl Cache {
         // The file counts volumes as its header lists them; this listing counts otherwise.
         let plain = Table::adopt(file, at, records, PLACE_LEN, ID_LEN, &numbered).ok()?;
         let renumber = || {
-            let mut builder = TableBuilder::new(tmp, PLACE_LEN, ID_LEN, records)?;
+            let mut builder = TableBuilder::without_filter(tmp, PLACE_LEN, ID_LEN)?;
             let mut reader = plain.reader();
             while let Some(record) = reader.next()? {
                 let renumbered = Place::decode(record).and_then(|place| {

@@ -7,7 +7,7 @@ use crate::base::digest::BlockKey;
 use crate::base::error::Result;
 use crate::base::tmp::Tmp;
 use crate::spill::mix;
-use crate::spill::table::{Table, TableBuilder, TableReader};
+use crate::spill::table::{Table, TableBuilder};
 
 /// Most keys in the tail: an index fits 16 bits, with one value for "free".
 const TAIL_KEYS: usize = 0xffff;
@@ -100,36 +100,10 @@ impl Keyset {
             if tables.len() < TIER_TABLES {
                 break;
             }
-            table = merge(std::mem::take(tables), &self.tmp)?;
+            table = Table::merge(std::mem::take(tables), &self.tmp)?;
         }
         Ok(())
     }
-}
-
-/// One table of several; no key is in two of them.
-fn merge(mut tables: Vec<Table>, tmp: &Tmp) -> Result<Table> {
-    tables.iter_mut().for_each(Table::forget_filter);
-    let count = tables.iter().map(Table::len).sum();
-    let mut builder = TableBuilder::new(tmp, BlockKey::LEN, BlockKey::LEN, count)?;
-    let mut heads: Vec<(BlockKey, TableReader)> = Vec::with_capacity(tables.len());
-    for table in &tables {
-        let mut reader = table.reader();
-        if let Some(key) = next_key(&mut reader)? {
-            heads.push((key, reader));
-        }
-    }
-    while let Some(least) = (0..heads.len()).min_by_key(|&i| heads[i].0) {
-        builder.push(heads[least].0.as_bytes())?;
-        match next_key(&mut heads[least].1)? {
-            Some(key) => heads[least].0 = key,
-            None => drop(heads.swap_remove(least)),
-        }
-    }
-    builder.finish()
-}
-
-fn next_key(reader: &mut TableReader) -> Result<Option<BlockKey>> {
-    Ok(reader.next()?.and_then(BlockKey::from_record))
 }
 
 /// Keys in order of arrival and an open-addressing index: 36 bytes a key and 256 KiB.

@@ -21,7 +21,7 @@ pub(crate) struct TableBuilder {
     records: u64,
     record_len: usize,
     key_len: usize,
-    filter: Filter,
+    filter: Option<Filter>,
 }
 
 impl TableBuilder {
@@ -32,6 +32,17 @@ impl TableBuilder {
         key_len: usize,
         expected: u64,
     ) -> Result<TableBuilder> {
+        let mut builder = TableBuilder::without_filter(tmp, record_len, key_len)?;
+        builder.filter = Some(Filter::new(expected));
+        Ok(builder)
+    }
+
+    /// The table gets its filter when many keys were not found in it.
+    pub(crate) fn without_filter(
+        tmp: &Tmp,
+        record_len: usize,
+        key_len: usize,
+    ) -> Result<TableBuilder> {
         check_shape(record_len, key_len)?;
         Ok(TableBuilder {
             tmp: tmp.clone(),
@@ -41,7 +52,7 @@ impl TableBuilder {
             records: 0,
             record_len,
             key_len,
-            filter: Filter::new(expected),
+            filter: None,
         })
     }
 
@@ -57,7 +68,9 @@ impl TableBuilder {
             self.flush()?;
         }
         self.buffer.extend_from_slice(record);
-        self.filter.add(&record[..self.key_len]);
+        if let Some(filter) = &mut self.filter {
+            filter.add(&record[..self.key_len]);
+        }
         self.records += 1;
         Ok(())
     }

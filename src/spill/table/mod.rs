@@ -1,10 +1,12 @@
 //! [`Table`]: sorted records of one length on disk, found by a key at their start.
 //!
 //! A bit filter of 8 bits a record answers most keys that are not there; it may say no, and only the full compare with a
-//! stored key says yes. Look-up is by interpolation, for keys are hashes; other keys cost more reads, never a wrong answer.
-//! A table never changes.
+//! stored key says yes. Who finds what is there needs none, and a table that is only read in order does not either: it is made
+//! when it is known to be of use, or after many keys were not found. Look-up is by interpolation, for keys are hashes; other
+//! keys cost more reads, never a wrong answer. The records of a table never change.
 
 mod build;
+mod merge;
 mod read;
 
 use std::fs::File;
@@ -28,11 +30,16 @@ const PAGE_BYTES: usize = 4096;
 /// Probes by interpolation before a search halves its range.
 const INTERPOLATIONS: u32 = 4;
 
-/// Sorted fixed-length records with a look-up by key. Memory: one byte a record, and one page.
+/// Keys that are looked for in vain before a table without a filter gets one.
+const MISSES: u32 = 1000;
+
+/// Sorted fixed-length records with a look-up by key. Memory: one page, and with a filter one byte a record.
 pub(crate) struct Table {
     body: Body,
     key_len: usize,
     filter: Filter,
+    /// Misses until the filter is made; 0 when there is one, or shall be none.
+    misses_left: u32,
     page: Vec<u8>,
     /// Number of the first record in the page.
     page_first: u64,
@@ -47,7 +54,7 @@ impl Table {
         key_len: usize,
         tmp: &Tmp,
     ) -> Result<Table> {
-        let mut builder = TableBuilder::new(tmp, record_len, key_len, stream.len())?;
+        let mut builder = TableBuilder::without_filter(tmp, record_len, key_len)?;
         while let Some(record) = stream.next()? {
             builder.push(record)?;
         }
@@ -79,7 +86,6 @@ impl Table {
             records,
             record_len,
         };
-        let mut filter = Filter::new(records);
         let mut last = vec![0; record_len];
         let mut reader = TableReader::new(&body);
         while let Some(record) = reader.next()? {
@@ -87,16 +93,16 @@ impl Table {
                 return Err(damaged());
             }
             last.copy_from_slice(record);
-            filter.add(&record[..key_len]);
         }
-        Ok(Table::new(body, key_len, filter))
+        Ok(Table::new(body, key_len, None))
     }
 
-    fn new(body: Body, key_len: usize, filter: Filter) -> Table {
+    fn new(body: Body, key_len: usize, filter: Option<Filter>) -> Table {
         Table {
             body,
             key_len,
-            filter,
+            misses_left: if filter.is_some() { 0 } else { MISSES },
+            filter: filter.unwrap_or_else(Filter::none),
             page: Vec::new(),
             page_first: 0,
         }
@@ -164,7 +170,24 @@ impl Table {
     /// Gives up the filter, so that a table which is only read in order costs no memory.
     pub(super) fn forget_filter(&mut self) {
         self.filter = Filter::none();
+        self.misses_left = 0;
         self.page = Vec::new();
+    }
+
+    /// A key was looked for in vain. Now and then that costs a pass over the table.
+    fn missed(&mut self) -> Result<()> {
+        if self.misses_left > 0 {
+            self.misses_left -= 1;
+            if self.misses_left == 0 {
+                let mut filter = Filter::new(self.body.records);
+                let mut reader = self.reader();
+                while let Some(record) = reader.next()? {
+                    filter.add(&record[..self.key_len]);
+                }
+                self.filter = filter;
+            }
+        }
+        Ok(())
     }
 
     fn per_page(&self) -> u64 {
@@ -214,13 +237,16 @@ impl Table {
             return Ok(None);
         }
         let at = self.lower_bound(key)?;
-        if at == self.body.records {
-            return Ok(None);
+        if at < self.body.records {
+            if !self.covers(at) {
+                self.load(at, self.body.records)?;
+            }
+            if self.key_at(at)? == key {
+                return Ok(Some(at));
+            }
         }
-        if !self.covers(at) {
-            self.load(at, self.body.records)?;
-        }
-        Ok((self.key_at(at)? == key).then_some(at))
+        self.missed()?;
+        Ok(None)
     }
 
     /// Number of the first record whose key is not smaller.
@@ -356,6 +382,30 @@ mod tests {
             };
             table.lookup_all(&key, &mut each).expect("all");
             assert!(all.iter().eq(want));
+        }
+    }
+
+    /// Only who asks for what is not there needs one.
+    #[test]
+    fn a_filter_is_made_after_many_misses_and_changes_no_answer() {
+        let mut rng = Rng(6);
+        let (there, absent): (Vec<_>, Vec<_>) = (0..6000)
+            .map(|_| rng.bytes(12))
+            .partition(|key| key[11] % 2 == 0);
+        let mut table = build(&there, 12, 12).expect("table");
+        let has_filter = |table: &Table| table.misses_left == 0;
+        for key in &there {
+            assert!(table.contains(key).expect("look"));
+        }
+        assert!(!has_filter(&table));
+        for (n, key) in absent.iter().enumerate() {
+            assert!(!table.contains(key).expect("look"));
+            assert_eq!(has_filter(&table), n + 1 >= MISSES as usize);
+        }
+        let passed = absent.iter().filter(|key| table.filter.may_hold(key));
+        assert!(passed.count() < absent.len() / 10);
+        for key in &there {
+            assert!(table.contains(key).expect("look"));
         }
     }
 
