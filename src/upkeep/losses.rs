@@ -50,6 +50,14 @@ pub(crate) struct Losses {
     pub(super) poor: Vec<bool>,
 }
 
+/// What is stored: all places and what the index volumes told, the blocklists whose members are known, and those that no index
+/// copies (keys of size 0).
+pub(super) struct Stock {
+    pub(super) index: (BlockIndex, IndexReport),
+    pub(super) lists: Keyset,
+    pub(super) uncopied: Keyset,
+}
+
 impl Losses {
     /// Reads every index volume; the dblocks of `without` count as if they were not there. dblocks that no index describes are
     /// downloaded, and what is inside them counts as stored.
@@ -138,9 +146,13 @@ impl Losses {
         &self.places
     }
 
-    /// True for a blocklist whose members are known.
-    pub(super) fn is_list(&mut self, id: &Hash) -> Result<bool> {
-        self.known.contains(&BlockKey::new(id, 0))
+    /// What a repair goes on with; the rest is given up, so that there is room for what comes.
+    pub(super) fn into_stock(self) -> Stock {
+        Stock {
+            index: (self.places, self.index),
+            lists: self.known,
+            uncopied: self.uncopied,
+        }
     }
 
     /// Numbers of the dindexes that describe nothing but volumes that are not there.

@@ -10,7 +10,7 @@ use crate::remote::Permit;
 use crate::set::{Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
-use crate::upkeep::losses::Losses;
+use crate::upkeep::losses::{Losses, Stock};
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 
 const SORT_CAP: usize = 1 << 20;
@@ -113,7 +113,7 @@ impl Plan {
 /// `rebuild`: lost blocks are looked for, and what damaged volumes still hold is moved. Nothing is deleted while a list cannot
 /// be read, and never what is whole or unknown. `permit`: `None` for a dry run.
 ///
-/// Memory: as [`Losses`], and four bytes a volume.
+/// Memory: as [`Losses`], and at most 30 bytes a volume.
 pub(crate) fn repair(
     set: &mut Set,
     ui: &mut Ui,
@@ -141,9 +141,14 @@ pub(crate) fn repair(
         }
         return Ok(done);
     }
+    let Stock {
+        index,
+        mut lists,
+        uncopied,
+    } = losses.into_stock();
     let mut writer = Writer::begin(set, permit, options)?;
-    let uncopied = Keyset::new(writer.set.tmp());
-    writer.know_lists(std::mem::replace(&mut losses.uncopied, uncopied));
+    writer.know_lists(uncopied);
+    writer.know(index);
     index_again(&mut writer, ui, &mut plan, &mut done)?;
     done.damaged = Plan::marked(&plan.damaged).count() as u64;
     let mut whole = done.lost_before == 0 && done.damaged == 0;
@@ -152,7 +157,7 @@ pub(crate) fn repair(
         && sys::stops_requested() == 0
     {
         for no in Plan::marked(&plan.damaged) {
-            done.salvaged += salvage(&mut writer, ui, &mut losses, no, &plan.damaged)?;
+            done.salvaged += salvage(&mut writer, ui, &mut lists, no, &plan.damaged)?;
         }
         whole = rebuild(&mut writer, ui, &plan.damaged)?;
     }
@@ -162,7 +167,7 @@ pub(crate) fn repair(
     }
     if done.unreadable == 0 {
         let moved = rebuild.is_some();
-        retire(&mut writer, &plan, &losses, &absent, moved)?;
+        retire(&mut writer, ui, &plan, &absent, moved)?;
     }
     done.committed = writer.commit(ui, List::Keep)?;
     writer.finish(ui)?;
@@ -231,11 +236,11 @@ fn index_again(
 fn salvage(
     writer: &mut Writer<'_>,
     ui: &mut Ui,
-    losses: &mut Losses,
+    lists: &mut Keyset,
     no: VolumeNo,
     damaged: &[bool],
 ) -> Result<u64> {
-    let expected = losses.places().expected(no)?;
+    let expected = writer.index(ui)?.0.expected(no)?;
     let mut shelf = match writer.set.shelf(ui, no, expected, Share::All) {
         Ok(shelf) => shelf,
         Err(e) if e.kind().is_of_one_volume() => return Ok(0),
@@ -255,7 +260,7 @@ fn salvage(
             continue;
         }
         if shelf.block(&key, &mut data)? {
-            let new = match losses.is_list(&id)? {
+            let new = match lists.contains(&BlockKey::new(&id, 0))? {
                 true => writer.add_list_again(ui, &id, &data)?,
                 false => writer.add_again(ui, &id, &data)?,
             };
@@ -269,44 +274,54 @@ fn salvage(
 /// index knows.
 fn retire(
     writer: &mut Writer<'_>,
+    ui: &mut Ui,
     plan: &Plan,
-    losses: &Losses,
     absent: &[u32],
     moved: bool,
 ) -> Result<()> {
-    let (index, places) = (&losses.index, losses.places());
+    let dblocks = 0..writer.set.volumes().dblock_count();
+    let (places, index) = writer.index(ui)?;
     let settled = |no: VolumeNo| {
         let is = |marks: &[bool]| marks.get(no as usize) == Some(&true);
         is(&plan.whole) || moved && is(&plan.damaged)
     };
     let all_described = index.unindexed.iter().all(|&no| settled(no));
-    for &i in absent {
-        writer.retire(Retired::Dindex(i))?;
-    }
+    let mut going: Vec<Retired> = absent.iter().copied().map(Retired::Dindex).collect();
+    // What each dindex that was written anew described, 8 bytes a volume.
+    let mut describes: Vec<(u32, VolumeNo)> = dblocks
+        .filter_map(|no| Some((places.dindex_of(no)?, no)))
+        .chain(index.resized.iter().copied())
+        .filter(|(i, _)| plan.redo.get(*i as usize) == Some(&true))
+        .collect();
+    describes.sort_unstable();
+    let mut lost = index.absent.clone();
+    lost.sort_unstable();
     for i in Plan::marked(&plan.redo) {
-        let mut describes: Vec<VolumeNo> = (0..writer.set.volumes().dblock_count())
-            .filter(|&no| places.dindex_of(no) == Some(i))
-            .collect();
-        describes.extend(index.resized.iter().filter(|r| r.0 == i).map(|r| r.1));
-        let holds_on = index.absent.contains(&i) && !absent.contains(&i);
-        let known = !describes.is_empty() || all_described;
-        if describes.iter().all(|&no| settled(no)) && known && !holds_on {
-            writer.retire(Retired::Dindex(i))?;
+        let first = describes.partition_point(|(of, _)| *of < i);
+        let own = describes[first..].iter().take_while(|(of, _)| *of == i);
+        let mut own = own.map(|(_, no)| *no).peekable();
+        let holds_on = lost.binary_search(&i).is_ok() && absent.binary_search(&i).is_err();
+        let known = own.peek().is_some() || all_described;
+        if own.all(settled) && known && !holds_on {
+            going.push(Retired::Dindex(i));
         }
     }
     // Which volumes they describe nobody can tell: they go when every volume has another index.
     if all_described {
-        for &i in &index.unread {
-            writer.retire(Retired::Dindex(i))?;
-        }
+        going.extend(index.unread.iter().copied().map(Retired::Dindex));
     }
     if moved {
-        for no in Plan::marked(&plan.damaged) {
-            let known = places.dindex_of(no).is_some() || index.resized.iter().any(|r| r.1 == no);
-            if known {
-                writer.retire(Retired::Dblock(no))?;
-            }
-        }
+        let mut resized: Vec<VolumeNo> = index.resized.iter().map(|r| r.1).collect();
+        resized.sort_unstable();
+        let known =
+            |no: &VolumeNo| places.dindex_of(*no).is_some() || resized.binary_search(no).is_ok();
+        going.extend(
+            Plan::marked(&plan.damaged)
+                .filter(known)
+                .map(Retired::Dblock),
+        );
     }
-    Ok(())
+    going
+        .into_iter()
+        .try_for_each(|volume| writer.retire(volume))
 }
