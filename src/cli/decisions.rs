@@ -1,5 +1,7 @@
 //! What a rule decides about each version, in words: for `delete`, and a backup that only says what it would do.
 
+use std::collections::HashSet;
+
 use crate::base::error::Result;
 use crate::base::text;
 use crate::base::time::Timestamp;
@@ -17,16 +19,24 @@ pub(super) fn decide(
 ) -> Result<(Vec<Timestamp>, Vec<Decision>)> {
     let times: Vec<Timestamp> = new.into_iter().chain(set.versions()).collect();
     let before = usize::from(new.is_some());
+    let mut known = set.cache().known_full();
     let decisions = retention.decide(
         &times,
         Timestamp::now(),
         &Timestamp::wall,
         &mut |no| match no.checked_sub(before) {
-            Some(no) => set.is_full(ui, no),
+            Some(no) => set.is_full(ui, no, &mut known),
             None => Ok(true),
         },
-    )?;
-    Ok((times, decisions))
+    );
+    // Also what was learnt before something failed: each look costs a download.
+    let there = set.volumes().dlists().iter();
+    let there: HashSet<&str> = there.map(|(name, _)| name.as_str()).collect();
+    known.keep(&|name| there.contains(name));
+    if let Err(e) = set.cache().store_full(&mut known) {
+        ui.verbose(&format!("the cache was not written: {e}"));
+    }
+    Ok((times, decisions?))
 }
 
 /// Numbers of the versions that go.

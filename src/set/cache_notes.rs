@@ -1,11 +1,13 @@
 //! The small files of the cache: what a run noted for the next one. All of it best effort.
 
+use std::collections::BTreeMap;
+
 use crate::base::digest::Hash;
 use crate::base::error::Result;
 use crate::base::time::Timestamp;
-use crate::format::names::VolumeName;
 use crate::set::Remembered;
 use crate::set::cache::{Cache, Header, put_bytes, put_u64};
+use crate::set::known_full::KnownFull;
 
 /// Volumes remembered as of no use.
 const ASIDE_AT_MOST: usize = 1000;
@@ -59,45 +61,38 @@ impl Cache {
         }
     }
 
-    /// Whether a version is complete, if an earlier run looked.
-    pub(crate) fn full(&self, dlist: &VolumeName, size: Option<u64>) -> Option<bool> {
-        let known = self.known_full().unwrap_or_default();
-        let same = |(name, was, _): &&(String, Option<u64>, bool)| {
-            name == dlist.as_str() && (*was == size)
-        };
-        known.iter().find(same).map(|(_, _, full)| *full)
+    /// Which versions an earlier run found complete or not.
+    pub(crate) fn known_full(&self) -> KnownFull {
+        KnownFull {
+            rows: self.read_full().unwrap_or_default(),
+            changed: false,
+        }
     }
 
-    fn known_full(&self) -> Option<Vec<(String, Option<u64>, bool)>> {
+    fn read_full(&self) -> Option<BTreeMap<String, (Option<u64>, bool)>> {
         let (file, _) = self.checked("full")?;
         let mut header = Header::read(&file)?;
         let count = header.u64()?.min(FULL_AT_MOST as u64);
-        let mut all = Vec::new();
+        let mut all = BTreeMap::new();
         for _ in 0..count {
             let name = String::from_utf8(header.bytes()?).ok()?;
             let size = header.u64()?;
-            all.push((name, (size != u64::MAX).then_some(size), header.u64()? == 1));
+            let size = (size != u64::MAX).then_some(size);
+            all.insert(name, (size, header.u64()? == 1));
         }
         Some(all)
     }
 
-    /// Remembers whether a version is complete; the last 4096 that were looked at. Best effort.
-    pub(crate) fn store_full(
-        &self,
-        dlist: &VolumeName,
-        size: Option<u64>,
-        full: bool,
-    ) -> Result<()> {
-        if !self.is_on() {
+    /// Remembers what is known, the newest 4096 versions of it, if something is new. Best effort.
+    pub(crate) fn store_full(&self, known: &mut KnownFull) -> Result<()> {
+        if !self.is_on() || !std::mem::take(&mut known.changed) {
             return Ok(());
         }
-        let mut known = self.known_full().unwrap_or_default();
-        known.retain(|(name, _, _)| name != dlist.as_str());
-        known.push((dlist.as_str().to_owned(), size, full));
-        let kept = &known[known.len().saturating_sub(FULL_AT_MOST)..];
+        let skipped = known.rows.len().saturating_sub(FULL_AT_MOST);
         let mut header = Vec::new();
-        put_u64(&mut header, kept.len() as u64);
-        for (name, size, full) in kept {
+        put_u64(&mut header, (known.rows.len() - skipped) as u64);
+        // A name holds the version's time: the oldest come first.
+        for (name, (size, full)) in known.rows.iter().skip(skipped) {
             put_bytes(&mut header, name.as_bytes());
             put_u64(&mut header, size.unwrap_or(u64::MAX));
             put_u64(&mut header, u64::from(*full));
@@ -170,5 +165,65 @@ impl Cache {
         put_u64(&mut header, u64::try_from(seen.at.0).unwrap_or(0));
         put_u64(&mut header, u64::from(seen.sealed));
         self.write_note("seen", &header)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+mod tests {
+    use super::*;
+    use crate::base::rand;
+    use crate::format::names::VolumeName;
+    use crate::set::Owner;
+
+    fn dlist(second: usize) -> VolumeName {
+        let time = Timestamp(1_700_000_000 + i64::try_from(second).unwrap()).compact();
+        VolumeName::parse(&format!("duplicati-{time}.dlist.zip")).unwrap()
+    }
+
+    #[test]
+    fn of_thousands_of_versions_the_newest_are_remembered_in_one_file_written_once() {
+        let base = std::env::temp_dir().join(rand::hex::<8>().unwrap());
+        let owner = Owner {
+            place: "a".to_owned(),
+            account: String::new(),
+        };
+        let cache = Cache::open(base.to_str(), &owner, true);
+        let mut known = cache.known_full();
+        let all = FULL_AT_MOST + 900;
+        for n in 0..all {
+            assert_eq!(known.get(&dlist(n), Some(7)), None);
+            known.note(&dlist(n), Some(7), n % 3 > 0);
+        }
+        cache.store_full(&mut known).unwrap();
+        // Nothing new is nothing to write.
+        let Cache::On(folder) = &cache else {
+            panic!("there is a cache");
+        };
+        let file = folder.join("full");
+        let before = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        cache.store_full(&mut known).unwrap();
+        assert!(!file.exists());
+        std::fs::write(&file, &before).unwrap();
+        let mut again = cache.known_full();
+        assert_eq!(again.rows.len(), FULL_AT_MOST);
+        assert_eq!(again.get(&dlist(899), Some(7)), None);
+        for n in [900, 901, all - 1] {
+            assert_eq!(again.get(&dlist(n), Some(7)), Some(n % 3 > 0));
+            // Of another size it is another list.
+            assert_eq!(again.get(&dlist(n), Some(8)), None);
+            assert_eq!(again.get(&dlist(n), None), None);
+        }
+        let left = dlist(all - 1);
+        again.keep(&|name| name == left.as_str());
+        cache.store_full(&mut again).unwrap();
+        let last = cache.known_full();
+        assert_eq!(last.rows.len(), 1);
+        assert!(last.get(&left, Some(7)).is_some());
+        // Whoever damages it loses no more than it.
+        std::fs::write(&file, &before[..before.len() - 1]).unwrap();
+        assert!(cache.known_full().rows.is_empty());
+        std::fs::remove_dir_all(&base).unwrap();
     }
 }

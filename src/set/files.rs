@@ -7,6 +7,7 @@ use crate::format::deflate::Inflater;
 use crate::format::filelist::{self, Entry, EntryKind};
 use crate::format::manifest;
 use crate::format::zip_read::ZipReader;
+use crate::set::known_full::KnownFull;
 use crate::set::volume::{Opened, reading};
 use crate::set::{RESCUED, Set};
 use crate::spill::run::Run;
@@ -163,19 +164,23 @@ impl Set {
         read(&zip, &mut self.inflater)
     }
 
-    /// False for a partial version. Costs its dlist, unless the cache remembers the version; the list itself is not read.
-    pub(crate) fn is_full(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {
+    /// False for a partial version. Costs its dlist, unless `known` has the version, which it has from then on; the list itself
+    /// is not read.
+    pub(crate) fn is_full(
+        &mut self,
+        ui: &mut Ui,
+        no: usize,
+        known: &mut KnownFull,
+    ) -> Result<bool> {
         let named = self.dlist(no).map(|(name, size)| (name.clone(), size));
         if let Some((name, size)) = &named
-            && let Some(full) = self.cache.full(name, *size)
+            && let Some(full) = known.get(name, *size)
         {
             return Ok(full);
         }
         let full = self.read_full(ui, no)?;
-        if let Some((name, size)) = &named
-            && let Err(e) = self.cache.store_full(name, *size, full)
-        {
-            ui.verbose(&format!("the cache was not written: {e}"));
+        if let Some((name, size)) = &named {
+            known.note(name, *size, full);
         }
         Ok(full)
     }

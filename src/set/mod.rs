@@ -12,6 +12,7 @@ mod files;
 mod fresh;
 mod gpg;
 mod index_report;
+mod known_full;
 mod listing;
 mod lock;
 mod needs;
