@@ -231,6 +231,10 @@ fn json(report: &Report, ui: &mut Ui) {
         n("NewVolumes", report.new_dblocks)?;
         n("CopiedBlocks", report.copied_blocks)?;
         n("ReclaimUploadedBytes", report.uploaded_bytes)?;
+        n("ReclaimDownloadedBytes", report.traffic.bytes_down)?;
+        n("ReclaimFilesUploaded", report.traffic.puts)?;
+        n("ReclaimFilesDownloaded", report.traffic.gets)?;
+        n("ReclaimRemoteCalls", report.traffic.calls)?;
         n("FreedBytes", report.freed())?;
         n("DamagedVolumes", report.damaged)
     });

@@ -55,9 +55,42 @@ pub(crate) struct Report {
     pub(crate) new_dblocks: u64,
     pub(crate) copied_blocks: u64,
     pub(crate) uploaded_bytes: u64,
+    /// What the destination was asked for, listings and repeated requests included.
+    pub(crate) traffic: Traffic,
     /// Volumes that stay because a needed block of theirs is lost.
     pub(crate) damaged: u64,
     pub(crate) stopped: bool,
+}
+
+/// Requests to the destination.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) calls: u64,
+    pub(crate) gets: u64,
+    pub(crate) puts: u64,
+    pub(crate) bytes_down: u64,
+}
+
+impl Traffic {
+    fn until_now(set: &mut Set) -> Traffic {
+        let stats = set.remote().stats();
+        Traffic {
+            calls: stats.calls,
+            gets: stats.gets,
+            puts: stats.puts,
+            bytes_down: stats.bytes_down,
+        }
+    }
+
+    fn since(set: &mut Set, before: Traffic) -> Traffic {
+        let now = Traffic::until_now(set);
+        Traffic {
+            calls: now.calls.saturating_sub(before.calls),
+            gets: now.gets.saturating_sub(before.gets),
+            puts: now.puts.saturating_sub(before.puts),
+            bytes_down: now.bytes_down.saturating_sub(before.bytes_down),
+        }
+    }
 }
 
 impl Report {
@@ -94,6 +127,7 @@ pub(crate) fn run(
     // Nor is anything deleted by somebody who does not know the passphrase.
     set.learn_params(ui)?;
     let before = set.state();
+    let asked = Traffic::until_now(set);
     let mut work = Work {
         how,
         report: Report::default(),
@@ -106,6 +140,7 @@ pub(crate) fn run(
     };
     if how.dry_run {
         work.report.plan = counted.map(|c| c.plan);
+        work.report.traffic = Traffic::since(set, asked);
         return Ok(work.report);
     }
     let done = work.act(set, ui, drop, counted);
@@ -115,6 +150,7 @@ pub(crate) fn run(
             ui.verbose(&format!("the cache was not written: {e}"));
         }
     }
+    work.report.traffic = Traffic::since(set, asked);
     done.map(|()| work.report)
 }
 
@@ -123,7 +159,7 @@ struct Work<'a> {
     report: Report,
     /// What goes from writer to writer.
     index: Option<(BlockIndex, IndexReport)>,
-    /// Further indexes of a dblock beside the one that counts: dblock and dindex.
+    /// Further indexes of a dblock beside the one that counts: dblock and dindex, sorted.
     spares: Vec<(VolumeNo, u32)>,
 }
 
@@ -307,7 +343,8 @@ impl Work<'_> {
         if let Some(dindex) = writer.described(no) {
             writer.retire(Retired::Dindex(dindex))?;
         }
-        for (_, dindex) in self.spares.iter().filter(|(of, _)| *of == no) {
+        let first = self.spares.partition_point(|(of, _)| *of < no);
+        for (_, dindex) in self.spares[first..].iter().take_while(|(of, _)| *of == no) {
             writer.retire(Retired::Dindex(*dindex))?;
         }
         writer.retire(Retired::Dblock(no))
@@ -339,6 +376,7 @@ impl Work<'_> {
                 Err(e) => return Err(e),
             }
         }
+        self.spares.sort_unstable();
         Ok(())
     }
 
