@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes image test check bench bench-peers fuzz peer manual install help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete fuzz peer manual install help
 
 all:
 	$(CARGO) build --release --locked
@@ -62,6 +62,16 @@ bench: all
 bench-peers: all
 	DUPLET="$(PROGRAM)" LIMIT="$(LIMIT)" .ci/bench-peers $(V1) $(V2)
 
+# Old versions that go: DAYS=400 days of retention; FILES=1000000 files of BLOCKS=8 blocks in VERSIONS=10 versions.
+# PROGRAMS=duplet,restic,borg: only these.
+RETENTION = DUPLET="$(PROGRAM)" DAYS="$(DAYS)" FILES="$(FILES)" BLOCKS="$(BLOCKS)" VERSIONS="$(VERSIONS)" PROGRAMS="$(PROGRAMS)" .ci/bench-retention
+
+bench-year: all
+	$(RETENTION) year
+
+bench-delete: all
+	$(RETENTION) delete
+
 # INPUTS=N: for each reader. TARGETS=zip,aes: only these. SEED=N: the same inputs again.
 fuzz:
 	INPUTS="$(INPUTS)" TARGETS="$(TARGETS)" SEED="$(SEED)" \
@@ -92,6 +102,8 @@ help:
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
 	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
+	@echo 'make bench-year   400 daily runs with old versions deleted, each tenth checked, beside restic and borg; DAYS=40'
+	@echo 'make bench-delete what delete, compact, purge and repair cost; FILES=100000 of BLOCKS=8 KiB, VERSIONS=10'
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
