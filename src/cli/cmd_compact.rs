@@ -26,19 +26,21 @@ backup with retention and delete do the same by themselves.",
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let how = reclaim::how(call)?;
     let mut set = open_to_change(call, ui)?;
-    let report = compact::run(&mut set, ui, &how, &[], true)?;
+    let mut report = compact::run(&mut set, ui, &how, &[], true)?;
     if let Some(why) = report.refused {
         return Err(why);
     }
     reclaim::tell(&report, &how, ui);
-    let idle = report.deleted == [0; 3] && report.new_dblocks == 0;
-    if idle
+    if !report.changed()
         && !how.dry_run
         && let Some(plan) = report.plan.as_ref().filter(|plan| plan.is_nothing())
     {
         ui.result(&format!("nothing to reclaim: {}", plan.why));
     }
     reclaim::finish(&mut set, &report, ui)?;
+    if let Some(why) = report.failed.take() {
+        return Err(why);
+    }
     if how.dry_run {
         ui.json(|w| {
             w.key("Dryrun")?;

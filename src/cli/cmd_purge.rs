@@ -6,12 +6,12 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
-use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA};
+use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA, VERSION};
 use crate::cli::session::{case, open_to_change, permit, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, reclaim};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{FilterSet, Rule};
-use crate::set::Set;
+use crate::set::{Set, VersionChoice};
 use crate::upkeep::broken;
 use crate::upkeep::compact::{self, How};
 use crate::upkeep::purge::{Wanted, purge, survey};
@@ -94,6 +94,9 @@ fn wanted(call: &Call, ui: &mut Ui) -> Result<Wanted> {
 fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let wanted = wanted(call, ui)?;
     let choice = version_choice(call)?;
+    if let Some(versions) = call.options.given(VERSION.name) {
+        VersionChoice::distinct(versions)?;
+    }
     let how = reclaim::how(call)?;
     let dry = call.options.flag(&DRY_RUN);
     let mut set = open_to_change(call, ui)?;
@@ -230,10 +233,16 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
     });
     let mut stopped = done.stopped;
     if !dry && !stopped && done.left == 0 && versions > 0 && reclaim::is_due(set, how) {
-        let report = compact::run(set, ui, how, &[], true)?;
-        reclaim::tell(&report, how, ui);
-        stopped = report.stopped;
-        reclaim::refused(report, ui);
+        // The versions are written, whatever becomes of the space.
+        match compact::run(set, ui, how, &[], true) {
+            Ok(report) => {
+                reclaim::tell(&report, how, ui);
+                stopped = report.stopped;
+                reclaim::refused(report, ui);
+            }
+            Err(e) if e.kind() == Kind::Interrupted => stopped = true,
+            Err(e) => ui.error(&e.to_string()),
+        }
     }
     if !dry {
         set.remember();

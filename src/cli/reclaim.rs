@@ -124,15 +124,18 @@ fn are_many_small(set: &Set, how: &How) -> bool {
 /// Ends a run that may have changed the destination: what the destination wants to say about it, such as the new address of
 /// an IPFS folder.
 pub(super) fn finish(set: &mut Set, report: &Report, ui: &mut Ui) -> Result<()> {
-    if report.deleted.iter().sum::<u64>() + report.new_dblocks == 0 {
+    if !report.changed() {
         return Ok(());
     }
     tell_facts(&writer::finish(set, ui)?, ui);
     Ok(())
 }
 
-/// Says that space was not reclaimed and why, where versions could be deleted all the same.
+/// Says why space was not reclaimed, or not all of it, where other things were done all the same.
 pub(super) fn refused(report: Report, ui: &mut Ui) {
+    if let Some(why) = report.failed {
+        ui.error(&why.to_string());
+    }
     if let Some(why) = report.refused {
         ui.warn("not-reclaimed", &why.to_string());
     }

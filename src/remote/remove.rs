@@ -14,6 +14,8 @@ pub(crate) enum Removal {
     Locked(Error),
     /// Whoever is logged in may not delete anything.
     Denied(Error),
+    /// Nothing can be changed there, whoever asks.
+    ReadOnly(Error),
     Failed(Error),
 }
 
@@ -29,9 +31,13 @@ impl RemoteMut<'_> {
     /// apart. `Err` only for a stop.
     pub(crate) fn remove(&mut self, ui: &mut Ui, name: &str) -> Result<Removal> {
         let doing = format!("delete {}", text::safe(name.as_bytes()));
+        // A single file of a folder on this machine may be protected, a read-only file system is so as a whole.
+        let local = self.remote.local_folder().is_some();
         match self.ask_to_delete(ui, name, &doing) {
             (Ok(()), _) => Ok(Removal::Gone),
             (Err(e), _) if e.kind() == Kind::Interrupted => Err(e),
+            (Err(e), Some(Class::Auth)) if local => Ok(Removal::Failed(e)),
+            (Err(e), Some(Class::Locked)) if local => Ok(Removal::ReadOnly(e)),
             (Err(e), Some(Class::Auth)) => Ok(Removal::Denied(e)),
             (Err(e), Some(Class::Locked)) => Ok(Removal::Locked(e)),
             (Err(e), _) => Ok(Removal::Failed(e)),

@@ -335,6 +335,16 @@ impl Down {
                     ),
                 );
             }
+            Removal::ReadOnly(e) => {
+                self.ended = true;
+                ui.warn(
+                    "read-only",
+                    &format!(
+                        "old volumes stay, because nothing can be deleted there: {}",
+                        e.cause()
+                    ),
+                );
+            }
             Removal::Failed(e) => {
                 self.told += 1;
                 self.in_a_row += 1;

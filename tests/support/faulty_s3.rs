@@ -7,7 +7,7 @@
     reason = "shared by several test files; a broken server must fail the test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -20,6 +20,10 @@ pub struct S3 {
     pub bucket: bool,
     /// Answers version 1 of the listing whatever was asked.
     pub only_v1: bool,
+    /// A listing that lags: keys with this word are shown only if they are among these.
+    pub lag: Option<(&'static str, BTreeSet<String>)>,
+    /// Says of a file that is not there that it cannot be deleted.
+    pub deletes_once: bool,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     /// The only region that requests may be signed for, if it matters.
     pub region: Option<&'static str>,
@@ -170,6 +174,9 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
             state.files.insert(key, body);
             (200, vec![("etag", "\"e\"".to_owned())], Vec::new())
         }
+        "DELETE" if state.deletes_once && !state.files.contains_key(&key) => {
+            refuse(404, "NoSuchKey")
+        }
         "DELETE" => {
             match query.get("uploadId") {
                 Some(id) => {
@@ -264,6 +271,10 @@ fn list(state: &S3, query: &BTreeMap<String, String>) -> String {
             std::ops::Bound::Unbounded,
         ))
         .take_while(|(k, _)| k.starts_with(prefix.as_str()))
+        .filter(|(k, _)| match &state.lag {
+            Some((word, known)) => !k.contains(word) || known.contains(*k),
+            None => true,
+        })
         .take(1001)
         .collect();
     let more = keys.len() > 1000;

@@ -43,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) plan: Option<Plan>,
     /// Why no space was reclaimed although it should have been: something that versions need is lost.
     pub(crate) refused: Option<Error>,
+    /// What ended it after something was changed already: what is counted here was done.
+    pub(crate) failed: Option<Error>,
     /// dblocks that nothing describes, and those of them that are old enough to go.
     pub(crate) orphans: Tally,
     pub(crate) old_orphans: Tally,
@@ -103,6 +105,11 @@ impl Report {
         self.stopped |= done.stopped;
     }
 
+    /// Something at the destination is other than it was.
+    pub(crate) fn changed(&self) -> bool {
+        self.deleted != [0; 3] || self.new_dblocks > 0
+    }
+
     /// Bytes that it freed.
     pub(crate) fn freed(&self) -> u64 {
         self.deleted_bytes.saturating_sub(self.uploaded_bytes)
@@ -110,7 +117,8 @@ impl Report {
 }
 
 /// Deletes the versions `drop` (numbers in the listing) and, where `reclaim` gives rules, the space that no other version
-/// needs. Nothing is deleted when a version that stays cannot be read, unless nothing is reclaimed.
+/// needs. Nothing is deleted when a version that stays cannot be read, unless nothing is reclaimed. `Err` only while nothing
+/// was changed, or for a stop.
 ///
 /// Costs, to reclaim: the lists of all versions that stay, the index volumes that are not cached, and what is copied. Memory:
 /// that of [`Set::needs`] and about 80 bytes a dblock. On disk: about 150 bytes a block, and two volumes.
@@ -143,15 +151,17 @@ pub(crate) fn run(
         work.report.traffic = Traffic::since(set, asked);
         return Ok(work.report);
     }
-    let done = work.act(set, ui, drop, counted);
-    if done.is_ok() {
-        let kept = work.remember(set, &before);
-        if let Err(e) = kept {
-            ui.verbose(&format!("the cache was not written: {e}"));
+    match work.act(set, ui, drop, counted) {
+        Ok(()) => {
+            if let Err(e) = work.remember(set, &before) {
+                ui.verbose(&format!("the cache was not written: {e}"));
+            }
         }
+        Err(e) if e.kind() == Kind::Interrupted || !work.report.changed() => return Err(e),
+        Err(e) => work.report.failed = Some(e),
     }
     work.report.traffic = Traffic::since(set, asked);
-    done.map(|()| work.report)
+    Ok(work.report)
 }
 
 struct Work<'a> {
