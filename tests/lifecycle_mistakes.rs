@@ -114,6 +114,9 @@ fn two_prefixes(dest: &Path) {
 
 type Harm = fn(&Path);
 
+/// How the destination is protected, what was done to it, options, the commands that are tried, exit code and words.
+type Row<'r> = (&'r str, Harm, &'r [&'r str], &'r [&'r str], i32, &'r str);
+
 #[test]
 fn what_is_wrong_for_every_command_is_told_alike() {
     let nothing: Harm = |_| {};
@@ -123,7 +126,7 @@ fn what_is_wrong_for_every_command_is_told_alike() {
     };
     let missing: Harm = |dest| fs::remove_dir_all(dest).unwrap();
     let only_readers = &COMMANDS[1..];
-    let rows: [(&str, Harm, &[&str], &[&str], i32, &str); 14] = [
+    let rows: [Row<'_>; 14] = [
         (
             PASSPHRASE,
             nothing,

@@ -57,6 +57,9 @@ pub(crate) fn survey(
 ) -> Result<Survey> {
     let doing = format!("purge broken files in {}", set.remote().describe());
     let mut losses = Losses::open(set, ui, &[])?;
+    losses
+        .confirm(set, ui)
+        .map_err(|e| e.doing(doing.as_str()))?;
     if losses.unread > 0 {
         let volumes = text::count(losses.unread, "data volume");
         return Err(Error::damaged(format!("{volumes} cannot be read and may be intact"))

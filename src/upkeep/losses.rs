@@ -6,10 +6,11 @@
 use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::Result;
+use crate::base::error::{Error, Kind, Result};
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
+use crate::format::names::VolumeName;
 use crate::set::{
     BlockIndex, BlocklistRefs, IndexReport, ListReader, ListState, ListsInDblocks, Set, State,
     Stored, VolumeFaults, VolumeNo, broken,
@@ -99,6 +100,31 @@ impl Losses {
         };
         out.settle(members)?;
         Ok(out)
+    }
+
+    /// Asks for volumes that the listing does not show, those that are known by name, before anything is given up with them:
+    /// `Busy` when one is there. Costs a request for each, 20 at most.
+    pub(super) fn confirm(&self, set: &mut Set, ui: &mut Ui) -> Result<()> {
+        for name in self
+            .index
+            .missing
+            .iter()
+            .filter_map(|n| VolumeName::parse(n))
+        {
+            let volumes = set.volumes();
+            let listed = volumes.find_dblock(&name).and_then(|no| volumes.dblock(no));
+            if listed.is_none() && set.remote().stat(ui, name.as_str())?.is_some() {
+                return Err(Error::new(
+                    Kind::Busy,
+                    format!(
+                        "volume {} is there, but the listing does not show it",
+                        name.as_str()
+                    ),
+                )
+                .hint("nothing was changed; run again when the destination lists all it holds"));
+            }
+        }
+        Ok(())
     }
 
     /// Looks up the members of blocklists.

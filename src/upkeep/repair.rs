@@ -124,6 +124,9 @@ pub(crate) fn repair(
 ) -> Result<Repaired> {
     let mut done = Repaired::default();
     let mut losses = Losses::open(set, ui, &[])?;
+    losses
+        .confirm(set, ui)
+        .map_err(|e| e.doing("repair the backup"))?;
     look(set, ui, &mut losses, &mut done)?;
     let mut plan = Plan::make(set, &losses, orders);
     let mut absent = losses.only_absent(set);

@@ -79,6 +79,10 @@ struct Down {
     version_stays: bool,
     /// dindexes that are there still: their dblocks have to stay.
     held: Vec<u32>,
+    /// By number: whether a dindex is the one that counts for a dblock. Made when the first one stays.
+    counts: Option<Vec<bool>>,
+    /// One that counts for none is there still: it may describe any dblock.
+    spare_stays: bool,
     /// Failures told by name, and without a success between them.
     told: u64,
     in_a_row: u64,
@@ -252,13 +256,19 @@ impl Writer<'_> {
                     done.count(volume, size);
                     gone.push(&volume.encode()?)?;
                 }
-                Ok(stays) => down.stays(volume, stays, done, ui),
+                Ok(stays) => {
+                    self.note_spare(&mut down, volume);
+                    down.stays(volume, stays, done, ui);
+                }
                 Err(e) if e.kind() == Kind::Interrupted => {
                     done.stopped = true;
                     done.left += 1;
                     down.ended = true;
                 }
-                Err(e) => down.stays(volume, Removal::Failed(e), done, ui),
+                Err(e) => {
+                    self.note_spare(&mut down, volume);
+                    down.stays(volume, Removal::Failed(e), done, ui);
+                }
             }
             Ok(())
         })?;
@@ -279,6 +289,29 @@ impl Writer<'_> {
         RemoteMut::new(self.set.remote(), permit).remove(ui, name.as_str())
     }
 
+    /// Of a dindex that stays: whether it is a further one beside that which counts.
+    fn note_spare(&self, down: &mut Down, volume: Retired) {
+        let Retired::Dindex(no) = volume else {
+            return;
+        };
+        let volumes = self.set.volumes();
+        let counts = down.counts.get_or_insert_with(|| {
+            let mut counts = vec![false; volumes.dindex_count()];
+            let described = |no| {
+                self.index
+                    .as_ref()
+                    .and_then(|(places, _)| places.dindex_of(no))
+            };
+            for i in (0..volumes.dblock_count()).filter_map(described) {
+                if let Some(counts) = counts.get_mut(i as usize) {
+                    *counts = true;
+                }
+            }
+            counts
+        });
+        down.spare_stays |= counts.get(no as usize) != Some(&true);
+    }
+
     /// True when something that is there still refers to the volume.
     fn must_stay(&self, down: &Down, volume: Retired) -> bool {
         match volume {
@@ -287,6 +320,7 @@ impl Writer<'_> {
             Retired::Dblock(no) => {
                 let described_by = |places: &BlockIndex| places.dindex_of(no);
                 down.version_stays
+                    || down.spare_stays
                     || !down.held.is_empty()
                         && match &self.index {
                             Some((places, _)) => {

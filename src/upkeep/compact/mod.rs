@@ -420,7 +420,7 @@ impl Work<'_> {
                 Err(e) if e.kind() == Kind::Interrupted => return Err(e),
                 other => other.ok().flatten(),
             };
-            let limit = newest.unwrap_or_else(Timestamp::now).0 - ORPHAN_SECONDS;
+            let limit = age_limit(newest, Timestamp::now());
             if file.and_then(|f| f.modified).is_some_and(|at| at < limit) {
                 all.add(size);
                 found.push(no);
@@ -446,5 +446,29 @@ impl Work<'_> {
             Some((places, report)) if report.clean() => set.store_index(places),
             _ => Ok(()),
         }
+    }
+}
+
+/// A dblock without an index that was changed at or after this second (since 1970) may be of a run that is at work: the newest
+/// version's time less a day. A version of a time to come says nothing of that.
+fn age_limit(newest: Option<Timestamp>, now: Timestamp) -> i64 {
+    newest
+        .unwrap_or(now)
+        .min(now)
+        .0
+        .saturating_sub(ORPHAN_SECONDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_of_today_are_young_whatever_the_versions_say() {
+        let (day, now) = (ORPHAN_SECONDS, Timestamp(1_000_000));
+        assert_eq!(age_limit(None, now), 1_000_000 - day);
+        assert_eq!(age_limit(Some(Timestamp(900_000)), now), 900_000 - day);
+        assert_eq!(age_limit(Some(Timestamp(9_000_000)), now), 1_000_000 - day);
+        assert_eq!(age_limit(Some(Timestamp(i64::MIN)), now), i64::MIN);
     }
 }
