@@ -570,22 +570,11 @@ fn a_transfer_at_fault_costs_nothing() {
     assert_eq!(world.back(&to).len(), FILES);
 }
 
-/// Highest resident memory of a run in KiB, as the kernel tells it until the end.
+/// Highest resident memory of a run in KiB.
 fn peak_kib(scratch: &Scratch, args: &[&str], code: i32) -> u64 {
-    let mut child = scratch.start(args);
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    loop {
-        let told = fs::read_to_string(&status).unwrap_or_default();
-        let line = told.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok());
-        most = most.max(kib.unwrap_or(0));
-        if let Some(ended) = child.try_wait().unwrap() {
-            assert_eq!(ended.code(), Some(code), "{args:?}");
-            return most;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let (peak, ended) = support::peak_kib(scratch.start(args));
+    assert_eq!(ended.code(), Some(code), "{args:?}");
+    peak
 }
 
 #[test]

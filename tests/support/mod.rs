@@ -78,7 +78,7 @@ pub fn peak_kib(mut child: Child) -> (u64, ExitStatus) {
         if let Some(ended) = child.try_wait().expect("a child") {
             return (peak, ended);
         }
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 
