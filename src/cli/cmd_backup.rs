@@ -73,11 +73,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if call.options.flag(&o::FULL_RESULT) {
         tell_space(&mut set, ui);
     }
+    let mut stopped = report.partial;
     // The version is there, whatever becomes of the old ones.
     if !dry_run && !report.partial {
         let (last, before) = (report.written.last_dblock, set.state());
         let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
-        after(kept, added, ui)?;
+        stopped = after(kept, added, ui)?;
         if set.state() != before {
             let finished = crate::writer::finish(&mut set, ui);
             facts = after(finished, added, ui)?;
@@ -90,7 +91,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         }
     }
     session::tell_facts(&facts, ui);
-    if report.partial {
+    if stopped {
         return Ok(Outcome::Partial);
     }
     let samples = call.options.int(&o::BACKUP_TEST_SAMPLES).unwrap_or(0);

@@ -38,14 +38,14 @@ pub(super) fn is_due(set: &mut Set, how: &How) -> bool {
 }
 
 /// After a backup: deletes what its rule says, then reclaims space if that deleted something, or if the last volume that was
-/// written is small and there are enough such volumes.
+/// written is small and there are enough such volumes. True when it was stopped before its end.
 pub(super) fn after_backup(
     set: &mut Set,
     ui: &mut Ui,
     retention: &Retention,
     how: &How,
     last_dblock: u64,
-) -> Result<()> {
+) -> Result<bool> {
     let (times, decided) = match retention.is_empty() {
         true => (Vec::new(), Vec::new()),
         false => decisions::decide(set, ui, retention, None)?,
@@ -54,7 +54,7 @@ pub(super) fn after_backup(
     let small = last_dblock > 0 && last_dblock <= how.rules.small_size;
     let reclaim = (!drop.is_empty() || small && are_many_small(set, how)) && is_due(set, how);
     if drop.is_empty() && !reclaim {
-        return Ok(());
+        return Ok(false);
     }
     let report = compact::run(set, ui, how, &drop, reclaim)?;
     let left: Vec<Timestamp> = set.versions().collect();
@@ -70,8 +70,12 @@ pub(super) fn after_backup(
         w.number(gone as i128)
     });
     tell(&report, how, ui);
+    let stopped = report.stopped;
+    if stopped {
+        ui.result("stopped while old versions and unused space went; the next backup goes on");
+    }
     refused(report, ui);
-    Ok(())
+    Ok(stopped)
 }
 
 /// What a dry run of a backup says of its rule: which versions would go, and what a compaction would free. `new` is the time of
