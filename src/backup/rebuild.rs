@@ -7,7 +7,7 @@ use crate::backup::attrs::{Collected, Collector, Subject, bare};
 use crate::backup::given::{Given, open};
 use crate::backup::source::{Source, fs_path};
 use crate::base::bytes::Cursor;
-use crate::base::digest::{BlockKey, Hash};
+use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::base::sys::{self, Dir, FileKind, Spot};
 use crate::base::ui::{Progress, Ui};
@@ -32,12 +32,14 @@ pub(crate) struct Rebuilt {
     /// Contents of which a lost blocklist does not tell the blocks, and those of them that were found whole.
     pub(crate) unknown: u64,
     pub(crate) known_again: u64,
+    /// A signal ended it.
+    stopped: bool,
 }
 
 impl Rebuilt {
     /// True when nothing is lost any more.
     pub(crate) fn is_whole(&self) -> bool {
-        self.found >= self.lost && self.known_again >= self.unknown
+        self.found >= self.lost && self.known_again >= self.unknown && !self.stopped
     }
 }
 
@@ -99,15 +101,12 @@ pub(crate) fn rebuild(writer: &mut Writer<'_>, ui: &mut Ui, without: &[bool]) ->
             (Some(_), Some(offset)) => offset,
         };
         let unknown = BlockKey::new(&Hash::from_bytes(&[0; 32]).ok_or_else(no_id)?, 0);
-        match key {
-            Some(key) => {
-                done.lost += u64::from(different.insert(key)?);
-                if offset == LIST {
-                    let id = Hash::from_bytes(&key.as_bytes()[..32]).ok_or_else(no_id)?;
-                    lists.insert(&BlockKey::new(&id, 0))?;
-                }
+        if let Some(key) = key {
+            done.lost += u64::from(different.insert(key)?);
+            if offset == LIST {
+                let id = Hash::from_bytes(&key.as_bytes()[..32]).ok_or_else(no_id)?;
+                lists.insert(&BlockKey::new(&id, 0))?;
             }
-            None => done.unknown += 1,
         }
         let wanted = Wanted {
             version: Error::fits(reference.version)?,
@@ -127,6 +126,7 @@ pub(crate) fn rebuild(writer: &mut Writer<'_>, ui: &mut Ui, without: &[bool]) ->
         collectors: [Collector::new(false), Collector::new(true)],
         without,
         done,
+        unknown: [Keyset::new(&tmp), Keyset::new(&tmp)],
     };
     if !lists.is_empty() {
         search.copies(writer, ui, &mut lists)?;
@@ -158,6 +158,7 @@ pub(crate) fn rebuild(writer: &mut Writer<'_>, ui: &mut Ui, without: &[bool]) ->
             Ok(Some(wanted))
         })?;
         if sys::stops_requested() > 0 {
+            search.done.stopped = true;
             break;
         }
     }
@@ -166,6 +167,15 @@ pub(crate) fn rebuild(writer: &mut Writer<'_>, ui: &mut Ui, without: &[bool]) ->
 
 fn no_id() -> Error {
     Error::bug("what was spilled for a lost block reads back")
+}
+
+/// One for all contents that have the same blocklists.
+fn of_lists(content: &Content) -> BlockKey {
+    let mut hasher = Algo::Sha256.hasher();
+    for list in &content.lists {
+        hasher.update(list.as_bytes());
+    }
+    BlockKey::new(&hasher.finish(), 0)
 }
 
 fn take(records: &mut RunReader) -> Result<Option<Wanted>> {
@@ -211,6 +221,8 @@ struct Search<'a> {
     collectors: [Collector; 2],
     without: &'a [bool],
     done: Rebuilt,
+    /// Contents whose blocks a lost blocklist does not tell, and those of them that were found: several files may have one.
+    unknown: [Keyset; 2],
 }
 
 impl Search<'_> {
@@ -263,31 +275,43 @@ impl Search<'_> {
         let (mut file, mut blob): (Option<Option<Given>>, Option<Option<Given>>) = (None, None);
         let mut data = Vec::new();
         while let Some(wanted) = next()? {
-            let (content, given) = match wanted.meta {
-                false => (
-                    &entry.content,
-                    file.get_or_insert_with(|| open(entry).map(Given::File)),
-                ),
-                true => (
-                    &entry.meta,
-                    blob.get_or_insert_with(|| self.blob(entry).map(Given::Blob)),
-                ),
+            let content = match wanted.meta {
+                false => &entry.content,
+                true => &entry.meta,
             };
-            let (Some(content), Some(given)) = (content, given) else {
+            let Some(content) = content else {
                 continue;
             };
             match wanted.offset {
                 UNKNOWN => {
-                    let whole = self.lists(writer, ui, content, given, None)?;
-                    self.done.known_again += u64::from(whole);
+                    self.done.unknown += u64::from(self.unknown[0].insert(&of_lists(content))?);
+                    if self.unknown[1].contains(&of_lists(content))? {
+                        continue;
+                    }
+                }
+                // Another file gave it.
+                _ if writer.holds(ui, &wanted.key, self.without)? => continue,
+                _ => {}
+            }
+            let given = match wanted.meta {
+                false => file.get_or_insert_with(|| open(entry).map(Given::File)),
+                true => blob.get_or_insert_with(|| self.blob(entry).map(Given::Blob)),
+            };
+            let Some(given) = given else {
+                continue;
+            };
+            match wanted.offset {
+                UNKNOWN => {
+                    if self.lists(writer, ui, content, given, None)? {
+                        let new = self.unknown[1].insert(&of_lists(content))?;
+                        self.done.known_again += u64::from(new);
+                    }
                 }
                 LIST => {
                     self.lists(writer, ui, content, given, Some(&wanted.key))?;
                 }
                 offset => {
-                    if writer.holds(ui, &wanted.key, self.without)?
-                        || !given.read(&mut data, offset, wanted.key.size() as usize)
-                    {
+                    if !given.read(&mut data, offset, wanted.key.size() as usize) {
                         continue;
                     }
                     let id = self.params.block_hash.hash(&data);

@@ -39,7 +39,7 @@ impl Writer<'_> {
     }
 
     /// Tells what the versions need and what [`Writer::holds`] denies, block by block with one entry for each different
-    /// content; versions named first own them first. `None`: the content's blocks cannot all be told. Costs as
+    /// content under each path; versions named first own them first. `None`: the content's blocks cannot all be told. Costs as
     /// [`Set::needs`](crate::set::Set::needs).
     pub(crate) fn lost(
         &mut self,
@@ -55,7 +55,7 @@ impl Writer<'_> {
         let fresh = &mut self.fresh_keys;
         let mut last: Option<(BlockKey, bool)> = None;
         self.set
-            .needs(ui, versions, Owners::One, &mut |needed| match needed {
+            .needs(ui, versions, Owners::Path, &mut |needed| match needed {
                 Needed::Unknown(reference) => each(None, reference),
                 Needed::Block(key, reference) => {
                     let is_lost = match &last {

@@ -13,8 +13,8 @@ use crate::spill::keyset::Keyset;
 pub(crate) enum Owners {
     /// For one entry of all that have the same content: enough to know which blocks are needed.
     One,
-    /// For every entry of every version.
-    All,
+    /// For one entry of all that have the same content under the same path: enough to look for it in the files of a machine.
+    Path,
 }
 
 /// Why a block is needed.
@@ -54,7 +54,7 @@ impl Reference {
 
 /// What the walk hears of.
 pub(crate) enum Needed<'a> {
-    /// A block, in the order of keys; with all owners once for each.
+    /// A block, in the order of keys; with several owners once for each.
     Block(&'a BlockKey, Reference),
     /// A content whose blocks cannot all be told: a blocklist is gone or spoilt, or does not fit the content. `offset` says
     /// nothing.
@@ -94,7 +94,11 @@ impl Set {
                 number += 1;
                 for (content, meta) in [(&entry.content, false), (&entry.meta, true)] {
                     let Some(content) = content else { continue };
-                    if owners == Owners::All || told.insert(&same(content))? {
+                    let first = match owners {
+                        Owners::One => told.insert(&same(content, &[]))?,
+                        Owners::Path => told.insert(&same(content, &entry.path))?,
+                    };
+                    if first {
                         needs.add(content, target, meta)?;
                     }
                 }
@@ -119,9 +123,11 @@ impl Set {
     }
 }
 
-/// Equal for contents that need the same blocks.
-fn same(content: &Content) -> BlockKey {
+/// Equal for contents that need the same blocks, of the same path.
+fn same(content: &Content, path: &[u8]) -> BlockKey {
     let mut h = Algo::Sha256.hasher();
+    h.update(&(path.len() as u64).to_be_bytes());
+    h.update(path);
     h.update(&content.size.to_be_bytes());
     for hash in content
         .block
