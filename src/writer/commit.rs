@@ -364,7 +364,7 @@ impl Down {
                 ui.warn(
                     "no-right-to-delete",
                     &format!(
-                        "old volumes stay, because the right to delete files is lacking: {}",
+                        "old volumes stay, because the right to delete files is lacking: {} (delete with another key from time to time)",
                         e.cause()
                     ),
                 );
