@@ -5,10 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+#[path = "model/care.rs"]
+mod care;
 #[path = "model/changes.rs"]
 mod changes;
+#[path = "model/life.rs"]
+mod life;
 #[path = "model/restores.rs"]
 mod restores;
+#[path = "model/rules.rs"]
+mod rules;
+#[path = "support/steer.rs"]
+mod steer;
 mod support;
 #[path = "model/world.rs"]
 mod world;
@@ -18,7 +26,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::World;
 
 /// Rounds without a wish from outside.
-const ROUNDS: u64 = 100;
+const ROUNDS: u64 = 60;
+/// As many of those in which versions go.
+const CARE_ROUNDS: u64 = 30;
 /// The program waits for the next second between quick runs, so that two rounds at once take little longer than one.
 const AT_ONCE: u64 = 3;
 
@@ -52,18 +62,16 @@ fn round(seed: u64) {
         }
     }
     restores::every_version(&mut world);
-    if std::env::var_os("SKIP_PART").is_none() {
-        restores::part_of_a_version(&mut world);
-    }
+    restores::part_of_a_version(&mut world);
     restores::over_a_changed_tree(&mut world);
     world.verify_clean();
     restores::from_damaged(&mut world);
 }
 
-#[test]
-fn random_lives_of_backups() {
+/// Runs rounds from the wished seed on, a few at once.
+fn rounds(default: u64, round: fn(u64)) {
     let first = wish("DUPLET_MODEL_SEED", 1);
-    let rounds = wish("DUPLET_MODEL_ROUNDS", ROUNDS);
+    let rounds = wish("DUPLET_MODEL_ROUNDS", default);
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -78,4 +86,14 @@ fn random_lives_of_backups() {
             });
         }
     });
+}
+
+#[test]
+fn random_lives_of_backups() {
+    rounds(ROUNDS, round);
+}
+
+#[test]
+fn random_lives_in_which_versions_go_and_damage_comes() {
+    rounds(CARE_ROUNDS, care::live);
 }

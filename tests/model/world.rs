@@ -22,7 +22,7 @@ pub struct World {
     /// Options of every command on this destination.
     pub secret: Vec<String>,
     /// Options of its backups, equal in all runs.
-    kept: Vec<String>,
+    pub kept: Vec<String>,
     /// Neither times, modes nor attributes are stored.
     pub bare: bool,
     /// `*.tmp` is left out.
