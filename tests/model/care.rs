@@ -652,16 +652,20 @@ pub fn live(seed: u64) {
     let steps = 8 + life.world.rand.below(8);
     for _ in 0..steps {
         life.pass_time();
+        let newest = life.newest();
         step(&mut life);
+        life.newest_was(newest);
         life.strangers_are_there();
         life.nothing_needed_is_gone();
     }
     life.pass_time();
     if life.hurt() {
+        let newest = life.newest();
         match life.world.rand.below(2) {
             0 => back_from_a_copy(&mut life),
             _ => cured(&mut life),
         }
+        life.newest_was(newest);
     }
     life.pass_time();
     changes::change(&mut life.world);

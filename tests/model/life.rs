@@ -98,6 +98,16 @@ impl Life {
         !self.vault.is_empty()
     }
 
+    /// Time of the newest version.
+    pub fn newest(&self) -> Option<i64> {
+        self.versions.last().map(|v| v.time)
+    }
+
+    /// Where the newest version went, the one before knows nothing of a change that leaves size and time as they were.
+    pub fn newest_was(&mut self, before: Option<i64>) {
+        self.world.hidden |= self.newest() < before;
+    }
+
     pub fn pass_time(&mut self) {
         let rand = &mut self.world.rand;
         let step = match rand.below(8) {
@@ -134,8 +144,8 @@ impl Life {
     pub fn run_cut(&mut self, args: &[String], cut: Option<Cut>) -> Ran {
         let ran = finish(self.steered(args, cut), args);
         self.world.note(format!(
-            "{} at {} with {cut:?}: {}",
-            ran.code, self.now, ran.line
+            "{} at {} on {} with {cut:?}: {}",
+            ran.code, self.now, self.machine, ran.line
         ));
         if ran.code != -9 {
             ran.sane_but_tabs();

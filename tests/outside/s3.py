@@ -1,6 +1,7 @@
-"""Another S3 client for the tests: s3.py fetch|store|make ENDPOINT REGION BUCKET PREFIX [FOLDER].
+"""Another S3 client for the tests: s3.py fetch|store|make|remove ENDPOINT REGION BUCKET PREFIX [FOLDER].
 
-Credentials in S3_KEY and S3_SECRET. fetch empties a prefix into FOLDER, store puts the files of FOLDER there.
+Credentials in S3_KEY and S3_SECRET. fetch empties a prefix into FOLDER, store puts the files of FOLDER there,
+remove deletes the object PREFIX.
 """
 import os
 import sys
@@ -15,6 +16,8 @@ s3 = boto3.client(
 )
 if action == "make":
     s3.create_bucket(Bucket=bucket)
+elif action == "remove":
+    s3.delete_object(Bucket=bucket, Key=prefix)
 elif action == "store":
     folder = sys.argv[6]
     for root, _, names in os.walk(folder):
