@@ -7,7 +7,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::filelist::{Edited, Entry, Fate};
-use crate::format::names::VolumeName;
+use crate::format::names::{VolumeKind, VolumeName};
 use crate::remote::{RemoteMut, Removal};
 use crate::set::BlockIndex;
 use crate::spill::run::{Run, RunWriter};
@@ -275,6 +275,23 @@ impl Writer<'_> {
         down.tell(done, ui);
         self.gone = gone.finish()?;
         Ok(())
+    }
+
+    /// Asks the destination to delete a volume that cannot be there. False, and the warning that deletions would get, when the
+    /// right to delete is lacking; true also where nothing shows it. Costs a request.
+    pub(crate) fn may_delete(&mut self, ui: &mut Ui) -> Result<bool> {
+        let prefix = self.set.prefix();
+        let none = VolumeName::block(prefix, VolumeKind::Dblock, self.set.encrypts())?;
+        match self.remove(ui, &none)? {
+            denied @ Removal::Denied(_) => {
+                let mut ignored = (Down::default(), Committed::default());
+                ignored
+                    .0
+                    .stays(Retired::Dblock(0), denied, &mut ignored.1, ui);
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
     }
 
     fn remove(&mut self, ui: &mut Ui, name: &VolumeName) -> Result<Removal> {

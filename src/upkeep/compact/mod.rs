@@ -235,6 +235,14 @@ impl Work<'_> {
         let batch = (plan.upload / self.how.rules.volume_size.max(1) / BATCHES).max(BATCH_LEAST);
         let mut copier = Copier::new(&copies, fates, set.tmp())?;
         let mut at = 0;
+        let twice = copier
+            .fates
+            .iter()
+            .filter(|f| **f == Fate::DeletedLast)
+            .count() as u64;
+        if twice > 0 && self.report.deleted == [0; 3] && !order.is_empty() {
+            self.may_delete(set, ui, twice)?;
+        }
         let ended = |report: &Report| report.left > 0 || report.stopped;
         while at < order.len() && !ended(&self.report) {
             at = self.batch(set, ui, &mut copier, (&order, &wanted), (at, batch))?;
@@ -251,6 +259,16 @@ impl Work<'_> {
         let mut writer = self.begin(set)?;
         for no in last {
             self.retire(&mut writer, no)?;
+        }
+        self.end(writer, ui, List::Keep)
+    }
+
+    /// What is stored twice was perhaps left by a run that had no right to delete. Then copies would only pile up: nothing is
+    /// rewritten before that right was asked for, and `twice` volumes are left where it is lacking.
+    fn may_delete(&mut self, set: &mut Set, ui: &mut Ui, twice: u64) -> Result<()> {
+        let mut writer = self.begin(set)?;
+        if !writer.may_delete(ui)? {
+            self.report.left += twice;
         }
         self.end(writer, ui, List::Keep)
     }
