@@ -26,9 +26,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::World;
 
 /// Rounds without a wish from outside.
-const ROUNDS: u64 = 60;
+const ROUNDS: u64 = 50;
 /// As many of those in which versions go.
-const CARE_ROUNDS: u64 = 30;
+const CARE_ROUNDS: u64 = 25;
 /// The program waits for the next second between quick runs, so that two rounds at once take little longer than one.
 const AT_ONCE: u64 = 3;
 
