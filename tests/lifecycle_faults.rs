@@ -566,7 +566,9 @@ fn files_of_a_folder_that_stay() {
         };
         // Whoever writes first fails; whoever deletes first leaves all.
         let ran = ran.code(&[2, 100]).says("ead-only file system");
-        assert_eq!(ran.err.lines().count(), 1, "{}", ran.all());
+        // Beside it there may be a warning of what was damaged before.
+        let said = ran.err.lines().filter(|l| l.contains("ead-only")).count();
+        assert_eq!(said, 1, "{}", ran.all());
         let stored = world.scratch.at("stored");
         assert_eq!(take_files(&from), take_files(&stored), "{command}");
     }
