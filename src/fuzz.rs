@@ -55,6 +55,8 @@ pub const TARGETS: &[&str] = &[
     "multistatus",
     #[cfg(feature = "dest-b2")]
     "b2-account",
+    #[cfg(feature = "dest-ssh")]
+    "sftp",
 ];
 
 /// Plain bytes taken from one zip entry at most: a bomb is stopped by its reader's caller, here and elsewhere.

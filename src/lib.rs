@@ -39,6 +39,7 @@
         feature = "dest-file",
         feature = "dest-ipfs",
         feature = "dest-s3",
+        feature = "dest-ssh",
         feature = "dest-webdav"
     )),
     allow(dead_code, unused_imports)

@@ -82,6 +82,18 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     let url = format!("ipfs://{at}/{path}?http-proxy=none");
     // What `ipns://` names is only read.
     all.push(Place::new("ipfs", &["ipfs", "ipns"], url));
+    let folder = scratch.at(&format!("sftp-{case}/p\u{e4}th%20a+b/x"));
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/faulty_sftp.py");
+    let state = scratch.folder(&format!("sftp-state-{case}"));
+    let ours = format!("python3+'{ours}'+{}", text(&state));
+    let url = format!("ssh://localhost{}?ssh-command={ours}", text(&folder));
+    all.push(Place::new("sftp in Python", &["ssh"], url));
+    let theirs = "/usr/lib/openssh/sftp-server";
+    if std::path::Path::new(theirs).exists() {
+        let folder = scratch.at(&format!("openssh-{case}/p\u{e4}th%20a+b/x"));
+        let url = format!("ssh://localhost{}?ssh-command={theirs}", text(&folder));
+        all.push(Place::new("OpenSSH", &["ssh"], url));
+    }
     if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
         all.push(Place {
             can_be_missing: false,

@@ -44,9 +44,9 @@ fn addresses_of_other_programs_make_no_folder() {
         ("B2:bucket:path", "b2://bucket/folder"),
         ("webdav:/u:hunter2@host/x", "webdavs://host/folder"),
         ("https:/host/dav", "webdavs://host/folder"),
-        ("sftp:u:hunter2@host:/p", "sshfs"),
+        ("sftp:u:hunter2@host:/p", "ssh://user@host/folder"),
         ("nas:/backup", "sshfs"),
-        ("u@nas:backup", "sshfs"),
+        ("u@nas:backup", "ssh://user@host/folder"),
         ("rclone:remote:x", "rclone"),
         ("file:x", "file:///folder"),
         ("~/backup", "$HOME"),
@@ -71,7 +71,7 @@ fn addresses_of_other_programs_make_no_folder() {
         "file://~/x",
         "http://h/x",
         "https://u:hunter2@h/x",
-        "sftp://u:hunter2@h/x",
+        "smb://u:hunter2@h/x",
     ] {
         let ran = in_work(&scratch, &["backup", url, text(&src), PLAIN]).code(&[200]);
         assert!(

@@ -362,7 +362,9 @@ fn commands_in_running_text_are_understood() {
 #[test]
 fn urls_in_running_text_are_understood() {
     let scratch = Scratch::new("urls");
-    let schemes = ["file", "s3", "e2", "webdav", "webdavs", "b2", "ipfs"];
+    let schemes = [
+        "file", "s3", "e2", "webdav", "webdavs", "b2", "ipfs", "ssh", "sftp",
+    ];
     let env = [
         ("ALL_PROXY", "http://127.0.0.1:1"),
         ("NO_PROXY", ""),

@@ -13,6 +13,9 @@ use crate::base::text;
 pub(crate) const MOUNT: &str = "mount it (sshfs, rclone mount) and name the folder where it is mounted, or serve it with \
                      'rclone serve webdav' and write webdav://host:port/folder";
 
+/// The same for `user@host:path`.
+const LOGIN: &str = "for SFTP write ssh://user@host/folder; else mount it (sshfs, rclone mount) and name the folder where it is mounted";
+
 /// What to write instead of `scheme:…`; the scheme in any case, without its colon.
 pub(crate) fn right_form(scheme: &str) -> &'static str {
     match scheme.to_ascii_lowercase().as_str() {
@@ -25,6 +28,7 @@ pub(crate) fn right_form(scheme: &str) -> &'static str {
         "http" | "https" | "dav" | "davs" | "webdav" | "webdavs" => {
             "for WebDAV write webdavs://host/folder, or webdav:// without TLS"
         }
+        "ssh" | "sftp" | "scp" => "for SFTP write ssh://user@host/folder",
         "file" => "write file:///folder",
         "ipfs" => "write ipfs://host:5001/folder",
         "ipns" => "write ipns://name",
@@ -78,7 +82,7 @@ pub(crate) fn elsewhere(word: &str) -> Option<(String, String)> {
     let host = host.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
     let shown = text::safe_cut(host.as_bytes(), 30);
     let form = if before.contains('@') {
-        MOUNT
+        LOGIN
     } else {
         right_form(host)
     };
@@ -191,12 +195,12 @@ mod tests {
             ("file:x", "write file:///"),
             ("file:/x", "write file:///"),
             ("gs:bucket:/x", "s3-server-name"),
-            ("sftp:user@host:/path", "sshfs"),
-            ("sftp:user:secret@host:/path", "sshfs"),
+            ("sftp:user@host:/path", "write ssh://user@host/folder"),
+            ("scp:user:secret@host:/path", "write ssh://user@host/folder"),
             ("rclone:remote:x", "rclone"),
             ("rest:http://u:secret@h/", "rclone"),
             ("user@nas:/b", "sshfs"),
-            ("user@nas:b", "sshfs"),
+            ("user@nas:b", "ssh://user@host/folder"),
             ("nas:/b", "sshfs"),
             ("nas::module/b", "sshfs"),
             ("nas.local:backup", "sshfs"),

@@ -44,6 +44,8 @@ topics! {
     "s3" | "e2";
     #[cfg(feature = "dest-webdav")]
     "webdav" | "webdavs" | "nextcloud";
+    #[cfg(feature = "dest-ssh")]
+    "ssh" | "sftp";
     #[cfg(feature = "dest-b2")]
     "b2" | "backblaze";
     #[cfg(feature = "dest-ipfs")]
@@ -118,6 +120,7 @@ mod tests {
         for (name, there) in [
             ("file", cfg!(feature = "dest-file")),
             ("s3", cfg!(feature = "dest-s3")),
+            ("ssh", cfg!(feature = "dest-ssh")),
             ("webdav", cfg!(feature = "dest-webdav")),
             ("b2", cfg!(feature = "dest-b2")),
             ("ipfs", cfg!(feature = "dest-ipfs")),

@@ -13,11 +13,17 @@ mod file;
 mod ipfs;
 #[cfg(feature = "dest-s3")]
 mod s3;
+#[cfg(feature = "dest-ssh")]
+mod ssh;
 #[cfg(feature = "dest-webdav")]
 mod webdav;
 
 #[cfg(all(feature = "fuzz", feature = "dest-b2"))]
 pub(crate) use b2::fuzz_account;
+#[cfg(feature = "dest-ssh")]
+pub(crate) use ssh::answer as answer_ssh;
+#[cfg(all(feature = "fuzz", feature = "dest-ssh"))]
+pub(crate) use ssh::fuzz as fuzz_sftp;
 #[cfg(all(feature = "fuzz", feature = "dest-webdav"))]
 pub(crate) use webdav::fuzz_multistatus;
 
@@ -219,6 +225,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::E2,
     #[cfg(feature = "dest-b2")]
     &b2::SCHEME,
+    #[cfg(feature = "dest-ssh")]
+    &ssh::SCHEME,
     #[cfg(feature = "dest-webdav")]
     &webdav::SCHEME,
     #[cfg(feature = "trial")]

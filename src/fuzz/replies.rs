@@ -66,6 +66,8 @@ pub(super) fn one(target: &str, data: &[u8]) -> bool {
         "multistatus" => told(crate::dest::fuzz_multistatus(data)),
         #[cfg(feature = "dest-b2")]
         "b2-account" => told(crate::dest::fuzz_account(data)),
+        #[cfg(feature = "dest-ssh")]
+        "sftp" => crate::dest::fuzz_sftp(data),
         _ => return false,
     }
     true
@@ -82,6 +84,10 @@ fn told(done: Result<(), Fault>) {
 
 /// Valid inputs; `None` for a target that is none of a server.
 pub(super) fn samples(target: &str) -> Option<Vec<Vec<u8>>> {
+    #[cfg(feature = "dest-ssh")]
+    if target == "sftp" {
+        return Some(sftp());
+    }
     let texts: &[&str] = match target {
         "xml" => &[
             "<?xml version=\"1.0\"?><a x=\"1\"><!-- c --><b>t&lt;&#65;</b><c/><![CDATA[d]]></a>",
@@ -117,4 +123,38 @@ fn resolver_sample() -> Vec<u8> {
         reply.push(last);
     }
     reply
+}
+
+/// Replies of a server of SFTP: a greeting, a status, a handle, data, facts, a listing, figures.
+#[cfg(feature = "dest-ssh")]
+fn sftp() -> Vec<Vec<u8>> {
+    let word = |text: &[u8]| {
+        let len = u32::try_from(text.len()).unwrap_or(0);
+        [&len.to_be_bytes()[..], text].concat()
+    };
+    let frame = |kind: u8, body: &[u8]| word(&[&[kind, 0, 0, 0, 3], body].concat());
+    let facts = [
+        &[0x80, 0, 0, 0x0f][..],
+        &[0; 16],
+        &[0, 0, 0x81, 0xa4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1],
+        &word(b"a@b"),
+        &word(b"c"),
+    ]
+    .concat();
+    let entry = [&word(b"name"), &word(b"-rw-r--r-- name"), &facts[..]].concat();
+    let all = [
+        frame(2, &[word(b"fsync@openssh.com"), word(b"1")].concat()),
+        frame(
+            101,
+            &[&[0, 0, 0, 4][..], &word(b"Failure"), &word(b"en")].concat(),
+        ),
+        frame(102, &word(b"handle")),
+        frame(103, &word(b"data")),
+        frame(105, &facts),
+        frame(104, &[&[0, 0, 0, 2][..], &entry, &entry].concat()),
+        frame(201, &[7; 88]),
+    ];
+    let mut samples = vec![all.concat()];
+    samples.extend(all);
+    samples
 }

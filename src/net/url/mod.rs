@@ -22,6 +22,9 @@ pub(crate) struct DestUrl {
     pub(crate) query: Vec<(String, Secret)>,
 }
 
+/// Schemes whose host, user and path Duplicati reads by another rule than all others: a `+` is a plus, a `#` is refused.
+const PLAIN: [&str; 2] = ["ssh", "sftp"];
+
 /// Said when a password seems to have broken the URL.
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
 
@@ -151,8 +154,13 @@ fn parse_network(
         Some(inner) if !host.is_empty() => inner,
         _ => rest,
     };
+    let plain = PLAIN.contains(&scheme.as_str());
+    if plain && path.contains('#') {
+        return Err(Error::usage("the path of the destination URL has a #").hint("write it as %23"));
+    }
+    let decode = |text: &str| decode_with(text, !plain);
     let mut notices = Vec::new();
-    if path.contains('+') {
+    if path.contains('+') && !plain {
         notices.push(
             "a + in the path of the destination URL means a space; write %2B for a plus sign"
                 .to_owned(),
@@ -160,7 +168,7 @@ fn parse_network(
     }
     let url = DestUrl {
         scheme,
-        user: user.map(decode),
+        user: user.map(&decode),
         password: password.map(|p| Secret::new(decode(p))),
         host: decode(host),
         port,
@@ -242,7 +250,7 @@ pub(crate) fn decode(text: &str) -> String {
 }
 
 /// Bytes of percent escapes alone, as WebDAV servers write them; `+` and `%u` stay.
-#[cfg(any(test, feature = "http"))]
+#[cfg(any(test, feature = "http", feature = "dest-ssh"))]
 pub(crate) fn decode_percent(text: &str) -> String {
     decode_with(text, false)
 }

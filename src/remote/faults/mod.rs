@@ -31,6 +31,8 @@ mod gateways;
 mod ipfs_only;
 #[cfg(feature = "dest-s3")]
 mod s3_only;
+#[cfg(feature = "dest-ssh")]
+mod ssh_only;
 #[cfg(feature = "dest-webdav")]
 mod webdav_only;
 
@@ -538,6 +540,7 @@ destinations! {
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
     "dest-ipfs" ipfs http;
+    "dest-ssh" ssh local;
 }
 
 /// Gateways of IPFS take nothing: of the rows they have those about spans.

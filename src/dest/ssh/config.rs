@@ -1,0 +1,413 @@
+//! The options of the `ssh` scheme (`destinations-more.md` 2.1), and what they and the URL come to.
+
+use std::time::Duration;
+
+use super::pins::Pin;
+use crate::base::bytes;
+use crate::base::digest::Algo;
+use crate::base::error::{Error, Result};
+use crate::base::opt::{Kind, Opt, Options, row};
+use crate::base::place;
+use crate::base::secret::Secret;
+use crate::net::opts;
+use crate::net::url::{DestUrl, decode_percent};
+
+const KEY_FILE: Opt = row(
+    "ssh-keyfile",
+    Kind::Secret,
+    "",
+    "Private key to log in with: a file, or the key itself as sshkey:// and its percent-encoded text. --auth-password is then its passphrase.",
+);
+const KEY: Opt = row(
+    "ssh-key",
+    Kind::Secret,
+    "",
+    "Private key to log in with, the key itself: its text, or sshkey:// and its percent-encoded text.",
+);
+const FINGERPRINT: Opt = row(
+    "ssh-fingerprint",
+    Kind::Word,
+    "",
+    "Fingerprints, separated by commas, of the only host keys to accept: SHA256:..., or type, bits and MD5 as Duplicati writes them.",
+);
+const ANY_HOST: Opt = row(
+    "ssh-accept-any-fingerprints",
+    Kind::Flag,
+    "",
+    "Accept every host key: anybody on the way can read the log-in and change what is stored.",
+);
+const NO_AGENT: Opt = row(
+    "ssh-disable-agent",
+    Kind::Flag,
+    "",
+    "Do not log in with keys of an SSH agent.",
+);
+const RELATIVE: Opt = row(
+    "ssh-relative-path",
+    Kind::Flag,
+    "",
+    "The path of the URL begins in the folder that the server logs in to, not at /.",
+);
+const KEEPALIVE: Opt = row(
+    "ssh-keepalive",
+    Kind::Span,
+    "0s",
+    "Pause after which the server is asked whether it is still there; 0s = every 15 seconds.",
+);
+const COMMAND: Opt = row(
+    "ssh-command",
+    Kind::Text,
+    "",
+    "Program and arguments to speak SFTP with, in place of ssh; the URL's host, user and keys are then not used.",
+);
+const WORDS: Opt = row(
+    "ssh-options",
+    Kind::Text,
+    "",
+    "Further arguments for ssh, before the host.",
+);
+
+pub(super) static OPTIONS: &[Opt] = &[
+    KEY_FILE,
+    KEY,
+    FINGERPRINT,
+    ANY_HOST,
+    NO_AGENT,
+    RELATIVE,
+    KEEPALIVE,
+    COMMAND,
+    WORDS,
+    row(
+        "ssh-operation-timeout",
+        Kind::Ignored,
+        "",
+        "No effect: --short-timeout, --list-timeout and --read-write-timeout rule.",
+    ),
+];
+
+/// How an inline key begins.
+const INLINE: &str = "sshkey://";
+/// Seconds between questions whether the server is still there, unless given.
+const ALIVE_SECONDS: u64 = 15;
+/// For the end of an upload, when the server writes to its disk.
+const CLOSING: Duration = Duration::from_secs(600);
+
+/// The key to log in with.
+pub(super) enum Key {
+    None,
+    File(String),
+    /// The text of one.
+    Inline(Secret),
+}
+
+/// The destination as options and URL describe it.
+pub(super) struct Setup {
+    /// Lower case, IPv6 addresses without brackets.
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<String>,
+    /// Password, or passphrase of the key.
+    pub(super) secret: Option<Secret>,
+    pub(super) key: Key,
+    pub(super) pins: Vec<Pin>,
+    pub(super) any_host: bool,
+    pub(super) agent: bool,
+    /// The path begins in the folder of the log-in.
+    pub(super) relative: bool,
+    /// Names of the folders of the path, none empty.
+    pub(super) folders: Vec<String>,
+    /// Seconds.
+    pub(super) keepalive: u64,
+    /// Program and arguments in place of `ssh`; may be empty.
+    pub(super) command: Vec<String>,
+    /// Further arguments of `ssh`.
+    pub(super) words: Vec<String>,
+    pub(super) short: Duration,
+    pub(super) list: Duration,
+    pub(super) transfer: Duration,
+    pub(super) closing: Duration,
+}
+
+impl Setup {
+    pub(super) fn new(url: &DestUrl, options: &Options) -> Result<Setup> {
+        let command = words(&COMMAND, options)?;
+        let host = url.host.to_ascii_lowercase();
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let host = bare.unwrap_or(&host).to_owned();
+        let (user, secret) = opts::login(url, options, None);
+        if command.is_empty() {
+            check_host(&host, bare.is_some())?;
+            let user = user.as_deref().unwrap_or("");
+            if user.is_empty() {
+                return Err(Error::usage("no user name given for the SSH server")
+                    .hint("write ssh://USER@host/folder, or use --auth-username"));
+            }
+            if user.starts_with('-') || user.contains(char::is_control) {
+                return Err(Error::usage(
+                    "the user name for the SSH server is not valid",
+                ));
+            }
+        }
+        let folders: Vec<String> = url
+            .path
+            .split('/')
+            .filter(|f| !f.is_empty() && *f != ".")
+            .map(str::to_owned)
+            .collect();
+        if folders.iter().any(|f| f == ".." || f.contains('\0')) {
+            return Err(Error::usage(
+                "the path of the destination URL must not contain ..",
+            ));
+        }
+        let span = |opt| {
+            let seconds = options.span(opt).unwrap_or(30);
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1))
+        };
+        let own = options.given(opts::OPERATION_TIMEOUT.name).is_some();
+        let operation = own.then(|| span(&opts::OPERATION_TIMEOUT));
+        let keepalive = u64::try_from(options.span(&KEEPALIVE).unwrap_or(0)).unwrap_or(0);
+        Ok(Setup {
+            host,
+            port: url.port,
+            user,
+            secret,
+            key: key(options)?,
+            pins: Pin::all(options.text(&FINGERPRINT).unwrap_or(""))?,
+            any_host: options.flag(&ANY_HOST),
+            agent: !options.flag(&NO_AGENT),
+            relative: options.flag(&RELATIVE),
+            folders,
+            keepalive: if keepalive == 0 {
+                ALIVE_SECONDS
+            } else {
+                keepalive
+            },
+            command,
+            words: words(&WORDS, options)?,
+            short: span(&opts::SHORT_TIMEOUT),
+            list: operation.unwrap_or_else(|| span(&opts::LIST_TIMEOUT)),
+            transfer: span(&opts::READ_WRITE_TIMEOUT),
+            closing: operation.unwrap_or(CLOSING),
+        })
+    }
+
+    /// The address of the folder as every URL that means it has it.
+    pub(super) fn place(&self) -> String {
+        let start = if self.relative { "/./" } else { "/" };
+        let path = self.folders.join("/");
+        let port = self.port.unwrap_or(22);
+        let place = format!("ssh://{}:{port}{start}{path}", self.host);
+        if self.command.is_empty() {
+            return place;
+        }
+        // Where a command of one's own leads, only it knows.
+        let command = Algo::Sha256.hash(self.command.join("\0").as_bytes());
+        format!("{place}#{}", &bytes::hex(command.as_bytes())[..16])
+    }
+}
+
+fn check_host(host: &str, address: bool) -> Result<()> {
+    if host.trim().is_empty() {
+        return Err(Error::usage("missing host name in the destination URL")
+            .hint("write it as ssh://user@host/folder"));
+    }
+    let good = |b: u8| match address {
+        true => b.is_ascii_hexdigit() || matches!(b, b':' | b'.'),
+        false => b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'),
+    };
+    if !host.bytes().all(good) || host.starts_with('-') {
+        return Err(Error::usage(
+            "the host name in the destination URL is not valid",
+        ));
+    }
+    Ok(())
+}
+
+fn key(options: &Options) -> Result<Key> {
+    let file = options.secret(&KEY_FILE);
+    if let Some(path) = file.as_ref().map(Secret::reveal)
+        && !path.starts_with(INLINE)
+    {
+        place::check(&format!("the value of --{}", KEY_FILE.name), path)?;
+        return Ok(Key::File(path.to_owned()));
+    }
+    let Some(given) = file.or_else(|| options.secret(&KEY)) else {
+        return Ok(Key::None);
+    };
+    let given = given.reveal().trim();
+    let text = match given.strip_prefix(INLINE) {
+        Some(encoded) => decode_percent(encoded),
+        None => given.to_owned(),
+    };
+    if !text.trim_start().starts_with("-----BEGIN ") {
+        return Err(Error::usage(
+            "the private key given as text is none: it begins with -----BEGIN",
+        )
+        .hint("for a file use --ssh-keyfile; percent-encode the text after sshkey://"));
+    }
+    // ssh wants lines as Unix has them, the last one with its end.
+    let text = format!("{}\n", text.trim().replace("\r\n", "\n"));
+    Ok(Key::Inline(Secret::new(text)))
+}
+
+/// A command line taken apart at its spaces; quotes of either kind hold together what stands in them.
+fn words(opt: &'static Opt, options: &Options) -> Result<Vec<String>> {
+    let text = options.text(opt).unwrap_or("");
+    let (mut found, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match (c, quote) {
+            ('\0', _) => {
+                return Err(Error::usage(format!("--{} has a NUL character", opt.name)));
+            }
+            (c, Some(q)) if c == q => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => found.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(Error::usage(format!(
+            "--{} has a quote without its end",
+            opt.name
+        )));
+    }
+    found.extend(word);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(text: &str) -> Result<Setup> {
+        let (url, _) = DestUrl::parse(text)?;
+        let mut options = Options::default();
+        for (name, value) in &url.query {
+            let common = [
+                &opts::AUTH_USERNAME,
+                &opts::AUTH_PASSWORD,
+                &opts::SHORT_TIMEOUT,
+                &opts::LIST_TIMEOUT,
+                &opts::OPERATION_TIMEOUT,
+                &opts::READ_WRITE_TIMEOUT,
+            ];
+            let mut rows = OPTIONS.iter().chain(common);
+            let row = rows.find(|o| o.is_named(name)).expect("option");
+            options.set(row, value.reveal())?;
+        }
+        Setup::new(&url, &options)
+    }
+
+    #[test]
+    fn urls_and_places() {
+        for (text, place) in [
+            ("ssh://u@h", "ssh://h:22/"),
+            ("sftp://u@H:22/a//b/", "ssh://h:22/a/b"),
+            ("ssh://u@h:2222//a/./b", "ssh://h:2222/a/b"),
+            ("ssh://u@[FE80::1]:23/x", "ssh://fe80::1:23/x"),
+            ("ssh://u@h/a%20b+c%2Bd", "ssh://h:22/a b+c+d"),
+            ("ssh://u@h/~/x", "ssh://h:22/~/x"),
+            ("ssh://u@h/x?ssh-relative-path", "ssh://h:22/./x"),
+            ("ssh://h/x?auth-username=u", "ssh://h:22/x"),
+        ] {
+            assert_eq!(setup(text).expect(text).place(), place, "{text}");
+        }
+    }
+
+    #[test]
+    fn commands_lead_to_places_of_their_own() {
+        let of = |query: &str| {
+            setup(&format!("ssh://h/x?ssh-command={query}"))
+                .expect(query)
+                .place()
+        };
+        assert!(of("sftp-server").starts_with("ssh://h:22/x#"));
+        assert_eq!(of("sftp-server"), of("+sftp-server+"));
+        assert_ne!(of("sftp-server"), of("sftp-server+-R"));
+        assert!(setup("ssh:///x?ssh-command=sftp-server").is_ok());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            ("ssh://u@/x", "missing host name"),
+            ("ssh:///x", "missing host name"),
+            ("ssh://h/x", "no user name"),
+            ("ssh://h/x?auth-username=-oProxyCommand%3Dx", "user name"),
+            ("ssh://u@-oProxyCommand=x/y", "not valid"),
+            ("ssh://u@h%20i/x", "not valid"),
+            ("ssh://u@h/a/../b", ".."),
+            ("ssh://u@h/x?ssh-key=hello", "-----BEGIN"),
+            ("ssh://u@h/x?ssh-keyfile=sshkey%3A%2F%2Fhello", "-----BEGIN"),
+            ("ssh://u@h/x?ssh-keyfile=~/.ssh/id", "~"),
+            ("ssh://u@h/x?ssh-fingerprint=abc", "fingerprint"),
+            ("ssh://u@h/x?ssh-options=-o+%22x", "quote"),
+            ("ssh://u@h/x?ssh-keepalive=often", "time span"),
+            ("ssh://u@h/x#y", "#"),
+        ] {
+            let e = setup(text).err().expect(text);
+            assert_eq!(e.kind().exit_code(), 200, "{text}");
+            assert!(e.to_string().contains(part), "{text}: {e}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        let of = |query: &str| match setup(&format!("ssh://u@h/x?{query}")).expect(query).key {
+            Key::None => "-".to_owned(),
+            Key::File(path) => path,
+            Key::Inline(key) => key.reveal().to_owned(),
+        };
+        let text = "-----BEGIN X-----\na+b\n-----END X-----\n";
+        assert_eq!(of(""), "-");
+        assert_eq!(of("ssh-keyfile=/k"), "/k");
+        assert_eq!(of("ssh-keyfile=/k&ssh-key=other"), "/k");
+        let plain = "-----BEGIN+X-----%0D%0Aa%2Bb%0A-----END+X-----";
+        assert_eq!(of(&format!("ssh-key={plain}")), text);
+        // Encoded once for the key, once more for the URL.
+        let twice = "sshkey://-----BEGIN%2520X-----%250Aa%252Bb%250A-----END%2520X-----%250A";
+        assert_eq!(of(&format!("ssh-key={twice}")), text);
+        assert_eq!(of(&format!("ssh-keyfile={twice}")), text);
+        // A plus is a plus in the key's own encoding.
+        assert_eq!(
+            of(&twice.replace("%252B", "%2B").replacen("", "ssh-key=", 1)),
+            text
+        );
+    }
+
+    #[test]
+    fn command_lines_are_taken_apart() {
+        let of = |text: &str| {
+            let mut options = Options::default();
+            options.set(&OPTIONS[7], text).expect("text");
+            words(&COMMAND, &options).expect("good")
+        };
+        assert_eq!(of("  a  b\tc "), ["a", "b", "c"]);
+        assert_eq!(
+            of("a 'b c' \"d 'e\" f\"g h\"i ''"),
+            ["a", "b c", "d 'e", "fg hi", ""]
+        );
+        assert_eq!(of(" "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn times_and_flags() {
+        let s = setup("ssh://u:p@h?short-timeout=5s&read-write-timeout=0s&ssh-keepalive=90s");
+        let s = s.expect("good");
+        assert_eq!((s.short.as_secs(), s.transfer.as_secs()), (5, 1));
+        assert_eq!(
+            (s.list.as_secs(), s.closing.as_secs(), s.keepalive),
+            (600, 600, 90)
+        );
+        assert_eq!(s.secret.expect("given").reveal(), "p");
+        let s = setup("ssh://u@h?http-operation-timeout=7s&ssh-disable-agent").expect("good");
+        assert_eq!(
+            (s.list.as_secs(), s.closing.as_secs(), s.keepalive),
+            (7, 7, 15)
+        );
+        assert!(!s.agent && !s.any_host && s.secret.is_none());
+    }
+}

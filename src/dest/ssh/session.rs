@@ -1,0 +1,300 @@
+//! One conversation in SFTP with one child: what the server can do, requests with their replies in whatever order they come.
+//!
+//! A conversation that broke is of no use any more: the next call begins another.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::cause;
+use super::channel::{Broken, Channel, Wait};
+use super::config::Setup;
+use super::launch::{self, Held, Program};
+use super::refusal;
+use super::wire::{
+    Attrs, EXTENDED, FSTAT, Frame, Garbled, INIT, Packet, REALPATH, STAT, Status, VERSION,
+};
+use crate::base::fault::{Class, Fault};
+use crate::base::text;
+
+pub(super) type Done<T> = std::result::Result<T, Fault>;
+
+/// Most replies that wait to be asked for: as many as there can be requests under way.
+const STASH_MAX: usize = 130;
+/// Data in one request, in bytes, unless the server wants less: what every server takes.
+const CHUNK: usize = 32 << 10;
+/// The log-in may take this many times the wait for a small reply: keys are exchanged, and somebody touches a token.
+const LOGIN_WAITS: u32 = 2;
+
+/// What the server can do beside the protocol's version 3.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Offers {
+    /// A rename that replaces.
+    pub(super) posix_rename: bool,
+    pub(super) fsync: bool,
+    pub(super) statvfs: bool,
+}
+
+/// A conversation.
+pub(super) struct Session {
+    channel: Channel,
+    held: Held,
+    setup: Rc<Setup>,
+    next: u32,
+    /// Replies that came before their turn.
+    stash: Vec<Frame>,
+    pub(super) offers: Offers,
+    /// Bytes to read or write with one request.
+    pub(super) chunk: usize,
+    /// The path of the folder, without a slash at its end; empty for `/`.
+    pub(super) folder: String,
+    /// Where the folders of the URL begin.
+    pub(super) start: String,
+    greeted: bool,
+    broken: bool,
+}
+
+impl Session {
+    /// Starts a child, greets, and finds out where the folder is.
+    pub(super) fn open(setup: &Rc<Setup>, program: &Program) -> Done<Session> {
+        let (child, held) = launch::start(setup, program)?;
+        let mut session = Session {
+            channel: Channel::new(child),
+            held,
+            setup: setup.clone(),
+            next: 0,
+            stash: Vec::new(),
+            offers: Offers::default(),
+            chunk: CHUNK,
+            folder: String::new(),
+            start: String::new(),
+            greeted: false,
+            broken: false,
+        };
+        session.greet()?;
+        if setup.relative {
+            session.start = session.login_folder()?;
+        }
+        session.folder.clone_from(&session.start);
+        for name in &setup.folders {
+            session.folder.push('/');
+            session.folder.push_str(name);
+        }
+        Ok(session)
+    }
+
+    fn greet(&mut self) -> Done<()> {
+        let wait = Wait::short(self.setup.short * LOGIN_WAITS);
+        // The number's place holds the version here.
+        let hello = Packet::new(INIT, 3).finish();
+        // A child that ends at once may not take it; why it ended is seen when its reply does not come.
+        match self.channel.send(&hello, wait) {
+            Ok(()) | Err(Broken::Ended) => {}
+            Err(why) => return Err(self.fault(why)),
+        }
+        let frame = self.channel.receive(wait).map_err(|why| self.fault(why))?;
+        if frame.kind != VERSION {
+            return Err(self.garbled(Garbled));
+        }
+        self.greeted = true;
+        if frame.id < 3 {
+            self.broken = true;
+            let text = format!("the server speaks version {} of SFTP, not 3", frame.id);
+            return Err(Fault::new(Class::Unsupported, text));
+        }
+        let mut limits = false;
+        let known = frame.extensions().map(|found| {
+            let has = |name: &str, version: &[u8]| {
+                found
+                    .iter()
+                    .any(|(n, v)| *n == name.as_bytes() && *v == version)
+            };
+            limits = has("limits@openssh.com", b"1");
+            Offers {
+                posix_rename: has("posix-rename@openssh.com", b"1"),
+                fsync: has("fsync@openssh.com", b"1"),
+                statvfs: has("statvfs@openssh.com", b"2"),
+            }
+        });
+        self.offers = known.map_err(|e| self.garbled(e))?;
+        if limits {
+            let reply = self.call(EXTENDED, |p| p.text(b"limits@openssh.com"))?;
+            if let Ok([_, read, write, _]) = reply.numbers::<4>() {
+                for most in [read, write].into_iter().filter(|&most| most > 0) {
+                    let most = usize::try_from(most).unwrap_or(usize::MAX);
+                    self.chunk = self.chunk.min(most.max(1));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn login_folder(&mut self) -> Done<String> {
+        let reply = self.call(REALPATH, |p| p.text(b"."))?;
+        if let Some(status) = self.refused(&reply)? {
+            return Err(refusal::refusal(refusal::Verb::Look, &status, "."));
+        }
+        let names = reply.names().map_err(|e| self.garbled(e))?;
+        let path = names.into_iter().next().map(|entry| entry.name);
+        let path = path.and_then(|p| String::from_utf8(p).ok());
+        match path {
+            Some(path) if path.starts_with('/') => Ok(path.trim_end_matches('/').to_owned()),
+            _ => Err(self.garbled(Garbled)),
+        }
+    }
+
+    /// False when the child is gone, as happens while a run does other things.
+    pub(super) fn is_well(&mut self) -> bool {
+        !self.broken && self.stash.is_empty() && self.channel.is_well()
+    }
+
+    /// True when nothing more can be said here.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) fn setup(&self) -> &Rc<Setup> {
+        &self.setup
+    }
+
+    /// The folder for messages.
+    pub(super) fn shown(&self) -> String {
+        match self.folder.as_str() {
+            "" => "/".to_owned(),
+            path => text::safe_cut(path.as_bytes(), 120),
+        }
+    }
+
+    /// The path of a file in the folder.
+    pub(super) fn path(&self, name: &str) -> Vec<u8> {
+        format!("{}/{name}", self.folder).into_bytes()
+    }
+
+    /// Sends a request and answers with its number; the reply is still to come.
+    pub(super) fn post(
+        &mut self,
+        kind: u8,
+        fill: impl FnOnce(Packet) -> Packet,
+        wait: Wait,
+    ) -> Done<u32> {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        let bytes = fill(Packet::new(kind, id)).finish();
+        match self.channel.send(&bytes, wait) {
+            Ok(()) => Ok(id),
+            Err(why) => Err(self.fault(why)),
+        }
+    }
+
+    /// The reply to any request under way.
+    pub(super) fn any(&mut self, wait: Wait) -> Done<Frame> {
+        match self.stash.pop() {
+            Some(frame) => Ok(frame),
+            None => self.channel.receive(wait).map_err(|why| self.fault(why)),
+        }
+    }
+
+    /// The reply to one request; others that come meanwhile are kept.
+    pub(super) fn reply(&mut self, id: u32, wait: Wait) -> Done<Frame> {
+        if let Some(at) = self.stash.iter().position(|f| f.id == id) {
+            return Ok(self.stash.swap_remove(at));
+        }
+        loop {
+            let frame = self.channel.receive(wait).map_err(|why| self.fault(why))?;
+            if frame.id == id {
+                return Ok(frame);
+            }
+            if self.stash.len() >= STASH_MAX {
+                return Err(self.garbled(Garbled));
+            }
+            self.stash.push(frame);
+        }
+    }
+
+    /// A small request with its reply.
+    pub(super) fn call(&mut self, kind: u8, fill: impl FnOnce(Packet) -> Packet) -> Done<Frame> {
+        let wait = Wait::short(self.setup.short);
+        self.call_within(kind, fill, wait)
+    }
+
+    /// As [`Session::call`] with a time of its own.
+    pub(super) fn call_within(
+        &mut self,
+        kind: u8,
+        fill: impl FnOnce(Packet) -> Packet,
+        wait: Wait,
+    ) -> Done<Frame> {
+        let id = self.post(kind, fill, wait)?;
+        self.reply(id, wait)
+    }
+
+    /// A small request that has nothing but a status for an answer.
+    pub(super) fn status(&mut self, kind: u8, fill: impl FnOnce(Packet) -> Packet) -> Done<Status> {
+        let reply = self.call(kind, fill)?;
+        self.expect_status(&reply)
+    }
+
+    /// The status that a reply must be.
+    pub(super) fn expect_status(&mut self, reply: &Frame) -> Done<Status> {
+        match self.refused(reply)? {
+            Some(status) => Ok(status),
+            None => Err(self.garbled(Garbled)),
+        }
+    }
+
+    /// The status that a reply is, where it is one.
+    pub(super) fn refused(&mut self, reply: &Frame) -> Done<Option<Status>> {
+        reply.status().transpose().map_err(|e| self.garbled(e))
+    }
+
+    /// Facts of what is at a path, or why not; links are followed.
+    pub(super) fn look(&mut self, path: &[u8]) -> Done<Result<Attrs, Status>> {
+        let reply = self.call(STAT, |p| p.text(path))?;
+        self.attrs(&reply)
+    }
+
+    /// As [`Session::look`] for an open file.
+    pub(super) fn look_at_open(&mut self, handle: &[u8]) -> Done<Result<Attrs, Status>> {
+        let reply = self.call(FSTAT, |p| p.text(handle))?;
+        self.attrs(&reply)
+    }
+
+    fn attrs(&mut self, reply: &Frame) -> Done<Result<Attrs, Status>> {
+        match self.refused(reply)? {
+            Some(status) => Ok(Err(status)),
+            None => reply.attrs().map(Ok).map_err(|e| self.garbled(e)),
+        }
+    }
+
+    /// Takes so many replies and drops them, so that the next request is answered in its turn.
+    pub(super) fn settle(&mut self, mut count: usize) {
+        let wait = Wait::short(self.setup.short);
+        while count > 0 && !self.broken {
+            count -= 1;
+            if self.any(wait).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The fault of a reply that cannot be.
+    pub(super) fn garbled(&mut self, _: Garbled) -> Fault {
+        self.fault(Broken::Foreign)
+    }
+
+    fn fault(&mut self, why: Broken) -> Fault {
+        self.broken = true;
+        let told = self
+            .channel
+            .farewell(why == Broken::Ended || !self.greeted && why == Broken::Foreign);
+        let shown = self.held.shown_key();
+        cause::broken(&self.setup, why, &told, shown, self.greeted)
+    }
+
+    /// Time for the whole of a listing.
+    pub(super) fn for_listing(&self) -> Wait {
+        Wait {
+            pause: self.setup.list,
+            end: Instant::now().checked_add(self.setup.list),
+        }
+    }
+}

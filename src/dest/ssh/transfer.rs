@@ -1,0 +1,400 @@
+//! Downloads and uploads with many requests under way, within one thread.
+//!
+//! Memory: a download holds at most [`WINDOW_MAX`] pieces of 32 KiB that came before their turn (2 MiB; servers that keep the
+//! order need none), an upload one.
+
+use std::collections::BTreeMap;
+
+use super::channel::Wait;
+use super::refusal::{self, Verb};
+use super::session::{Done, Session};
+use super::wire::{
+    CLOSE, END, EXTENDED, FAILURE, Garbled, NO_FILE, OK, OPEN, OPEN_CREATE, OPEN_EXCLUSIVE,
+    OPEN_READ, OPEN_WRITE, Packet, READ, REMOVE, RENAME, Status, UNSUPPORTED, WRITE,
+};
+use crate::base::fault::{Class, Fault};
+use crate::base::rand;
+use crate::base::size::show_size;
+use crate::dest::{Body, GetFacts, Quota, Sink, Span};
+
+/// Requests under way at first; one more with each reply, up to the most.
+const WINDOW: usize = 8;
+const WINDOW_MAX: usize = 64;
+
+/// Start of the names that uploads have until they are whole; no volume is called so.
+pub(super) const TEMPORARY: &str = ".duplet-tmp-";
+
+/// A request for data under way.
+struct Asked {
+    id: u32,
+    at: u64,
+    len: usize,
+}
+
+/// A download under way.
+struct Download<'a> {
+    handle: Vec<u8>,
+    into: &'a mut dyn Sink,
+    asked: Vec<Asked>,
+    /// What came before its turn, by its place.
+    early: BTreeMap<u64, Vec<u8>>,
+    /// Place of the next byte to pass on, of the next one to ask for, and of the first one not wanted.
+    at: u64,
+    next: u64,
+    end: u64,
+}
+
+impl Session {
+    /// The bytes of a span, in order.
+    pub(super) fn download(
+        &mut self,
+        name: &str,
+        span: Span,
+        into: &mut dyn Sink,
+    ) -> Done<GetFacts> {
+        let path = self.path(name);
+        let reply = self.call(OPEN, |p| p.text(&path).u32(OPEN_READ).u32(0))?;
+        if let Some(status) = self.refused(&reply)? {
+            return Err(self.absent_or(Verb::Get, &status));
+        }
+        let handle = reply.handle().map_err(|e| self.garbled(e))?;
+        let size = match self.look_at_open(&handle)? {
+            Ok(facts) if facts.is_folder() => {
+                self.close(&handle)?;
+                return Err(Fault::new(Class::NotFound, "it is a folder, not a file"));
+            }
+            Ok(facts) => facts.size,
+            Err(_) => None,
+        };
+        if let Some(size) = size
+            && size < span.from
+            && span.is_open()
+        {
+            self.close(&handle)?;
+            return Err(short(size, span.from));
+        }
+        let end = span.end().min(size.unwrap_or(u64::MAX)).max(span.from);
+        let mut download = Download {
+            handle,
+            into,
+            asked: Vec::new(),
+            early: BTreeMap::new(),
+            at: span.from,
+            next: span.from,
+            end,
+        };
+        let done = self.pump(&mut download);
+        let Download {
+            handle, asked, at, ..
+        } = download;
+        if done.is_err() {
+            self.settle(asked.len());
+        }
+        if !self.is_broken() {
+            self.close(&handle)?;
+        }
+        done?;
+        match size {
+            Some(size) if at < end => Err(short(at, size)),
+            _ => Ok(GetFacts {
+                total: size,
+                sha1: None,
+            }),
+        }
+    }
+
+    /// Asks and takes until all is there, or the file ends.
+    fn pump(&mut self, d: &mut Download<'_>) -> Done<()> {
+        let wait = Wait::moving(self.setup().transfer);
+        let mut window = WINDOW;
+        loop {
+            while d.asked.len() + d.early.len() < window && d.next < d.end {
+                let left = usize::try_from(d.end - d.next).unwrap_or(usize::MAX);
+                let len = left.min(self.chunk);
+                self.ask_for(d, d.next, len, wait)?;
+                d.next += len as u64;
+            }
+            if d.asked.is_empty() {
+                return Ok(());
+            }
+            let frame = self.any(wait)?;
+            let Some(found) = d.asked.iter().position(|a| a.id == frame.id) else {
+                return Err(self.garbled(Garbled));
+            };
+            let asked = d.asked.swap_remove(found);
+            if let Some(status) = self.refused(&frame)? {
+                if status.code != END {
+                    return Err(refusal::refusal(Verb::Get, &status, &self.shown()));
+                }
+                // The file ends here or before.
+                d.end = d.end.min(asked.at);
+                continue;
+            }
+            let data = frame.data().map_err(|e| self.garbled(e))?;
+            if data.is_empty() || data.len() > asked.len {
+                return Err(self.garbled(Garbled));
+            }
+            if data.len() < asked.len {
+                let from = asked.at + data.len() as u64;
+                self.ask_for(d, from, asked.len - data.len(), wait)?;
+            }
+            if asked.at == d.at {
+                d.take(data)?;
+            } else {
+                d.early.insert(asked.at, data.to_vec());
+            }
+            while let Some(data) = d.early.remove(&d.at) {
+                d.take(&data)?;
+            }
+            window = (window + 1).min(WINDOW_MAX);
+        }
+    }
+
+    fn ask_for(&mut self, d: &mut Download<'_>, at: u64, len: usize, wait: Wait) -> Done<()> {
+        let count = u32::try_from(len).unwrap_or(u32::MAX);
+        let handle = &d.handle;
+        let id = self.post(READ, |p| p.text(handle).u64(at).u32(count), wait)?;
+        d.asked.push(Asked { id, at, len });
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, handle: &[u8]) -> Done<Status> {
+        self.status(CLOSE, |p| p.text(handle))
+    }
+
+    /// The fault of a file that cannot be had: it or its folder may be missing.
+    pub(super) fn absent_or(&mut self, verb: Verb, status: &Status) -> Fault {
+        let fault = refusal::refusal(verb, status, &self.shown());
+        if status.code != NO_FILE {
+            return fault;
+        }
+        let folder = self.folder.clone();
+        match self.look(folder_or_root(&folder).as_bytes()) {
+            Ok(Err(status)) if status.code == NO_FILE => {
+                refusal::refusal(Verb::List, &status, &self.shown())
+            }
+            Err(fault) => fault,
+            Ok(_) => fault,
+        }
+    }
+
+    /// Stores a body under a name, by way of a temporary one.
+    pub(super) fn upload(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        let target = self.path(name);
+        if body.is_new() && self.look(&target)?.is_ok() {
+            return Err(exists());
+        }
+        let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
+        let temporary = self.path(&format!("{TEMPORARY}{random}"));
+        let flags = OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE;
+        let reply = self.call(OPEN, |p| p.text(&temporary).u32(flags).u32(0))?;
+        if let Some(status) = self.refused(&reply)? {
+            return Err(self.full_or(&status, body.len()));
+        }
+        let handle = reply.handle().map_err(|e| self.garbled(e))?;
+        let stored = self
+            .store(&handle, &temporary, body)
+            .and_then(|()| self.rename(&temporary, &target, body.is_new()));
+        if stored.is_err() && !self.is_broken() {
+            // The first fault counts; what stays is removed a day later.
+            let _ = self.status(REMOVE, |p| p.text(&temporary));
+        }
+        stored
+    }
+
+    /// Writes, closes and looks.
+    fn store(&mut self, handle: &[u8], temporary: &[u8], body: &mut dyn Body) -> Done<()> {
+        let written = self.write_all(handle, body);
+        if self.is_broken() {
+            return written;
+        }
+        // Where it failed for want of space, the space is looked at before anything is removed.
+        let written = written.and_then(|()| self.sync(handle, body.len()));
+        let closed = self.status_within_closing(handle);
+        written?;
+        let status = closed?;
+        if status.code != OK {
+            return Err(self.full_or(&status, body.len()));
+        }
+        let stored = match self.look(temporary)? {
+            Ok(facts) => facts.size,
+            Err(status) => return Err(refusal::refusal(Verb::Put, &status, &self.shown())),
+        };
+        match stored {
+            Some(size) if size != body.len() => {
+                let text = format!("{size} bytes were stored instead of {}", body.len());
+                Err(Fault::new(Class::Integrity, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn status_within_closing(&mut self, handle: &[u8]) -> Done<Status> {
+        let wait = Wait::short(self.setup().closing);
+        let reply = self.call_within(CLOSE, |p| p.text(handle), wait)?;
+        self.expect_status(&reply)
+    }
+
+    /// Has the server write to its medium, where it can.
+    fn sync(&mut self, handle: &[u8], len: u64) -> Done<()> {
+        if !self.offers.fsync {
+            return Ok(());
+        }
+        let wait = Wait::short(self.setup().closing);
+        let fill = |p: Packet| p.text(b"fsync@openssh.com").text(handle);
+        let reply = self.call_within(EXTENDED, fill, wait)?;
+        let status = self.expect_status(&reply)?;
+        match status.code {
+            OK | UNSUPPORTED => Ok(()),
+            _ => Err(self.full_or(&status, len)),
+        }
+    }
+
+    fn write_all(&mut self, handle: &[u8], body: &mut dyn Body) -> Done<()> {
+        let wait = Wait::moving(self.setup().transfer);
+        let (mut under_way, mut window, mut at) = (Vec::new(), WINDOW, 0);
+        let mut buffer = vec![0; self.chunk];
+        let mut fault = None;
+        loop {
+            while fault.is_none() && under_way.len() < window && at < body.len() {
+                match fill(body, &mut buffer) {
+                    Ok(0) => {
+                        let text = format!("{at} bytes were read instead of {}", body.len());
+                        fault = Some(Fault::new(Class::Local, text));
+                    }
+                    Err(e) => fault = Some(Fault::local(e)),
+                    Ok(n) => {
+                        let data = &buffer[..n];
+                        let fill = |p: Packet| p.text(handle).u64(at).text(data);
+                        under_way.push(self.post(WRITE, fill, wait)?);
+                        at += n as u64;
+                    }
+                }
+            }
+            if under_way.is_empty() {
+                return fault.map_or(Ok(()), Err);
+            }
+            let reply = self.any(wait)?;
+            match under_way.iter().position(|&id| id == reply.id) {
+                Some(found) => drop(under_way.swap_remove(found)),
+                None => return Err(self.garbled(Garbled)),
+            }
+            let status = self.expect_status(&reply)?;
+            if status.code != OK && fault.is_none() {
+                self.settle(std::mem::take(&mut under_way).len());
+                if self.is_broken() {
+                    return Err(refusal::refusal(Verb::Put, &status, &self.shown()));
+                }
+                let left = body.len().saturating_sub(at) + self.chunk as u64;
+                fault = Some(self.full_or(&status, left));
+            }
+            window = (window + 1).min(WINDOW_MAX);
+        }
+    }
+
+    /// Gives a whole file its name.
+    fn rename(&mut self, from: &[u8], to: &[u8], is_new: bool) -> Done<()> {
+        if self.offers.posix_rename && !is_new {
+            let name = b"posix-rename@openssh.com";
+            let status = self.status(EXTENDED, |p| p.text(name).text(from).text(to))?;
+            match status.code {
+                OK => return Ok(()),
+                UNSUPPORTED => self.offers.posix_rename = false,
+                _ => return Err(self.full_or(&status, 0)),
+            }
+        }
+        let status = self.status(RENAME, |p| p.text(from).text(to))?;
+        if status.code == OK {
+            return Ok(());
+        }
+        let there = self.look(to)?.is_ok();
+        if !there {
+            return Err(self.full_or(&status, 0));
+        }
+        if is_new {
+            return Err(exists());
+        }
+        // It replaces nothing: for a moment there is no file of the name.
+        let removed = self.status(REMOVE, |p| p.text(to))?;
+        if removed.code != OK {
+            return Err(refusal::refusal(Verb::Put, &removed, &self.shown()));
+        }
+        let status = self.status(RENAME, |p| p.text(from).text(to))?;
+        match status.code {
+            OK => Ok(()),
+            _ => Err(refusal::refusal(Verb::Put, &status, &self.shown())),
+        }
+    }
+
+    /// What a refusal of an upload means: servers have one code for all failures, and a full disk is one of them.
+    fn full_or(&mut self, status: &Status, need: u64) -> Fault {
+        let fault = refusal::refusal(Verb::Put, status, &self.shown());
+        if status.code != FAILURE || fault.class == Class::Full {
+            return fault;
+        }
+        match self.space() {
+            Ok(Quota {
+                free: Some(free), ..
+            }) if free < need.max(1) => Fault::new(
+                Class::Full,
+                format!("no space left on the server: {} are free", show_size(free)),
+            ),
+            _ => fault,
+        }
+    }
+
+    /// Space on the server's disk, as far as it tells.
+    pub(super) fn space(&mut self) -> Done<Quota> {
+        if !self.offers.statvfs {
+            return Ok(Quota::default());
+        }
+        let folder = folder_or_root(&self.folder).as_bytes().to_vec();
+        let reply = self.call(EXTENDED, |p| p.text(b"statvfs@openssh.com").text(&folder))?;
+        if self.refused(&reply)?.is_some() {
+            return Ok(Quota::default());
+        }
+        let [_, unit, blocks, _, free, ..] = reply.numbers::<11>().map_err(|e| self.garbled(e))?;
+        // A server that knows no figures says zero to all of them.
+        let known = blocks > 0 && unit > 0;
+        Ok(Quota {
+            total: known.then(|| blocks.saturating_mul(unit)),
+            free: known.then(|| free.saturating_mul(unit)),
+        })
+    }
+}
+
+impl Download<'_> {
+    fn take(&mut self, data: &[u8]) -> Done<()> {
+        self.into.write_all(data).map_err(Fault::local)?;
+        self.at += data.len() as u64;
+        Ok(())
+    }
+}
+
+/// The path of a folder that may be the root.
+pub(super) fn folder_or_root(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+fn exists() -> Fault {
+    Fault::new(Class::Exists, "a file of that name is there already")
+}
+
+fn short(found: u64, wanted: u64) -> Fault {
+    let text = format!("the file ends after {found} bytes, {wanted} were expected");
+    Fault::new(Class::Integrity, text)
+}
+
+/// Reads as much as fits, less only at the end.
+fn fill(body: &mut dyn Body, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut have = 0;
+    while have < buffer.len() {
+        match body.read(&mut buffer[have..]) {
+            Ok(0) => break,
+            Ok(n) => have += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(have)
+}
