@@ -173,7 +173,8 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
         } else {
             format!(
                 "what to do: {again}; else 'duplet repair URL --rebuild-missing-dblock-files VOLUME...' with the damaged dblocks, where the files \
-                 still are, brings back what it finds in them; a restore brings all else and names what it could not"
+                 still are, brings back what it finds in them, and 'duplet purge-broken-files URL' takes out what stays lost; a restore \
+                 brings all else and names what it could not"
             )
         });
     }

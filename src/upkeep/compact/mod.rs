@@ -104,7 +104,7 @@ impl Work<'_> {
             .collect();
         let (live, places, report) = live::live(set, ui, &kept).map_err(|e| match e.kind() {
             kind if kind.is_of_one_volume() => e.hint(
-                "nothing is deleted while a version cannot be read, as it may need every volume",
+                "nothing is deleted while a version cannot be read, as it may need every volume; 'duplet delete URL --version=NUMBER' gives it up",
             ),
             _ => e,
         })?;
