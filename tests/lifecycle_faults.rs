@@ -570,14 +570,12 @@ fn files_of_a_folder_that_stay() {
         let said = ran.err.lines().filter(|l| l.contains("ead-only")).count();
         assert_eq!(said, 1, "{}", ran.all());
         let stored = world.scratch.at("stored");
-        assert_eq!(take_files(&from), take_files(&stored), "{command}");
+        assert_eq!(
+            support::contents(&from),
+            support::contents(&stored),
+            "{command}"
+        );
     }
-}
-
-fn take_files(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
-    let all = names(folder).into_iter();
-    all.map(|n| (n.clone(), fs::read(folder.join(n)).unwrap()))
-        .collect()
 }
 
 /// A listing that does not show a volume which is there: nothing is given up for lost, and nothing is deleted.
@@ -606,7 +604,7 @@ fn what_a_listing_hides_is_not_taken_for_lost() {
             s3.lag = Some((".dblock.", known));
             hidden
         });
-        let before = take_files(&served.folder());
+        let before = support::contents(&served.folder());
         let what = format!("{command} {more:?} without {hidden}");
         let ran = served.run(more).code(&[100]);
         if ["purge-broken-files", "repair"].contains(&command) {
@@ -614,7 +612,7 @@ fn what_a_listing_hides_is_not_taken_for_lost() {
             assert_eq!(ran.err.lines().count(), 1, "{what}: {}", ran.all());
         }
         assert_eq!(served.deletes(), [""; 0], "{what}");
-        let after = take_files(&served.folder());
+        let after = support::contents(&served.folder());
         assert!(before == after || command == "backup", "{what}");
         served.server.with(|s3| s3.lag = None);
         let ran = served.run(&[]);

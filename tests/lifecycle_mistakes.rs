@@ -340,7 +340,7 @@ fn a_list_that_cannot_be_read() {
                     fs::write(list, data).unwrap();
                     fs::remove_file(&volumes(dest, "dindex")[0]).unwrap();
                 });
-                let before = support_files(&dest);
+                let before = support::contents(&dest);
                 let mut args = args(command, text(&dest), &world.source);
                 // The one that cannot be read stays.
                 match command {
@@ -374,12 +374,6 @@ fn a_list_that_cannot_be_read() {
             }
         }
     }
-}
-
-fn support_files(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
-    let all = names(folder).into_iter();
-    all.map(|n| (n.clone(), fs::read(folder.join(n)).unwrap()))
-        .collect()
 }
 
 /// Another process holds the lock: each command says what it cannot do, and who keeps it from it.
@@ -518,7 +512,7 @@ fn repair_without_a_source() {
     let scratch = Scratch::new("life-no-source");
     let dest = scratch.at("dest");
     support::copy_folder(&lifecycle("repair-missing-dblock"), &dest);
-    let before = support_files(&dest);
+    let before = support::contents(&dest);
     for more in [&[][..], &["--rebuild-missing-dblock-files"]] {
         let args = [&["repair", text(&dest), "--no-cache"][..], more].concat();
         scratch.run(&args).code(&[2]).says("some files stay lost");

@@ -82,6 +82,13 @@ pub fn peak_kib(mut child: Child) -> (u64, ExitStatus) {
     }
 }
 
+/// Names and bytes of all files of a folder, in the order of [`names`].
+pub fn contents(folder: &Path) -> Vec<(OsString, Vec<u8>)> {
+    let all = names(folder).into_iter();
+    all.map(|n| (n.clone(), fs::read(folder.join(n)).expect("a file")))
+        .collect()
+}
+
 fn fixture_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fixtures")
 }
