@@ -1,7 +1,9 @@
 //! The pages of `duplet help TOPIC`: the Markdown files of `src/manual/`. Those of a destination are there only with it.
 
-/// No page is longer, in bytes.
-const PAGE_BYTES: usize = 64 * 1024;
+/// All pages, deflated by `src/manual/pack.rs`.
+const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/manual.deflated"));
+/// All pages together are not longer, in bytes.
+const PAGES_BYTES: usize = 512 * 1024;
 
 /// One page of the manual.
 pub(super) struct Topic {
@@ -9,8 +11,6 @@ pub(super) struct Topic {
     pub(super) name: &'static str,
     /// Other words that it answers to.
     pub(super) aliases: &'static [&'static str],
-    /// The file, deflated by `src/manual/pack.rs`.
-    packed: &'static [u8],
 }
 
 /// Rows of name, other names; the file follows from the name.
@@ -22,7 +22,6 @@ macro_rules! topics {
             Topic {
                 name: $name,
                 aliases: &[$($alias),*],
-                packed: include_bytes!(concat!(env!("OUT_DIR"), "/manual/", $name, ".md")),
             },
         )*];
     };
@@ -73,8 +72,11 @@ impl Topic {
 
     /// Markdown; begins with one heading.
     pub(super) fn text(&self) -> String {
-        let page = miniz_oxide::inflate::decompress_to_vec_with_limit(self.packed, PAGE_BYTES);
-        String::from_utf8(page.unwrap_or_default()).unwrap_or_default()
+        let all = miniz_oxide::inflate::decompress_to_vec_with_limit(PACKED, PAGES_BYTES);
+        let all = String::from_utf8(all.unwrap_or_default()).unwrap_or_default();
+        let mut parts = all.split('\0');
+        let page = parts.by_ref().find(|name| *name == self.name);
+        page.and(parts.next()).unwrap_or_default().to_owned()
     }
 
     /// The heading of the page.

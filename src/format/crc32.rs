@@ -1,16 +1,22 @@
-//! CRC-32 as zip uses it, sixteen bytes a step from tables built at compile time (16 KiB).
+//! CRC-32 as zip uses it, sixteen bytes a step from tables (16 KiB) that the first use builds: in the program file they would
+//! take as much.
 //!
 //! Safe code only; deliberately no carry-less multiplication.
+
+use std::sync::OnceLock;
 
 /// Reflected polynomial of ISO 3309.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
-static TABLES: [[u32; 256]; 16] = tables();
+static TABLES: OnceLock<Box<Tables>> = OnceLock::new();
+
+/// `[k][b]`: the CRC of byte `b` followed by `k` zeros.
+type Tables = [[u32; 256]; 16];
 
 #[allow(clippy::cast_possible_truncation, reason = "0 to 255")]
-#[allow(clippy::indexing_slicing, reason = "run by the compiler")]
-const fn tables() -> [[u32; 256]; 16] {
-    let mut out = [[0; 256]; 16];
+#[allow(clippy::indexing_slicing, reason = "constant bounds")]
+fn tables() -> Box<Tables> {
+    let mut out = Box::new([[0; 256]; 16]);
     let mut i = 0;
     while i < 256 {
         let mut crc = i as u32;
@@ -60,7 +66,7 @@ impl Crc32 {
         reason = "arrays of 256 and 16 under bytes and constants"
     )]
     pub(crate) fn update(&mut self, data: &[u8]) {
-        let t = &TABLES;
+        let t = TABLES.get_or_init(tables);
         let (chunks, rest) = data.as_chunks::<16>();
         let mut crc = self.0;
         for c in chunks {

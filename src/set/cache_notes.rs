@@ -1,13 +1,11 @@
 //! The small files of the cache: what a run noted for the next one. All of it best effort.
 
-use std::collections::BTreeMap;
-
 use crate::base::digest::Hash;
 use crate::base::error::Result;
 use crate::base::time::Timestamp;
 use crate::set::Remembered;
 use crate::set::cache::{Cache, Header, put_bytes, put_u64};
-use crate::set::known_full::KnownFull;
+use crate::set::known_full::{KnownFull, Row};
 
 /// Volumes remembered as of no use.
 const ASIDE_AT_MOST: usize = 1000;
@@ -69,18 +67,19 @@ impl Cache {
         }
     }
 
-    fn read_full(&self) -> Option<BTreeMap<String, (Option<u64>, bool)>> {
+    fn read_full(&self) -> Option<Vec<Row>> {
         let (file, _) = self.checked("full")?;
         let mut header = Header::read(&file)?;
         let count = header.u64()?.min(FULL_AT_MOST as u64);
-        let mut all = BTreeMap::new();
+        let mut all: Vec<Row> = Vec::new();
         for _ in 0..count {
             let name = String::from_utf8(header.bytes()?).ok()?;
             let size = header.u64()?;
             let size = (size != u64::MAX).then_some(size);
-            all.insert(name, (size, header.u64()? == 1));
+            all.push((name, size, header.u64()? == 1));
         }
-        Some(all)
+        // As it was written; a file that is not is no use.
+        all.is_sorted_by(|a, b| a.0 < b.0).then_some(all)
     }
 
     /// Remembers what is known, the newest 4096 versions of it, if something is new. Best effort.
@@ -92,7 +91,7 @@ impl Cache {
         let mut header = Vec::new();
         put_u64(&mut header, (known.rows.len() - skipped) as u64);
         // A name holds the version's time: the oldest come first.
-        for (name, (size, full)) in known.rows.iter().skip(skipped) {
+        for (name, size, full) in known.rows.iter().skip(skipped) {
             put_bytes(&mut header, name.as_bytes());
             put_u64(&mut header, size.unwrap_or(u64::MAX));
             put_u64(&mut header, u64::from(*full));

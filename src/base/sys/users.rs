@@ -2,7 +2,6 @@
 //!
 //! The files are read line by line at each look-up that the cache cannot answer; they are never held in memory.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -84,39 +83,41 @@ impl Identity {
 
 struct Table {
     path: PathBuf,
-    names: BTreeMap<u32, Option<Box<str>>>,
-    ids: BTreeMap<Box<str>, Option<u32>>,
+    /// What was looked up, found or not, the newest last.
+    names: Vec<(u32, Option<Box<str>>)>,
+    ids: Vec<(Box<str>, Option<u32>)>,
 }
 
 impl Table {
     fn new(path: &Path) -> Table {
         Table {
             path: path.to_owned(),
-            names: BTreeMap::new(),
-            ids: BTreeMap::new(),
+            names: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
     fn name(&mut self, id: u32) -> Option<&str> {
-        if !self.names.contains_key(&id) {
-            let found = self.find(|_, i| i == id).map(|(name, _)| name);
-            if self.names.len() >= CACHED {
-                self.names.clear();
-            }
-            self.names.insert(id, found);
+        if let Some(at) = self.names.iter().rposition(|(i, _)| *i == id) {
+            return self.names.get(at)?.1.as_deref();
         }
-        self.names.get(&id)?.as_deref()
+        let found = self.find(|_, i| i == id).map(|(name, _)| name);
+        if self.names.len() >= CACHED {
+            self.names.clear();
+        }
+        self.names.push((id, found));
+        self.names.last()?.1.as_deref()
     }
 
     fn id(&mut self, name: &str) -> Option<u32> {
-        if let Some(known) = self.ids.get(name) {
+        if let Some((_, known)) = self.ids.iter().rfind(|(n, _)| **n == *name) {
             return *known;
         }
         let found = self.find(|n, _| n == name).map(|(_, id)| id);
         if self.ids.len() >= CACHED {
             self.ids.clear();
         }
-        self.ids.insert(name.into(), found);
+        self.ids.push((name.into(), found));
         found
     }
 

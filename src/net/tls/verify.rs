@@ -7,10 +7,12 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, KeyProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::SigningKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, PeerMisbehaved,
     RootCertStore, SignatureScheme,
@@ -50,7 +52,10 @@ impl Tls {
 /// The TLS set-up that the options ask for.
 pub(crate) fn config(options: &Options) -> Result<Tls> {
     check_versions(options.text(&opts::SSL_VERSIONS))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = CryptoProvider {
+        key_provider: &NoKeys,
+        ..rustls::crypto::ring::default_provider()
+    };
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
@@ -68,12 +73,12 @@ pub(crate) fn config(options: &Options) -> Result<Tls> {
     let more = Arc::new(AtomicBool::new(false));
     let verifier = Verifier {
         more: more.clone(),
-        normal: authorities(roots, &provider).ok_or_else(|| Error::bug("no TLS roots"))?,
-        provider: provider.clone(),
+        roots,
+        algorithms: provider.signature_verification_algorithms,
         any: options.flag(&opts::SSL_ANY),
         hashes: fingerprints(options.text(&opts::SSL_HASH).unwrap_or(""))?,
     };
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|_| Error::bug("no TLS versions"))?
         .dangerous()
@@ -85,12 +90,33 @@ pub(crate) fn config(options: &Options) -> Result<Tls> {
     })
 }
 
-fn authorities(
-    roots: RootCertStore,
-    provider: &Arc<CryptoProvider>,
-) -> Option<Arc<WebPkiServerVerifier>> {
-    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    builder.build().ok()
+/// Checks that a chain leads to one of `roots`, is in time and is for `name`, in this order; as `WebPkiServerVerifier` does
+/// without revocation lists, whose reader would add to the program.
+fn check_chain(
+    leaf: &CertificateDer<'_>,
+    chain: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    algorithms: &WebPkiSupportedAlgorithms,
+    (name, now): (&ServerName<'_>, UnixTime),
+) -> std::result::Result<(), TlsError> {
+    let leaf = ParsedCertificate::try_from(leaf)?;
+    verify_server_cert_signed_by_trust_anchor(&leaf, roots, chain, now, algorithms.all)?;
+    verify_server_name(&leaf, name)
+}
+
+/// The key provider of a client that has no keys: the code that signs stays out of the program.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: PrivateKeyDer<'static>,
+    ) -> std::result::Result<Arc<dyn SigningKey>, TlsError> {
+        Err(TlsError::General(
+            "client certificates are not used".to_owned(),
+        ))
+    }
 }
 
 fn check_versions(list: Option<&str>) -> Result<()> {
@@ -152,8 +178,8 @@ fn fingerprints(list: &str) -> Result<Vec<Vec<u8>>> {
 
 #[derive(Debug)]
 struct Verifier {
-    normal: Arc<WebPkiServerVerifier>,
-    provider: Arc<CryptoProvider>,
+    roots: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
     more: Arc<AtomicBool>,
     any: bool,
     hashes: Vec<Vec<u8>>,
@@ -187,7 +213,7 @@ impl Verifier {
                 | SignatureScheme::RSA_PKCS1_SHA384
                 | SignatureScheme::RSA_PKCS1_SHA512
         );
-        let mapping = self.provider.signature_verification_algorithms.mapping;
+        let mapping = self.algorithms.mapping;
         let found = mapping.iter().find(|(scheme, _)| *scheme == dss.scheme);
         let Some((_, algorithms)) = found.filter(|_| !(tls13 && pkcs1)) else {
             return Err(unasked.into());
@@ -217,13 +243,10 @@ impl Verifier {
         if roots.add(authority.clone().into_owned()).is_err() {
             return false;
         }
-        let Some(alone) = authorities(roots, &self.provider) else {
-            return false;
-        };
         // The name is looked at last.
         matches!(
-            alone.verify_server_cert(leaf, chain, name, &[], now),
-            Ok(_)
+            check_chain(leaf, chain, &roots, &self.algorithms, (name, now)),
+            Ok(())
                 | Err(TlsError::InvalidCertificate(
                     CertificateError::NotValidForName
                         | CertificateError::NotValidForNameContext { .. }
@@ -238,7 +261,7 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, TlsError> {
         let read = Certificate::read(leaf);
@@ -268,13 +291,13 @@ impl ServerCertVerifier for Verifier {
             };
             return Err(Refused::new(&reason, leaf, &name.to_str(), seconds).into_error());
         }
-        let checked = self.normal.verify_server_cert(leaf, chain, name, ocsp, now);
-        checked.map_err(|e| match e {
-            TlsError::InvalidCertificate(reason) => {
-                Refused::new(&reason, leaf, &name.to_str(), seconds).into_error()
+        match check_chain(leaf, chain, &self.roots, &self.algorithms, (name, now)) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(TlsError::InvalidCertificate(reason)) => {
+                Err(Refused::new(&reason, leaf, &name.to_str(), seconds).into_error())
             }
-            other => other,
-        })
+            Err(other) => Err(other),
+        }
     }
 
     fn verify_tls12_signature(
@@ -296,7 +319,7 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let mut schemes = self.normal.supported_verify_schemes();
+        let mut schemes = self.algorithms.supported_schemes();
         if self.more.load(Ordering::Relaxed) {
             schemes.extend(UNCHECKED.map(SignatureScheme::from));
         }
