@@ -37,6 +37,7 @@
     not(all(
         feature = "dest-b2",
         feature = "dest-file",
+        feature = "dest-ftp",
         feature = "dest-ipfs",
         feature = "dest-s3",
         feature = "dest-ssh",

@@ -9,6 +9,10 @@ mod b2;
 pub(crate) mod dropbox;
 #[cfg(feature = "dest-file")]
 mod file;
+#[cfg(any(feature = "dest-ftp", feature = "dest-ssh"))]
+mod folders;
+#[cfg(feature = "dest-ftp")]
+mod ftp;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
 #[cfg(feature = "dest-s3")]
@@ -225,6 +229,10 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::E2,
     #[cfg(feature = "dest-b2")]
     &b2::SCHEME,
+    #[cfg(feature = "dest-ftp")]
+    &ftp::FTP,
+    #[cfg(feature = "dest-ftp")]
+    &ftp::AFTP,
     #[cfg(feature = "dest-ssh")]
     &ssh::SCHEME,
     #[cfg(feature = "dest-webdav")]

@@ -243,7 +243,11 @@ pub(super) fn broken(
     greeted: bool,
 ) -> Fault {
     if why == Broken::Silent {
-        let wait = if greeted { setup.transfer } else { setup.short };
+        let wait = if greeted {
+            setup.times.transfer
+        } else {
+            setup.times.short
+        };
         let text = format!(
             "{} has not answered for {}",
             who(setup),

@@ -8,35 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::wire::{Begun, FRAME_MAX, Frame, frame};
 use crate::base::sys::Piped;
+use crate::dest::folders::Wait;
 
 /// What is kept of the child's standard error, in bytes.
 const ERRORS_MAX: usize = 8 << 10;
 /// Time for a child to say why it ends, and to end.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// How long a wait may take.
-#[derive(Clone, Copy)]
-pub(super) struct Wait {
-    /// Without a byte moved.
-    pub(super) pause: Duration,
-    /// However many move.
-    pub(super) end: Option<Instant>,
-}
-
-impl Wait {
-    /// For a small request and its reply.
-    pub(super) fn short(time: Duration) -> Wait {
-        Wait {
-            pause: time,
-            end: Instant::now().checked_add(time),
-        }
-    }
-
-    /// For a transfer that goes on as long as it moves.
-    pub(super) fn moving(pause: Duration) -> Wait {
-        Wait { pause, end: None }
-    }
-}
 
 /// Why there is no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! The options of the `ssh` scheme (`destinations-more.md` 2.1), and what they and the URL come to.
 
-use std::time::Duration;
-
 use super::pins::Pin;
 use crate::base::bytes;
 use crate::base::digest::Algo;
@@ -9,6 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::place;
 use crate::base::secret::Secret;
+use crate::dest::folders::{self, Times};
 use crate::net::opts;
 use crate::net::url::{DestUrl, decode_percent};
 
@@ -89,8 +88,6 @@ pub(super) static OPTIONS: &[Opt] = &[
 const INLINE: &str = "sshkey://";
 /// Seconds between questions whether the server is still there, unless given.
 const ALIVE_SECONDS: u64 = 15;
-/// For the end of an upload, when the server writes to its disk.
-const CLOSING: Duration = Duration::from_secs(600);
 
 /// The key to log in with.
 pub(super) enum Key {
@@ -122,21 +119,15 @@ pub(super) struct Setup {
     pub(super) command: Vec<String>,
     /// Further arguments of `ssh`.
     pub(super) words: Vec<String>,
-    pub(super) short: Duration,
-    pub(super) list: Duration,
-    pub(super) transfer: Duration,
-    pub(super) closing: Duration,
+    pub(super) times: Times,
 }
 
 impl Setup {
     pub(super) fn new(url: &DestUrl, options: &Options) -> Result<Setup> {
         let command = words(&COMMAND, options)?;
-        let host = url.host.to_ascii_lowercase();
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        let host = bare.unwrap_or(&host).to_owned();
         let (user, secret) = opts::login(url, options, None);
         if command.is_empty() {
-            check_host(&host, bare.is_some())?;
+            folders::check_host(url, "ssh://user@host/folder")?;
             let user = user.as_deref().unwrap_or("");
             if user.is_empty() {
                 return Err(Error::usage("no user name given for the SSH server")
@@ -148,26 +139,9 @@ impl Setup {
                 ));
             }
         }
-        let folders: Vec<String> = url
-            .path
-            .split('/')
-            .filter(|f| !f.is_empty() && *f != ".")
-            .map(str::to_owned)
-            .collect();
-        if folders.iter().any(|f| f == ".." || f.contains('\0')) {
-            return Err(Error::usage(
-                "the path of the destination URL must not contain ..",
-            ));
-        }
-        let span = |opt| {
-            let seconds = options.span(opt).unwrap_or(30);
-            Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1))
-        };
-        let own = options.given(opts::OPERATION_TIMEOUT.name).is_some();
-        let operation = own.then(|| span(&opts::OPERATION_TIMEOUT));
         let keepalive = u64::try_from(options.span(&KEEPALIVE).unwrap_or(0)).unwrap_or(0);
         Ok(Setup {
-            host,
+            host: folders::host(url),
             port: url.port,
             user,
             secret,
@@ -176,7 +150,7 @@ impl Setup {
             any_host: options.flag(&ANY_HOST),
             agent: !options.flag(&NO_AGENT),
             relative: options.flag(&RELATIVE),
-            folders,
+            folders: folders::path(url)?,
             keepalive: if keepalive == 0 {
                 ALIVE_SECONDS
             } else {
@@ -184,10 +158,7 @@ impl Setup {
             },
             command,
             words: words(&WORDS, options)?,
-            short: span(&opts::SHORT_TIMEOUT),
-            list: operation.unwrap_or_else(|| span(&opts::LIST_TIMEOUT)),
-            transfer: span(&opts::READ_WRITE_TIMEOUT),
-            closing: operation.unwrap_or(CLOSING),
+            times: Times::new(options),
         })
     }
 
@@ -204,23 +175,6 @@ impl Setup {
         let command = Algo::Sha256.hash(self.command.join("\0").as_bytes());
         format!("{place}#{}", &bytes::hex(command.as_bytes())[..16])
     }
-}
-
-fn check_host(host: &str, address: bool) -> Result<()> {
-    if host.trim().is_empty() {
-        return Err(Error::usage("missing host name in the destination URL")
-            .hint("write it as ssh://user@host/folder"));
-    }
-    let good = |b: u8| match address {
-        true => b.is_ascii_hexdigit() || matches!(b, b':' | b'.'),
-        false => b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'),
-    };
-    if !host.bytes().all(good) || host.starts_with('-') {
-        return Err(Error::usage(
-            "the host name in the destination URL is not valid",
-        ));
-    }
-    Ok(())
 }
 
 fn key(options: &Options) -> Result<Key> {
@@ -397,15 +351,26 @@ mod tests {
     fn times_and_flags() {
         let s = setup("ssh://u:p@h?short-timeout=5s&read-write-timeout=0s&ssh-keepalive=90s");
         let s = s.expect("good");
-        assert_eq!((s.short.as_secs(), s.transfer.as_secs()), (5, 1));
         assert_eq!(
-            (s.list.as_secs(), s.closing.as_secs(), s.keepalive),
+            (s.times.short.as_secs(), s.times.transfer.as_secs()),
+            (5, 1)
+        );
+        assert_eq!(
+            (
+                s.times.list.as_secs(),
+                s.times.closing.as_secs(),
+                s.keepalive
+            ),
             (600, 600, 90)
         );
         assert_eq!(s.secret.expect("given").reveal(), "p");
         let s = setup("ssh://u@h?http-operation-timeout=7s&ssh-disable-agent").expect("good");
         assert_eq!(
-            (s.list.as_secs(), s.closing.as_secs(), s.keepalive),
+            (
+                s.times.list.as_secs(),
+                s.times.closing.as_secs(),
+                s.keepalive
+            ),
             (7, 7, 15)
         );
         assert!(!s.agent && !s.any_host && s.secret.is_none());

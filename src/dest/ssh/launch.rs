@@ -247,7 +247,7 @@ fn openssh(setup: &Setup, path: &Path, version: (u32, u32), call: &mut Call) -> 
     if !setup.agent {
         call.option("IdentityAgent", "none");
     }
-    let short = setup.short.as_secs().to_string();
+    let short = setup.times.short.as_secs().to_string();
     let keepalive = setup.keepalive.to_string();
     for (name, value) in [
         ("NumberOfPasswordPrompts", "1"),
@@ -316,7 +316,7 @@ fn host_keys(setup: &Setup, version: (u32, u32), report: &str, call: &mut Call) 
     };
     let port = setup.port.unwrap_or(22).to_string();
     let scan = ["ssh-keyscan", "-p", &port, "-t", kinds, "--", &setup.host].map(str::to_owned);
-    let (lines, others) = pinned(&ask(&scan, setup.short + QUICK), &setup.pins);
+    let (lines, others) = pinned(&ask(&scan, setup.times.short + QUICK), &setup.pins);
     if lines.is_empty() && others {
         return Err(wrong_key());
     }

@@ -18,9 +18,8 @@ use std::rc::Rc;
 
 use self::config::Setup;
 use self::launch::Program;
-use self::refusal::Verb;
 use self::session::{Done, Session};
-use self::transfer::{TEMPORARY, folder_or_root};
+use self::transfer::TEMPORARY;
 use self::wire::{
     Attrs, DENIED, END, Entry, FAILURE, MKDIR, NO_FILE, OK, OPENDIR, READDIR, REMOVE, SETSTAT,
     Status,
@@ -28,8 +27,10 @@ use self::wire::{
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
-use crate::base::size::show_span;
 use crate::base::time::Timestamp;
+use crate::dest::folders::{
+    self, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, path_or_root as folder_or_root,
+};
 use crate::dest::{
     About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
 };
@@ -48,9 +49,6 @@ pub(crate) static SCHEME: Scheme = Scheme {
 
 /// Requests for entries of a folder under way at once.
 const LISTS_UNDER_WAY: usize = 2;
-/// Temporary files older than this, in seconds, belong to no upload any more; so many are removed at once.
-const LEFTOVER_AGE: i64 = 86_400;
-const LEFTOVERS_MAX: usize = 100;
 
 /// A folder on a server.
 struct Folder {
@@ -141,13 +139,13 @@ fn list(
         }
         let reply = s
             .any(wait)
-            .map_err(|fault| incomplete(s, wait.end, fault))?;
+            .map_err(|fault| folders::incomplete(Some(wait), wait.pause, fault))?;
         under_way -= 1;
         if let Some(status) = s.refused(&reply)? {
             ended = true;
             if status.code != END {
                 let fault = refusal::refusal(Verb::List, &status, &s.shown());
-                done = done.and(Err(incomplete(s, None, fault)));
+                done = done.and(Err(folders::incomplete(None, wait.pause, fault)));
             }
             continue;
         }
@@ -215,26 +213,6 @@ fn remote_file(name: String, facts: &Attrs) -> RemoteFile {
         modified: facts.modified,
         is_folder,
         is_archived: false,
-    }
-}
-
-/// A listing that broke off.
-fn incomplete(s: &Session, end: Option<std::time::Instant>, fault: Fault) -> Fault {
-    if end.is_some_and(|end| std::time::Instant::now() >= end) {
-        let span = show_span(s.setup().list.as_secs());
-        return Fault::new(
-            Class::Endless,
-            format!("listing incomplete: it did not come to its end within {span}"),
-        )
-        .hint("if the server is only slow: a longer --list-timeout");
-    }
-    match fault.class {
-        Class::Protocol | Class::FolderMissing => Fault {
-            class: Class::Protocol,
-            text: format!("listing incomplete: {}", fault.text),
-            hint: fault.hint,
-        },
-        _ => fault,
     }
 }
 

@@ -3,10 +3,9 @@
 //! A conversation that broke is of no use any more: the next call begins another.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use super::cause;
-use super::channel::{Broken, Channel, Wait};
+use super::channel::{Broken, Channel};
 use super::config::Setup;
 use super::launch::{self, Held, Program};
 use super::refusal;
@@ -14,7 +13,7 @@ use super::wire::{
     Attrs, EXTENDED, FSTAT, Frame, Garbled, INIT, Packet, REALPATH, STAT, Status, VERSION,
 };
 use crate::base::fault::{Class, Fault};
-use crate::base::text;
+use crate::dest::folders::{self, Verb, Wait};
 
 pub(super) type Done<T> = std::result::Result<T, Fault>;
 
@@ -83,7 +82,7 @@ impl Session {
     }
 
     fn greet(&mut self) -> Done<()> {
-        let wait = Wait::short(self.setup.short * LOGIN_WAITS);
+        let wait = Wait::short(self.setup.times.short * LOGIN_WAITS);
         // The number's place holds the version here.
         let hello = Packet::new(INIT, 3).finish();
         // A child that ends at once may not take it; why it ended is seen when its reply does not come.
@@ -131,7 +130,7 @@ impl Session {
     fn login_folder(&mut self) -> Done<String> {
         let reply = self.call(REALPATH, |p| p.text(b"."))?;
         if let Some(status) = self.refused(&reply)? {
-            return Err(refusal::refusal(refusal::Verb::Look, &status, "."));
+            return Err(refusal::refusal(Verb::Look, &status, "."));
         }
         let names = reply.names().map_err(|e| self.garbled(e))?;
         let path = names.into_iter().next().map(|entry| entry.name);
@@ -158,10 +157,7 @@ impl Session {
 
     /// The folder for messages.
     pub(super) fn shown(&self) -> String {
-        match self.folder.as_str() {
-            "" => "/".to_owned(),
-            path => text::safe_cut(path.as_bytes(), 120),
-        }
+        folders::shown(&self.folder)
     }
 
     /// The path of a file in the folder.
@@ -212,7 +208,7 @@ impl Session {
 
     /// A small request with its reply.
     pub(super) fn call(&mut self, kind: u8, fill: impl FnOnce(Packet) -> Packet) -> Done<Frame> {
-        let wait = Wait::short(self.setup.short);
+        let wait = Wait::short(self.setup.times.short);
         self.call_within(kind, fill, wait)
     }
 
@@ -267,7 +263,7 @@ impl Session {
 
     /// Takes so many replies and drops them, so that the next request is answered in its turn.
     pub(super) fn settle(&mut self, mut count: usize) {
-        let wait = Wait::short(self.setup.short);
+        let wait = Wait::short(self.setup.times.short);
         while count > 0 && !self.broken {
             count -= 1;
             if self.any(wait).is_err() {
@@ -292,9 +288,6 @@ impl Session {
 
     /// Time for the whole of a listing.
     pub(super) fn for_listing(&self) -> Wait {
-        Wait {
-            pause: self.setup.list,
-            end: Instant::now().checked_add(self.setup.list),
-        }
+        Wait::short(self.setup.times.list)
     }
 }

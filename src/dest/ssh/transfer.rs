@@ -5,16 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use super::channel::Wait;
-use super::refusal::{self, Verb};
+use super::refusal;
 use super::session::{Done, Session};
 use super::wire::{
     CLOSE, END, EXTENDED, FAILURE, Garbled, NO_FILE, OK, OPEN, OPEN_CREATE, OPEN_EXCLUSIVE,
     OPEN_READ, OPEN_WRITE, Packet, READ, REMOVE, RENAME, Status, UNSUPPORTED, WRITE,
 };
 use crate::base::fault::{Class, Fault};
-use crate::base::rand;
 use crate::base::size::show_size;
+use crate::dest::folders::{self, Verb, Wait, exists, fill, path_or_root as folder_or_root, short};
 use crate::dest::{Body, GetFacts, Quota, Sink, Span};
 
 /// Requests under way at first; one more with each reply, up to the most.
@@ -105,7 +104,7 @@ impl Session {
 
     /// Asks and takes until all is there, or the file ends.
     fn pump(&mut self, d: &mut Download<'_>) -> Done<()> {
-        let wait = Wait::moving(self.setup().transfer);
+        let wait = Wait::moving(self.setup().times.transfer);
         let mut window = WINDOW;
         loop {
             while d.asked.len() + d.early.len() < window && d.next < d.end {
@@ -184,8 +183,7 @@ impl Session {
         if body.is_new() && self.look(&target)?.is_ok() {
             return Err(exists());
         }
-        let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
-        let temporary = self.path(&format!("{TEMPORARY}{random}"));
+        let temporary = self.path(&folders::temporary(TEMPORARY)?);
         let flags = OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE;
         let reply = self.call(OPEN, |p| p.text(&temporary).u32(flags).u32(0))?;
         if let Some(status) = self.refused(&reply)? {
@@ -221,16 +219,13 @@ impl Session {
             Err(status) => return Err(refusal::refusal(Verb::Put, &status, &self.shown())),
         };
         match stored {
-            Some(size) if size != body.len() => {
-                let text = format!("{size} bytes were stored instead of {}", body.len());
-                Err(Fault::new(Class::Integrity, text))
-            }
+            Some(size) if size != body.len() => Err(folders::stored(size, body.len())),
             _ => Ok(()),
         }
     }
 
     fn status_within_closing(&mut self, handle: &[u8]) -> Done<Status> {
-        let wait = Wait::short(self.setup().closing);
+        let wait = Wait::short(self.setup().times.closing);
         let reply = self.call_within(CLOSE, |p| p.text(handle), wait)?;
         self.expect_status(&reply)
     }
@@ -240,7 +235,7 @@ impl Session {
         if !self.offers.fsync {
             return Ok(());
         }
-        let wait = Wait::short(self.setup().closing);
+        let wait = Wait::short(self.setup().times.closing);
         let fill = |p: Packet| p.text(b"fsync@openssh.com").text(handle);
         let reply = self.call_within(EXTENDED, fill, wait)?;
         let status = self.expect_status(&reply)?;
@@ -251,7 +246,7 @@ impl Session {
     }
 
     fn write_all(&mut self, handle: &[u8], body: &mut dyn Body) -> Done<()> {
-        let wait = Wait::moving(self.setup().transfer);
+        let wait = Wait::moving(self.setup().times.transfer);
         let (mut under_way, mut window, mut at) = (Vec::new(), WINDOW, 0);
         let mut buffer = vec![0; self.chunk];
         let mut fault = None;
@@ -259,8 +254,7 @@ impl Session {
             while fault.is_none() && under_way.len() < window && at < body.len() {
                 match fill(body, &mut buffer) {
                     Ok(0) => {
-                        let text = format!("{at} bytes were read instead of {}", body.len());
-                        fault = Some(Fault::new(Class::Local, text));
+                        fault = Some(folders::body_short(at, body.len()));
                     }
                     Err(e) => fault = Some(Fault::local(e)),
                     Ok(n) => {
@@ -369,32 +363,4 @@ impl Download<'_> {
         self.at += data.len() as u64;
         Ok(())
     }
-}
-
-/// The path of a folder that may be the root.
-pub(super) fn folder_or_root(path: &str) -> &str {
-    if path.is_empty() { "/" } else { path }
-}
-
-fn exists() -> Fault {
-    Fault::new(Class::Exists, "a file of that name is there already")
-}
-
-fn short(found: u64, wanted: u64) -> Fault {
-    let text = format!("the file ends after {found} bytes, {wanted} were expected");
-    Fault::new(Class::Integrity, text)
-}
-
-/// Reads as much as fits, less only at the end.
-fn fill(body: &mut dyn Body, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut have = 0;
-    while have < buffer.len() {
-        match body.read(&mut buffer[have..]) {
-            Ok(0) => break,
-            Ok(n) => have += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(have)
 }

@@ -4,7 +4,7 @@ use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::secret::Secret;
 use crate::net::opts;
-use crate::net::url::{DestUrl, encode};
+use crate::net::url::{DestUrl, encode, is_near};
 
 pub(super) const FORCE_DIGEST: Opt = row(
     "force-digest-authentication",
@@ -176,33 +176,6 @@ fn good_host(host: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')),
     }
-}
-
-/// This machine or an address of a private network; also names without a dot and of home networks.
-fn is_near(host: &str) -> bool {
-    let name = match host.rfind(']') {
-        Some(close) => &host[..=close],
-        None => host.split(':').next().unwrap_or(host),
-    };
-    if let Ok(ip) = name.parse::<std::net::Ipv4Addr>() {
-        return ip.is_loopback() || ip.is_private() || ip.is_link_local();
-    }
-    if let Some(inner) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
-        return inner.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
-        });
-    }
-    !name.contains('.')
-        || [
-            ".local",
-            ".lan",
-            ".home",
-            ".internal",
-            ".home.arpa",
-            ".fritz.box",
-        ]
-        .iter()
-        .any(|end| name.ends_with(end))
 }
 
 fn login(url: &DestUrl, options: &Options) -> Result<Login> {

@@ -15,7 +15,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::SigningKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, PeerMisbehaved,
-    RootCertStore, SignatureScheme,
+    RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
 
 use crate::base::bytes::hex_decode;
@@ -38,24 +38,39 @@ const UNCHECKED: [u16; 9] = [
 /// The TLS of a client.
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
-    more: Arc<AtomicBool>,
+    verifier: Arc<Verifier>,
 }
 
 impl Tls {
     /// From now on every kind of signature is offered, so that a server shows a certificate whose key cannot be used. Such a
     /// handshake never succeeds: the key is refused by name.
     pub(crate) fn offer_more(&self, on: bool) {
-        self.more.store(on, Ordering::Relaxed);
+        self.verifier.more.store(on, Ordering::Relaxed);
+    }
+
+    /// The same for these versions of TLS only. Knows nothing of the sessions of the other.
+    #[cfg(feature = "dest-ftp")]
+    pub(crate) fn speaking(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<Tls> {
+        Tls::of(self.verifier.clone(), versions)
+    }
+
+    fn of(verifier: Arc<Verifier>, versions: &[&'static SupportedProtocolVersion]) -> Result<Tls> {
+        let config = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(versions)
+            .map_err(|_| Error::bug("no TLS versions"))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_no_client_auth();
+        Ok(Tls {
+            config: Arc::new(config),
+            verifier,
+        })
     }
 }
 
 /// The TLS set-up that the options ask for.
 pub(crate) fn config(options: &Options) -> Result<Tls> {
     check_versions(options.text(&opts::SSL_VERSIONS))?;
-    let provider = CryptoProvider {
-        key_provider: &NoKeys,
-        ..rustls::crypto::ring::default_provider()
-    };
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
@@ -70,24 +85,21 @@ pub(crate) fn config(options: &Options) -> Result<Tls> {
     if let Some(file) = file {
         add_roots(&mut roots, &file)?;
     }
-    let more = Arc::new(AtomicBool::new(false));
     let verifier = Verifier {
-        more: more.clone(),
+        more: AtomicBool::new(false),
         roots,
-        algorithms: provider.signature_verification_algorithms,
+        algorithms: provider().signature_verification_algorithms,
         any: options.flag(&opts::SSL_ANY),
         hashes: fingerprints(options.text(&opts::SSL_HASH).unwrap_or(""))?,
     };
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Error::bug("no TLS versions"))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(Tls {
-        config: Arc::new(config),
-        more,
-    })
+    Tls::of(Arc::new(verifier), rustls::DEFAULT_VERSIONS)
+}
+
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        key_provider: &NoKeys,
+        ..rustls::crypto::ring::default_provider()
+    }
 }
 
 /// Checks that a chain leads to one of `roots`, is in time and is for `name`, in this order; as `WebPkiServerVerifier` does
@@ -180,7 +192,7 @@ fn fingerprints(list: &str) -> Result<Vec<Vec<u8>>> {
 struct Verifier {
     roots: RootCertStore,
     algorithms: WebPkiSupportedAlgorithms,
-    more: Arc<AtomicBool>,
+    more: AtomicBool,
     any: bool,
     hashes: Vec<Vec<u8>>,
 }

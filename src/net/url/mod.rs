@@ -23,7 +23,7 @@ pub(crate) struct DestUrl {
 }
 
 /// Schemes whose host, user and path Duplicati reads by another rule than all others: a `+` is a plus, a `#` is refused.
-const PLAIN: [&str; 2] = ["ssh", "sftp"];
+const PLAIN: [&str; 5] = ["aftp", "ftp", "ftps", "sftp", "ssh"];
 
 /// Said when a password seems to have broken the URL.
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
@@ -242,6 +242,34 @@ fn parse_query(query: &str) -> Vec<(String, Secret)> {
         out.push((key, Secret::new(value)));
     }
     out
+}
+
+/// This machine or an address of a private network; also names without a dot and of home networks.
+#[cfg(any(test, feature = "http"))]
+pub(crate) fn is_near(host: &str) -> bool {
+    let name = match host.rfind(']') {
+        Some(close) => &host[..=close],
+        None => host.split(':').next().unwrap_or(host),
+    };
+    if let Ok(ip) = name.parse::<std::net::Ipv4Addr>() {
+        return ip.is_loopback() || ip.is_private() || ip.is_link_local();
+    }
+    if let Some(inner) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+        return inner.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        });
+    }
+    !name.contains('.')
+        || [
+            ".local",
+            ".lan",
+            ".home",
+            ".internal",
+            ".home.arpa",
+            ".fritz.box",
+        ]
+        .iter()
+        .any(|end| name.ends_with(end))
 }
 
 /// URL decoding: `+` is a space, `%XX` bytes of UTF-8, `%uXXXX` UTF-16 units; what is no escape stays.

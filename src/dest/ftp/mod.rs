@@ -1,0 +1,183 @@
+//! FTP, in the clear or in TLS (`destinations-more.md` 2.2): `ftp://user@host/folder`, `ftps://`, and `aftp://`, which is the same
+//! with other options.
+//!
+//! A volume appears under its name only when it is whole. Nothing is retried here, but for a conversation that the server ended
+//! while nothing was asked of it, and for data connections that only an older TLS can have; a conversation that broke is begun
+//! anew by the next call.
+
+mod config;
+mod line;
+mod refusal;
+mod session;
+mod transfer;
+mod wire;
+
+use std::rc::Rc;
+
+use self::config::Setup;
+use self::session::Session;
+use crate::base::error::Result;
+use crate::base::fault::{Done, Fault};
+use crate::base::opt::{Opt, Options};
+use crate::dest::{
+    About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
+};
+use crate::net::url::DestUrl;
+
+pub(crate) static FTP: Scheme = Scheme {
+    names: &["ftp"],
+    help: "FTP, with TLS as ftps://user@host/folder",
+    options: config::FTP,
+    open: |url, options| Folder::open(url, options, config::FTP),
+};
+
+pub(crate) static AFTP: Scheme = Scheme {
+    names: &["aftp"],
+    help: "FTP as Duplicati's alternative client has it: aftp://user@host/folder from /",
+    options: config::AFTP,
+    open: |url, options| Folder::open(url, options, config::AFTP),
+};
+
+/// A folder on a server.
+struct Folder {
+    setup: Rc<Setup>,
+    shown: String,
+    session: Option<Session>,
+    /// TLS of no later version than 1.2.
+    tls12: bool,
+    /// What may be old temporary files in the last listing.
+    leftovers: Vec<String>,
+    notices: Vec<String>,
+    warned: bool,
+    warnings: Vec<String>,
+}
+
+impl Folder {
+    fn open(
+        url: &DestUrl,
+        options: &Options,
+        rows: &'static [Opt],
+    ) -> Result<Box<dyn Destination>> {
+        let setup = Setup::new(url, options, rows)?;
+        let mut notices = Vec::new();
+        if setup.is_open() {
+            notices.push(
+                "user name and password go to the server unencrypted; ftps:// protects them"
+                    .to_owned(),
+            );
+        }
+        Ok(Box::new(Folder {
+            setup: Rc::new(setup),
+            shown: url.display(),
+            session: None,
+            tls12: false,
+            leftovers: Vec::new(),
+            notices,
+            warned: false,
+            warnings: Vec::new(),
+        }))
+    }
+
+    /// Does something in the conversation, which is begun where there is none. It is done once more where the server had hung up
+    /// while volumes were made, or wants older TLS.
+    fn with<T>(&mut self, act: &mut dyn FnMut(&mut Session) -> Done<T>) -> Done<T> {
+        let mut kept = self.session.take();
+        kept = kept.and_then(|mut session| session.resumed().then_some(session));
+        loop {
+            let (mut session, is_old) = match kept.take() {
+                Some(session) => (session, true),
+                None => (Session::open(&self.setup, self.tls12)?, false),
+            };
+            if session.is_clear && !std::mem::replace(&mut self.warned, true) {
+                self.warnings.push(
+                    "the server has no TLS: password and data go to it unencrypted, as --ftp-encryption-mode=Auto allows"
+                        .to_owned(),
+                );
+            }
+            let done = act(&mut session);
+            if done.is_err() {
+                if session.wants_tls12() && !self.tls12 {
+                    self.tls12 = true;
+                    continue;
+                }
+                if is_old && session.was_over() {
+                    continue;
+                }
+            }
+            if !session.is_broken() {
+                self.session = Some(session);
+            }
+            return done;
+        }
+    }
+}
+
+impl Destination for Folder {
+    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        self.leftovers = self.with(&mut |s| s.list(each))?;
+        Ok(())
+    }
+
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
+        let size = self.with(&mut |s| s.stat(name))?;
+        Ok(RemoteFile {
+            name: name.to_owned(),
+            size,
+            modified: None,
+            is_folder: false,
+            is_archived: false,
+        })
+    }
+
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
+        self.with(&mut |s| s.download(name, span, into))
+    }
+
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        if !leftovers.is_empty() {
+            self.with(&mut |s| s.sweep(&leftovers))?;
+        }
+        self.with(&mut |s| {
+            body.seek_to(0).map_err(Fault::local)?;
+            s.upload(name, body)
+        })
+    }
+
+    fn delete(&mut self, name: &str) -> Done<()> {
+        self.with(&mut |s| s.delete(name))
+    }
+
+    fn create_folder(&mut self) -> Done<()> {
+        self.with(&mut |s| s.make_folder())
+    }
+
+    fn about(&self) -> About {
+        About {
+            atomic_put: self.setup.rename,
+            put_is_proof: true,
+            refuses_to_replace: true,
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        Said {
+            notices: std::mem::take(&mut self.notices),
+            warnings: std::mem::take(&mut self.warnings),
+            ..Said::default()
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.shown.clone()
+    }
+
+    fn place(&self) -> String {
+        self.setup.place()
+    }
+
+    fn account(&self) -> String {
+        self.setup.user.clone()
+    }
+}

@@ -1,0 +1,516 @@
+//! One conversation with the server: greeting, TLS, log-in, what it can do, commands with their replies, data connections.
+//!
+//! A conversation that broke is of no use any more: the next call begins another.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::config::{Mode, Setup};
+use super::line::{Broken, Control, Cover, Sock, Stream};
+use super::refusal;
+use super::wire::{Reply, epsv_port, pasv_port, quoted};
+use crate::base::fault::{Class, Done, Fault};
+use crate::base::secret::Secret;
+use crate::base::text;
+use crate::dest::folders::{self, Verb, Wait};
+use crate::net::resolve;
+
+/// After so long without a word the server is asked whether it is still there.
+const IDLE: Duration = Duration::from_secs(30);
+/// Replies that ask to wait, before the greeting.
+const WAITS_MAX: usize = 5;
+
+/// What the server offers, as far as it is known.
+pub(super) struct Offers {
+    /// Listings for programs.
+    pub(super) facts: bool,
+    /// `REST` in front of a download works; `None` until it was tried.
+    pub(super) rest: Option<bool>,
+    /// `PASV` comes before `EPSV`.
+    pasv_first: bool,
+}
+
+/// A conversation.
+pub(super) struct Session {
+    pub(super) setup: Rc<Setup>,
+    control: Control,
+    peer: IpAddr,
+    cover: Option<Cover>,
+    pub(super) offers: Offers,
+    /// Where the path of the URL begins, without a slash at its end; empty for the root.
+    pub(super) start: String,
+    /// Bare names are used, in the folder, and whether this is it.
+    cwd: bool,
+    in_folder: bool,
+    /// TLS was wanted where it can be had, and it could not.
+    pub(super) is_clear: bool,
+    greeted: bool,
+    broken: bool,
+    /// The server has answered since [`Session::resumed`].
+    answered: bool,
+    /// It does not take up a session of TLS 1.3 on data connections.
+    wants_tls12: bool,
+    used: Instant,
+}
+
+/// Connects to the host.
+fn dial(setup: &Setup) -> Done<Sock> {
+    let found = resolve::resolve(&setup.host).and_then(|all| match all.is_empty() {
+        true => Err("not found".to_owned()),
+        false => Ok(all),
+    });
+    let found = found.map_err(|why| {
+        let host = text::safe_cut(setup.host.as_bytes(), 100);
+        Fault::new(Class::Transient, format!("cannot resolve '{host}': {why}"))
+    })?;
+    let wait = Wait::short(setup.times.short);
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for ip in found {
+        match Sock::connect(SocketAddr::new(ip, setup.port), wait) {
+            Ok(sock) => return Ok(sock),
+            Err(e) => last = e,
+        }
+    }
+    Err(match last.kind() {
+        io::ErrorKind::TimedOut => Fault::new(
+            Class::Transient,
+            format!("{}: no connection in time", setup.shown()),
+        ),
+        _ => refusal::failed(setup, &last, true),
+    })
+}
+
+impl Session {
+    /// Connects and logs in. `tls12`: TLS of no later version.
+    pub(super) fn open(setup: &Rc<Setup>, tls12: bool) -> Done<Session> {
+        let tls = match &setup.tls12 {
+            Some(old) if tls12 => Some(old),
+            _ => setup.tls.as_ref().map(|(tls, _)| tls),
+        };
+        let first = Session::begin(setup, tls12);
+        match (&first, tls) {
+            // The server's key may be one of a kind that was not offered: its name is worth knowing.
+            (Err(fault), Some(tls)) if crate::net::tls::may_be_the_key(fault) => {
+                tls.offer_more(true);
+                let second = Session::begin(setup, tls12);
+                tls.offer_more(false);
+                match second {
+                    Err(fault) if fault.class == Class::Tls => Err(fault),
+                    _ => first,
+                }
+            }
+            _ => first,
+        }
+    }
+
+    fn begin(setup: &Rc<Setup>, tls12: bool) -> Done<Session> {
+        let sock = dial(setup)?;
+        let peer = sock.peer().map_err(|e| refusal::failed(setup, &e, true))?;
+        let cover = setup.tls.as_ref().map(|(tls, name)| Cover {
+            config: match &setup.tls12 {
+                Some(old) if tls12 => old.config.clone(),
+                _ => tls.config.clone(),
+            },
+            name: name.clone(),
+        });
+        let stream = match &cover {
+            Some(cover) if setup.mode == Mode::Implicit => {
+                Stream::covered(sock, cover).map_err(|e| refusal::failed(setup, &e, true))?
+            }
+            _ => Stream::Plain(sock),
+        };
+        let mut session = Session {
+            setup: setup.clone(),
+            control: Control::new(stream),
+            peer: peer.ip(),
+            cover,
+            offers: Offers {
+                facts: false,
+                rest: None,
+                pasv_first: setup.pasv_first,
+            },
+            start: String::new(),
+            cwd: setup.cwd,
+            in_folder: false,
+            is_clear: false,
+            greeted: false,
+            broken: false,
+            answered: false,
+            wants_tls12: false,
+            used: Instant::now(),
+        };
+        session.greet()?;
+        session.log_in()?;
+        session.learn()?;
+        Ok(session)
+    }
+
+    fn greet(&mut self) -> Done<()> {
+        let wait = Wait::short(self.setup.times.short);
+        let mut reply = self.reply(wait)?;
+        for _ in 0..WAITS_MAX {
+            if reply.code != 120 {
+                break;
+            }
+            reply = self.reply(wait)?;
+        }
+        if reply.code != 220 {
+            return Err(refusal::login(&self.setup, &reply));
+        }
+        self.greeted = true;
+        if !matches!(self.setup.mode, Mode::Explicit | Mode::Auto) {
+            return Ok(());
+        }
+        let reply = self.call("AUTH TLS")?;
+        if reply.code != 234 {
+            if self.setup.mode == Mode::Auto && reply.code >= 500 {
+                self.is_clear = true;
+                self.cover = None;
+                return Ok(());
+            }
+            return Err(refusal::no_tls(&self.setup, &reply));
+        }
+        let Some(cover) = &self.cover else {
+            return Ok(());
+        };
+        let begun = self.control.stream().and_then(|stream| {
+            stream.sock().bound(Wait::short(self.setup.times.short));
+            Ok(())
+        });
+        begun
+            .and_then(|()| self.control.cover(cover))
+            .map_err(|e| self.fault(Broken::Failed(e)))
+    }
+
+    fn log_in(&mut self) -> Done<()> {
+        let setup = self.setup.clone();
+        let mut reply = self.call(&format!("USER {}", setup.user))?;
+        if reply.code == 331 {
+            let anonymous = setup.user == "anonymous";
+            let password = match setup.password.as_ref().map(Secret::reveal) {
+                None if anonymous => "duplet@",
+                None => return Err(refusal::login(&setup, &reply)),
+                Some(password) => password,
+            };
+            let line = Secret::new(format!("PASS {password}"));
+            reply = self.call(line.reveal())?;
+        }
+        match reply.code {
+            230 | 202 => {}
+            _ => return Err(refusal::login(&setup, &reply)),
+        }
+        if self.cover.is_some() {
+            let _ = self.call("PBSZ 0")?;
+            let reply = self.call("PROT P")?;
+            if !reply.is_good() {
+                return Err(refusal::no_tls(&setup, &reply));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the server can do, and where the folder is.
+    fn learn(&mut self) -> Done<()> {
+        let features = self.call("FEAT")?;
+        if features.is_good() {
+            let has = |name: &str| {
+                let mut lines = features.lines.iter().map(|l| l.trim().to_ascii_uppercase());
+                lines.any(|l| l.starts_with(name))
+            };
+            self.offers.facts = has("MLST") || has("MLSD");
+            if !has("REST") {
+                self.offers.rest = Some(false);
+            }
+            if has("UTF8") {
+                let _ = self.call("OPTS UTF8 ON")?;
+            }
+        }
+        let reply = self.call("TYPE I")?;
+        if !reply.is_good() {
+            return Err(refusal::refusal(Verb::Get, &reply, "binary"));
+        }
+        if self.setup.relative {
+            let reply = self.call("PWD")?;
+            match quoted(reply.message()).filter(|path| reply.code == 257 && path.starts_with('/'))
+            {
+                Some(path) => self.start = path.trim_end_matches('/').to_owned(),
+                // The folder has no path that could be told: it is gone into.
+                None => {
+                    self.start = ".".to_owned();
+                    self.cwd = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the conversation up again: false when it is over.
+    pub(super) fn resumed(&mut self) -> bool {
+        let idle = self.used.elapsed() >= IDLE;
+        let well = !self.broken && self.control.is_well();
+        let well = well && (!idle || self.call("NOOP").is_ok_and(|reply| reply.is_good()));
+        self.answered = false;
+        well
+    }
+
+    /// True when nothing more can be said here.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// True when the server had hung up before anything was asked of it.
+    pub(super) fn was_over(&self) -> bool {
+        self.broken && !self.answered
+    }
+
+    /// True when an older version of TLS may do what failed.
+    pub(super) fn wants_tls12(&self) -> bool {
+        self.wants_tls12
+    }
+
+    /// The conversation is not gone on with.
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+    }
+
+    /// The folder's path, for messages and commands.
+    pub(super) fn folder(&self) -> String {
+        let mut path = self.start.clone();
+        for name in &self.setup.folders {
+            path.push('/');
+            path.push_str(name);
+        }
+        path
+    }
+
+    pub(super) fn shown(&self) -> String {
+        folders::shown(&self.folder())
+    }
+
+    /// The name of a file in the folder as commands have it.
+    pub(super) fn path(&mut self, name: &str) -> Done<String> {
+        if !self.cwd {
+            return Ok(format!("{}/{name}", self.folder()));
+        }
+        self.enter()?;
+        Ok(name.to_owned())
+    }
+
+    /// Goes into the folder.
+    pub(super) fn enter(&mut self) -> Done<()> {
+        if self.in_folder && self.cwd {
+            return Ok(());
+        }
+        let folder = self.folder();
+        let reply = self.call(&format!("CWD {}", folders::path_or_root(&folder)))?;
+        if reply.is_good() {
+            self.in_folder = true;
+            return Ok(());
+        }
+        Err(match reply.code {
+            550 | 450 | 553 => folders::no_folder(&self.shown()),
+            _ => self.refuse(Verb::List, &reply),
+        })
+    }
+
+    /// Makes the folder and those above it, as far as they are not there.
+    pub(super) fn make_folder(&mut self) -> Done<()> {
+        match self.enter() {
+            Err(fault) if fault.class == Class::FolderMissing => {}
+            done => return done,
+        }
+        let setup = self.setup.clone();
+        // Whole paths where there are any, for a user may be kept from what lies above the folder.
+        let bare = self.start == ".";
+        let mut step = self.start.clone();
+        let mut refused = None;
+        for name in &setup.folders {
+            if bare {
+                step.clear();
+            } else {
+                step.push('/');
+            }
+            step.push_str(name);
+            let enter = format!("CWD {step}");
+            if self.call(&enter)?.is_good() {
+                continue;
+            }
+            let reply = self.call(&format!("MKD {step}"))?;
+            if bare && !self.call(&enter)?.is_good() {
+                self.give_up();
+                return Err(self.refuse(Verb::MakeFolder, &reply));
+            }
+            refused = (!reply.is_good()).then_some(reply);
+        }
+        if bare {
+            self.in_folder = true;
+            return Ok(());
+        }
+        match (self.enter(), refused) {
+            (Err(fault), Some(reply)) if fault.class == Class::FolderMissing => {
+                Err(self.refuse(Verb::MakeFolder, &reply))
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// A command with its reply.
+    pub(super) fn call(&mut self, command: &str) -> Done<Reply> {
+        let wait = Wait::short(self.setup.times.short);
+        self.post(command, wait)?;
+        self.reply(wait)
+    }
+
+    fn post(&mut self, command: &str, wait: Wait) -> Done<()> {
+        if command.contains(['\r', '\n', '\0']) {
+            let text = "the name has characters that FTP cannot carry";
+            return Err(Fault::new(Class::Unsupported, text));
+        }
+        let sent = self.control.send(command, wait);
+        // What the server said before it hung up is still there to be read.
+        match sent {
+            Err(e) if !super::line::is_end(&e) => Err(self.fault(Broken::Failed(e))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next reply. One that ends the conversation is a fault.
+    pub(super) fn reply(&mut self, wait: Wait) -> Done<Reply> {
+        match self.control.reply(wait) {
+            Ok(reply) if reply.code == 421 => {
+                self.broken = true;
+                match self.greeted {
+                    true => Err(refusal::gone(&reply)),
+                    false => Err(refusal::login(&self.setup, &reply)),
+                }
+            }
+            Ok(reply) => {
+                self.answered = true;
+                self.used = Instant::now();
+                Ok(reply)
+            }
+            Err(why) => Err(self.fault(why)),
+        }
+    }
+
+    fn fault(&mut self, why: Broken) -> Fault {
+        self.broken = true;
+        refusal::broken(&self.setup, why, self.greeted)
+    }
+
+    /// A reply that cannot be.
+    fn garbled(&mut self, reply: &Reply) -> Fault {
+        self.fault(Broken::Foreign(format!(
+            "{} {}",
+            reply.code,
+            reply.message()
+        )))
+    }
+
+    /// What a refusal means; notes when older TLS may help.
+    pub(super) fn refuse(&mut self, verb: Verb, reply: &Reply) -> Fault {
+        let unresumed = reply.code == 522
+            || matches!(reply.code, 425 | 426 | 450)
+                && reply.says(&["reuse", "resum", "operation not permitted"]);
+        if unresumed && self.cover.is_some() {
+            let is_new = self.control.stream().is_ok_and(|s| s.is_tls13());
+            self.wants_tls12 = is_new && self.setup.tls12.is_some();
+            let words = folders::words(reply.message());
+            let text = format!("the server refuses TLS on data connections{words}");
+            return Fault::new(Class::Tls, text)
+                .hint("switch off on the server that data connections must resume the session");
+        }
+        refusal::refusal(verb, reply, &self.shown())
+    }
+
+    /// A data connection, not yet covered, to where the server listens for it: always the host that we talk to.
+    fn passive(&mut self) -> Done<Sock> {
+        let pasv_first = self.offers.pasv_first;
+        let mut last = None;
+        for pasv in [pasv_first, !pasv_first] {
+            let reply = self.call(if pasv { "PASV" } else { "EPSV" })?;
+            if !reply.is_good() {
+                last = Some(self.refuse(Verb::Get, &reply));
+                continue;
+            }
+            let port = match pasv {
+                true => pasv_port(reply.message()),
+                false => epsv_port(reply.message()),
+            };
+            let Some(port) = port else {
+                last = Some(self.garbled(&reply));
+                break;
+            };
+            let wait = Wait::short(self.setup.times.short);
+            match Sock::connect(SocketAddr::new(self.peer, port), wait) {
+                Ok(sock) => {
+                    self.offers.pasv_first = pasv;
+                    return Ok(sock);
+                }
+                Err(e) => {
+                    let mut fault = refusal::failed(&self.setup, &e, true);
+                    fault.class = Class::Transient;
+                    fault.text = format!("data connection to port {port} failed: {}", fault.text);
+                    last = Some(fault.hint(
+                        "are the passive ports of the server open in its firewall and its router?",
+                    ));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Fault::new(Class::Protocol, "no data connection")))
+    }
+
+    /// Begins a transfer: the data connection, or the refusal. `from`: where a download begins, with `REST`.
+    pub(super) fn begin_transfer(
+        &mut self,
+        command: &str,
+        from: u64,
+    ) -> Done<Result<Stream, Reply>> {
+        let mut sock = self.passive()?;
+        if from > 0 {
+            let reply = self.call(&format!("REST {from}"))?;
+            if reply.code != 350 {
+                return Ok(Err(reply));
+            }
+        }
+        let reply = self.call(command)?;
+        if reply.code / 100 != 1 {
+            if reply.is_good() {
+                return Err(self.garbled(&reply));
+            }
+            return Ok(Err(reply));
+        }
+        sock.bound(Wait::short(self.setup.times.short));
+        let Some(cover) = &self.cover else {
+            return Ok(Ok(Stream::Plain(sock)));
+        };
+        match Stream::covered(sock, cover) {
+            Ok(stream) => Ok(Ok(stream)),
+            Err(e) => Err(self.blame(Verb::Get, &e)),
+        }
+    }
+
+    /// Why a data connection failed: the server may say.
+    pub(super) fn blame(&mut self, verb: Verb, e: &io::Error) -> Fault {
+        let wait = Wait::short(self.setup.times.short);
+        let own = refusal::failed(&self.setup, e, true);
+        match self.reply(wait) {
+            Ok(reply) if reply.code >= 400 => self.refuse(verb, &reply),
+            // Whatever it thinks that it did, it did not.
+            Ok(_) => own,
+            Err(_) if own.class == Class::Tls => own,
+            Err(fault) => fault,
+        }
+    }
+
+    /// The end of a transfer.
+    pub(super) fn end_transfer(&mut self, verb: Verb, wait: Wait) -> Done<Reply> {
+        let reply = self.reply(wait)?;
+        match reply.is_good() {
+            true => Ok(reply),
+            false => Err(self.refuse(verb, &reply)),
+        }
+    }
+}
