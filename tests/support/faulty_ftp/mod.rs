@@ -216,6 +216,7 @@ impl Server {
         let shared = state.clone();
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
+                let _ = tcp.set_nodelay(true);
                 shared.lock().unwrap().connections += 1;
                 let (state, config) = (shared.clone(), config.clone());
                 std::thread::spawn(move || {
