@@ -363,7 +363,7 @@ fn commands_in_running_text_are_understood() {
 fn urls_in_running_text_are_understood() {
     let scratch = Scratch::new("urls");
     let schemes = [
-        "file", "s3", "e2", "webdav", "webdavs", "b2", "ipfs", "ssh", "sftp",
+        "file", "s3", "e2", "webdav", "webdavs", "b2", "ipfs", "ssh", "sftp", "ftp", "ftps", "aftp",
     ];
     let env = [
         ("ALL_PROXY", "http://127.0.0.1:1"),

@@ -29,6 +29,7 @@ pub(crate) fn right_form(scheme: &str) -> &'static str {
             "for WebDAV write webdavs://host/folder, or webdav:// without TLS"
         }
         "ssh" | "sftp" | "scp" => "for SFTP write ssh://user@host/folder",
+        "ftp" | "ftps" | "aftp" => "write ftps://user@host/folder, or ftp:// without TLS",
         "file" => "write file:///folder",
         "ipfs" => "write ipfs://host:5001/folder",
         "ipns" => "write ipns://name",
@@ -197,6 +198,7 @@ mod tests {
             ("gs:bucket:/x", "s3-server-name"),
             ("sftp:user@host:/path", "write ssh://user@host/folder"),
             ("scp:user:secret@host:/path", "write ssh://user@host/folder"),
+            ("ftp:/host/x", "write ftps://user@host/folder"),
             ("rclone:remote:x", "rclone"),
             ("rest:http://u:secret@h/", "rclone"),
             ("user@nas:/b", "sshfs"),

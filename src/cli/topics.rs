@@ -45,6 +45,8 @@ topics! {
     "webdav" | "webdavs" | "nextcloud";
     #[cfg(feature = "dest-ssh")]
     "ssh" | "sftp";
+    #[cfg(feature = "dest-ftp")]
+    "ftp" | "ftps" | "aftp";
     #[cfg(feature = "dest-b2")]
     "b2" | "backblaze";
     #[cfg(feature = "dest-ipfs")]
@@ -123,6 +125,7 @@ mod tests {
             ("file", cfg!(feature = "dest-file")),
             ("s3", cfg!(feature = "dest-s3")),
             ("ssh", cfg!(feature = "dest-ssh")),
+            ("ftp", cfg!(feature = "dest-ftp")),
             ("webdav", cfg!(feature = "dest-webdav")),
             ("b2", cfg!(feature = "dest-b2")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
