@@ -175,12 +175,11 @@ impl Session {
         let Some(cover) = &self.cover else {
             return Ok(());
         };
-        let begun = self.control.stream().and_then(|stream| {
+        if let Ok(stream) = self.control.stream() {
             stream.sock().bound(Wait::short(self.setup.times.short));
-            Ok(())
-        });
-        begun
-            .and_then(|()| self.control.cover(cover))
+        }
+        self.control
+            .cover(cover)
             .map_err(|e| self.fault(Broken::Failed(e)))
     }
 

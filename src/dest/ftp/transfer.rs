@@ -30,6 +30,8 @@ const LINKS_MAX: usize = 1000;
 struct Listing<'a> {
     each: &'a mut dyn FnMut(Listed) -> Done<()>,
     facts: bool,
+    /// Temporary files, too.
+    all: bool,
     lines: u64,
     understood: u64,
     /// To be looked at when the listing is over.
@@ -64,7 +66,7 @@ impl Listing<'_> {
         if what == What::Other || name == "." || name == ".." {
             return Ok(());
         }
-        if name.starts_with(TEMPORARY) {
+        if name.starts_with(TEMPORARY) && !self.all {
             let old = modified.is_none_or(is_old);
             let plain = what == What::File && !name.contains(['/', '\r', '\0']);
             if old && plain && self.leftovers.len() < LEFTOVERS_MAX {
@@ -102,13 +104,19 @@ fn is_old(modified: i64) -> bool {
 }
 
 impl Session {
-    /// Every entry of the folder, to `each`; the temporary files that killed runs may have left.
-    pub(super) fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<Vec<String>> {
+    /// Every entry of the folder, to `each`, with temporary files if `all`; else those that killed runs may have left are the
+    /// result.
+    pub(super) fn list(
+        &mut self,
+        all: bool,
+        each: &mut dyn FnMut(Listed) -> Done<()>,
+    ) -> Done<Vec<String>> {
         self.enter()?;
         let wait = Wait::short(self.setup.times.list);
         let mut listing = Listing {
             each,
             facts: self.offers.facts,
+            all,
             lines: 0,
             understood: 0,
             links: Vec::new(),
@@ -239,7 +247,7 @@ impl Session {
             (Some(size), _) => Ok(Some(size)),
             (None, 500..=504 | 202) => {
                 let mut found = None;
-                self.list(&mut |item| {
+                self.list(true, &mut |item| {
                     if let Listed::Entry(file) = item
                         && file.name == name
                         && !file.is_folder

@@ -9,6 +9,9 @@ pub(super) mod faulty;
 #[cfg(feature = "dest-webdav")]
 #[path = "../../../tests/support/faulty_dav.rs"]
 pub(super) mod faulty_dav;
+#[cfg(feature = "dest-ftp")]
+#[path = "../../../tests/support/faulty_ftp/mod.rs"]
+pub(super) mod faulty_ftp;
 #[cfg(feature = "dest-s3")]
 #[path = "../../../tests/support/faulty_s3.rs"]
 pub(super) mod faulty_s3;
@@ -25,6 +28,8 @@ mod uploads;
 mod b2_only;
 #[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
 mod endless;
+#[cfg(feature = "dest-ftp")]
+mod ftp_only;
 #[cfg(feature = "dest-ipfs")]
 mod gateways;
 #[cfg(feature = "dest-ipfs")]
@@ -540,6 +545,7 @@ destinations! {
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
     "dest-ipfs" ipfs http;
+    "dest-ftp" ftp local;
     "dest-ssh" ssh local;
 }
 
