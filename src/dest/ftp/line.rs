@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
 use super::wire::{REPLY_MAX, Replies, Reply};
+use crate::base::secret::Secret;
 use crate::dest::folders::Wait;
 
 /// A socket whose waits have an end.
@@ -239,7 +240,9 @@ impl Control {
     pub(super) fn send(&mut self, line: &str, wait: Wait) -> io::Result<()> {
         let stream = self.stream()?;
         stream.sock().bound(wait);
-        stream.write_all(format!("{line}\r\n").as_bytes())?;
+        // It may be a password.
+        let line = Secret::new(format!("{line}\r\n"));
+        stream.write_all(line.reveal().as_bytes())?;
         stream.flush()
     }
 

@@ -6,10 +6,13 @@
 //! anew by the next call.
 
 mod config;
+mod data;
 mod line;
+mod listing;
 mod refusal;
 mod session;
 mod transfer;
+mod upload;
 mod wire;
 
 use std::rc::Rc;

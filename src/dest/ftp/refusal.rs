@@ -162,9 +162,9 @@ pub(super) fn failed(setup: &Setup, e: &io::Error, greeted: bool) -> Fault {
         _ if is_end(e) => "the server closed the connection early".to_owned(),
         _ => io_text(e),
     };
-    let fault = Fault::new(Class::Transient, format!("{place}: {why}"));
+    let text = format!("{place}: {why}");
     match greeted {
-        true => fault,
-        false => fault.hint(IMPLICIT),
+        true => Fault::new(Class::Transient, text),
+        false => Fault::new(Class::Refused, text).hint(IMPLICIT),
     }
 }

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::config::{Mode, Setup};
-use super::line::{Broken, Control, Cover, Sock, Stream};
+use super::line::{Broken, Control, Cover, Sock, Stream, is_end};
 use super::refusal;
-use super::wire::{Reply, epsv_port, pasv_port, quoted};
+use super::wire::{Reply, quoted};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::base::text;
@@ -29,15 +29,15 @@ pub(super) struct Offers {
     /// `REST` in front of a download works; `None` until it was tried.
     pub(super) rest: Option<bool>,
     /// `PASV` comes before `EPSV`.
-    pasv_first: bool,
+    pub(super) pasv_first: bool,
 }
 
 /// A conversation.
 pub(super) struct Session {
     pub(super) setup: Rc<Setup>,
-    control: Control,
-    peer: IpAddr,
-    cover: Option<Cover>,
+    pub(super) control: Control,
+    pub(super) peer: IpAddr,
+    pub(super) cover: Option<Cover>,
     pub(super) offers: Offers,
     /// Where the path of the URL begins, without a slash at its end; empty for the root.
     pub(super) start: String,
@@ -51,7 +51,7 @@ pub(super) struct Session {
     /// The server has answered since [`Session::resumed`].
     answered: bool,
     /// It does not take up a session of TLS 1.3 on data connections.
-    wants_tls12: bool,
+    pub(super) wants_tls12: bool,
     used: Instant,
 }
 
@@ -370,7 +370,7 @@ impl Session {
         let sent = self.control.send(command, wait);
         // What the server said before it hung up is still there to be read.
         match sent {
-            Err(e) if !super::line::is_end(&e) => Err(self.fault(Broken::Failed(e))),
+            Err(e) if !is_end(&e) => Err(self.fault(Broken::Failed(e))),
             _ => Ok(()),
         }
     }
@@ -400,116 +400,21 @@ impl Session {
     }
 
     /// A reply that cannot be.
-    fn garbled(&mut self, reply: &Reply) -> Fault {
+    pub(super) fn garbled(&mut self, reply: &Reply) -> Fault {
         self.fault(Broken::Foreign(format!(
             "{} {}",
             reply.code,
             reply.message()
         )))
     }
+}
 
-    /// What a refusal means; notes when older TLS may help.
-    pub(super) fn refuse(&mut self, verb: Verb, reply: &Reply) -> Fault {
-        let unresumed = reply.code == 522
-            || matches!(reply.code, 425 | 426 | 450)
-                && reply.says(&["reuse", "resum", "operation not permitted"]);
-        if unresumed && self.cover.is_some() {
-            let is_new = self.control.stream().is_ok_and(|s| s.is_tls13());
-            self.wants_tls12 = is_new && self.setup.tls12.is_some();
-            let words = folders::words(reply.message());
-            let text = format!("the server refuses TLS on data connections{words}");
-            return Fault::new(Class::Tls, text)
-                .hint("switch off on the server that data connections must resume the session");
-        }
-        refusal::refusal(verb, reply, &self.shown())
-    }
-
-    /// A data connection, not yet covered, to where the server listens for it: always the host that we talk to.
-    fn passive(&mut self) -> Done<Sock> {
-        let pasv_first = self.offers.pasv_first;
-        let mut last = None;
-        for pasv in [pasv_first, !pasv_first] {
-            let reply = self.call(if pasv { "PASV" } else { "EPSV" })?;
-            if !reply.is_good() {
-                last = Some(self.refuse(Verb::Get, &reply));
-                continue;
-            }
-            let port = match pasv {
-                true => pasv_port(reply.message()),
-                false => epsv_port(reply.message()),
-            };
-            let Some(port) = port else {
-                last = Some(self.garbled(&reply));
-                break;
-            };
-            let wait = Wait::short(self.setup.times.short);
-            match Sock::connect(SocketAddr::new(self.peer, port), wait) {
-                Ok(sock) => {
-                    self.offers.pasv_first = pasv;
-                    return Ok(sock);
-                }
-                Err(e) => {
-                    let mut fault = refusal::failed(&self.setup, &e, true);
-                    fault.class = Class::Transient;
-                    fault.text = format!("data connection to port {port} failed: {}", fault.text);
-                    last = Some(fault.hint(
-                        "are the passive ports of the server open in its firewall and its router?",
-                    ));
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| Fault::new(Class::Protocol, "no data connection")))
-    }
-
-    /// Begins a transfer: the data connection, or the refusal. `from`: where a download begins, with `REST`.
-    pub(super) fn begin_transfer(
-        &mut self,
-        command: &str,
-        from: u64,
-    ) -> Done<Result<Stream, Reply>> {
-        let mut sock = self.passive()?;
-        if from > 0 {
-            let reply = self.call(&format!("REST {from}"))?;
-            if reply.code != 350 {
-                return Ok(Err(reply));
-            }
-        }
-        let reply = self.call(command)?;
-        if reply.code / 100 != 1 {
-            if reply.is_good() {
-                return Err(self.garbled(&reply));
-            }
-            return Ok(Err(reply));
-        }
-        sock.bound(Wait::short(self.setup.times.short));
-        let Some(cover) = &self.cover else {
-            return Ok(Ok(Stream::Plain(sock)));
-        };
-        match Stream::covered(sock, cover) {
-            Ok(stream) => Ok(Ok(stream)),
-            Err(e) => Err(self.blame(Verb::Get, &e)),
-        }
-    }
-
-    /// Why a data connection failed: the server may say.
-    pub(super) fn blame(&mut self, verb: Verb, e: &io::Error) -> Fault {
-        let wait = Wait::short(self.setup.times.short);
-        let own = refusal::failed(&self.setup, e, true);
-        match self.reply(wait) {
-            Ok(reply) if reply.code >= 400 => self.refuse(verb, &reply),
-            // Whatever it thinks that it did, it did not.
-            Ok(_) => own,
-            Err(_) if own.class == Class::Tls => own,
-            Err(fault) => fault,
-        }
-    }
-
-    /// The end of a transfer.
-    pub(super) fn end_transfer(&mut self, verb: Verb, wait: Wait) -> Done<Reply> {
-        let reply = self.reply(wait)?;
-        match reply.is_good() {
-            true => Ok(reply),
-            false => Err(self.refuse(verb, &reply)),
+impl Drop for Session {
+    /// Takes leave; nobody waits for the answer.
+    fn drop(&mut self) {
+        if !self.broken {
+            let wait = Wait::short(Duration::from_secs(1));
+            let _ = self.control.send("QUIT", wait);
         }
     }
 }

@@ -1,238 +1,19 @@
-//! Files and listings over data connections. Memory: one piece of 64 KiB, and one line of a listing.
+//! Looks at files, downloads and deletes them. Memory: one piece of 64 KiB.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::time::Duration;
 
 use super::line::{Stream, is_end};
 use super::session::Session;
-use super::wire::{Line, What, facts, listed, time};
 use crate::base::fault::{Class, Done, Fault};
-use crate::base::time::Timestamp;
-use crate::dest::folders::{
-    self, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, Wait, body_short, exists, fill, short,
-};
-use crate::dest::{Body, GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::dest::folders::{self, Verb, Wait, short};
+use crate::dest::{GetFacts, Listed, Sink, Span};
 
-/// Start of the names that uploads have until they are whole; no volume is called so. Servers hide or forbid names that begin
-/// with a dot.
-const TEMPORARY: &str = "duplet-tmp-";
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// What is read for nothing behind a span, so that the conversation goes on without a quarrel, and the end of the file shows
 /// whether it began where it was to.
 const DRAINED: u64 = 64 << 10;
-/// Longest line and longest whole of a listing, in bytes.
-const LINE_MAX: usize = 8 << 10;
-const LISTING_MAX: u64 = 256 << 20;
-/// Links of a listing that are looked at; further ones have no size.
-const LINKS_MAX: usize = 1000;
-
-/// What a listing came to, line by line.
-struct Listing<'a> {
-    each: &'a mut dyn FnMut(Listed) -> Done<()>,
-    facts: bool,
-    /// Temporary files, too.
-    all: bool,
-    lines: u64,
-    understood: u64,
-    /// To be looked at when the listing is over.
-    links: Vec<String>,
-    /// Old temporary files; where listings have no times, all of them.
-    leftovers: Vec<String>,
-}
-
-impl Listing<'_> {
-    fn take(&mut self, line: &[u8]) -> Done<()> {
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim_end_matches(['\r', '\n']);
-        if line.is_empty() || !self.facts && line.starts_with("total ") {
-            return Ok(());
-        }
-        self.lines += 1;
-        let found = if self.facts {
-            facts(line)
-        } else {
-            listed(line)
-        };
-        let Some(found) = found else {
-            return Ok(());
-        };
-        self.understood += 1;
-        let Line {
-            name,
-            what,
-            size,
-            modified,
-        } = found;
-        if what == What::Other || name == "." || name == ".." {
-            return Ok(());
-        }
-        if name.starts_with(TEMPORARY) && !self.all {
-            let old = modified.is_none_or(is_old);
-            let plain = what == What::File && !name.contains(['/', '\r', '\0']);
-            if old && plain && self.leftovers.len() < LEFTOVERS_MAX {
-                self.leftovers.push(name);
-            }
-            return Ok(());
-        }
-        if what == What::Link && self.links.len() < LINKS_MAX {
-            self.links.push(name);
-            return Ok(());
-        }
-        let size = size.filter(|_| what == What::File);
-        self.pass(name, size, modified, what == What::Folder)
-    }
-
-    fn pass(
-        &mut self,
-        name: String,
-        size: Option<u64>,
-        modified: Option<i64>,
-        is_folder: bool,
-    ) -> Done<()> {
-        (self.each)(Listed::Entry(RemoteFile {
-            name,
-            size,
-            modified,
-            is_folder,
-            is_archived: false,
-        }))
-    }
-}
-
-fn is_old(modified: i64) -> bool {
-    modified < Timestamp::now().0 - LEFTOVER_AGE
-}
-
 impl Session {
-    /// Every entry of the folder, to `each`, with temporary files if `all`; else those that killed runs may have left are the
-    /// result.
-    pub(super) fn list(
-        &mut self,
-        all: bool,
-        each: &mut dyn FnMut(Listed) -> Done<()>,
-    ) -> Done<Vec<String>> {
-        self.enter()?;
-        let wait = Wait::short(self.setup.times.list);
-        let mut listing = Listing {
-            each,
-            facts: self.offers.facts,
-            all,
-            lines: 0,
-            understood: 0,
-            links: Vec::new(),
-            leftovers: Vec::new(),
-        };
-        let ways: &[&str] = match listing.facts {
-            true => &["MLSD", "LIST -a", "LIST"],
-            false => &["LIST -a", "LIST"],
-        };
-        let mut refused = None;
-        for &way in ways {
-            listing.facts = way == "MLSD";
-            match self.begin_transfer(way, 0)? {
-                Err(reply) if reply.code == 421 || self.is_broken() => {
-                    return Err(self.refuse(Verb::List, &reply));
-                }
-                Err(reply) => refused = Some(reply),
-                Ok(stream) => {
-                    refused = None;
-                    self.read_list(stream, &mut listing, wait)?;
-                    // With -a there is always a line; a server that took it for a name has none.
-                    if listing.lines > 0 || way != "LIST -a" {
-                        break;
-                    }
-                }
-            }
-        }
-        if let Some(reply) = refused {
-            return Err(match reply.code {
-                550 | 450 => folders::no_folder(&self.shown()),
-                _ => self.refuse(Verb::List, &reply),
-            });
-        }
-        if listing.lines > 0 && listing.understood == 0 {
-            let text = "listing incomplete: it is written in a way that is not known";
-            return Err(Fault::new(Class::Protocol, text)
-                .hint("duplet reads MLSD and the LIST of Unix and Windows servers: can the server be set to one?"));
-        }
-        for name in std::mem::take(&mut listing.links) {
-            if name.contains(['/', '\r', '\0']) {
-                continue;
-            }
-            // One that leads nowhere, or to a folder, has no size.
-            if let Some(size) = self.size(&name)?.0 {
-                listing.pass(name, Some(size), None, false)?;
-            }
-        }
-        Ok(listing.leftovers)
-    }
-
-    fn read_list(&mut self, mut stream: Stream, to: &mut Listing<'_>, wait: Wait) -> Done<()> {
-        let list = self.setup.times.list;
-        stream.sock().bound(wait);
-        let mut buffer = vec![0; 16 << 10];
-        let (mut line, mut all, mut done) = (Vec::new(), 0, Ok(()));
-        let ended = loop {
-            let n = match stream.read(&mut buffer) {
-                Ok(0) => break Ok(()),
-                Ok(n) => n,
-                Err(e) => break Err(e),
-            };
-            all += n as u64;
-            for part in buffer[..n].split_inclusive(|&b| b == b'\n') {
-                line.extend_from_slice(part);
-                if part.ends_with(b"\n") {
-                    done = to.take(&line);
-                    line.clear();
-                }
-                if line.len() > LINE_MAX {
-                    let text = "listing incomplete: it has a line without end";
-                    done = Err(Fault::new(Class::Protocol, text));
-                }
-                if done.is_err() {
-                    self.give_up();
-                    return done;
-                }
-            }
-            if all > LISTING_MAX || wait.is_over() {
-                self.give_up();
-                let text = format!(
-                    "listing incomplete: it is longer than {} MiB",
-                    LISTING_MAX >> 20
-                );
-                let fault = Fault::new(Class::Endless, text);
-                return Err(folders::incomplete(Some(wait), list, fault));
-            }
-        };
-        if let Err(e) = ended {
-            let over = wait.is_over();
-            if over {
-                self.give_up();
-                let fault = Fault::new(Class::Transient, "late");
-                return Err(folders::incomplete(Some(wait), list, fault));
-            }
-            drop(stream);
-            let fault = self.blame(Verb::List, &e);
-            return Err(folders::incomplete(None, list, incomplete(fault)));
-        }
-        stream.end_download();
-        let reply = self
-            .end_transfer(Verb::List, Wait::short(self.setup.times.short))
-            .map_err(|fault| folders::incomplete(None, list, incomplete(fault)))?;
-        if reply.says(&["truncated"]) {
-            let text = format!(
-                "listing incomplete: the server cuts it{}",
-                folders::words(reply.message())
-            );
-            return Err(Fault::new(Class::Protocol, text)
-                .hint("raise LimitRecursion of Pure-FTPd (its option -L)"));
-        }
-        match line.is_empty() {
-            true => Ok(()),
-            false => to.take(&line),
-        }
-    }
-
     /// The size of a file, where it has one; else the code of the refusal.
     pub(super) fn size(&mut self, name: &str) -> Done<(Option<u64>, u16)> {
         let path = self.path(name)?;
@@ -270,7 +51,7 @@ impl Session {
         }
     }
 
-    fn is_there(&mut self, name: &str) -> Done<bool> {
+    pub(super) fn is_there(&mut self, name: &str) -> Done<bool> {
         match self.stat(name) {
             Ok(_) => Ok(true),
             Err(fault) if matches!(fault.class, Class::NotFound | Class::FolderMissing) => {
@@ -290,19 +71,6 @@ impl Session {
             450 | 550 if !self.is_there(name)? => Ok(()),
             _ => Err(self.refuse(Verb::Delete, &reply)),
         }
-    }
-
-    /// Removes what uploads that were killed left behind.
-    pub(super) fn sweep(&mut self, names: &[String]) -> Done<()> {
-        for name in names {
-            let path = self.path(name)?;
-            let reply = self.call(&format!("MDTM {path}"))?;
-            let modified = time(reply.message().trim()).filter(|_| reply.code == 213);
-            if modified.is_some_and(is_old) {
-                let _ = self.call(&format!("DELE {path}"))?;
-            }
-        }
-        Ok(())
     }
 
     /// The bytes of a span, in order.
@@ -433,134 +201,6 @@ impl Session {
             self.give_up();
         }
         Ok(())
-    }
-
-    /// Stores a body under a name, by way of a temporary one.
-    pub(super) fn upload(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
-        if body.is_new() && self.is_there(name)? {
-            return Err(exists());
-        }
-        let rename = self.setup.rename;
-        let first = match rename {
-            true => folders::temporary(TEMPORARY)?,
-            false => name.to_owned(),
-        };
-        let stored = self.store(&first, body).and_then(|()| match rename {
-            true => self.rename(&first, name, body.is_new()),
-            false => Ok(()),
-        });
-        match stored {
-            Err((begun, fault)) => {
-                if begun && !self.is_broken() {
-                    // The first fault counts; what stays is removed a day later.
-                    let path = self.path(&first)?;
-                    let _ = self.call(&format!("DELE {path}"));
-                }
-                Err(fault)
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Sends the whole and looks. The fault, and whether there is something to remove.
-    fn store(&mut self, name: &str, body: &mut dyn Body) -> Result<(), (bool, Fault)> {
-        let not_begun = |fault| (false, fault);
-        let begun = |fault| (true, fault);
-        let path = self.path(name).map_err(not_begun)?;
-        let started = self.begin_transfer(&format!("STOR {path}"), 0);
-        let stream = match started.map_err(begun)? {
-            Ok(stream) => stream,
-            Err(reply) => {
-                let fault = match (reply.code, self.enter()) {
-                    (550 | 553 | 450, Err(fault)) => fault,
-                    _ => self.refuse(Verb::Put, &reply),
-                };
-                return Err((false, fault));
-            }
-        };
-        let len = body.len();
-        self.send(stream, body).map_err(begun)?;
-        if !self.setup.verify {
-            return Ok(());
-        }
-        std::thread::sleep(self.setup.delay);
-        match self.stat(name).map_err(begun)? {
-            Some(size) if size != len => Err((true, folders::stored(size, len))),
-            _ => Ok(()),
-        }
-    }
-
-    fn send(&mut self, mut stream: Stream, body: &mut dyn Body) -> Done<()> {
-        stream.sock().bound(Wait::moving(self.setup.times.transfer));
-        let mut buffer = vec![0; PIECE];
-        let mut at = 0;
-        while at < body.len() {
-            let n = match fill(body, &mut buffer) {
-                Ok(0) => Err(body_short(at, body.len())),
-                Ok(n) => Ok(n),
-                Err(e) => Err(Fault::local(e)),
-            };
-            let n = n.inspect_err(|_| self.give_up())?;
-            if let Err(e) = stream.write_all(&buffer[..n]) {
-                drop(stream);
-                return Err(self.blame(Verb::Put, &e));
-            }
-            at += n as u64;
-        }
-        let wait = Wait::short(self.setup.times.closing);
-        if let Err(e) = stream.end_upload(wait) {
-            return Err(self.blame(Verb::Put, &e));
-        }
-        self.end_transfer(Verb::Put, wait).map(drop)
-    }
-
-    /// Gives a whole file its name.
-    fn rename(&mut self, from: &str, to: &str, is_new: bool) -> Result<(), (bool, Fault)> {
-        let done = self.rename_once(from, to, is_new);
-        done.map_err(|fault| (true, fault))
-    }
-
-    fn rename_once(&mut self, from: &str, to: &str, is_new: bool) -> Done<()> {
-        if is_new && self.is_there(to)? {
-            return Err(exists());
-        }
-        let (from, target) = (self.path(from)?, self.path(to)?);
-        let (first, second) = (format!("RNFR {from}"), format!("RNTO {target}"));
-        let mut reply = self.call(&first)?;
-        if reply.code == 350 {
-            reply = self.call(&second)?;
-            if reply.is_good() {
-                return Ok(());
-            }
-            // Some replace nothing: for a moment there is no file of the name.
-            if !is_new && self.is_there(to)? {
-                let removed = self.call(&format!("DELE {target}"))?;
-                if removed.is_good() && self.call(&first)?.code == 350 {
-                    reply = self.call(&second)?;
-                    if reply.is_good() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        let fault = self.refuse(Verb::Put, &reply);
-        Err(match fault.class {
-            Class::Auth | Class::Unsupported | Class::Protocol => Fault {
-                text: format!("the upload could not be renamed: {}", fault.text),
-                hint: "if the account may not rename: --ftp-no-rename (aftp: --aftp-no-rename)"
-                    .to_owned(),
-                ..fault
-            },
-            _ => fault,
-        })
-    }
-}
-
-/// A listing that breaks off is incomplete.
-fn incomplete(fault: Fault) -> Fault {
-    Fault {
-        text: format!("listing incomplete: {}", fault.text),
-        ..fault
     }
 }
 

@@ -1,7 +1,7 @@
 //! What only FTP can do wrong: two connections, replies and listings in many forms, ports that lead nowhere, TLS that has to go on
 //! from one connection to the next, files that begin elsewhere than they were told to.
 
-use super::faulty_ftp::{Lists, Rest, Trouble as Odd};
+use super::faulty_ftp::{CA_FILE, Lists, Modes, Rest, Tls, Trouble as Odd};
 use super::ftp::Ftp;
 use super::*;
 
@@ -14,7 +14,7 @@ fn says(reply: &str) -> Odd {
 
 #[test]
 fn servers_of_every_kind() {
-    type Change = fn(&mut super::faulty_ftp::Modes);
+    type Change = fn(&mut Modes);
     let kinds: [(&str, Change); 14] = [
         ("as it should be", |_| ()),
         ("no FEAT", |m| m.no_feat = true),
@@ -119,5 +119,360 @@ fn downloads_and_uploads_that_break() {
         assert_eq!((s.retries(), wire.0.left()), (1, 0), "{verb} {trouble:?}");
         // A killed conversation leaves a file of another name at most.
         assert_eq!(s.list().expect("listed"), [NAME]);
+    }
+}
+
+#[test]
+fn what_is_gone_on_with_is_not_sent_again() {
+    let wire = Ftp::new(|_| ());
+    let data = wire.stored(DATA);
+    wire.0.script("RETR", "", Odd::Cut(300_000));
+    let mut s = wire.subject("");
+    assert!(s.get(NAME, Some(DATA as u64)).expect("read") == data);
+    let down = s.remote.stats().bytes_down;
+    assert!(down < DATA as u64 + 300_000, "{down}");
+    assert_eq!(
+        wire.0.count("REST"),
+        2,
+        "one to see that it works, one for the rest"
+    );
+}
+
+#[test]
+fn bytes_never_come_to_the_wrong_place() {
+    for (from, len) in [(50_000, 1000), (10, 300_000), (300_000, 100_077), (0, 10)] {
+        for odd in [Odd::Whole, Odd::Late] {
+            // Once it is a good server, and then no more.
+            let wire = Ftp::new(|_| ());
+            let data = wire.stored(DATA);
+            let mut s = wire.subject("");
+            let _ = s.span(NAME, 5, 5).expect("read");
+            wire.0.script("RETR", "", odd.clone());
+            let end = from + len;
+            // What stands far from the end of the file, nobody can tell.
+            if from > 0 && DATA - end < 60_000 {
+                let (got, _) = s.span(NAME, from as u64, len as u64).expect("read");
+                assert!(got == data[from..end], "{odd:?} {from}");
+                assert_eq!(s.retries(), 1, "{odd:?} {from}");
+            }
+        }
+        let wire = Ftp::new(|m| m.rest = Rest::Ignored);
+        let data = wire.stored(DATA);
+        let mut s = wire.subject("");
+        let (got, passed) = s.span(NAME, from as u64, len as u64).expect("read");
+        assert!(got == data[from..from + len] && passed.from_start == (from > 0));
+        wire.0.script("RETR", "", Odd::Cut(100_000));
+        assert!(s.get(NAME, Some(DATA as u64)).expect("read") == data);
+    }
+}
+
+#[test]
+fn a_conversation_that_ended_while_nothing_was_asked_is_no_failure() {
+    for (verb, end) in [
+        ("SIZE", Odd::ThenEnds("421 Timeout.".to_owned())),
+        ("NOOP", Odd::Close),
+    ] {
+        let wire = Ftp::new(|_| ());
+        wire.stored(10);
+        wire.0.script(verb, "", end);
+        let mut s = wire.subject("number-of-retries=0");
+        for _ in 0..3 {
+            assert_eq!(s.stat(NAME).expect("asked"), Some(Some(10)));
+        }
+        assert!(s.list().expect("listed") == [NAME]);
+        assert_eq!(s.retries(), 0);
+    }
+    // Which shows only when something is asked.
+    let wire = Ftp::new(|_| ());
+    wire.stored(10);
+    let mut s = wire.subject("number-of-retries=0");
+    for end in [Odd::Close, Odd::Ends("421 No more.".to_owned())] {
+        assert!(s.stat(NAME).is_ok());
+        wire.0.script("SIZE", "", end);
+        assert_eq!(s.stat(NAME).expect("a new one"), Some(Some(10)));
+    }
+    // Not twice.
+    wire.0.script("SIZE", "", Odd::Close);
+    wire.0.script("SIZE", "", Odd::Close);
+    fails(s.stat(NAME), Kind::Busy, "closed the connection early");
+}
+
+#[test]
+fn refusals_and_what_they_mean() {
+    for (verb, reply, kind, words) in [
+        (
+            "PASS",
+            "530 Login incorrect.",
+            Kind::Credentials,
+            "user 'user' rejected (Login incorrect.)",
+        ),
+        ("PASS", "331 Again.", Kind::Credentials, "rejected"),
+        ("PASS", "430 No.", Kind::Credentials, "rejected"),
+        (
+            "USER",
+            "530 Non-anonymous sessions must use encryption.",
+            Kind::Credentials,
+            "--ftp-encryption-mode=Explicit",
+        ),
+        ("USER", "421 Too many users.", Kind::Busy, "Too many users"),
+        (
+            "PASS",
+            "530 Sorry, the maximum number of clients",
+            Kind::Busy,
+            "takes nobody now",
+        ),
+        ("STOR", "552 Over.", Kind::NoSpace, "no space left"),
+        ("STOR", "452 Over.", Kind::NoSpace, "no space left"),
+        ("STOR", "550 Disk full, sorry", Kind::NoSpace, "Disk full"),
+        (
+            "STOR",
+            "553 Could not create file.",
+            Kind::Credentials,
+            "does not allow writing",
+        ),
+        (
+            "STOR",
+            "532 Need account.",
+            Kind::Credentials,
+            "does not allow writing",
+        ),
+        (
+            "STOR",
+            "502 Not here.",
+            Kind::Unsupported,
+            "does not offer writing",
+        ),
+        ("STOR", "451 Try again.", Kind::Busy, "Try again."),
+        (
+            "RNFR",
+            "550 Permission denied.",
+            Kind::Credentials,
+            "ftp-no-rename",
+        ),
+        ("RNTO", "502 Not here.", Kind::Unsupported, "ftp-no-rename"),
+        (
+            "CWD",
+            "530 Not logged in.",
+            Kind::Credentials,
+            "does not allow listing",
+        ),
+        ("MLSD", "425 No way.", Kind::Busy, "passive ports"),
+    ] {
+        let wire = Ftp::new(|_| ());
+        wire.stored(10);
+        for _ in 0..30 {
+            wire.0.says(verb, reply);
+        }
+        let mut s = wire.subject("");
+        let is_list = matches!(verb, "CWD" | "MLSD");
+        for other in ["LIST", "LIST"]
+            .iter()
+            .filter(|_| verb == "MLSD")
+            .cycle()
+            .take(60)
+        {
+            wire.0.says(other, reply);
+        }
+        match is_list {
+            true => fails(s.list(), kind, words),
+            false => fails(s.put(b"new"), kind, words),
+        };
+        let final_ones = [Kind::Credentials, Kind::NoSpace, Kind::Unsupported];
+        if final_ones.contains(&kind) {
+            assert_eq!(s.retries(), 0, "{verb} {reply}");
+        }
+        wire.0.calm();
+        assert_eq!(wire.file(NAME).expect("as it was"), bytes(10));
+        assert_eq!(wire.0.names(), [NAME], "{verb} {reply}");
+    }
+}
+
+#[test]
+fn listings_that_are_not_whole() {
+    let names = ["a", "b", "c"];
+    for lists in [Lists::Facts, Lists::Unix, Lists::Dos] {
+        let new = || {
+            let wire = Ftp::new(|m| m.lists = lists);
+            names.iter().for_each(|name| wire.0.store(name, b"1"));
+            wire
+        };
+        let verb = if lists == Lists::Facts {
+            "MLSD"
+        } else {
+            "LIST"
+        };
+        for odd in [
+            Odd::Part(30, "426 broken off".to_owned()),
+            Odd::Part(30, "451 read error".to_owned()),
+            Odd::Cut(30),
+            Odd::After("226 Output truncated to 2 matches".to_owned()),
+            Odd::Data(b"1 2 3\r\n4 5 6\r\n".to_vec()),
+            Odd::Data(vec![b'x'; 20_000]),
+        ] {
+            let wire = new();
+            wire.0.script(verb, "", odd.clone());
+            let mut s = wire.subject("number-of-retries=0");
+            let e = refused(s.list(), "listing incomplete");
+            assert_eq!(wire.0.left(), 0, "{odd:?}: {e}");
+            let mut s = wire.subject("");
+            wire.0.script(verb, "", odd);
+            assert_eq!(s.list().expect("tried again"), names);
+        }
+        let wire = new();
+        wire.0.change(|m| m.limit = 2);
+        let e = refused(wire.subject("").list(), "LimitRecursion");
+        assert_eq!(e.kind(), Kind::Unsupported);
+    }
+}
+
+#[test]
+fn silence_has_an_end() {
+    for (verb, odd) in [
+        ("(start)", Odd::Hang),
+        ("USER", Odd::Hang),
+        ("SIZE", Odd::Endless),
+        ("RETR", Odd::Stall(1000)),
+    ] {
+        let wire = Ftp::new(|_| ());
+        let data = wire.stored(100_000);
+        wire.0.script(verb, "", odd.clone());
+        let mut s = wire.subject("short-timeout=1s&read-write-timeout=1s&number-of-retries=2");
+        assert!(s.get(NAME, None).expect("tried again") == data, "{odd:?}");
+        assert_eq!((s.retries(), wire.0.left()), (1, 0), "{verb}");
+    }
+}
+
+#[test]
+fn replies_that_are_none() {
+    for (verb, odd, words) in [
+        (
+            "(start)",
+            Odd::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+            "no FTP server: 'SSH-2.0",
+        ),
+        ("(start)", Odd::Raw(vec![b'x'; 70_000]), "no FTP server"),
+        (
+            "(start)",
+            Odd::Raw(b"\x1b[31m\x07\r\n".to_vec()),
+            "no FTP server",
+        ),
+        ("(start)", Odd::Close, "before it said anything"),
+        ("SIZE", Odd::Raw(b"garbage\r\n".to_vec()), "not FTP"),
+        ("SIZE", Odd::Raw(b"\r\n".to_vec()), "not FTP"),
+        ("EPSV", says("229 Entering (|||0|)"), "not FTP"),
+        ("EPSV", says("229 Entering"), "not FTP"),
+    ] {
+        let wire = Ftp::new(|_| ());
+        wire.stored(10);
+        wire.0.script(verb, "", odd);
+        let mut s = wire.subject("number-of-retries=0");
+        refused(s.get(NAME, None), words);
+    }
+}
+
+#[test]
+fn tls_of_every_kind() {
+    let reuse = |m: &mut Modes| m.reuse = true;
+    type Change = fn(&mut Modes);
+    let kinds: [(Tls, &str, Change); 7] = [
+        (Tls::Explicit, "Explicit", |_| ()),
+        (Tls::Offered, "Auto", |_| ()),
+        (Tls::Implicit, "Implicit", |_| ()),
+        (Tls::Explicit, "Explicit&aftp-ssl-protocols=Tls12", |_| ()),
+        (Tls::Explicit, "Explicit", |m| m.only_tls12 = true),
+        (Tls::Explicit, "Explicit", |m| m.no_tickets = true),
+        (Tls::Explicit, "Explicit", |m| m.lists = Lists::Unix),
+    ];
+    for (tls, mode, change) in kinds {
+        let wire = Ftp::new(|m| {
+            m.tls = tls;
+            reuse(m);
+            change(m);
+        });
+        let query = format!("aftp-encryption-mode={mode}&ssl-ca-file={CA_FILE}");
+        let mut s = wire.subject(&query);
+        for _ in 0..4 {
+            s.put(&bytes(DATA)).expect(mode);
+        }
+        assert!(s.get(NAME, Some(DATA as u64)).expect(mode) == bytes(DATA));
+        for from in [1, 200_000, 400_000] {
+            let at = usize::try_from(from).expect("small");
+            assert!(s.span(NAME, from, 77).expect(mode).0 == bytes(DATA)[at..at + 77]);
+        }
+        assert_eq!(s.list().expect(mode), [NAME]);
+        assert_eq!(s.retries(), 0, "{mode}");
+        assert!(wire.0.count("PROT") > 0, "{mode}");
+    }
+}
+
+#[test]
+fn tls_that_goes_wrong() {
+    let new = |query: &str| {
+        let wire = Ftp::new(|m| m.tls = Tls::Explicit);
+        wire.stored(1000);
+        let query = format!("aftp-encryption-mode={query}&number-of-retries=0");
+        let s = wire.subject(&query);
+        (wire, s)
+    };
+    let (_wire, mut s) = new("Explicit");
+    fails(s.list(), Kind::Tls, "accept-specified-ssl-hash=");
+    let (_wire, mut s) = new("None");
+    fails(
+        s.list(),
+        Kind::Credentials,
+        "--ftp-encryption-mode=Explicit",
+    );
+    let ca = format!("Explicit&ssl-ca-file={CA_FILE}");
+    // A whole file needs no farewell, a listing does.
+    let (wire, mut s) = new(&ca);
+    wire.0.script("RETR", "", Odd::Abrupt);
+    assert!(s.get(NAME, Some(1000)).expect("whole") == bytes(1000));
+    wire.0.script("MLSD", "", Odd::Abrupt);
+    refused(s.list(), "listing incomplete");
+    for (verb, odd) in [("RETR", Odd::Clear), ("AUTH", says("502 No TLS."))] {
+        let (wire, mut s) = new(&ca);
+        wire.0.script(verb, "", odd);
+        fails(s.get(NAME, None), Kind::Tls, "");
+    }
+    // Auto goes on in the clear, and never with a bad certificate.
+    let (wire, mut s) = new("Auto");
+    fails(s.list(), Kind::Tls, "certificate");
+    assert_eq!(wire.0.count("USER"), 0);
+    let wire = Ftp::new(|_| ());
+    let data = wire.stored(1000);
+    let mut s = wire.subject("aftp-encryption-mode=Auto&number-of-retries=0");
+    assert!(s.get(NAME, None).expect("in the clear") == data);
+    let (wire, mut s) = new(&ca);
+    wire.0.change(|m| (m.reuse, m.no_tickets) = (true, false));
+    wire.0
+        .says("STOR", "522 SSL connection failed: session reuse required");
+    s.put(b"x").expect("with an older version");
+    assert!(wire.0.left() == 0 && s.retries() == 0);
+}
+
+#[test]
+fn uploads_without_renaming() {
+    let wire = Ftp::new(|m| m.no_rename = true);
+    let mut s = wire.subject("aftp-no-rename&aftp-use-cwd-names");
+    s.put(b"one").expect("stored");
+    s.put(b"two!").expect("replaced");
+    assert!(!s.put_new(b"three").expect("asked"));
+    wire.0
+        .script("STOR", "", Odd::Part(1, "226 done".to_owned()));
+    s.put(b"more").expect("again");
+    assert_eq!(wire.file(NAME).expect("there"), b"more");
+    assert_eq!((wire.0.count("RNFR"), s.retries()), (0, 1));
+}
+
+#[test]
+fn leftovers_of_killed_runs_go_after_a_day() {
+    for lists in [Lists::Facts, Lists::Unix] {
+        let wire = Ftp::new(|m| m.lists = lists);
+        wire.0.store_aged("duplet-tmp-0123456789abcdef", b"1", 3);
+        wire.0.store_aged("duplet-tmp-fedcba9876543210", b"1", 0);
+        let mut s = wire.subject("");
+        assert!(s.list().expect("listed").is_empty());
+        s.put(b"x").expect("stored");
+        assert_eq!(wire.0.names(), ["duplet-tmp-fedcba9876543210", NAME]);
     }
 }
