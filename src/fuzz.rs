@@ -57,6 +57,8 @@ pub const TARGETS: &[&str] = &[
     "b2-account",
     #[cfg(feature = "dest-ssh")]
     "sftp",
+    #[cfg(feature = "dest-ftp")]
+    "ftp",
 ];
 
 /// Plain bytes taken from one zip entry at most: a bomb is stopped by its reader's caller, here and elsewhere.

@@ -24,6 +24,8 @@ mod webdav;
 
 #[cfg(all(feature = "fuzz", feature = "dest-b2"))]
 pub(crate) use b2::fuzz_account;
+#[cfg(all(feature = "fuzz", feature = "dest-ftp"))]
+pub(crate) use ftp::fuzz as fuzz_ftp;
 #[cfg(feature = "dest-ssh")]
 pub(crate) use ssh::answer as answer_ssh;
 #[cfg(all(feature = "fuzz", feature = "dest-ssh"))]

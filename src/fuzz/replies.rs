@@ -68,6 +68,8 @@ pub(super) fn one(target: &str, data: &[u8]) -> bool {
         "b2-account" => told(crate::dest::fuzz_account(data)),
         #[cfg(feature = "dest-ssh")]
         "sftp" => crate::dest::fuzz_sftp(data),
+        #[cfg(feature = "dest-ftp")]
+        "ftp" => crate::dest::fuzz_ftp(data),
         _ => return false,
     }
     true
@@ -107,6 +109,11 @@ pub(super) fn samples(target: &str) -> Option<Vec<Vec<u8>>> {
         "b2-account" => &[
             "{\"accountId\":\"a\",\"authorizationToken\":\"t\",\"apiInfo\":{\"storageApi\":{\"apiUrl\":\"https://api.example\",\"downloadUrl\":\"https://f.example\",\"absoluteMinimumPartSize\":5000000,\"recommendedPartSize\":100000000,\"allowed\":{\"buckets\":[{\"id\":\"1\",\"name\":\"bucket\"}],\"capabilities\":[\"listFiles\",\"readFiles\"],\"namePrefix\":\"x/\"}}}}",
             "{\"accountId\":\"a\",\"authorizationToken\":\"t\",\"apiUrl\":\"https://api.example\",\"downloadUrl\":\"https://f.example\",\"allowed\":{\"bucketId\":null,\"bucketName\":null,\"capabilities\":[],\"namePrefix\":null}}",
+        ],
+        "ftp" => &[
+            "211-Features:\r\n MLST type*;size*;\r\n211 End\r\n227 Entering (127,0,0,1,4,1)\r\n229 (|||6446|)\r\n257 \"/a \"\"b\" is it\r\n",
+            "type=file;size=12;modify=20240131123456.7; a b\r\ntype=OS.unix=slink:/x; l\r\n",
+            "-rw-r--r-- 1 u g 12 Jan 31 12:34 a b\r\nlrwxrwxrwx 1 u g 3 2024-01-31 12:34 l -> x\r\n01-31-24  12:34PM  <DIR>  d\r\n",
         ],
         "resolver" => return Some(vec![resolver_sample()]),
         _ => return None,

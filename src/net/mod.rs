@@ -19,7 +19,7 @@ pub(crate) mod ranged;
 pub(crate) mod redirect;
 #[cfg(feature = "http")]
 pub(crate) mod resolve;
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http", any(feature = "json", feature = "xml")))]
 pub(crate) mod service;
 #[cfg(feature = "http")]
 pub(crate) mod sigv4;

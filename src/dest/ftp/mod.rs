@@ -27,6 +27,9 @@ use crate::dest::{
 };
 use crate::net::url::DestUrl;
 
+#[cfg(feature = "fuzz")]
+pub(crate) use self::wire::fuzz;
+
 pub(crate) static FTP: Scheme = Scheme {
     names: &["ftp"],
     help: "FTP, with TLS as ftps://user@host/folder",

@@ -287,6 +287,27 @@ fn dos(line: &str, words: &[(&str, usize)]) -> Option<Line> {
     })
 }
 
+/// These bytes as replies and as lines of listings, for the fuzz program.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(data: &[u8]) {
+    let mut replies = Replies::default();
+    for line in String::from_utf8_lossy(data).lines() {
+        match replies.push(line) {
+            Ok(false) => {}
+            Ok(true) => {
+                let reply = replies.take();
+                assert!((100..700).contains(&reply.code), "three digits");
+                let text = reply.message();
+                drop((epsv_port(text), pasv_port(text), quoted(text), time(text)));
+            }
+            Err(_) => drop(replies.take()),
+        }
+        for found in [facts(line), listed(line)].into_iter().flatten() {
+            assert!(line.contains(&found.name) && !found.name.is_empty());
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "wire_tests.rs"]
 mod tests;
