@@ -14,17 +14,12 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use servers::{Kind, PASSWORD, PASSWORD_IN_URL, SFTP_SERVER, Server, children_of};
-use support::snapshot::{But, same, take};
-use support::{
-    Ran, Rand, Scratch, differs, fixture, fixture_names, is_root, names, opens_with, text, tree,
-};
-
-const PASSPHRASE: &str = "--passphrase=correct horse";
-const FAST: [&str; 2] = ["--retry-delay=0s", "--number-of-retries=2"];
+use support::life::{FAST, remote, restored_alike, slow_upload, until, whole_life};
+use support::{Ran, Rand, Scratch, fixture, fixture_names, is_root, names, text};
 
 /// The folder at `path` by OpenSSH's server without any `ssh`.
 fn plain(path: &Path, query: &str) -> Option<String> {
@@ -38,96 +33,6 @@ fn plain(path: &Path, query: &str) -> Option<String> {
     ))
 }
 
-fn remote(scratch: &Scratch, args: &[&str]) -> Ran {
-    let args = [&["remote"], args, &FAST[..]].concat();
-    let ran = scratch.run(&args);
-    assert!(
-        !ran.all()
-            .split("---")
-            .skip(1)
-            .any(|part| part.contains(PASSWORD)),
-        "{}",
-        ran.all()
-    );
-    ran
-}
-
-/// Three versions, each restored and compared; deleted, compacted, a second prefix; the files on the disk are good without SFTP.
-fn command_session(scratch: &Scratch, url: &str, folder: &Path) {
-    let source = scratch.folder("source");
-    tree::make(&source, 7, 10 << 10);
-    let small = ["--dblock-size=1mb", "--blocksize=10kb", "--retry-delay=0s"];
-    let backup = |more: &[&str], code: i32| {
-        let args = ["backup", url, text(&source), PASSPHRASE];
-        scratch
-            .run(&[&args[..], &small, more].concat())
-            .code(&[code])
-    };
-    let restore = |more: &[&str]| {
-        let to = scratch.at("restored");
-        let _ = fs::remove_dir_all(&to);
-        let path = format!("--restore-path={}", text(&to));
-        let args = ["restore", url, &path, "--restore-permissions", PASSPHRASE];
-        scratch.run(&[&args[..], more].concat()).code(&[0]);
-        take(&to)
-    };
-    let first = take(&source);
-    backup(&[], 0);
-    let files = names(folder);
-    assert!(files.len() >= 3);
-    backup(&[], 1);
-    assert_eq!(names(folder), files, "nothing new, nothing changed");
-    tree::edit(&source, 8);
-    let second = take(&source);
-    backup(&[], 0);
-    fs::write(source.join("third"), vec![3; 300_000]).unwrap();
-    backup(&[], 0);
-    same(
-        &second,
-        &restore(&["--version=1"]),
-        But::default(),
-        "the second",
-    );
-    let _ = fs::remove_dir_all(scratch.at("cache"));
-    same(
-        &first,
-        &restore(&["--version=2", "--no-cache"]),
-        But::default(),
-        "the first",
-    );
-    scratch
-        .run(&[
-            "verify",
-            url,
-            "all",
-            "--full-remote-verification",
-            PASSPHRASE,
-        ])
-        .code(&[0]);
-    backup(&["--prefix=other"], 0);
-    scratch
-        .run(&["delete", url, "--version=1,2", PASSPHRASE])
-        .code(&[0]);
-    scratch
-        .run(&["compact", url, PASSPHRASE, "--threshold=1"])
-        .code(&[0]);
-    same(&take(&source), &restore(&[]), But::default(), "the newest");
-    for prefix in ["duplicati", "other"] {
-        let prefix = format!("--prefix={prefix}");
-        let args = ["verify", text(folder), "all", PASSPHRASE, &prefix];
-        scratch.run(&args).code(&[0]);
-        scratch
-            .run(&["verify", url, "all", PASSPHRASE, &prefix])
-            .code(&[0]);
-    }
-    assert!(
-        names(folder)
-            .iter()
-            .all(|n| !n.to_string_lossy().starts_with('.'))
-    );
-    assert!(scratch.left_in_tmp().is_empty());
-}
-
 #[test]
 fn a_whole_life_at_a_plain_server() {
     let scratch = Scratch::new("ssh");
@@ -135,7 +40,7 @@ fn a_whole_life_at_a_plain_server() {
     let Some(url) = plain(&folder, "") else {
         return;
     };
-    command_session(&scratch, &url, &folder);
+    whole_life(&scratch, &url, &folder, 10 << 10);
 }
 
 #[test]
@@ -146,7 +51,8 @@ fn a_whole_life_behind_sshd_and_dropbear() {
         };
         let scratch = Scratch::new("ssh");
         let url = server.url("My%20Folder+\u{e9}/deep", &server.good());
-        command_session(&scratch, &url, &server.home().join("My Folder+\u{e9}/deep"));
+        let folder = server.home().join("My Folder+\u{e9}/deep");
+        whole_life(&scratch, &url, &folder, 10 << 10);
     }
 }
 
@@ -154,24 +60,10 @@ fn a_whole_life_behind_sshd_and_dropbear() {
 fn every_fixture_is_restored() {
     for name in fixture_names() {
         let scratch = Scratch::new("ssh");
-        let dest = fixture(&name).join("dest");
-        let Some(url) = plain(&dest, "") else { return };
-        let secret = opens_with(&name).unwrap_or("--no-encryption");
-        let prefix = if name == "other-prefix" {
-            "--prefix=other"
-        } else {
-            "--prefix=duplicati"
+        let Some(url) = plain(&fixture(&name).join("dest"), "") else {
+            return;
         };
-        let mut seen = Vec::new();
-        for (at, from) in [url.as_str(), text(&dest)].iter().enumerate() {
-            let to = scratch.at(&format!("out-{at}"));
-            let path = format!("--restore-path={}", text(&to));
-            let args = ["restore", from, &path, "--no-cache", secret, prefix];
-            scratch.run(&args).code(&[0]);
-            seen.push(take(&to));
-        }
-        same(&seen[1], &seen[0], differs(&name), &name);
-        assert!(!seen[0].is_empty(), "{name}");
+        restored_alike(&scratch, &url, &name);
     }
 }
 
@@ -518,41 +410,6 @@ fn another_client_reads_and_writes_the_same_bytes() {
     )
     .code(&[0]);
     assert!(fs::read(scratch.at("back")).unwrap() == data);
-}
-
-/// Waits for something that must come, for as long as a busy machine may need.
-fn until(what: &str, mut there: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !there() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A slow upload under way, of which a part has arrived.
-fn slow_upload(scratch: &Scratch, url: &str, folder: &Path, size: usize) -> Child {
-    let file = scratch.at("big");
-    fs::write(&file, Rand(3).bytes(size)).unwrap();
-    let child = scratch
-        .command(&[
-            "remote",
-            "put",
-            url,
-            "big",
-            text(&file),
-            "--throttle-upload=1mb",
-            "--retry-delay=0s",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("a part arrives", || {
-        names(folder)
-            .iter()
-            .any(|name| fs::metadata(folder.join(name)).is_ok_and(|m| m.len() > 0))
-    });
-    child
 }
 
 #[test]

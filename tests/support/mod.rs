@@ -8,6 +8,7 @@
 pub mod craft;
 pub mod crypt;
 pub mod harm;
+pub mod life;
 pub mod proxy;
 pub mod rand;
 pub mod servers;

@@ -9,6 +9,7 @@
     reason = "a server that does not start must fail the test"
 )]
 
+pub mod account;
 pub mod b2;
 pub mod s3;
 pub mod tls;

@@ -12,20 +12,15 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::servers::account::{self, run};
+pub use crate::support::servers::account::{PASSWORD, PASSWORD_IN_URL, children_of};
 use crate::support::{is_root, servers::free_port, text};
 
 pub const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
-/// Of the user `duplet`, and how a URL writes it.
-pub const PASSWORD: &str = "päss wörd-123";
-pub const PASSWORD_IN_URL: &str = "p%C3%A4ss%20w%C3%B6rd-123";
-const HASH: &str = "$6$dupletdu$33RbORIe89zOV4a4otMBkkvYkdY.7Uywej2htqVbG4qhfUG8UfxCLsHRsTJrmy6JZxXzMS28xKY3zHDS3IXQB1";
-/// The number of the user, who owns nothing on this machine.
-const UID: &str = "65534";
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     OpenSsh,
@@ -60,7 +55,7 @@ impl Server {
         }
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("duplet-ssh-{}-{n}", std::process::id()));
-        for sub in ["home/.ssh", "home/small", "keys"] {
+        for sub in ["home/.ssh", "keys"] {
             fs::create_dir_all(root.join(sub)).expect("a writable temporary folder");
         }
         let mut server = Server {
@@ -117,31 +112,17 @@ impl Server {
         let own = more.contains("Subsystem");
         let conf = if own { conf } else { conf + &subsystem };
         fs::write(self.root.join("conf"), conf).expect("a file");
-        let users = fs::read_to_string("/etc/passwd").expect("a list of users");
-        let line = format!("duplet:x:{UID}:{UID}::{d}/home:/bin/sh\n");
-        fs::write(self.root.join("passwd"), users + &line).expect("a file");
-        fs::write(
-            self.root.join("shadow"),
-            format!("duplet:{HASH}:19000::::::\n"),
-        )
-        .expect("a file");
+        account::make(&self.root);
         if is_root() {
-            self.give_away();
-            for secret in ["keys", "shadow"] {
-                run(Command::new("chown")
-                    .args(["-R", "0:0"])
-                    .arg(self.root.join(secret)));
-            }
+            run(Command::new("chown")
+                .args(["-R", "0:0"])
+                .arg(self.root.join("keys")));
         }
     }
 
     /// What is in the home becomes the user's.
     pub fn give_away(&self) {
-        if is_root() {
-            run(Command::new("chown")
-                .args(["-R", &format!("{UID}:{UID}")])
-                .arg(self.home()));
-        }
+        account::give_away(&self.home());
     }
 
     fn run(&mut self) {
@@ -161,28 +142,8 @@ impl Server {
             .append(true)
             .open(self.root.join("log"))
             .expect("a file");
-        let script = format!(
-            "mount -t tmpfs none /run && mkdir /run/sshd && mount --bind {d}/passwd /etc/passwd && \
-             mount --bind {d}/shadow /etc/shadow && \
-             mount -t tmpfs -o size=2m,uid={UID},mode=755 none {d}/home/small && exec \"$@\""
-        );
-        let mut command = match is_root() {
-            true => {
-                let mut command = Command::new("unshare");
-                command.args(["-m", "sh", "-c", &script, "sh"]).args(&words);
-                command
-            }
-            false => {
-                let mut command = Command::new(&words[0]);
-                command.args(&words[1..]);
-                command
-            }
-        };
-        let child = command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        let child = account::inside(&self.root, &words)
             .process_group(0)
-            .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
             .spawn()
@@ -212,22 +173,9 @@ impl Server {
 
     /// Ends it at once, with the conversations it has.
     pub fn kill(&mut self) {
-        let Some(mut child) = self.child.take() else {
-            return;
-        };
-        let mut all = vec![child.id()];
-        let mut at = 0;
-        while at < all.len() {
-            all.extend(children_of(all[at]));
-            at += 1;
+        if let Some(child) = self.child.take() {
+            account::kill_all(child);
         }
-        for pid in &all {
-            let _ = Command::new("kill")
-                .args(["-KILL", &pid.to_string()])
-                .stderr(Stdio::null())
-                .status();
-        }
-        let _ = child.wait();
     }
 
     /// Starts it again on the same port with the same files.
@@ -314,34 +262,10 @@ impl Drop for Server {
     }
 }
 
-/// Numbers of the children of a process.
-pub fn children_of(pid: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let name = entry.file_name();
-        let Some(number) = name.to_str().and_then(|n| n.parse().ok()) else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent = stat
-            .rsplit_once(')')
-            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        if parent == Some(pid) {
-            found.push(number);
-        }
-    }
-    found
-}
-
 fn login_name() -> String {
     let out = Command::new("id").arg("-un").output().expect("id");
     String::from_utf8(out.stdout)
         .expect("a name")
         .trim()
         .to_owned()
-}
-
-fn run(command: &mut Command) {
-    let done = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-    assert!(done.expect("the program starts").success(), "{command:?}");
 }
