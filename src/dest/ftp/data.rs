@@ -19,7 +19,7 @@ impl Session {
         if unresumed && self.cover.is_some() {
             let is_new = self.control.stream().is_ok_and(|s| s.is_tls13());
             self.wants_tls12 = is_new && self.setup.tls12.is_some();
-            let words = folders::words(reply.message());
+            let words = folders::words(&reply.said());
             let text = format!("the server refuses TLS on data connections{words}");
             return Fault::new(Class::Tls, text)
                 .hint("switch off on the server that data connections must resume the session");

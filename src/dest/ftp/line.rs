@@ -169,7 +169,7 @@ impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(sock) => sock.read(buf),
-            Stream::Tls(tls) => tls.read(buf),
+            Stream::Tls(tls) => tls.read(buf).map_err(last_words),
         }
     }
 }
@@ -292,6 +292,15 @@ impl Control {
         let quiet = tcp.set_nonblocking(true).is_ok()
             && matches!(tcp.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
         tcp.set_nonblocking(false).is_ok() && quiet && input == 0
+    }
+}
+
+/// A server that dies says so in the clear on a connection in TLS, as vsftpd does: that is an end, and nothing is wrong with its TLS.
+fn last_words(e: io::Error) -> io::Error {
+    let inner = e.get_ref().and_then(|i| i.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidMessage(_)) => ErrorKind::ConnectionAborted.into(),
+        _ => e,
     }
 }
 

@@ -150,8 +150,10 @@ impl Session {
                 continue;
             }
             // One that leads nowhere, or to a folder, has no size.
-            if let Some(size) = self.size(&name)?.0 {
-                listing.pass(name, Some(size), None, false)?;
+            match self.size(&name)? {
+                Ok(size) => listing.pass(name, Some(size), None, false)?,
+                Err(reply) if reply.code < 500 => return Err(self.refuse(Verb::List, &reply)),
+                Err(_) => {}
             }
         }
         Ok(listing.leftovers)
@@ -212,7 +214,7 @@ impl Session {
         if reply.says(&["truncated"]) {
             let text = format!(
                 "listing incomplete: the server cuts it{}",
-                folders::words(reply.message())
+                folders::words(&reply.said())
             );
             return Err(Fault::new(Class::Protocol, text)
                 .hint("raise LimitRecursion of Pure-FTPd (its option -L)"));

@@ -18,7 +18,7 @@ const IMPLICIT: &str =
 /// What a refusal means that is none of the log-in. `folder` is for messages. Whether a file or a right is missing, 550 does not
 /// tell: the caller has looked.
 pub(super) fn refusal(verb: Verb, reply: &Reply, folder: &str) -> Fault {
-    let words = folders::words(reply.message());
+    let words = folders::words(&reply.said());
     let code = reply.code;
     let failed = |class| {
         let text = format!(
@@ -29,7 +29,11 @@ pub(super) fn refusal(verb: Verb, reply: &Reply, folder: &str) -> Fault {
     };
     match code {
         452 | 552 => folders::full(&words),
-        400.. if folders::says_full(reply.message()) => folders::full(&words),
+        400.. if folders::says_full(&reply.said()) => folders::full(&words),
+        // What vsftpd and Pure-FTPd say when a write fails, which is for want of space but for broken disks.
+        451 if reply.says(&["writing to local file", "during write to file"]) => {
+            failed(Class::Full).hint("check the free space and the quota there")
+        }
         421 => gone(reply),
         425 => failed(Class::Transient)
             .hint("are the passive ports of the server open in its firewall and its router?"),
@@ -45,7 +49,7 @@ pub(super) fn refusal(verb: Verb, reply: &Reply, folder: &str) -> Fault {
 
 /// The server ends the conversation.
 pub(super) fn gone(reply: &Reply) -> Fault {
-    let words = folders::words(reply.message());
+    let words = folders::words(&reply.said());
     Fault::new(
         Class::Transient,
         format!("the server ends the conversation{words}"),
@@ -58,7 +62,7 @@ fn wants_tls(reply: &Reply) -> bool {
 
 /// Why nobody is let in.
 pub(super) fn login(setup: &Setup, reply: &Reply) -> Fault {
-    let words = folders::words(reply.message());
+    let words = folders::words(&reply.said());
     let place = setup.shown();
     let user = text::safe_cut(setup.user.as_bytes(), 60);
     let crowded = reply.says(&[
@@ -95,7 +99,7 @@ pub(super) fn login(setup: &Setup, reply: &Reply) -> Fault {
 
 /// The server has no TLS.
 pub(super) fn no_tls(setup: &Setup, reply: &Reply) -> Fault {
-    let words = folders::words(reply.message());
+    let words = folders::words(&reply.said());
     let text = format!("{}: the server offers no TLS{words}", setup.shown());
     Fault::new(Class::Tls, text)
         .hint("switch it on there; ftp:// without it shows the password to anybody on the way")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::line::{Stream, is_end};
 use super::session::Session;
+use super::wire::Reply;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::folders::{self, Verb, Wait, short};
 use crate::dest::{GetFacts, Listed, Sink, Span};
@@ -14,19 +15,22 @@ pub(super) const PIECE: usize = 64 << 10;
 /// whether it began where it was to.
 const DRAINED: u64 = 64 << 10;
 impl Session {
-    /// The size of a file, where it has one; else the code of the refusal.
-    pub(super) fn size(&mut self, name: &str) -> Done<(Option<u64>, u16)> {
+    /// The size of a file, where it has one; else the refusal.
+    pub(super) fn size(&mut self, name: &str) -> Done<Result<u64, Reply>> {
         let path = self.path(name)?;
         let reply = self.call(&format!("SIZE {path}"))?;
         let size = reply.message().trim().parse().ok();
-        Ok((size.filter(|_| reply.code == 213), reply.code))
+        Ok(size.filter(|_| reply.code == 213).ok_or(reply))
     }
 
     /// As [`Session::size`] also where the server does not tell single ones; `None` for a file that is there and has none.
     pub(super) fn stat(&mut self, name: &str) -> Done<Option<u64>> {
-        match self.size(name)? {
-            (Some(size), _) => Ok(Some(size)),
-            (None, 500..=504 | 202) => {
+        let reply = match self.size(name)? {
+            Ok(size) => return Ok(Some(size)),
+            Err(reply) => reply,
+        };
+        match reply.code {
+            500..=504 | 202 => {
                 let mut found = None;
                 self.list(true, &mut |item| {
                     if let Listed::Entry(file) = item
@@ -39,7 +43,9 @@ impl Session {
                 })?;
                 found.ok_or_else(|| folders::no_file(&self.shown()))
             }
-            _ => Err(self.absent()),
+            550 => Err(self.absent()),
+            // Whatever else goes wrong says nothing of whether it is there.
+            _ => Err(self.refuse(Verb::Look, &reply)),
         }
     }
 
@@ -81,11 +87,11 @@ impl Session {
         into: &mut dyn Sink,
     ) -> Done<GetFacts> {
         let size = match self.size(name)? {
-            (Some(size), _) => Some(size),
-            (None, 500..=504) => None,
-            (None, _) => match self.is_there(name)? {
-                true => None,
-                false => return Err(self.absent()),
+            Ok(size) => Some(size),
+            Err(reply) => match reply.code {
+                500..=504 | 202 => None,
+                550 => return Err(self.absent()),
+                _ => return Err(self.refuse(Verb::Get, &reply)),
             },
         };
         let facts = GetFacts {

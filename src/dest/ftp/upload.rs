@@ -74,9 +74,17 @@ impl Session {
             return Ok(());
         }
         std::thread::sleep(self.setup.delay);
-        match self.stat(name).map_err(begun)? {
-            Some(size) if size != len => Err((true, folders::stored(size, len))),
-            _ => Ok(()),
+        match self.stat(name) {
+            Ok(Some(size)) if size != len => Err((true, folders::stored(size, len))),
+            Ok(_) => Ok(()),
+            // It was taken a moment ago.
+            Err(fault) if fault.class == Class::NotFound => {
+                let text = "the server says that it took the file, and then that there is none";
+                let fault = Fault::new(Class::Transient, text.to_owned());
+                let hint = "if the account may not ask for sizes: --disable-upload-verify";
+                Err((true, fault.hint(hint)))
+            }
+            Err(fault) => Err((true, fault)),
         }
     }
 
@@ -114,8 +122,8 @@ impl Session {
         if is_new && self.is_there(to)? {
             return Err(exists());
         }
-        let (from, target) = (self.path(from)?, self.path(to)?);
-        let (first, second) = (format!("RNFR {from}"), format!("RNTO {target}"));
+        let (path, target) = (self.path(from)?, self.path(to)?);
+        let (first, second) = (format!("RNFR {path}"), format!("RNTO {target}"));
         let mut reply = self.call(&first)?;
         if reply.code == 350 {
             reply = self.call(&second)?;
@@ -123,7 +131,8 @@ impl Session {
                 return Ok(());
             }
             // Some replace nothing: for a moment there is no file of the name.
-            if !is_new && matches!(reply.code, 450 | 550 | 553) && self.is_there(to)? {
+            let taken = matches!(reply.code, 550 | 553) && self.is_there(to)?;
+            if !is_new && taken && self.is_there(from)? {
                 let removed = self.call(&format!("DELE {target}"))?;
                 if removed.is_good() && self.call(&first)?.code == 350 {
                     reply = self.call(&second)?;

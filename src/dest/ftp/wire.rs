@@ -26,6 +26,13 @@ impl Reply {
         lines.find(|l| !l.is_empty()).unwrap_or("")
     }
 
+    /// All that it says, for messages: of several lines any may have the reason.
+    pub(super) fn said(&self) -> String {
+        let lines = self.lines.iter().map(|l| l.trim());
+        let lines: Vec<&str> = lines.filter(|l| !l.is_empty()).collect();
+        lines.join("; ")
+    }
+
     /// True when one of these words (lower case) stands in it.
     pub(super) fn says(&self, words: &[&str]) -> bool {
         let mut lines = self.lines.iter().map(|l| l.to_ascii_lowercase());

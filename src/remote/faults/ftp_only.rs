@@ -288,6 +288,67 @@ fn refusals_and_what_they_mean() {
 }
 
 #[test]
+fn what_fails_for_a_moment_is_not_missing_and_costs_no_file() {
+    for reply in ["450 Busy.", "451 Local error.", "426 Cut.", "425 No way."] {
+        let wire = Ftp::new(|_| ());
+        wire.stored(10);
+        let mut s = wire.subject("");
+        for verb in ["SIZE", "DELE", "RNFR", "RNTO", "STOR", "CWD"] {
+            wire.0.says(verb, reply);
+            assert_eq!(s.stat(NAME).expect(reply), Some(Some(10)), "{verb}");
+            s.put(&bytes(10)).expect(reply);
+            assert_eq!(wire.file(NAME), Some(bytes(10)), "{verb} {reply}");
+            wire.0.calm();
+            let taken = format!("DELE /home/user/d/{NAME}");
+            assert!(!wire.0.seen().contains(&taken), "{verb} {reply}");
+        }
+        wire.0.says("DELE", reply);
+        s.delete().expect(reply);
+        assert_eq!(wire.file(NAME), None);
+        // A link is a file when its size can be had.
+        wire.0.change(|modes| modes.lists = Lists::Unix);
+        wire.stored(10);
+        let link = format!("lrwxrwxrwx 1 u g 4 Jan  1 12:00 {NAME} -> x\r\n");
+        let mut s = wire.subject("");
+        wire.0.script("LIST", "", Odd::Data(link.into_bytes()));
+        wire.0.says("SIZE", reply);
+        assert_eq!(s.list().expect(reply), [NAME]);
+    }
+    // It is done, and said to have failed.
+    let wire = Ftp::new(|_| ());
+    wire.stored(10);
+    wire.0.script("RNTO", "", Odd::After("426 Cut.".to_owned()));
+    wire.subject("").put(b"new").expect("stored");
+    assert_eq!(wire.file(NAME).expect("there"), b"new");
+    // Taken, and then not there.
+    wire.0
+        .script("SIZE", "duplet-tmp", says("550 No such file."));
+    let mut s = wire.subject("");
+    s.put(b"again").expect("at the second try");
+    assert_eq!(s.retries(), 1);
+}
+
+#[test]
+fn writes_that_fail_on_the_server_are_for_want_of_space() {
+    for reply in [
+        "451 Failure writing to local file.",
+        "451-Error during write to file\r\n451-1 MB were sent\r\n451 0.017 seconds (measured here)",
+        "451-Disk quota exceeded\r\n451 0.017 seconds (measured here)",
+        "552 Exceeded storage allocation.",
+        "452 No.",
+        "426 Transfer aborted. No space left on device",
+    ] {
+        let wire = Ftp::new(|_| ());
+        wire.0.script("STOR", "", Odd::Part(1000, reply.to_owned()));
+        let mut s = wire.subject("");
+        let text = fails(s.put(&bytes(DATA)), Kind::NoSpace, "");
+        assert_eq!((s.retries(), wire.0.names()), (0, vec![]), "{reply}");
+        let reason = reply[4..].split("\r\n").next().expect("a line");
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+#[test]
 fn listings_that_are_not_whole() {
     let names = ["a", "b", "c"];
     for lists in [Lists::Facts, Lists::Unix, Lists::Dos] {
