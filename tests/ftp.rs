@@ -1,353 +1,555 @@
-//! FTP against what people have, and the server for faults by itself.
+//! FTP against what people have: vsftpd, Pure-FTPd, ProFTPD and pyftpdlib, with and without TLS, and a server that goes wrong.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "a test says what it could not do or where to look"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 #[path = "support/faulty_ftp/mod.rs"]
 mod faulty_ftp;
+#[path = "support/servers/ftp.rs"]
+mod servers;
+#[path = "ftp/stub.rs"]
+mod stub;
+mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use faulty_ftp::{CA_FILE, FOLDER, HOME, Lists, Modes, Rest, Server, Tls, Trouble, USER};
+use faulty_ftp::{Modes, Rest, Trouble};
+use servers::{ALL, Kind, PASSWORD, PASSWORD_IN_URL, Server, Tls};
+use support::life::{PASSPHRASE, remote, restored_alike, slow_upload, until, whole_life};
+use support::snapshot::{But, same, take};
+use support::{Rand, Scratch, copy_folder, fixture, fixture_names, names, peak_kib, text, tree};
 
-/// A client that says what it is told to.
-struct Raw {
-    control: BufReader<TcpStream>,
-    peer: IpAddr,
-}
+const MIB: usize = 1 << 20;
+/// The most memory in KiB that a run may take: a third more than a release build may.
+const MOST: u64 = 16 << 10;
+const FOLDER: &str = "My Folder+\u{e9}/deep";
+const FOLDER_IN_URL: &str = "My%20Folder+\u{e9}/deep";
 
-impl Raw {
-    fn new(server: &Server) -> Raw {
-        let control = TcpStream::connect(server.address).unwrap();
-        control
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .unwrap();
-        Raw {
-            control: BufReader::new(control),
-            peer: server.address.ip(),
-        }
-    }
-
-    fn inside(server: &Server) -> Raw {
-        let mut raw = Raw::new(server);
-        assert!(raw.reply().starts_with("220"));
-        assert!(raw.ask(&format!("USER {USER}")).starts_with("331"));
-        assert!(raw.ask("PASS s3cr3t/+value").starts_with("230"));
-        assert!(raw.ask("TYPE I").starts_with("200"));
-        raw
-    }
-
-    /// All lines of a reply; empty at the end of the conversation.
-    fn reply(&mut self) -> String {
-        let mut all = String::new();
-        loop {
-            let mut line = Vec::new();
-            let _ = self.control.read_until(b'\n', &mut line);
-            let line = String::from_utf8(line).unwrap();
-            all += &line;
-            if line.is_empty() || (line.get(..3) == all.get(..3) && line.as_bytes()[3] == b' ') {
-                return all;
-            }
-        }
-    }
-
-    fn say(&mut self, line: &str) {
-        let line = format!("{line}\r\n");
-        self.control.get_mut().write_all(line.as_bytes()).unwrap();
-    }
-
-    fn ask(&mut self, line: &str) -> String {
-        self.say(line);
-        self.reply()
-    }
-
-    fn port(&mut self) -> TcpStream {
-        let reply = self.ask("EPSV");
-        let port = reply.split('|').nth(3).unwrap().parse().unwrap();
-        TcpStream::connect(SocketAddr::new(self.peer, port)).unwrap()
-    }
-
-    /// What came, and the reply at the end.
-    fn get(&mut self, line: &str) -> (Vec<u8>, String) {
-        let mut data = self.port();
-        let begun = self.ask(line);
-        if !begun.starts_with("150") {
-            return (Vec::new(), begun);
-        }
-        let mut all = Vec::new();
-        let _ = data.read_to_end(&mut all);
-        (all, self.reply())
-    }
-
-    fn put(&mut self, line: &str, bytes: &[u8]) -> String {
-        let mut data = self.port();
-        let begun = self.ask(line);
-        if begun.starts_with("150") {
-            let _ = data.write_all(bytes);
-            let _ = data.shutdown(Shutdown::Write);
-            return self.reply();
-        }
-        begun
-    }
-}
-
-fn lines(listing: &(Vec<u8>, String)) -> Vec<String> {
-    let text = String::from_utf8(listing.0.clone()).unwrap();
-    text.lines().map(str::to_owned).collect()
+fn life_at(kind: Kind, tls: Tls) {
+    let more = if kind == Kind::PureFtpd {
+        "-L 10000:8"
+    } else {
+        ""
+    };
+    let Some(server) = Server::start(kind, tls, more) else {
+        return;
+    };
+    let scratch = Scratch::new("ftp");
+    let url = server.url(FOLDER_IN_URL, &server.good());
+    // One life is long, the others are there for what servers do.
+    let block = if kind == Kind::VsFtpd {
+        10 << 10
+    } else {
+        3 << 10
+    };
+    whole_life(&scratch, &url, &server.home().join(FOLDER), block);
 }
 
 #[test]
-fn the_server_for_faults_is_a_good_one() {
-    let server = Server::start(Modes::default());
-    let mut raw = Raw::new(&server);
-    assert!(raw.reply().starts_with("220"));
-    assert!(raw.ask("PWD").starts_with("530"));
-    raw.ask("USER user");
-    assert!(raw.ask("PASS wrong").starts_with("530"));
-    let mut raw = Raw::inside(&server);
-    assert!(raw.ask("PWD").contains(&format!("\"{HOME}\"")));
-    assert!(raw.ask("FEAT").contains("REST STREAM"));
-    assert!(raw.ask("CWD d").starts_with("250"));
-    assert!(raw.put("STOR a b", b"0123456789").starts_with("226"));
-    assert_eq!(server.file("a b").unwrap(), b"0123456789");
-    assert!(raw.ask("SIZE a b").starts_with("213 10"));
-    assert!(raw.ask("REST 7").starts_with("350"));
-    assert_eq!(raw.get("RETR a b").0, b"789");
-    assert_eq!(raw.get("RETR a b").0.len(), 10, "once");
-    server.store_aged("old", b"x", 400);
-    let listed = lines(&raw.get("MLSD"));
-    assert!(listed[0].starts_with("type=cdir;") && listed[1].starts_with("type=pdir;"));
-    assert!(listed[2].starts_with("type=file;size=10;modify=20") && listed[2].ends_with("; a b"));
-    let listed = lines(&raw.get("LIST -a"));
-    assert!(listed[2].contains("       10 ") && listed[2].ends_with(" a b"));
-    assert!(!listed[3].contains(':'), "{listed:?}");
-    assert!(raw.ask("RNFR a b").starts_with("350"));
-    assert!(raw.ask("RNTO ../c").starts_with("250"));
-    assert!(raw.ask(&format!("SIZE {HOME}/c")).starts_with("213"));
-    assert!(raw.ask("MKD e").starts_with("257") && server.has_folder(&format!("{FOLDER}/e")));
-    assert!(raw.ask("MKD e/f/g").starts_with("550"));
-    assert!(raw.ask("DELE old").starts_with("250") && raw.ask("DELE old").starts_with("550"));
-    server.unmake();
-    assert_eq!(raw.get("MLSD").1.get(..3), Some("550"));
-    assert_eq!(
-        raw.get("LIST"),
-        (Vec::new(), "226 Directory send OK.\r\n".to_owned())
-    );
-    assert!(raw.put("STOR x", b"x").starts_with("553"));
-    server.make(FOLDER);
-    assert_eq!(server.names(), [""; 0]);
-    assert_eq!((server.count("STOR"), server.connections()), (2, 2));
-    assert!(raw.ask("QUIT").starts_with("221"));
+fn a_whole_life_at_vsftpd_that_wants_sessions_resumed() {
+    life_at(Kind::VsFtpd, Tls::Explicit);
 }
 
 #[test]
-fn the_server_for_faults_is_what_it_is_told_to_be() {
-    let server = Server::start(Modes {
-        lists: Lists::Dos,
-        rest: Rest::Unknown,
-        wordy: true,
-        limit: 2,
-        nat: true,
-        no_rename: true,
-        idle: Some(Duration::from_millis(500)),
-        ..Modes::default()
-    });
-    for name in ["a", "b", "c"] {
-        server.store(name, b"123");
-    }
-    let mut raw = Raw::inside(&server);
-    let listed = raw.get("LIST d");
-    assert!(
-        listed.1.contains("226 Output truncated to 2 matches"),
-        "{listed:?}"
-    );
-    assert_eq!(lines(&listed).len(), 2);
-    assert!(
-        lines(&listed)[0].ends_with("                    3 a"),
-        "{listed:?}"
-    );
-    assert!(raw.ask("REST 5").contains("500 Unknown"));
-    assert!(raw.ask("PASV").contains("(10,99,98,97,"));
-    assert!(raw.ask("RNFR d/a").starts_with("550-"), "many lines");
-    server.change(|modes| {
-        modes.splits = true;
-        modes.read_only = true;
-    });
-    assert!(raw.ask("MKD x").contains("550 Permission"));
-    assert_eq!(lines(&raw.get("LIST d e")).len(), 2);
-    assert!(raw.reply().contains("421 Timeout"));
-    assert_eq!(raw.reply(), "", "the end");
-    let mut six = Raw::new(&Server::start_at("[::1]:0", Modes::default()));
-    assert!(six.reply().starts_with("220"));
+fn a_whole_life_at_pure_ftpd() {
+    life_at(Kind::PureFtpd, Tls::Explicit);
 }
 
 #[test]
-fn the_server_for_faults_does_what_is_scripted() {
-    let server = Server::start(Modes::default());
-    server.store("f", b"0123456789");
-    let trouble = |verb, trouble| server.script(verb, "d/f", trouble);
-    let mut raw = Raw::inside(&server);
-    trouble("SIZE", Trouble::Says("450 later".to_owned()));
-    assert_eq!(raw.ask("SIZE d/f"), "450 later\r\n");
-    trouble("RETR", Trouble::Part(4, "426 broken".to_owned()));
-    assert_eq!(
-        raw.get("RETR d/f"),
-        (b"0123".to_vec(), "426 broken\r\n".to_owned())
-    );
-    raw.ask("REST 5");
-    trouble("RETR", Trouble::Whole);
-    assert_eq!(raw.get("RETR d/f").0, b"0123456789");
-    raw.ask("REST 5");
-    trouble("RETR", Trouble::Late);
-    assert_eq!(raw.get("RETR d/f").0, b"6789");
-    trouble("RETR", Trouble::Data(b"other".to_vec()));
-    assert_eq!(raw.get("RETR d/f").0, b"other");
-    trouble("RETR", Trouble::Slow);
-    assert_eq!(raw.get("RETR d/f").0, b"0123456789");
-    trouble("RETR", Trouble::Replace("f", b"new".to_vec()));
-    assert_eq!(raw.get("RETR d/f").0, b"new");
-    trouble("RETR", Trouble::After("551 what now".to_owned()));
-    assert_eq!(raw.get("RETR d/f").1, "551 what now\r\n");
-    trouble("STOR", Trouble::Short(3));
-    assert!(raw.put("STOR d/f", b"0123456789").starts_with("226"));
-    assert_eq!(server.file("f").unwrap(), b"012");
-    trouble("STOR", Trouble::Part(2, "552 full".to_owned()));
-    assert_eq!(raw.put("STOR d/f", b"0123456789"), "552 full\r\n");
-    trouble("SIZE", Trouble::Raw(b"\xff\0".to_vec()));
-    raw.say("SIZE d/f");
-    let mut odd = [0; 2];
-    raw.control.read_exact(&mut odd).unwrap();
-    assert_eq!(&odd, b"\xff\0");
-    trouble("STOR", Trouble::Cut(5));
-    assert_eq!(raw.put("STOR d/f", b"0123456789"), "");
-    assert_eq!(server.file("f").unwrap(), b"01234");
-    for (ends, said) in [
-        (Trouble::Ends("421 bye".to_owned()), "421 bye\r\n"),
-        (Trouble::Close, ""),
-        (Trouble::Swallow, ""),
+fn a_whole_life_at_proftpd_that_wants_sessions_resumed() {
+    life_at(Kind::ProFtpd, Tls::Explicit);
+}
+
+#[test]
+fn a_whole_life_at_pyftpdlib() {
+    life_at(Kind::PyFtpdLib, Tls::None);
+}
+
+/// What else there is of servers and ways to speak to them: each operation once.
+#[test]
+fn every_command_on_files_by_every_way() {
+    for (kind, tls, more, query) in [
+        (Kind::VsFtpd, Tls::None, "", ""),
+        (Kind::VsFtpd, Tls::Implicit, "", ""),
+        (Kind::VsFtpd, Tls::Explicit, "", "ftp-ssl-protocols=Tls12"),
+        (Kind::VsFtpd, Tls::Explicit, "", "ftp-ssl-protocols=Tls13"),
         (
-            Trouble::ThenEnds("421 bye".to_owned()),
-            "250 Directory successfully changed.\r\n",
+            Kind::VsFtpd,
+            Tls::None,
+            "chroot_local_user=YES\nallow_writeable_chroot=YES",
+            "",
         ),
+        (Kind::PureFtpd, Tls::None, "-A", "ftp-use-cwd-names"),
+        (
+            Kind::ProFtpd,
+            Tls::None,
+            "",
+            "ftp-data-connection-type=PASV",
+        ),
+        (
+            Kind::ProFtpd,
+            Tls::None,
+            "DefaultRoot ~\nAllowOverwrite off",
+            "",
+        ),
+        (Kind::ProFtpd, Tls::Explicit, "", "ftp-use-cwd-names"),
+        (Kind::PyFtpdLib, Tls::Explicit, "", "ftp-no-rename"),
     ] {
-        let mut raw = Raw::inside(&server);
-        server.script("CWD", "", ends);
-        assert_eq!(raw.ask("CWD d"), said);
-        let _ = raw.reply();
-        assert_eq!(raw.reply(), "");
+        let Some(server) = Server::start(kind, tls, more) else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let url = server.url(FOLDER_IN_URL, &format!("{}&{query}", server.good()));
+        let files = ["test", "mkdir"].map(|what| remote(&scratch, &[what, &url]).code(&[0]));
+        drop(files);
+        let folder = server.home().join(FOLDER);
+        let one = scratch.at("one");
+        for size in [0, 1, 70_000, 3 * MIB + 1, 20] {
+            let data = Rand(5).bytes(size);
+            fs::write(&one, &data).unwrap();
+            remote(&scratch, &["put", &url, "a b+\u{e9}%", text(&one)]).code(&[0]);
+            assert!(
+                fs::read(folder.join("a b+\u{e9}%")).unwrap() == data,
+                "{kind:?} {size}"
+            );
+            let back = scratch.at("back");
+            let _ = fs::remove_file(&back);
+            remote(&scratch, &["get", &url, "a b+\u{e9}%", text(&back)]).code(&[0]);
+            assert!(fs::read(&back).unwrap() == data, "{kind:?} {size}");
+        }
+        assert_eq!(names(&folder), ["a b+\u{e9}%"], "{kind:?} {tls:?}");
+        let listed = remote(&scratch, &["list", &url]).out;
+        assert!(
+            listed.contains("a b+\u{e9}%") && listed.lines().count() == 1,
+            "{listed}"
+        );
+        for _ in 0..2 {
+            remote(&scratch, &["delete", &url, "a b+\u{e9}%"]).code(&[0]);
+        }
+        assert!(names(&folder).is_empty(), "{kind:?} {tls:?}");
     }
-    trouble("DELE", Trouble::Swallow);
-    assert_eq!(Raw::inside(&server).ask("DELE d/f"), "");
-    assert_eq!((server.file("f"), server.left()), (None, 0));
-    server.says("(start)", "421 too many users");
-    assert!(Raw::new(&server).reply().starts_with("421"));
-    // What goes on without end, or never begins.
-    server.store("f", b"0123456789");
-    trouble("RETR", Trouble::Drip(3));
-    let mut raw = Raw::inside(&server);
-    let mut data = raw.port();
-    raw.ask("RETR d/f");
-    let mut got = [0; 8];
-    data.read_exact(&mut got).unwrap();
-    assert_eq!(&got, b"012xxxxx");
-    for (trouble, endless) in [
-        (Trouble::Hang, false),
-        (Trouble::Stall(3), false),
-        (Trouble::Endless, true),
-    ] {
-        server.script("RETR", "", trouble);
-        let mut raw = Raw::inside(&server);
-        let _data = raw.port();
-        raw.say("RETR d/f");
-        raw.control
-            .get_mut()
-            .set_read_timeout(Some(Duration::from_millis(300)))
-            .unwrap();
-        let mut said = String::new();
-        while said.len() < 100 && raw.control.read_line(&mut said).is_ok() {}
-        assert_eq!(said.len() >= 100, endless, "{said}");
-    }
-    server.script("NOOP", "", Trouble::Close);
-    server.calm();
-    assert!(Raw::inside(&server).ask("NOOP").starts_with("200"));
-    server.change(|modes| modes.flaky = 50);
-    let failed = (0..40).filter(|_| {
-        let mut raw = Raw::new(&server);
-        raw.reply();
-        raw.ask("USER user");
-        raw.ask("PASS s3cr3t/+value");
-        !raw.ask("NOOP").starts_with("200")
-    });
-    assert!((5..35).contains(&failed.count()));
-}
-
-/// What curl says of it: exit code, output.
-fn curl(server: &Server, scheme: &str, path: &str, more: &[&str]) -> (i32, Vec<u8>) {
-    let url = format!("{scheme}://127.0.0.1:{}/{path}", server.address.port());
-    let done = Command::new("curl")
-        .args([
-            "-sS",
-            "--max-time",
-            "60",
-            "--cacert",
-            CA_FILE,
-            "-u",
-            "user:s3cr3t/+value",
-        ])
-        .args(more)
-        .arg(url)
-        .output()
-        .expect("this test needs curl: run .ci/prepare");
-    (done.status.code().unwrap_or(-1), done.stdout)
 }
 
 #[test]
-fn the_server_for_faults_speaks_tls() {
-    let data: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-    for (tls, scheme, only_tls12) in [
-        (Tls::Explicit, "ftp", false),
-        (Tls::Explicit, "ftp", true),
-        (Tls::Implicit, "ftps", false),
+fn every_fixture_is_restored() {
+    for kind in ALL {
+        let Some(server) = Server::start(kind, Tls::None, "") else {
+            continue;
+        };
+        // All of them from one server, some from the others.
+        let step = if kind == Kind::VsFtpd { 1 } else { 9 };
+        for name in fixture_names().iter().step_by(step) {
+            let scratch = Scratch::new("ftp");
+            copy_folder(&fixture(name).join("dest"), &server.folder(name));
+            server.give_away();
+            restored_alike(&scratch, &server.url(name, &server.good()), name);
+        }
+    }
+}
+
+#[test]
+fn another_client_reads_and_writes_the_same_bytes() {
+    for (kind, tls) in [(Kind::VsFtpd, Tls::Explicit), (Kind::PureFtpd, Tls::None)] {
+        let Some(server) = Server::start(kind, tls, "") else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let folder = server.folder("b \u{e9}");
+        let url = server.url("b%20%C3%A9", &server.good());
+        let data = Rand(9).bytes(5 * MIB + 77);
+        let file = scratch.at("file");
+        fs::write(&file, &data).unwrap();
+        remote(&scratch, &["put", &url, "ours one", text(&file)]).code(&[0]);
+        let curl = |more: &[&str], name: &str| {
+            let at = format!("ftp://127.0.0.1:{}/b%20%C3%A9/{name}", server.port);
+            let login = format!("duplet:{PASSWORD}");
+            let done = Command::new("curl")
+                .args(["-sS", "-u", &login, "--cacert", faulty_ftp::CA_FILE])
+                .args(if tls == Tls::None {
+                    &[][..]
+                } else {
+                    &["--ssl-reqd"]
+                })
+                .args(more)
+                .arg(at)
+                .output()
+                .expect("this test needs curl: run .ci/prepare");
+            assert!(done.status.success(), "{done:?}");
+        };
+        curl(&["-o", text(&scratch.at("got"))], "ours%20one");
+        assert!(fs::read(scratch.at("got")).unwrap() == data);
+        curl(&["-T", text(&file)], "theirs");
+        assert!(fs::read(folder.join("theirs")).unwrap() == data);
+        let back = scratch.at("back");
+        remote(&scratch, &["get", &url, "theirs", text(&back)]).code(&[0]);
+        assert!(fs::read(back).unwrap() == data);
+    }
+}
+
+#[test]
+fn servers_that_are_killed_in_mid_transfer_and_come_back() {
+    for (kind, tls) in [(Kind::VsFtpd, Tls::Explicit), (Kind::ProFtpd, Tls::None)] {
+        let Some(mut server) = Server::start(kind, tls, "") else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let folder = server.folder("b");
+        let url = server.url("b", &format!("{}&retry-delay=1s", server.good()));
+        let mut child = slow_upload(&scratch, &url, &folder, 2 * MIB);
+        // The server hides the command's secrets from nobody; the program does.
+        let shown = fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        assert!(
+            !shown.contains(PASSWORD) && !shown.contains(PASSWORD_IN_URL),
+            "{shown}"
+        );
+        server.restart();
+        let ended = child.wait().unwrap();
+        let said = fs::read_to_string(scratch.at("said")).unwrap();
+        assert!(ended.success(), "{kind:?}: {said}");
+        assert!(fs::read(folder.join("big")).unwrap() == fs::read(scratch.at("big")).unwrap());
+    }
+}
+
+#[test]
+fn conversations_that_end_while_the_program_is_busy() {
+    for (kind, more) in [
+        (Kind::VsFtpd, "idle_session_timeout=2"),
+        (Kind::ProFtpd, "TimeoutIdle 2"),
     ] {
-        let server = Server::start(Modes {
-            tls,
-            reuse: true,
-            only_tls12,
+        let Some(server) = Server::start(kind, Tls::Explicit, more) else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let folder = server.folder("b");
+        let source = scratch.folder("source");
+        fs::write(source.join("file"), Rand(4).bytes(4 * MIB)).unwrap();
+        let url = server.url("b", &server.good());
+        let args = [
+            "backup",
+            &url,
+            text(&source),
+            PASSPHRASE,
+            "--dblock-size=1mb",
+            "--blocksize=10kb",
+            "--retry-delay=0s",
+            "--number-of-retries=2",
+        ];
+        let mut child = scratch.command(&args).spawn().unwrap();
+        let pid = child.id().to_string();
+        let signal = |what: &str| {
+            Command::new("kill")
+                .args([what, pid.as_str()])
+                .status()
+                .unwrap();
+        };
+        until("a first volume", || {
+            let ends = |n: &std::ffi::OsString| n.to_string_lossy().ends_with(".aes");
+            names(&folder).iter().any(ends) || child.try_wait().unwrap().is_some()
+        });
+        signal("-STOP");
+        std::thread::sleep(Duration::from_millis(3500));
+        signal("-CONT");
+        let done = child.wait_with_output().unwrap();
+        // It may have been stopped in the middle of a command, which costs an attempt.
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{kind:?}: {said}");
+        scratch
+            .run(&["verify", text(&folder), "all", PASSPHRASE])
+            .code(&[0]);
+    }
+}
+
+#[test]
+fn listings_that_the_server_cuts_are_never_whole() {
+    let Some(server) = Server::start(Kind::PureFtpd, Tls::None, "-L 50:3") else {
+        return;
+    };
+    let scratch = Scratch::new("ftp");
+    let source = scratch.folder("source");
+    tree::make(&source, 3, 10 << 10);
+    let folder = server.folder("b");
+    let url = server.url("b", &server.good());
+    let backup = ["backup", &url, text(&source), PASSPHRASE];
+    scratch.run(&backup).code(&[0]);
+    for i in 0..60 {
+        fs::write(folder.join(format!("another-{i}")), b"x").unwrap();
+    }
+    let there = names(&folder);
+    for args in [
+        &["remote", "list", &url][..],
+        &backup,
+        &["repair", &url, PASSPHRASE],
+        &["compact", &url, PASSPHRASE],
+        &["delete", &url, "--version=0", PASSPHRASE],
+    ] {
+        let more = [args, &["--number-of-retries=1", "--retry-delay=0s"]].concat();
+        let ran = scratch.run(&more).code(&[100]);
+        ran.says("listing incomplete").says("LimitRecursion");
+    }
+    assert_eq!(names(&folder), there);
+}
+
+#[test]
+fn accounts_that_may_only_read() {
+    for kind in ALL {
+        let Some(server) = Server::start(kind, Tls::None, "") else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let folder = server.folder("b");
+        fs::write(folder.join("there"), b"x").unwrap();
+        server.give_away();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+        let file = scratch.at("file");
+        fs::write(&file, Rand(1).bytes(3 * MIB)).unwrap();
+        let mut url = server.url("b", &server.good());
+        if kind == Kind::PyFtpdLib {
+            url = url.replace("duplet@", "reader@");
+        }
+        let ran = remote(&scratch, &["put", &url, "x", text(&file)]).code(&[100]);
+        assert!(!ran.err.contains("trying again"), "{kind:?}: {}", ran.all());
+        ran.says("does not allow writing");
+        remote(&scratch, &["delete", &url, "there"])
+            .code(&[100])
+            .says("does not allow deleting");
+        remote(&scratch, &["get", &url, "there", "-"]).code(&[0]);
+        assert_eq!(names(&folder), ["there"]);
+    }
+}
+
+#[test]
+fn disks_that_are_full() {
+    for kind in [Kind::PureFtpd, Kind::ProFtpd, Kind::VsFtpd] {
+        let Some(server) = Server::start(kind, Tls::Explicit, "") else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let file = scratch.at("file");
+        fs::write(&file, Rand(1).bytes(3 * MIB)).unwrap();
+        let url = server.url("small", &server.good());
+        let ran = remote(&scratch, &["put", &url, "x", text(&file)]).code(&[100]);
+        assert!(
+            ran.err.contains("space"),
+            "{kind:?}: {}\n{}",
+            ran.all(),
+            server.log()
+        );
+        let left = remote(&scratch, &["list", &url]).code(&[0]).out;
+        assert_eq!(left, "", "{kind:?}: nothing is left");
+        fs::write(&file, b"small").unwrap();
+        remote(&scratch, &["put", &url, "x", text(&file)]).code(&[0]);
+    }
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let Some(server) = Server::start(Kind::VsFtpd, Tls::Explicit, "") else {
+        return;
+    };
+    let scratch = Scratch::new("ftp");
+    let source = scratch.folder("source");
+    let folder = server.folder("b");
+    let url = server.url("b", &format!("auth-password=wrong&{}", server.way()));
+    for (at, args) in [
+        &["remote", "list", &url][..],
+        &["backup", &url, text(&source), PASSPHRASE],
+        &["restore", &url, PASSPHRASE],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let ran = scratch
+            .run(&[args, &["--retry-delay=0s"][..]].concat())
+            .code(&[100]);
+        assert!(!ran.err.contains("trying again"), "{}", ran.all());
+        ran.says("user 'duplet' rejected");
+        let asked = server
+            .log()
+            .matches("command: Client \"127.0.0.1\", \"PASS")
+            .count();
+        assert_eq!(asked, at + 1, "{}", server.log());
+    }
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn what_a_user_gets_wrong_about_tls() {
+    let Some(server) = Server::start(Kind::VsFtpd, Tls::Explicit, "") else {
+        return;
+    };
+    let scratch = Scratch::new("ftp");
+    let password = format!("auth-password={PASSWORD_IN_URL}");
+    server.folder("b");
+    let list = |url: String| {
+        let ran = remote(&scratch, &["list", &url]);
+        assert!(!ran.err.contains("trying again"), "{}", ran.all());
+        ran
+    };
+    // In clear, where the server wants TLS; an authority that nobody knows; TLS at once, where it comes later.
+    list(server.url("b", &password))
+        .code(&[100])
+        .says("ftp-encryption-mode");
+    list(server.url("b", &format!("{password}&ftp-encryption-mode=Explicit")))
+        .code(&[100])
+        .says("accept-specified-ssl-hash");
+    let any = format!("{password}&accept-any-ssl-certificate");
+    list(server.url("b", &format!("{any}&use-ssl"))).code(&[0]);
+    list(server.url("b", &any).replace("ftp://", "ftps://")).code(&[0]);
+    list(server.url("b", &format!("{any}&ftp-encryption-mode=Auto"))).code(&[0]);
+    let absolute = text(&server.home().join("b")).to_owned();
+    let at = server.port;
+    let mode = "encryption-mode=Explicit";
+    list(format!(
+        "ftp://duplet@127.0.0.1:{at}{absolute}?{any}&ftp-{mode}&ftp-absolute-path"
+    ))
+    .code(&[0]);
+    list(format!(
+        "aftp://duplet@127.0.0.1:{at}{absolute}?{any}&aftp-{mode}"
+    ))
+    .code(&[0]);
+    list(format!(
+        "aftp://duplet@127.0.0.1:{at}/b?{any}&aftp-{mode}&aftp-relative-path"
+    ))
+    .code(&[0]);
+    let Some(plain) = Server::start(Kind::PyFtpdLib, Tls::None, "") else {
+        return;
+    };
+    plain.folder("b");
+    let query = |mode: &str| plain.url("b", &format!("{any}&ftp-encryption-mode={mode}"));
+    list(query("Explicit")).code(&[100]).says("TLS");
+    remote(&scratch, &["list", &query("Implicit")])
+        .code(&[100])
+        .says("TLS");
+    list(query("Auto")).code(&[2]).says("unencrypted");
+}
+
+#[test]
+fn twenty_thousand_entries_in_little_memory() {
+    for (kind, more) in [
+        (Kind::VsFtpd, ""),
+        (Kind::PureFtpd, "-L 30000:3"),
+        (Kind::ProFtpd, ""),
+    ] {
+        let Some(server) = Server::start(kind, Tls::Explicit, more) else {
+            continue;
+        };
+        let scratch = Scratch::new("ftp");
+        let folder = server.folder("many");
+        for i in 0..20_000 {
+            let name = format!("duplicati-b{i:032x}.dblock.zip");
+            fs::write(folder.join(name), b"").unwrap();
+        }
+        let url = server.url("many", &server.good());
+        let mut command = scratch.command(&["remote", "list", &url]);
+        command.stdout(fs::File::create(scratch.at("listed")).unwrap());
+        let (peak, ended) = peak_kib(command.spawn().unwrap());
+        let listed = fs::read_to_string(scratch.at("listed")).unwrap();
+        assert_eq!(listed.lines().count(), 20_000, "{kind:?}");
+        assert!(ended.success() && peak < MOST, "{kind:?}: {peak} KiB");
+    }
+}
+
+#[test]
+fn large_volumes_in_little_memory() {
+    let Some(server) = Server::start(Kind::VsFtpd, Tls::Explicit, "") else {
+        return;
+    };
+    let scratch = Scratch::new("ftp");
+    let folder = server.folder("b");
+    let url = server.url("b", &server.good());
+    let (file, back) = (scratch.at("file"), scratch.at("back"));
+    fs::write(&file, Rand(6).bytes(50 * MIB)).unwrap();
+    for args in [
+        ["remote", "put", &url, "big", text(&file)],
+        ["remote", "get", &url, "big", text(&back)],
+    ] {
+        let (peak, ended) = peak_kib(scratch.start(&args));
+        assert!(ended.success() && peak < MOST, "{args:?}: {peak} KiB");
+    }
+    assert!(fs::read(&back).unwrap() == fs::read(&file).unwrap());
+    assert_eq!(names(&folder), ["big"]);
+}
+
+fn faulty(modes: Modes) -> (faulty_ftp::Server, String) {
+    let server = faulty_ftp::Server::start(modes);
+    let url = format!(
+        "ftp://user:s3cr3t%2F%2Bvalue@{}/d?retry-delay=0s",
+        server.address
+    );
+    (server, url)
+}
+
+#[test]
+fn a_server_that_ignores_where_a_file_is_to_begin() {
+    for rest in [Rest::Works, Rest::Ignored, Rest::Unknown] {
+        let (server, url) = faulty(Modes {
+            rest,
             ..Modes::default()
         });
+        let scratch = Scratch::new("ftp");
+        let data = Rand(2).bytes(3 * MIB);
         server.store("f", &data);
-        let must = ["--ssl-reqd"];
-        let got = curl(&server, scheme, "d/f", &must);
-        assert!(got == (0, data.clone()), "{tls:?} {only_tls12}: {}", got.0);
-        let more = ["--ssl-reqd", "-T", CA_FILE];
-        assert_eq!(curl(&server, scheme, "d/up", &more).0, 0, "{tls:?}");
-        assert_eq!(server.file("up").unwrap(), std::fs::read(CA_FILE).unwrap());
-        let listed = curl(&server, scheme, "d/", &["--ssl-reqd", "-l"]);
-        assert_eq!(listed, (0, b"f\nup\n".to_vec()));
-        for trouble in [Trouble::Clear, Trouble::Part(100, "426 cut".to_owned())] {
-            server.script("RETR", "", trouble);
-            assert_ne!(curl(&server, scheme, "d/f", &must).0, 0);
-        }
+        server.script("RETR", "f", Trouble::Cut(MIB as u64));
+        server.script("RETR", "f", Trouble::Part(2000, "426 gone".to_owned()));
+        let back = scratch.at("back");
+        remote(&scratch, &["get", &url, "f", text(&back)]).code(&[0]);
+        assert!(fs::read(&back).unwrap() == data, "{rest:?}");
         assert_eq!(server.left(), 0);
-        let fresh = ["--ssl-reqd", "--no-sessionid"];
-        assert_ne!(curl(&server, scheme, "d/f", &fresh).0, 0, "a new session");
-        server.change(|modes| modes.reuse = false);
-        assert_eq!(curl(&server, scheme, "d/f", &fresh).0, 0);
-        if tls == Tls::Explicit {
-            assert_ne!(curl(&server, scheme, "d/f", &[]).0, 0, "in clear");
-        }
     }
-    let server = Server::start(Modes {
-        tls: Tls::Offered,
-        no_tickets: true,
-        ..Modes::default()
-    });
-    server.store("f", b"x");
-    assert_eq!(curl(&server, "ftp", "d/f", &[]).0, 0);
-    server.script("RETR", "", Trouble::Abrupt);
-    let _ = curl(&server, "ftp", "d/f", &["--ssl-reqd"]);
-    server.change(|modes| modes.reuse = true);
-    assert_ne!(curl(&server, "ftp", "d/f", &["--ssl-reqd"]).0, 0);
+}
+
+#[test]
+fn three_of_ten_operations_fail() {
+    let (server, url) = faulty(Modes::default());
+    let scratch = Scratch::new("ftp");
+    let source = scratch.folder("source");
+    tree::make(&source, 11, 10 << 10);
+    server.change(|modes| modes.flaky = 30);
+    let often = ["--number-of-retries=60", PASSPHRASE];
+    let run = |args: &[&str]| {
+        let ran = scratch.run(&[args, &often[..]].concat());
+        let said = server.seen();
+        assert!(
+            ran.code == 0 || ran.code == 2,
+            "{} after {:#?}",
+            ran.all(),
+            &said[said.len().saturating_sub(30)..]
+        );
+    };
+    let before = take(&source);
+    run(&[
+        "backup",
+        &url,
+        text(&source),
+        "--dblock-size=1mb",
+        "--blocksize=10kb",
+    ]);
+    tree::edit(&source, 12);
+    run(&[
+        "backup",
+        &url,
+        text(&source),
+        "--dblock-size=1mb",
+        "--blocksize=10kb",
+    ]);
+    run(&["verify", &url, "all"]);
+    let to = scratch.at("restored");
+    let path = format!("--restore-path={}", text(&to));
+    run(&[
+        "restore",
+        &url,
+        &path,
+        "--version=1",
+        "--restore-permissions",
+        "--no-cache",
+    ]);
+    same(&before, &take(&to), But::default(), "the first");
+    assert!(server.connections() > 10);
 }

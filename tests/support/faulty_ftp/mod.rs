@@ -141,7 +141,7 @@ pub struct Modes {
     pub limit: usize,
     /// Says 421 and ends when nothing was said for so long.
     pub idle: Option<Duration>,
-    /// So many commands in a hundred fail in one way or the other, after the log-in.
+    /// So many in a hundred of the commands that transfer, look, rename or delete fail in one way or the other.
     pub flaky: u64,
 }
 

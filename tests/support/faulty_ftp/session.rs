@@ -124,7 +124,9 @@ impl Session {
         if let Some(at) = state.script.iter().position(fits) {
             return Some(state.script.remove(at).2);
         }
-        if self.modes.flaky == 0 || !self.inside {
+        let transfers = matches!(verb, "RETR" | "STOR" | "LIST" | "MLSD");
+        let operates = transfers || matches!(verb, "DELE" | "RNTO" | "SIZE");
+        if self.modes.flaky == 0 || !self.inside || !operates {
             return None;
         }
         let mut dice = || {
@@ -138,7 +140,7 @@ impl Session {
             0 => Trouble::Close,
             1 => Trouble::Swallow,
             2 => Trouble::Cut(300),
-            3 => Trouble::Part(300, "426 Failure writing network stream.".to_owned()),
+            3 if transfers => Trouble::Part(300, "426 Failure writing network stream.".to_owned()),
             _ => Trouble::Says("451 Local error, try again.".to_owned()),
         })
     }

@@ -188,11 +188,9 @@ impl Session {
             drop(conn);
             return self.say("426 Failure reading network stream.");
         }
-        let closed = conn.finish(false);
+        // Who has said that all is sent may be gone.
+        let _ = conn.finish(false);
         drop(conn);
-        if closed.is_err() && most == u64::MAX {
-            return self.say("426 Failure reading network stream.");
-        }
         self.end(trouble, "226 Transfer complete.")
     }
 }
