@@ -14,6 +14,8 @@
 mod faulty;
 #[path = "support/faulty_dav.rs"]
 mod faulty_dav;
+#[path = "support/faulty_ftp/mod.rs"]
+mod faulty_ftp;
 #[path = "support/faulty_ipfs.rs"]
 mod faulty_ipfs;
 mod support;
@@ -94,6 +96,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         let url = format!("ssh://localhost{}?ssh-command={theirs}", text(&folder));
         all.push(Place::new("OpenSSH", &["ssh"], url));
     }
+    let server = faulty_ftp::Server::start(faulty_ftp::Modes::default());
+    let login = format!("user:s3cr3t%2F%2Bvalue@{}", server.address);
+    // One folder, seen from the log-in and from the root.
+    let url = format!("ftp://{login}/kit-{case}/p\u{e4}th%20a+b/x");
+    all.push(Place::new("ftp", &["ftp"], url));
+    let home = faulty_ftp::HOME;
+    let url = format!("aftp://{login}{home}/kit2-{case}/p\u{e4}th%20a+b/x");
+    all.push(Place::new("aftp", &["aftp"], url));
     if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
         all.push(Place {
             can_be_missing: false,
