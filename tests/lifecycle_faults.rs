@@ -344,7 +344,7 @@ fn deletions_that_are_done_already_or_answered_late_are_deletions() {
                     false => Trouble::Swallow,
                 };
                 served.server.script("DELETE", kind, trouble);
-                let ran = served.run(&["--read-write-timeout=1s", "--number-of-retries=3"]);
+                let ran = served.run(&["--short-timeout=2s", "--number-of-retries=3"]);
                 assert!(ran.code == 0, "{what}: {}", ran.all());
                 if served.went_wrong() {
                     waited |= late;

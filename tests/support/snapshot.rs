@@ -1,30 +1,46 @@
 //! What a folder tree is: type, size, content, link target, mode, time and `user.*` attributes of every entry.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
-use super::{fixture, tool};
+use super::fixture;
 
-/// Prints `path NUL name NUL value NUL` of every `user.*` attribute below a folder.
+/// Reads folders' paths, each with its length before it, and answers each with `path NUL name NUL value NUL` of every `user.*`
+/// attribute below it, or with what went wrong, with a byte that says which and the length before it. Ends with its input.
 const XATTRS: &str = r"
-import os, sys
-root = os.fsencode(sys.argv[1])
-def show(path):
+import os, struct, sys
+def show(root, path, out):
     for name in os.listxattr(path, follow_symlinks=False):
         if name.startswith('user.'):
             value = os.getxattr(path, name, follow_symlinks=False)
             rel = os.path.relpath(path, root)
-            sys.stdout.buffer.write(b'\0'.join([b'' if rel == b'.' else rel, os.fsencode(name), value.hex().encode(), b'']))
-show(root)
-for folder, folders, files in os.walk(root):
-    for name in folders + files:
-        show(os.path.join(folder, name))
+            out += [b'' if rel == b'.' else rel, os.fsencode(name), value.hex().encode()]
+def below(root):
+    out = []
+    show(root, root, out)
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            show(root, os.path.join(folder, name), out)
+    return b''.join(word + b'\0' for word in out)
+while head := sys.stdin.buffer.read(4):
+    root = sys.stdin.buffer.read(struct.unpack('>I', head)[0])
+    try:
+        well, said = 1, below(root)
+    except Exception as e:
+        well, said = 0, repr(e).encode()
+    sys.stdout.buffer.write(struct.pack('>BI', well, len(said)) + said)
+    sys.stdout.buffer.flush()
 ";
+
+/// The program that reads attributes: one for all tests of a file, for starting it takes longer than most of what they do.
+/// It ends when the tests do.
+static READER: Mutex<Option<Child>> = Mutex::new(None);
 
 /// How to get what the tests need beside Rust.
 pub const INSTALL: &str = "run .ci/prepare, or: apt-get install python3 python3-venv unzip gnupg";
@@ -120,11 +136,7 @@ pub fn expected_at(file: &Path) -> Snapshot {
 /// Reads a tree without following links.
 pub fn take(root: &Path) -> Snapshot {
     let mut all = take_but_xattrs(root);
-    let printed = tool(
-        "python3",
-        &[OsStr::new("-c"), OsStr::new(XATTRS), root.as_os_str()],
-        INSTALL,
-    );
+    let printed = xattrs(root);
     let words: Vec<&[u8]> = printed.split(|&b| b == 0).collect();
     for part in words.chunks_exact(3) {
         let node = all.get_mut(part[0]).expect("the tree does not change");
@@ -132,6 +144,35 @@ pub fn take(root: &Path) -> Snapshot {
         node.xattr.insert(show(part[1]), show(part[2]));
     }
     all
+}
+
+/// What [`XATTRS`] answers for a folder.
+fn xattrs(root: &Path) -> Vec<u8> {
+    let mut reader = READER.lock().unwrap_or_else(PoisonError::into_inner);
+    let child = reader.get_or_insert_with(|| {
+        let mut command = Command::new("python3");
+        command.args(["-c", XATTRS]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let started = command.spawn();
+        started.unwrap_or_else(|e| panic!("this test needs python3 ({e}): {INSTALL}"))
+    });
+    let root = std::path::absolute(root).expect("a path");
+    let path = root.as_os_str().as_bytes();
+    let length = u32::try_from(path.len()).expect("a path");
+    let (mut well, mut said) = ([0], Vec::new());
+    let mut ask = || -> std::io::Result<()> {
+        let to = child.stdin.as_mut().expect("a pipe");
+        to.write_all(&[&length.to_be_bytes(), path].concat())?;
+        let (from, mut length) = (child.stdout.as_mut().expect("a pipe"), [0; 4]);
+        from.read_exact(&mut well)?;
+        from.read_exact(&mut length)?;
+        said.resize(u32::from_be_bytes(length) as usize, 0);
+        from.read_exact(&mut said)
+    };
+    ask().unwrap_or_else(|e| panic!("python3 ended ({e}): {INSTALL}"));
+    let text = String::from_utf8_lossy(&said);
+    assert!(well == [1], "{}: {text}", root.display());
+    said
 }
 
 /// As [`take`], without attributes: no other program is started.
