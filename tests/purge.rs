@@ -344,3 +344,32 @@ fn a_version_without_a_file_goes_and_the_last_one_does_not() {
         .says("data volume");
     same(&before, &take(&kept), But::default(), "the destination");
 }
+
+/// A pattern that fits nothing says how it is compared, where that may be the reason.
+#[test]
+fn a_pattern_that_matches_nothing_says_how_it_is_compared() {
+    let scratch = Scratch::new("purge-nothing");
+    let dest = copy(&scratch, "purge-files");
+    let before = support::contents(&dest);
+    for (words, says) in [
+        (&["no*"][..], Some("'*/no*' fits below any folder")),
+        (&["docs/nothing"], Some("'*/docs/nothing' fits below")),
+        (&["not?"], Some("'*/not?' fits below")),
+        (&["nothing"], Some("'*nothing*' fits parts of paths")),
+        (&["*/nothing", "no*"], Some("'*/no*' fits")),
+        (&["*/nothing"], None),
+        (&["/nothing/*"], None),
+        (&["[.*nothing]"], None),
+        (&["--include=*/nothing"], None),
+    ] {
+        for more in [&[][..], &["--dry-run"]] {
+            let args = [&["purge", text(&dest)], words, more].concat();
+            let ran = scratch.run(&args).code(&[0]).says("nothing matches");
+            match says {
+                Some(says) => drop(ran.says(says)),
+                None => assert_eq!(ran.out.lines().count(), 1, "{}", ran.all()),
+            }
+        }
+    }
+    assert_eq!(support::contents(&dest), before);
+}

@@ -361,3 +361,142 @@ fn mistakes_are_said_before_anything_is_changed() {
         assert!(names(&empty).is_empty());
     }
 }
+
+const COUNTS: [&str; 6] = [
+    "WrittenIndexVolumes",
+    "DamagedVolumes",
+    "SalvagedBlocks",
+    "DeletedIndexVolumes",
+    "DeletedVolumes",
+    "UnreadableVersions",
+];
+
+/// A dry run reads what the run reads, so it counts the same; what only packing tells it does not pretend to know.
+#[test]
+fn a_dry_run_counts_what_the_run_saves() {
+    for (harm, how) in [
+        ("flip", SETS[1]),
+        ("zeros", SETS[0]),
+        ("garbage", SETS[1]),
+        ("lost", SETS[0]),
+        ("no index", SETS[0]),
+        ("flip without source", SETS[0]),
+    ] {
+        let scratch = Scratch::new("repair-dry");
+        let (dest, _) = made(&scratch, how);
+        let volume = volumes(&dest, "dblock").remove(0);
+        let mut data = fs::read(&volume).unwrap();
+        let (middle, len) = (data.len() / 2, data.len());
+        match harm {
+            "zeros" => data[middle..middle + 20_000].fill(0),
+            "garbage" => data = Rand(5).bytes(len),
+            "lost" | "no index" => {}
+            _ => data[middle] ^= 1,
+        }
+        fs::write(&volume, data).unwrap();
+        match harm {
+            "lost" => fs::remove_file(&volume).unwrap(),
+            "no index" => fs::remove_file(volumes(&dest, "dindex").remove(0)).unwrap(),
+            _ => {}
+        }
+        if harm.ends_with("source") {
+            fs::rename(scratch.at("source"), scratch.at("elsewhere")).unwrap();
+        }
+        let mut args = vec!["repair", text(&dest), REBUILD];
+        if volume.exists() {
+            args.push(volume.file_name().unwrap().to_str().unwrap());
+        }
+        args.extend(how);
+        let before = support::contents(&dest);
+        let told = scratch.run(&[&args[..], &["--dry-run"]].concat());
+        let dry = scratch.run(&[&args[..], &["--dry-run", "--json"]].concat());
+        assert!(before == support::contents(&dest), "{harm}");
+        let stores = told.out.contains("would be stored in up to ");
+        assert_eq!(stores, harm != "no index", "{}", told.all());
+        assert!(!stores || told.out.contains("only a run tells"));
+        let ran = scratch
+            .run(&[&args[..], &["--json"]].concat())
+            .code(&[0, 2]);
+        let new = volumes(&dest, "dblock").into_iter();
+        let old = |v: &PathBuf| {
+            before
+                .iter()
+                .any(|(name, _)| Some(&**name) == v.file_name())
+        };
+        assert_eq!(new.filter(|v| !old(v)).count() > 0, stores, "{harm}");
+        let (dry, ran) = (dry.json(), ran.json());
+        for key in COUNTS {
+            assert!(ran[key].is_u64(), "{key}");
+            assert_eq!(dry[key], ran[key], "{harm}: {key}");
+        }
+        let saved = ran["SalvagedBlocks"].as_u64().unwrap() > 0;
+        let some = harm.starts_with("flip") || harm == "zeros";
+        assert_eq!(saved, some, "{harm}: {ran}");
+    }
+}
+
+/// Nothing in a volume can be read: that is said, with the cause, and what its files still give is stored before it goes.
+#[test]
+fn a_volume_of_which_nothing_can_be_read_is_told_before_it_goes() {
+    for how in SETS {
+        for harm in ["random", "zeros", "short"] {
+            let scratch = Scratch::new("repair-nothing");
+            let (dest, _) = made(&scratch, how);
+            let volume = volumes(&dest, "dblock").remove(0);
+            let len = usize::try_from(fs::metadata(&volume).unwrap().len()).unwrap();
+            let data = match harm {
+                "random" => Rand(6).bytes(len),
+                "zeros" => vec![0; len],
+                _ => vec![b'x'; 3],
+            };
+            fs::write(&volume, data).unwrap();
+            let name = volume.file_name().unwrap().to_str().unwrap();
+            let mut args = vec!["repair", text(&dest), name];
+            args.extend(how);
+            // Without the option it stays.
+            scratch.run(&args).code(&[2]).says(name);
+            assert!(volume.exists());
+            args.push(REBUILD);
+            let ran = scratch.run(&args).code(&[2]);
+            let line = ran
+                .err
+                .lines()
+                .find(|l| l.contains("nothing of a damaged volume"));
+            assert!(line.is_some_and(|l| l.contains(name)), "{}", ran.all());
+            assert!(!volume.exists());
+            let mut args = vec!["purge-broken-files", text(&dest)];
+            args.extend(how);
+            scratch.run(&args).code(&[0]);
+            verified(&scratch, &dest, how);
+        }
+    }
+}
+
+/// Nothing to do for a plain repair: it says what it did not look at, and who does.
+#[test]
+fn a_plain_repair_says_who_finds_damage_inside_volumes() {
+    let scratch = Scratch::new("repair-inside");
+    let (dest, _) = made(&scratch, &["--no-encryption"]);
+    let volume = volumes(&dest, "dblock").remove(0);
+    let mut data = fs::read(&volume).unwrap();
+    let middle = data.len() / 2;
+    data[middle] ^= 1;
+    fs::write(&volume, data).unwrap();
+    let name = volume.file_name().unwrap().to_str().unwrap();
+    for more in [&[][..], &["--dry-run"], &[REBUILD]] {
+        let ran = scratch.run(&[&["repair", text(&dest)], more].concat());
+        ran.code(&[0])
+            .says("nothing is to be repaired")
+            .says("'duplet verify URL all'")
+            .says("after the URL");
+    }
+    // The way that it tells.
+    scratch
+        .run(&["verify", text(&dest), "all"])
+        .code(&[3])
+        .says(name);
+    scratch
+        .run(&["repair", text(&dest), REBUILD, name])
+        .code(&[0, 2]);
+    assert!(!volume.exists());
+}

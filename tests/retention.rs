@@ -11,7 +11,13 @@ use support::{Scratch, fixture, lifecycle, names, text};
 fn gone(scratch: &Scratch, dest: &str, options: &[&str]) -> Vec<u64> {
     let mut args = vec!["delete", dest, "--dry-run", "--json"];
     args.extend(options);
-    let said = scratch.run(&args).code(&[0]).json();
+    let ran = scratch.run(&args);
+    // A version that is named and stays all the same is told.
+    let spared = ran.err.contains("--allow-full-removal");
+    assert_eq!(ran.code, if spared { 2 } else { 0 }, "{}", ran.all());
+    let named = options == ["--version=0-3"];
+    assert_eq!(spared, named, "{}", ran.all());
+    let said = ran.json();
     let sets = said["DeletedSets"].as_array().unwrap();
     sets.iter()
         .map(|s| s["Version"].as_u64().unwrap())
@@ -201,4 +207,93 @@ fn what_duplicati_left_is_decided_about() {
     let scratch = Scratch::new("retention-left");
     let dest = text(&lifecycle("compact-thresholds")).to_owned();
     assert_eq!(gone(&scratch, &dest, &["--keep-versions=1"]), [1, 2]);
+}
+
+/// Empty parts and blanks ask for nothing; what cannot be meant is refused before the destination is looked at.
+#[test]
+fn empty_parts_are_skipped_and_bad_ones_refused() {
+    let scratch = Scratch::new("retention-parts");
+    let folder = fixture("four-versions-plain").join("dest");
+    let dest = text(&folder);
+    for options in [
+        "--retention-policy=U:1D,,",
+        "--retention-policy=,U:1D",
+        "--retention-policy= U : 1D ,",
+        "--retention-policy=U:1D, ,",
+    ] {
+        assert_eq!(gone(&scratch, dest, &[options]), [1, 2], "{options}");
+    }
+    for options in ["--keep-versions= 2 ", "--keep-versions=2"] {
+        assert_eq!(gone(&scratch, dest, &[options]), [2, 3], "{options}");
+    }
+    for options in ["--keep-time= 100Y ", "--keep-time=100Y"] {
+        assert_eq!(gone(&scratch, dest, &[options]), [0u64; 0], "{options}");
+    }
+    let nowhere = scratch.at("is not there");
+    for option in [
+        "--retention-policy=",
+        "--retention-policy=,",
+        "--retention-policy= , ,",
+        "--keep-versions=",
+        "--keep-versions= ",
+        "--keep-versions=0",
+        "--keep-time=",
+        "--keep-time= ",
+        "--keep-time=0",
+        "--retention-policy=1W:1D;4W:1W",
+        "--retention-policy=1W:1D,4W",
+        "--retention-policy=1W:1D,0",
+        "--retention-policy=1W:,",
+        "--retention-policy=1 W:1D",
+        "--keep-versions=2,",
+        "--keep-versions=,",
+        "--keep-versions=1 2",
+        "--keep-versions=-1",
+        "--keep-time=1D,",
+        "--keep-time=,",
+        "--keep-time=1D 2h",
+        "--keep-time=-1D",
+        "--version=0,",
+        "--version=,",
+        "--version=",
+    ] {
+        let ran = scratch
+            .run(&["delete", text(&nowhere), option])
+            .code(&[200]);
+        assert_eq!(ran.err.lines().count(), 1, "{}", ran.all());
+    }
+}
+
+/// The last version goes only by an option, which the refusal names; what else is named goes.
+#[test]
+fn the_last_version_stays_unless_its_option_is_given() {
+    let scratch = Scratch::new("retention-last");
+    let dest = scratch.at("dest");
+    support::copy_folder(&fixture("four-versions-plain").join("dest"), &dest);
+    let delete = |more: &[&str]| scratch.run(&[&["delete", text(&dest)], more].concat());
+    let left = || support::volumes(&dest, "dlist").len();
+    delete(&["--version=0-3", "--dry-run"])
+        .code(&[2])
+        .says("--allow-full-removal");
+    assert_eq!(left(), 4);
+    delete(&["--version=0-3"])
+        .code(&[2])
+        .says("version 0 stays")
+        .says("--allow-full-removal");
+    assert_eq!(left(), 1);
+    for more in [
+        &["--version=0"][..],
+        &["--version=0", "--dry-run"],
+        &["--version=0", "--keep-versions=1"],
+        &["--version=0", "--no-auto-compact"],
+    ] {
+        let ran = delete(more).code(&[100]);
+        assert_eq!(ran.err.lines().count(), 1, "{}", ran.all());
+        ran.says("nothing was changed; --allow-full-removal");
+        assert_eq!(left(), 1);
+    }
+    // A rule that would take all keeps the newest, as it should.
+    delete(&["--keep-time=1s"]).code(&[0]);
+    delete(&["--version=0", "--allow-full-removal"]).code(&[0]);
+    assert_eq!(left(), 0);
 }

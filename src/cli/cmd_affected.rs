@@ -26,7 +26,8 @@ pub(super) const BROKEN: Command = Command {
 Names the volumes that are missing or of another size than their index says,
 and of each version the entries that need them, five unless --full-result is
 given. An entry that loses nothing but owner, permissions and times is marked.
-Index volumes and all lists are read, no data: 'verify URL all' reads that.",
+Index volumes and all lists are read, no data: 'verify URL all' reads that.
+Exit code 2: something is lost.",
     needs_url: true,
     words: (0, 0),
     writes: false,
@@ -75,7 +76,22 @@ fn broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         }
         w.end_array()
     });
-    show(call, ui, &mut set, losses, &[])?;
+    let missing = losses.index.missing_count;
+    let hurt = show(call, ui, &mut set, losses, &[])?;
+    if hurt > 0 {
+        ui.warn(
+            "lost-files",
+            "data is lost: 'duplet repair URL --rebuild-missing-dblock-files' looks for it on the machine that was backed up",
+        );
+    } else if missing > 0 {
+        ui.warn(
+            "lost-volumes",
+            &format!(
+                "{} that an index names are not there, and nothing is lost with them: 'duplet repair URL' puts the indexes right",
+                text::count(missing, "volume")
+            ),
+        );
+    }
     Ok(Outcome::Done)
 }
 
@@ -128,9 +144,9 @@ fn affected(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let losses = Losses::open(&mut set, ui, &without)?;
     if losses.index.missing_count > 0 {
         let volumes = text::count(losses.index.missing_count, "volume");
-        ui.note(&format!(
-            "{volumes} that an index names are missing; what needs them is shown, too"
-        ));
+        let line =
+            format!("{volumes} that an index names are missing; what needs them is shown, too");
+        ui.warn("lost-volumes", &line);
     }
     show(call, ui, &mut set, losses, &lists)?;
     Ok(Outcome::Done)

@@ -58,7 +58,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if let Some(line) = set.strays().line() {
         ui.verbose(&line);
     }
-    let report = backup::run(&mut set, permit, &options, write, ui)?;
+    let report = backup::run(&mut set, permit, &options, write, ui);
+    let report = session::or_facts(&mut set, ui, report)?;
     let added = report.version.is_some() && !dry_run;
     if !report.partial {
         let (rules, files) = (&options.choice.filters, report.examined_files);
@@ -78,8 +79,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if !dry_run && !report.partial {
         let (last, before) = (report.written.last_dblock, set.state());
         let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
+        let failed = kept.is_err();
         stopped = after(kept, added, ui)?;
-        if set.state() != before {
+        if failed || set.state() != before {
             let finished = crate::writer::finish(&mut set, ui);
             facts = after(finished, added, ui)?;
         }

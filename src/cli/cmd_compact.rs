@@ -2,7 +2,7 @@
 
 use crate::base::error::Result;
 use crate::base::ui::Ui;
-use crate::cli::session::open_to_change;
+use crate::cli::session::{open_to_change, or_facts};
 use crate::cli::{Call, Command, Outcome, Section, reclaim};
 use crate::upkeep::compact;
 
@@ -26,7 +26,8 @@ backup with retention and delete do the same by themselves.",
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let how = reclaim::how(call)?;
     let mut set = open_to_change(call, ui)?;
-    let mut report = compact::run(&mut set, ui, &how, &[], true)?;
+    let report = compact::run(&mut set, ui, &how, &[], true);
+    let mut report = or_facts(&mut set, ui, report)?;
     if let Some(why) = report.refused {
         return Err(why);
     }

@@ -1,15 +1,15 @@
 //! `delete`: versions go by a rule or by number, and with them the space that only they needed.
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::options::VERSION;
-use crate::cli::session::open_to_change;
+use crate::cli::session::{open_to_change, or_facts};
 use crate::cli::{Call, Command, Outcome, Section, decisions, reclaim, retained};
 use crate::set::VersionChoice;
 use crate::upkeep::compact;
-use crate::upkeep::retention::Decision;
+use crate::upkeep::retention::{Decision, Retention};
 
 pub(super) const COMMAND: Command = Command {
     name: "delete",
@@ -60,11 +60,15 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             reclaim::tell(&report, &how, ui);
             reclaim::refused(report, ui);
         }
-        return Ok(Outcome::Done);
+        return spared(ui, &retention, &decisions, &drop).map(|()| Outcome::Done);
     }
+    spared(ui, &retention, &decisions, &drop)?;
     let report = match drop.is_empty() {
         true => compact::Report::default(),
-        false => compact::run(&mut set, ui, &how, &drop, reclaims)?,
+        false => {
+            let report = compact::run(&mut set, ui, &how, &drop, reclaims);
+            or_facts(&mut set, ui, report)?
+        }
     };
     let left: Vec<Timestamp> = set.versions().collect();
     done(ui, &times, &decisions, &left);
@@ -76,6 +80,28 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         true => Outcome::Partial,
         false => Outcome::Done,
     })
+}
+
+/// A version that `--version` names and that stays because no other would be left: an error where nothing else goes.
+fn spared(
+    ui: &mut Ui,
+    retention: &Retention,
+    decisions: &[Decision],
+    drop: &[usize],
+) -> Result<()> {
+    let stays = |no: &&usize| decisions.get(**no).is_some_and(|d| d.keep);
+    let Some(no) = retention.named.iter().find(stays) else {
+        return Ok(());
+    };
+    let hint = "--allow-full-removal deletes it, too";
+    if drop.is_empty() {
+        return Err(Error::new(Kind::Missing, "no other version would be left")
+            .doing(format!("delete version {no}"))
+            .hint(format!("nothing was changed; {hint}")));
+    }
+    let line = format!("version {no} stays, for no other would be left ({hint})");
+    ui.warn("last-version", &line);
+    Ok(())
 }
 
 /// Which versions are not there any more.

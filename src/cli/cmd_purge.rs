@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA, VERSION};
-use crate::cli::session::{case, open_to_change, permit, tell_facts, version_choice};
+use crate::cli::session::{case, open_to_change, or_facts, permit, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, reclaim};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::{FilterSet, Rule};
@@ -91,6 +91,19 @@ fn wanted(call: &Call, ui: &mut Ui) -> Result<Wanted> {
     })
 }
 
+/// How the words are compared, where one of them can fit no path as it stands.
+fn nothing_fits(words: &[String]) -> Option<String> {
+    let begins = |w: &&String| !w.starts_with(['/', '*', '@', '[', '{', '\\']);
+    let word = words.iter().find(begins)?;
+    let shown = text::safe_cut(word.as_bytes(), 60);
+    Some(match word.contains(['*', '?', '/', '\\']) {
+        true => {
+            format!("a pattern is compared with whole paths: '*/{shown}' fits below any folder")
+        }
+        false => format!("a bare name fits whole names only: '*{shown}*' fits parts of paths"),
+    })
+}
+
 fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let wanted = wanted(call, ui)?;
     let choice = version_choice(call)?;
@@ -117,6 +130,9 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let dropped = found.dropped();
     if dropped == 0 {
         ui.result("nothing matches, and nothing was changed");
+        if let Some(hint) = nothing_fits(&call.words) {
+            ui.result(&hint);
+        }
         return Ok(Outcome::Done);
     }
     if dropped == found.entries() {
@@ -152,7 +168,8 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ))
         .hint("nothing was changed; look with --dry-run --full-result, then give --force"));
     }
-    let done = purge(&mut set, ui, permit, options, &wanted, &plan)?;
+    let done = purge(&mut set, ui, permit, options, &wanted, &plan);
+    let done = or_facts(&mut set, ui, done)?;
     end(call, ui, &mut set, &done, &how)
 }
 
@@ -187,7 +204,8 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let plan = found.plan(&set)?;
-    let done = broken::purge_broken(&mut set, ui, permit, options, found, &plan)?;
+    let done = broken::purge_broken(&mut set, ui, permit, options, found, &plan);
+    let done = or_facts(&mut set, ui, done)?;
     end(call, ui, &mut set, &done, &how)
 }
 

@@ -2,10 +2,11 @@
 
 use crate::backup;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::options::{DRY_RUN, FORCE, REBUILD};
-use crate::cli::session::{open_to_change, permit, tell_facts};
+use crate::cli::session::{open_to_change, or_facts, permit, tell_facts};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, cmd_affected};
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::set::Set;
@@ -72,6 +73,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         Ok(found.is_whole())
     };
     let rebuild = call.options.flag(&REBUILD);
+    let (volume_size, block_size) = (options.dblock_size, u64::from(params.block_size));
     let done = repair(
         &mut set,
         ui,
@@ -82,12 +84,23 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             true => Some(&mut search),
             false => None,
         },
-    )?;
+    );
+    let done = or_facts(&mut set, ui, done)?;
     if !dry && done.any {
         set.remember();
         tell_facts(&writer::finish(&mut set, ui)?, ui);
     }
     tell(call, ui, &done);
+    if dry && rebuild && done.stored.0 > 0 {
+        let (blocks, bytes) = done.stored;
+        let volumes = bytes.div_ceil(volume_size.saturating_sub(block_size).max(1));
+        ui.result(&format!(
+            "{} ({}) would be stored in up to {}: how small they get, and the names, which are random, only a run tells",
+            text::count(blocks, "block"),
+            show_size(bytes),
+            text::count(volumes, "new data volume"),
+        ));
+    }
     if done.committed.stopped {
         return Ok(Outcome::Partial);
     }
@@ -121,6 +134,9 @@ fn tell(call: &Call, ui: &mut Ui, done: &Repaired) {
     let would = if dry { "would be " } else { "" };
     if !done.any {
         ui.result("nothing is to be repaired");
+        ui.result(
+            "data volumes were not read: 'duplet verify URL all' finds damage inside them; name what it finds damaged after the URL",
+        );
     }
     if done.indexed > 0 {
         let volumes = text::count(done.indexed, "index volume");

@@ -21,6 +21,7 @@ use crate::select::Case;
 use crate::set::{
     Begin, Cache, DEFAULT_PREFIX, Owner, RunLock, Said, Set, SetOptions, VersionChoice,
 };
+use crate::writer;
 
 /// The command that names each plain volume among encrypted ones itself.
 const NAMES_PLAIN_VOLUMES: &str = "verify";
@@ -189,6 +190,17 @@ pub(crate) fn tell_facts(facts: &[Fact], ui: &mut Ui) {
         }
         Ok(())
     });
+}
+
+/// Passes on how the work of a command went. When it failed, what the destination has to say of what was changed until then is
+/// said first, such as the new address of an IPFS folder; one that cannot be asked any more is not.
+pub(crate) fn or_facts<T>(set: &mut Set, ui: &mut Ui, done: Result<T>) -> Result<T> {
+    if done.is_err()
+        && let Ok(facts) = writer::finish(set, ui)
+    {
+        tell_facts(&facts, ui);
+    }
+    done
 }
 
 /// Whether rules tell upper from lower case: as Duplicati on Linux, unless its variable says otherwise.

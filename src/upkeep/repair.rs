@@ -37,6 +37,8 @@ pub(crate) struct Repaired {
     /// dblocks that are damaged, and blocks out of them that were stored again.
     pub(crate) damaged: u64,
     pub(crate) salvaged: u64,
+    /// All blocks that were stored again, and their bytes before they are packed.
+    pub(crate) stored: (u64, u64),
     /// dindexes of lost volumes that stay because something is lost with these.
     pub(crate) absent_left: u64,
     /// Versions that cannot be read.
@@ -152,28 +154,38 @@ pub(crate) fn repair(
     let mut writer = Writer::begin(set, permit, options)?;
     writer.know_lists(uncopied);
     writer.know(index);
-    index_again(&mut writer, ui, &mut plan, &mut done)?;
+    index_again(&mut writer, ui, &mut plan, &mut done, rebuild.is_some())?;
     done.damaged = Plan::marked(&plan.damaged).count() as u64;
     let mut whole = done.lost_before == 0 && done.damaged == 0;
+    // What is intact in damaged volumes is stored elsewhere: nothing is lost with these any more.
+    let mut moved = false;
     if let Some(rebuild) = &mut rebuild
         && done.unreadable == 0
         && sys::stops_requested() == 0
     {
+        let mut stay: Vec<VolumeNo> = Vec::new();
         for no in Plan::marked(&plan.damaged) {
-            done.salvaged += salvage(&mut writer, ui, &mut lists, no, &plan.damaged)?;
+            match salvage(&mut writer, ui, &mut lists, no, &plan.damaged)? {
+                Some(blocks) => done.salvaged += blocks,
+                None => stay.push(no),
+            }
         }
         whole = rebuild(&mut writer, ui, &plan.damaged)?;
+        for no in stay {
+            plan.damaged[no as usize] = false;
+        }
+        moved = sys::stops_requested() == 0;
     }
     if !(orders.force || whole) {
         done.absent_left = absent.len() as u64;
         absent.clear();
     }
     if done.unreadable == 0 {
-        let moved = rebuild.is_some();
         retire(&mut writer, ui, &plan, &absent, moved)?;
     }
     done.committed = writer.commit(ui, List::Keep)?;
-    writer.finish(ui)?;
+    let stats = writer.finish(ui)?;
+    done.stored = (stats.new_blocks, stats.new_block_bytes);
     Ok(done)
 }
 
@@ -203,6 +215,7 @@ fn index_again(
     ui: &mut Ui,
     plan: &mut Plan,
     done: &mut Repaired,
+    read_dry: bool,
 ) -> Result<()> {
     for no in Plan::marked(&plan.again) {
         if sys::stops_requested() > 0 {
@@ -213,13 +226,14 @@ fn index_again(
         };
         let shown = text::safe(name.as_str().as_bytes());
         let at = no as usize;
-        match writer.index_again(ui, no)? {
+        match writer.index_again(ui, no, read_dry)? {
             Ok(_) => {
                 plan.whole[at] = true;
                 done.indexed += 1;
-                ui.result(&match writer.is_dry() {
-                    true => format!("would read {shown} and write its index"),
-                    false => format!("index written for {shown}"),
+                ui.result(&match (writer.is_dry(), read_dry) {
+                    (true, true) => format!("would write an index for {shown}"),
+                    (true, false) => format!("would read {shown} and write its index"),
+                    (false, _) => format!("index written for {shown}"),
                 });
             }
             Err(e) => {
@@ -235,18 +249,29 @@ fn index_again(
     Ok(())
 }
 
-/// Stores the intact blocks of a damaged volume again that no other volume holds. How many.
+/// Stores the intact blocks of a damaged volume again that no other volume holds. How many; `None` when the volume could not be
+/// read for another reason than that it is damaged: it may be read another time. A volume in which nothing can be found is told.
 fn salvage(
     writer: &mut Writer<'_>,
     ui: &mut Ui,
     lists: &mut Keyset,
     no: VolumeNo,
     damaged: &[bool],
-) -> Result<u64> {
+) -> Result<Option<u64>> {
     let expected = writer.index(ui)?.0.expected(no)?;
     let mut shelf = match writer.set.shelf(ui, no, expected, Share::All) {
         Ok(shelf) => shelf,
-        Err(e) if e.kind().is_of_one_volume() => return Ok(0),
+        Err(e) if e.kind() == Kind::Damaged => {
+            ui.warn(
+                "nothing-saved",
+                &format!("nothing of a damaged volume can be saved: {e}"),
+            );
+            return Ok(Some(0));
+        }
+        Err(e) if e.kind().is_of_one_volume() => {
+            ui.warn("unreadable-dblock", &format!("a damaged volume stays: {e}"));
+            return Ok(None);
+        }
         Err(e) => return Err(e),
     };
     let mut names = Sorter::new(writer.set.tmp(), SORT_CAP);
@@ -270,7 +295,7 @@ fn salvage(
             stored += u64::from(new);
         }
     }
-    Ok(stored)
+    Ok(Some(stored))
 }
 
 /// What goes: indexes that were written anew, those of lost volumes, and, if their blocks were `moved`, damaged volumes that an

@@ -104,12 +104,18 @@ impl Writer<'_> {
     }
 
     /// Reads a dblock, checks each block in it, and writes an index for it, whatever is said of it now. The inner error is the
-    /// volume's; then nothing was written. The number of its blocks; of a dry run 0, which reads nothing.
-    pub(crate) fn index_again(&mut self, ui: &mut Ui, no: VolumeNo) -> Result<Result<u64>> {
+    /// volume's; then nothing was written. The number of its blocks. A dry run writes nothing, and reads the volume only if
+    /// `read_dry`; else it gives 0.
+    pub(crate) fn index_again(
+        &mut self,
+        ui: &mut Ui,
+        no: VolumeNo,
+        read_dry: bool,
+    ) -> Result<Result<u64>> {
         let Some((name, size)) = self.set.volumes().dblock(no) else {
             return Err(Error::bug("a dblock that is indexed is listed"));
         };
-        if self.is_dry() {
+        if self.is_dry() && !read_dry {
             return Ok(Ok(0));
         }
         // What blocklists name is looked up there.
@@ -141,11 +147,36 @@ impl Writer<'_> {
             .set
             .fetch_hashed(ui, name, size, expected, stated.unwrap_or(Algo::Sha256))
             .and_then(|(opened, hash, length)| Ok((self.look_through(&opened)?, hash, length)));
-        let (found, hash, length) = match fetched {
+        let (mut found, hash, length) = match fetched {
             Ok(all) => all,
             Err(e) if e.kind().is_volume_or_key() => return Ok(Err(e)),
             Err(e) => return Err(e),
         };
+        let keys = std::mem::take(&mut found.keys);
+        if !self.is_dry() {
+            self.describe(ui, name, found, stated, hash, length)?;
+        }
+        let tmp = self.set.tmp().clone();
+        let mut places = Sorter::new(&tmp, 1 << 20);
+        for &key in &keys {
+            places.add(&Place { key, no }.encode())?;
+        }
+        if let Some((known, _)) = &mut self.index {
+            known.add(places, &tmp)?;
+        }
+        Ok(Ok(keys.len() as u64))
+    }
+
+    /// Uploads the index of a dblock in which this was found; `hash` and `length` are those of the dblock.
+    fn describe(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        found: Found,
+        stated: Option<Algo>,
+        hash: Hash,
+        length: u64,
+    ) -> Result<()> {
         let tmp = self.set.tmp().clone();
         let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.set.encrypts())?;
         let mut finished = Finished {
@@ -162,15 +193,7 @@ impl Writer<'_> {
         let (mut stored, sha256, index_size) =
             finished.index(&self.options.params, secret, &mut self.deflater, &tmp)?;
         self.put(ui, &index, &mut stored, &sha256, index_size)?;
-        self.uploads.push(&finished, &index, index_size, true)?;
-        let mut places = Sorter::new(&tmp, 1 << 20);
-        for &key in &found.keys {
-            places.add(&Place { key, no }.encode())?;
-        }
-        if let Some((known, _)) = &mut self.index {
-            known.add(places, &tmp)?;
-        }
-        Ok(Ok(found.keys.len() as u64))
+        self.uploads.push(&finished, &index, index_size, true)
     }
 
     /// Checks every block of a volume against its name. A block that is a series of ids of known blocks is taken for a
