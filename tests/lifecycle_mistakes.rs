@@ -304,10 +304,13 @@ fn versions_that_cannot_be_meant() {
         same(&before, &take(&dest), But::default(), &what);
     }
     // All would go, by number or because no frame reaches back to any of them: the newest stays.
-    for more in [&["--version=0-2"][..], &["--retention-policy=1W:1D"]] {
+    for (more, code) in [
+        (&["--version=0-2"][..], 2),
+        (&["--retention-policy=1W:1D"], 0),
+    ] {
         let dest = world.copy(&|_| {});
         let args = [&["delete", text(&dest), "--no-cache"][..], more].concat();
-        let ran = world.scratch.run(&args).code(&[0]);
+        let ran = world.scratch.run(&args).code(&[code]);
         ran.says("2 of 3 versions deleted");
         let left = volumes(&dest, "dlist");
         assert!(

@@ -113,6 +113,10 @@ fn every_way_to_log_in() {
         ),
         (
             format!("ssh-keyfile={}", text(&scratch.at("none"))),
+            text(&scratch.at("none")),
+        ),
+        (
+            format!("ssh-keyfile={}", text(&scratch.at("none"))),
             "no such key file",
         ),
         (locked.clone(), "passphrase"),
@@ -168,7 +172,7 @@ fn keys_of_the_host() {
     ran.says("not the one given with ssh-fingerprint");
     let ran = list(&format!("{key}&{nobody}")).code(&[100]);
     ran.says("not known to this machine")
-        .says("--ssh-fingerprint")
+        .says(&format!("--ssh-fingerprint={sha}"))
         .says("connect once by hand");
     list(&format!("{key}&{nobody}&ssh-accept-any-fingerprints"))
         .code(&[0])

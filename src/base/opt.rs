@@ -52,6 +52,8 @@ pub(crate) struct Opt {
     /// Environment variable that gives it where nothing stronger does; empty = none.
     pub(crate) env: &'static str,
     pub(crate) login: Part,
+    /// Of a secret option: true for values that are none, such as the path of a key; they may be shown.
+    pub(crate) plain: Option<fn(&str) -> bool>,
 }
 
 /// What an option is of a log-in.
@@ -81,6 +83,7 @@ pub(crate) const fn row(
         commands: &[],
         env: "",
         login: Part::None,
+        plain: None,
     }
 }
 
@@ -88,6 +91,11 @@ impl Opt {
     /// The same as a part of a log-in that an environment variable may give.
     pub(crate) const fn of_login(self, login: Part, env: &'static str) -> Opt {
         Opt { env, login, ..self }
+    }
+
+    /// True when nobody but the destination is to see this value.
+    pub(crate) fn hides(&self, value: &str) -> bool {
+        self.kind == Kind::Secret && !self.plain.is_some_and(|plain| plain(value))
     }
 
     /// True when `name` (lower case) is this option.

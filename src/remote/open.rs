@@ -228,7 +228,7 @@ fn secrets(url: &DestUrl, options: &Options) -> Redact {
         .or(url.user.as_deref())
         .map(str::to_owned);
     for (opt, value) in options.all() {
-        if opt.kind == Kind::Secret {
+        if opt.hides(value) {
             redact.add(value, user.as_deref());
         }
     }

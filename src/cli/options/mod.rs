@@ -37,6 +37,7 @@ macro_rules! options {
             commands: $commands,
             env: "",
             login: crate::base::opt::Part::None,
+            plain: None,
         };)*
         pub(super) static $list: &[&crate::base::opt::Opt] = &[$(&$id),*];
     };

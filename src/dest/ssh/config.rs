@@ -11,12 +11,15 @@ use crate::dest::folders::{self, Times};
 use crate::net::opts;
 use crate::net::url::{DestUrl, decode_percent};
 
-const KEY_FILE: Opt = row(
-    "ssh-keyfile",
-    Kind::Secret,
-    "",
-    "Private key to log in with: a file, or the key itself as sshkey:// and its percent-encoded text. --auth-password is then its passphrase.",
-);
+const KEY_FILE: Opt = Opt {
+    plain: Some(is_path),
+    ..row(
+        "ssh-keyfile",
+        Kind::Secret,
+        "",
+        "Private key to log in with: a file, or the key itself as sshkey:// and its percent-encoded text. --auth-password is then its passphrase.",
+    )
+};
 const KEY: Opt = row(
     "ssh-key",
     Kind::Secret,
@@ -175,6 +178,14 @@ impl Setup {
         let command = Algo::Sha256.hash(self.command.join("\0").as_bytes());
         format!("{place}#{}", &bytes::hex(command.as_bytes())[..16])
     }
+}
+
+/// True for what is surely the path of a file and not a key.
+fn is_path(value: &str) -> bool {
+    let begins = ["/", "./", "../", "~/"]
+        .iter()
+        .any(|b| value.starts_with(b));
+    begins && !value.contains(['\n', '\r'])
 }
 
 fn key(options: &Options) -> Result<Key> {
