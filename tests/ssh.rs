@@ -172,8 +172,17 @@ fn keys_of_the_host() {
     ran.says("not the one given with ssh-fingerprint");
     let ran = list(&format!("{key}&{nobody}")).code(&[100]);
     ran.says("not known to this machine")
-        .says(&format!("--ssh-fingerprint={sha}"))
+        .says("--ssh-fingerprint")
         .says("connect once by hand");
+    // Where ssh would ask, the fingerprint is there to be copied.
+    let asks = nobody.replace("UserKnownHostsFile=none", "UserKnownHostsFile=/dev/null");
+    assert_ne!(asks, nobody);
+    list(&format!("{key}&{asks}"))
+        .code(&[100])
+        .says(&format!("it is {sha} ("))
+        .says(&format!(
+            "use --ssh-fingerprint={sha}, or connect once by hand"
+        ));
     list(&format!("{key}&{nobody}&ssh-accept-any-fingerprints"))
         .code(&[0])
         .says("every host key is accepted");

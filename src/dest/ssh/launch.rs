@@ -51,7 +51,8 @@ impl Held {
         file.take(1000).read_to_string(&mut text).ok()?;
         text.split_whitespace()
             .find(|word| word.starts_with("SHA256:"))
-            .map(str::to_owned)
+            // It may end a sentence.
+            .map(|word| word.trim_end_matches('.').to_owned())
     }
 }
 
