@@ -296,6 +296,7 @@ mod tests {
         commands: &[],
         env: "",
         login: Part::None,
+        plain: None,
     };
     static FLAG: Opt = Opt {
         name: "dry-run",
@@ -306,6 +307,7 @@ mod tests {
         commands: &[],
         env: "",
         login: Part::None,
+        plain: None,
     };
     static WORD: Opt = Opt {
         name: "policy",
@@ -316,6 +318,7 @@ mod tests {
         commands: &[],
         env: "",
         login: Part::None,
+        plain: None,
     };
     static MANY: Opt = Opt {
         name: "exclude",
@@ -326,6 +329,7 @@ mod tests {
         commands: &[],
         env: "",
         login: Part::None,
+        plain: None,
     };
 
     #[test]
