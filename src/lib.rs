@@ -39,6 +39,7 @@
         feature = "dest-file",
         feature = "dest-ftp",
         feature = "dest-ipfs",
+        feature = "dest-rclone",
         feature = "dest-s3",
         feature = "dest-ssh",
         feature = "dest-webdav"

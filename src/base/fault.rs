@@ -54,6 +54,7 @@ pub(crate) enum Class {
 #[cfg(any(
     feature = "dest-b2",
     feature = "dest-ipfs",
+    feature = "dest-rclone",
     feature = "dest-s3",
     feature = "dest-webdav"
 ))]

@@ -11,6 +11,7 @@ pub(crate) mod json;
 pub(crate) mod leftover;
 pub(crate) mod opt;
 pub(crate) mod place;
+pub(crate) mod program;
 pub(crate) mod rand;
 pub(crate) mod read_at;
 pub(crate) mod secret;

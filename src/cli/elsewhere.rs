@@ -134,7 +134,9 @@ pub(super) fn find(word: &str) -> Result<&'static Command> {
         return Err(Error::usage("the command line begins with no command")
             .hint("the command comes first, then the URL: duplet list URL"));
     }
-    if TOPICS.iter().any(|t| t.is_named(&name)) || ["url", "urls", "options"].contains(&&name[..]) {
+    if TOPICS.iter().any(|t| t.is_named(&name))
+        || ["url", "urls", "destinations", "options"].contains(&&name[..])
+    {
         return Err(
             Error::usage(format!("{shown} is no command but a topic of the help"))
                 .hint(format!("try 'duplet help {name}'")),

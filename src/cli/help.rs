@@ -12,6 +12,7 @@ use crate::cli::render::{self, wrap};
 use crate::cli::sources::applies;
 use crate::cli::topics::{TOPICS, Topic};
 use crate::cli::{COMMANDS, Call, Command, Outcome, Section, completion, lookup, man, option_text};
+use crate::dest::known;
 
 /// Lines of a terminal of the smallest usual size.
 const HEIGHT: usize = 24;
@@ -82,6 +83,7 @@ type Text = fn() -> Vec<String>;
 /// The texts of the words in `SPECIAL_WORDS`.
 static SPECIAL: &[(&str, Text)] = &[
     ("topics", topics),
+    ("destinations", destinations),
     ("options", option_text::all),
     ("all", everything),
     ("man", man::page),
@@ -119,13 +121,18 @@ fn about(word: &str) -> Result<Vec<String>> {
 /// The pages that are not a command's, and where all else is.
 fn topic_names() -> Vec<&'static str> {
     let pages = TOPICS.iter().filter(|t| own_page(t)).map(|t| t.name);
-    pages.chain(["options", "topics", "all"]).collect()
+    let rest = ["destinations", "options", "topics", "all"];
+    pages.chain(rest).collect()
 }
 
 fn topics() -> Vec<String> {
     let mut lines = vec!["duplet help TOPIC prints one of these pages.".to_owned()];
     lines.push(String::new());
     let rest = [
+        (
+            "destinations",
+            "every destination type of Duplicati, and what reaches it",
+        ),
         ("options", "all options"),
         ("man", "a manual page"),
         ("bash, zsh, fish", "completions for these shells"),
@@ -135,6 +142,25 @@ fn topics() -> Vec<String> {
     let rest = rest.map(|(name, title)| (name, title.to_owned()));
     for (name, title) in pages.chain(rest) {
         lines.push(format!("  {name:<16} {title}"));
+    }
+    lines
+}
+
+/// Every type of destination that Duplicati has, and what becomes of a URL with it.
+fn destinations() -> Vec<String> {
+    let mut lines = vec![
+        "Every destination type of Duplicati, and what reaches it from here.".to_owned(),
+        "How URLs are written: duplet help url".to_owned(),
+        String::new(),
+    ];
+    for (names, text) in known::table() {
+        // What is broken goes on under the text.
+        let mut rows = Vec::new();
+        wrap(&mut rows, &text, 16);
+        for (at, row) in rows.iter().enumerate() {
+            let names = if at == 0 { names } else { "" };
+            lines.push(format!("  {names:<14}{}", row.trim_start()));
+        }
     }
     lines
 }

@@ -4,8 +4,16 @@ use crate::cli::topics::{TOPICS, Topic};
 use crate::cli::{COMMANDS, lookup};
 
 /// What may follow `help` beside the names of commands, pages, destinations and options.
-pub(super) static SPECIAL_WORDS: &[&str] =
-    &["topics", "options", "all", "man", "bash", "zsh", "fish"];
+pub(super) static SPECIAL_WORDS: &[&str] = &[
+    "topics",
+    "destinations",
+    "options",
+    "all",
+    "man",
+    "bash",
+    "zsh",
+    "fish",
+];
 
 /// What may follow `help`, apart from the names of options.
 pub(super) fn words() -> Vec<&'static str> {

@@ -36,7 +36,7 @@ topics! {
     "repair" | "purge" | "purge-broken-files";
     "filters" | "rules" | "test-filters";
     "remote";
-    "url" | "urls" | "destinations";
+    "url" | "urls";
     #[cfg(feature = "dest-file")]
     "file";
     #[cfg(feature = "dest-s3")]
@@ -47,6 +47,8 @@ topics! {
     "ssh" | "sftp";
     #[cfg(feature = "dest-ftp")]
     "ftp" | "ftps" | "aftp";
+    #[cfg(feature = "dest-rclone")]
+    "rclone" | "smb" | "cifs" | "mega" | "storj" | "filen" | "drimecloud";
     #[cfg(feature = "dest-b2")]
     "b2" | "backblaze";
     #[cfg(feature = "dest-ipfs")]
@@ -124,6 +126,7 @@ mod tests {
         for (name, there) in [
             ("file", cfg!(feature = "dest-file")),
             ("s3", cfg!(feature = "dest-s3")),
+            ("rclone", cfg!(feature = "dest-rclone")),
             ("ssh", cfg!(feature = "dest-ssh")),
             ("ftp", cfg!(feature = "dest-ftp")),
             ("webdav", cfg!(feature = "dest-webdav")),

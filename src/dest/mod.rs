@@ -15,6 +15,9 @@ mod folders;
 mod ftp;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
+pub(crate) mod known;
+#[cfg(feature = "dest-rclone")]
+mod rclone;
 #[cfg(feature = "dest-s3")]
 mod s3;
 #[cfg(feature = "dest-ssh")]
@@ -102,6 +105,8 @@ pub(crate) type Billed = [(&'static str, u64); 3];
 pub(crate) struct Said {
     /// Each is worth a line.
     pub(crate) notices: Vec<String>,
+    /// Each is worth a line to who asks for more (`-v`).
+    pub(crate) details: Vec<String>,
     /// What went wrong without spoiling the operation.
     pub(crate) warnings: Vec<String>,
     /// Requests sent so far, all of them; `None` where operations are no requests.
@@ -239,6 +244,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &ssh::SCHEME,
     #[cfg(feature = "dest-webdav")]
     &webdav::SCHEME,
+    #[cfg(feature = "dest-rclone")]
+    &rclone::SCHEME,
     #[cfg(feature = "trial")]
     &dropbox::SCHEME,
 ];

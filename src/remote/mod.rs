@@ -61,6 +61,7 @@ pub(crate) struct Remote {
     dest: Box<dyn Destination>,
     shown: String,
     /// Said by the destination, not yet passed on.
+    details: Vec<String>,
     notices: Vec<String>,
     warnings: Vec<String>,
     policy: Policy,
@@ -115,6 +116,7 @@ impl Remote {
         };
         Remote {
             shown: redact.clean(dest.describe()),
+            details: Vec::new(),
             notices: Vec::new(),
             warnings: Vec::new(),
             dest,
@@ -255,6 +257,9 @@ impl Remote {
     /// Passes on what the destination noticed.
     fn tell(&mut self, ui: &mut Ui) {
         self.gather();
+        for line in std::mem::take(&mut self.details) {
+            ui.verbose(&self.redact.clean(line));
+        }
         for line in std::mem::take(&mut self.notices) {
             ui.note(&self.redact.clean(line));
         }
@@ -266,6 +271,7 @@ impl Remote {
     /// Takes up what the destination has to say; one on a network knows better how often it asked.
     fn gather(&mut self) {
         let mut said = self.dest.said();
+        self.details.append(&mut said.details);
         self.notices.append(&mut said.notices);
         self.warnings.append(&mut said.warnings);
         self.stats.billed = said.billed;

@@ -5,7 +5,7 @@ use crate::base::opt::{Kind, Opt, Options, Part, empty, row};
 use crate::base::place;
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::dest::Scheme;
+use crate::dest::{Scheme, known};
 use crate::net::opts;
 use crate::net::url::{DestUrl, display_raw};
 use crate::remote::redact::Redact;
@@ -161,6 +161,10 @@ fn find(name: &str, schemes: &[&'static Scheme], text: &str) -> Result<(&'static
         && option_of(scheme, "use-ssl").is_some()
     {
         return Ok((scheme, true));
+    }
+    if let Some((cause, hint)) = known::why_not(name) {
+        let e = Error::usage(format!("{name}:// cannot be used as it is: {cause}"));
+        return Err(e.hint(hint));
     }
     let known: Vec<&str> = schemes.iter().map(|s| s.names[0]).collect();
     let shown = text::safe_cut(name.as_bytes(), 30);

@@ -178,6 +178,11 @@ impl Piped {
         Ok(moved)
     }
 
+    /// The number of its process, which stays its own until it was waited for.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Closes the pipe to the child's input: most programs end then.
     pub(crate) fn close_input(&mut self) {
         self.input = None;

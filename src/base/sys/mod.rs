@@ -13,7 +13,7 @@
 )]
 
 mod arguments;
-#[cfg(any(test, feature = "dest-ssh"))]
+#[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
 mod child;
 mod dir;
 #[cfg(test)]
@@ -26,8 +26,8 @@ mod terminal;
 mod users;
 
 pub(crate) use arguments::wipe_arguments;
-#[cfg(any(test, feature = "dest-ssh"))]
-pub(crate) use child::{Piped, memory_file};
+#[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
+pub(crate) use child::{Moved, Piped, memory_file};
 pub(crate) use dir::Dir;
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 pub(crate) use look::{ITSELF, Spot, stat_of, xattr_names_of, xattr_of};

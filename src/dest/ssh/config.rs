@@ -6,6 +6,7 @@ use crate::base::digest::Algo;
 use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::base::place;
+use crate::base::program;
 use crate::base::secret::Secret;
 use crate::dest::folders::{self, Times};
 use crate::net::opts;
@@ -215,32 +216,9 @@ fn key(options: &Options) -> Result<Key> {
     Ok(Key::Inline(Secret::new(text)))
 }
 
-/// A command line taken apart at its spaces; quotes of either kind hold together what stands in them.
+/// The words of an option that is a command line.
 fn words(opt: &'static Opt, options: &Options) -> Result<Vec<String>> {
-    let text = options.text(opt).unwrap_or("");
-    let (mut found, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for c in text.chars() {
-        match (c, quote) {
-            ('\0', _) => {
-                return Err(Error::usage(format!("--{} has a NUL character", opt.name)));
-            }
-            (c, Some(q)) if c == q => quote = None,
-            ('"' | '\'', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => found.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
-        }
-    }
-    if quote.is_some() {
-        return Err(Error::usage(format!(
-            "--{} has a quote without its end",
-            opt.name
-        )));
-    }
-    found.extend(word);
-    Ok(found)
+    program::words(opt.name, options.text(opt).unwrap_or(""), false)
 }
 
 #[cfg(test)]
@@ -341,21 +319,6 @@ mod tests {
             of(&twice.replace("%252B", "%2B").replacen("", "ssh-key=", 1)),
             text
         );
-    }
-
-    #[test]
-    fn command_lines_are_taken_apart() {
-        let of = |text: &str| {
-            let mut options = Options::default();
-            options.set(&OPTIONS[7], text).expect("text");
-            words(&COMMAND, &options).expect("good")
-        };
-        assert_eq!(of("  a  b\tc "), ["a", "b", "c"]);
-        assert_eq!(
-            of("a 'b c' \"d 'e\" f\"g h\"i ''"),
-            ["a", "b c", "d 'e", "fg hi", ""]
-        );
-        assert_eq!(of(" "), Vec::<String>::new());
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,12 @@ use super::config::{Key, Setup};
 use super::helper::{ANSWER, REPORT};
 use super::pins::{Pin, pinned};
 use crate::base::fault::{Class, Fault};
+use crate::base::program;
 use crate::base::sys::{self, Piped};
 use crate::base::tmp::Tmp;
 
 type Done<T> = std::result::Result<T, Fault>;
 
-/// Where programs are when the environment does not say.
-const PATHS: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/opt/bin";
 /// Most that a small program may take to say something, and most that it may say.
 const QUICK: Duration = Duration::from_secs(20);
 const SAID_MAX: usize = 64 << 10;
@@ -61,9 +59,7 @@ pub(super) fn find(setup: &Setup) -> Done<Program> {
     if !setup.command.is_empty() {
         return Ok(Program::Own);
     }
-    let paths = std::env::var("PATH").unwrap_or_default();
-    let paths = if paths.is_empty() { PATHS } else { &paths };
-    if let Some(path) = look(paths, "ssh") {
+    if let Some(path) = program::find("ssh") {
         let words = [path.to_string_lossy().into_owned(), "-V".to_owned()];
         let said = ask(&words, QUICK);
         return Ok(match version(&said) {
@@ -71,7 +67,7 @@ pub(super) fn find(setup: &Setup) -> Done<Program> {
             Some(version) => Program::OpenSsh(path, version),
         });
     }
-    match look(paths, "dbclient") {
+    match program::find("dbclient") {
         Some(path) => Ok(Program::Dropbear(path)),
         None => Err(Fault::new(
             Class::Unsupported,
@@ -79,14 +75,6 @@ pub(super) fn find(setup: &Setup) -> Done<Program> {
         )
         .hint("install an SSH client (Debian: openssh-client, OpenWrt: openssh-client or dropbear), or name one with --ssh-command")),
     }
-}
-
-fn look(paths: &str, name: &str) -> Option<PathBuf> {
-    let is_program = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-    };
-    let folders = paths.split(':').filter(|f| !f.is_empty());
-    folders.map(|f| Path::new(f).join(name)).find(is_program)
 }
 
 /// The version of OpenSSH; `None` when it is Dropbear.
@@ -125,18 +113,9 @@ fn ask(words: &[String], time: Duration) -> String {
     String::from_utf8_lossy(&[out, errors].concat()).into_owned()
 }
 
-/// True for variables of the environment that hold what no other program is to know.
+/// True for variables of the environment that `ssh` does not get.
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let words = [
-        "PASSPHRASE",
-        "PASSWORD",
-        "SECRET",
-        "TOKEN",
-        "APPLICATION_KEY",
-    ];
-    name == "DUPLET_URL"
-        || words.iter().any(|word| name.contains(word)) && name != "DROPBEAR_PASSWORD"
+    program::is_secret(name) && name != "DROPBEAR_PASSWORD"
 }
 
 /// Starts the child for a destination.
@@ -448,11 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_found_in_the_folders_of_the_path() {
-        assert!(look("/nonexistent::/bin:/usr/bin", "sh").is_some());
-        assert!(look("/nonexistent:/proc/self", "sh").is_none());
-        // A folder is none.
-        assert!(look("/", "usr").is_none());
+    fn small_programs_are_listened_to() {
         assert_eq!(ask(&["echo", "a b"].map(str::to_owned), QUICK), "a b\n");
         assert_eq!(ask(&["/nonexistent".to_owned()], QUICK), "");
         let words = ["sh", "-c", "echo OpenSSH_1.2 >&2"].map(str::to_owned);

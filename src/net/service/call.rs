@@ -3,10 +3,10 @@
 
 use crate::base::fault::Fault;
 use crate::base::secret::Secret;
-#[cfg(any(test, feature = "trial"))]
+#[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
 use crate::base::transfer::{GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-#[cfg(any(test, feature = "trial"))]
+#[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
 use crate::net::ranged::{Answer, Resume};
 #[cfg(any(test, feature = "trial"))]
 use crate::net::service::rows::{self, EachRow, Row};
@@ -54,7 +54,7 @@ pub(crate) struct Service {
     http: Http,
     dialect: &'static Dialect,
     login: Box<dyn Login>,
-    #[cfg(any(test, feature = "trial"))]
+    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     resume: Resume,
 }
 
@@ -64,7 +64,7 @@ impl Service {
             http,
             dialect,
             login,
-            #[cfg(any(test, feature = "trial"))]
+            #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
             resume: Resume::default(),
         }
     }
@@ -107,7 +107,7 @@ impl Service {
     }
 
     /// As [`Service::ask`]; every refusal is a fault.
-    #[cfg(any(test, feature = "trial"))]
+    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     pub(crate) fn call(&mut self, call: Call<'_, '_>) -> Result<Reply, Fault> {
         let verb = call.verb;
         let asked = self.ask(call)?;
@@ -132,8 +132,9 @@ impl Service {
         rows::rows(&mut self.call(call)?, self.dialect.who, max, array, each)
     }
 
-    /// A span of the file `name`: see `Destination::get`. Its content is known again by the `ETag` of the reply.
-    #[cfg(any(test, feature = "trial"))]
+    /// A span of the file `name`: see `Destination::get`. Its content is known again by the `ETag` of the reply, or
+    /// by when it was changed.
+    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     pub(crate) fn download(
         &mut self,
         (method, url): (&'static str, &str),
@@ -153,7 +154,8 @@ impl Service {
                 content: Content::None,
                 pace: Pace::Download,
             })?;
-            let tag = reply.header("etag").unwrap_or("").to_owned();
+            let tag = reply.header("etag").or(reply.header("last-modified"));
+            let tag = tag.unwrap_or("").to_owned();
             let sha1 = None;
             Ok(Answer { reply, tag, sha1 })
         });

@@ -23,7 +23,7 @@ pub(crate) struct DestUrl {
 }
 
 /// Schemes whose host, user and path Duplicati reads by another rule than all others: a `+` is a plus, a `#` is refused.
-const PLAIN: [&str; 5] = ["aftp", "ftp", "ftps", "sftp", "ssh"];
+const PLAIN: [&str; 7] = ["aftp", "cifs", "ftp", "ftps", "sftp", "smb", "ssh"];
 
 /// Said when a password seems to have broken the URL.
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";

@@ -34,6 +34,8 @@ mod ftp_only;
 mod gateways;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs_only;
+#[cfg(feature = "dest-rclone")]
+mod rclone_only;
 #[cfg(feature = "dest-s3")]
 mod s3_only;
 #[cfg(feature = "dest-ssh")]
@@ -509,6 +511,17 @@ macro_rules! rows {
                 a_span_that_breaks_off_is_gone_on_with;
         }
     };
+    // A program of this machine lists the files and carries them over HTTP.
+    (served $start:path) => {
+        rows! { local $start }
+        rows! { broken $start }
+        rows! { $start;
+            uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body refusals_in_mid_upload;
+            downloads: downloads_that_break ranges_that_are_ignored silent_downloads slow_downloads;
+            lines: connections_closed_while_idle;
+            statuses: the_table_of_statuses;
+        }
+    };
     (http $start:path) => {
         rows! { local $start }
         rows! { broken $start }
@@ -547,6 +560,7 @@ destinations! {
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;
+    "dest-rclone" rclone served;
 }
 
 /// Gateways of IPFS take nothing: of the rows they have those about spans.

@@ -1,0 +1,252 @@
+//! Every destination type of Duplicati (`destinations-more.md` 1): what reaches it from here, or why nothing does and what to do
+//! instead. The help of destinations and the error of a URL say the same.
+
+use crate::dest::SCHEMES;
+
+/// What becomes of a URL.
+enum Way {
+    /// Spoken here, if built in: what it is, and by which page.
+    Native(&'static str),
+    /// Carried by an rclone on this machine: what it is, and the way without.
+    Rclone(&'static str, &'static str),
+    /// Through rclone once it has been set up there: what it is, and its type there.
+    Remote(&'static str, &'static str),
+    /// Not by its URL: why, and what to do.
+    Never(&'static str, &'static str),
+}
+
+/// Names, separated by spaces, the one of the URL first.
+struct Known(&'static str, Way);
+
+static ALL: &[Known] = &[
+    Known("file", Way::Native("a folder of this machine")),
+    Known("s3", Way::Native("S3 and what speaks it")),
+    Known("e2", Way::Native("IDrive e2")),
+    Known("webdav", Way::Native("WebDAV")),
+    Known("b2", Way::Native("Backblaze B2")),
+    Known("ssh sftp", Way::Native("SFTP")),
+    Known("ftp ftps", Way::Native("FTP, with or without TLS")),
+    Known("aftp", Way::Native("FTP, Duplicati's other client")),
+    Known("ipfs ipns", Way::Native("IPFS")),
+    Known("rclone", Way::Native("what rclone reaches")),
+    Known(
+        "smb cifs",
+        Way::Rclone(
+            "a share of Windows or Samba",
+            "mount the share (mount -t cifs) and name the folder",
+        ),
+    ),
+    Known(
+        "mega",
+        Way::Rclone(
+            "MEGA",
+            "let MEGAcmd serve the folder (mega-webdav) and write webdav://",
+        ),
+    ),
+    Known(
+        "storj",
+        Way::Rclone(
+            "Storj",
+            "use its S3 gateway: s3://BUCKET/folder?s3-server-name=gateway.storjshare.io",
+        ),
+    ),
+    Known(
+        "filen",
+        Way::Rclone(
+            "Filen",
+            "let Filen's own program serve WebDAV and write webdav://",
+        ),
+    ),
+    Known(
+        "drimecloud",
+        Way::Rclone("Drime", "download the volumes and name their folder"),
+    ),
+    Known("openstack", Way::Remote("OpenStack Swift", "swift")),
+    Known("cloudfiles", Way::Remote("Rackspace Cloud Files", "swift")),
+    Known("azure", Way::Remote("Azure Blob Storage", "azureblob")),
+    Known(
+        "gcs",
+        Way::Remote("Google Cloud Storage", "google cloud storage"),
+    ),
+    Known("googledrive", Way::Remote("Google Drive", "drive")),
+    Known("onedrivev2", Way::Remote("OneDrive", "onedrive")),
+    Known("od4b", Way::Remote("OneDrive for Business", "onedrive")),
+    Known("sharepoint", Way::Remote("SharePoint", "onedrive")),
+    Known(
+        "mssp",
+        Way::Remote("SharePoint by its old log-in", "onedrive"),
+    ),
+    Known(
+        "msgroup",
+        Way::Remote("the files of a Microsoft group", "onedrive"),
+    ),
+    Known("dropbox", Way::Remote("Dropbox", "dropbox")),
+    Known("box", Way::Remote("Box", "box")),
+    Known("pcloud", Way::Remote("pCloud", "pcloud")),
+    Known("jottacloud", Way::Remote("Jottacloud", "jottacloud")),
+    Known("sia", Way::Remote("Sia", "sia")),
+    Known(
+        "cos",
+        Way::Never(
+            "Tencent COS is reached by its S3 address",
+            "write s3://BUCKET-APPID/folder?s3-server-name=cos.REGION.myqcloud.com with the same keys",
+        ),
+    ),
+    Known(
+        "aliyunoss",
+        Way::Never(
+            "Aliyun OSS is reached by its S3 address",
+            "write s3://BUCKET/folder?s3-server-name=oss-REGION.aliyuncs.com with the same keys",
+        ),
+    ),
+    Known(
+        "tahoe tahoes",
+        Way::Never(
+            "Tahoe-LAFS is not spoken",
+            "let the node serve SFTP ([sftpd] in tahoe.cfg) and write ssh://USER@HOST:PORT/folder",
+        ),
+    ),
+    Known(
+        "duplicati",
+        Way::Never(
+            "Duplicati's own storage gives its files to registered machines only",
+            "restore with Duplicati, or copy the volumes to a folder and name that",
+        ),
+    ),
+    Known(
+        "filejump",
+        Way::Never(
+            "FileJump closed its interface for programs in 2025",
+            "download the volumes in a browser and name their folder",
+        ),
+    ),
+    Known(
+        "movistarcloud",
+        Way::Never(
+            "Movistar Cloud has no interface for programs",
+            "download the volumes in a browser and name their folder",
+        ),
+    ),
+];
+
+impl Known {
+    fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.0.split(' ')
+    }
+
+    fn is_built_in(&self) -> bool {
+        SCHEMES
+            .iter()
+            .any(|s| self.names().any(|name| s.names.contains(&name)))
+    }
+
+    /// One sentence on what it is here, and one on what to do; either may be empty.
+    fn sentences(&self) -> (String, String) {
+        match (&self.1, self.is_built_in()) {
+            (Way::Native(what), true) => (
+                format!(
+                    "{what}; duplet help {}",
+                    self.0.split(' ').next().unwrap_or_default()
+                ),
+                String::new(),
+            ),
+            (Way::Native(what), false) => (
+                format!("{what}: this program was built without it"),
+                "build it with all destinations, or mount it and name the folder".to_owned(),
+            ),
+            (Way::Rclone(what, _), true) => (
+                format!("{what}, through rclone; duplet help rclone"),
+                String::new(),
+            ),
+            (Way::Rclone(what, other), false) => (
+                format!("{what}, through rclone, without which this program was built"),
+                (*other).to_owned(),
+            ),
+            (Way::Remote(what, kind), _) => (
+                format!("{what} is not spoken, but rclone reaches it"),
+                format!(
+                    "make a remote of the type '{kind}' with 'rclone config' and write rclone://REMOTE/folder: the files are the same"
+                ),
+            ),
+            (Way::Never(why, way), _) => ((*why).to_owned(), (*way).to_owned()),
+        }
+    }
+}
+
+/// Why a URL with this scheme, which is not in the registry, cannot be opened, and what to do; `None` for no scheme of Duplicati's.
+pub(crate) fn why_not(scheme: &str) -> Option<(String, String)> {
+    let known = ALL
+        .iter()
+        .find(|known| known.names().any(|name| name == scheme))?;
+    Some(known.sentences())
+}
+
+/// How a scheme that rclone carries is reached without, as the end of a sentence; empty for others.
+#[cfg(feature = "dest-rclone")]
+pub(crate) fn other_way(scheme: &str) -> String {
+    let known = ALL
+        .iter()
+        .find(|known| known.names().any(|name| name == scheme));
+    match known {
+        Some(Known(_, Way::Rclone(_, other))) => format!("; or {other}"),
+        _ => String::new(),
+    }
+}
+
+/// Names and sentences of all, for help.
+pub(crate) fn table() -> impl Iterator<Item = (&'static str, String)> {
+    ALL.iter().map(|known| {
+        let (cause, hint) = known.sentences();
+        let end = if hint.is_empty() {
+            String::new()
+        } else {
+            format!("; {hint}")
+        };
+        (known.0, format!("{cause}{end}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every destination type in Duplicati's source and on its pages, the alias with TLS too.
+    const DUPLICATI: &str = "file s3 webdav b2 ssh ftp ftps aftp rclone openstack azure gcs onedrivev2 sharepoint msgroup \
+         googledrive dropbox box pcloud tahoe tahoes cos aliyunoss storj jottacloud filen mega filejump od4b mssp smb cifs e2 \
+         duplicati drimecloud movistarcloud sia cloudfiles";
+
+    #[test]
+    fn every_type_of_duplicati_is_known_once() {
+        for name in DUPLICATI.split_whitespace() {
+            let rows = ALL.iter().filter(|known| known.names().any(|n| n == name));
+            assert_eq!(rows.count(), 1, "{name}");
+            let (cause, hint) = why_not(name).expect(name);
+            assert!(
+                !cause.is_empty() && cause.len() + hint.len() < 250,
+                "{name}: {cause}; {hint}"
+            );
+        }
+        assert!(why_not("gopher").is_none());
+    }
+
+    #[test]
+    fn what_is_built_in_is_in_the_table_and_has_its_page() {
+        for scheme in SCHEMES {
+            let known = |name: &&str| ALL.iter().any(|known| known.names().any(|n| n == *name));
+            // Dropbox in a build for trials is both.
+            assert!(
+                scheme.names.iter().all(|name| known(name)),
+                "{}",
+                scheme.names[0]
+            );
+        }
+        for known in ALL {
+            let spoken = matches!(known.1, Way::Native(_) | Way::Rclone(..));
+            assert!(
+                spoken || !known.is_built_in() || cfg!(feature = "trial"),
+                "{}",
+                known.0
+            );
+        }
+    }
+}
