@@ -104,6 +104,17 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     let home = faulty_ftp::HOME;
     let url = format!("aftp://{login}{home}/kit2-{case}/p\u{e4}th%20a+b/x");
     all.push(Place::new("aftp", &["aftp"], url));
+    let folder = scratch.at(&format!("rclone-{case}/p\u{e4}th a+b/x"));
+    let folder = text(&folder).replace(' ', "%20").replace('+', "%2B");
+    let program = b2::programs().join("rclone");
+    let url = format!(
+        "rclone://{folder}?rclone-remote-repository=:local&rclone-executable={}",
+        text(&program)
+    );
+    all.push(Place {
+        quick: false,
+        ..Place::new("rclone", &["rclone"], url)
+    });
     if let Ok(url) = std::env::var("DUPLET_TEST_URL") {
         all.push(Place {
             can_be_missing: false,

@@ -71,7 +71,9 @@ fn addresses_of_other_programs_make_no_folder() {
         "file://~/x",
         "http://h/x",
         "https://u:hunter2@h/x",
-        "smb://u:hunter2@h/x",
+        "gopher://u:hunter2@h/x",
+        "mssp://u:hunter2@h/x",
+        "cos://u:hunter2@h/x",
     ] {
         let ran = in_work(&scratch, &["backup", url, text(&src), PLAIN]).code(&[200]);
         assert!(
