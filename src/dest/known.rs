@@ -76,10 +76,7 @@ static ALL: &[Known] = &[
         "mssp",
         Way::Remote("SharePoint by its old log-in", "onedrive"),
     ),
-    Known(
-        "msgroup",
-        Way::Remote("the files of a Microsoft group", "onedrive"),
-    ),
+    Known("msgroup", Way::Remote("a Microsoft group", "onedrive")),
     Known("dropbox", Way::Remote("Dropbox", "dropbox")),
     Known("box", Way::Remote("Box", "box")),
     Known("pcloud", Way::Remote("pCloud", "pcloud")),
@@ -163,10 +160,15 @@ impl Known {
                 (*other).to_owned(),
             ),
             (Way::Remote(what, kind), _) => (
-                format!("{what} is not spoken, but rclone reaches it"),
-                format!(
-                    "make a remote of the type '{kind}' with 'rclone config' and write rclone://REMOTE/folder: the files are the same"
-                ),
+                format!("{what} goes through rclone"),
+                match cfg!(feature = "dest-rclone") {
+                    true => format!(
+                        "make a remote of the type '{kind}' with 'rclone config' and write rclone://REMOTE/folder"
+                    ),
+                    false => {
+                        format!("mount it ('rclone mount', type '{kind}') and name the folder")
+                    }
+                },
             ),
             (Way::Never(why, way), _) => ((*why).to_owned(), (*way).to_owned()),
         }
