@@ -179,14 +179,14 @@ fn what_is_missing_is_named() {
         let program = text(&program);
         let url = format!("rclone://nosuch/x?rclone-executable={program}");
         for action in ["list", "mkdir"] {
-            let ran = remote(&scratch, &[action, &url]).code(&[200]);
+            let ran = remote(&scratch, &[action, &url]).code(&[100]);
             ran.says("find section in config file")
                 .says("rclone config");
         }
         let file = scratch.at("file");
         fs::write(&file, b"x").unwrap();
         remote(&scratch, &["put", &url, "x", text(&file)])
-            .code(&[200])
+            .code(&[100])
             .says("rclone config");
         let at = self::url(Path::new(program), &here, "rclone-option=--nonsense");
         remote(&scratch, &["list", &at])

@@ -234,13 +234,10 @@ mod tests {
     #[test]
     fn what_is_built_in_is_in_the_table_and_has_its_page() {
         for scheme in SCHEMES {
-            let known = |name: &&str| ALL.iter().any(|known| known.names().any(|n| n == *name));
+            let known =
+                |name: &&'static str| ALL.iter().any(|known| known.names().any(|n| n == *name));
             // Dropbox in a build for trials is both.
-            assert!(
-                scheme.names.iter().all(|name| known(name)),
-                "{}",
-                scheme.names[0]
-            );
+            assert!(scheme.names.iter().all(known), "{}", scheme.names[0]);
         }
         for known in ALL {
             let spoken = matches!(known.1, Way::Native(_) | Way::Rclone(..));

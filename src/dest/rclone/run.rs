@@ -143,10 +143,11 @@ impl Run {
 
     /// Mebibytes of memory that the process takes now.
     pub(super) fn memory(&self) -> Option<u64> {
-        let path = format!("/proc/{}/statm", self.child.id());
+        let path = format!("/proc/{}/status", self.child.id());
         let text = std::fs::read_to_string(path).ok()?;
-        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-        Some(pages * 4096 >> 20)
+        let (_, rest) = text.split_once("VmRSS:")?;
+        let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
+        Some(kib >> 10)
     }
 
     /// Hands all of it over.

@@ -17,7 +17,7 @@ type Meaning = (&'static str, Class, &'static str);
 static MEANINGS: &[Meaning] = &[
     (
         "find section in config",
-        Class::Usage,
+        Class::Unsupported,
         "'rclone listremotes' shows the remotes there are, 'rclone config' makes one",
     ),
     (
@@ -144,12 +144,12 @@ mod tests {
             (
                 "2026/11/28 17:31:59 Failed to create file system for \"n:x\": didn't find section in config file\n",
                 "Failed to create file system for \"n:x\": didn't find section in config file",
-                Some(Class::Usage),
+                Some(Class::Unsupported),
             ),
             (
                 "2026/11/28 17:32:02 CRITICAL: Failed to create file system for \"n:x\": didn't find section in config file (\"n\")",
                 "Failed to create file system for \"n:x\": didn't find section in config file (\"n\")",
-                Some(Class::Usage),
+                Some(Class::Unsupported),
             ),
             (
                 "2026/11/28 17:32:01 ERROR : : error listing: x\n2026/11/28 17:32:01 NOTICE: Failed to lsjson with 2 errors: last error was: error in ListJSON: couldn't connect SMB: dial tcp 127.0.0.1:1: connect: connection refused\n",

@@ -21,7 +21,7 @@ fn codes_and_words_are_faults() {
         ),
         (
             "echo 'Failed: didn'\"'\"'t find section in config file' >&2; exit 1",
-            Kind::Usage,
+            Kind::Unsupported,
             "rclone config",
         ),
         (
@@ -100,7 +100,7 @@ fn helpers_that_do_not_come() {
     for (script, kind, words) in [
         (
             "echo '1 CRITICAL: Failed to create file system: didn'\"'\"'t find section in config file' >&2; exit 1",
-            Kind::Usage,
+            Kind::Unsupported,
             "rclone config",
         ),
         ("exit 9", Kind::Busy, "ended with code 9"),
