@@ -13,7 +13,6 @@ mod session;
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -346,8 +345,12 @@ fn listener(scratch: &Scratch) -> (PathBuf, PathBuf) {
         "#!/bin/sh\nfor a in \"$@\"; do echo \"arg $a\" >>'{0}'; done\nenv >>'{0}'\necho 'no: access denied' >&2\nexit 1\n",
         text(&seen)
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // No process forked meanwhile is to hold it open for writing: such a file cannot be started.
+    let plain = scratch.at("listener.sh");
+    fs::write(&plain, script).unwrap();
+    let mut copy = Command::new("install");
+    copy.args(["-m", "755", text(&plain), text(&program)]);
+    assert!(copy.status().unwrap().success());
     (program, seen)
 }
 

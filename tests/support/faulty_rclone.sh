@@ -1,8 +1,10 @@
 #!/bin/bash
-# An rclone with a server over HTTP at ADDRESS in place of any remote: the helper is that server, processes ask it.
-# What a `script` beside this file says is done first, once.
-address=ADDRESS
-here=${0%/*}
+# An rclone with a server over HTTP in place of any remote: the helper is that server, processes ask it. --home=FOLDER among the
+# arguments says where `address` is, that of the server, and `script`: what it says is done first, once.
+for word; do
+    case $word in --home=*) here=${word#--home=} ;; esac
+done
+read -r address <"$here/address"
 if [ -e "$here/script" ]; then
     mv "$here/script" "$here/done"
     # shellcheck source=/dev/null

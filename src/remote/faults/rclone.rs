@@ -2,7 +2,6 @@
 //! what a true one cannot be made to do.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::faulty::{Reply, Twist, decode, ranged};
@@ -10,7 +9,10 @@ use super::statuses::again;
 use super::*;
 use crate::base::rand;
 
-const SCRIPT: &str = include_str!("../../../tests/support/faulty_rclone.sh");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/support/faulty_rclone.sh"
+);
 
 pub(super) fn start() -> Box<dyn Wire> {
     Box::new(Rclone::new())
@@ -74,7 +76,7 @@ impl Service for Folder {
     }
 }
 
-/// The server, and the folder with the script.
+/// The server, and the folder that tells the script of it.
 pub(super) struct Rclone(pub(super) Server<Folder>, PathBuf);
 
 impl Rclone {
@@ -87,11 +89,8 @@ impl Rclone {
         let name = format!("duplet-rclone-{}", rand::hex::<8>().expect("random"));
         let home = std::env::temp_dir().join(name);
         std::fs::create_dir(&home).expect("a folder");
-        let program = home.join("rclone");
-        let text = SCRIPT.replace("ADDRESS\n", &format!("{}\n", server.address));
-        std::fs::write(&program, text).expect("a file");
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&program, mode).expect("a program");
+        let address = format!("{}\n", server.address);
+        std::fs::write(home.join("address"), address).expect("a file");
         Rclone(server, home)
     }
 
@@ -123,9 +122,12 @@ impl Wire for Rclone {
     }
 
     fn url(&self, _: &str, query: &str) -> String {
-        let program = self.1.join("rclone");
-        let program = program.to_str().expect("plain").replace('/', "%2F");
-        format!("smb://user:{SECRET_IN_URL}@server/share/d?retry-delay=0s&rclone-executable={program}&{query}")
+        let encoded = |path: &str| path.replace('/', "%2F");
+        let program = encoded(SCRIPT);
+        let home = encoded(self.1.to_str().expect("plain"));
+        format!(
+            "smb://user:{SECRET_IN_URL}@server/share/d?retry-delay=0s&rclone-executable={program}&rclone-option=--home={home}&{query}"
+        )
     }
 
     fn unmake(&self) {
