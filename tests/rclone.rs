@@ -8,22 +8,15 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-#[path = "support/session.rs"]
-mod session;
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
+use support::life::{FAST, remote, restored_alike, slow_upload, until, whole_life};
 use support::servers::b2::programs;
-use support::snapshot::{same, take};
-use support::{
-    Ran, Rand, Scratch, differs, fixture, fixture_names, is_root, opens_with, peak_kib, text,
-};
-
-const FAST: [&str; 2] = ["--retry-delay=0s", "--number-of-retries=2"];
+use support::{Rand, Scratch, fixture, fixture_names, is_root, peak_kib, text};
 
 /// The new rclone, and the old one where it is installed.
 fn rclones() -> Vec<PathBuf> {
@@ -57,17 +50,13 @@ fn url(program: &Path, path: &Path, query: &str) -> String {
     )
 }
 
-fn remote(scratch: &Scratch, args: &[&str]) -> Ran {
-    scratch.run(&[&["remote"], args, &FAST[..]].concat())
-}
-
 #[test]
 fn a_whole_life_in_either_mode() {
     for (program, mode) in rclones().iter().zip(["serve", "command"]) {
         let scratch = Scratch::new("rclone");
         let folder = scratch.at("My Folder+\u{e9}/deep");
         let query = format!("rclone-mode={mode}");
-        session::life(&scratch, &url(program, &folder, &query), &folder);
+        whole_life(&scratch, &url(program, &folder, &query), &folder, 10 << 10);
     }
 }
 
@@ -75,24 +64,8 @@ fn a_whole_life_in_either_mode() {
 fn every_fixture_is_restored() {
     for name in fixture_names() {
         let scratch = Scratch::new("rclone");
-        let dest = fixture(&name).join("dest");
-        let url = url(&new_one(), &dest, "");
-        let secret = opens_with(&name).unwrap_or("--no-encryption");
-        let prefix = if name == "other-prefix" {
-            "--prefix=other"
-        } else {
-            "--prefix=duplicati"
-        };
-        let mut seen = Vec::new();
-        for (at, from) in [url.as_str(), text(&dest)].iter().enumerate() {
-            let to = scratch.at(&format!("out-{at}"));
-            let path = format!("--restore-path={}", text(&to));
-            let args = ["restore", from, &path, "--no-cache", secret, prefix];
-            scratch.run(&args).code(&[0]);
-            seen.push(take(&to));
-        }
-        same(&seen[1], &seen[0], differs(&name), &name);
-        assert!(!seen[0].is_empty(), "{name}");
+        let url = url(&new_one(), &fixture(&name).join("dest"), "");
+        restored_alike(&scratch, &url, &name);
     }
 }
 
@@ -211,15 +184,6 @@ fn what_is_missing_is_named() {
     }
 }
 
-/// Waits for something that must come, for as long as a busy machine may need.
-fn until(what: &str, mut there: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !there() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn children_of(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let told = fs::read_to_string(path).unwrap();
@@ -236,25 +200,8 @@ fn signal(name: &str, pid: u32) {
 }
 
 /// A slow upload under way, of which a part has arrived, and its helper.
-fn slow_upload(scratch: &Scratch, url: &str, folder: &Path) -> (Child, u32) {
-    let file = scratch.at("big");
-    fs::write(&file, Rand(3).bytes(2 << 20)).unwrap();
-    let words = [
-        "remote",
-        "put",
-        url,
-        "big",
-        text(&file),
-        "--throttle-upload=1mb",
-        FAST[0],
-    ];
-    let child = scratch.start(&words);
-    until("a part arrives", || {
-        let there = fs::read_dir(folder).into_iter().flatten().flatten();
-        there
-            .into_iter()
-            .any(|entry| entry.metadata().is_ok_and(|m| m.len() > 0))
-    });
+fn upload_with_helper(scratch: &Scratch, url: &str, folder: &Path) -> (Child, u32) {
+    let child = slow_upload(scratch, url, folder, 2 << 20);
     let helpers = children_of(child.id());
     assert_eq!(helpers.len(), 1, "one child");
     (child, helpers[0])
@@ -264,14 +211,14 @@ fn slow_upload(scratch: &Scratch, url: &str, folder: &Path) -> (Child, u32) {
 fn a_helper_that_is_killed_and_one_whose_parent_is() {
     for program in rclones() {
         let scratch = Scratch::new("rclone");
-        let folder = scratch.at("b");
+        let folder = scratch.folder("b");
         let url = url(&program, &folder, "");
-        let (mut child, helper) = slow_upload(&scratch, &url, &folder);
+        let (mut child, helper) = upload_with_helper(&scratch, &url, &folder);
         signal("-KILL", helper);
         assert!(child.wait().unwrap().success());
         assert!(fs::read(folder.join("big")).unwrap() == fs::read(scratch.at("big")).unwrap());
-        fs::remove_dir_all(&folder).unwrap();
-        let (mut child, helper) = slow_upload(&scratch, &url, &folder);
+        fs::remove_file(folder.join("big")).unwrap();
+        let (mut child, helper) = upload_with_helper(&scratch, &url, &folder);
         signal("-KILL", child.id());
         assert!(!child.wait().unwrap().success());
         until("the helper ends", || {
