@@ -439,6 +439,57 @@ fn the_test_of_a_destination_passes_and_leaves_nothing() {
 }
 
 #[test]
+fn a_dry_run_changes_nothing_there_or_here() {
+    each("dry", |kit| {
+        kit.put("f", b"first");
+        let from = kit.scratch.at("from");
+        fs::write(&from, b"a second one").unwrap();
+        for (action, words, said) in [
+            ("put", &["f", text(&from)][..], "would store f: 12 bytes in"),
+            ("upload", &["g", text(&from)], "would store g: 12 bytes"),
+            ("delete", &["f"], "would remove f"),
+            ("rm", &["g"], "nothing would be removed"),
+            ("get", &["f", text(&kit.scratch.at("t"))], "would write"),
+            ("test", &["--reruns=2"], "2 times"),
+        ] {
+            let ran = kit.remote(action, &[words, &["--dry-run"]].concat());
+            ran.code(&[0]).says(said);
+        }
+        kit.remote("mkdir", &["-n"]).code(&[0]);
+        let ran = kit.remote("delete", &["f", "--dryrun", "--json"]);
+        let all = ran.code(&[0]).json();
+        assert_eq!(
+            (all["Dryrun"].as_bool(), all["Found"].as_bool()),
+            (Some(true), Some(true))
+        );
+        assert_eq!(kit.list(), [("f".to_owned(), 5)], "{}", kit.place.name);
+        assert!(!kit.scratch.at("t").exists());
+        assert_eq!(kit.get("f"), b"first");
+        kit.clean();
+    });
+    let scratch = Scratch::new("dest-dry");
+    let (from, dest) = (scratch.at("from"), scratch.at("none"));
+    fs::write(&from, b"x").unwrap();
+    for (action, word) in [("put", text(&from)), ("mkdir", ""), ("test", "")] {
+        let mut args = vec!["remote", action, text(&dest), "--dry-run"];
+        args.extend(Some(word).filter(|w| !w.is_empty()));
+        scratch.run(&args).code(&[0]);
+        assert!(!dest.exists(), "{action}");
+    }
+    let args = ["remote", "put", text(&dest), text(&from), "--dry-run"];
+    scratch.run(&args).says("make file://");
+    let args = [
+        "remote",
+        "put",
+        text(&dest),
+        "a/b",
+        text(&from),
+        "--dry-run",
+    ];
+    scratch.run(&args).code(&[200]);
+}
+
+#[test]
 fn the_action_and_its_words_are_checked_before_anything_is_contacted() {
     let scratch = Scratch::new("dest");
     let url =

@@ -1,6 +1,9 @@
 //! `duplet remote`: the destination alone, file by file, to find out what is wrong with a URL or to look after single files.
 //! Knows nothing of volumes.
 
+mod dry_run;
+mod rows;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,11 +12,11 @@ use std::path::Path;
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::sys;
 use crate::base::text::{self, count};
-use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::Ui;
+use crate::cli::cmd_remote::rows::{fields, record};
 use crate::cli::{Call, Command, Outcome, Section, options as o, parse};
-use crate::dest::{Listed, RemoteFile};
+use crate::dest::Listed;
 use crate::remote::Remote;
 use crate::spill::sorter::Sorter;
 use crate::writer::by_hand::{self, Step, Trial};
@@ -33,7 +36,8 @@ mkdir  <url>                 makes the folder or bucket
 test   <url>                 lists, writes, reads back, compares and deletes
                              files of its own; the error names the step
 get never overwrites a file. Nothing here knows what a backup is: a volume that
-is deleted by hand is lost.",
+is deleted by hand is lost. With --dry-run it only looks, and says what would
+be stored, removed or made.",
     needs_url: true,
     words: (1, 3),
     writes: true,
@@ -67,6 +71,8 @@ struct Open {
     remote: Remote,
     tmp: Tmp,
     trial: Trial,
+    /// Nothing is changed, neither there nor here.
+    dry_run: bool,
 }
 
 const COPY_BYTES: usize = 64 * 1024;
@@ -117,12 +123,15 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         remote: Remote::open(&call.url, options, ui)?,
         tmp: Tmp::open(options.text(&o::TEMPDIR))?,
         trial,
+        dry_run: options.flag(&o::DRY_RUN),
     };
     ui.json(|w| {
         w.key("Action")?;
         w.string(name.as_bytes())?;
         w.key("Destination")?;
-        w.string(open.remote.describe().as_bytes())
+        w.string(open.remote.describe().as_bytes())?;
+        w.key("Dryrun")?;
+        w.boolean(open.dry_run)
     });
     let done = act(&mut open, words, ui);
     let stats = *open.remote.stats();
@@ -222,32 +231,6 @@ fn list(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
     Ok(())
 }
 
-/// Name, NUL, size and time with a leading 1, or all 0 when unknown: sorts by name. A name holds no NUL.
-fn record(file: &RemoteFile) -> Vec<u8> {
-    let mut out = Vec::with_capacity(file.name.len() + 19);
-    out.extend_from_slice(file.name.as_bytes());
-    out.push(0);
-    out.push(u8::from(file.size.is_some()));
-    out.extend_from_slice(&file.size.unwrap_or(0).to_be_bytes());
-    out.push(u8::from(file.modified.is_some()));
-    out.extend_from_slice(&file.modified.unwrap_or(0).to_be_bytes());
-    out
-}
-
-fn fields(record: &[u8]) -> (&[u8], Option<u64>, Option<Timestamp>) {
-    let (name, rest) = record.split_at(record.len().saturating_sub(19));
-    let number = |at: usize| {
-        let (known, value) = rest.get(at..at + 9)?.split_first()?;
-        let value = <[u8; 8]>::try_from(value).ok()?;
-        (*known == 1).then_some(value)
-    };
-    (
-        name,
-        number(1).map(u64::from_be_bytes),
-        number(10).map(|v| Timestamp(i64::from_be_bytes(v))),
-    )
-}
-
 fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
     let name = &words[0];
     let to = words.get(1).unwrap_or(name);
@@ -289,6 +272,15 @@ fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
             ))
             .hint("'duplet remote list' shows what there is"));
     };
+    if open.dry_run {
+        let size = found.size.map_or("?".to_owned(), |n| count(n, "byte"));
+        match to.as_str() {
+            "-" => ui.result(&format!("would write to standard output: {size}")),
+            _ => ui.result(&format!("would write {shown}: {size}")),
+        }
+        size_to_json(ui, name, found.size.unwrap_or(0));
+        return Ok(());
+    }
     remote.get(ui, name, found.size, &mut spool)?;
     let len = spool.len()?;
     if to == "-" {
@@ -343,18 +335,25 @@ fn put(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
     }
     let mut body = Spool::adopt(file, doing());
     let len = body.len()?;
-    by_hand::put(&mut open.remote, ui, name, &mut body)?;
-    finish(open, ui)?;
-    ui.result(&format!(
-        "{}: {}",
-        text::safe(name.as_bytes()),
-        count(len, "byte")
-    ));
+    if open.dry_run {
+        dry_run::put(&mut open.remote, ui, name, len)?;
+    } else {
+        by_hand::put(&mut open.remote, ui, name, &mut body)?;
+        finish(open, ui)?;
+        ui.result(&format!(
+            "{}: {}",
+            text::safe(name.as_bytes()),
+            count(len, "byte")
+        ));
+    }
     size_to_json(ui, name, len);
     Ok(())
 }
 
 fn delete(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
+    if open.dry_run {
+        return dry_run::delete(&mut open.remote, ui, &words[0]);
+    }
     by_hand::delete(&mut open.remote, ui, &words[0])?;
     finish(open, ui)?;
     ui.result(&format!("{} is gone", text::safe(words[0].as_bytes())));
@@ -362,6 +361,9 @@ fn delete(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
 }
 
 fn mkdir(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
+    if open.dry_run {
+        return dry_run::mkdir(&mut open.remote, ui);
+    }
     by_hand::create_folder(&mut open.remote, ui)?;
     finish(open, ui)
 }
@@ -372,12 +374,18 @@ fn test(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
         w.key("PassedSteps")?;
         w.begin_array()
     });
-    let Open { remote, tmp, trial } = open;
-    let done = by_hand::trial(remote, tmp, ui, trial, &mut |ui, step, word| {
+    let mut pass = |ui: &mut Ui, step: Step, word: &str| {
         ui.result(&format!("{:<8} ok: {word}", step.word()));
         ui.json(|w| w.string(step.word().as_bytes()));
         passed.push(step);
-    });
+    };
+    let Open {
+        remote, tmp, trial, ..
+    } = open;
+    let done = match open.dry_run {
+        true => dry_run::test(remote, ui, trial, &mut pass),
+        false => by_hand::trial(remote, tmp, ui, trial, &mut pass),
+    };
     let failed = done
         .is_err()
         .then(|| Step::ALL[passed.len() % Step::ALL.len()]);
@@ -393,7 +401,10 @@ fn test(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
         ui.result(&format!("{:<8} failed", step.word()));
     }
     done?;
-    finish(open, ui)
+    match open.dry_run {
+        true => Ok(()),
+        false => finish(open, ui),
+    }
 }
 
 fn finish(open: &mut Open, ui: &mut Ui) -> Result<()> {

@@ -422,6 +422,14 @@ mod tests {
     }
 
     #[test]
+    fn every_command_that_writes_has_a_dry_run() {
+        for command in COMMANDS.iter().filter(|c| c.writes) {
+            let has = sources::applies(&options::DRY_RUN, command);
+            assert!(has, "{}", command.name);
+        }
+    }
+
+    #[test]
     fn command_rows_are_well_formed() {
         let mut names: Vec<&str> = COMMANDS
             .iter()

@@ -5,7 +5,9 @@ use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Origin, empty};
 use crate::base::text;
 use crate::base::ui::Level;
-use crate::cli::options::{self, EXCLUDE, FORCE, INCLUDE, PARAMETERS_FILE};
+use crate::cli::options::{
+    self, EXCLUDE, FORCE, INCLUDE, Misplaced, PARAMETERS_FILE, TIME, VERSION,
+};
 use crate::cli::parameters_file::{Extra, expand, read_file};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
@@ -82,7 +84,8 @@ pub(super) fn merge(
     let line = line.values.into_iter().map(|v| (v, Origin::CommandLine));
     let file = from_file.into_iter().map(|v| (v, Origin::ParametersFile));
     let url_query = from_url.into_iter().map(|v| (v, Origin::Url));
-    let chosen = choose(command, line.chain(file).chain(url_query), &mut notes)?;
+    let given = line.chain(file).chain(url_query);
+    let chosen = choose(command, given, &mut said, &mut notes)?;
     said.extend(notes.into_iter().map(|n| (Level::Verbose, n)));
     let rules = if applies(&INCLUDE, command) {
         rules
@@ -131,10 +134,12 @@ fn take_url(
     Ok(url)
 }
 
-/// The options that `command` goes by, of all that were given, those that win last. What has no effect on it is noted.
+/// The options that `command` goes by, of all that were given, those that win last. What has no effect on it is noted, or said
+/// where it could be missed; an error where the run would do something else than the command line asks.
 fn choose(
     command: &Command,
     given: impl Iterator<Item = ((&'static Opt, String), Origin)>,
+    said: &mut Vec<(Level, String)>,
     notes: &mut Vec<String>,
 ) -> Result<Options> {
     let mut chosen = Options::default();
@@ -153,16 +158,21 @@ fn choose(
         if suits || !options::is_upkeep(opt) {
             opt.check(&value)?;
         }
-        if !suits && opt.name == FORCE.name {
-            // No option of Duplicati, and not one to be passed over.
-            let e = Error::usage(format!("--force means nothing to {}", command.name));
-            return Err(match command.name {
-                "restore" => e.hint("did you mean --overwrite?"),
-                _ => e,
-            });
-        }
         if !suits {
-            notes.push(format!("--{} has no effect on {}", opt.name, command.name));
+            let line = format!("--{} has no effect on {}", opt.name, command.name);
+            let how = options::misplaced(opt, command.name, command.writes);
+            let typed = origin == Origin::CommandLine;
+            match how {
+                // No option of Duplicati, and not one to be passed over wherever it stands.
+                Misplaced::Refused if typed || opt.name == FORCE.name => {
+                    return Err(not_of(opt, command));
+                }
+                Misplaced::Noted if typed => {
+                    said.retain(|(_, other)| *other != line);
+                    said.push((Level::Information, line));
+                }
+                _ => notes.push(line),
+            }
         } else if opt.kind != Kind::Many {
             chosen.set_from(opt, &value, origin)?;
         }
@@ -171,6 +181,19 @@ fn choose(
         true => Ok(chosen),
         false => Err(not_supported(&refused)),
     }
+}
+
+/// An option that means nothing to `command`, and which commands have it.
+fn not_of(opt: &Opt, command: &Command) -> Error {
+    let (one, other) = (opt.name, command.name);
+    let hint = match (one, other) {
+        ("force", "restore") => "did you mean --overwrite?".to_owned(),
+        (name, "compare") if name == VERSION.name || name == TIME.name => {
+            "the versions are words: duplet compare URL 1 0".to_owned()
+        }
+        _ => format!("an option of {}", opt.commands.join(", ")),
+    };
+    Error::usage(format!("--{one} means nothing to {other}")).hint(hint)
 }
 
 /// All options at once that are refused, for one run an option to learn of them is too many.

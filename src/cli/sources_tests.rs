@@ -234,6 +234,105 @@ fn options_of_other_commands_are_noted_and_dropped() {
 }
 
 #[test]
+fn what_is_asked_of_one_run_is_an_error_where_it_means_nothing() {
+    let row = |name: &str| crate::cli::lookup(name).unwrap();
+    for (command, option, hint) in [
+        ("compact", "--version=1", "an option of restore, list,"),
+        ("backup", "--version=0", "delete, purge"),
+        ("repair", "--version=2", "delete, purge"),
+        ("list-broken-files", "--version=2", "delete, purge"),
+        ("purge-broken-files", "--time=3D", "verify, purge"),
+        ("delete", "--time=2026-01-01", "verify, purge"),
+        ("affected", "--time=3D", "verify, purge"),
+        ("diff", "--version=1", "duplet compare URL 1 0"),
+        ("compare", "--time=3D", "duplet compare URL 1 0"),
+        ("remote", "--version=1", "restore"),
+        ("list", "--rebuild-missing-dblock-files", "repair"),
+        ("purge", "--rebuild-missing-dblock-files", "repair"),
+        ("list", "--restore-path=/x", "restore"),
+        ("backup", "--restore-path=/x", "restore"),
+        ("verify", "--existing=skip", "restore"),
+        ("restore", "--list-sets-only", "list, find"),
+        ("delete", "--all-versions", "list, find"),
+        ("restore", "--exit-code", "compare"),
+        ("repair", "--new-backup", "backup"),
+        ("backup", "--number-of-files=2", "remote"),
+        ("backup", "--self-test", "system-info"),
+        ("restore", "--force", "did you mean --overwrite?"),
+        ("compact", "--force", "purge, repair"),
+        ("purge-broken-files", "--exclude=*.tmp", "purge"),
+        ("list-broken-files", "--include=/a", "purge"),
+    ] {
+        let row = row(command);
+        let name = &option[2..option.find('=').unwrap_or(option.len())];
+        let e = merged(row, &["s3://b/p", "/w", option], None)
+            .err()
+            .unwrap();
+        let said = format!("--{name} means nothing to {}", row.name);
+        assert!(e.to_string().starts_with(&said), "{e}");
+        assert!(e.to_string().contains(hint), "{e}");
+        assert_eq!(e.kind().exit_code(), 200);
+        // Settings kept for all commands stop none of them.
+        if !["force", "exclude", "include"].contains(&name) {
+            let file = format!("{option}\n");
+            let (call, _) = merged(row, &["s3://b/p", "/w"], Some(&file)).unwrap();
+            assert_eq!(call.options.given(name), None);
+            let url = format!("s3://b/p?{}", &option[2..]);
+            merged(row, &[&url, "/w"], None).unwrap();
+        }
+    }
+    // What the command does anyway, and what asks for nothing where nothing is changed.
+    for (command, option) in [
+        ("list-filesets", "--list-sets-only"),
+        ("list-file-versions", "--all-versions"),
+        ("purge", "--all-versions"),
+        ("list-folder-content", "--list-folder-contents"),
+        ("list", "--dry-run"),
+        ("verify", "--dry-run"),
+        ("vacuum", "--dry-run"),
+    ] {
+        merged(row(command), &["/u", "/w", option], None).unwrap();
+    }
+}
+
+/// Duplicati exports all settings of a backup, whatever command they are then used with.
+#[test]
+fn settings_of_a_backup_go_with_every_command() {
+    let settings = [
+        "--dblock-size=10mb",
+        "--keep-versions=3",
+        "--exclude=*.tmp",
+        "--retention-policy=1W:1D",
+        "--skip-files-larger-than=1gb",
+        "--overwrite",
+        "--no-backend-verification",
+        "--allow-full-removal",
+        "--threshold=20",
+        "--compression-module=zip",
+        "--backup-test-samples=2",
+        "--disable-replace-missing-metadata",
+        "--restore-permissions",
+        "--one-file-system",
+        "--lock-wait=1m",
+    ];
+    let line = [&["/u", "/w"], &settings[..]].concat();
+    for command in crate::cli::COMMANDS.iter().filter(|c| c.needs_url) {
+        let name = command.name;
+        let without_rules = ["list-broken-files", "purge-broken-files"].contains(&name);
+        let line: Vec<&str> = line
+            .iter()
+            .copied()
+            .filter(|a| !without_rules || !a.starts_with("--exclude"))
+            .collect();
+        let (_, notes) = merged(command, &line, None).unwrap();
+        let mut loud = notes.iter().filter(|n| n.0 == Level::Information);
+        let expected = command.writes && !["backup", "delete"].contains(&name);
+        let kept = loud.any(|n| n.1 == format!("--keep-versions has no effect on {name}"));
+        assert_eq!(kept, expected, "{name}: {notes:?}");
+    }
+}
+
+#[test]
 fn percent_signs_that_name_no_variable_stay() {
     for (text, want) in [
         ("--passphrase=100%sure%\n", "100%sure%"),

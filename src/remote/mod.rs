@@ -33,6 +33,7 @@ use crate::remote::check::Pace;
 use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
 
+pub(crate) use crate::remote::check::writable_name;
 pub(crate) use crate::remote::download::Passed;
 pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::remove::Removal;

@@ -3,6 +3,7 @@
 
 mod crypt;
 mod foreign;
+mod misplaced;
 mod remote;
 mod repair;
 mod report;
@@ -12,6 +13,7 @@ mod upkeep;
 mod volumes;
 
 pub(crate) use crypt::*;
+pub(crate) use misplaced::{Misplaced, misplaced};
 pub(crate) use remote::*;
 pub(crate) use repair::*;
 pub(crate) use report::*;

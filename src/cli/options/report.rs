@@ -20,6 +20,7 @@ const CHANGING: &[&str] = &[
     "purge",
     "purge-broken-files",
     "repair",
+    "remote",
 ];
 
 options! { LIST:
