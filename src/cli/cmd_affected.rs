@@ -177,7 +177,9 @@ pub(super) fn show(
         match losses.prepare(set, ui, no) {
             Ok(()) => {}
             Err(e) if e.kind().is_of_one_volume() => {
-                ui.error(&format!("version {no} is left out: {e}"));
+                ui.error(&format!(
+                    "version {no} is left out: {e}; 'duplet delete URL --version={no}' gives it up"
+                ));
                 failed = Some(e);
                 continue;
             }
@@ -201,19 +203,23 @@ pub(super) fn show(
         hurt += u64::from(version.end(ui));
         read += 1;
     }
-    ui.json(|w| w.end_array());
+    let unread = times.len() as u64 - read;
+    ui.json(|w| {
+        w.end_array()?;
+        w.key("VersionsNotRead")?;
+        w.number(i128::from(unread))
+    });
     if let Some(e) = failed
         && read == 0
     {
         return Err(e);
     }
-    ui.result(&match hurt {
-        0 => "no version loses anything".to_owned(),
-        n => format!(
-            "{} of {} lose something",
-            n,
-            text::count(times.len() as u64, "version")
-        ),
+    let all = text::count(times.len() as u64, "version");
+    ui.result(&match (hurt, unread) {
+        (0, 0) => "no version loses anything".to_owned(),
+        (n, 0) => format!("{n} of {all} lose something"),
+        (0, no) => format!("{no} of {all} cannot be read; no other loses anything"),
+        (n, no) => format!("{no} of {all} cannot be read; of the others {n} lose something"),
     });
     Ok(hurt)
 }

@@ -43,10 +43,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             }
             Some(name) if name.kind() == VolumeKind::Dlist => {
                 return Err(Error::usage(format!(
-                    "{shown} is the list of a version, which nothing else tells"
+                    "{shown} is the list of a version, and nothing else tells what is in it"
                 ))
                 .hint(
-                    "bring it back from a copy, or delete it with 'duplet remote delete URL NAME'",
+                    "'duplet verify URL all' says whether it is damaged; then bring it back from a copy, or give the version up with 'duplet delete URL --version=N'",
                 ));
             }
             Some(name) => names.push(name),

@@ -12,6 +12,8 @@ use crate::upkeep::verify::{self, Amount, ListsFrom, VerifyOptions, VerifyReport
 
 /// Findings shown without `--full-result`.
 const SHOWN: usize = 10;
+/// Versions named in a proposed command.
+const NUMBERED: usize = 20;
 
 pub(super) const COMMAND: Command = Command {
     name: "verify",
@@ -151,8 +153,8 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
     if report.finding_count > 0 {
         let problems = text::count(report.finding_count, "problem");
         let mut cost = Vec::new();
-        if report.unrestorable > 0 {
-            let versions = text::count(report.unrestorable, "version");
+        if !report.unreadable.is_empty() {
+            let versions = text::count(report.unreadable.len() as u64, "version");
             cost.push(format!("{versions} cannot be restored"));
         }
         if !report.losses.is_empty() {
@@ -164,20 +166,63 @@ fn tell(call: &Call, ui: &mut Ui, report: &VerifyReport) {
         }
         let cost = cost.join(", ");
         ui.error(&format!("{problems} found; {cost}"));
-        let again = "put intact copies of these volumes back if there are any";
-        ui.note(&if report.losses.is_empty() && report.unrestorable == 0 {
-            format!(
-                "what to do: {again}, or have index volumes written again by 'duplet repair URL'; \
-                 no file needs what is damaged, as far as was checked"
-            )
-        } else {
-            format!(
-                "what to do: {again}; else 'duplet repair URL --rebuild-missing-dblock-files VOLUME...' with the damaged dblocks, where the files \
-                 still are, brings back what it finds in them, and 'duplet purge-broken-files URL' takes out what stays lost; a restore \
-                 brings all else and names what it could not"
-            )
-        });
+        ui.note(&format!("what to do: {}", advice(report)));
     }
+}
+
+/// What helps against each sort of finding, the gravest first.
+fn advice(report: &VerifyReport) -> String {
+    let (unread, (foreign, foreign_count)) = (&report.unreadable, &report.foreign);
+    let others = report.finding_count - unread.len() as u64 - foreign_count;
+    let mut parts = Vec::new();
+    let again = "put intact copies of these volumes back if there are any";
+    if others > 0 && report.losses.is_empty() && unread.is_empty() {
+        parts.push(format!(
+            "{again}, or have index volumes written again by 'duplet repair URL'; \
+             no file needs what is damaged, as far as was checked"
+        ));
+    } else if others > 0 {
+        parts.push(format!(
+            "{again}; else 'duplet repair URL --rebuild-missing-dblock-files VOLUME...' with the damaged dblocks, where the files \
+             still are, brings back what it finds in them, and 'duplet purge-broken-files URL' takes out what stays lost; a restore \
+             brings all else and names what it could not"
+        ));
+    }
+    if !unread.is_empty() {
+        let (put, them) = match unread.len() {
+            1 => (
+                "an intact copy of the list that is unreadable back if there is one",
+                "the version",
+            ),
+            _ => (
+                "intact copies of the lists that are unreadable back if there are any",
+                "these versions",
+            ),
+        };
+        let numbers: Vec<String> = unread.iter().take(NUMBERED).map(usize::to_string).collect();
+        let numbers = match unread.len() > NUMBERED {
+            true => "N".to_owned(),
+            false => numbers.join(","),
+        };
+        parts.push(format!(
+            "put {put}; else 'duplet delete URL --version={numbers}' gives {them} up, \
+             and until then nothing is deleted"
+        ));
+    }
+    if let Some(first) = foreign.first() {
+        let name = match foreign_count {
+            1 => first.as_str(),
+            _ => "NAME",
+        };
+        let (what, it) = match foreign_count {
+            1 => ("this volume", "it"),
+            _ => ("the volumes that do not belong", "each"),
+        };
+        parts.push(format!(
+            "look who put {what} there, and remove {it} with 'duplet remote delete URL {name}'"
+        ));
+    }
+    parts.join("; ")
 }
 
 fn json(ui: &mut Ui, report: &VerifyReport) {
@@ -224,7 +269,8 @@ fn json(ui: &mut Ui, report: &VerifyReport) {
             ("BlocklistsNotChecked", report.lists_unchecked),
             ("DblocksNotOpened", report.unindexed_unread),
             ("Leftovers", report.leftovers),
-            ("VersionsNotRestorable", report.unrestorable),
+            ("VersionsNotRestorable", report.unreadable.len() as u64),
+            ("ForeignVolumes", report.foreign.1),
         ] {
             w.key(name)?;
             w.number(i128::from(n))?;

@@ -10,7 +10,8 @@ use crate::format::meta::EMPTY_BLOB;
 use crate::remote::Permit;
 use crate::set::Set;
 use crate::upkeep::losses::{Loss, Losses};
-use crate::upkeep::rewrite::{Look, Plan, look, plan};
+use crate::upkeep::rewrite::{DOING, Look, Plan, look, plan};
+use crate::upkeep::unread::unreadable;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 
 /// What is broken, and what is to be done about it.
@@ -77,7 +78,9 @@ pub(crate) fn survey(
     let count = set.volumes().dlists().len();
     let mut looks = Vec::with_capacity(count);
     for no in 0..count {
-        losses.prepare(set, ui, no)?;
+        losses
+            .prepare(set, ui, no)
+            .map_err(|e| unreadable(set, no, DOING, e))?;
         let mut judge = |_: usize, entry: &Entry| fate(&mut losses, entry, replace);
         let mut hear = |ui: &mut Ui, entry: &Entry, fate: &Fate| {
             told(ui, no, entry, matches!(fate, Fate::Replace(_)));

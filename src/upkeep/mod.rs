@@ -8,5 +8,6 @@ pub(crate) mod purge;
 pub(crate) mod repair;
 pub(crate) mod retention;
 mod rewrite;
+pub(crate) mod unread;
 pub(crate) mod verify;
 pub(crate) mod waste;

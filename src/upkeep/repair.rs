@@ -11,6 +11,7 @@ use crate::set::{Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::losses::{Losses, Stock};
+use crate::upkeep::unread::unreadable;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 
 const SORT_CAP: usize = 1 << 20;
@@ -199,10 +200,8 @@ fn look(set: &mut Set, ui: &mut Ui, losses: &mut Losses, done: &mut Repaired) ->
             })?,
             Err(e) if e.kind().is_of_one_volume() => {
                 done.unreadable += 1;
-                ui.warn(
-                    "unreadable-version",
-                    &format!("version {no} cannot be read, and nothing is deleted: {e}"),
-                );
+                let e = unreadable(set, no, "delete anything", e);
+                ui.warn("unreadable-version", &e.to_string());
             }
             Err(e) => return Err(e),
         }

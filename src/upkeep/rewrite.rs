@@ -7,10 +7,14 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind, Fate};
 use crate::set::Set;
+use crate::upkeep::unread::unreadable;
 use crate::writer::{Judge, Rewrite};
 
 /// Seconds after a version's own time that are tried for the one that takes its place (`commands.md` 2.3).
 const SECONDS_TRIED: i64 = 60;
+
+/// What cannot be done while a version cannot be read.
+pub(super) const DOING: &str = "purge anything";
 
 /// What becomes of one version.
 pub(crate) struct Look {
@@ -56,9 +60,11 @@ pub(crate) fn look(
         digest: Algo::Sha256.hash(b""),
     };
     let mut hasher = Algo::Sha256.hasher();
-    set.open_dlist(ui, no)?;
+    if let Err(e) = set.open_dlist(ui, no) {
+        return Err(unreadable(set, no, DOING, e));
+    }
     // The list is open: there is nothing to wait for, and nothing to say but what is told here.
-    let listing = set.files(&mut Ui::silent(), no, &mut |entry| {
+    let read = set.files(&mut Ui::silent(), no, &mut |entry| {
         let file = u64::from(entry.kind != EntryKind::Folder);
         look.entries += 1;
         look.files[0] += file;
@@ -80,7 +86,8 @@ pub(crate) fn look(
             }
         }
         Ok(())
-    })?;
+    });
+    let listing = read.map_err(|e| unreadable(set, no, DOING, e))?;
     if listing.rescued {
         let name = set.dlist(no).map(|(name, _)| name.as_str().to_owned());
         let shown = text::safe(name.unwrap_or_default().as_bytes());

@@ -136,8 +136,10 @@ pub(crate) struct VerifyReport {
     /// dblocks that no index describes and nothing needs: what interrupted uploads left.
     pub(crate) leftovers: u64,
     pub(crate) losses: Vec<Loss>,
-    /// Versions whose dlist cannot be read.
-    pub(crate) unrestorable: u64,
+    /// Numbers of the versions whose dlist cannot be read.
+    pub(crate) unreadable: Vec<usize>,
+    /// Volumes that do not belong there: names of the first, escaped, and how many there are.
+    pub(crate) foreign: (Vec<String>, u64),
     /// Findings of versions at the head of `findings`.
     versions_told: usize,
 }
@@ -158,6 +160,15 @@ impl VerifyReport {
             let finding = Finding::new(dlist, status, what);
             self.findings.insert(self.versions_told, finding);
             self.versions_told += 1;
+        }
+    }
+
+    /// A volume that somebody else must have put there.
+    fn find_foreign(&mut self, volume: &VolumeName) {
+        self.foreign.1 += 1;
+        if self.foreign.0.len() < FINDINGS_AT_MOST {
+            let name = text::safe(volume.as_str().as_bytes());
+            self.foreign.0.push(name);
         }
     }
 
@@ -278,8 +289,11 @@ fn beside(set: &Set, ui: &mut Ui, report: &mut VerifyReport) {
     for name in &plain.names {
         let what = "it is not encrypted although the backup is, so anybody can have put it there; it is never read";
         report.find(name, Status::Extra, what);
+        report.find_foreign(name);
     }
-    report.finding_count += plain.count - plain.names.len() as u64;
+    let more = plain.count - plain.names.len() as u64;
+    report.finding_count += more;
+    report.foreign.1 += more;
 }
 
 /// Findings of index volumes while only their numbers are known.

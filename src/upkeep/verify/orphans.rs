@@ -56,7 +56,7 @@ impl Orphans {
             return;
         }
         // What a version lost may be in a volume that cannot be read.
-        let lossless = report.losses.is_empty() && report.unrestorable == 0;
+        let lossless = report.losses.is_empty() && report.unreadable.is_empty();
         for &(no, needed) in &self.numbers {
             let Some((name, _)) = set.volumes().dblock(no) else {
                 continue;

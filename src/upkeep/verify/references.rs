@@ -304,7 +304,7 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
     if let Some((status, cause)) = outcome.unreadable {
         let what = format!("{cause}; version {version} of {when} cannot be restored");
         report.find_version(name, status, what);
-        report.unrestorable += 1;
+        report.unreadable.push(version);
         return;
     }
     if outcome.rescued {
@@ -312,6 +312,7 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
     }
     if let Some(what) = outcome.misdated {
         report.find_version(name, Status::Modified, what);
+        report.find_foreign(name);
     }
     if blind || outcome.files + outcome.only_metadata == 0 {
         return;
