@@ -345,18 +345,18 @@ fn a_version_without_a_file_goes_and_the_last_one_does_not() {
     same(&before, &take(&kept), But::default(), "the destination");
 }
 
-/// A pattern that fits nothing says how it is compared, where that may be the reason.
+/// A name that fits nothing says how it is compared, where that may be the reason.
 #[test]
-fn a_pattern_that_matches_nothing_says_how_it_is_compared() {
+fn a_name_that_matches_nothing_says_how_it_is_compared() {
     let scratch = Scratch::new("purge-nothing");
     let dest = copy(&scratch, "purge-files");
     let before = support::contents(&dest);
     for (words, says) in [
-        (&["no*"][..], Some("'*/no*' fits below any folder")),
-        (&["docs/nothing"], Some("'*/docs/nothing' fits below")),
-        (&["not?"], Some("'*/not?' fits below")),
-        (&["nothing"], Some("'*nothing*' fits parts of paths")),
-        (&["*/nothing", "no*"], Some("'*/no*' fits")),
+        (&["nothing"][..], Some("'*nothing*' finds parts of names")),
+        (&["@nothing"], Some("'*nothing*' finds parts of names")),
+        (&["*/nothing", "no"], Some("'*no*' finds parts")),
+        (&["no*"], None),
+        (&["docs/nothing"], None),
         (&["*/nothing"], None),
         (&["/nothing/*"], None),
         (&["[.*nothing]"], None),
@@ -372,4 +372,105 @@ fn a_pattern_that_matches_nothing_says_how_it_is_compared() {
         }
     }
     assert_eq!(support::contents(&dest), before);
+}
+
+#[test]
+fn words_mean_what_they_mean_to_find_and_restore() {
+    let scratch = Scratch::new("purge-words");
+    let (source, dest) = (scratch.folder("source"), scratch.at("dest"));
+    let files = [
+        "emoji",
+        "@at",
+        "at",
+        "[brack]",
+        "back\\slash",
+        "sub/emoji",
+        "sub/em/inner",
+        "{Temp}",
+        "a b",
+        "plain.txt",
+        "sub/plain.txt",
+        "what?",
+        "whats",
+        "rest1",
+        "rest2",
+        "rest3",
+        "rest4",
+        "rest5",
+        "rest6",
+    ];
+    fs::create_dir_all(source.join("sub/em")).unwrap();
+    for name in files {
+        tree::write(&source.join(name), name.as_bytes());
+    }
+    let args = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&args).code(&[0]);
+    let paths = |ran: &support::Ran, key: &str| -> Vec<String> {
+        let all = ran.json();
+        let files = match key {
+            "Files" => &all["Files"],
+            _ => &all["Filesets"][0]["Entries"],
+        };
+        let entries = files.as_array().cloned().unwrap_or_default();
+        let path = |e: &serde_json::Value| e["Path"].as_str().unwrap().to_owned();
+        let mut out: Vec<String> = entries.iter().map(path).collect();
+        out.sort();
+        out
+    };
+    for (word, folders) in [
+        ("emoji", false),
+        ("em*", false),
+        ("@at", false),
+        ("at", false),
+        ("[brack]", false),
+        ("back\\slash", false),
+        ("{Temp}", false),
+        ("a b", false),
+        ("what?", false),
+        ("sub/plain.txt", false),
+        ("pl*txt", false),
+        ("*/pl*", false),
+        ("[.*/wh.*]", false),
+        ("em", true),
+        ("sub/", true),
+        ("em/*", false),
+    ] {
+        let find = ["find", text(&dest), word, "--json", "--version=0"];
+        let found = paths(&scratch.run(&find).code(&[0]), "Files");
+        let purge = [
+            "purge",
+            text(&dest),
+            word,
+            "--json",
+            "--dry-run",
+            "--full-result",
+        ];
+        let taken = paths(&scratch.run(&purge).code(&[0]), "Filesets");
+        match folders {
+            // Entries go one by one, not what lies in a folder of that name.
+            true => {
+                assert!(taken.len() < found.len(), "{word}: {taken:?}");
+                assert!(taken.iter().all(|p| found.contains(p)), "{word}: {taken:?}");
+            }
+            false => assert_eq!(taken, found, "{word}"),
+        }
+    }
+    // What goes is what the dry run showed, and it is not found any more.
+    for word in ["@at", "em*", "[brack]", "back\\slash"] {
+        let find = ["find", text(&dest), word];
+        scratch.run(&find).code(&[0]);
+        scratch.run(&["purge", text(&dest), word]).code(&[0]);
+        if word == "@at" {
+            // Now the word means the other name.
+            scratch.run(&find).code(&[0]).says("/at");
+        } else {
+            scratch.run(&find).code(&[100]);
+        }
+    }
+    scratch.run(&["purge", text(&dest), "{Nope}"]).code(&[200]);
+    verified(&scratch, &dest);
+    let dest = text(&dest);
+    scratch
+        .run(&["restore", dest, "a b", "--restore-path=to"])
+        .code(&[0]);
 }

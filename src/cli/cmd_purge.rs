@@ -10,7 +10,7 @@ use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA, VERS
 use crate::cli::session::{case, open_to_change, or_facts, permit, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, reclaim};
 use crate::format::filelist::{Entry, EntryKind};
-use crate::select::{FilterSet, Rule};
+use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
 use crate::upkeep::broken;
 use crate::upkeep::compact::{self, How};
@@ -30,10 +30,11 @@ pub(super) const PURGE: Command = Command {
     usage: "<url> <pattern>...",
     details: "\
 Takes what matches out of all versions, or those of --version or --time, for
-good: each is written again, a second later, and then the old one deleted. A
-folder is '*/name/*'; '*/name/' is the folder's own entry only. --exclude keeps
-what it matches. Look first with --dry-run; more than half needs --force.
-Reclaims the space at once unless --no-auto-compact is given.",
+good: each is written again, a second later, and then the old one deleted. What
+a word finds 'duplet find' shows, but entries go one by one: a name is a file's
+or a link's, 'name/' is the folder's own entry only, 'name/*' what lies in it.
+--exclude keeps what it matches. Look first with --dry-run; more than half needs
+--force. Reclaims the space at once unless --no-auto-compact is given.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: true,
@@ -54,58 +55,43 @@ file is left is deleted. The index of a lost volume goes, too. First try
     ..PURGE
 };
 
-/// What names entries: the words, as includes, and `--include` and `--exclude`.
+/// What names entries: the words, as `find` understands them, and `--include` and `--exclude`.
 fn wanted(call: &Call, ui: &mut Ui) -> Result<Wanted> {
-    let mut patterns = Vec::new();
     for word in &call.words {
         if word.trim().is_empty() {
             return Err(Error::usage("a pattern is empty"));
         }
-        let special = word.contains(['*', '?', '/', '\\']) || word.starts_with(['@', '[', '{']);
-        let text = match special {
-            true => word.clone(),
-            false => format!("*/{word}"),
-        };
-        if text.ends_with('/') {
+        if word.ends_with('/') {
+            let shown = text::safe(word.as_bytes());
             ui.note(&format!(
-                "{} is the folder's own entry; {}* is what lies in it",
-                text::safe(text.as_bytes()),
-                text::safe(text.as_bytes())
+                "{shown} is the folder's own entry; {shown}* is what lies in it"
             ));
         }
-        patterns.push(Rule {
-            include: true,
-            text,
-        });
     }
-    if patterns.is_empty() && !call.rules.iter().any(|r| r.include) {
+    if call.words.is_empty() && !call.rules.iter().any(|r| r.include) {
         let e = Error::usage("purge needs a pattern that names what is taken out");
         return Err(match call.rules.is_empty() {
             true => e.hint("such as '*/cache/*'; --dry-run shows what it matches"),
             false => e.hint("--exclude alone names what stays; give a pattern, too"),
         });
     }
-    Ok(Wanted {
-        patterns: FilterSet::parse(&patterns, case())?,
-        rules: filters(call)?,
-    })
+    let words = Selection::parse(&call.words)?;
+    Ok(Wanted::new(words, filters(call)?, case()))
 }
 
-/// How the words are compared, where one of them can fit no path as it stands.
+/// What finds more, where a word is a whole name (as `find` says it).
 fn nothing_fits(words: &[String]) -> Option<String> {
-    let begins = |w: &&String| !w.starts_with(['/', '*', '@', '[', '{', '\\']);
-    let word = words.iter().find(begins)?;
-    let shown = text::safe_cut(word.as_bytes(), 60);
-    Some(match word.contains(['*', '?', '/', '\\']) {
-        true => {
-            format!("a pattern is compared with whole paths: '*/{shown}' fits below any folder")
-        }
-        false => format!("a bare name fits whole names only: '*{shown}*' fits parts of paths"),
-    })
+    let word = words
+        .iter()
+        .find(|w| !w.contains(['*', '?', '[', '{', '/']))?;
+    let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
+    Some(format!(
+        "a bare name fits whole names only: '*{part}*' finds parts of names"
+    ))
 }
 
 fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
-    let wanted = wanted(call, ui)?;
+    let mut wanted = wanted(call, ui)?;
     let choice = version_choice(call)?;
     if let Some(versions) = call.options.given(VERSION.name) {
         VersionChoice::distinct(versions)?;
@@ -123,11 +109,20 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let options = backup_options::write_options(call, params, 0)?;
     versions.sort_unstable();
     let mut lines = Lines::begin(call, ui, &set);
-    let found = survey(&mut set, ui, &versions, &wanted, &mut |ui, no, entry| {
-        lines.entry(ui, no, entry, false);
-    })?;
+    let found = survey(
+        &mut set,
+        ui,
+        &versions,
+        &mut wanted,
+        &mut |ui, no, entry| {
+            lines.entry(ui, no, entry, false);
+        },
+    )?;
     lines.end(ui);
     let dropped = found.dropped();
+    if let Some(e) = wanted.words.fault().filter(|_| dropped == 0) {
+        return Err(e);
+    }
     if dropped == 0 {
         ui.result("nothing matches, and nothing was changed");
         if let Some(hint) = nothing_fits(&call.words) {

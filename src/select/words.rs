@@ -1,8 +1,11 @@
-//! The words after the URL of list, find and restore: what a user calls the files and folders that are meant.
+//! The words after the URL of list, find, restore and purge: what a user calls the files and folders that are meant.
 //!
 //! A word is tried in turn as a path below the current folder (`./x`, `../x`), as an exact name or path, whole or from any
 //! folder on, of a file or of a folder with all that is in it, then as a pattern, then with composed and decomposed characters
 //! taken as the same. The first of these that fits anything in a version decides there: [`Best`] keeps which it is.
+//!
+//! A purge judges each entry by itself ([`Selection::takes`]): of what a word finds it takes what is called so, not what lies in a
+//! folder that is.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -20,7 +23,7 @@ const PATTERN: u8 = 2;
 const COMPOSED: u8 = 3;
 const NEVER: u8 = u8::MAX;
 
-/// Positional arguments of list, find and restore.
+/// Positional arguments of list, find, restore and purge.
 pub(crate) struct Selection(Vec<Word>);
 
 struct Word {
@@ -32,6 +35,8 @@ struct Word {
     /// Only a folder, as the separator at its end says.
     only_folder: bool,
     patterns: Vec<Pattern>,
+    /// Of a word with a separator at its end: patterns for the folder's own entry, without what lies in it.
+    own: Vec<Pattern>,
     /// What is wrong with the word as a pattern.
     fault: Option<String>,
     /// The exact path and the patterns with decomposed characters, where that makes a difference.
@@ -103,6 +108,21 @@ impl Selection {
                 fits.push((no, turn));
             }
         }
+    }
+
+    /// True when a word that fits `path` in the turn that decides (`best`, of the same version) fits the entry itself: a name is
+    /// that of a file or link, and with a separator at its end that of a folder's own entry.
+    pub(crate) fn takes(&self, path: &[u8], case: Case, best: &Best) -> bool {
+        let fold = if is_windows(path) {
+            Fold::Windows
+        } else {
+            case.fold()
+        };
+        let mut plain: Option<Vec<u8>> = None;
+        self.0.iter().zip(&best.0).any(|(word, &best)| {
+            let turn = word.turn(path, fold, &mut plain);
+            turn != NEVER && turn == best && word.is_itself(path, turn, fold)
+        })
     }
 
     /// Why a word is no pattern, for when it is no name either.
@@ -181,6 +201,15 @@ impl Word {
                 false => Pattern::Last(bytes),
             });
         }
+        let only_folder = rest.ends_with(is_end);
+        let own = match only_folder {
+            true => own_texts(rest, windows),
+            false => Vec::new(),
+        };
+        let own = own
+            .iter()
+            .filter_map(|text| Pattern::parse(text, &env).ok())
+            .collect();
         for text in texts(word, rest, windows) {
             match Pattern::parse(&text, &env) {
                 Ok(pattern) => patterns.push(pattern),
@@ -191,8 +220,9 @@ impl Word {
             here,
             here_pattern,
             exact: if no_name { "" } else { exact }.as_bytes().to_vec(),
-            only_folder: rest.ends_with(is_end),
+            only_folder,
             patterns,
+            own,
             fault,
             decomposed: None,
         };
@@ -236,6 +266,46 @@ impl Word {
         }
         NEVER
     }
+
+    /// True when a path that fits in this turn is itself what the word names.
+    fn is_itself(&self, path: &[u8], turn: u8, fold: Fold) -> bool {
+        let called =
+            |path: &[u8], name: &[u8]| is_itself_called(path, name, self.only_folder, fold);
+        let fits =
+            |patterns: &[Pattern], path: &[u8]| patterns.iter().any(|p| p.matches(path, fold));
+        let here = self.here.as_deref().unwrap_or_default();
+        let patterns = match self.only_folder {
+            true => &self.own,
+            false => &self.patterns,
+        };
+        match turn {
+            HERE if called(path, here) => true,
+            HERE => self.here_pattern.iter().any(|p| p.matches(path, fold)),
+            EXACT => called(path, &self.exact),
+            PATTERN => fits(patterns, path),
+            _ => {
+                let path = decomposed(path);
+                let (exact, patterns) = match &self.decomposed {
+                    Some((exact, patterns)) => (exact.as_slice(), patterns.as_slice()),
+                    None => return false,
+                };
+                called(&path, exact) || !self.only_folder && fits(patterns, &path)
+            }
+        }
+    }
+}
+
+/// A glob with a separator at its end as patterns for the folder's own entry: as it stands, and from any folder on.
+fn own_texts(rest: &str, windows: bool) -> Vec<String> {
+    // Without wildcards it is a name, unless it is marked as a literal.
+    if !rest.contains(['*', '?']) && !rest.starts_with('@') {
+        return Vec::new();
+    }
+    let mut texts = vec![rest.to_owned()];
+    if !windows && !rest.starts_with('@') && !rest.starts_with(['/', '*']) {
+        texts.push(format!("*/{rest}"));
+    }
+    texts
 }
 
 /// What a word means as patterns (`@name` apart: a last component or, with a slash, a whole path): `[…]` and `{…}` as in filters, a slash
@@ -287,6 +357,21 @@ fn is_called(path: &[u8], name: &[u8], only_folder: bool, fold: Fold) -> bool {
             None => return false,
         }
     }
+}
+
+/// True when the last components of `path`, or all, are `name`: those of a folder if `only_folder`, else those of a file or link.
+fn is_itself_called(path: &[u8], name: &[u8], only_folder: bool, fold: Fold) -> bool {
+    let is_separator = |b: u8| b == b'/' || (fold == Fold::Windows && b == b'\\');
+    let inner = match path.split_last() {
+        Some((&last, inner)) if is_separator(last) && !inner.is_empty() => inner,
+        _ => path,
+    };
+    let folder = inner.len() < path.len();
+    let whole = name.first().is_some_and(|b| is_separator(*b)) || is_windows(name);
+    let starts = (0..inner.len()).filter(|&i| i == 0 || !whole && is_separator(inner[i - 1]));
+    folder == only_folder
+        && !name.is_empty()
+        && starts.into_iter().any(|i| equal(name, &inner[i..], fold))
 }
 
 /// Without `.` and `..`, by the names alone.

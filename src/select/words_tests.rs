@@ -30,12 +30,25 @@ const PATHS: [&str; 24] = [
     "/home/a/back\\slash",
 ];
 
+fn selection(words: &[&str], here: &str) -> Selection {
+    let parse = |w: &&str| Word::parse(w, Some(Path::new(here))).unwrap();
+    Selection(words.iter().map(parse).collect())
+}
+
+/// What a purge takes.
+fn taken(words: &[&str], here: &str) -> Vec<&'static str> {
+    let selection = selection(words, here);
+    let (mut best, mut fits) = (selection.best(), Vec::new());
+    for path in PATHS {
+        selection.fit(path.as_bytes(), Case::Sensitive, &mut fits);
+        best.note(&fits);
+    }
+    let takes = |path: &&str| selection.takes(path.as_bytes(), Case::Sensitive, &best);
+    PATHS.into_iter().filter(takes).collect()
+}
+
 fn chosen(words: &[&str], here: &str) -> Vec<&'static str> {
-    let words: Vec<Word> = words
-        .iter()
-        .map(|w| Word::parse(w, Some(Path::new(here))).unwrap())
-        .collect();
-    let selection = Selection(words);
+    let selection = selection(words, here);
     let (mut best, mut fits) = (selection.best(), Vec::new());
     for path in PATHS {
         selection.fit(path.as_bytes(), Case::Sensitive, &mut fits);
@@ -209,4 +222,69 @@ fn a_word_that_is_no_pattern_is_a_mistake_only_when_it_is_no_name() {
             .is_none()
     );
     assert!(Selection::parse(&[String::new()]).is_err());
+}
+
+#[test]
+fn a_purge_takes_of_what_a_word_finds_the_entries_themselves() {
+    let a = "/home/a";
+    for (word, want) in [
+        (
+            "notes.txt",
+            &["/home/a/doc/notes.txt", "/home/a/notes.txt"][..],
+        ),
+        ("doc/notes.txt", &["/home/a/doc/notes.txt"]),
+        ("/home/a/notes.txt", &["/home/a/notes.txt"]),
+        ("./notes.txt", &["/home/a/notes.txt"]),
+        ("what*", &["/home/a/what?.txt", "/home/a/whats.txt"]),
+        ("what?.txt", &["/home/a/what?.txt"]),
+        ("*star", &["/home/a/*star"]),
+        ("@at", &["/home/a/@at"]),
+        ("at", &["/home/a/at"]),
+        ("[.*]", &["/home/a/[.*]"]),
+        ("{Images}", &["/home/a/{Images}"]),
+        ("p[x", &["/home/a/p[x"]),
+        ("back\\slash", &["/home/a/back\\slash"]),
+        ("\u{e9}t\u{e9}.txt", &["/home/a/\u{e9}t\u{e9}.txt"]),
+        ("e\u{301}te\u{301}.txt", &["/home/a/\u{e9}t\u{e9}.txt"]),
+        ("e\u{301}t*", &["/home/a/\u{e9}t\u{e9}.txt"]),
+        // A folder's entry is not what lies in the folder.
+        ("doc", &[]),
+        ("doc/", &["/home/a/doc/", "/home/a/data/doc/"]),
+        ("data/doc/", &["/home/a/data/doc/"]),
+        ("/home/a/doc/", &["/home/a/doc/"]),
+        ("@/home/a/doc/", &["/home/a/doc/"]),
+        ("./doc/", &["/home/a/doc/"]),
+        ("*/doc/", &["/home/a/doc/", "/home/a/data/doc/"]),
+        ("d*c/", &["/home/a/doc/", "/home/a/data/doc/"]),
+        ("data/*", &["/home/a/data/doc/", "/home/a/data/doc/y.txt"]),
+        ("C:\\Users\\b\\doc\\w.txt", &["C:\\Users\\b\\doc\\w.txt"]),
+        ("no such", &[]),
+    ] {
+        assert_eq!(taken(&[word], a), want, "{word}");
+    }
+}
+
+#[test]
+fn a_purge_never_takes_more_than_is_found() {
+    let parts = [
+        "/", "doc", "*", "?", "@", "a", "at", ".", "[", "]", "\\", "e\u{301}", "\u{e9}", "n", "./",
+        "txt",
+    ];
+    let mut seen = 0;
+    for (i, first) in parts.iter().enumerate() {
+        for second in parts {
+            for third in &parts[i..] {
+                for word in [
+                    format!("{first}{second}"),
+                    format!("{first}{second}{third}"),
+                ] {
+                    let found = chosen(&[&word], "/home/a");
+                    let taken = taken(&[&word], "/home/a");
+                    seen += taken.len();
+                    assert!(taken.iter().all(|p| found.contains(p)), "{word}: {taken:?}");
+                }
+            }
+        }
+    }
+    assert!(seen > 1000, "{seen}");
 }

@@ -1,42 +1,86 @@
 //! Entries taken out of versions for good.
 
+use std::collections::BTreeMap;
+
 use crate::base::error::Result;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::filelist::{Entry, EntryKind, Fate};
 use crate::remote::Permit;
-use crate::select::FilterSet;
+use crate::select::{Best, Case, FilterSet, Selection};
 use crate::set::Set;
-use crate::upkeep::rewrite::{Look, Plan, look, plan};
+use crate::upkeep::rewrite::{DOING, Look, Plan, look, plan};
+use crate::upkeep::unread::unreadable;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 
 /// What is taken out.
 pub(crate) struct Wanted {
-    /// Includes, one of which an entry must match; none: then one of `rules` must include it.
-    pub(crate) patterns: FilterSet,
+    /// Words, one of which an entry must fit; none: then one of `rules` must include it.
+    pub(crate) words: Selection,
     /// What these exclude stays.
     pub(crate) rules: FilterSet,
+    /// Whether words tell upper from lower case.
+    pub(crate) case: Case,
+    /// How the words are understood in each version that was looked at, by its number.
+    meant: BTreeMap<usize, Best>,
 }
 
 impl Wanted {
-    /// Each entry by itself: a folder's entry is not what lies in the folder.
-    fn matches(&self, entry: &Entry) -> bool {
-        let mut path = entry.path.as_slice();
-        if entry.kind == EntryKind::Symlink && path.len() > 1 {
-            path = path.strip_suffix(b"/").unwrap_or(path);
-        }
-        let rules = self.rules.decide_stored(path);
-        match self.patterns.is_empty() {
-            true => rules.included && rules.rule.is_some(),
-            false => rules.included && self.patterns.decide_stored(path).included,
+    pub(crate) fn new(words: Selection, rules: FilterSet, case: Case) -> Wanted {
+        Wanted {
+            words,
+            rules,
+            case,
+            meant: BTreeMap::new(),
         }
     }
 
-    fn fate(&self, entry: &Entry) -> Fate {
-        match self.matches(entry) {
+    /// Finds out how the words are understood in version `no`, as `find` would. Passes over its list.
+    fn understand(&mut self, set: &mut Set, ui: &mut Ui, no: usize) -> Result<()> {
+        if self.words.is_empty() {
+            return Ok(());
+        }
+        let (mut best, mut fits) = (self.words.best(), Vec::new());
+        let read = set.files(ui, no, &mut |entry| {
+            let path = path_of(&entry);
+            if self.rules.decide_stored(path).included {
+                self.words.fit(path, self.case, &mut fits);
+                best.note(&fits);
+            }
+            Ok(())
+        });
+        read.map_err(|e| unreadable(set, no, DOING, e))?;
+        self.meant.insert(no, best);
+        Ok(())
+    }
+
+    /// Each entry by itself: a folder's entry is not what lies in the folder.
+    fn matches(&self, no: usize, entry: &Entry) -> bool {
+        let path = path_of(entry);
+        let rules = self.rules.decide_stored(path);
+        match self.words.is_empty() {
+            true => rules.included && rules.rule.is_some(),
+            false => {
+                let meant = self.meant.get(&no);
+                rules.included && meant.is_some_and(|best| self.words.takes(path, self.case, best))
+            }
+        }
+    }
+
+    fn fate(&self, no: usize, entry: &Entry) -> Fate {
+        match self.matches(no, entry) {
             true => Fate::Drop,
             false => Fate::Keep,
         }
+    }
+}
+
+/// The path of a link comes without a separator at its end, as a list may have it.
+fn path_of(entry: &Entry) -> &[u8] {
+    let path = entry.path.as_slice();
+    match entry.kind == EntryKind::Symlink && path.len() > 1 {
+        true => path.strip_suffix(b"/").unwrap_or(path),
+        false => path,
     }
 }
 
@@ -62,17 +106,19 @@ impl Survey {
 }
 
 /// Reads the lists of `versions` (numbers in the listing); `told` hears of every entry that would go, with its version. One
-/// that cannot be read is an error. Costs a download of each list. Memory: one list's entry, and 100 bytes a version.
+/// that cannot be read is an error. Costs a download of each list, over which it passes twice where there are words. Memory: one
+/// list's entry, and 200 bytes a version.
 pub(crate) fn survey(
     set: &mut Set,
     ui: &mut Ui,
     versions: &[usize],
-    wanted: &Wanted,
+    wanted: &mut Wanted,
     told: &mut dyn FnMut(&mut Ui, usize, &Entry),
 ) -> Result<Survey> {
     let mut looks = Vec::with_capacity(versions.len());
     for &no in versions {
-        let mut judge = |_: usize, entry: &Entry| Ok(wanted.fate(entry));
+        wanted.understand(set, ui, no)?;
+        let mut judge = |no: usize, entry: &Entry| Ok(wanted.fate(no, entry));
         let mut hear = |ui: &mut Ui, entry: &Entry, _: &Fate| told(ui, no, entry);
         looks.push(look(set, ui, no, &mut judge, &mut hear)?);
     }
@@ -101,7 +147,7 @@ pub(crate) fn purge(
     for &no in &plan.done_before {
         writer.retire(Retired::Dlist(no))?;
     }
-    let mut judge = |_: usize, entry: &Entry| Ok(wanted.fate(entry));
+    let mut judge = |no: usize, entry: &Entry| Ok(wanted.fate(no, entry));
     let list = List::Rewrite {
         versions: &plan.rewrites,
         judge: &mut judge,
