@@ -184,3 +184,47 @@ fn what_others_put_there_is_removed_by_its_name() {
     assert!(!ran.err.contains("repair"), "{}", ran.all());
     gone(&[name(&new)]);
 }
+
+#[test]
+fn a_stray_that_locks_a_plain_backup_is_named() {
+    let world = World::new(PLAIN);
+    let (dest, source) = (text(&world.dest).to_owned(), text(&world.source).to_owned());
+    for (stray, size) in [
+        (
+            "duplicati-b00000000000000000000000000000000.dblock.zip.aes",
+            0,
+        ),
+        (
+            "duplicati-i11111111111111111111111111111111.dindex.zip.aes",
+            7,
+        ),
+        ("duplicati-20200101T000000Z.dlist.zip.gpg", 300),
+    ] {
+        fs::write(world.dest.join(stray), vec![7; size]).unwrap();
+        let to = format!("--restore-path={}", text(&world.scratch.at("to")));
+        let remove = format!(
+            "if this backup never was encrypted, remove it with 'duplet remote delete URL {stray}'"
+        );
+        for args in [
+            &["restore", &dest, PLAIN, &to][..],
+            &["backup", &dest, &source, PLAIN],
+            &["delete", &dest, "--keep-versions=2", PLAIN],
+            &["verify", &dest, PLAIN],
+            &["restore", &dest, &to],
+            &["restore", &dest, &to, "--passphrase=x"],
+            &["list", &dest, "--passphrase=x"],
+        ] {
+            let ran = world.scratch.run(args);
+            assert_ne!(ran.code, 0, "{}", ran.all());
+            ran.says(stray).says(&remove);
+        }
+        let args = ["remote", "delete", &dest, stray];
+        world.scratch.run(&args).code(&[0]);
+        world.run("verify", &["all"]).code(&[0]);
+    }
+    // In an encrypted backup the rule and its advice stay as they are.
+    let world = World::new(ENCRYPTED);
+    let args = ["list", text(&world.dest), "0", PLAIN];
+    let ran = world.scratch.run(&args).code(&[100]);
+    ran.says("leave --no-encryption out");
+}

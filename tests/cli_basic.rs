@@ -123,6 +123,26 @@ fn exit_codes_and_messages() {
             "duplet: too many arguments for system-info (usage: duplet system-info)\n",
         ),
         (
+            &["delete", "/x", "1"],
+            200,
+            "duplet: too many arguments for delete (write --version=1 for a version)\n",
+        ),
+        (
+            &["delete", "/x", "1-3,5"],
+            200,
+            "duplet: too many arguments for delete (write --version=1-3,5 for a version)\n",
+        ),
+        (
+            &["delete", "/x", "yesterday"],
+            200,
+            "duplet: too many arguments for delete (usage: duplet delete <url> --keep-...)\n",
+        ),
+        (
+            &["compact", "/x", "--version=1"],
+            200,
+            "duplet: --version means nothing to compact (an option of restore, list, find, list-folder-content, list-file-versions, search-entries, verify, delete, purge)\n",
+        ),
+        (
             &["vacuum", "/x", "--log-file=/nonexistent/log"],
             100,
             "duplet: cannot open the log file /nonexistent/log: no such file or directory\n",

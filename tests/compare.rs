@@ -89,14 +89,24 @@ fn what_was_added_changed_and_deleted_is_shown() {
     // The other way round, by number, by age and by date.
     let back = scratch.run(&["compare", d, "0", "1"]).code(&[0]);
     assert!(shown(&back.out).contains(&('+', format!("{root}/goes"))));
-    scratch
-        .run(&["compare", d, "100D", "now"])
-        .code(&[0])
-        .says("files    1 added");
-    scratch
-        .run(&["compare", d, "1970-01-01"])
-        .code(&[0])
-        .says("files    1 added");
+    let list = scratch.run(&["list", d, "--json"]).json();
+    let oldest = list["Filesets"][1]["Time"].as_str().unwrap().to_owned();
+    for words in [&[oldest.as_str(), "now"][..], &[&oldest]] {
+        let ran = scratch.run(&[&["compare", d], words].concat());
+        ran.code(&[0]).says("files    1 added");
+    }
+    // No version is as old as that, and none is made up for it.
+    for words in [
+        &["100D", "now"][..],
+        &["1970-01-01"],
+        &["5Y"],
+        &["9Y", "0"],
+        &["0", "2000-01-01"],
+        &["1000000000"],
+    ] {
+        let ran = scratch.run(&[&["compare", d], words].concat());
+        ran.code(&[100]).says("no version is as old as");
+    }
     // Equal or not, by the exit code.
     for (words, code) in [
         (&["1", "0"][..], 1),

@@ -153,13 +153,13 @@ fn what_would_take_too_much_is_refused() {
         (&["--exclude=*.jpg"], 200, "names what stays"),
         (&[""], 200, "empty"),
         (&[" "], 200, ""),
-        (&["*"], 100, "matches everything"),
-        (&["**"], 100, "matches everything"),
-        (&["[.*]"], 100, "matches everything"),
-        (&["/home/*"], 100, "matches everything"),
-        (&["*", "--force"], 100, "matches everything"),
-        (&["--include=*"], 100, "matches everything"),
-        (&["*", "--version=1"], 100, "matches everything"),
+        (&["*"], 200, "matches everything"),
+        (&["**"], 200, "matches everything"),
+        (&["[.*]"], 200, "matches everything"),
+        (&["/home/*"], 200, "matches everything"),
+        (&["*", "--force"], 200, "matches everything"),
+        (&["--include=*"], 200, "matches everything"),
+        (&["*", "--version=1"], 200, "matches everything"),
         (&["*", "--exclude=*.conf"], 200, "more than half"),
         (&["[(]"], 200, ""),
         (&["{Nonsense}"], 200, ""),
@@ -473,4 +473,24 @@ fn words_mean_what_they_mean_to_find_and_restore() {
     scratch
         .run(&["restore", dest, "a b", "--restore-path=to"])
         .code(&[0]);
+}
+
+#[test]
+fn a_dry_run_says_so_also_where_nothing_would_go() {
+    let scratch = Scratch::new("purge-dry");
+    let dest = made(&scratch, 2, &["--no-encryption"]);
+    let d = text(&dest);
+    for (args, dry) in [
+        (&["purge", d, "no such", "--dry-run"][..], true),
+        (&["purge", d, "--include=*/none", "-n"], true),
+        (&["purge-broken-files", d, "--dry-run"], true),
+        (&["purge", d, "no such"], false),
+        (&["purge-broken-files", d], false),
+    ] {
+        let ran = scratch.run(&[args, &["--json"]].concat()).code(&[0]);
+        let all = ran.json();
+        assert_eq!(all["Dryrun"], dry, "{}", ran.all());
+        assert_eq!(all["RewrittenFileLists"], 0, "{}", ran.all());
+        assert!(all["Filesets"].as_array().unwrap().is_empty());
+    }
 }

@@ -128,14 +128,13 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         if let Some(hint) = nothing_fits(&call.words) {
             ui.result(&hint);
         }
+        counts(ui, dry, &Committed::default());
         return Ok(Outcome::Done);
     }
     if dropped == found.entries() {
-        return Err(
-            Error::new(Kind::Missing, "the pattern matches everything there is")
-                .doing("purge files")
-                .hint("nothing was changed; 'duplet delete URL --version=N' deletes versions"),
-        );
+        return Err(Error::usage("the pattern matches everything there is")
+            .doing("purge files")
+            .hint("nothing was changed; 'duplet delete URL --version=N' deletes versions"));
     }
     let mut emptied: Vec<String> = found.emptied().map(|no| no.to_string()).collect();
     if !emptied.is_empty() {
@@ -196,6 +195,7 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     if found.is_clean() {
         ui.result("nothing is broken");
+        counts(ui, call.options.flag(&DRY_RUN), &Committed::default());
         return Ok(Outcome::Done);
     }
     let plan = found.plan(&set)?;
@@ -229,21 +229,7 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
         ));
     }
     ui.result(&(told.join(", ") + again));
-    ui.json(|w| {
-        w.key("Dryrun")?;
-        w.boolean(dry)?;
-        for (key, n) in [
-            ("RewrittenFileLists", done.lists.len() as u64),
-            ("RemovedEntries", done.entries.dropped),
-            ("ReplacedMetadata", done.entries.replaced),
-            ("DeletedFileLists", versions),
-            ("DeletedIndexVolumes", indexes),
-        ] {
-            w.key(key)?;
-            w.number(n.into())?;
-        }
-        Ok(())
-    });
+    counts(ui, dry, done);
     let mut stopped = done.stopped;
     if !dry && !stopped && done.left == 0 && versions > 0 && reclaim::is_due(set, how) {
         // The versions are written, whatever becomes of the space.
@@ -265,6 +251,25 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
         true => Outcome::Partial,
         false => Outcome::Done,
     })
+}
+
+/// What was done, or would be, for `--json`.
+fn counts(ui: &mut Ui, dry: bool, done: &Committed) {
+    ui.json(|w| {
+        w.key("Dryrun")?;
+        w.boolean(dry)?;
+        for (key, n) in [
+            ("RewrittenFileLists", done.lists.len() as u64),
+            ("RemovedEntries", done.entries.dropped),
+            ("ReplacedMetadata", done.entries.replaced),
+            ("DeletedFileLists", done.deleted[0]),
+            ("DeletedIndexVolumes", done.deleted[1]),
+        ] {
+            w.key(key)?;
+            w.number(n.into())?;
+        }
+        Ok(())
+    });
 }
 
 /// Prints what goes, version by version, as it is found.

@@ -290,10 +290,16 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
         } else {
             ""
         };
-        return Err(
-            Error::usage(format!("too {what} arguments for {}", command.name))
-                .hint(format!("{}{quotes}", usage())),
-        );
+        let e = Error::usage(format!("too {what} arguments for {}", command.name));
+        let number = |w: &&String| w.chars().all(|c| c.is_ascii_digit() || ",-".contains(c));
+        let named = call.words.first().filter(number);
+        return Err(match named {
+            Some(word) if sources::applies(&options::VERSION, command) && what == "many" => {
+                let shown = text::safe_cut(word.as_bytes(), 40);
+                e.hint(format!("write --version={shown} for a version"))
+            }
+            _ => e.hint(format!("{}{quotes}", usage())),
+        });
     }
     Ok((call, notes))
 }

@@ -81,11 +81,15 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
         }
     }
     if times.is_empty() {
-        return Err(Error::new(
+        let e = Error::new(
             Kind::Missing,
             "the destination holds no version (dlist volume)",
         )
-        .doing("restore"));
+        .doing("restore");
+        return Err(match set.plain().line() {
+            Some(line) => e.hint(line),
+            None => e,
+        });
     }
     match failure.or_else(|| options.selection.fault()) {
         Some(e) => Err(e),

@@ -48,6 +48,8 @@ pub(crate) struct Plain {
     pub(crate) names: Vec<VolumeName>,
     /// Plain volumes are no content here, also those that come later.
     pub(super) kept_out: bool,
+    /// Where there are fewer encrypted volumes than plain ones: which they are, and what to do if none should be.
+    few: String,
 }
 
 impl Plain {
@@ -65,6 +67,14 @@ impl Plain {
             more => format!(" and {more} more"),
         };
         let verb = if self.count == 1 { "is" } else { "are" };
+        if !self.few.is_empty() {
+            return Some(format!(
+                "{} {verb} not encrypted, and not read: {}{more} ({}; else anybody can have put the plain ones there: remove them, or give --allow-plain-volumes if you know them)",
+                text::count(self.count, "volume"),
+                names.join(", "),
+                self.few
+            ));
+        }
         (self.count > 0).then(|| {
             format!(
                 "{} {verb} not encrypted although the backup is, and not read: {}{more} (anybody can have put them there; \
@@ -119,19 +129,24 @@ impl Set {
                 _ => Ok(()),
             };
         }
+        let few = self.few();
         if said.plain {
-            return Err(Error::new(
+            let e = Error::new(
                 Kind::Unsupported,
                 "the destination is encrypted, --no-encryption is given",
             )
-            .doing(doing)
-            .hint("leave --no-encryption out, or use another folder"));
+            .doing(doing);
+            return Err(match few.as_str() {
+                "" => e.hint("leave --no-encryption out, or use another folder"),
+                few => e.hint(few),
+            });
         }
         self.protection = match sealed.aes {
             0 => Protection::Gpg,
             _ => Protection::Aes,
         };
         self.plain.kept_out = !said.mixed;
+        self.plain.few = few;
         if self.plain.kept_out {
             let plain = &mut self.plain;
             self.volumes.drop_plain(&mut |name| {
@@ -149,15 +164,39 @@ impl Set {
             Need::ToCreate
         };
         self.ask(need, ui, ask).map_err(|e| {
-            let few = sealed.aes + sealed.gpg;
-            if e.kind() == Kind::Passphrase && sealed.plain > few {
-                let total = few + sealed.plain;
-                return e.doing(format!(
-                    "read {at}, of whose {total} volumes {few} are encrypted"
-                ));
+            match e.kind() == Kind::Passphrase && !self.plain.few.is_empty() {
+                true => e.doing(format!("read {at}: {}", self.plain.few)),
+                false => e,
             }
-            e
         })
+    }
+
+    /// Names the encrypted volumes where there are fewer of them than plain ones, with what to do if the backup never was
+    /// encrypted; else empty.
+    fn few(&self) -> String {
+        const SHOWN: usize = 3;
+        let sealed = self.volumes.sealed();
+        let count = sealed.aes + sealed.gpg;
+        if count == 0 || count >= sealed.plain {
+            return String::new();
+        }
+        let smallest = self.volumes.smallest_sealed(SHOWN).into_iter();
+        let names: Vec<String> = smallest
+            .map(|(name, _)| text::safe(name.as_str().as_bytes()))
+            .collect();
+        let more = match count.saturating_sub(names.len() as u64) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let (verb, it, name) = match names.as_slice() {
+            [one] if count == 1 => ("is", "it", one.as_str()),
+            _ => ("are", "each", "NAME"),
+        };
+        format!(
+            "{count} of {} volumes {verb} encrypted: {}{more}; if this backup never was encrypted, remove {it} with 'duplet remote delete URL {name}'",
+            count + sealed.plain,
+            names.join(", ")
+        )
     }
 
     fn ask(&mut self, need: Need, ui: &mut Ui, ask: &mut AskPassphrase<'_>) -> Result<()> {

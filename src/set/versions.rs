@@ -78,22 +78,24 @@ impl VersionChoice {
             },
             VersionChoice::At(time) => match times.iter().position(|t| t <= time) {
                 Some(n) => Ok(vec![n]),
-                None => {
-                    let oldest = times
-                        .last()
-                        .map_or_else(String::new, |t| format!("; the oldest is of {}", t.local()));
-                    Err(Error::new(
-                        Kind::Missing,
-                        format!("no version is as old as {}{oldest}", time.local()),
-                    ))
-                }
+                None => Err(too_old(*time, times)),
             },
         }
     }
 }
 
+/// A time before that of all versions; `times` are newest first.
+fn too_old(time: Timestamp, times: &[Timestamp]) -> Error {
+    let oldest = times
+        .last()
+        .map(|t| format!("; the oldest is of {}", t.local()));
+    let oldest = oldest.unwrap_or_default();
+    let cause = format!("no version is as old as {}{oldest}", time.local());
+    Error::new(Kind::Missing, cause)
+}
+
 /// The version that a word names: by its number, or the one nearest to a time (the newer of two). A number is
-/// taken as it is; `times` are newest first.
+/// taken as it is; `times` are newest first. `Missing` for a time before all of them.
 pub(crate) fn nearest_version(word: &str, times: &[Timestamp], now: Timestamp) -> Result<usize> {
     let word = word.trim();
     let short = word.len() < 9 && word.bytes().all(|b| b.is_ascii_digit());
@@ -112,6 +114,9 @@ pub(crate) fn nearest_version(word: &str, times: &[Timestamp], now: Timestamp) -
             None => e,
         });
     };
+    if times.last().is_some_and(|oldest| time < *oldest) {
+        return Err(too_old(time, times));
+    }
     let far = times.iter().map(|t| t.0.abs_diff(time.0));
     let nearest = far.enumerate().min_by_key(|(_, far)| *far);
     Ok(nearest.map_or(0, |(no, _)| no))
@@ -303,14 +308,20 @@ mod tests {
             ("8D", Some(1)),
             ("8D13h", Some(2)),
             ("8D12h", Some(1)),
-            ("-100D", Some(2)),
-            ("1970-01-01", Some(2)),
+            ("9D", Some(2)),
+            ("9D1s", None),
+            ("-100D", None),
+            ("1970-01-01", None),
             ("3d", None),
             ("yesterday", None),
             ("", None),
         ] {
             assert_eq!(pick(word), want, "{word}");
         }
+        let e = nearest_version("5Y", &times, NOW).expect_err("too old");
+        assert_eq!(e.kind(), Kind::Missing);
+        assert!(e.to_string().contains("; the oldest is of "), "{e}");
+        assert_eq!(nearest_version("5Y", &[], NOW).ok(), Some(0));
     }
 
     #[test]

@@ -333,10 +333,11 @@ impl Destination for FileDest {
             && free < need
         {
             let text = format!(
-                "{} has {} free, {} are needed",
+                "{} has {} free, {} are needed: {} to store, the rest is a reserve",
                 shown(&folder),
                 show_size(free),
-                show_size(need)
+                show_size(need),
+                show_size(body.len())
             );
             return Err(Fault::new(Class::Full, text));
         }
