@@ -635,3 +635,50 @@ fn a_wrong_passphrase_deletes_nothing() {
         assert_eq!(names(&dest), before, "{args:?}");
     }
 }
+
+#[test]
+fn the_size_by_which_volumes_are_judged_is_said() {
+    let scratch = Scratch::new("judged");
+    let (source, dest) = (scratch.folder("source"), scratch.at("dest"));
+    for n in 0..3 {
+        let bytes = support::Rand(n).bytes(1_500_000);
+        support::tree::write(&source.join(format!("f{n}")), &bytes);
+    }
+    let own = ["--no-encryption", "--dblock-size=1mb", "--blocksize=10kb"];
+    let args = [&["backup", text(&dest), text(&source)], &own[..]].concat();
+    scratch.run(&args).code(&[0]);
+    let full = volumes(&dest, "dblock").len();
+    for (options, small, said, bytes) in [
+        (
+            &[][..],
+            full,
+            "small: up to 10.00 MiB, judged by --dblock-size=50mb",
+            50u64 << 20,
+        ),
+        (
+            &["--dblock-size=1mb"],
+            0,
+            "small: up to 204.79 KiB, judged by --dblock-size=1mb",
+            1 << 20,
+        ),
+        (
+            &["--dblock-size=2gb", "--small-file-size=1kb"],
+            0,
+            "small: up to 1.00 KiB, judged by --dblock-size=2gb",
+            2 << 30,
+        ),
+    ] {
+        let args = [&["compact", text(&dest), "--dry-run"], options].concat();
+        scratch.run(&args).code(&[0]).says(said);
+        let json = scratch.run(&[&args[..], &["--json"]].concat()).json();
+        assert_eq!(json["SmallVolumes"], small);
+        assert_eq!(json["JudgedByVolumeSize"], bytes);
+    }
+    // A run that rewrites says it, too.
+    let args = ["compact", text(&dest), "--small-file-max-count=0"];
+    scratch
+        .run(&args)
+        .code(&[0])
+        .says("judged by --dblock-size=50mb");
+    verified(&scratch, &dest, &["--no-encryption"], "judged");
+}

@@ -151,10 +151,11 @@ pub(super) fn tell(report: &Report, how: &How, ui: &mut Ui) {
     if let Some(plan) = &report.plan {
         let of = |tally: &Tally| format!("{} ({})", tally.volumes, show_size(tally.bytes));
         let line = format!(
-            "volumes: {} deletable, {} wasteful, {} small",
+            "volumes: {} deletable, {} wasteful, {} small: {}",
             of(&plan.deletable),
             of(&plan.wasteful),
-            of(&plan.small)
+            of(&plan.small),
+            measure(how)
         );
         let nothing = plan.is_nothing() && report.deleted[2] == 0;
         match dry || !nothing {
@@ -209,10 +210,29 @@ pub(super) fn tell(report: &Report, how: &How, ui: &mut Ui) {
             show_size(report.freed())
         ));
     }
-    json(report, ui);
+    json(report, how, ui);
 }
 
-fn json(report: &Report, ui: &mut Ui) {
+/// By which size volumes are judged: no volume says what size it was meant to have.
+fn measure(how: &How) -> String {
+    format!(
+        "up to {}, judged by --dblock-size={}",
+        show_size(how.rules.small_size),
+        exact(how.rules.volume_size)
+    )
+}
+
+/// A size as an option takes it.
+fn exact(bytes: u64) -> String {
+    for (unit, suffix) in [(1u64 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {
+        if bytes > 0 && bytes.is_multiple_of(unit) {
+            return format!("{}{suffix}", bytes / unit);
+        }
+    }
+    format!("{bytes}b")
+}
+
+fn json(report: &Report, how: &How, ui: &mut Ui) {
     ui.json(|w| {
         let mut n = |key: &str, n: u64| -> std::io::Result<()> {
             w.key(key)?;
@@ -228,6 +248,8 @@ fn json(report: &Report, ui: &mut Ui) {
                 n(&format!("{name}Volumes"), tally.volumes)?;
                 n(&format!("{name}Bytes"), tally.bytes)?;
             }
+            n("JudgedByVolumeSize", how.rules.volume_size)?;
+            n("JudgedBySmallSize", how.rules.small_size)?;
             n("EstimatedUpload", plan.upload)?;
             n("EstimatedFreed", plan.freed())?;
         }
