@@ -24,10 +24,10 @@ pub(super) const COMMAND: Command = Command {
     usage: "<url> [base [other]]",
     details: "\
 Base and other are numbers of versions (0 is the newest), ages such as 3D or
-dates; of a time the nearest version is taken, and none if it is older than all.
-Without them: what the newest version changed. Shows what was added (+), modified
-(~) and deleted (-), ten of each unless --full-result is given. --include and
---exclude leave entries out.",
+dates; of a time the nearest version is taken; one before all is an error.
+Without them: what the newest version changed. Shows what was added (+),
+modified (~) and deleted (-), ten of each unless --full-result is given.
+--include and --exclude leave entries out.",
     needs_url: true,
     words: (0, 2),
     writes: false,

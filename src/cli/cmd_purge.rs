@@ -33,8 +33,8 @@ Takes what matches out of all versions, or those of --version or --time, for
 good: each is written again, a second later, and then the old one deleted. What
 a word finds 'duplet find' shows, but entries go one by one: a name is a file's
 or a link's, 'name/' is the folder's own entry only, 'name/*' what lies in it.
---exclude keeps what it matches. Look first with --dry-run; more than half needs
---force. Reclaims the space at once unless --no-auto-compact is given.",
+--exclude keeps what it matches. Look first with --dry-run; more than half
+needs --force. Reclaims the space at once unless --no-auto-compact is given.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: true,
