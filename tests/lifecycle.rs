@@ -418,7 +418,9 @@ fn the_last_version_goes_only_on_request() {
     backup(&scratch, HOW[0], &[]).code(&[0]);
     let dest = scratch.at("dest");
     let args = ["delete", text(&dest), "--version=0", "--no-cache"];
-    scratch.run(&args).code(&[0]).says("0 of 1 version deleted");
+    let ran = scratch.run(&args).code(&[100]);
+    ran.says("no other version would be left")
+        .says("--allow-full-removal");
     assert_eq!(volumes(&dest, "dlist").len(), 1);
     scratch
         .run(&[&args[..], &["--allow-full-removal"]].concat())
@@ -426,7 +428,7 @@ fn the_last_version_goes_only_on_request() {
     assert!(names(&dest).is_empty(), "{:?}", names(&dest));
 }
 
-/// A version that stays and cannot be read might need everything; one that goes may go.
+/// A version that cannot be read might need everything, or be the last whole one of its time; one that is named may go.
 #[test]
 fn nothing_goes_while_a_version_cannot_be_read() {
     let scratch = Scratch::new("lifecycle-unreadable");
@@ -434,7 +436,8 @@ fn nothing_goes_while_a_version_cannot_be_read() {
         (1, &["--version=2"][..], 100),
         (1, &["--version=1"], 0),
         (3, &["--version=3"], 0),
-        (3, &["--keep-versions=3"], 0),
+        (3, &["--keep-versions=3"], 100),
+        (3, &["--keep-versions=3", "--version=3"], 0),
         (2, &["--version=0"], 100),
     ] {
         let dest = scratch.at("dest");

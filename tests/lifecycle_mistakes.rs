@@ -311,7 +311,9 @@ fn versions_that_cannot_be_meant() {
         let dest = world.copy(&|_| {});
         let args = [&["delete", text(&dest), "--no-cache"][..], more].concat();
         let ran = world.scratch.run(&args).code(&[code]);
-        ran.says("2 of 3 versions deleted");
+        let ran = ran.says("2 of 3 versions deleted");
+        let named = "version 0 stays although --version names it";
+        assert_eq!(ran.all().contains(named), code == 2, "{}", ran.all());
         let left = volumes(&dest, "dlist");
         assert!(
             left.len() == 1 && text(&left[0]).contains("20230101"),
@@ -467,7 +469,8 @@ fn destinations_that_are_only_read() {
     }
 }
 
-/// The newest version is of a time to come: nothing is added before it, and it stays whatever the rule.
+/// The newest version is of a time to come: nothing is added before it, and no rule deletes anything until it went by its
+/// number.
 #[test]
 fn a_clock_that_is_behind_the_newest_version() {
     let world = World::new("--no-encryption");
@@ -487,14 +490,20 @@ fn a_clock_that_is_behind_the_newest_version() {
         "--keep-time=1D",
         "--retention-policy=1W:1D",
     ] {
+        for more in [&[][..], &["--no-auto-compact"], &["--dry-run"]] {
+            let dest = world.copy(&ahead);
+            let before = take(&dest);
+            let args = [&["delete", text(&dest), rule, "--no-cache"], more].concat();
+            let ran = world.scratch.run(&args).code(&[100]);
+            ran.says("version 0 is of 2100")
+                .says("'duplet delete URL --version=0'");
+            same(&before, &take(&dest), But::default(), rule);
+        }
         let dest = world.copy(&ahead);
-        let ran = world
-            .scratch
-            .run(&["delete", text(&dest), rule, "--no-cache"]);
-        ran.code(&[0])
-            .says("time to come")
-            .says("2 of 3 versions deleted");
-        assert!(dest.join("duplicati-21000101T000000Z.dlist.zip").exists());
+        let args = ["delete", text(&dest), rule, "--version=0", "--no-cache"];
+        world.scratch.run(&args).code(&[0]).says("time to come");
+        assert!(!dest.join("duplicati-21000101T000000Z.dlist.zip").exists());
+        assert_eq!(volumes(&dest, "dlist").len(), 1, "{rule}");
     }
     for (command, list) in [
         ("purge", "duplicati-21000101T000001Z.dlist.zip"),

@@ -1,9 +1,10 @@
 //! `compact`: the space that no version needs comes back.
 
 use crate::base::error::Result;
+use crate::base::text;
 use crate::base::ui::Ui;
 use crate::cli::session::{open_to_change, or_facts};
-use crate::cli::{Call, Command, Outcome, Section, reclaim};
+use crate::cli::{Call, Command, Outcome, Section, decisions, reclaim};
 use crate::upkeep::compact;
 
 pub(super) const COMMAND: Command = Command {
@@ -26,10 +27,21 @@ backup with retention and delete do the same by themselves.",
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let how = reclaim::how(call)?;
     let mut set = open_to_change(call, ui)?;
-    let report = compact::run(&mut set, ui, &how, &[], true);
+    let going = decisions::replaced(&mut set, ui)?;
+    let report = compact::run(&mut set, ui, &how, &going, true);
     let mut report = or_facts(&mut set, ui, report)?;
     if let Some(why) = report.refused {
         return Err(why);
+    }
+    if !going.versions.is_empty() {
+        let olds = text::count(going.versions.len() as u64, "version");
+        let done = match how.dry_run {
+            true => "would be deleted",
+            false => "deleted",
+        };
+        ui.result(&format!(
+            "{olds} {done} that a purge that did not end had written again"
+        ));
     }
     reclaim::tell(&report, &how, ui);
     if !report.changed()

@@ -4,12 +4,14 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
+use crate::cli::decisions::Decided;
 use crate::cli::options::VERSION;
 use crate::cli::session::{open_to_change, or_facts};
 use crate::cli::{Call, Command, Outcome, Section, decisions, reclaim, retained};
 use crate::set::VersionChoice;
 use crate::upkeep::compact;
 use crate::upkeep::retention::{Decision, Retention};
+use crate::upkeep::whole::Going;
 
 pub(super) const COMMAND: Command = Command {
     name: "delete",
@@ -19,7 +21,8 @@ pub(super) const COMMAND: Command = Command {
     usage: "<url> --keep-...",
     details: "\
 The rule is one of --keep-versions, --keep-time and --retention-policy;
-versions that --version names go as well. With --dry-run it says of each
+versions that --version names go as well, also such as cannot be read; a rule
+deletes nothing while any other cannot be read. With --dry-run it says of each
 version whether it would stay, by which rule, and how much space would come
 back. Reclaims the space at once unless --no-auto-compact is given.",
     needs_url: true,
@@ -50,23 +53,27 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     {
         ui.note("the newest version is of a time to come: is the clock of this machine right?");
     }
-    let (times, decisions) = decisions::decide(&mut set, ui, &retention, None)?;
-    let drop = decisions::dropped(&decisions);
-    let reclaims = !drop.is_empty() && reclaim::is_due(&mut set, &how);
+    let Decided {
+        times,
+        decisions,
+        going,
+    } = decisions::decide(&mut set, ui, &retention, None)?;
+    let drops = !going.versions.is_empty();
+    let reclaims = drops && reclaim::is_due(&mut set, &how);
     if how.dry_run {
         decisions::show(ui, true, &times, &decisions, 0);
-        if reclaims {
-            let report = compact::run(&mut set, ui, &how, &drop, true)?;
+        if drops {
+            let report = compact::run(&mut set, ui, &how, &going, reclaims)?;
             reclaim::tell(&report, &how, ui);
             reclaim::refused(report, ui);
         }
-        return spared(ui, &retention, &decisions, &drop).map(|()| Outcome::Done);
+        return spared(ui, &retention, &going).map(|()| Outcome::Done);
     }
-    spared(ui, &retention, &decisions, &drop)?;
-    let report = match drop.is_empty() {
-        true => compact::Report::default(),
-        false => {
-            let report = compact::run(&mut set, ui, &how, &drop, reclaims);
+    spared(ui, &retention, &going)?;
+    let report = match drops {
+        false => compact::Report::default(),
+        true => {
+            let report = compact::run(&mut set, ui, &how, &going, reclaims);
             or_facts(&mut set, ui, report)?
         }
     };
@@ -82,25 +89,20 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     })
 }
 
-/// A version that `--version` names and that stays because no other would be left: an error where nothing else goes.
-fn spared(
-    ui: &mut Ui,
-    retention: &Retention,
-    decisions: &[Decision],
-    drop: &[usize],
-) -> Result<()> {
-    let stays = |no: &&usize| decisions.get(**no).is_some_and(|d| d.keep);
-    let Some(no) = retention.named.iter().find(stays) else {
-        return Ok(());
-    };
-    let hint = "--allow-full-removal deletes it, too";
-    if drop.is_empty() {
-        return Err(Error::new(Kind::Missing, "no other version would be left")
-            .doing(format!("delete version {no}"))
-            .hint(format!("nothing was changed; {hint}")));
+/// Versions that `--version` names and that stay because no other would be left: an error where nothing else goes.
+fn spared(ui: &mut Ui, retention: &Retention, going: &Going) -> Result<()> {
+    let stays = |no: &&usize| !going.versions.contains(no);
+    for no in retention.named.iter().filter(stays) {
+        if going.versions.is_empty() {
+            return Err(Error::new(Kind::Missing, "no other version would be left")
+                .doing(format!("delete version {no}"))
+                .hint("nothing was changed; --allow-full-removal deletes it, too"));
+        }
+        let line = format!(
+            "version {no} stays although --version names it: no other would be left (--allow-full-removal deletes it, too)"
+        );
+        ui.warn("version-stays", &line);
     }
-    let line = format!("version {no} stays, for no other would be left ({hint})");
-    ui.warn("last-version", &line);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY,
 };
 use crate::cli::session::{case, open_set, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, listing};
+use crate::cli::{Call, Command, Outcome, Section, decisions, listing};
 use crate::query::find::{self, Query, Summary};
 use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
@@ -191,6 +191,7 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         }
     }
     ui.json(|w| w.end_array());
+    decisions::name_replaced(set, ui, false)?;
     Ok(Outcome::Done)
 }
 

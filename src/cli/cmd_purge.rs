@@ -8,13 +8,14 @@ use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA, VERSION};
 use crate::cli::session::{case, open_to_change, or_facts, permit, tell_facts, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, backup_options, reclaim};
+use crate::cli::{Call, Command, Outcome, Section, backup_options, decisions, reclaim};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::select::Selection;
 use crate::set::{Set, VersionChoice};
 use crate::upkeep::broken;
 use crate::upkeep::compact::{self, How};
 use crate::upkeep::purge::{Wanted, purge, survey};
+use crate::upkeep::whole::Going;
 use crate::writer::{self, Committed};
 
 /// Entries of a version shown without `--full-result`.
@@ -108,6 +109,9 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let params = set.learn_params(ui)?;
     let options = backup_options::write_options(call, params, 0)?;
     versions.sort_unstable();
+    // Those only have to go.
+    let going = decisions::replaced(&mut set, ui)?;
+    versions.retain(|no| !going.versions.contains(no));
     let mut lines = Lines::begin(call, ui, &set);
     let found = survey(
         &mut set,
@@ -123,7 +127,7 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if let Some(e) = wanted.words.fault().filter(|_| dropped == 0) {
         return Err(e);
     }
-    if dropped == 0 {
+    if dropped == 0 && going.versions.is_empty() {
         ui.result("nothing matches, and nothing was changed");
         if let Some(hint) = nothing_fits(&call.words) {
             ui.result(&hint);
@@ -131,7 +135,7 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         counts(ui, dry, &Committed::default());
         return Ok(Outcome::Done);
     }
-    if dropped == found.entries() {
+    if dropped > 0 && dropped == found.entries() {
         return Err(Error::usage("the pattern matches everything there is")
             .doing("purge files")
             .hint("nothing was changed; 'duplet delete URL --version=N' deletes versions"));
@@ -154,7 +158,8 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             "nothing was changed; first 'duplet delete URL --version={list}'"
         )));
     }
-    let plan = found.plan(&set)?;
+    let mut plan = found.plan(&set)?;
+    plan.also(&going.versions);
     if !dry && dropped > found.entries() / 2 && !call.options.flag(&FORCE) {
         return Err(Error::usage(format!(
             "{dropped} of {} entries would go, more than half",
@@ -186,19 +191,22 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let options = backup_options::write_options(call, params, 0)?;
     let mut lines = Lines::begin(call, ui, &set);
     let replace = !call.options.flag(&NO_REPLACE_METADATA);
-    let found = broken::survey(&mut set, ui, replace, &mut |ui, no, entry, replaced| {
+    let going = decisions::replaced(&mut set, ui)?;
+    let told = &mut |ui: &mut Ui, no: usize, entry: &Entry, replaced: bool| {
         lines.entry(ui, no, entry, replaced);
-    })?;
+    };
+    let found = broken::survey(&mut set, ui, replace, &going.versions, told)?;
     lines.end(ui);
     for no in &found.gone {
         ui.result(&format!("no file of version {no} is left: it is deleted"));
     }
-    if found.is_clean() {
+    if found.is_clean() && going.versions.is_empty() {
         ui.result("nothing is broken");
         counts(ui, call.options.flag(&DRY_RUN), &Committed::default());
         return Ok(Outcome::Done);
     }
-    let plan = found.plan(&set)?;
+    let mut plan = found.plan(&set)?;
+    plan.also(&going.versions);
     let done = broken::purge_broken(&mut set, ui, permit, options, found, &plan);
     let done = or_facts(&mut set, ui, done)?;
     end(call, ui, &mut set, &done, &how)
@@ -233,7 +241,7 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
     let mut stopped = done.stopped;
     if !dry && !stopped && done.left == 0 && versions > 0 && reclaim::is_due(set, how) {
         // The versions are written, whatever becomes of the space.
-        match compact::run(set, ui, how, &[], true) {
+        match compact::run(set, ui, how, &Going::default(), true) {
             Ok(report) => {
                 reclaim::tell(&report, how, ui);
                 stopped = report.stopped;

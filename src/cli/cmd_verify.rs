@@ -6,7 +6,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::options::{FULL_REMOTE_VERIFICATION, FULL_RESULT};
 use crate::cli::session::{open_set, version_choice};
-use crate::cli::{Call, Command, Outcome, Section};
+use crate::cli::{Call, Command, Outcome, Section, decisions};
 use crate::set::Set;
 use crate::upkeep::verify::{self, Amount, ListsFrom, VerifyOptions, VerifyReport};
 
@@ -51,6 +51,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             .doing(format!("verify {}", set.remote().describe())));
     }
     tell(call, ui, &report);
+    if options.dlists {
+        decisions::name_replaced(&mut set, ui, true)?;
+    }
     Ok(Outcome::Done)
 }
 

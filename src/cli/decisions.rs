@@ -1,48 +1,114 @@
 //! What a rule decides about each version, in words: for `delete`, and a backup that only says what it would do.
 
-use std::collections::HashSet;
-
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::set::Set;
 use crate::upkeep::retention::{Decision, Retention};
+use crate::upkeep::whole::{Going, unreadable};
 
-/// What a rule decides about the versions of a set, newest first. `new` is the time of a complete version that is not there
-/// yet and would be the first.
+/// What becomes of the versions of a set.
+pub(super) struct Decided {
+    /// Newest first; a version that is not there yet is the first.
+    pub(super) times: Vec<Timestamp>,
+    pub(super) decisions: Vec<Decision>,
+    /// What goes of those that are there.
+    pub(super) going: Going,
+}
+
+/// What a rule decides about the versions of a set. `new` is the time of a complete version that is not there yet. A version
+/// counts as one with the list that was written in its place: it goes with whatever else goes, and alone where nothing does.
 pub(super) fn decide(
     set: &mut Set,
     ui: &mut Ui,
     retention: &Retention,
     new: Option<Timestamp>,
-) -> Result<(Vec<Timestamp>, Vec<Decision>)> {
-    let times: Vec<Timestamp> = new.into_iter().chain(set.versions()).collect();
+) -> Result<Decided> {
+    let replaced = set.replaced(ui)?;
+    let there: Vec<Timestamp> = set.versions().collect();
+    let old = |no: usize| replaced.iter().find(|r| r.old == no);
+    let counting: Vec<usize> = (0..there.len()).filter(|no| old(*no).is_none()).collect();
     let before = usize::from(new.is_some());
+    let named = retention.named.iter();
+    let rule = Retention {
+        named: named
+            .filter_map(|no| Some(counting.binary_search(no).ok()? + before))
+            .collect(),
+        ..retention.clone()
+    };
+    let counted = counting.iter().map(|no| there[*no]);
+    let counted: Vec<Timestamp> = new.into_iter().chain(counted).collect();
     let mut known = set.cache().known_full();
-    let decisions = retention.decide(
-        &times,
+    let decisions = rule.decide(
+        &counted,
         Timestamp::now(),
         &Timestamp::wall,
-        &mut |no| match no.checked_sub(before) {
-            Some(no) => set.is_full(ui, no, &mut known),
+        &mut |at| match at.checked_sub(before).and_then(|at| counting.get(at)) {
+            Some(&no) => set
+                .is_full(ui, no, &mut known)
+                .map_err(|e| unreadable(set, no, e)),
             None => Ok(true),
         },
     );
     // Also what was learnt before something failed: each look costs a download.
-    let there = set.volumes().dlists().iter();
-    let there: HashSet<&str> = there.map(|(name, _)| name.as_str()).collect();
-    known.keep(&|name| there.contains(name));
-    if let Err(e) = set.cache().store_full(&mut known) {
-        ui.verbose(&format!("the cache was not written: {e}"));
+    set.store_known(ui, &mut known);
+    let mut decided = decisions?.into_iter();
+    let mut decisions: Vec<Decision> = decided.by_ref().take(before).collect();
+    let mut going = Going::default();
+    for no in 0..there.len() {
+        let decision = match old(no) {
+            Some(r) => Decision::delete(format!(
+                "version {} was written in its place by a purge that did not end",
+                r.by
+            )),
+            None => decided
+                .next()
+                .ok_or_else(|| Error::bug("each version is decided about"))?,
+        };
+        if !decision.keep {
+            going.versions.push(no);
+            if old(no).is_some() || retention.named.contains(&no) {
+                going.unread.push(no);
+            }
+        }
+        decisions.push(decision);
     }
-    Ok((times, decisions?))
+    Ok(Decided {
+        times: new.into_iter().chain(there).collect(),
+        decisions,
+        going,
+    })
 }
 
-/// Numbers of the versions that go.
-pub(super) fn dropped(decisions: &[Decision]) -> Vec<usize> {
-    let gone = decisions.iter().enumerate().filter(|(_, d)| !d.keep);
-    gone.map(|(no, _)| no).collect()
+/// The versions that stand beside the lists written in their place, for a command that has no rule.
+pub(super) fn replaced(set: &mut Set, ui: &mut Ui) -> Result<Going> {
+    let olds: Vec<usize> = set.replaced(ui)?.iter().map(|r| r.old).collect();
+    Ok(Going {
+        versions: olds.clone(),
+        unread: olds,
+    })
+}
+
+/// Names each version that stands beside the list written in its place.
+pub(super) fn name_replaced(set: &mut Set, ui: &mut Ui, warn: bool) -> Result<()> {
+    let all = set.replaced(ui)?;
+    let Some(first) = all.first() else {
+        return Ok(());
+    };
+    let more = match all.len() {
+        1 => String::new(),
+        n => format!(", and {} more such", n - 1),
+    };
+    let line = format!(
+        "version {} was written in the place of version {} by a purge that did not end{more}: what it took out is still in the old one (the next 'duplet purge', 'duplet compact', 'duplet delete' or backup with a rule deletes that)",
+        first.by, first.old
+    );
+    match warn {
+        true => ui.warn("purge-did-not-end", &line),
+        false => ui.note(&line),
+    }
+    Ok(())
 }
 
 /// Says of each version whether it would stay and why; the first `new` are not there yet and have no number. `alone`: nothing

@@ -11,6 +11,7 @@ use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
 use crate::upkeep::retention::Retention;
 use crate::upkeep::waste::Tally;
+use crate::upkeep::whole::Going;
 use crate::writer;
 
 /// How the call wants space reclaimed.
@@ -46,17 +47,20 @@ pub(super) fn after_backup(
     how: &How,
     last_dblock: u64,
 ) -> Result<bool> {
-    let (times, decided) = match retention.is_empty() {
-        true => (Vec::new(), Vec::new()),
-        false => decisions::decide(set, ui, retention, None)?,
+    let (times, going) = match retention.is_empty() {
+        true => (Vec::new(), Going::default()),
+        false => {
+            let decided = decisions::decide(set, ui, retention, None)?;
+            (decided.times, decided.going)
+        }
     };
-    let drop = decisions::dropped(&decided);
+    let drop = &going.versions;
     let small = last_dblock > 0 && last_dblock <= how.rules.small_size;
     let reclaim = (!drop.is_empty() || small && are_many_small(set, how)) && is_due(set, how);
     if drop.is_empty() && !reclaim {
         return Ok(false);
     }
-    let report = compact::run(set, ui, how, &drop, reclaim)?;
+    let report = compact::run(set, ui, how, &going, reclaim)?;
     let left: Vec<Timestamp> = set.versions().collect();
     let gone = times.iter().filter(|t| !left.contains(t)).count();
     if !drop.is_empty() {
@@ -92,20 +96,18 @@ pub(super) fn would_be_after_backup(
     if retention.is_empty() || set.versions().next().is_none() {
         return Ok(());
     }
-    let (times, decided) = decisions::decide(set, ui, retention, new)?;
+    let decided = decisions::decide(set, ui, retention, new)?;
     let before = usize::from(new.is_some());
-    decisions::show(ui, false, &times, &decided, before);
-    let drop = decisions::dropped(&decided);
-    let counted: Vec<usize> = drop
-        .iter()
-        .filter_map(|no| no.checked_sub(before))
-        .filter(|no| before == 0 || *no > 0)
-        .collect();
-    if drop.is_empty() || !is_due(set, how) {
+    decisions::show(ui, false, &decided.times, &decided.decisions, before);
+    let mut going = decided.going;
+    if going.versions.is_empty() {
         return Ok(());
     }
-    let report = compact::run(set, ui, how, &counted, true)?;
-    if counted.len() < drop.len() {
+    let all = going.versions.len();
+    going.versions.retain(|no| before == 0 || *no > 0);
+    let due = is_due(set, how);
+    let report = compact::run(set, ui, how, &going, due)?;
+    if due && going.versions.len() < all {
         ui.note("what would come back is counted as if the newest version that is there stayed");
     }
     tell(&report, how, ui);

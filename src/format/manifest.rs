@@ -14,6 +14,7 @@ use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::format::BOM;
+use crate::format::raw_json::with_value;
 
 /// Neither entry is ever near this long.
 const MAX_BYTES: u64 = 64 << 10;
@@ -98,10 +99,48 @@ pub(crate) fn manifest_bytes(params: &Params, created: Timestamp) -> Vec<u8> {
     [BOM, json.as_bytes()].concat()
 }
 
-/// Reads a `fileset` entry: true when the version is complete. An unknown or missing key counts as complete.
-pub(crate) fn read_fileset(src: &mut dyn Read) -> Result<bool> {
+/// What a `fileset` entry says of its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fileset {
+    /// The version is complete. An unknown or missing key counts as complete.
+    pub(crate) full: bool,
+    /// Times of the lists in the place of which this one was written, at most [`REPLACES_AT_MOST`]. Our own key; Duplicati
+    /// reads past it. What is no such list of times counts as none.
+    pub(crate) replaces: Vec<Timestamp>,
+}
+
+impl Default for Fileset {
+    fn default() -> Fileset {
+        Fileset {
+            full: true,
+            replaces: Vec::new(),
+        }
+    }
+}
+
+/// Lists that one list can name as those it takes the place of: each is a second older, and a minute is all that is tried.
+pub(crate) const REPLACES_AT_MOST: usize = 60;
+
+/// The key of those times.
+const REPLACES: &str = "Replaces";
+
+/// Reads a `fileset` entry.
+pub(crate) fn read_fileset(src: &mut dyn Read) -> Result<Fileset> {
     let raw = read_small(src, "fileset")?;
     parse(&raw, "fileset", FilesetVisitor)
+}
+
+/// A `fileset` entry that also says that its list was written in the place of the one of `old`; all else in it stays.
+pub(crate) fn replacing(raw: &[u8], old: Timestamp) -> Result<Vec<u8>> {
+    let mut times = read_fileset(&mut &*raw)?.replaces;
+    times.retain(|t| *t != old);
+    times.push(old);
+    let from = times.len().saturating_sub(REPLACES_AT_MOST);
+    let times: Vec<String> = times[from..]
+        .iter()
+        .map(|t| format!("\"{}\"", t.compact()))
+        .collect();
+    with_value(raw, REPLACES, format!("[{}]", times.join(",")).as_bytes())
 }
 
 /// The `fileset` entry, BOM included.
@@ -190,22 +229,31 @@ impl<'de> Visitor<'de> for ManifestVisitor {
 struct FilesetVisitor;
 
 impl<'de> Visitor<'de> for FilesetVisitor {
-    type Value = bool;
+    type Value = Fileset;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<bool, A::Error> {
-        let mut full = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fileset, A::Error> {
+        let mut found = Fileset::default();
         while let Some(key) = map.next_key::<String>()? {
-            if key == "IsFullBackup" {
-                full = map.next_value::<Option<bool>>()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match key.as_str() {
+                "IsFullBackup" => found.full = map.next_value::<Option<bool>>()?.unwrap_or(true),
+                REPLACES => {
+                    let said = map.next_value::<serde_json::Value>()?;
+                    let times = said.as_array().into_iter().flatten();
+                    found.replaces = times
+                        .filter_map(|t| Timestamp::parse_compact(t.as_str()?.as_bytes()))
+                        .take(REPLACES_AT_MOST)
+                        .collect();
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        Ok(full.unwrap_or(true))
+        Ok(found)
     }
 }
 
@@ -242,8 +290,16 @@ mod tests {
             bytes::hex(&fileset_bytes(true)),
             "efbbbf7b22497346756c6c4261636b7570223a747275657d"
         );
-        assert!(read_fileset(&mut fileset_bytes(true).as_slice()).unwrap());
-        assert!(!read_fileset(&mut fileset_bytes(false).as_slice()).unwrap());
+        assert!(
+            read_fileset(&mut fileset_bytes(true).as_slice())
+                .unwrap()
+                .full
+        );
+        assert!(
+            !read_fileset(&mut fileset_bytes(false).as_slice())
+                .unwrap()
+                .full
+        );
     }
 
     #[test]
@@ -270,9 +326,37 @@ mod tests {
             assert_eq!((params, made), (TINY, None), "{created}");
         }
         for text in ["{}", r#"{"IsFullBackup":null}"#, r#"{"Other":3}"#] {
-            assert!(read_fileset(&mut text.as_bytes()).unwrap());
+            let said = read_fileset(&mut text.as_bytes()).unwrap();
+            assert_eq!(said, Fileset::default(), "{text}");
         }
         assert!(read_fileset(&mut &b"{\"IsFullBackup\":1}"[..]).is_err());
+    }
+
+    #[test]
+    fn a_list_names_those_in_the_place_of_which_it_was_written() {
+        let raw = b"{\"IsFullBackup\":false,\"New\":[1]}";
+        let once = replacing(raw, Timestamp(500)).unwrap();
+        let twice = replacing(&once, Timestamp(501)).unwrap();
+        let same = replacing(&twice, Timestamp(501)).unwrap();
+        assert_eq!(twice, same);
+        let said = read_fileset(&mut twice.as_slice()).unwrap();
+        assert_eq!(said.replaces, [Timestamp(500), Timestamp(501)]);
+        assert!(!said.full && String::from_utf8_lossy(&twice).contains("\"New\":[1]"));
+        let mut long = raw.to_vec();
+        for second in 0..200 {
+            long = replacing(&long, Timestamp(second)).unwrap();
+        }
+        let said = read_fileset(&mut long.as_slice()).unwrap();
+        assert_eq!(said.replaces.len(), REPLACES_AT_MOST);
+        assert_eq!(said.replaces.last(), Some(&Timestamp(199)));
+        for text in ["7", "null", "\"x\"", "{}", "[7,\"yesterday\",null]"] {
+            let raw = format!("{{\"Replaces\":{text}}}");
+            let said = read_fileset(&mut raw.as_bytes()).unwrap();
+            assert_eq!(said, Fileset::default(), "{text}");
+            let now = replacing(raw.as_bytes(), Timestamp(9)).unwrap();
+            let said = read_fileset(&mut now.as_slice()).unwrap();
+            assert_eq!(said.replaces, [Timestamp(9)], "{text}");
+        }
     }
 
     #[test]

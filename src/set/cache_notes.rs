@@ -5,7 +5,7 @@ use crate::base::error::Result;
 use crate::base::time::Timestamp;
 use crate::set::Remembered;
 use crate::set::cache::{Cache, Header, put_bytes, put_u64};
-use crate::set::known_full::{KnownFull, Row};
+use crate::set::known_full::{Known, KnownFull, Row};
 
 /// Volumes remembered as of no use.
 const ASIDE_AT_MOST: usize = 1000;
@@ -76,7 +76,12 @@ impl Cache {
             let name = String::from_utf8(header.bytes()?).ok()?;
             let size = header.u64()?;
             let size = (size != u64::MAX).then_some(size);
-            all.push((name, size, header.u64()? == 1));
+            let bits = header.u64()?;
+            let known = Known {
+                full: bits & 1 != 0,
+                replaces: bits & 2 != 0,
+            };
+            all.push((name, size, known));
         }
         // As it was written; a file that is not is no use.
         all.is_sorted_by(|a, b| a.0 < b.0).then_some(all)
@@ -91,10 +96,13 @@ impl Cache {
         let mut header = Vec::new();
         put_u64(&mut header, (known.rows.len() - skipped) as u64);
         // A name holds the version's time: the oldest come first.
-        for (name, size, full) in known.rows.iter().skip(skipped) {
+        for (name, size, known) in known.rows.iter().skip(skipped) {
             put_bytes(&mut header, name.as_bytes());
             put_u64(&mut header, size.unwrap_or(u64::MAX));
-            put_u64(&mut header, u64::from(*full));
+            put_u64(
+                &mut header,
+                u64::from(known.full) | u64::from(known.replaces) << 1,
+            );
         }
         self.write_note("full", &header)
     }
@@ -172,6 +180,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::base::rand;
+    use crate::format::manifest::Fileset;
     use crate::format::names::VolumeName;
     use crate::set::Owner;
 
@@ -192,7 +201,11 @@ mod tests {
         let all = FULL_AT_MOST + 900;
         for n in 0..all {
             assert_eq!(known.get(&dlist(n), Some(7)), None);
-            known.note(&dlist(n), Some(7), n % 3 > 0);
+            let said = Fileset {
+                full: n % 3 > 0,
+                replaces: vec![Timestamp(1); n % 2],
+            };
+            known.note(&dlist(n), Some(7), &said);
         }
         cache.store_full(&mut known).unwrap();
         // Nothing new is nothing to write.
@@ -209,7 +222,11 @@ mod tests {
         assert_eq!(again.rows.len(), FULL_AT_MOST);
         assert_eq!(again.get(&dlist(899), Some(7)), None);
         for n in [900, 901, all - 1] {
-            assert_eq!(again.get(&dlist(n), Some(7)), Some(n % 3 > 0));
+            let want = Known {
+                full: n % 3 > 0,
+                replaces: n % 2 > 0,
+            };
+            assert_eq!(again.get(&dlist(n), Some(7)), Some(want));
             // Of another size it is another list.
             assert_eq!(again.get(&dlist(n), Some(8)), None);
             assert_eq!(again.get(&dlist(n), None), None);

@@ -5,7 +5,7 @@ use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::filelist::{self, Entry, EntryKind};
-use crate::format::manifest;
+use crate::format::manifest::{self, Fileset};
 use crate::format::zip_read::ZipReader;
 use crate::set::known_full::KnownFull;
 use crate::set::volume::{Opened, reading};
@@ -104,7 +104,7 @@ impl Set {
         let read = |opened: &Opened, inflater: &mut Inflater| -> Result<Listing> {
             let zip = opened.zip();
             let full = match zip.find(b"fileset")? {
-                Some(entry) => manifest::read_fileset(&mut zip.reader(entry, inflater)?)?,
+                Some(entry) => manifest::read_fileset(&mut zip.reader(entry, inflater)?)?.full,
                 None => true,
             };
             let entry = zip
@@ -133,6 +133,12 @@ impl Set {
         let result = read(&opened, &mut self.inflater);
         let name = opened.name.clone();
         let misdated = self.misdated(&opened);
+        if let Some(line) = &misdated {
+            let name = opened.name.as_str();
+            if self.misdated.iter().all(|(n, _)| n != name) {
+                self.misdated.push((name.to_owned(), line.clone()));
+            }
+        }
         self.last_dlist = Some((held, opened));
         match stopped {
             Some(e) => Err(e),
@@ -174,18 +180,28 @@ impl Set {
     ) -> Result<bool> {
         let named = self.dlist(no).map(|(name, size)| (name.clone(), size));
         if let Some((name, size)) = &named
-            && let Some(full) = known.get(name, *size)
+            && let Some(known) = known.get(name, *size)
         {
-            return Ok(full);
+            return Ok(known.full);
         }
-        let full = self.read_full(ui, no)?;
-        if let Some((name, size)) = &named {
-            known.note(name, *size, full);
-        }
-        Ok(full)
+        Ok(self.fileset(ui, no, known)?.full)
     }
 
-    fn read_full(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {
+    /// What version `no` says of itself, which `known` has from then on. Costs its dlist; the list itself is not read.
+    pub(super) fn fileset(
+        &mut self,
+        ui: &mut Ui,
+        no: usize,
+        known: &mut KnownFull,
+    ) -> Result<Fileset> {
+        let said = self.read_said(ui, no)?;
+        if let Some((name, size)) = self.dlist(no) {
+            known.note(name, size, &said);
+        }
+        Ok(said)
+    }
+
+    fn read_said(&mut self, ui: &mut Ui, no: usize) -> Result<Fileset> {
         self.open_dlist(ui, no)?;
         let Some((_, opened)) = &self.last_dlist else {
             return Err(Error::bug("the dlist is open"));
@@ -193,7 +209,7 @@ impl Set {
         let zip = opened.zip();
         match zip.find(b"fileset")? {
             Some(entry) => manifest::read_fileset(&mut zip.reader(entry, &mut self.inflater)?),
-            None => Ok(true),
+            None => Ok(Fileset::default()),
         }
         .doing(|| reading(&opened.name))
     }

@@ -1,11 +1,20 @@
-//! Which versions are complete, as far as anybody looked.
+//! Which versions are complete, and which were written in the place of others, as far as anybody looked.
 
+use crate::format::manifest::Fileset;
 use crate::format::names::VolumeName;
 
-/// Name of a dlist, its listed size in bytes, and whether its version is complete.
-pub(super) type Row = (String, Option<u64>, bool);
+/// What is known of a dlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) full: bool,
+    /// It names lists in the place of which it was written.
+    pub(crate) replaces: bool,
+}
 
-/// Which versions are complete, by the names and sizes of their dlists: about 150 bytes each.
+/// Name of a dlist, its listed size in bytes, and what is known of it.
+pub(super) type Row = (String, Option<u64>, Known);
+
+/// What is known of versions, by the names and sizes of their dlists: about 150 bytes each.
 #[derive(Default)]
 pub(crate) struct KnownFull {
     /// By name; a name once. Few enough for a plain list: a map would add its code to the program for no gain.
@@ -15,17 +24,22 @@ pub(crate) struct KnownFull {
 }
 
 impl KnownFull {
-    /// Whether a version is complete; `None` when nobody looked at a dlist of this size.
-    pub(crate) fn get(&self, dlist: &VolumeName, size: Option<u64>) -> Option<bool> {
+    /// `None` when nobody looked at a dlist of this size.
+    pub(crate) fn get(&self, dlist: &VolumeName, size: Option<u64>) -> Option<Known> {
         let at = self.find(dlist.as_str()).ok()?;
-        let (_, was, full) = self.rows.get(at)?;
-        (*was == size).then_some(*full)
+        let (_, was, known) = self.rows.get(at)?;
+        (*was == size).then_some(*known)
     }
 
-    pub(crate) fn note(&mut self, dlist: &VolumeName, size: Option<u64>, full: bool) {
-        let row = (dlist.as_str().to_owned(), size, full);
+    pub(crate) fn note(&mut self, dlist: &VolumeName, size: Option<u64>, said: &Fileset) {
+        let known = Known {
+            full: said.full,
+            replaces: !said.replaces.is_empty(),
+        };
+        let row = (dlist.as_str().to_owned(), size, known);
         let at = self.find(dlist.as_str());
         match at.map(|at| self.rows.get_mut(at)) {
+            Ok(Some(old)) if *old == row => return,
             Ok(Some(old)) => *old = row,
             Ok(None) => {}
             Err(at) => self.rows.insert(at, row),

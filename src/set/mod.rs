@@ -18,6 +18,7 @@ mod lock;
 mod needs;
 mod permit;
 mod place;
+mod replaced;
 mod salvage;
 mod seal;
 mod shelf;
@@ -122,6 +123,8 @@ pub(crate) struct Set {
     _lock: Option<RunLock>,
     /// The last dlist that was opened, kept so that looking and reading cost one download.
     last_dlist: Option<(usize, Opened)>,
+    /// Lists read so far that were made before the time that their names state, and the words for it.
+    misdated: Vec<(String, String)>,
     /// Damaged dblocks that this run met.
     judged: Judged,
     /// The server does not send parts of files.
@@ -180,6 +183,7 @@ impl Set {
             any_case,
             _lock: options.lock,
             last_dlist: None,
+            misdated: Vec::new(),
             judged: Judged::default(),
             sends_whole: false,
         };

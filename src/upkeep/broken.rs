@@ -48,12 +48,13 @@ fn empty(params: &Params) -> Content {
     }
 }
 
-/// Looks for what is broken in all versions; `told` hears of each such entry with its version. Refuses, with nothing changed,
+/// Looks for what is broken in all versions but those that are `replaced` by others; `told` hears of each such entry with its version. Refuses, with nothing changed,
 /// where something may be intact that cannot be read, and where no version would be left. Costs as [`Losses`].
 pub(crate) fn survey(
     set: &mut Set,
     ui: &mut Ui,
     replace: bool,
+    replaced: &[usize],
     told: &mut dyn FnMut(&mut Ui, usize, &Entry, bool),
 ) -> Result<Survey> {
     let doing = format!("purge broken files in {}", set.remote().describe());
@@ -75,9 +76,11 @@ pub(crate) fn survey(
         .doing(doing)
         .hint("'duplet repair URL --rebuild-missing-dblock-files' saves them first"));
     }
-    let count = set.volumes().dlists().len();
-    let mut looks = Vec::with_capacity(count);
-    for no in 0..count {
+    let versions: Vec<usize> = (0..set.volumes().dlists().len())
+        .filter(|no| !replaced.contains(no))
+        .collect();
+    let mut looks = Vec::with_capacity(versions.len());
+    for &no in &versions {
         losses
             .prepare(set, ui, no)
             .map_err(|e| unreadable(set, no, DOING, e))?;
@@ -90,7 +93,7 @@ pub(crate) fn survey(
     let empty =
         |l: &&Look| l.changes() && (l.files[1] == 0 && l.files[0] > 0 || l.dropped == l.entries);
     let gone: Vec<usize> = looks.iter().filter(empty).map(|l| l.no).collect();
-    if !gone.is_empty() && gone.len() == count {
+    if !gone.is_empty() && gone.len() == versions.len() {
         return Err(
             Error::new(Kind::Missing, "no file of any version would be left")
                 .doing(doing)

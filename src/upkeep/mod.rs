@@ -11,3 +11,4 @@ mod rewrite;
 pub(crate) mod unread;
 pub(crate) mod verify;
 pub(crate) mod waste;
+pub(crate) mod whole;

@@ -4,6 +4,8 @@
 //! Ages are measured on the wall clock, without regard to the zone: a backup at noon every day is exactly a day after the
 //! one before, over a change of the clock, too. Which version is the newest is decided by UTC all the same.
 
+use std::cell::Cell;
+
 use crate::base::error::{Error, Result};
 use crate::base::size::parse_span;
 use crate::base::text;
@@ -44,14 +46,14 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
-    fn keep(why: impl Into<String>) -> Decision {
+    pub(crate) fn keep(why: impl Into<String>) -> Decision {
         Decision {
             keep: true,
             why: why.into(),
         }
     }
 
-    fn delete(why: impl Into<String>) -> Decision {
+    pub(crate) fn delete(why: impl Into<String>) -> Decision {
         Decision {
             keep: false,
             why: why.into(),
@@ -67,7 +69,7 @@ impl Retention {
 
     /// A decision for each version; `times` are newest first. `wall` gives the wall clock of a time. `full` says whether a
     /// version is complete; it is asked only of versions where that matters, newest first but for a policy, each at most
-    /// once.
+    /// once. No rule takes the last complete version, unless nothing has to stay.
     pub(crate) fn decide(
         &self,
         times: &[Timestamp],
@@ -76,6 +78,17 @@ impl Retention {
         full: &mut dyn FnMut(usize) -> Result<bool>,
     ) -> Result<Vec<Decision>> {
         let walls: Vec<Wall> = times.iter().map(|t| wall(*t)).collect();
+        let seen = vec![Cell::new(None); times.len()];
+        let full: &mut dyn FnMut(usize) -> Result<bool> = &mut |no| {
+            if let Some(known) = seen.get(no).and_then(Cell::get) {
+                return Ok(known);
+            }
+            let is = full(no)?;
+            if let Some(slot) = seen.get(no) {
+                slot.set(Some(is));
+            }
+            Ok(is)
+        };
         let mut out = match &self.rule {
             None => vec![Decision::keep("it is not named"); times.len()],
             Some(Rule::KeepVersions(count)) => self.keep_versions(*count, times.len(), full)?,
@@ -91,6 +104,9 @@ impl Retention {
                 *decision = Decision::delete("--version names it");
             }
         }
+        if !self.allow_full_removal {
+            self.spare_complete(&mut out, &seen, full)?;
+        }
         if !self.allow_full_removal
             && out.iter().all(|d| !d.keep)
             && let Some(newest) = out.first_mut()
@@ -101,6 +117,41 @@ impl Retention {
             ));
         }
         Ok(out)
+    }
+
+    /// Spares the newest complete version that the rule would take where no other complete one would be left. Duplicati's policy
+    /// takes it where the newest version is a partial one.
+    fn spare_complete(
+        &self,
+        out: &mut [Decision],
+        seen: &[Cell<Option<bool>>],
+        full: &mut dyn FnMut(usize) -> Result<bool>,
+    ) -> Result<()> {
+        let by_rule = |(no, d): &(usize, &Decision)| !d.keep && !self.named.contains(no);
+        let going = out.iter().enumerate().filter(by_rule);
+        let going: Vec<usize> = going.map(|(no, _)| no).collect();
+        let kept = out.iter().enumerate().filter(|(_, d)| d.keep);
+        let mut kept: Vec<usize> = kept.map(|(no, _)| no).collect();
+        // Those first of which it is known.
+        kept.sort_by_key(|no| seen.get(*no).and_then(Cell::get) != Some(true));
+        if going.is_empty() {
+            return Ok(());
+        }
+        for no in kept {
+            if full(no)? {
+                return Ok(());
+            }
+        }
+        for no in going {
+            if full(no)? {
+                out[no] = Decision::keep(format!(
+                    "no other complete version would be left, although {}",
+                    out[no].why
+                ));
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Counts complete versions from the newest on. Partial ones before the first complete one stay, those between two that

@@ -240,7 +240,39 @@ fn named_versions_go_but_never_all() {
     assert_eq!(decide(two(), &[0], false), [n, y, y, n, n]);
     assert_eq!(decide(two(), &[1, 2], false), [y, n, n, y, n]);
     assert_eq!(decide(two(), &[0, 1, 2, 3, 4], false), [y, n, n, n, n]);
+    // What the rule would take stays rather than what a person named.
+    let policy = || Policy::parse("100s:1s").unwrap().map(Rule::Policy);
+    assert_eq!(decide(policy(), &[0], false), [n, y, n, n, n]);
+    assert_eq!(decide(policy(), &[0], true), [n, n, n, n, n]);
     assert!(Retention::default().is_empty());
+}
+
+/// Only partial versions would be left: the newest complete one stays, too, with its reason.
+#[test]
+fn no_rule_takes_the_last_complete_version() {
+    let times: Vec<Timestamp> = (0..5).map(|n| Timestamp(1_000_000 - n * 1000)).collect();
+    for (options, partial, kept) in [
+        (&["--retention-policy=100s:1s"][..], &[0][..], &[0, 1][..]),
+        (&["--retention-policy=100s:1s"], &[0, 1], &[0, 2]),
+        (&["--retention-policy=1500s:1s"], &[0, 1], &[0, 1, 2]),
+        (&["--retention-policy=1500s:1s"], &[0, 1, 2, 3, 4], &[0, 1]),
+        (&["--retention-policy=2500s:1s"], &[0, 1], &[0, 1, 2]),
+        (&["--keep-versions=1"], &[0, 1], &[0, 1, 2]),
+        (&["--keep-time=1s"], &[0, 1], &[0, 1, 2]),
+        (
+            &["--retention-policy=100s:1s", "--allow-full-removal=true"],
+            &[0],
+            &[0],
+        ),
+    ] {
+        let full = &mut |no| Ok(!partial.contains(&no));
+        let decided = retention(options)
+            .unwrap()
+            .decide(&times, times[0], &wall("UTC"), full)
+            .unwrap();
+        let stay: Vec<usize> = (0..5).filter(|no| decided[*no].keep).collect();
+        assert_eq!(stay, kept, "{options:?} {partial:?}");
+    }
 }
 
 /// Whether a version is complete is in its list: a download. No more are asked for than decide something.

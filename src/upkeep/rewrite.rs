@@ -135,6 +135,17 @@ pub(crate) struct Plan {
     pub(crate) done_before: Vec<usize>,
 }
 
+impl Plan {
+    /// Adds versions that only have to go, as others took their place.
+    pub(crate) fn also(&mut self, replaced: &[usize]) {
+        for no in replaced {
+            if !self.done_before.contains(no) {
+                self.done_before.push(*no);
+            }
+        }
+    }
+}
+
 /// Finds a time for every version that changes and is not in `gone`: its own and a second, or a later one while that is taken,
 /// at most 60 later, and below that of the next version. Nothing is written by then: `Missing` when there is no room.
 ///

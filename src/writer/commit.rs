@@ -180,6 +180,11 @@ impl Writer<'_> {
         let mut zip = list::begin(self.set.seal()?, &tmp)?;
         let deflater = &mut self.deflater;
         let mut edited = Edited::default();
+        let own = self
+            .set
+            .dlist(version.old)
+            .and_then(|(name, _)| name.time());
+        let own = own.ok_or_else(|| Error::bug("a version that is written again is listed"))?;
         self.set
             .stored_list(ui, version.old, &mut |old, inflater| {
                 let mut judge = |entry: &Entry| judge(version.old, entry);
@@ -188,6 +193,7 @@ impl Writer<'_> {
                     tmp: &tmp,
                     same,
                     time: version.time,
+                    old: own,
                 };
                 edited = list::copy(old, inflater, &mut zip, kit, &mut judge)?;
                 Ok(())

@@ -66,6 +66,9 @@ pub(super) struct Kit<'k> {
     pub(super) same: bool,
     /// Of the version that is written.
     pub(super) time: Timestamp,
+    /// Of the list in the place of which it is written: the new one says so (`fileset`, key `Replaces`), so that whoever finds
+    /// both knows which one counts.
+    pub(super) old: Timestamp,
 }
 
 /// Stored bytes (rewound), SHA-256, size, and what was done to the entries.
@@ -85,6 +88,7 @@ pub(super) fn copy(
     judge: &mut dyn FnMut(&Entry) -> Result<Fate>,
 ) -> Result<Edited> {
     let mut edited = None;
+    let mut told = false;
     old.entries(&mut |name, entry| {
         let mut reader = old.reader(entry, inflater)?;
         let doing = || "copy a file list".to_owned();
@@ -103,7 +107,12 @@ pub(super) fn copy(
                     b"manifest" => ("Created", Timestamp::now()),
                     _ => ("Timestamp", kit.time),
                 };
-                new.add(name, &with_text(&raw, key, &time.compact())?, kit.deflater)
+                let mut raw = with_text(&raw, key, &time.compact())?;
+                if name == b"fileset" {
+                    raw = manifest::replacing(&raw, kit.old)?;
+                    told = true;
+                }
+                new.add(name, &raw, kit.deflater)
             }
             b"filelist.json" if edited.is_some() => {
                 Err(Error::damaged("it has two lists of files"))
@@ -127,6 +136,10 @@ pub(super) fn copy(
             }
         }
     })?;
+    if !told {
+        let raw = manifest::replacing(&manifest::fileset_bytes(true), kit.old)?;
+        new.add(b"fileset", &raw, kit.deflater)?;
+    }
     edited.ok_or_else(|| Error::damaged("it has no filelist.json"))
 }
 

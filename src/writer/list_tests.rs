@@ -42,6 +42,7 @@ fn copied(old: &[(&str, &str)], keep: bool) -> Result<(Vec<(String, String)>, Ed
         tmp: &tmp,
         same: true,
         time: Timestamp(1_700_000_001),
+        old: Timestamp(1_700_000_000),
     };
     let mut judge = |e: &Entry| {
         Ok(match e.path == b"/d/" && !keep {
@@ -77,7 +78,12 @@ fn flags_control_files_and_unknown_properties_stay() {
                 let created = manifest.split("20200101T000000Z");
                 assert!(created.clone().all(|part| got[0].1.contains(part)));
                 assert!(!got[0].1.contains("20200101T000000Z"));
-                assert_eq!(got[1].1, fileset.replace("221320Z", "221321Z"));
+                let want = fileset.replace("221320Z", "221321Z");
+                let want = want.replace(
+                    ",\"New\":1}",
+                    ",\"New\":1,\"Replaces\":[\"20231114T221320Z\"]}",
+                );
+                assert_eq!(got[1].1, want);
                 let want = if keep { list.as_str() } else { "\u{feff}[]" };
                 assert_eq!(got[2].1, want);
                 assert_eq!(

@@ -16,6 +16,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::set::{BlockIndex, IndexReport, Set, VolumeNo};
 use crate::upkeep::waste::{CompactRules, Tally};
+use crate::upkeep::whole::{self, Going};
 use crate::writer::{List, Retired, WriteOptions, Writer};
 use copy::{Copier, Source};
 use count::{Count, Counted, Fate};
@@ -39,19 +40,20 @@ pub(crate) struct How {
     pub(crate) dry_run: bool,
 }
 
-/// Deletes the versions `drop` (numbers in the listing) and, where `reclaim` gives rules, the space that no other version
-/// needs. Nothing is deleted when a version that stays cannot be read, unless nothing is reclaimed. `Err` only while nothing
-/// was changed, or for a stop.
+/// Deletes versions and, with `reclaim`, the space that no other version needs. Nothing is deleted while a version that stays,
+/// or goes by a rule, cannot be read to its end: it might need every volume, or be the last that is whole. Nor does a rule
+/// delete anything while a version bears a time that it cannot be of. `Err` only while nothing was changed, or for a stop.
 ///
-/// Costs, to reclaim: the lists of all versions that stay, the index volumes that are not cached, and what is copied. Memory:
-/// that of [`Set::needs`] and about 80 bytes a dblock. On disk: about 150 bytes a block, and two volumes.
+/// Costs the lists of all versions but those that go unread, and to reclaim the index volumes that are not cached, and what is
+/// copied. Memory: that of [`Set::needs`] and about 80 bytes a dblock. On disk: about 150 bytes a block, and two volumes.
 pub(crate) fn run(
     set: &mut Set,
     ui: &mut Ui,
     how: &How,
-    drop: &[usize],
+    going: &Going,
     reclaim: bool,
 ) -> Result<Report> {
+    let drop = going.versions.as_slice();
     // Whoever may not write learns it before anything is read.
     set.permit(how.dry_run)
         .doing(|| "delete volumes".to_owned())?;
@@ -65,10 +67,21 @@ pub(crate) fn run(
         index: None,
         spares: Vec::new(),
     };
+    if !drop.is_empty() {
+        // To reclaim reads what stays.
+        let read: Vec<usize> = (0..set.volumes().dlists().len())
+            .filter(|no| !going.unread.contains(no) && (!reclaim || drop.contains(no)))
+            .collect();
+        set.take_misdated();
+        whole::read(set, ui, &read)?;
+    }
     let counted = match reclaim {
         true => work.count(set, ui, drop)?,
         false => None,
     };
+    if going.by_rule() {
+        whole::dated(set, going, Timestamp::now())?;
+    }
     if how.dry_run {
         work.report.plan = counted.map(|c| c.plan);
         work.report.traffic = Traffic::since(set, asked);
@@ -103,9 +116,7 @@ impl Work<'_> {
             .filter(|no| !drop.contains(no))
             .collect();
         let (live, places, report) = live::live(set, ui, &kept).map_err(|e| match e.kind() {
-            kind if kind.is_of_one_volume() => e.hint(
-                "nothing is deleted while a version cannot be read, as it may need every volume; 'duplet delete URL --version=NUMBER' gives it up",
-            ),
+            kind if kind.is_of_one_volume() => whole::one_unreadable(set, e),
             _ => e,
         })?;
         let count = Count::new(set, &live, &places)?;
