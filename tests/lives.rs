@@ -231,7 +231,7 @@ fn two_machines_one_after_the_other_with_kills() {
         let mut rand = Rand(seed);
         let mut killed = 0;
         for turn in 0..14u64 {
-            let machine = rand.below(2) as usize;
+            let machine = usize::from(rand.below(2) == 1);
             let verb = match (turn, rand.below(6)) {
                 (0..3, _) | (_, 0..3) => "backup",
                 (_, 3 | 4) => "delete",

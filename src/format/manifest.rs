@@ -136,8 +136,9 @@ pub(crate) fn replacing(raw: &[u8], old: Timestamp) -> Result<Vec<u8>> {
     times.retain(|t| *t != old);
     times.push(old);
     let from = times.len().saturating_sub(REPLACES_AT_MOST);
-    let times: Vec<String> = times[from..]
+    let times: Vec<String> = times
         .iter()
+        .skip(from)
         .map(|t| format!("\"{}\"", t.compact()))
         .collect();
     with_value(raw, REPLACES, format!("[{}]", times.join(",")).as_bytes())

@@ -331,8 +331,7 @@ pub fn outside(dest: &Path) {
 
 /// True when the tests run as root, who can read everything and own anything.
 pub fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+    servers::account::is_root()
 }
 
 /// Runs another program; its standard output. Fails with `install` as advice when it is not there or fails.

@@ -8,8 +8,6 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{is_root, text};
-
 /// Of the user `duplet`, and how a URL writes it.
 pub const PASSWORD: &str = "päss wörd-123";
 pub const PASSWORD_IN_URL: &str = "p%C3%A4ss%20w%C3%B6rd-123";
@@ -17,9 +15,14 @@ pub const HASH: &str = "$6$dupletdu$33RbORIe89zOV4a4otMBkkvYkdY.7Uywej2htqVbG4qh
 /// The number of the user, who owns nothing on this machine.
 pub const UID: &str = "65534";
 
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}
+
 /// The lists of users, `passwd` and `shadow`, in the scratch folder, and the home; the files for the server's log-in in `pam.d`.
 pub fn make(root: &Path) {
-    let d = text(root);
+    let d = root.display();
     for sub in ["home/small", "pam.d"] {
         fs::create_dir_all(root.join(sub)).expect("a writable temporary folder");
     }
@@ -48,7 +51,7 @@ pub fn give_away(folder: &Path) {
 
 /// The command of a server, in the namespace when this is root.
 pub fn inside(root: &Path, words: &[String]) -> Command {
-    let d = text(root);
+    let d = root.display();
     let script = format!(
         "mount -t tmpfs none /run && mkdir /run/sshd && mount --bind {d}/passwd /etc/passwd && \
          mount --bind {d}/shadow /etc/shadow && \
