@@ -296,8 +296,11 @@ fn a_deletion_that_fails_is_told_and_done_by_the_next_run() {
             let folder = served.folder();
             let args = ["verify", text(&folder), "all", "--no-cache"];
             let verified = world.scratch.run(&args);
+            // A list beside the one that a purge wrote in its place is named.
+            let twin = command == "purge" && kind == ".dlist.";
+            let named = verified.code == 2 && verified.err.contains("by a purge that did not end");
             assert!(
-                verified.code == 0 || kind == ".dblock." || lacks,
+                verified.code == 0 || kind == ".dblock." || lacks || twin && named,
                 "{what}: {}",
                 verified.all()
             );

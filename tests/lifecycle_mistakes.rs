@@ -293,7 +293,7 @@ fn versions_that_cannot_be_meant() {
             100,
             "no version is as old",
         ),
-        ("purge", &["--include=*"], 100, "everything"),
+        ("purge", &["--include=*"], 200, "everything"),
     ] {
         let what = format!("{command} {more:?}");
         let dest = world.copy(&|_| {});

@@ -621,3 +621,41 @@ fn where_a_plain_backup_was_an_encrypted_one_begins() {
         run(second).code(&[code]);
     }
 }
+
+/// What could lie outside of the destination's folder is refused before anything is contacted, wherever it is.
+#[test]
+fn a_name_that_leads_out_of_the_folder_is_refused() {
+    let scratch = Scratch::new("mistakes-names");
+    let dest = scratch.folder("dest");
+    fs::write(scratch.at("beside"), "mine").unwrap();
+    let urls = [
+        text(&dest).to_owned(),
+        "ssh://nobody@127.0.0.1:1/x".to_owned(),
+        "ftp://127.0.0.1:1/x".to_owned(),
+        "s3://bucket/x?s3-server-name=127.0.0.1:1&auth-username=a&auth-password=b".to_owned(),
+        "rclone://remote/x".to_owned(),
+    ];
+    for url in &urls {
+        for name in [
+            "../beside",
+            "..",
+            ".",
+            "",
+            "a/../../beside",
+            "/beside",
+            "a//b",
+            "a\\b",
+            "a\nb",
+        ] {
+            for words in [
+                &["delete", url, name][..],
+                &["get", url, name, "-"],
+                &["put", url, name, text(&scratch.at("beside"))],
+            ] {
+                let ran = scratch.run(&[&["remote"][..], words].concat());
+                ran.code(&[200]);
+            }
+        }
+    }
+    assert_eq!(fs::read_to_string(scratch.at("beside")).unwrap(), "mine");
+}

@@ -103,6 +103,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
                 .hint("try 'duplet help remote'"),
         );
     }
+    if let ("get" | "delete", [there, ..]) | ("put", [there, _]) = (*name, words) {
+        rows::check_name(there)?;
+    }
     if *name == "get" && ui.is_json() && words.get(1).is_some_and(|w| w == "-") {
         return Err(Error::usage(
             "--json and a file both want standard output; name a local file",

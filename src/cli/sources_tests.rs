@@ -249,8 +249,6 @@ fn what_is_asked_of_one_run_is_an_error_where_it_means_nothing() {
         ("remote", "--version=1", "restore"),
         ("list", "--rebuild-missing-dblock-files", "repair"),
         ("purge", "--rebuild-missing-dblock-files", "repair"),
-        ("list", "--restore-path=/x", "restore"),
-        ("backup", "--restore-path=/x", "restore"),
         ("verify", "--existing=skip", "restore"),
         ("restore", "--list-sets-only", "list, find"),
         ("delete", "--all-versions", "list, find"),

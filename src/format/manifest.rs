@@ -14,7 +14,6 @@ use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::format::BOM;
-use crate::format::raw_json::with_value;
 
 /// Neither entry is ever near this long.
 const MAX_BYTES: u64 = 64 << 10;
@@ -99,13 +98,12 @@ pub(crate) fn manifest_bytes(params: &Params, created: Timestamp) -> Vec<u8> {
     [BOM, json.as_bytes()].concat()
 }
 
-/// What a `fileset` entry says of its version.
+/// What a list says of its version beside its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fileset {
     /// The version is complete. An unknown or missing key counts as complete.
     pub(crate) full: bool,
-    /// Times of the lists in the place of which this one was written, at most [`REPLACES_AT_MOST`]. Our own key; Duplicati
-    /// reads past it. What is no such list of times counts as none.
+    /// Times of the lists in the place of which this one was written, at most [`REPLACES_AT_MOST`]: of the entry [`REPLACES`].
     pub(crate) replaces: Vec<Timestamp>,
 }
 
@@ -121,8 +119,9 @@ impl Default for Fileset {
 /// Lists that one list can name as those it takes the place of: each is a second older, and a minute is all that is tried.
 pub(crate) const REPLACES_AT_MOST: usize = 60;
 
-/// The key of those times.
-const REPLACES: &str = "Replaces";
+/// The entry of a dlist that names them, one time a line. It is ours, and named as a control file is (`format.md` 10): Duplicati
+/// reads past it, and drops it when it writes the list again.
+pub(crate) const REPLACES: &[u8] = b"extra/duplet-replaces";
 
 /// Reads a `fileset` entry.
 pub(crate) fn read_fileset(src: &mut dyn Read) -> Result<Fileset> {
@@ -130,18 +129,23 @@ pub(crate) fn read_fileset(src: &mut dyn Read) -> Result<Fileset> {
     parse(&raw, "fileset", FilesetVisitor)
 }
 
-/// A `fileset` entry that also says that its list was written in the place of the one of `old`; all else in it stays.
-pub(crate) fn replacing(raw: &[u8], old: Timestamp) -> Result<Vec<u8>> {
-    let mut times = read_fileset(&mut &*raw)?.replaces;
-    times.retain(|t| *t != old);
-    times.push(old);
-    let from = times.len().saturating_sub(REPLACES_AT_MOST);
-    let times: Vec<String> = times
-        .iter()
-        .skip(from)
-        .map(|t| format!("\"{}\"", t.compact()))
-        .collect();
-    with_value(raw, REPLACES, format!("[{}]", times.join(",")).as_bytes())
+/// Reads the entry [`REPLACES`]. What is no such list of times counts as none.
+pub(crate) fn read_replaces(src: &mut dyn Read) -> Result<Vec<Timestamp>> {
+    let raw = read_small(src, "list of replaced versions")?;
+    let times = raw.split(|b| *b == b'\n');
+    Ok(times
+        .filter_map(Timestamp::parse_compact)
+        .take(REPLACES_AT_MOST)
+        .collect())
+}
+
+/// The entry [`REPLACES`] of a list that is written in the place of the one of `old`, which itself named those `before`.
+pub(crate) fn replacing(mut before: Vec<Timestamp>, old: Timestamp) -> Vec<u8> {
+    before.retain(|t| *t != old);
+    before.push(old);
+    let from = before.len().saturating_sub(REPLACES_AT_MOST);
+    let lines = before.iter().skip(from).map(|t| t.compact() + "\n");
+    lines.collect::<String>().into_bytes()
 }
 
 /// The `fileset` entry, BOM included.
@@ -241,14 +245,6 @@ impl<'de> Visitor<'de> for FilesetVisitor {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "IsFullBackup" => found.full = map.next_value::<Option<bool>>()?.unwrap_or(true),
-                REPLACES => {
-                    let said = map.next_value::<serde_json::Value>()?;
-                    let times = said.as_array().into_iter().flatten();
-                    found.replaces = times
-                        .filter_map(|t| Timestamp::parse_compact(t.as_str()?.as_bytes()))
-                        .take(REPLACES_AT_MOST)
-                        .collect();
-                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -335,29 +331,22 @@ mod tests {
 
     #[test]
     fn a_list_names_those_in_the_place_of_which_it_was_written() {
-        let raw = b"{\"IsFullBackup\":false,\"New\":[1]}";
-        let once = replacing(raw, Timestamp(500)).unwrap();
-        let twice = replacing(&once, Timestamp(501)).unwrap();
-        let same = replacing(&twice, Timestamp(501)).unwrap();
-        assert_eq!(twice, same);
-        let said = read_fileset(&mut twice.as_slice()).unwrap();
-        assert_eq!(said.replaces, [Timestamp(500), Timestamp(501)]);
-        assert!(!said.full && String::from_utf8_lossy(&twice).contains("\"New\":[1]"));
-        let mut long = raw.to_vec();
-        for second in 0..200 {
-            long = replacing(&long, Timestamp(second)).unwrap();
+        let once = replacing(Vec::new(), Timestamp(500));
+        assert_eq!(once, b"19700101T000820Z\n");
+        let read = |raw: &[u8]| read_replaces(&mut &*raw).unwrap();
+        let twice = replacing(read(&once), Timestamp(501));
+        let same = replacing(read(&twice), Timestamp(501));
+        assert_eq!(read(&same), [Timestamp(500), Timestamp(501)]);
+        let mut long = same;
+        for second in 100..200 {
+            long = replacing(read(&long), Timestamp(second));
         }
-        let said = read_fileset(&mut long.as_slice()).unwrap();
-        assert_eq!(said.replaces.len(), REPLACES_AT_MOST);
-        assert_eq!(said.replaces.last(), Some(&Timestamp(199)));
-        for text in ["7", "null", "\"x\"", "{}", "[7,\"yesterday\",null]"] {
-            let raw = format!("{{\"Replaces\":{text}}}");
-            let said = read_fileset(&mut raw.as_bytes()).unwrap();
-            assert_eq!(said, Fileset::default(), "{text}");
-            let now = replacing(raw.as_bytes(), Timestamp(9)).unwrap();
-            let said = read_fileset(&mut now.as_slice()).unwrap();
-            assert_eq!(said.replaces, [Timestamp(9)], "{text}");
+        assert_eq!(read(&long).len(), REPLACES_AT_MOST);
+        assert_eq!(read(&long).last(), Some(&Timestamp(199)));
+        for raw in ["", "\n\n", "x", "{}", "yesterday\n", "\u{feff}[]"] {
+            assert_eq!(read(raw.as_bytes()), [], "{raw:?}");
         }
+        assert!(read_replaces(&mut vec![b'1'; 70_000].as_slice()).is_err());
     }
 
     #[test]

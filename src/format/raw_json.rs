@@ -201,45 +201,24 @@ pub(crate) fn members(raw: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<
 
 /// The object with the value of `name` replaced by the text `value`, where it has such a member; all else stays.
 pub(crate) fn with_text(raw: &[u8], name: &str, value: &str) -> Result<Vec<u8>> {
-    let mut json = Vec::new();
-    crate::base::json::push_string(&mut json, value.as_bytes());
-    rewritten(raw, name, &json, false)
-}
-
-/// An object with a member set to `value`, which is JSON; one that it did not have comes last.
-pub(crate) fn with_value(raw: &[u8], name: &str, value: &[u8]) -> Result<Vec<u8>> {
-    rewritten(raw, name, value, true)
-}
-
-fn rewritten(raw: &[u8], name: &str, value: &[u8], add: bool) -> Result<Vec<u8>> {
     let mut out = match raw.starts_with(BOM) {
         true => BOM.to_vec(),
         false => Vec::new(),
     };
     out.push(b'{');
     let start = out.len();
-    let put = |out: &mut Vec<u8>, member: Option<&[u8]>| {
+    members(raw, &mut |key, member| {
         if out.len() > start {
             out.push(b',');
         }
-        match member {
-            Some(member) => out.extend_from_slice(member),
-            None => {
-                crate::base::json::push_string(out, name.as_bytes());
-                out.push(b':');
-                out.extend_from_slice(value);
-            }
+        if key == name.as_bytes() {
+            crate::base::json::push_string(&mut out, key);
+            out.push(b':');
+            crate::base::json::push_string(&mut out, value.as_bytes());
+        } else {
+            out.extend_from_slice(member);
         }
-    };
-    let mut seen = false;
-    members(raw, &mut |key, member| {
-        let this = key == name.as_bytes();
-        seen |= this;
-        put(&mut out, (!this).then_some(member));
     })?;
-    if add && !seen {
-        put(&mut out, None);
-    }
     out.push(b'}');
     Ok(out)
 }

@@ -207,11 +207,18 @@ impl Set {
             return Err(Error::bug("the dlist is open"));
         };
         let zip = opened.zip();
-        match zip.find(b"fileset")? {
-            Some(entry) => manifest::read_fileset(&mut zip.reader(entry, &mut self.inflater)?),
-            None => Ok(Fileset::default()),
-        }
-        .doing(|| reading(&opened.name))
+        let mut read = || -> Result<Fileset> {
+            let mut said = match zip.find(b"fileset")? {
+                Some(entry) => manifest::read_fileset(&mut zip.reader(entry, &mut self.inflater)?)?,
+                None => Fileset::default(),
+            };
+            if let Some(entry) = zip.find(manifest::REPLACES)? {
+                said.replaces =
+                    manifest::read_replaces(&mut zip.reader(entry, &mut self.inflater)?)?;
+            }
+            Ok(said)
+        };
+        read().doing(|| reading(&opened.name))
     }
 
     /// An encrypted list is made when its version is, or later: one that is older than its name was copied or renamed, by

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use crate::base::error::Result;
+use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::set::Set;
 use crate::set::known_full::KnownFull;
@@ -51,16 +52,45 @@ impl Set {
                 Err(e) if e.kind().is_of_one_volume() => continue,
                 said => said?.replaces,
             };
-            let olds: Vec<usize> = (by + 1..times.len())
+            let mut olds: Vec<usize> = (by + 1..times.len())
                 .filter(|old| near(times[*old].0) && said.contains(&times[*old]))
                 .filter(|old| !found.iter().any(|r| r.old == *old))
                 .collect();
+            // A purge may have written another version anew at the second of one that went: that names its own forerunners.
+            let mut kin = Vec::with_capacity(olds.len());
+            for &old in &olds {
+                kin.push(self.forerunners(ui, old, known)?);
+            }
+            let mut kin = kin.into_iter();
+            olds.retain(|_| {
+                let before = kin.next().flatten();
+                before.is_some_and(|before| before.iter().all(|t| said.contains(t)))
+            });
             if !olds.is_empty() && self.reads_whole(ui, by)? {
                 found.extend(olds.into_iter().map(|old| Replaced { old, by }));
             }
         }
         found.sort_unstable_by_key(|r| r.old);
         Ok(found)
+    }
+
+    /// The lists in the place of which version `no` was written; `None` where that cannot be read.
+    fn forerunners(
+        &mut self,
+        ui: &mut Ui,
+        no: usize,
+        known: &mut KnownFull,
+    ) -> Result<Option<Vec<Timestamp>>> {
+        let row = self
+            .dlist(no)
+            .and_then(|(name, size)| known.get(name, size));
+        if row.is_some_and(|known| !known.replaces) {
+            return Ok(Some(Vec::new()));
+        }
+        match self.fileset(ui, no, known) {
+            Err(e) if e.kind().is_of_one_volume() => Ok(None),
+            said => Ok(Some(said?.replaces)),
+        }
     }
 
     fn reads_whole(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {

@@ -66,7 +66,7 @@ pub(super) struct Kit<'k> {
     pub(super) same: bool,
     /// Of the version that is written.
     pub(super) time: Timestamp,
-    /// Of the list in the place of which it is written: the new one says so (`fileset`, key `Replaces`), so that whoever finds
+    /// Of the list in the place of which it is written: the new one says so ([`manifest::REPLACES`]), so that whoever finds
     /// both knows which one counts.
     pub(super) old: Timestamp,
 }
@@ -88,7 +88,7 @@ pub(super) fn copy(
     judge: &mut dyn FnMut(&Entry) -> Result<Fate>,
 ) -> Result<Edited> {
     let mut edited = None;
-    let mut told = false;
+    let mut before = Vec::new();
     old.entries(&mut |name, entry| {
         let mut reader = old.reader(entry, inflater)?;
         let doing = || "copy a file list".to_owned();
@@ -107,12 +107,12 @@ pub(super) fn copy(
                     b"manifest" => ("Created", Timestamp::now()),
                     _ => ("Timestamp", kit.time),
                 };
-                let mut raw = with_text(&raw, key, &time.compact())?;
-                if name == b"fileset" {
-                    raw = manifest::replacing(&raw, kit.old)?;
-                    told = true;
-                }
+                let raw = with_text(&raw, key, &time.compact())?;
                 new.add(name, &raw, kit.deflater)
+            }
+            manifest::REPLACES => {
+                before = manifest::read_replaces(&mut reader)?;
+                Ok(())
             }
             b"filelist.json" if edited.is_some() => {
                 Err(Error::damaged("it has two lists of files"))
@@ -136,10 +136,8 @@ pub(super) fn copy(
             }
         }
     })?;
-    if !told {
-        let raw = manifest::replacing(&manifest::fileset_bytes(true), kit.old)?;
-        new.add(b"fileset", &raw, kit.deflater)?;
-    }
+    let raw = manifest::replacing(before, kit.old);
+    new.add(manifest::REPLACES, &raw, kit.deflater)?;
     edited.ok_or_else(|| Error::damaged("it has no filelist.json"))
 }
 

@@ -17,6 +17,8 @@ use crate::world::World;
 pub struct Kept {
     /// Seconds since 1970, as in the name of its list.
     pub time: i64,
+    /// Times of the lists in the place of which a purge wrote this one.
+    pub instead: Vec<i64>,
     pub full: bool,
     pub tree: Snapshot,
     /// Entries whose permissions and times were lost for good, by their paths.

@@ -1,5 +1,7 @@
-//! One file of a listing as bytes that sort by its name, for a sort on disk.
+//! Names: which ones `remote` takes, and one file of a listing as bytes that sort by its name, for a sort on disk.
 
+use crate::base::error::{Error, Result};
+use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::dest::RemoteFile;
 
@@ -28,4 +30,16 @@ pub(super) fn fields(record: &[u8]) -> (&[u8], Option<u64>, Option<Timestamp>) {
         number(1).map(u64::from_be_bytes),
         number(10).map(|v| Timestamp(i64::from_be_bytes(v))),
     )
+}
+
+/// Refuses what could mean something outside of the destination's folder, however its server reads names.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let odd = name.contains(['\0', '\r', '\n', '\\']);
+    if !odd && name.split('/').all(|part| !matches!(part, "" | "." | "..")) {
+        return Ok(());
+    }
+    let shown = text::safe_cut(name.as_bytes(), 60);
+    Err(Error::usage(format!(
+        "'{shown}' is no name in the destination's folder"
+    )))
 }

@@ -6,20 +6,18 @@
 use super::{
     ALL_VERSIONS, EXCLUDE, EXISTING, EXIT_CODE, FORCE, INCLUDE, KEEP_TIME, KEEP_VERSIONS,
     LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, NEW_BACKUP, NO_SCAN, REBUILD,
-    RESTORE_PATH, RETENTION_POLICY, SELF_TEST, TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS,
-    TIME, VERSION,
+    RETENTION_POLICY, SELF_TEST, TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION,
 };
 use crate::base::opt::Opt;
 
 /// What is asked of one run and is no setting of a backup: passed over, the run would do something else than was asked.
-static ASKED: [&Opt; 17] = [
+static ASKED: [&Opt; 16] = [
     &VERSION,
     &TIME,
     &ALL_VERSIONS,
     &LIST_SETS_ONLY,
     &LIST_PREFIX_ONLY,
     &LIST_FOLDER_CONTENTS,
-    &RESTORE_PATH,
     &EXISTING,
     &NO_SCAN,
     &EXIT_CODE,
