@@ -67,7 +67,7 @@ impl Plain {
             more => format!(" and {more} more"),
         };
         let verb = if self.count == 1 { "is" } else { "are" };
-        if !self.few.is_empty() {
+        if self.count > 0 && !self.few.is_empty() {
             return Some(format!(
                 "{} {verb} not encrypted, and not read: {}{more} ({}; else anybody can have put the plain ones there: remove them, or give --allow-plain-volumes if you know them)",
                 text::count(self.count, "volume"),
