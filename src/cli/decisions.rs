@@ -6,7 +6,8 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::set::Set;
 use crate::upkeep::retention::{Decision, Retention};
-use crate::upkeep::whole::{Going, unreadable};
+use crate::upkeep::unread::unreadable;
+use crate::upkeep::whole::{DOING, Going};
 
 /// What becomes of the versions of a set.
 pub(super) struct Decided {
@@ -47,7 +48,7 @@ pub(super) fn decide(
         &mut |at| match at.checked_sub(before).and_then(|at| counting.get(at)) {
             Some(&no) => set
                 .is_full(ui, no, &mut known)
-                .map_err(|e| unreadable(set, no, e)),
+                .map_err(|e| unreadable(set, no, DOING, e)),
             None => Ok(true),
         },
     );

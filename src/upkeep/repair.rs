@@ -12,6 +12,7 @@ use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::losses::{Losses, Stock};
 use crate::upkeep::unread::unreadable;
+use crate::upkeep::whole::DOING;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
 
 const SORT_CAP: usize = 1 << 20;
@@ -200,7 +201,7 @@ fn look(set: &mut Set, ui: &mut Ui, losses: &mut Losses, done: &mut Repaired) ->
             })?,
             Err(e) if e.kind().is_of_one_volume() => {
                 done.unreadable += 1;
-                let e = unreadable(set, no, "delete anything", e);
+                let e = unreadable(set, no, DOING, e);
                 ui.warn("unreadable-version", &e.to_string());
             }
             Err(e) => return Err(e),

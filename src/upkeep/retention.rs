@@ -46,7 +46,7 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
-    pub(crate) fn keep(why: impl Into<String>) -> Decision {
+    fn keep(why: impl Into<String>) -> Decision {
         Decision {
             keep: true,
             why: why.into(),

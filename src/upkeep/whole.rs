@@ -7,6 +7,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::set::Set;
+use crate::upkeep::unread::unreadable;
 
 /// Seconds by which a version may lie ahead of the clock.
 const CLOCK_SLACK: i64 = 60;
@@ -37,26 +38,13 @@ pub(super) fn read(set: &mut Set, ui: &mut Ui, versions: &[usize]) -> Result<()>
         };
         ui.progress("reading versions", progress);
         set.files(ui, no, &mut |_| Ok(()))
-            .map_err(|e| unreadable(set, no, e))?;
+            .map_err(|e| unreadable(set, no, DOING, e))?;
     }
     Ok(())
 }
 
-/// What to say where version `no` cannot be read.
-pub(crate) fn unreadable(set: &Set, no: usize, e: Error) -> Error {
-    let Some((name, _)) = set.dlist(no).filter(|_| e.kind().is_of_one_volume()) else {
-        return e;
-    };
-    let name = text::safe(name.as_str().as_bytes());
-    Error::new(
-        e.kind(),
-        format!("version {no}, {name}, cannot be read: {}", e.cause()),
-    )
-    .doing("delete anything")
-    .hint(format!(
-        "nothing is deleted while a version cannot be read, as it may need every volume; 'duplet delete URL --version={no}' gives it up"
-    ))
-}
+/// What cannot be done while a version cannot be read.
+pub(crate) const DOING: &str = "delete anything";
 
 /// As [`unreadable`], for whoever read many: the error names the list.
 pub(super) fn one_unreadable(set: &Set, e: Error) -> Error {
@@ -66,7 +54,7 @@ pub(super) fn one_unreadable(set: &Set, e: Error) -> Error {
         name.is_some_and(|name| said.contains(&text::safe(name.as_bytes())))
     };
     match (0..set.volumes().dlists().len()).find(named) {
-        Some(no) => unreadable(set, no, e),
+        Some(no) => unreadable(set, no, DOING, e),
         None => e,
     }
 }
