@@ -83,16 +83,18 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
 /// The error of a question that nothing in the backup answers; `literal`: the words are paths and no patterns.
 pub(super) fn nothing_matches(words: &[String], literal: bool) -> Error {
     let e = Error::new(Kind::Missing, "nothing in the backup matches");
-    match words
-        .iter()
-        .find(|w| !w.contains(['*', '?', '[', '{', '/']))
-    {
-        Some(word) if !literal => {
-            let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
-            e.hint(format!("'*{part}*' finds parts of names"))
-        }
-        _ => e.hint("'duplet list URL 0' lists the newest version"),
+    match parts_of_names(words).filter(|_| !literal) {
+        Some(hint) => e.hint(hint),
+        None => e.hint("'duplet list URL 0' lists the newest version"),
     }
+}
+
+/// What finds more than the first word that is a whole name.
+pub(super) fn parts_of_names(words: &[String]) -> Option<String> {
+    let mut words = words.iter();
+    let word = words.find(|w| !w.contains(['*', '?', '[', '{', '/']))?;
+    let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
+    Some(format!("'*{part}*' finds parts of names"))
 }
 
 /// `--include` and `--exclude` of the call.

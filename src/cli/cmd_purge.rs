@@ -5,7 +5,7 @@ use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::cmd_find::filters;
+use crate::cli::cmd_find::{filters, parts_of_names};
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA, VERSION};
 use crate::cli::session::{case, open_to_change, or_facts, permit, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, decisions, reclaim};
@@ -80,17 +80,6 @@ fn wanted(call: &Call, ui: &mut Ui) -> Result<Wanted> {
     Ok(Wanted::new(words, filters(call)?, case()))
 }
 
-/// What finds more, where a word is a whole name (as `find` says it).
-fn nothing_fits(words: &[String]) -> Option<String> {
-    let word = words
-        .iter()
-        .find(|w| !w.contains(['*', '?', '[', '{', '/']))?;
-    let part = text::safe_cut(word.trim_start_matches('@').as_bytes(), 60);
-    Some(format!(
-        "a bare name fits whole names only: '*{part}*' finds parts of names"
-    ))
-}
-
 fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut wanted = wanted(call, ui)?;
     let choice = version_choice(call)?;
@@ -129,8 +118,8 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     if dropped == 0 && going.versions.is_empty() {
         ui.result("nothing matches, and nothing was changed");
-        if let Some(hint) = nothing_fits(&call.words) {
-            ui.result(&hint);
+        if let Some(hint) = parts_of_names(&call.words) {
+            ui.result(&format!("a bare name fits whole names only: {hint}"));
         }
         counts(ui, dry, &Committed::default());
         return Ok(Outcome::Done);
