@@ -139,7 +139,6 @@ fn topics() -> Vec<String> {
         ("all", "everything"),
     ];
     let pages = TOPICS.iter().map(|t| (t.name, t.title()));
-    let rest = rest.map(|(name, title)| (name, title.to_owned()));
     for (name, title) in pages.chain(rest) {
         lines.push(format!("  {name:<16} {title}"));
     }
@@ -279,7 +278,7 @@ fn of_command(c: &Command) -> Vec<String> {
     }
     if let Some(topic) = topic {
         lines.push(String::new());
-        lines.append(&mut render::lines(&topic.body()));
+        lines.append(&mut render::lines(topic.body()));
     }
     // Only a backup has options enough for several headings.
     let several = c.name == "backup";
@@ -310,7 +309,7 @@ fn of_command(c: &Command) -> Vec<String> {
 }
 
 fn of_topic(topic: &Topic) -> Vec<String> {
-    let mut lines = render::lines(&topic.text());
+    let mut lines = render::lines(topic.text());
     for family in option_text::families().filter(|f| f.is_named(topic.name)) {
         lines.extend([String::new(), "Options".to_owned(), "-------".to_owned()]);
         let rows: Vec<&Opt> = family.options.iter().collect();
@@ -331,7 +330,7 @@ fn everything() -> Vec<String> {
     }
     for topic in TOPICS.iter().filter(|t| own_page(t)) {
         lines.extend([String::new(), format!("== {}", topic.name)]);
-        lines.append(&mut render::lines(&topic.text()));
+        lines.append(&mut render::lines(topic.text()));
     }
     lines.extend([String::new(), "== options".to_owned()]);
     lines.append(&mut option_text::all());

@@ -120,7 +120,7 @@ fn literal(out: &mut Vec<String>, topic: &Topic) {
     };
     out.push(format!(".SH {}", title.to_uppercase()));
     out.push(".nf".to_owned());
-    out.extend(render::lines(&topic.body()).iter().map(|l| escape(l)));
+    out.extend(render::lines(topic.body()).iter().map(|l| escape(l)));
     out.push(".fi".to_owned());
 }
 

@@ -1,9 +1,19 @@
 //! The pages of `duplet help TOPIC`: the Markdown files of `src/manual/`. Those of a destination are there only with it.
 
+use std::sync::OnceLock;
+
 /// All pages, deflated by `src/manual/pack.rs`.
 const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/manual.deflated"));
 /// All pages together are not longer, in bytes.
 const PAGES_BYTES: usize = 512 * 1024;
+
+/// All pages, once one of them was asked for.
+static PAGES: OnceLock<String> = OnceLock::new();
+
+fn pages() -> String {
+    let all = miniz_oxide::inflate::decompress_to_vec_with_limit(PACKED, PAGES_BYTES);
+    String::from_utf8(all.unwrap_or_default()).unwrap_or_default()
+}
 
 /// One page of the manual.
 pub(super) struct Topic {
@@ -75,27 +85,21 @@ impl Topic {
     }
 
     /// Markdown; begins with one heading.
-    pub(super) fn text(&self) -> String {
-        let all = miniz_oxide::inflate::decompress_to_vec_with_limit(PACKED, PAGES_BYTES);
-        let all = String::from_utf8(all.unwrap_or_default()).unwrap_or_default();
-        let mut parts = all.split('\0');
+    pub(super) fn text(&self) -> &'static str {
+        let mut parts = PAGES.get_or_init(pages).split('\0');
         let page = parts.by_ref().find(|name| *name == self.name);
-        page.and(parts.next()).unwrap_or_default().to_owned()
+        page.and(parts.next()).unwrap_or_default()
     }
 
     /// The heading of the page.
-    pub(super) fn title(&self) -> String {
-        let text = self.text();
-        let first = text.lines().next().unwrap_or_default();
-        first.trim_start_matches("# ").to_owned()
+    pub(super) fn title(&self) -> &'static str {
+        let first = self.text().lines().next().unwrap_or_default();
+        first.trim_start_matches("# ")
     }
 
     /// The page without its heading.
-    pub(super) fn body(&self) -> String {
-        let text = self.text();
-        text.split_once('\n')
-            .map_or("", |(_, body)| body)
-            .to_owned()
+    pub(super) fn body(&self) -> &'static str {
+        self.text().split_once('\n').map_or("", |(_, body)| body)
     }
 }
 
