@@ -177,7 +177,9 @@ fn find(name: &str, schemes: &[&'static Scheme], text: &str) -> Result<(&'static
     Err(match text::nearest(name, known.iter().copied()) {
         _ if form != place::MOUNT => e.hint(form),
         Some(near) => e.hint(format!("did you mean {near}://?")),
-        None => e.hint(form),
+        None => e.hint(format!(
+            "'duplet help destinations' lists all types; what rclone reaches is rclone://REMOTE/folder; else {form}"
+        )),
     })
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # An rclone with a server over HTTP in place of any remote: the helper is that server, processes ask it. --home=FOLDER among the
-# arguments says where `address` is, that of the server, and `script`: what it says is done first, once.
+# arguments says where `address` is, that of the server, and `script`: what it says is done first, once. `served` gets a line for each helper.
 for word; do
     case $word in --home=*) here=${word#--home=} ;; esac
 done
@@ -36,6 +36,7 @@ call() {
 
 case "$1 $2" in
 serve*)
+    echo >>"$here/served"
     echo "1 NOTICE: x: Serving restic REST API on [http://$address/]" >&2
     exec sleep 3600
     ;;

@@ -117,7 +117,12 @@ impl Folder {
         helper.run.listen();
         helper.run.errors.clear();
         let done = act(helper);
-        helper.judge(done).map(Some)
+        let done = helper.judge(done);
+        if done.as_ref().is_err_and(|f| f.class == Class::Transient) {
+            // What kept it from an answer may be in the helper: the next attempt gets another one.
+            self.drop_helper();
+        }
+        done.map(Some)
     }
 
     fn by_commands(&mut self, fault: &Fault) {

@@ -101,6 +101,12 @@ impl Rclone {
         std::fs::rename(new, self.1.join("script")).expect("renamed");
     }
 
+    /// How many helpers there were.
+    pub(super) fn helpers(&self) -> usize {
+        let lines = std::fs::read(self.1.join("served")).unwrap_or_default();
+        lines.len()
+    }
+
     pub(super) fn subject(&self, query: &str) -> Subject {
         Subject::open(&self.url("", query), SECRETS)
     }

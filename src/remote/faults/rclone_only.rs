@@ -86,6 +86,14 @@ fn a_helper_that_ends_is_started_anew() {
     wire.0.script("POST", "dblock", Trouble::Stall(None));
     s.put(&bytes(LEN)).expect("stored by another helper");
     assert!(wire.0.with(|f| f.kept(NAME)) == Some(bytes(LEN)));
+    // One that lives and does not answer is not asked again.
+    let wire = Rclone::new();
+    let mut s = wire.subject("http-operation-timeout=1s");
+    s.put(b"zero").expect("stored");
+    assert_eq!(wire.helpers(), 1);
+    wire.0.script("POST", "dblock", Trouble::Stall(None));
+    s.put(b"one").expect("stored by another helper");
+    assert_eq!(wire.helpers(), 2);
     // One that was gone while nothing was asked is no failure.
     let wire = Rclone::new();
     wire.once("(sleep 0.2; kill -KILL $$) >/dev/null 2>&1 & true");
