@@ -5,8 +5,11 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs;
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Of the user `duplet`, and how a URL writes it.
 pub const PASSWORD: &str = "päss wörd-123";
@@ -69,6 +72,29 @@ pub fn inside(root: &Path, words: &[String]) -> Command {
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null());
     command
+}
+
+/// Starts a server [`inside`], what it prints at the end of `log` in its folder, and waits until its port of this machine is open.
+pub fn start(root: &Path, words: &[String], port: u16) -> Child {
+    let path = root.join("log");
+    let log = fs::File::options().create(true).append(true).open(&path);
+    let log = log.expect("a file");
+    let mut child = inside(root, words)
+        .env("LC_ALL", "C.UTF-8")
+        .process_group(0)
+        .stdout(log.try_clone().expect("a file"))
+        .stderr(log)
+        .spawn()
+        .expect("the server starts");
+    let end = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let ended = child.try_wait().ok().flatten();
+        let said = fs::read_to_string(&path).unwrap_or_default();
+        let waits = ended.is_none() && Instant::now() < end;
+        assert!(waits, "{words:?} does not start: {said}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
 }
 
 /// Ends a process at once, with all that come from it.

@@ -8,13 +8,10 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use crate::support::servers::account::{self, run};
 pub use crate::support::servers::account::{PASSWORD, PASSWORD_IN_URL, children_of};
@@ -137,33 +134,7 @@ impl Server {
         .split(' ')
         .map(str::to_owned)
         .collect();
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.root.join("log"))
-            .expect("a file");
-        let child = account::inside(&self.root, &words)
-            .process_group(0)
-            .stdout(log.try_clone().expect("a file"))
-            .stderr(log)
-            .spawn()
-            .expect("the server starts");
-        self.child = Some(child);
-        let end = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self
-                .child
-                .as_mut()
-                .and_then(|c| c.try_wait().ok())
-                .flatten();
-            assert!(
-                ended.is_none() && Instant::now() < end,
-                "{:?} does not start: {}",
-                self.kind,
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.child = Some(account::start(&self.root, &words, self.port));
     }
 
     /// What the server printed.
