@@ -685,3 +685,34 @@ fn the_size_by_which_volumes_are_judged_is_said() {
         .says("judged by --dblock-size=50mb");
     verified(&scratch, &dest, &["--no-encryption"], "judged");
 }
+
+/// A volume takes 4096 blocklists: of files of two tiny blocks all volumes are small in bytes, and none would become fewer.
+#[test]
+fn volumes_full_of_tiny_files_are_not_packed_again() {
+    let scratch = Scratch::new("lifecycle");
+    let (source, dest) = (scratch.at("source"), scratch.at("dest"));
+    for n in 0..5100u32 {
+        let folder = source.join(format!("{}", n / 500));
+        fs::create_dir_all(&folder).unwrap();
+        let data = [n.to_be_bytes().repeat(256), vec![1; 80]].concat();
+        fs::write(folder.join(n.to_string()), data).unwrap();
+    }
+    let args = [
+        "--blocksize=1KB",
+        "--small-file-max-count=1",
+        "--no-encryption",
+    ];
+    let (dest, source) = (text(&dest).to_owned(), text(&source).to_owned());
+    let mut first = vec!["backup", &dest, &source];
+    first.extend(args);
+    scratch.run(&first).code(&[0]);
+    let before = volumes(Path::new(&dest), "dblock");
+    assert!(before.len() >= 2, "{before:?}");
+    let said = scratch.run(&["compact", &dest, "--small-file-max-count=1"]);
+    said.code(&[0]);
+    assert_eq!(volumes(Path::new(&dest), "dblock"), before);
+    fs::write(Path::new(&source).join("0/0"), "changed").unwrap();
+    scratch.run(&first).code(&[0]);
+    let after = volumes(Path::new(&dest), "dblock");
+    assert!(before.iter().all(|p| after.contains(p)), "{after:?}");
+}

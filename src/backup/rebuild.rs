@@ -19,7 +19,7 @@ use crate::spill::run::{Run, RunReader, RunWriter};
 use crate::spill::sorter::Sorter;
 use crate::writer::Writer;
 
-const SORT_CAP: usize = 4 << 20;
+const SORT_CAP: usize = 1 << 20;
 /// A copy of a blocklist that is longer is not kept, bytes.
 const LIST_AT_MOST: usize = 8 << 20;
 

@@ -35,6 +35,8 @@ pub(crate) struct Usage {
     pub(crate) data: u64,
     /// Of these, bytes that no version needs.
     pub(crate) waste: u64,
+    /// It holds so many blocks that a new volume could not take many more, however few bytes they have.
+    crowded: bool,
     class: Class,
 }
 
@@ -56,8 +58,14 @@ impl Usage {
             size,
             data,
             waste,
+            crowded: false,
             class: Class::Kept,
         }
+    }
+
+    /// Says whether the volume is small in bytes only: such volumes would come out of a compaction as they went in.
+    pub(crate) fn crowded(self, crowded: bool) -> Usage {
+        Usage { crowded, ..self }
     }
 
     /// No version needs anything of it.
@@ -71,7 +79,7 @@ impl Usage {
     }
 
     fn is_small(&self, rules: &CompactRules) -> bool {
-        self.size <= rules.small_size
+        self.size <= rules.small_size && !self.crowded
     }
 }
 
@@ -409,6 +417,18 @@ mod tests {
         let mut rows = vec![small; 6];
         rows.push((900, 900, 600, 0));
         assert_eq!(plan(&rows, RULES).rewritten.volumes, 7);
+    }
+
+    /// Volumes of a number of blocks that no new volume exceeds: packed again they are as many as before.
+    #[test]
+    fn volumes_full_of_tiny_blocks_are_not_small() {
+        let full = |n: u32, waste| {
+            let usage = (0..n).map(|no| Usage::new(no, 0, 200, 300, waste).crowded(true));
+            Plan::new(usage.collect(), &RULES)
+        };
+        assert!(full(40, 0).is_nothing(), "{}", full(40, 0).why);
+        assert_eq!(full(40, 0).small.volumes, 0);
+        assert_eq!(full(40, 100).rewritten.volumes, 40, "waste counts");
     }
 
     #[test]

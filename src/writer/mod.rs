@@ -36,10 +36,10 @@ pub(crate) use retired::Retired;
 use uploads::Uploads;
 
 /// Entries of a dblock after which the next one is begun: below the count that needs zip64 (`format.md` 5.1).
-const ENTRIES_AT_MOST: u32 = 65_000;
+pub(crate) const ENTRIES_AT_MOST: u32 = 65_000;
 
 /// Blocklist copies in one dindex after which the next dblock is begun.
-const LISTS_AT_MOST: usize = 4096;
+pub(crate) const LISTS_AT_MOST: usize = 4096;
 
 /// How to write.
 pub(crate) struct WriteOptions {

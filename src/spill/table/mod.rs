@@ -33,7 +33,7 @@ const INTERPOLATIONS: u32 = 4;
 /// Keys that are looked for in vain before a table without a filter gets one.
 const MISSES: u32 = 1000;
 
-/// Sorted fixed-length records with a look-up by key. Memory: one page, and with a filter one byte a record.
+/// Sorted fixed-length records with a look-up by key. Memory: one page, and with a filter one byte a record, 8 MiB at most.
 pub(crate) struct Table {
     body: Body,
     key_len: usize,

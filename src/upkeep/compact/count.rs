@@ -12,6 +12,7 @@ use crate::spill::run::{Run, RunReader, RunWriter};
 use crate::spill::sorter::Sorter;
 use crate::upkeep::compact::live::{Block, Live, each_block};
 use crate::upkeep::waste::{CompactRules, Plan, Usage};
+use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST};
 
 /// Position of the volume in the order of rewriting, key, whether it is a blocklist.
 pub(super) const COPY_LEN: usize = 4 + BlockKey::LEN + 1;
@@ -32,7 +33,7 @@ pub(super) enum Fate {
     Rewritten(u32),
 }
 
-/// What is known of a dblock: 32 bytes each, and 4 for its fate.
+/// What is known of a dblock: 40 bytes each, and 4 for its fate.
 #[derive(Clone, Copy, Default)]
 struct Holding {
     /// Bytes of its blocks, not packed.
@@ -43,10 +44,20 @@ struct Holding {
     used: u64,
     /// Greatest number of a version that uses one of them.
     oldest: u32,
+    /// Its blocks, and the blocklists among them that a version needs.
+    blocks: u32,
+    lists: u32,
     /// An index describes it, and no other volume with it.
     counted: bool,
     /// It stays whatever is decided: it holds what is intact nowhere.
     held: bool,
+}
+
+impl Holding {
+    /// It holds a fifth of the blocks or blocklists that a new volume takes, or more: by number it is not small.
+    fn is_crowded(&self) -> bool {
+        self.blocks >= ENTRIES_AT_MOST / 5 || self.lists as usize >= LISTS_AT_MOST / 5
+    }
 }
 
 /// What was counted and decided.
@@ -113,8 +124,10 @@ impl Count<'_> {
                 for &no in block.volumes {
                     let holding = &mut holdings[no as usize];
                     holding.data += size;
-                    if block.need.is_some() {
+                    holding.blocks = holding.blocks.saturating_add(1);
+                    if let Some((_, is_list)) = block.need {
                         holding.needed += size;
+                        holding.lists = holding.lists.saturating_add(u32::from(is_list));
                     }
                 }
                 lost += u64::from(block.need.is_some() && block.volumes.is_empty());
@@ -192,7 +205,8 @@ impl Count<'_> {
             let size = size.or_else(stated).unwrap_or(0);
             let used = if h.held { h.data } else { h.used };
             let waste = h.data.saturating_sub(used);
-            Some(Usage::new(no, h.oldest, size, h.data, waste))
+            let usage = Usage::new(no, h.oldest, size, h.data, waste);
+            Some(usage.crowded(h.is_crowded()))
         });
         let plan = Plan::new(usage.collect(), rules);
         let held = |no: &VolumeNo| self.holdings[*no as usize].held;
