@@ -42,9 +42,10 @@ sizes:
 image:
 	.ci/image $(NAME)
 
+# AT_ONCE=1: one test program after the other.
 test:
 	.ci/prepare
-	$(CARGO) test --locked
+	AT_ONCE="$(AT_ONCE)" CARGO="$(CARGO)" .ci/test
 
 check:
 	$(CARGO) fmt --check
