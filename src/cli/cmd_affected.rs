@@ -174,8 +174,8 @@ pub(super) fn show(
     let times: Vec<Timestamp> = set.versions().collect();
     let (mut hurt, mut read, mut failed) = (0u64, 0u64, None);
     for (no, time) in times.iter().enumerate() {
-        match losses.prepare(set, ui, no) {
-            Ok(()) => {}
+        let suspects = match losses.suspects(set, ui, no) {
+            Ok(suspects) => suspects,
             Err(e) if e.kind().is_of_one_volume() => {
                 ui.error(&format!(
                     "version {no} is left out: {e}; 'duplet delete URL --version={no}' gives it up"
@@ -184,7 +184,7 @@ pub(super) fn show(
                 continue;
             }
             Err(e) => return Err(e),
-        }
+        };
         let mut version = Version {
             no,
             time: *time,
@@ -196,7 +196,7 @@ pub(super) fn show(
         if version.whole {
             version.begin(ui);
         }
-        losses.each(set, no, &mut |entry, loss| {
+        losses.each(&suspects, &mut |entry, loss| {
             version.lost(ui, entry, loss);
             Ok(())
         })?;

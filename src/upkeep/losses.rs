@@ -12,10 +12,11 @@ use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::set::{
-    BlockIndex, BlocklistRefs, IndexReport, ListReader, ListState, ListsInDblocks, Set, State,
-    Stored, VolumeFaults, VolumeNo, broken,
+    BlockIndex, BlocklistRefs, IndexReport, ListReader, ListState, ListsInDblocks, Record, Set,
+    Stamp, State, Stored, VolumeFaults, VolumeNo, broken,
 };
 use crate::spill::keyset::Keyset;
+use crate::spill::run::{Run, RunWriter};
 use crate::spill::sorter::Sorter;
 
 const SORT_CAP: usize = 1 << 20;
@@ -141,27 +142,34 @@ impl Losses {
 
     /// Gets the list of a version, and the blocklists that it names and no index volume copies.
     pub(crate) fn prepare(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<()> {
+        self.progress(set, ui, version);
+        let mut asked = Sorter::new(set.tmp(), SORT_CAP);
+        set.files(ui, version, &mut |entry| self.ask(&entry, &mut asked))?;
+        match asked.is_empty() {
+            true => Ok(()),
+            false => self.lists_from_dblocks(set, ui, asked),
+        }
+    }
+
+    fn progress(&self, set: &Set, ui: &mut Ui, version: usize) {
         let progress = Progress {
             files: version as u64,
             files_total: set.volumes().dlists().len() as u64,
             ..Progress::default()
         };
         ui.progress("checking versions", progress);
-        let mut asked = Sorter::new(set.tmp(), SORT_CAP);
-        set.files(ui, version, &mut |entry| {
-            for content in entry.content.iter().chain(&entry.meta) {
-                for id in &content.lists {
-                    if !self.known.contains(&BlockKey::new(id, 0))? {
-                        asked.add(id.as_bytes())?;
-                    }
+    }
+
+    /// Asks for the blocklists of an entry of which nobody knows the members yet.
+    fn ask(&mut self, entry: &Entry, asked: &mut Sorter) -> Result<()> {
+        for content in entry.content.iter().chain(&entry.meta) {
+            for id in &content.lists {
+                if !self.known.contains(&BlockKey::new(id, 0))? {
+                    asked.add(id.as_bytes())?;
                 }
             }
-            Ok(())
-        })?;
-        match asked.is_empty() {
-            true => Ok(()),
-            false => self.lists_from_dblocks(set, ui, asked),
         }
+        Ok(())
     }
 
     pub(super) fn params(&self) -> &Params {
@@ -196,19 +204,44 @@ impl Losses {
         absent
     }
 
-    /// Every entry that loses something of the version that was prepared last, in the order of its list.
+    /// As [`Losses::prepare`], and in the same pass over the list the entries that may lose something, in its order: see
+    /// [`Losses::each`]. Few as a rule; on disk.
+    pub(crate) fn suspects(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<Run> {
+        self.progress(set, ui, version);
+        let mut asked = Sorter::new(set.tmp(), SORT_CAP);
+        let mut suspects = RunWriter::new(set.tmp());
+        let (mut record, mut number) = (Vec::new(), 0u64);
+        set.files(ui, version, &mut |entry| {
+            number += 1;
+            if self.loss(&entry)?.is_none() {
+                return Ok(());
+            }
+            self.ask(&entry, &mut asked)?;
+            record.clear();
+            record.extend_from_slice(&number.to_be_bytes());
+            let stamp = Stamp::default();
+            Record { entry, stamp }.encode(&mut record);
+            suspects.push(&record)
+        })?;
+        if !asked.is_empty() {
+            self.lists_from_dblocks(set, ui, asked)?;
+        }
+        suspects.finish()
+    }
+
+    /// Every entry of `suspects` that loses something.
     pub(crate) fn each(
         &mut self,
-        set: &mut Set,
-        version: usize,
+        suspects: &Run,
         each: &mut dyn FnMut(&Entry, Loss) -> Result<()>,
     ) -> Result<()> {
-        // The list is open: there is nothing to wait for, and nothing to say.
-        let mut quiet = Ui::silent();
-        set.files(&mut quiet, version, &mut |entry| match self.loss(&entry)? {
-            Some(loss) => each(&entry, loss),
-            None => Ok(()),
-        })?;
+        let mut reader = suspects.reader();
+        while let Some(record) = reader.next()? {
+            let entry = Record::decode(record.get(8..).unwrap_or_default())?.entry;
+            if let Some(loss) = self.loss(&entry)? {
+                each(&entry, loss)?;
+            }
+        }
         Ok(())
     }
 

@@ -194,8 +194,8 @@ pub(crate) fn repair(
 /// Counts what every version loses, and finds blocklists that no index copies.
 fn look(set: &mut Set, ui: &mut Ui, losses: &mut Losses, done: &mut Repaired) -> Result<()> {
     for no in 0..set.volumes().dlists().len() {
-        match losses.prepare(set, ui, no) {
-            Ok(()) => losses.each(set, no, &mut |_, _| {
+        match losses.suspects(set, ui, no) {
+            Ok(suspects) => losses.each(&suspects, &mut |_, _| {
                 done.lost_before += 1;
                 Ok(())
             })?,
