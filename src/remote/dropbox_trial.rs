@@ -42,7 +42,7 @@ impl Server {
     fn url(&self, folder: &str, id: &str) -> String {
         let address = &self.address;
         format!(
-            "dropbox://{folder}?authid={id}&oauth-url=http://{address}/refresh&dropbox-api-url=http://{address}&dropbox-part-size=4mb&http-proxy=none"
+            "dropbox://{folder}?authid={id}&oauth-url=http://{address}/refresh&dropbox-api-url=http://{address}&dropbox-part-size=4mb&http-proxy=none&retry-delay=0s"
         )
     }
 

@@ -247,7 +247,7 @@ fn bench(options: &[(&str, &str)], steps: Vec<(&'static str, Step)>) -> Bench {
         steps: steps.into(),
         ..State::default()
     }));
-    let data: Vec<u8> = (0..3u32 << 20).map(|i| (i % 251) as u8).collect();
+    let data = subject::bytes(3 << 20);
     state.borrow_mut().files.insert("f".to_owned(), data);
     let mut given = Options::default();
     for (name, value) in options {

@@ -126,9 +126,11 @@ pub struct State<S> {
     pub seen: Vec<Seen>,
     /// Connections accepted.
     pub connections: u64,
+    /// Nobody asks any more.
+    ended: bool,
 }
 
-/// A running server; its threads end with the process.
+/// A running server. With this value its port closes; what it is being asked goes on until the client hangs up.
 pub struct Server<S> {
     pub address: SocketAddr,
     pub state: Arc<Mutex<State<S>>>,
@@ -148,11 +150,17 @@ impl<S: Service> Server<S> {
             script: Vec::new(),
             seen: Vec::new(),
             connections: 0,
+            ended: false,
         }));
         let shared = state.clone();
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
-                shared.lock().unwrap().connections += 1;
+                let mut now = shared.lock().unwrap();
+                if now.ended {
+                    return;
+                }
+                now.connections += 1;
+                drop(now);
                 let (state, wrap) = (shared.clone(), wrap.clone());
                 std::thread::spawn(move || {
                     if let Some(stream) = wrap(tcp) {
@@ -181,6 +189,20 @@ impl<S: Service> Server<S> {
         act(&mut self.state.lock().unwrap().service)
     }
 }
+
+/// Hundreds of servers that are left behind in one process make every child it starts slower.
+impl<S> Drop for Server<S> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.ended = true;
+        }
+        // Its thread waits for a connection.
+        let _ = TcpStream::connect_timeout(&self.address, WAKE);
+    }
+}
+
+/// Longest wait for a server to notice that it has ended.
+const WAKE: std::time::Duration = std::time::Duration::from_secs(5);
 
 type Io<T> = std::io::Result<T>;
 
@@ -285,7 +307,7 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
             headers.push(whole);
             answer(stream, status, &headers, b"")?;
             for piece in reply.chunks(1 + reply.len() / 8) {
-                std::thread::sleep(std::time::Duration::from_millis(300));
+                std::thread::sleep(std::time::Duration::from_millis(150));
                 stream.get_mut().write_all(piece)?;
             }
             return Ok(true);

@@ -145,7 +145,7 @@ pub(super) fn silent_downloads(start: Start) {
 
 /// Longer than the longest pause that is allowed, but never silent for so long.
 pub(super) fn slow_downloads(start: Start) {
-    let mut b = Bench::open(start, "read-write-timeout=2s");
+    let mut b = Bench::open(start, "read-write-timeout=1s");
     let data = b.stored(1000);
     b.script(Verb::Get, Trouble::Slow);
     assert_eq!(b.get(NAME, Some(1000)).expect("got"), data);

@@ -388,19 +388,20 @@ fn listings_that_are_not_whole() {
 
 #[test]
 fn silence_has_an_end() {
-    for (verb, odd) in [
+    let rows = [
         ("(start)", Odd::Hang),
         ("USER", Odd::Hang),
         ("SIZE", Odd::Endless),
         ("RETR", Odd::Stall(1000)),
-    ] {
+    ];
+    at_once(rows, |(verb, odd)| {
         let wire = Ftp::new(|_| ());
         let data = wire.stored(100_000);
         wire.0.script(verb, "", odd.clone());
         let mut s = wire.subject("short-timeout=1s&read-write-timeout=1s&number-of-retries=2");
         assert!(s.get(NAME, None).expect("tried again") == data, "{odd:?}");
         assert_eq!((s.retries(), wire.0.left()), (1, 0), "{verb}");
-    }
+    });
 }
 
 #[test]

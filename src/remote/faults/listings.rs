@@ -102,7 +102,7 @@ pub(super) fn portals(start: Start) {
 pub(super) fn listings_that_trickle_without_end(start: Start) {
     let (_, _, whole) = start().listing(&["a"]);
     let head = whole.find('a').expect("a name");
-    for drop in [" ", "x"] {
+    at_once([" ", "x"], |drop| {
         let query = "list-timeout=1s&short-timeout=1s&number-of-retries=3";
         let mut b = Bench::open(start, query);
         b.wire.store("a", b"1");
@@ -113,7 +113,7 @@ pub(super) fn listings_that_trickle_without_end(start: Start) {
             "{text}"
         );
         assert_eq!(b.count(Verb::List), 1, "once");
-    }
+    });
 }
 
 pub(super) fn heads_that_are_too_long(start: Start) {

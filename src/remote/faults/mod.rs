@@ -46,7 +46,7 @@ mod webdav_only;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
-use super::subject::{NAME, Subject, bytes, fails, refused};
+use super::subject::{NAME, Subject, at_once, bytes, fails, refused};
 use super::*;
 use crate::base::error::Kind;
 use faulty::{Seen, Server, Service, Trouble};

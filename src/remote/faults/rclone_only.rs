@@ -105,7 +105,7 @@ fn a_helper_that_ends_is_started_anew() {
 
 #[test]
 fn helpers_that_do_not_come() {
-    for (script, kind, words) in [
+    let rows = [
         (
             "echo '1 CRITICAL: Failed to create file system: didn'\"'\"'t find section in config file' >&2; exit 1",
             Kind::Unsupported,
@@ -114,13 +114,14 @@ fn helpers_that_do_not_come() {
         ("exit 9", Kind::Busy, "ended with code 9"),
         ("exec sleep 60", Kind::Busy, "within 1s"),
         ("while echo more >&2; do :; done", Kind::Busy, "within 1s"),
-    ] {
+    ];
+    at_once(rows, |(script, kind, words)| {
         let wire = Rclone::new();
         wire.once(script);
         let mut s = wire.subject("number-of-retries=0&short-timeout=1s");
         fails(s.put(b"x"), kind, words);
         s.put(b"x").expect("the next one comes");
-    }
+    });
     // One that cannot serve, or whose port cannot be reached: processes do it.
     let wire = Rclone::new();
     let commands = "case $1 in serve) echo 'unknown command \"serve\"' >&2; exit 1;; esac";
@@ -168,7 +169,7 @@ fn files_that_the_helper_does_not_find_are_looked_for() {
 
 #[test]
 fn listings_that_are_no_good() {
-    for (script, kind, words) in [
+    let rows = [
         ("echo '['; exit 0", Kind::Unsupported, "listing incomplete"),
         ("exit 0", Kind::Unsupported, "listing incomplete"),
         (
@@ -197,13 +198,14 @@ fn listings_that_are_no_good() {
             "within 1s",
         ),
         ("exec sleep 60", Kind::Unsupported, "within 1s"),
-    ] {
+    ];
+    at_once(rows, |(script, kind, words)| {
         let wire = Rclone::new();
         wire.once(script);
         let mut s = wire.subject("number-of-retries=0&list-timeout=1s");
         fails(s.entries().map(drop), kind, words);
         assert!(s.entries().expect("well again").expect("there").is_empty());
-    }
+    });
     // Sizes that are not known, folders, and what is said beside.
     let wire = Rclone::new();
     wire.once("echo '[{\"Name\":\"a\",\"Size\":-1,\"IsDir\":false},{\"Name\":\"b\",\"Size\":2,\"IsDir\":true}]'; head -c 200000 /dev/zero | tr '\\0' y >&2; exit 0");

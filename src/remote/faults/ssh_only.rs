@@ -113,7 +113,7 @@ fn a_full_disk_is_final_and_leaves_nothing() {
 
 #[test]
 fn replies_in_any_order_and_of_any_length() {
-    for mode in [
+    let modes = [
         "shuffle",
         "short",
         "shuffle short plain",
@@ -122,7 +122,8 @@ fn replies_in_any_order_and_of_any_length() {
         "no-size short",
         "more-attrs",
         "no-attrs",
-    ] {
+    ];
+    at_once(modes, |mode| {
         let wire = Sftp::new(mode);
         let mut s = wire.subject("number-of-retries=0");
         let data = bytes(700_001);
@@ -144,12 +145,12 @@ fn replies_in_any_order_and_of_any_length() {
         assert_eq!(sizes, known, "{mode}");
         s.put(b"again").expect(mode);
         assert_eq!(wire.file(NAME).expect("there"), b"again", "{mode}");
-    }
+    });
 }
 
 #[test]
 fn replies_that_cannot_be() {
-    for line in [
+    let lines = [
         "read 1 empty",
         "read 1 more",
         "read 1 wrong-id",
@@ -157,7 +158,8 @@ fn replies_that_cannot_be() {
         "open 1 garbage",
         "fstat 1 wrong-id",
         "read 2 huge",
-    ] {
+    ];
+    at_once(lines, |line| {
         let wire = Sftp::new("");
         wire.store(NAME, &bytes(100_000));
         let mut s = wire.subject("number-of-retries=1&short-timeout=1s");
@@ -175,23 +177,27 @@ fn replies_that_cannot_be() {
                 .any(|words| text.contains(words)),
             "{line}: {text}"
         );
-    }
+    });
 }
 
 #[test]
 fn a_child_that_says_nothing_is_ended() {
-    let wire = Sftp::new("");
-    wire.store(NAME, &bytes(100_000));
-    let mut s = wire.subject("short-timeout=1s&read-write-timeout=1s&number-of-retries=1");
-    for kind in ["start", "open", "read", "fstat"] {
-        wire.script(&format!("{kind} 1 hang\n"));
-        if kind == "start" {
-            s = wire.subject("short-timeout=1s&read-write-timeout=1s&number-of-retries=1");
+    let query = "short-timeout=1s&read-write-timeout=1s&number-of-retries=1";
+    at_once(["start", "open", "read", "fstat"], |kind| {
+        let wire = Sftp::new("");
+        wire.store(NAME, &bytes(100_000));
+        let mut s = wire.subject(query);
+        if kind != "start" {
+            assert!(s.get(NAME, None).expect(kind) == bytes(100_000), "{kind}");
         }
+        wire.script(&format!("{kind} 1 hang\n"));
         assert!(s.get(NAME, None).expect(kind) == bytes(100_000), "{kind}");
-    }
-    wire.script("open 1 hang\nopen 1 hang\n");
-    fails(s.get(NAME, None), Kind::Busy, "has not answered for 1s");
+        assert_eq!((s.retries(), wire.left().as_str()), (1, ""), "{kind}");
+        if kind == "open" {
+            wire.script("open 1 hang\nopen 1 hang\n");
+            fails(s.get(NAME, None), Kind::Busy, "has not answered for 1s");
+        }
+    });
 }
 
 #[test]

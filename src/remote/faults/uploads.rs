@@ -27,7 +27,7 @@ pub(super) fn uploads_that_break(start: Start) {
 }
 
 pub(super) fn lost_replies_are_no_second_upload(start: Start) {
-    for lost in [Trouble::Swallow, Trouble::Stall(None)] {
+    at_once([Trouble::Swallow, Trouble::Stall(None)], |lost| {
         let mut b = Bench::open(start, "http-operation-timeout=1s");
         b.script(Verb::Put, lost);
         b.put(&bytes(MIB)).expect("found by looking");
@@ -36,7 +36,7 @@ pub(super) fn lost_replies_are_no_second_upload(start: Start) {
             (b.count(Verb::Put), b.count(Verb::Look)),
             (1, b.wire.looks())
         );
-    }
+    });
 }
 
 /// What is refused for good, with what is said of it.

@@ -16,7 +16,7 @@ mod session;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -185,12 +185,24 @@ struct State {
     seen: Vec<String>,
     connections: usize,
     dice: u64,
+    /// Nobody asks any more.
+    ended: bool,
 }
 
-/// A running server; its threads end with the process.
+/// A running server. With this value its port closes; what it is being asked goes on until the client hangs up.
 pub struct Server {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.ended = true;
+        }
+        // Its thread waits for a connection.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(5));
+    }
 }
 
 impl Server {
@@ -212,12 +224,18 @@ impl Server {
             seen: Vec::new(),
             connections: 0,
             dice: 1,
+            ended: false,
         }));
         let shared = state.clone();
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
                 let _ = tcp.set_nodelay(true);
-                shared.lock().unwrap().connections += 1;
+                let mut now = shared.lock().unwrap();
+                if now.ended {
+                    return;
+                }
+                now.connections += 1;
+                drop(now);
                 let (state, config) = (shared.clone(), config.clone());
                 std::thread::spawn(move || {
                     let _ = Session::new(tcp, state, config).run();
