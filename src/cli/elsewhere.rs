@@ -69,10 +69,6 @@ static OTHERS: &[(&str, &str)] = &[
         "du",
         "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes",
     ),
-    (
-        "copy",
-        "copy all files of the destination with any tool; the copy is a backup, too",
-    ),
     ("unlock", "not needed: a destination is never locked"),
     (
         "cache",

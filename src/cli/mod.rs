@@ -6,6 +6,7 @@ mod cmd_affected;
 mod cmd_backup;
 mod cmd_compact;
 mod cmd_compare;
+mod cmd_copy;
 mod cmd_delete;
 mod cmd_find;
 mod cmd_list;
@@ -93,6 +94,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_verify::COMMAND,
     cmd_delete::COMMAND,
     cmd_compact::COMMAND,
+    cmd_copy::COMMAND,
     cmd_affected::BROKEN,
     cmd_affected::AFFECTED,
     cmd_repair::COMMAND,

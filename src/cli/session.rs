@@ -105,7 +105,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
 }
 
 /// One writing run at a time on this machine for a destination and prefix, however the path of a local one is written.
-fn lock(
+pub(crate) fn lock(
     call: &Call,
     remote: &Remote,
     prefix: Option<&Prefix>,
@@ -133,6 +133,7 @@ fn undertaking(call: &Call) -> &'static str {
         "purge" => "purge files",
         "purge-broken-files" => "purge broken files",
         "repair" => "repair the backup",
+        "copy" => "copy the backup",
         _ => "change the destination",
     }
 }
@@ -144,7 +145,7 @@ pub(crate) fn permit(call: &Call, set: &Set) -> Result<Option<Permit>> {
 }
 
 /// Whose the volumes of a prefix are, however the destination was spelled: two accounts of one server may see two folders.
-fn owner(remote: &Remote, prefix: &str) -> Owner {
+pub(crate) fn owner(remote: &Remote, prefix: &str) -> Owner {
     let place = match remote.local_folder() {
         Some(folder) => {
             let real = place::real(&folder);

@@ -46,6 +46,7 @@ topics! {
     "repair" | "purge" | "purge-broken-files";
     "filters" | "rules" | "test-filters";
     "remote";
+    "copy" | "sync" | "mirror";
     "url" | "urls";
     #[cfg(feature = "dest-file")]
     "file";

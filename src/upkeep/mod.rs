@@ -3,6 +3,7 @@
 
 pub(crate) mod broken;
 pub(crate) mod compact;
+pub(crate) mod copy;
 pub(crate) mod losses;
 pub(crate) mod purge;
 pub(crate) mod repair;

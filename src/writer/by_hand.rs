@@ -32,6 +32,16 @@ pub(crate) fn create_folder(remote: &mut Remote, ui: &mut Ui) -> Result<()> {
     change(remote).create_folder(ui)
 }
 
+/// As [`create_folder`], unless `--disable-autocreate-folder` forbids it.
+pub(crate) fn create_missing_folder(remote: &mut Remote, ui: &mut Ui) -> Result<()> {
+    change(remote).create_missing_folder(ui)
+}
+
+/// See [`RemoteMut::end_unfinished`].
+pub(crate) fn end_unfinished(remote: &mut Remote, ui: &mut Ui, start: &str) {
+    change(remote).end_unfinished(ui, start);
+}
+
 /// End of a run that changed something: lines worth telling the person.
 pub(crate) fn finish(remote: &mut Remote, ui: &mut Ui) -> Result<Vec<String>> {
     let facts = change(remote).finish(ui)?;

@@ -80,6 +80,7 @@ const VERSIONED: &[&str] = &[
     "list-file-versions",
     "search-entries",
     "verify",
+    "copy",
     "purge",
 ];
 /// [`VERSIONED`] and what takes the number of a version, but no time.
@@ -91,6 +92,7 @@ const NUMBERED: &[&str] = &[
     "list-file-versions",
     "search-entries",
     "verify",
+    "copy",
     "delete",
     "purge",
 ];

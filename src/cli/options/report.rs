@@ -1,6 +1,6 @@
 //! What is said and where, and what a run may use.
 
-use super::{ALL_COMMANDS, WRITING, options};
+use super::{ALL_COMMANDS, options};
 use crate::base::opt::Kind::{Choice, Flag, Path, Span, Text};
 
 const LEVELS: &[&str] = &[
@@ -20,7 +20,19 @@ const CHANGING: &[&str] = &[
     "purge",
     "purge-broken-files",
     "repair",
+    "copy",
     "remote",
+];
+
+/// What keeps other runs out while it writes.
+const LOCKING: &[&str] = &[
+    "backup",
+    "delete",
+    "compact",
+    "purge",
+    "purge-broken-files",
+    "repair",
+    "copy",
 ];
 
 options! { LIST:
@@ -38,7 +50,7 @@ options! { LIST:
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Path, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
     TEMPDIR = "tempdir", Path, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
     CACHE_DIR = "cache-dir", Path, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
-    LOCK_WAIT = "lock-wait", Span, "0s", WRITING, "How long to wait for another run that writes to the same destination on this machine; 0s gives up at once.";
+    LOCK_WAIT = "lock-wait", Span, "0s", LOCKING, "How long to wait for another run that writes to the same destination on this machine; 0s gives up at once.";
     SELF_TEST = "self-test", Flag, "", &["system-info"], "Checks that the program computes and stores rightly on this machine.";
     NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";
 }

@@ -1,0 +1,138 @@
+//! `copy`: a backup, or some of its versions, to another destination as it is stored.
+
+use crate::base::error::{Error, Result};
+use crate::base::size::show_size;
+use crate::base::text;
+use crate::base::tmp::Tmp;
+use crate::base::ui::Ui;
+use crate::cli::options::{COPY_VERIFY, DRY_RUN, TEMPDIR};
+use crate::cli::session::{lock, open_set, owner, version_choice};
+use crate::cli::{Call, Command, Outcome, Section};
+use crate::remote::Remote;
+use crate::upkeep::copy::{Copied, Orders, copy};
+use crate::writer::by_hand;
+
+pub(super) const COMMAND: Command = Command {
+    name: "copy",
+    aliases: &[],
+    section: Section::More,
+    summary: "copy a backup to another destination as it is",
+    usage: "<url> <url2>",
+    details: "\
+Copies the volumes that the second destination lacks, names and bytes as they
+are: all, or with --version or --time what these versions need. Each volume is
+proved before it is sent; a damaged one is named and left out. What is cut off
+is gone on with by the next run. Nothing is ever deleted there: 'delete' and
+'compact' keep the copy small. With --verify each volume is read back. Give
+each destination its own user and password in its URL.",
+    needs_url: true,
+    words: (1, 1),
+    writes: true,
+    run,
+};
+
+fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
+    let [to] = &call.words[..] else {
+        return Err(Error::bug("copy without a second destination"));
+    };
+    let mut target = Remote::open(to, &call.options, ui)?;
+    if let Some(instead) = target.read_only() {
+        let cause = format!("{} is a read-only destination", target.describe());
+        return Err(Error::usage(cause).hint(instead));
+    }
+    let choice = version_choice(call)?;
+    let mut set = open_set(call, ui, false)?;
+    let of = |remote: &Remote| owner(remote, "").id();
+    if of(set.remote()) == of(&target) {
+        return Err(Error::usage("both destinations are the same folder"));
+    }
+    let times: Vec<_> = set.versions().collect();
+    let versions = choice.resolve(&times)?;
+    let orders = Orders {
+        versions: (!versions.is_empty()).then_some(versions),
+        read_back: call.options.flag(&COPY_VERIFY),
+        dry_run: call.options.flag(&DRY_RUN),
+    };
+    let tmp = Tmp::open(call.options.text(&TEMPDIR))?;
+    let _lock = match orders.dry_run {
+        true => None,
+        false => lock(call, &target, Some(set.prefix()), &tmp, ui)?,
+    };
+    let copied = copy(&mut set, &mut target, ui, &orders);
+    let copied = match copied {
+        Ok(copied) => {
+            if !orders.dry_run {
+                let lines = by_hand::finish(&mut target, ui)?;
+                lines.iter().for_each(|line| ui.result(line));
+            }
+            copied
+        }
+        Err(e) => {
+            // What was sent until then may have a new address.
+            let lines = by_hand::finish(&mut target, ui).unwrap_or_default();
+            lines.iter().for_each(|line| ui.result(line));
+            return Err(e);
+        }
+    };
+    tell(&copied, &orders, &target, ui);
+    Ok(match copied.stopped {
+        true => Outcome::Partial,
+        false => Outcome::Done,
+    })
+}
+
+fn tell(done: &Copied, orders: &Orders, target: &Remote, ui: &mut Ui) {
+    let sized = |volumes: u64, bytes: u64| {
+        let volumes = text::count(volumes, "volume");
+        format!("{volumes} ({})", show_size(bytes))
+    };
+    let verb = match (orders.dry_run, orders.read_back) {
+        (true, _) => "would be copied",
+        (false, true) => "copied and read back",
+        (false, false) => "copied",
+    };
+    let mut line = format!(
+        "{} {verb} to {}",
+        sized(done.copied.volumes, done.copied.bytes),
+        target.describe()
+    );
+    if done.there.volumes > 0 {
+        let there = sized(done.there.volumes, done.there.bytes);
+        line.push_str(&format!("; {there} were there"));
+    }
+    ui.result(&line);
+    if done.beside > 0 {
+        let beside = text::count(done.beside, "volume");
+        ui.result(&format!(
+            "{beside} there that the source has not any more: 'duplet delete' and 'duplet compact' take away what is old"
+        ));
+    }
+    if done.without_dblock > 0 {
+        let indexes = text::count(done.without_dblock, "index volume");
+        ui.result(&format!("{indexes} left out with their data volumes"));
+    }
+    if done.stopped {
+        ui.result("stopped: the next copy goes on from here");
+    }
+    ui.json(|w| {
+        w.key("Target")?;
+        w.string(target.describe().as_bytes())?;
+        w.key("Dryrun")?;
+        w.boolean(orders.dry_run)?;
+        let stats = target.stats();
+        for (key, n) in [
+            ("CopiedVolumes", done.copied.volumes),
+            ("CopiedBytes", done.copied.bytes),
+            ("PresentVolumes", done.there.volumes),
+            ("PresentBytes", done.there.bytes),
+            ("LeftOutVolumes", done.left_out + done.without_dblock),
+            ("OtherVolumes", done.beside),
+            ("BytesUploaded", stats.bytes_up),
+            ("RetryAttempts", stats.retries),
+        ] {
+            w.key(key)?;
+            w.number(n.into())?;
+        }
+        Ok(())
+    });
+}

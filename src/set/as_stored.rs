@@ -1,0 +1,87 @@
+//! Volumes as they are stored: fetched and proved, not opened. For copies.
+
+use std::io;
+
+use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
+use crate::base::tmp::Spool;
+use crate::base::ui::Ui;
+use crate::format::aes_read;
+use crate::format::names::VolumeName;
+use crate::format::zip_read::ZipReader;
+use crate::set::volume::{Expected, only_zip, reading};
+use crate::set::{Set, gpg};
+
+impl Set {
+    /// Downloads a volume as it is stored, rewound, and proves it: by the hash that its index states, else by what encrypts it
+    /// or by the checksums of a plain archive. Temporary space: its size, twice that with gpg. What comes damaged over a network
+    /// is fetched once more.
+    ///
+    /// `Missing`: listed but not there. `Damaged`: it is not what it should be. `Unsupported`: another archive or encryption.
+    pub(crate) fn fetch_stored(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<Spool> {
+        let mut found = self.stored_once(ui, name, size, expected);
+        if let Err(e) = &found
+            && e.kind() == Kind::Damaged
+            && self.local_folder().is_none()
+        {
+            ui.note(&format!("{e}; fetching it once more"));
+            found = self.stored_once(ui, name, size, expected);
+        }
+        self.passphrase_or_damage(found)
+    }
+
+    fn stored_once(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<Spool> {
+        let mut stored = self.download(ui, name, size)?;
+        if let Some(e) = self.differs(&mut stored, expected)? {
+            return Err(e.doing(reading(name)));
+        }
+        if expected.hash.is_none() {
+            self.is_sound(name, &mut stored).doing(|| reading(name))?;
+        }
+        stored.rewind()?;
+        Ok(stored)
+    }
+
+    /// `Damaged` unless all of a stored file is what was once written.
+    fn is_sound(&mut self, name: &VolumeName, stored: &mut Spool) -> Result<()> {
+        stored.rewind()?;
+        let encryption = name.encryption().map(str::to_ascii_lowercase);
+        let secret = self.passphrase();
+        match (encryption.as_deref(), secret) {
+            (Some("aes"), Some(secret)) => {
+                aes_read::decrypt(stored, secret, &mut io::sink()).map(drop)
+            }
+            (Some("gpg"), _) => {
+                let program = self.gpg_program.as_str();
+                let (_, flaw) = gpg::decrypt(program, stored, secret, false, &self.tmp)?;
+                flaw.map_or(Ok(()), Err)
+            }
+            (None, _) => {
+                only_zip(name)?;
+                let zip = ZipReader::open(&*stored)?;
+                let inflater = &mut self.inflater;
+                zip.entries(&mut |_, entry| {
+                    let mut reader = zip.reader(entry, inflater)?;
+                    io::copy(&mut reader, &mut io::sink())
+                        .map(drop)
+                        .map_err(unwrap_io)
+                })
+            }
+            _ => Err(Error::new(
+                Kind::Passphrase,
+                "there is no passphrase for it",
+            )),
+        }
+    }
+}
