@@ -301,8 +301,8 @@ fn filter(all: &str) {
         .iter()
         .enumerate()
         .map(|(i, line)| Rule {
-            include: i % 2 == 0,
-            text: (*line).to_owned(),
+            any_case: i % 3 == 0,
+            ..Rule::new(i % 2 == 0, *line)
         })
         .collect();
     for case in [Case::Sensitive, Case::Insensitive] {

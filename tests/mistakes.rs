@@ -417,7 +417,8 @@ fn every_mistake_says_what_to_do() {
             200,
             "--restore-path",
         ),
-        (&["list", dest, "--quiet"], 200, "--quiet-console"),
+        (&["list", dest, "--quiet"], 0, "box"),
+        (&["list", dest, "--exclude-file=x"], 200, "--exclude-from"),
         (&["list", dest, "--password=hunter2"], 200, "--passphrase"),
         (
             &["list", dest, "--limit-upload=1"],

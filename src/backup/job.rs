@@ -10,6 +10,7 @@ use crate::backup::walk::{Found, Visitor};
 use crate::backup::{BackupOptions, BackupReport};
 use crate::base::digest::Hash;
 use crate::base::error::Result;
+use crate::base::size::show_size;
 use crate::base::sys::{self, FileKind};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
@@ -55,6 +56,18 @@ fn kind_index(kind: EntryKind) -> usize {
     }
 }
 
+/// An entry at `-v`: new `+`, changed `~`, gone `-`; files with their size.
+fn tell(sign: char, path: &[u8], size: Option<u64>, ui: &mut Ui) {
+    ui.detail(|| {
+        let size = size.map_or_else(String::new, |n| format!(" ({})", show_size(n)));
+        format!("{sign} {}{size}", text::safe(path))
+    });
+}
+
+fn size_of(found: &Found<'_>) -> Option<u64> {
+    (found.stat.kind == FileKind::File).then_some(found.stat.size)
+}
+
 impl Job<'_> {
     pub(super) fn advance(&mut self) -> Result<()> {
         let Some(old) = &mut self.old else {
@@ -72,10 +85,10 @@ impl Job<'_> {
     }
 
     /// The previous record of `path`; entries before it are gone from the source.
-    fn old_record(&mut self, path: &[u8]) -> Result<Option<Record>> {
+    fn old_record(&mut self, path: &[u8], ui: &mut Ui) -> Result<Option<Record>> {
         while let Some(head) = &self.head {
             match Record::path(head).cmp(path) {
-                std::cmp::Ordering::Less => self.drop_head()?,
+                std::cmp::Ordering::Less => self.drop_head(ui)?,
                 std::cmp::Ordering::Equal => {
                     let record = Record::decode(head)?;
                     self.advance()?;
@@ -87,19 +100,20 @@ impl Job<'_> {
         Ok(None)
     }
 
-    fn drop_head(&mut self) -> Result<()> {
+    fn drop_head(&mut self, ui: &mut Ui) -> Result<()> {
         if let Some(head) = &self.head {
             let kind = Record::decode(head)?.entry.kind;
             self.losses.gone(Record::path(head));
+            tell('-', Record::path(head), None, ui);
             self.report.deleted[kind_index(kind)] += 1;
             self.list.skip_old()?;
         }
         self.advance()
     }
 
-    pub(super) fn rest_is_deleted(&mut self) -> Result<()> {
+    pub(super) fn rest_is_deleted(&mut self, ui: &mut Ui) -> Result<()> {
         while self.head.is_some() {
-            self.drop_head()?;
+            self.drop_head(ui)?;
         }
         Ok(())
     }
@@ -127,13 +141,14 @@ impl Job<'_> {
             self.report.examined_files += 1;
             self.report.examined_bytes += found.stat.size;
         }
-        let old = self.old_record(found.path)?;
+        let old = self.old_record(found.path, ui)?;
         self.losses.there(found.path);
         let old = match old {
             Some(o) if o.entry.kind != kind => {
                 // Another kind of thing has this path now.
                 self.list.skip_old()?;
                 self.report.deleted[kind_index(o.entry.kind)] += 1;
+                tell('-', found.path, None, ui);
                 None
             }
             other => other,
@@ -152,14 +167,18 @@ impl Job<'_> {
             );
             self.list.skip_old()?;
             self.report.modified[kind_index(kind)] += 1;
-            return self.store(ui, found, kind, None, None);
+            return self.store_changed(ui, found, kind, None, None);
         }
         match old {
             Some(old) => self.compare(ui, found, kind, old),
             None => {
                 let before = self.list.added();
                 self.store(ui, found, kind, None, None)?;
-                self.report.added[kind_index(kind)] += self.list.added() - before;
+                let added = self.list.added() - before;
+                self.report.added[kind_index(kind)] += added;
+                if added > 0 {
+                    tell('+', found.path, size_of(found), ui);
+                }
                 Ok(())
             }
         }
@@ -189,6 +208,7 @@ impl Job<'_> {
         let Some(blob) = self.blob(ui, found, None)? else {
             self.list.skip_old()?;
             self.report.deleted[kind_index(kind)] += 1;
+            tell('-', found.path, None, ui);
             return Ok(());
         };
         let hash = self.writer.params().file_hash.hash(&blob);
@@ -211,9 +231,26 @@ impl Job<'_> {
             .flatten();
         if kind != EntryKind::File || content.is_some() {
             self.report.modified[kind_index(kind)] += 1;
-            return self.store(ui, found, kind, Some(blob), content);
+            return self.store_changed(ui, found, kind, Some(blob), content);
         }
         self.read_again(ui, found, &old, Some(blob))
+    }
+
+    /// An entry that the previous version has otherwise.
+    fn store_changed(
+        &mut self,
+        ui: &mut Ui,
+        found: &Found<'_>,
+        kind: EntryKind,
+        blob: Option<Vec<u8>>,
+        content: Option<Content>,
+    ) -> Result<()> {
+        let before = self.list.added();
+        self.store(ui, found, kind, blob, content)?;
+        if self.list.added() > before {
+            tell('~', found.path, size_of(found), ui);
+        }
+        Ok(())
     }
 
     /// A file that the previous version has, whatever it held then.
@@ -233,10 +270,12 @@ impl Job<'_> {
         } else if self.list.added() == before {
             // It could not be read, so it is not in the new version.
             self.report.deleted[0] += 1;
+            tell('-', found.path, None, ui);
         } else {
             let same = self.list.last_equals(&old.entry);
             if !same {
                 self.report.modified[0] += 1;
+                tell('~', found.path, size_of(found), ui);
             }
         }
         Ok(())
@@ -258,14 +297,12 @@ impl Visitor for Job<'_> {
             );
             return Ok(());
         }
-        ui.progress(
-            "backup",
-            Progress {
-                files: self.report.examined_files,
-                bytes: self.report.opened_bytes,
-                ..self.totals
-            },
-        );
+        let progress = Progress {
+            files: self.report.examined_files,
+            bytes: self.report.opened_bytes,
+            ..self.totals
+        };
+        ui.progress_at("backup", progress, found.path);
         self.entry(ui, found)?;
         if !self.stopped {
             self.last_path.clear();

@@ -158,7 +158,7 @@ pub(crate) fn run(
     job.report.excluded += walk.stats.excluded;
     job.report.too_large = walk.stats.too_large;
     if whole {
-        job.rest_is_deleted()?;
+        job.rest_is_deleted(ui)?;
         job.losses.tell(ui);
     } else {
         job.keep_the_rest()?;

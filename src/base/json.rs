@@ -142,7 +142,6 @@ impl<W: Write> JsonWriter<W> {
     }
 
     /// The inner writer; the document is complete when every level was ended.
-    #[cfg(test)]
     pub(crate) fn finish(self) -> W {
         self.out
     }

@@ -1,7 +1,7 @@
 //! Layer 0: what every other layer may use and which uses nothing of ours.
 //!
 //! Order, lowest first (a file may use the ones above it): `bytes`, `text`, `error`, `secret`, `size`, `sys`, `time`,
-//! `digest`, `rand`, `leftover`, `json`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
+//! `digest`, `rand`, `leftover`, `json`, `log_file`, `out`, `progress`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
 
 pub(crate) mod bytes;
 pub(crate) mod digest;
@@ -9,9 +9,12 @@ pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod json;
 pub(crate) mod leftover;
+mod log_file;
 pub(crate) mod opt;
+mod out;
 pub(crate) mod place;
 pub(crate) mod program;
+mod progress;
 pub(crate) mod rand;
 pub(crate) mod read_at;
 pub(crate) mod secret;

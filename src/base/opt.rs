@@ -205,6 +205,16 @@ impl Options {
         Ok(())
     }
 
+    /// The same options, for one who outlives the owner of these.
+    pub(crate) fn duplicate(&self) -> Options {
+        let given = self.given.iter();
+        Options {
+            given: given
+                .map(|(o, v, from)| (*o, v.duplicate(), *from))
+                .collect(),
+        }
+    }
+
     /// Where the value that counts was given, if it was given.
     pub(crate) fn origin(&self, name: &str) -> Option<Origin> {
         let mut given = self.given.iter().rev();

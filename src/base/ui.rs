@@ -3,15 +3,17 @@
 //! With `--json` standard output carries exactly one JSON object, which `cli` builds through [`Ui::json`]; result lines
 //! are then dropped. A closed pipe is quiet: once standard output is gone the rest is discarded and [`Ui::broken`] says so.
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
+use std::io::{self, IsTerminal, Stderr, Write};
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
 use crate::base::json::JsonWriter;
-use crate::base::size::{show_size, show_span};
+use crate::base::out::Out;
+use crate::base::progress::named_line;
 use crate::base::sys;
-use crate::base::time::Timestamp;
+
+pub(crate) use crate::base::log_file::{Level, LogFile};
+pub(crate) use crate::base::progress::Progress;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,48 +22,36 @@ pub(crate) enum Volume {
     Quiet,
     /// Results, notes and warnings.
     Normal,
-    /// Also what was done and why (`-v`).
+    /// Also what was done and why, and each file (`-v`).
     Verbose,
-}
-
-/// Weight of a line in the log file, heaviest last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    Verbose,
-    Information,
-    Warning,
-    Error,
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Level::Verbose => "Verbose",
-            Level::Information => "Information",
-            Level::Warning => "Warning",
-            Level::Error => "Error",
-        }
-    }
+    /// Also every request to the destination (`-vv`).
+    Requests,
 }
 
 /// Warnings of one kind after which the rest is only counted.
 const SHOWN_PER_KIND: u64 = 20;
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-
-/// One line of progress; `0` in a total means unknown.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Progress {
-    pub(crate) files: u64,
-    pub(crate) files_total: u64,
-    pub(crate) bytes: u64,
-    pub(crate) bytes_total: u64,
+/// Result lines that are kept for a report or for the end of a quiet run; further ones are only counted.
+const KEPT_LINES: usize = 200;
+/// What is done with the result lines of a quiet run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Results {
+    Shown,
+    /// They are the report of what was done, which nobody wants to read while all is well.
+    Held,
 }
 
 /// The program's mouth. One per run, lent downward by `&mut`.
 pub(crate) struct Ui {
     volume: Volume,
     json: bool,
-    out: JsonWriter<BufWriter<Stdout>>,
+    out: JsonWriter<Out>,
+    results: Results,
+    /// Warnings are shown although the volume is that of errors.
+    warns: bool,
+    /// Result lines, where a report or the end of a quiet run may want them.
+    lines: Option<Vec<String>>,
+    colours: bool,
     err: Stderr,
     broken: bool,
     progress_wanted: bool,
@@ -71,7 +61,7 @@ pub(crate) struct Ui {
     warnings: Vec<(&'static str, u64)>,
     errors: u64,
     messages: Vec<String>,
-    log: Option<(File, Level)>,
+    log: Option<LogFile>,
     /// Kinds of warnings that are only notes.
     suppressed: Vec<String>,
     /// Why standard output failed, unless its reader just went away.
@@ -88,7 +78,11 @@ impl Ui {
         Ui {
             volume,
             json,
-            out: JsonWriter::new(BufWriter::with_capacity(16 * 1024, io::stdout())),
+            out: JsonWriter::new(Out::new(io::stdout(), json)),
+            results: Results::Shown,
+            warns: false,
+            lines: None,
+            colours: err.is_terminal() && wants_colours(),
             err,
             broken: false,
             progress_wanted,
@@ -105,9 +99,45 @@ impl Ui {
         }
     }
 
-    /// From now on every line from `level` on also goes to `file`, with its time and level, whatever the console shows.
-    pub(crate) fn log_to(&mut self, file: File, level: Level) {
-        self.log = Some((file, level));
+    /// From now on all that is said also goes to `file`, whatever the console shows.
+    pub(crate) fn log_to(&mut self, file: LogFile) {
+        self.log = Some(file);
+    }
+
+    /// `-q`: warnings and errors are shown; with `held` result lines only at the end, and only when something is to be told.
+    pub(crate) fn be_quiet(&mut self, held: bool) {
+        self.warns = true;
+        if held {
+            self.results = Results::Held;
+            self.lines.get_or_insert_default();
+        }
+    }
+
+    /// From now on what is said and the JSON object are kept in memory, up to a limit, for a report at the end.
+    pub(crate) fn keep_for_report(&mut self) {
+        self.lines.get_or_insert_default();
+        self.out.get_mut().copy = Some(Vec::new());
+    }
+
+    /// The JSON object so far; `None` when nobody asked for it to be kept, or it was too long.
+    pub(crate) fn kept_json(&mut self) -> Option<&[u8]> {
+        self.out.get_mut().copy.as_deref()
+    }
+
+    /// The result lines so far, where they are kept.
+    pub(crate) fn kept_lines(&self) -> &[String] {
+        self.lines.as_deref().unwrap_or_default()
+    }
+
+    /// The end of the run: nothing is left of the line of progress, and what a quiet run held back is shown when `told`.
+    pub(crate) fn end(&mut self, told: bool) {
+        self.clear_line();
+        if std::mem::replace(&mut self.results, Results::Shown) == Results::Held && told {
+            for line in self.lines.take().unwrap_or_default() {
+                self.show(&line);
+            }
+        }
+        self.flush();
     }
 
     /// Warnings of these kinds become notes.
@@ -136,11 +166,20 @@ impl Ui {
     /// A line of the command's result. Dropped with `--json`.
     pub(crate) fn result(&mut self, line: &str) {
         self.record(Level::Information, line);
+        if let Some(lines) = self.lines.as_mut().filter(|l| l.len() < KEPT_LINES) {
+            lines.push(line.to_owned());
+        }
+        if self.results == Results::Shown {
+            self.show(line);
+        }
+    }
+
+    fn show(&mut self, line: &str) {
         if self.json || self.broken {
             return;
         }
         self.clear_line();
-        let out = self.out.get_mut();
+        let out = &mut self.out.get_mut().stdout;
         let done = out
             .write_all(line.as_bytes())
             .and_then(|()| out.write_all(b"\n"));
@@ -149,18 +188,15 @@ impl Ui {
 
     /// Bytes of the command's result as they are (one file to standard output). Fails on a closed pipe, quietly.
     pub(crate) fn raw(&mut self, data: &[u8]) -> Result<()> {
-        self.out.get_mut().write_all(data).map_err(|e| {
+        self.out.get_mut().stdout.write_all(data).map_err(|e| {
             self.broken |= e.kind() == io::ErrorKind::BrokenPipe;
             Error::io(&e).doing("write to standard output")
         })
     }
 
-    /// Builds part of the JSON object; does nothing without `--json`.
-    pub(crate) fn json(
-        &mut self,
-        build: impl FnOnce(&mut JsonWriter<BufWriter<Stdout>>) -> io::Result<()>,
-    ) {
-        if self.json && !self.broken {
+    /// Builds part of the JSON object; does nothing when nobody wants it.
+    pub(crate) fn json(&mut self, build: impl FnOnce(&mut JsonWriter<Out>) -> io::Result<()>) {
+        if self.json && !self.broken || self.out.get_mut().copy.is_some() {
             let done = build(&mut self.out);
             self.check(done);
         }
@@ -169,6 +205,7 @@ impl Ui {
     fn check(&mut self, done: io::Result<()>) {
         if let Err(e) = done {
             self.broken = true;
+            self.out.get_mut().json = false;
             if e.kind() != io::ErrorKind::BrokenPipe && self.failure.is_none() {
                 self.failure = Some(e);
             }
@@ -213,6 +250,36 @@ impl Ui {
         }
     }
 
+    /// Each file of a backup or a restore, for `-v`: only built when somebody sees it.
+    pub(crate) fn detail(&mut self, line: impl FnOnce() -> String) {
+        if self.volume >= Volume::Verbose || self.logs(Level::Verbose) {
+            self.verbose(&line());
+        }
+    }
+
+    /// Each request to the destination, for `-vv`; only built when somebody sees it.
+    pub(crate) fn request(&mut self, line: impl FnOnce() -> String) {
+        if self.volume >= Volume::Requests {
+            self.verbose(&line());
+        }
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        self.log.as_ref().is_some_and(|log| log.wants(level))
+    }
+
+    /// Something that the person should mend, but that takes nothing from the run: shown like a warning, not counted.
+    pub(crate) fn caution(&mut self, line: &str) {
+        self.record(Level::Warning, line);
+        if self.volume >= Volume::Normal {
+            self.say_warning(line);
+        }
+    }
+
+    fn shows_warnings(&self) -> bool {
+        self.warns || self.volume >= Volume::Normal
+    }
+
     /// A warning: shown, counted, and the exit code will be at least 2. `kind` is a stable word; from the 20th of a kind on
     /// they are only counted.
     pub(crate) fn warn(&mut self, kind: &'static str, line: &str) {
@@ -233,13 +300,11 @@ impl Ui {
         };
         if count <= SHOWN_PER_KIND {
             self.keep(format!("warning: {line}"));
-            if self.volume >= Volume::Normal {
-                self.say(&format!("duplet: warning: {line}"));
+            if self.shows_warnings() {
+                self.say_warning(line);
             }
-        } else if count == SHOWN_PER_KIND + 1 && self.volume >= Volume::Normal {
-            self.say(&format!(
-                "duplet: warning: more of this kind ({kind}) are only counted"
-            ));
+        } else if count == SHOWN_PER_KIND + 1 && self.shows_warnings() {
+            self.say_warning(&format!("more of this kind ({kind}) are only counted"));
         }
     }
 
@@ -249,27 +314,36 @@ impl Ui {
         self.errors += 1;
         if self.errors <= 5 * SHOWN_PER_KIND {
             self.keep(format!("error: {line}"));
-            self.say(&format!("duplet: {line}"));
+            self.say_error(line);
         } else if self.errors == 5 * SHOWN_PER_KIND + 1 {
-            self.say("duplet: further errors are only counted");
+            self.say_error("further errors are only counted");
         }
     }
 
     /// The error that ended the command; said even when quiet, not counted.
     pub(crate) fn fatal(&mut self, e: &Error) {
         self.record(Level::Error, &e.to_string());
-        self.say(&format!("duplet: {e}"));
+        self.say_error(&e.to_string());
+    }
+
+    fn say_error(&mut self, line: &str) {
+        match self.colours {
+            true => self.say(&format!("\x1b[31mduplet:\x1b[0m {line}")),
+            false => self.say(&format!("duplet: {line}")),
+        }
+    }
+
+    fn say_warning(&mut self, line: &str) {
+        match self.colours {
+            true => self.say(&format!("duplet: \x1b[33mwarning:\x1b[0m {line}")),
+            false => self.say(&format!("duplet: warning: {line}")),
+        }
     }
 
     /// A log that cannot be written ends with a word about it; the run goes on.
     fn record(&mut self, level: Level, line: &str) {
-        let Some((file, _)) = self.log.as_mut().filter(|l| level >= l.1) else {
-            return;
-        };
-        let now = Timestamp::now();
-        let zone = sys::utc_offset(now.0) / 3600;
-        let text = format!("{} {zone:+03} - [{}]: {line}\n", now.local(), level.word());
-        if file.write_all(text.as_bytes()).is_err() {
+        let done = self.log.as_mut().map(|log| log.write(level, line));
+        if let Some(Err(_)) = done {
             self.log = None;
             self.warn("log-file", "the log file cannot be written any more");
         }
@@ -299,6 +373,11 @@ impl Ui {
 
     /// Shows progress at most five times a second, only on a terminal (or when asked for). Cheap to call often.
     pub(crate) fn progress(&mut self, what: &str, p: Progress) {
+        self.progress_at(what, p, b"");
+    }
+
+    /// As [`Ui::progress`] with the name of what is being read or written.
+    pub(crate) fn progress_at(&mut self, what: &str, p: Progress, name: &[u8]) {
         if !self.progress_wanted {
             return;
         }
@@ -307,8 +386,8 @@ impl Ui {
             return;
         }
         self.last_progress = Some(now);
-        let room = sys::terminal_width(&self.err).map_or(usize::MAX, |columns| columns.max(2) - 1);
-        let line = progress_line(what, p, self.started.elapsed(), room);
+        let room = sys::terminal_width(&self.err).map(|columns| columns.max(2) - 1);
+        let line = named_line(what, p, self.started.elapsed(), room, name);
         let _ = write!(self.err, "\r\x1b[K{line}");
         let _ = self.err.flush();
         self.line_shown = true;
@@ -336,83 +415,15 @@ impl Ui {
     }
 }
 
-/// One line of at most `room` columns: what does not fit is left out, the rate first, and at the end it is cut. Text of
-/// progress is plain ASCII, a column a character.
-fn progress_line(what: &str, p: Progress, elapsed: Duration, room: usize) -> String {
-    let mut files = format!("{what}: {}", p.files);
-    if p.files_total > 0 {
-        files.push_str(&format!("/{}", p.files_total));
-    }
-    files.push_str(" files");
-    let (mut bytes, mut rated, mut left) = (String::new(), String::new(), String::new());
-    if p.bytes > 0 || p.bytes_total > 0 {
-        bytes = format!(", {}", show_size(p.bytes));
-        if p.bytes_total > 0 {
-            bytes.push_str(&format!(" of {}", show_size(p.bytes_total)));
-        }
-        let ms = u64::try_from(elapsed.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
-        let rate = p.bytes.saturating_mul(1000) / ms;
-        rated = format!(", {}/s", show_size(rate));
-        if p.bytes_total > p.bytes && rate > 0 {
-            left = format!(", {} left", show_span((p.bytes_total - p.bytes) / rate));
-        }
-    }
-    let forms = [
-        format!("{files}{bytes}{rated}{left}"),
-        format!("{files}{bytes}{left}"),
-        format!("{files}{bytes}"),
-        format!("{files}{left}"),
-    ];
-    let fits = forms.into_iter().find(|line| line.chars().count() <= room);
-    fits.unwrap_or_else(|| files.chars().take(room).collect())
+/// The terminal is one that shows them, and nobody asked for none (no-color.org).
+fn wants_colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn progress_says_files_bytes_rate_and_time_left() {
-        let p = Progress {
-            files: 3,
-            files_total: 10,
-            bytes: 10 << 20,
-            bytes_total: 110 << 20,
-        };
-        assert_eq!(
-            progress_line("backup", p, Duration::from_secs(1), 80),
-            "backup: 3/10 files, 10.00 MiB of 110.00 MiB, 10.00 MiB/s, 10s left"
-        );
-        for (room, want) in [
-            (
-                66,
-                "backup: 3/10 files, 10.00 MiB of 110.00 MiB, 10.00 MiB/s, 10s left",
-            ),
-            (65, "backup: 3/10 files, 10.00 MiB of 110.00 MiB, 10s left"),
-            (50, "backup: 3/10 files, 10.00 MiB of 110.00 MiB"),
-            (30, "backup: 3/10 files, 10s left"),
-            (20, "backup: 3/10 files"),
-            (10, "backup: 3/"),
-            (1, "b"),
-        ] {
-            let line = progress_line("backup", p, Duration::from_secs(1), room);
-            assert_eq!(line, want, "{room}");
-        }
-        assert_eq!(
-            progress_line(
-                "list",
-                Progress {
-                    files: 3,
-                    ..Progress::default()
-                },
-                Duration::from_secs(1),
-                usize::MAX
-            ),
-            "list: 3 files"
-        );
-    }
 
     #[test]
     fn warnings_are_counted_by_kind() {

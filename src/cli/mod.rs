@@ -39,15 +39,15 @@ mod self_test;
 pub(crate) mod session;
 mod sources;
 mod topics;
+mod unattended;
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::opt::Options;
 use crate::base::sys;
 use crate::base::text;
-use crate::base::ui::{Level, Ui, Volume};
+use crate::base::ui::{Level, LogFile, Ui, Volume};
 use crate::select::Rule;
 
 /// Where a command stands in the help.
@@ -177,7 +177,8 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     sys::install_trap_handler();
     let args = args.get(1..).unwrap_or_default();
     let prepared = prepare(args).and_then(|(call, notes)| {
-        let ui = open_ui(&call.options)?;
+        unattended::check(&call.options)?;
+        let ui = open_ui(&call)?;
         Ok((call, notes, ui))
     });
     match prepared {
@@ -194,22 +195,24 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
             for (level, note) in notes {
                 match level {
                     Level::Verbose => ui.verbose(&note),
+                    Level::Warning => ui.caution(&note),
                     _ => ui.note(&note),
                 }
             }
-            rules::before(&call, &mut ui);
-            let result = (call.command.run)(&mut call, &mut ui);
-            finish(&mut ui, result)
+            let run = unattended::Run::of(&call);
+            let result = unattended::run(&mut call, &mut ui);
+            finish(&mut ui, result, &run)
         }
         Err(e) => {
             let mut ui = Ui::new(Volume::Normal, parse::early(args, &["--json"]), Some(false));
+            ui.keep_for_report();
             frame::begin(&mut ui, None, None);
-            finish(&mut ui, Err(e))
+            finish(&mut ui, Err(e), &unattended::rescue(args))
         }
     }
 }
 
-fn finish(ui: &mut Ui, mut result: Result<Outcome>) -> u8 {
+fn finish(ui: &mut Ui, mut result: Result<Outcome>, run: &unattended::Run) -> u8 {
     ui.flush();
     if let Some(e) = ui.take_failure() {
         result = result.and(Err(e));
@@ -221,7 +224,8 @@ fn finish(ui: &mut Ui, mut result: Result<Outcome>) -> u8 {
     }
     let code = exit_code(&result, ui.warnings(), ui.errors());
     frame::end(ui, &result, code);
-    ui.flush();
+    ui.end(code > 1);
+    unattended::report(run, ui, &result, code);
     match ui.take_failure() {
         Some(e) if code == 0 => {
             ui.fatal(&e);
@@ -346,12 +350,28 @@ fn lookup(name: &str) -> Option<&'static Command> {
         .find(|c| c.name == name || c.aliases.contains(&name))
 }
 
-fn open_ui(options: &Options) -> Result<Ui> {
+/// Commands whose result lines say what was done; those of all others are what was asked for.
+const REPORTING: [&str; 9] = [
+    "backup",
+    "copy",
+    "restore",
+    "verify",
+    "delete",
+    "compact",
+    "purge",
+    "purge-broken-files",
+    "repair",
+];
+
+fn open_ui(call: &Call) -> Result<Ui> {
+    let options = &call.options;
     let console = options
         .choice(&options::CONSOLE_LOG_LEVEL)
         .unwrap_or("Warning");
     let volume = if options.flag(&options::QUIET) {
         Volume::Quiet
+    } else if options.flag(&options::VERY_VERBOSE) {
+        Volume::Requests
     } else if options.flag(&options::VERBOSE) {
         Volume::Verbose
     } else {
@@ -367,19 +387,23 @@ fn open_ui(options: &Options) -> Result<Ui> {
         _ => None,
     };
     let mut ui = Ui::new(volume, options.flag(&options::JSON), progress);
+    if options.flag(&options::QUIET) {
+        ui.be_quiet(REPORTING.contains(&call.command.name) && !options.flag(&options::DRY_RUN));
+    }
+    if unattended::keeps(options) {
+        ui.keep_for_report();
+    }
     if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
         ui.suppress(list.split(',').map(|k| k.trim().to_owned()).collect());
     }
     if let Some(path) = options.text(&options::LOG_FILE) {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .doing(|| format!("open the log file {}", text::safe(path.as_bytes())))?;
         let least = options
             .choice(&options::LOG_FILE_LEVEL)
             .unwrap_or("Information");
-        ui.log_to(file, level(least));
+        let most = options.size(&options::LOG_FILE_SIZE).unwrap_or(0);
+        let file = LogFile::open(path, level(least), most)
+            .doing(|| format!("open the log file {}", text::safe(path.as_bytes())))?;
+        ui.log_to(file);
     }
     Ok(ui)
 }

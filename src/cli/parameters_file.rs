@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 use crate::base::error::{Doing, Error, Result};
 use crate::base::opt::{Opt, empty};
+use crate::base::secret::Secret;
 use crate::base::text;
-use crate::cli::options::{EXCLUDE, INCLUDE, PARAMETERS_FILE};
+use crate::cli::options::{self, PARAMETERS_FILE};
 use crate::cli::parse;
+use crate::net::url::DestUrl;
 use crate::select::{Rule, expand_environment};
 
 /// Largest parameters file, in bytes.
@@ -21,6 +24,8 @@ pub(super) struct Extra {
     pub(super) before: Vec<Rule>,
     pub(super) after: Vec<Rule>,
     pub(super) instead: Option<Vec<Rule>>,
+    /// Others of this machine can read it, and it holds a secret.
+    pub(super) exposed: bool,
 }
 
 /// With the environment variables that it names.
@@ -33,7 +38,7 @@ pub(super) fn expand(value: &str) -> String {
 fn unset_variable(line: &str) -> Option<&str> {
     let (key, value) = line.split_once(|c: char| c == '=' || c.is_whitespace())?;
     let key = key.trim_start_matches('-').to_ascii_lowercase();
-    if [INCLUDE.name, EXCLUDE.name].contains(&key.as_str()) || key.ends_with("-filter") {
+    if options::find(&key).is_some_and(options::is_rule) || key.ends_with("-filter") {
         return None;
     }
     let value = value.trim().trim_matches('"');
@@ -52,8 +57,10 @@ pub(super) fn read_file(
 ) -> Result<Vec<(&'static Opt, String)>> {
     let doing = || format!("read the parameters file {}", text::safe(path.as_bytes()));
     let mut content = Vec::new();
-    File::open(path)
-        .and_then(|f| f.take(FILE_MAX + 1).read_to_end(&mut content))
+    let open = File::open(path).doing(doing)?;
+    let facts = open.metadata().doing(doing)?;
+    open.take(FILE_MAX + 1)
+        .read_to_end(&mut content)
         .doing(doing)?;
     if content.len() as u64 > FILE_MAX {
         return Err(Error::usage("it is larger than 4 MiB").doing(doing()));
@@ -94,7 +101,49 @@ pub(super) fn read_file(
             out.push((opt, value));
         }
     }
+    let read_by_others = facts.is_file() && facts.mode() & 0o044 != 0;
+    let login = extra.target.as_deref().is_some_and(holds_secret);
+    extra.exposed = read_by_others && (login || out.iter().any(|(o, v)| o.hides(v)));
     Ok(out)
+}
+
+/// The lines of a file that begin with an option, as far as it can be read at all: for one who makes the best of it.
+pub(super) fn lines(path: &str) -> Vec<String> {
+    let mut content = Vec::new();
+    let read = File::open(path).and_then(|f| f.take(FILE_MAX).read_to_end(&mut content));
+    let content = String::from_utf8_lossy(&content);
+    let lines = content.lines().map(str::trim);
+    let options = lines.filter(|l| read.is_ok() && l.starts_with("--"));
+    options.map(expand).collect()
+}
+
+/// The lines of a file of rules, of the option `name`.
+pub(super) fn rules_of(path: &str, name: &str) -> Result<Vec<String>> {
+    let doing = || format!("read the file of --{name} {}", text::safe(path.as_bytes()));
+    let mut content = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(FILE_MAX + 1).read_to_end(&mut content))
+        .doing(doing)?;
+    if content.len() as u64 > FILE_MAX {
+        return Err(Error::usage("it is larger than 4 MiB").doing(doing()));
+    }
+    let content = String::from_utf8(content)
+        .map_err(|_| Error::usage("it is not valid UTF-8").doing(doing()))?;
+    let lines = content.trim_start_matches('\u{feff}').lines();
+    let rules = lines.map(|l| l.trim_end_matches('\r'));
+    let rules = rules.filter(|l| !l.trim().is_empty() && !l.starts_with('#'));
+    Ok(rules.map(str::to_owned).collect())
+}
+
+/// True for a URL with a password, or with an option whose value is a secret.
+fn holds_secret(url: &str) -> bool {
+    DestUrl::parse(url).is_ok_and(|(url, _)| {
+        let mut query = url.query.iter();
+        let hides = |(key, value): &(String, Secret)| {
+            options::find(key).is_some_and(|o| o.hides(value.reveal()))
+        };
+        url.password.is_some_and(|p| !p.is_blank()) || query.any(hides)
+    })
 }
 
 /// Takes a key that only parameters files have.
@@ -134,7 +183,7 @@ fn special(line: &str, extra: &mut Extra) -> Result<bool> {
 }
 
 /// `+rule:-rule`.
-fn signed(list: &str) -> Result<Vec<Rule>> {
+pub(super) fn signed(list: &str) -> Result<Vec<Rule>> {
     let mut out = Vec::new();
     for part in list.split(':').filter(|p| !p.is_empty()) {
         let (include, text) = match (part.strip_prefix('+'), part.strip_prefix('-')) {
@@ -147,10 +196,7 @@ fn signed(list: &str) -> Result<Vec<Rule>> {
                 )));
             }
         };
-        out.push(Rule {
-            include,
-            text: text.to_owned(),
-        });
+        out.push(Rule::new(include, text));
     }
     Ok(out)
 }

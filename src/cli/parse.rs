@@ -92,7 +92,7 @@ const SHORT: &[(&str, &str)] = &[
     ("-n", "dry-run"),
     ("-q", "quiet-console"),
     ("-v", "verbose"),
-    ("-vv", "verbose"),
+    ("-vv", "very-verbose"),
 ];
 
 /// True for an option that takes a value and stands without one.
@@ -144,7 +144,7 @@ pub(super) fn option(
             notes.push(format!("--{name} is off"));
             Ok(None)
         }
-        (Kind::Choice(_), Some(value)) if exported_blank(opt, value) => {
+        (_, Some(value)) if exported_blank(opt, value) => {
             notes.push(format!("--{name} is blank, and has no effect"));
             Ok(None)
         }
@@ -183,9 +183,16 @@ pub(super) fn parted(name: &str) -> Error {
         .hint(format!("without blanks: --{name}=VALUE"))
 }
 
-/// True for what Duplicati itself exports without a value, as for a backup that is not encrypted.
+/// True for what Duplicati itself exports without a value, as for a backup that is not encrypted, or without a script.
 fn exported_blank(opt: &Opt, value: &str) -> bool {
-    ["encryption-module", "compression-module"].contains(&opt.name)
+    let names = ["encryption-module", "compression-module", "thread-priority"];
+    let families = ["run-script-", "send-http-"];
+    let checked = matches!(
+        opt.kind,
+        Kind::Flag | Kind::Word | Kind::Span | Kind::Int(_)
+    );
+    !checked
+        && (names.contains(&opt.name) || families.iter().any(|f| opt.name.starts_with(f)))
         && unquoted(value).trim().is_empty()
 }
 
@@ -223,7 +230,6 @@ pub(super) fn is_off(value: &str) -> bool {
 
 /// Options of other programs, and the options here that do the same.
 const SYNONYMS: &[(&str, &str)] = &[
-    ("quiet", "quiet-console"),
     ("silent", "quiet-console"),
     ("password", "passphrase"),
     ("password-file", "passphrase-file"),
@@ -232,9 +238,9 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("restore-to", "restore-path"),
     ("exclude-if-present", "ignore-filenames"),
     ("exclude-caches", "ignore-filenames"),
-    ("exclude-file", "parameters-file"),
-    ("exclude-from", "parameters-file"),
-    ("include-from", "parameters-file"),
+    ("exclude-file", "exclude-from"),
+    ("iexclude-file", "exclude-from"),
+    ("include-file", "include-from"),
     ("files-from", "parameters-file"),
     ("config", "parameters-file"),
     ("exclude-larger-than", "skip-files-larger-than"),

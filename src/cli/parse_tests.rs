@@ -28,7 +28,7 @@ fn words_and_options_stand_anywhere() {
             vec!["a", "-"],
             vec!["verbose=", "quiet-console="],
         ),
-        (vec!["a", "-vv"], vec!["a"], vec!["verbose="]),
+        (vec!["a", "-vv"], vec!["a"], vec!["very-verbose="]),
         (
             vec!["a", "--", "--json", "-x"],
             vec!["a", "--json", "-x"],

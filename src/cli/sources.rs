@@ -6,9 +6,10 @@ use crate::base::opt::{Kind, Opt, Options, Origin, empty};
 use crate::base::text;
 use crate::base::ui::Level;
 use crate::cli::options::{
-    self, EXCLUDE, FORCE, INCLUDE, Misplaced, PARAMETERS_FILE, TIME, VERSION,
+    self, EXCLUDE_ANY_CASE, EXCLUDE_FROM, FORCE, INCLUDE, INCLUDE_FROM, Misplaced, PARAMETERS_FILE,
+    TIME, VERSION,
 };
-use crate::cli::parameters_file::{Extra, expand, read_file};
+use crate::cli::parameters_file::{Extra, expand, read_file, rules_of};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
 use crate::dest::{SCHEMES, Scheme};
@@ -31,15 +32,17 @@ pub(super) fn merge(
         .values
         .iter()
         .rfind(|(o, _)| o.name == PARAMETERS_FILE.name);
+    let mut file = String::new();
     if let Some((_, path)) = last {
         PARAMETERS_FILE.check(path)?;
         from_file = read_file(path, &mut extra, &mut notes)?;
+        file = text::safe_cut(path.as_bytes(), 200);
     }
     // What a backup leaves out is no reason to leave it out of a restore.
     let mut unused = 0;
     if !TAKES_SOURCES.contains(&command.name) {
         let before = from_file.len();
-        from_file.retain(|(opt, _)| ![INCLUDE.name, EXCLUDE.name].contains(&opt.name));
+        from_file.retain(|(opt, _)| !options::is_rule(opt));
         let lists = [&extra.before, &extra.after]
             .map(Vec::len)
             .iter()
@@ -69,10 +72,20 @@ pub(super) fn merge(
         return Err(Error::usage(cause).hint("give it on the command line"));
     }
     let mut said: Vec<(Level, String)> = Vec::new();
-    if unused > 0 && applies(&INCLUDE, command) {
+    if extra.exposed {
+        let note = format!("others can read {file}, which holds a secret (chmod 600 {file})");
+        said.push((Level::Warning, note));
+    }
+    let has_rules = applies(&INCLUDE, command);
+    if unused > 0 && (has_rules || command.name == "verify") {
         let rules = text::count(unused as u64, "rule");
+        let are = if unused == 1 { "is" } else { "are" };
+        let own = match has_rules {
+            true => " (--include and --exclude on the command line are)",
+            false => "",
+        };
         let note = format!(
-            "{rules} of the parameters file: for backups, not used by {} (--include and --exclude on the command line are)",
+            "{rules} of {file} {are} for backup, not used by {}{own}",
             command.name
         );
         said.push((Level::Information, note));
@@ -244,19 +257,24 @@ fn rules(
     after: Vec<Rule>,
     instead: Option<Vec<Rule>>,
 ) -> Result<Vec<Rule>> {
-    let of = |values: &[(&'static Opt, String)]| -> Vec<Rule> {
+    let of = |values: &[(&'static Opt, String)]| -> Result<Vec<Rule>> {
         let mut out = Vec::new();
         for (opt, value) in values {
-            if opt.name == INCLUDE.name || opt.name == EXCLUDE.name {
-                out.push(Rule {
-                    include: opt.name == INCLUDE.name,
-                    text: expand(value),
-                });
+            let include = [INCLUDE.name, INCLUDE_FROM.name].contains(&opt.name);
+            let rule = |text: &str| Rule {
+                any_case: opt.name == EXCLUDE_ANY_CASE.name,
+                ..Rule::new(include, expand(text))
+            };
+            if [INCLUDE_FROM.name, EXCLUDE_FROM.name].contains(&opt.name) {
+                let lines = rules_of(value, opt.name)?;
+                out.extend(lines.iter().map(|line| rule(line)));
+            } else if options::is_rule(opt) {
+                out.push(rule(value));
             }
         }
-        out
+        Ok(out)
     };
-    let (mut line, mut file) = (of(line), of(file));
+    let (mut line, mut file) = (of(line)?, of(file)?);
     if !line.is_empty() && !file.is_empty() {
         return Err(Error::usage(
             "filters are given on the command line and in the parameters file",

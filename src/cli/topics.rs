@@ -70,6 +70,7 @@ topics! {
     "exit-codes" | "exit-code";
     "json";
     "schedule" | "examples" | "cron" | "systemd" | "openwrt" | "container";
+    "unattended" | "scripts" | "hooks" | "reports" | "notifications" | "logs" | "locks" | "mail";
     "duplicati";
     "format";
     "limits";

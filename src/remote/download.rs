@@ -2,6 +2,7 @@
 //! stopped.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
 use crate::base::digest::Algo;
 use crate::base::error::{Error, Result, unwrap_io};
@@ -55,6 +56,7 @@ impl Remote {
             self.stats.calls += 1;
             self.stats.gets += 1;
             let mut sink = SpoolSink::new(into, &mut self.down, have, size);
+            let begun = Instant::now();
             let result = self.dest.get(name, Span::starting(have), &mut sink);
             have = sink.position();
             self.stats.bytes_down += sink.received;
@@ -62,7 +64,7 @@ impl Remote {
             if let Some(e) = sink.own_error {
                 return Err(e.doing(doing));
             }
-            self.tell(ui);
+            self.asked(&doing, begun, result.as_ref().err(), ui);
             let result = match result {
                 _ if too_long => Err(Fault::new(
                     Class::Integrity,
@@ -121,6 +123,7 @@ impl Remote {
             self.stats.gets += 1;
             let span = Span::of(from.saturating_add(passed.len), len - passed.len);
             let mut sink = SpanSink::new(into, &mut self.down, span);
+            let begun = Instant::now();
             let result = self.dest.get(name, span, &mut sink);
             passed.len += sink.wanted - span.from;
             passed.from_start |= sink.from_start;
@@ -129,7 +132,7 @@ impl Remote {
             if let Some(e) = own_error {
                 return Err(e.doing(doing));
             }
-            self.tell(ui);
+            self.asked(&doing, begun, result.as_ref().err(), ui);
             let fault = match result {
                 Ok(facts) => {
                     passed.total = facts.total;

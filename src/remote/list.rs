@@ -1,5 +1,7 @@
 //! Listings: whole or not at all, hostile names left out.
 
+use std::time::Instant;
+
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
@@ -33,6 +35,7 @@ impl Remote {
             let mut dropped = Dropped::default();
             let mut begun = false;
             let mut listed = 0;
+            let asked = Instant::now();
             let result = self.dest.list(&mut |item| {
                 begun = matches!(item, Listed::Entry(_));
                 listed = if begun { listed + 1 } else { 0 };
@@ -65,7 +68,7 @@ impl Remote {
                     Fault::new(Class::Local, "the listing was given up")
                 })
             });
-            self.tell(ui);
+            self.asked(&doing, asked, result.as_ref().err(), ui);
             if let Some(e) = theirs {
                 return Err(e);
             }

@@ -13,7 +13,7 @@ mod retry;
 mod throttle;
 mod write;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(test)]
 use crate::base::digest::Algo;
@@ -243,8 +243,9 @@ impl Remote {
         let stops = sys::stops_requested();
         loop {
             self.stats.calls += 1;
+            let begun = Instant::now();
             let result = operation(self.dest.as_mut());
-            self.tell(ui);
+            self.asked(doing, begun, result.as_ref().err(), ui);
             match result {
                 Ok(value) => {
                     self.heard = true;
@@ -253,6 +254,16 @@ impl Remote {
                 Err(fault) => self.again(&mut attempts, fault, doing, stops, ui)?,
             }
         }
+    }
+
+    /// After one request: says so at `-vv`, and passes on what the destination noticed.
+    fn asked(&mut self, doing: &str, begun: Instant, fault: Option<&Fault>, ui: &mut Ui) {
+        ui.request(|| {
+            let took = begun.elapsed().as_millis();
+            let how = fault.map_or("done", |f| f.text.as_str());
+            self.redact.clean(format!("{doing}: {how}, {took} ms"))
+        });
+        self.tell(ui);
     }
 
     /// Passes on what the destination noticed.

@@ -3,7 +3,7 @@
 //! After an upload that failed without a clear answer the destination is asked what it has, so that a file is neither sent
 //! twice nor left half.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::digest::Hash;
 use crate::base::error::{Error, Kind, Result};
@@ -128,8 +128,9 @@ impl<'a> RemoteMut<'a> {
                     Settled::Absent | Settled::Unknown => {}
                 }
             }
+            let begun = Instant::now();
             let (result, whole) = self.send(name, body, sha256, is_new, &doing)?;
-            self.remote.tell(ui);
+            self.remote.asked(&doing, begun, result.as_ref().err(), ui);
             let mut result = match result {
                 Ok(()) => self.verify(ui, name, body, is_new, &doing)?,
                 Err(fault) => Err(fault),

@@ -77,6 +77,7 @@ impl Finish<'_> {
             }
         };
         self.tell_beside(known.target, &name);
+        self.tell_written('+', known.target, &name, None, ui);
         self.report.symlinks += 1;
         Ok(())
     }

@@ -10,6 +10,19 @@ use crate::base::error::Result;
 pub(crate) struct Rule {
     pub(crate) include: bool,
     pub(crate) text: String,
+    /// Upper and lower case are the same to it, whatever they are to others.
+    pub(crate) any_case: bool,
+}
+
+impl Rule {
+    /// A rule to which upper and lower case are what they are to all others.
+    pub(crate) fn new(include: bool, text: impl Into<String>) -> Rule {
+        Rule {
+            include,
+            text: text.into(),
+            any_case: false,
+        }
+    }
 }
 
 /// What a set says of a path, and by which rule (counted from 0); `None` when no rule fitted.
@@ -24,6 +37,7 @@ pub(super) struct Parsed {
     pub(super) include: bool,
     pub(super) text: String,
     pub(super) pattern: Pattern,
+    any_case: bool,
     /// It fitted a path.
     pub(super) used: Cell<bool>,
     /// It would have fitted a folder but for the `/` at the end of the folder's path.
@@ -36,9 +50,18 @@ impl Parsed {
             include,
             text,
             pattern,
+            any_case: false,
             used: Cell::new(false),
             lacks_slash: Cell::new(false),
         }
+    }
+
+    fn fits(&self, path: &[u8], fold: Fold) -> bool {
+        let fold = match fold {
+            Fold::Exact if self.any_case => Fold::Letters,
+            fold => fold,
+        };
+        self.pattern.matches(path, fold)
     }
 }
 
@@ -54,7 +77,10 @@ impl FilterSet {
         let env = |name: &str| std::env::var(name).ok();
         let parse = |rule: &Rule| {
             let pattern = Pattern::parse(&rule.text, &env)?;
-            Ok(Parsed::new(rule.include, rule.text.clone(), pattern))
+            Ok(Parsed {
+                any_case: rule.any_case,
+                ..Parsed::new(rule.include, rule.text.clone(), pattern)
+            })
         };
         let rules = rules.iter().map(parse).collect::<Result<_>>()?;
         Ok(FilterSet { rules, case })
@@ -66,7 +92,7 @@ impl FilterSet {
         let decision = self.first(path, fold);
         if let (true, Some((b'/', bare))) = (decision.included, path.split_last()) {
             for rule in self.rules.iter().filter(|r| !r.lacks_slash.get()) {
-                if !rule.used.get() && !rule.include && rule.pattern.matches(bare, fold) {
+                if !rule.used.get() && !rule.include && rule.fits(bare, fold) {
                     rule.lacks_slash.set(true);
                 }
             }
@@ -84,10 +110,7 @@ impl FilterSet {
     }
 
     fn first(&self, path: &[u8], fold: Fold) -> Decision {
-        let rule = self
-            .rules
-            .iter()
-            .position(|r| r.pattern.matches(path, fold));
+        let rule = self.rules.iter().position(|r| r.fits(path, fold));
         let included = match rule {
             Some(i) => {
                 self.rules[i].used.set(true);

@@ -7,10 +7,7 @@ use crate::base::error::Kind;
 fn try_set(text: &str, case: Case) -> Result<FilterSet> {
     let rules: Vec<Rule> = text
         .split_whitespace()
-        .map(|w| Rule {
-            include: w.starts_with('+'),
-            text: w[1..].to_owned(),
-        })
+        .map(|w| Rule::new(w.starts_with('+'), &w[1..]))
         .collect();
     FilterSet::parse(&rules, case)
 }
@@ -125,10 +122,7 @@ fn classes_of_characters_know_other_scripts() {
         ("/d/[]é]+", "/d/]é", true),
         ("/d/[^]]", "/d/]", false),
     ] {
-        let rules = [Rule {
-            include: false,
-            text: format!("[{rule}]"),
-        }];
+        let rules = [Rule::new(false, format!("[{rule}]"))];
         for case in [Case::Sensitive, Case::Insensitive] {
             let set = FilterSet::parse(&rules, case).unwrap();
             assert_eq!(!set.decide(path.as_bytes()).included, fits, "{rule} {path}");
@@ -258,4 +252,32 @@ fn selections() {
         );
     }
     assert!(Selection::parse(&[String::new()]).is_err());
+}
+
+#[test]
+fn a_rule_may_take_upper_and_lower_case_as_the_same() {
+    for (text, path, fits) in [
+        ("*.tmp", "/a/B.TMP", true),
+        ("*.tmp", "/a/B.tmpx", false),
+        ("/A/*", "/a/b", true),
+        ("@/A/B", "/a/b", true),
+        ("[.*\\.TMP]", "/a/b.tmp", true),
+        ("*/CACHE/", "/x/cache/", true),
+    ] {
+        let rules = |any_case| {
+            [Rule {
+                any_case,
+                ..Rule::new(false, text)
+            }]
+        };
+        let any = FilterSet::parse(&rules(true), Case::Sensitive).unwrap();
+        assert_eq!(!any.decide(path.as_bytes()).included, fits, "{text} {path}");
+        assert_eq!(
+            !any.decide_stored(path.as_bytes()).included,
+            fits,
+            "{text} {path}"
+        );
+        let exact = FilterSet::parse(&rules(false), Case::Sensitive).unwrap();
+        assert!(exact.decide(path.as_bytes()).included, "{text} {path}");
+    }
 }

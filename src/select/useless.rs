@@ -168,10 +168,7 @@ mod tests {
     use crate::select::{Case, Rule};
 
     fn set(rules: &[&str]) -> FilterSet {
-        let parse = |text: &&str| Rule {
-            include: text.starts_with('+'),
-            text: text[1..].to_owned(),
-        };
+        let parse = |text: &&str| Rule::new(text.starts_with('+'), &text[1..]);
         let rules: Vec<Rule> = rules.iter().map(parse).collect();
         FilterSet::parse(&rules, Case::Sensitive).unwrap()
     }

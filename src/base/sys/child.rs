@@ -215,6 +215,14 @@ impl Piped {
         }
     }
 
+    /// How the child ended, if it did. What it started and left running goes on.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() && self.has_ended() {
+            self.ended = self.child.wait().ok();
+        }
+        self.ended
+    }
+
     /// Kills the child with all that it started in its session's group, and reaps it.
     pub(crate) fn kill(&mut self) {
         if self.ended.is_some() {
@@ -269,6 +277,7 @@ fn never_wait(fd: RawFd) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
 /// A file in memory that has no name, its owner's alone: for what a child has to read but nobody else. Not every kernel has
 /// such files (Linux 3.17 has).
 pub(crate) fn memory_file() -> io::Result<File> {

@@ -13,7 +13,6 @@
 )]
 
 mod arguments;
-#[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
 mod child;
 mod dir;
 #[cfg(test)]
@@ -21,16 +20,19 @@ mod dir_tests;
 mod dir_xattrs;
 mod files;
 mod look;
+mod priority;
 mod signal;
 mod terminal;
 mod users;
 
 pub(crate) use arguments::wipe_arguments;
+pub(crate) use child::Piped;
 #[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
-pub(crate) use child::{Moved, Piped, memory_file};
+pub(crate) use child::{Moved, memory_file};
 pub(crate) use dir::Dir;
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 pub(crate) use look::{ITSELF, Spot, stat_of, xattr_names_of, xattr_of};
+pub(crate) use priority::{be_nice, idle_io};
 pub(crate) use signal::{
     install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible, stops_requested,
 };
@@ -56,6 +58,18 @@ pub(crate) fn utc_offset(unix: i64) -> i64 {
         } else {
             i64::from(tm.tm_gmtoff)
         }
+    }
+}
+
+/// The name of this machine; empty where the system has none.
+pub(crate) fn host_name() -> String {
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer is valid for the call and one byte longer than what may be written.
+    let done = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let end = name.iter().position(|&b| b == 0).unwrap_or(0);
+    match done {
+        0 => String::from_utf8_lossy(&name[..end]).into_owned(),
+        _ => String::new(),
     }
 }
 

@@ -4,9 +4,9 @@
 //! done with them, so most are passed over in silence. These are not.
 
 use super::{
-    ALL_VERSIONS, EXCLUDE, EXISTING, EXIT_CODE, FORCE, INCLUDE, KEEP_TIME, KEEP_VERSIONS,
-    LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, NEW_BACKUP, NO_SCAN, REBUILD,
-    RETENTION_POLICY, SELF_TEST, TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION,
+    ALL_VERSIONS, EXISTING, EXIT_CODE, FORCE, KEEP_TIME, KEEP_VERSIONS, LIST_FOLDER_CONTENTS,
+    LIST_PREFIX_ONLY, LIST_SETS_ONLY, NEW_BACKUP, NO_SCAN, REBUILD, RETENTION_POLICY, SELF_TEST,
+    TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION, is_rule,
 };
 use crate::base::opt::Opt;
 
@@ -68,7 +68,7 @@ pub(crate) fn misplaced(opt: &Opt, command: &str, writes: bool) -> Misplaced {
     let by_nature = BY_NATURE
         .iter()
         .any(|(row, commands)| is(row) && commands.contains(&command));
-    let rule = is(&&INCLUDE) || is(&&EXCLUDE);
+    let rule = is_rule(opt);
     let criterion = is(&&KEEP_VERSIONS) || is(&&KEEP_TIME) || is(&&RETENTION_POLICY);
     match () {
         () if by_nature => Misplaced::PassedOver,

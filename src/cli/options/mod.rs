@@ -9,6 +9,7 @@ mod repair;
 mod report;
 mod restore;
 mod source;
+mod unattended;
 mod upkeep;
 mod volumes;
 
@@ -19,6 +20,7 @@ pub(crate) use repair::*;
 pub(crate) use report::*;
 pub(crate) use restore::*;
 pub(crate) use source::*;
+pub(crate) use unattended::*;
 pub(crate) use upkeep::*;
 pub(crate) use volumes::*;
 
@@ -109,6 +111,7 @@ pub(crate) static GROUPS: &[Group] = &[
     ("Deleting versions and reclaiming space", upkeep::LIST),
     ("Repairing and taking files out", repair::LIST),
     ("Testing a destination", remote::LIST),
+    ("Running by itself", unattended::LIST),
     ("Reporting and the rest", report::LIST),
 ];
 

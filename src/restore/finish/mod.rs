@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::base::error::{Kind, Result, unwrap_io};
+use crate::base::size::show_size;
 use crate::base::sys::{self, FileKind, Users};
 use crate::base::text;
 use crate::base::ui::Ui;
@@ -273,9 +274,35 @@ impl Finish<'_> {
             }
         }
         self.tell_beside(target, &name);
+        let sign = if target.action == Action::Replace {
+            '~'
+        } else {
+            '+'
+        };
+        self.tell_written(sign, target, &name, Some(content.size), ui);
         self.report.files += 1;
         self.report.bytes += content.size;
         Ok(())
+    }
+
+    /// What was written and where, at `-v`: new `+`, in the place of another `~`.
+    pub(super) fn tell_written(
+        &self,
+        sign: char,
+        target: &Target,
+        name: &OsStr,
+        size: Option<u64>,
+        ui: &mut Ui,
+    ) {
+        ui.detail(|| {
+            let mut parts = target.slices();
+            parts.pop();
+            let shown = self
+                .place
+                .shown(&[parts.as_slice(), &[name.as_bytes()]].concat());
+            let size = size.map_or_else(String::new, |n| format!(" ({})", show_size(n)));
+            format!("{sign} {shown}{size}")
+        });
     }
 
     /// Remembers an entry that did not get the name it has in the version.
@@ -399,6 +426,7 @@ impl Finish<'_> {
             return Ok(());
         }
         self.report.folders += 1;
+        ui.detail(|| format!("+ {}", known.shown));
         if parts.is_empty() {
             self.root_mode &= known.recorded.most();
             let owner = known.attrs.is_some_and(|a| a.owner.is_some());
