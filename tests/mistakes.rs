@@ -417,7 +417,7 @@ fn every_mistake_says_what_to_do() {
             200,
             "--restore-path",
         ),
-        (&["list", dest, "--quiet"], 0, "box"),
+        (&["list", dest, "--quiet"], 0, "3 files"),
         (&["list", dest, "--exclude-file=x"], 200, "--exclude-from"),
         (&["list", dest, "--password=hunter2"], 200, "--passphrase"),
         (
