@@ -168,6 +168,11 @@ fn no_secret_reaches_a_script() {
     );
     let ran = ran.code(&[100]);
     assert!(!ran.err.contains("hunter2"), "{}", ran.all());
+    // The second word of this one is an address, too.
+    let to = "webdav://user:hunter2q@127.0.0.1:1/y?auth-password=hunter2r";
+    let args = ["copy", url, to, &before, &after, "--number-of-retries=0"];
+    let copied = scratch.run(&args).code(&[100]);
+    assert!(!copied.err.contains("hunter2"), "{}", copied.all());
     let seen = String::from_utf8_lossy(&fs::read(scratch.at("seen")).unwrap()).into_owned();
     assert!(!seen.contains("hunter2"), "{seen}");
     for line in [
@@ -181,6 +186,8 @@ fn no_secret_reaches_a_script() {
         "DUPLICATI__FILTER=-*.tmp",
         "DUPLICATI__PARSED_RESULT=Fatal",
         "DUPLICATI__number_of_retries=0",
+        "DUPLICATI__OPERATIONNAME=Copy",
+        "DUPLICATI__LOCALPATH=webdav://127.0.0.1:1/y",
         "ParsedResult: Fatal",
         "ExitCode: 100",
     ] {

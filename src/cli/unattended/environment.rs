@@ -47,11 +47,20 @@ impl Environment {
 /// The variables of an event of `call`; `more` are those that only some events have, without the prefix.
 pub(super) fn of(call: &Call, event: &str, more: &[(&str, String)]) -> Environment {
     let operation = document::operation(call.command.name);
+    // A word may be the address of a second destination.
+    let words: Vec<String> = call
+        .words
+        .iter()
+        .map(|word| match word.contains("://") {
+            true => public_url(word),
+            false => word.clone(),
+        })
+        .collect();
     let mut all = vec![
         ("EVENTNAME".to_owned(), event.to_owned()),
         ("OPERATIONNAME".to_owned(), operation.to_owned()),
         ("REMOTEURL".to_owned(), public_url(&call.url)),
-        ("LOCALPATH".to_owned(), call.words.join(":")),
+        ("LOCALPATH".to_owned(), words.join(":")),
         ("main_action".to_owned(), operation.to_owned()),
     ];
     if !call.rules.is_empty() {
