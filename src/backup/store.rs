@@ -190,14 +190,12 @@ impl Job<'_> {
                     return false;
                 }
                 read += n;
-                ui.progress(
-                    "backup",
-                    Progress {
-                        files,
-                        bytes: before + read,
-                        ..totals
-                    },
-                );
+                let progress = Progress {
+                    files,
+                    bytes: before + read,
+                    ..totals
+                };
+                ui.progress_at("backup", progress, found.path);
                 true
             });
         if let Ok(content) = &stored {

@@ -197,6 +197,9 @@ impl Ui {
     /// Builds part of the JSON object; does nothing when nobody wants it.
     pub(crate) fn json(&mut self, build: impl FnOnce(&mut JsonWriter<Out>) -> io::Result<()>) {
         if self.json && !self.broken || self.out.get_mut().copy.is_some() {
+            if self.json {
+                self.clear_line();
+            }
             let done = build(&mut self.out);
             self.check(done);
         }
@@ -403,13 +406,13 @@ impl Ui {
 
     /// Nobody can be told when standard error fails, so its result is dropped here and only here.
     fn say(&mut self, line: &str) {
-        self.clear_line();
         self.flush();
         let _ = writeln!(self.err, "{line}");
     }
 
-    /// Pushes out what is buffered.
+    /// Pushes out what is buffered, after what is left of the line of progress is gone.
     pub(crate) fn flush(&mut self) {
+        self.clear_line();
         let done = self.out.get_mut().flush();
         self.check(done);
     }
