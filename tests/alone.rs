@@ -263,7 +263,9 @@ fn a_first_backup_longer_than_the_time_between_two_runs_is_finished() {
         if ran.code == 100 && ran.err.contains(&holder) {
             turned_away += 1;
             // Reading is not kept out.
-            w.scratch.run(&["remote", "list", &w.dest]).code(&[0]);
+            let ran = w.scratch.run(&["remote", "list", &w.dest]);
+            ran.sane_but_tabs();
+            assert_eq!(ran.code, 0, "{}", ran.all());
         }
         std::thread::sleep(Duration::from_millis(100));
     }
