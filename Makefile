@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete fuzz peer manual install help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete fuzz peer manual install dist deb help
 
 all:
 	$(CARGO) build --release --locked
@@ -82,15 +82,32 @@ peer:
 	.ci/prepare
 	$(CARGO) test --locked --test outside --test golden
 
-# PROGRAM=FILE: another build, such as target/static/x86_64-unknown-linux-gnu/release/duplet.
-# What make built before is installed as it is: root need not have cargo.
+# PROGRAM=FILE: another build, such as target/static/x86_64-unknown-linux-gnu/release/duplet. HELP=FILE: where that does not run here,
+# one that prints the same help. What make built before is installed as it is: root need not have cargo.
+HELP  = $(PROGRAM)
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+
 install: $(if $(wildcard $(PROGRAM)),,all)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/duplet
 	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
-	$(PROGRAM) help man >$(SHARE)/man/man1/duplet.1
-	$(PROGRAM) help bash >$(SHARE)/bash-completion/completions/duplet
-	$(PROGRAM) help zsh >$(SHARE)/zsh/site-functions/_duplet
-	$(PROGRAM) help fish >$(SHARE)/fish/vendor_completions.d/duplet.fish
+	$(HELP) help man >$(SHARE)/man/man1/duplet.1
+	$(HELP) help bash >$(SHARE)/bash-completion/completions/duplet
+	$(HELP) help zsh >$(SHARE)/zsh/site-functions/_duplet
+	$(HELP) help fish >$(SHARE)/fish/vendor_completions.d/duplet.fish
+	install -d $(UNITS)
+	for unit in duplet.service duplet.timer duplet-failed.service; do \
+	    sed 's|/usr/local/bin/|$(PREFIX)/bin/|' src/packages/systemd/$$unit >$(UNITS)/$$unit || exit 1; done
+
+# A program that was named; else the scripts build what they need.
+GIVEN = $(if $(filter file,$(origin PROGRAM)),,$(PROGRAM))
+
+# TARGET='static mips': only these. PROGRAM=FILE TARGET=NAME: a program that is there. FEATURES as above.
+dist:
+	PROGRAM="$(GIVEN)" FEATURES="$(FEATURES)" .ci/dist $(TARGET)
+
+# TARGET=aarch64: for another processor. PROGRAM, FEATURES as above.
+deb:
+	PROGRAM="$(GIVEN)" FEATURES="$(FEATURES)" .ci/deb $(TARGET)
 
 help:
 	@echo 'make              build target/release/duplet'
@@ -109,4 +126,6 @@ help:
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
 	@echo 'make manual       what the program prints into README.md and src/manual/'
-	@echo 'make install      program, manual page and completions to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'
+	@echo 'make install      program, manual page, completions, systemd units to $$PREFIX (default /usr/local); DESTDIR, PROGRAM=FILE'
+	@echo 'make deb          target/dist/duplet_VERSION_amd64.deb; TARGET=aarch64, PROGRAM=FILE'
+	@echo 'make dist         target/dist/: a tarball for each processor, SHA256SUMS; TARGET="static mips", PROGRAM=FILE'
