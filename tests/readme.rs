@@ -467,6 +467,9 @@ fn what_is_built_is_installed_without_a_compiler() {
         "share/bash-completion/completions/duplet",
         "share/zsh/site-functions/_duplet",
         "share/fish/vendor_completions.d/duplet.fish",
+        "lib/systemd/system/duplet.service",
+        "lib/systemd/system/duplet.timer",
+        "lib/systemd/system/duplet-failed.service",
     ] {
         let path = scratch.at("root/usr/local").join(file);
         assert!(fs::metadata(&path).is_ok_and(|m| m.len() > 0), "{file}");
