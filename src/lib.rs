@@ -35,6 +35,7 @@
 // A build without some of the destinations does not use all that they share.
 #![cfg_attr(
     not(all(
+        feature = "dest-azure",
         feature = "dest-b2",
         feature = "dest-file",
         feature = "dest-ftp",

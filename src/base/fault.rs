@@ -52,6 +52,7 @@ pub(crate) enum Class {
 
 /// True for a refusal with this HTTP status whose text says that there is no room: many servers have no status for that.
 #[cfg(any(
+    feature = "dest-azure",
     feature = "dest-b2",
     feature = "dest-ipfs",
     feature = "dest-rclone",

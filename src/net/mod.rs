@@ -22,6 +22,8 @@ pub(crate) mod resolve;
 #[cfg(all(feature = "http", any(feature = "json", feature = "xml")))]
 pub(crate) mod service;
 #[cfg(feature = "http")]
+pub(crate) mod shared_key;
+#[cfg(feature = "http")]
 pub(crate) mod sigv4;
 #[cfg(feature = "http")]
 pub(crate) mod tls;

@@ -3,14 +3,13 @@
 
 use crate::base::fault::Fault;
 use crate::base::secret::Secret;
-#[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
 use crate::base::transfer::{GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-#[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
 use crate::net::ranged::{Answer, Resume};
+use crate::net::redirect::Chain;
 #[cfg(any(test, feature = "trial"))]
 use crate::net::service::rows::{self, EachRow, Row};
-use crate::net::service::send::send_home;
+use crate::net::service::send::onward;
 use crate::net::service::{Content, Dialect, Refusal, Verb};
 
 /// A request before it is authorised.
@@ -28,6 +27,17 @@ pub(crate) struct Call<'h, 'c> {
 pub(crate) trait Login {
     /// The value of `Authorization`, if one is sent; asked for before every request.
     fn header(&mut self, http: &mut Http) -> Result<Option<Secret>, Fault>;
+
+    /// All headers of the log-in, for one that depends on the request: this one, with a body of `len` bytes.
+    fn sign(
+        &mut self,
+        http: &mut Http,
+        _request: &Request<'_>,
+        _len: u64,
+    ) -> Result<Vec<(&'static str, Secret)>, Fault> {
+        let header = self.header(http)?;
+        Ok(header.map(|h| ("authorization", h)).into_iter().collect())
+    }
 
     /// Gives up what the server calls expired. True when there may be a new one: the request is repeated.
     fn renew(&mut self, _refusal: &Refusal) -> bool {
@@ -54,8 +64,11 @@ pub(crate) struct Service {
     http: Http,
     dialect: &'static Dialect,
     login: Box<dyn Login>,
-    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     resume: Resume,
+    /// Asks before it sends a large body.
+    expect: bool,
+    /// What no message may show, beside the log-in's own headers.
+    hidden: Vec<Secret>,
 }
 
 impl Service {
@@ -64,8 +77,18 @@ impl Service {
             http,
             dialect,
             login,
-            #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
             resume: Resume::default(),
+            expect: false,
+            hidden: Vec::new(),
+        }
+    }
+
+    /// From now on large bodies are announced, and these secrets masked in what the server says.
+    pub(crate) fn expecting(self, hidden: Vec<Secret>) -> Service {
+        Service {
+            expect: true,
+            hidden,
+            ..self
         }
     }
 
@@ -77,26 +100,35 @@ impl Service {
     /// The reply of a success; 416 is one for a download, for it says where the file ends.
     pub(crate) fn ask(&mut self, mut call: Call<'_, '_>) -> Result<Result<Reply, Refusal>, Fault> {
         let mut renewed = false;
+        let (mut chain, mut url) = (Chain::default(), call.url.clone());
         loop {
-            let secret = self.login.header(&mut self.http)?;
-            let mut headers = call.headers.to_vec();
-            headers.extend(secret.as_ref().map(|s| ("authorization", s.reveal())));
-            let request = Request {
+            let mut request = Request {
                 method: call.method,
-                url: &call.url,
-                headers: &headers,
+                url: &url,
+                headers: call.headers,
                 payload: Payload::None,
                 pace: call.pace,
-                expect: false,
+                expect: self.expect,
             };
-            let sent = send_home(&mut self.http, request, &mut call.content, &mut || {});
-            let mut reply = sent.0?;
+            let login = self
+                .login
+                .sign(&mut self.http, &request, call.content.len())?;
+            let mut headers = call.headers.to_vec();
+            headers.extend(login.iter().map(|(name, value)| (*name, value.reveal())));
+            request.headers = &headers;
+            let mut reply = call.content.send(&mut self.http, request).0?;
+            if let Some(to) = onward(&mut chain, &url, call.method, &reply)? {
+                url = to;
+                continue;
+            }
             let is_end = reply.status == 416 && call.verb == Verb::Get;
             if (200..300).contains(&reply.status) || is_end {
                 return Ok(Ok(reply));
             }
             let mut refusal = Refusal::of(&mut reply, self.dialect.form);
-            if let Some((_, token)) = secret.as_ref().and_then(|s| s.reveal().split_once(' ')) {
+            let tokens = login.iter().filter(|(name, _)| *name == "authorization");
+            let tokens = tokens.filter_map(|(_, value)| Some(value.reveal().split_once(' ')?.1));
+            for token in tokens.chain(self.hidden.iter().map(Secret::reveal)) {
                 refusal.message = refusal.message.replace(token, "***");
             }
             if renewed || !self.login.renew(&refusal) {
@@ -107,7 +139,6 @@ impl Service {
     }
 
     /// As [`Service::ask`]; every refusal is a fault.
-    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     pub(crate) fn call(&mut self, call: Call<'_, '_>) -> Result<Reply, Fault> {
         let verb = call.verb;
         let asked = self.ask(call)?;
@@ -134,7 +165,6 @@ impl Service {
 
     /// A span of the file `name`: see `Destination::get`. Its content is known again by the `ETag` of the reply, or
     /// by when it was changed.
-    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     pub(crate) fn download(
         &mut self,
         (method, url): (&'static str, &str),

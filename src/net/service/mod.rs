@@ -6,7 +6,6 @@
 
 #[cfg(any(test, feature = "trial"))]
 pub(crate) mod authid;
-#[cfg(feature = "json")]
 pub(crate) mod call;
 pub(crate) mod pages;
 pub(crate) mod refusal;

@@ -23,6 +23,10 @@ pub(crate) enum Form {
     /// `Code` and `Message` inside an element of this name.
     #[cfg(feature = "xml")]
     Xml(&'static str),
+    /// As `Xml`: the name of the element; the header with the code, which a reply without a body has too; a further field
+    /// that belongs to the message. Of both texts the first line counts.
+    #[cfg(feature = "xml")]
+    Headed(&'static str, &'static str, &'static str),
 }
 
 /// A refusal as the server told it.
@@ -35,6 +39,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// How long it asks to wait.
     pub(crate) retry_after: Option<Duration>,
+    /// The server's clock, seconds since 1970.
+    pub(crate) date: Option<i64>,
     /// A page of a portal or of a web server instead of the service's own form.
     pub(crate) html: bool,
     /// It is not in the service's form: the message is the beginning of what came instead.
@@ -164,11 +170,36 @@ impl Refusal {
     /// Reads the rest of a reply that is no success.
     pub(crate) fn of(reply: &mut Reply, form: Form) -> Refusal {
         let body = reply.error_body();
-        Refusal {
+        let mut out = Refusal {
             status: reply.status,
             retry_after: reply.retry_after(),
+            date: reply.date(),
             ..Refusal::parse(&body, form)
+        };
+        #[cfg(feature = "xml")]
+        if let Form::Headed(_, header, more) = form {
+            out.head(reply.header(header).unwrap_or(""), more);
         }
+        out
+    }
+
+    /// Takes up the code that a header tells, and a further field into the message.
+    #[cfg(feature = "xml")]
+    fn head(&mut self, code: &str, more: &str) {
+        if self.code.is_empty() {
+            self.code = plain_word(code);
+        }
+        if self.is_plain {
+            return;
+        }
+        let first = |text: &str| text.trim().lines().next().unwrap_or("").trim().to_owned();
+        let (told, more) = (first(&self.message), first(self.field(more)));
+        self.message = match (told.is_empty(), more.is_empty()) {
+            (_, true) => told,
+            (true, false) => more,
+            // The further text is what helps; the first is the same for all of a code.
+            (false, false) => format!("{more} ({told})"),
+        };
     }
 
     /// From an error body; empty fields where it says nothing.
@@ -196,7 +227,7 @@ impl Refusal {
                 })
             }
             #[cfg(feature = "xml")]
-            Form::Xml(wanted) => {
+            Form::Xml(wanted) | Form::Headed(wanted, ..) => {
                 use crate::net::xml::{self, Step};
                 xml::read(body, &unreadable, &mut |step| {
                     match step {

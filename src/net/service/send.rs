@@ -18,6 +18,15 @@ pub(crate) enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
+    /// Bytes that are sent.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Content::None => 0,
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Part { len, .. } => *len,
+        }
+    }
+
     /// A whole upload.
     pub(crate) fn whole(body: &'a mut dyn Body) -> Content<'a> {
         let len = body.len();
@@ -67,19 +76,34 @@ pub(crate) fn send_home(
             ..request
         };
         let (sent, whole) = content.send(http, once);
-        let moved = match &sent {
-            Ok(reply) if matches!(reply.status, 301 | 302 | 303 | 307 | 308) => {
-                reply.location().map(|to| (reply.status, to))
-            }
-            _ => None,
+        let to = match &sent {
+            Ok(reply) => onward(&mut chain, &url, request.method, reply),
+            Err(_) => Ok(None),
         };
-        let Some((status, location)) = moved else {
-            return (sent, whole);
-        };
-        url = match chain.follow(&url, &location) {
-            Ok(to) if same_origin(&url, &to) && (status != 303 || request.method == "GET") => to,
-            Ok(to) => return (Err(foreign(&to)), whole),
+        url = match to {
+            Ok(Some(to)) => to,
+            Ok(None) => return (sent, whole),
             Err(fault) => return (Err(fault), whole),
         };
+    }
+}
+
+/// Where a reply sends the request, as long as that is within its address; `None` for a reply that is the answer.
+pub(crate) fn onward(
+    chain: &mut Chain,
+    url: &str,
+    method: &str,
+    reply: &Reply,
+) -> Result<Option<String>, Fault> {
+    if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = reply.location() else {
+        return Ok(None);
+    };
+    let to = chain.follow(url, &location)?;
+    match same_origin(url, &to) && (reply.status != 303 || method == "GET") {
+        true => Ok(Some(to)),
+        false => Err(foreign(&to)),
     }
 }
