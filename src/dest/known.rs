@@ -24,6 +24,7 @@ static ALL: &[Known] = &[
     Known("e2", Way::Native("IDrive e2")),
     Known("webdav", Way::Native("WebDAV")),
     Known("b2", Way::Native("Backblaze B2")),
+    Known("azure", Way::Native("Azure Blob Storage")),
     Known("ssh sftp", Way::Native("SFTP")),
     Known("ftp ftps", Way::Native("FTP, with or without TLS")),
     Known("aftp", Way::Native("FTP, Duplicati's other client")),
@@ -63,7 +64,6 @@ static ALL: &[Known] = &[
     ),
     Known("openstack", Way::Remote("OpenStack Swift", "swift")),
     Known("cloudfiles", Way::Remote("Rackspace Cloud Files", "swift")),
-    Known("azure", Way::Remote("Azure Blob Storage", "azureblob")),
     Known(
         "gcs",
         Way::Remote("Google Cloud Storage", "google cloud storage"),

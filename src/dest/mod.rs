@@ -3,6 +3,8 @@
 //! A destination maps its protocol to these methods and to [`Fault`]. It does not retry, sleep, print, redact, throttle or
 //! know what a volume is; `remote` does that once for all of them.
 
+#[cfg(feature = "dest-azure")]
+mod azure;
 #[cfg(feature = "dest-b2")]
 mod b2;
 #[cfg(any(test, feature = "trial"))]
@@ -246,6 +248,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &webdav::SCHEME,
     #[cfg(feature = "dest-rclone")]
     &rclone::SCHEME,
+    #[cfg(feature = "dest-azure")]
+    &azure::SCHEME,
     #[cfg(feature = "trial")]
     &dropbox::SCHEME,
 ];

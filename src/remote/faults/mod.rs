@@ -24,6 +24,8 @@ mod spans;
 mod statuses;
 mod uploads;
 
+#[cfg(feature = "dest-azure")]
+mod azure_only;
 #[cfg(feature = "dest-b2")]
 mod b2_only;
 #[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
@@ -557,6 +559,7 @@ destinations! {
     "dest-s3" s3 http;
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
+    "dest-azure" azure http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;
