@@ -12,6 +12,8 @@
 
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "support/faulty_azure.rs"]
+mod faulty_azure;
 #[path = "support/faulty_dav.rs"]
 mod faulty_dav;
 #[path = "support/faulty_ftp/mod.rs"]
@@ -25,6 +27,7 @@ use std::fs;
 use std::sync::Arc;
 
 use faulty::Server;
+use faulty_azure::Azure;
 use faulty_dav::Dav;
 use faulty_ipfs::Node;
 use ring::digest::{SHA256, digest};
@@ -75,6 +78,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     all.push(Place {
         _held: Some(Arc::new(server)),
         ..Place::new("b2", &["b2"], url)
+    });
+    let at = Server::start(|_| Azure::new()).address;
+    let url = format!(
+        "azure://bkt/{path}?azure-use-path&azure-endpoint=http://{at}/account&auth-username=account&auth-password=a2V5&http-proxy=none"
+    );
+    all.push(Place {
+        can_be_missing: false,
+        ..Place::new("azure", &["azure"], url)
     });
     let at = Server::start(|_| Dav::new()).address;
     let url = format!("webdav://{at}/d/b/{path}?http-proxy=none");

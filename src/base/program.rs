@@ -32,6 +32,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
         "SECRET",
         "TOKEN",
         "APPLICATION_KEY",
+        "STORAGE_KEY",
     ];
     name == "DUPLET_URL" || words.iter().any(|word| name.contains(word))
 }

@@ -62,6 +62,8 @@ topics! {
     "rclone" | "smb" | "cifs" | "mega" | "storj" | "filen" | "drimecloud";
     #[cfg(feature = "dest-b2")]
     "b2" | "backblaze";
+    #[cfg(feature = "dest-azure")]
+    "azure" | "azurite" | "blob";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "secrets" | "passwords";
@@ -137,6 +139,7 @@ mod tests {
             ("ftp", cfg!(feature = "dest-ftp")),
             ("webdav", cfg!(feature = "dest-webdav")),
             ("b2", cfg!(feature = "dest-b2")),
+            ("azure", cfg!(feature = "dest-azure")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

@@ -54,7 +54,10 @@ pub fn listing(inner: &str, next: &str) -> String {
 
 impl Service for Azure {
     fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
-        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((&request.target, ""));
         let name = decode(path.strip_prefix("/account/bkt").unwrap_or("/elsewhere"));
         let name = name.trim_start_matches('/').to_owned();
         let query: BTreeMap<String, String> = query
@@ -82,7 +85,10 @@ impl Service for Azure {
                 self.blocks.insert((name, id), body);
                 (201, Vec::new(), Vec::new())
             }
-            ("PUT", _) if request.header("if-none-match") == Some("*") && self.files.contains_key(&name) => {
+            ("PUT", _)
+                if request.header("if-none-match") == Some("*")
+                    && self.files.contains_key(&name) =>
+            {
                 refuse(409, "BlobAlreadyExists")
             }
             ("PUT", "blocklist") => {

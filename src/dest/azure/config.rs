@@ -3,6 +3,8 @@
 use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Part, row};
 use crate::base::secret::Secret;
+use crate::base::text;
+use crate::base::time::Timestamp;
 use crate::net::opts;
 use crate::net::shared_key::SharedKey;
 use crate::net::url::{DestUrl, decode_percent};
@@ -175,7 +177,7 @@ fn container(url: &DestUrl) -> Result<String> {
     if url.port.is_some() || !(plain || matches!(name.as_str(), "$root" | "$web" | "$logs")) {
         return Err(Error::usage(format!(
             "'{}' is no container name: it has 3 to 63 letters, digits and single hyphens, and begins and ends with a letter or digit",
-            crate::base::text::safe_cut(name.as_bytes(), 70)
+            text::safe_cut(name.as_bytes(), 70)
         ))
         .hint(format!("{form}; an address of the service goes into --azure-endpoint")));
     }
@@ -201,7 +203,7 @@ fn own_endpoint(account: &str) -> Result<String> {
     if !(3..=24).contains(&account.len()) || !account.chars().all(good) {
         return Err(Error::usage(format!(
             "'{}' is no storage account: it has 3 to 24 small letters and digits",
-            crate::base::text::safe_cut(account.as_bytes(), 70)
+            text::safe_cut(account.as_bytes(), 70)
         ))
         .hint("give the name of the account alone; an address goes into --azure-endpoint"));
     }
@@ -220,6 +222,20 @@ fn token(given: &Secret) -> Result<Secret> {
         ));
     }
     Ok(Secret::new(token.to_owned()))
+}
+
+/// When a SAS token ends, as it says, if that is over at a time in seconds since 1970.
+pub(super) fn ended(sas: &Secret, now: i64) -> Option<String> {
+    let end = sas
+        .reveal()
+        .split('&')
+        .find_map(|p| p.strip_prefix("se="))?;
+    let end = decode_percent(end);
+    let mut digits: String = end.chars().filter(|c| !"-:Zz".contains(*c)).collect();
+    let full = "00000000T000000";
+    digits.push_str(full.get(digits.len()..).unwrap_or(""));
+    let time = Timestamp::parse_compact(format!("{digits}Z").as_bytes())?;
+    (time.0 <= now).then_some(end)
 }
 
 /// The spellings of a SAS token that no message may show.

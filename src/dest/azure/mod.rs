@@ -13,6 +13,8 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
+use crate::base::text;
+use crate::base::time::Timestamp;
 use crate::dest::azure::blocks::{Blocks, PUT_MAX_BYTES};
 use crate::dest::azure::config::Setup;
 use crate::dest::azure::login::{Signer, Skew};
@@ -43,7 +45,7 @@ static DIALECT: Dialect = Dialect {
     rules: rules! {
         403 "AuthenticationFailed" "specified time frame" => Class::Auth, "the SAS token is not valid now", "make a new SAS token";
         403 "AuthenticationFailed" "date header" => Class::Auth, "the clock of this machine is wrong", "set the clock: it may be off by 15 minutes";
-        403 "AuthenticationFailed AuthorizationFailure" [MakeFolder] => Class::Auth, "the container cannot be made with this key", "make the container by other means: a SAS token of a container cannot";
+        403 "AuthenticationFailed AuthorizationFailure AuthorizationPermissionMismatch AuthorizationResourceTypeMismatch" [MakeFolder] => Class::Auth, "the container cannot be made with this key", "make the container by other means: a SAS token of a container cannot";
         403 "AuthenticationFailed AuthorizationFailure" "failed to authenticate" => Class::Auth, "access denied", "check --auth-username (the account) and --auth-password (its key), or --azure-access-sas-token; a clock that is off by 15 minutes does it too";
         403 "AuthorizationPermissionMismatch" => Class::Auth, "the key lacks the right to do that", "make a SAS token with the rights rwdl";
         403 "AuthorizationServiceMismatch AuthorizationResourceTypeMismatch" => Class::Auth, "the SAS token is for something else", "make one for the container, or for blobs with container and object";
@@ -189,7 +191,28 @@ impl Container {
         content: Content<'_>,
     ) -> Done<Reply> {
         let asked = self.ask(verb, target, headers, content)?;
-        asked.map_err(|refusal| refusal.fault(&DIALECT, verb, &[]))
+        asked.map_err(|refusal| self.fault(&refusal, verb))
+    }
+
+    /// The server does not always say that a token has run out, but the token does.
+    fn fault(&self, refusal: &Refusal, verb: Verb) -> Fault {
+        let fault = refusal.fault(&DIALECT, verb, &[]);
+        let now = refusal.date.unwrap_or(Timestamp::now().0);
+        let sas = self.setup.sas.as_ref();
+        match sas.filter(|_| fault.class == Class::Auth) {
+            Some(sas) => match config::ended(sas, now) {
+                Some(end) => Fault::new(
+                    fault.class,
+                    format!(
+                        "the SAS token ran out on {}",
+                        text::safe_cut(end.as_bytes(), 40)
+                    ),
+                )
+                .hint("make a new SAS token"),
+                None => fault,
+            },
+            None => fault,
+        }
     }
 
     /// One page of at most `most` files whose names begin with `start`, from a mark on.
@@ -265,7 +288,7 @@ impl Destination for Container {
         }
         let start = format!("{aside}{}", self.setup.start);
         let path = aside.trim_end_matches('/');
-        let path = crate::base::text::safe(path.as_bytes());
+        let path = text::safe(path.as_bytes());
         let only_there = !found && self.page((&start, 1), None, &mut |_| Ok(()))?.entries > 0;
         if !only_there {
             self.notices.push(format!(
@@ -334,7 +357,7 @@ impl Destination for Container {
                 self.call(Verb::Delete, ("DELETE", url), &all, Content::None)
                     .and_then(|mut reply| reply.finish())
             }
-            false => Err(refusal.fault(&DIALECT, Verb::Delete, &[])),
+            false => Err(self.fault(&refusal, Verb::Delete)),
         };
         match done {
             Err(fault) if fault.class == Class::NotFound => Ok(()),

@@ -402,6 +402,8 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",
             "B2_APPLICATION_KEY",
+            "AZURE_STORAGE_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
             "DUPLET_URL",
             "auth_password",
         ] {

@@ -155,6 +155,31 @@ fn refusals_are_told_in_words_that_help() {
     }
 }
 
+/// The server does not always say so: the token does.
+#[test]
+fn a_token_that_has_run_out_is_named() {
+    let no = || {
+        let head = vec![("date", "Fri, 02 Jan 2026 00:00:00 GMT".to_owned())];
+        Trouble::Answer(403, head, error("AuthorizationFailure", "no", ""))
+    };
+    for (end, over) in [
+        ("2026-01-01", true),
+        ("2026-01-02T00:00Z", true),
+        ("2026-01-01T23%253A59%253A59Z", true),
+        ("2026-01-02T00%253A00%253A01Z", false),
+        ("2026-01-03", false),
+        ("whenever", false),
+        ("", false),
+    ] {
+        let mut b = bench_with(&format!(
+            "azure-access-sas-token=sv%3D1%26se%3D{end}%26sig%3Dxxxx"
+        ));
+        b.script("GET", "comp=list", no());
+        let e = b.list().expect_err("refused").to_string();
+        assert_eq!(e.contains("ran out on 2026"), over, "{end}: {e}");
+    }
+}
+
 /// A reply to HEAD has no body: the code stands in its head.
 #[test]
 fn a_code_in_the_head_counts() {

@@ -10,6 +10,7 @@
 )]
 
 pub mod account;
+pub mod azure;
 pub mod b2;
 pub mod s3;
 pub mod tls;
