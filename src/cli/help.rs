@@ -176,14 +176,14 @@ fn first_screen() -> Vec<String> {
         String::new(),
         "Exit 0 done 1 nothing new 2 warnings 3 errors 50 stopped 100 failed 200 usage".to_owned(),
     ];
-    let dest: Vec<&str> = option_text::families()
-        .map(|f| f.schemes[0].names[0])
-        .collect();
-    wrap(
-        &mut tail,
-        &format!("duplet help topics|options|COMMAND|{}", dest.join("|")),
-        0,
-    );
+    // As many as a line holds; the page of destinations has all.
+    let mut line = "duplet help topics|options|COMMAND|destinations".to_owned();
+    for name in option_text::families().map(|f| f.schemes[0].names[0]) {
+        if line.len() + 1 + name.len() < 80 {
+            line.push_str(&format!("|{name}"));
+        }
+    }
+    tail.push(line);
     let room = HEIGHT.saturating_sub(lines.len() + tail.len() + 2);
     let mut often: Vec<String> = Vec::new();
     for (name, shown) in OFTEN {
