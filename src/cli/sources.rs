@@ -316,8 +316,9 @@ fn take_query(url: &str, notes: &mut Vec<String>) -> Result<(String, Vec<(&'stat
             None => (part, None),
         };
         let name = decode(name).to_lowercase();
-        let mut known = row.options.iter().chain(remote::OPTIONS);
-        let theirs = known.find(|o| o.is_named(&name));
+        let known = || row.options.iter().chain(remote::OPTIONS);
+        let theirs = known().find(|o| o.is_named(&name));
+        let theirs = theirs.or_else(|| known().find(|o| o.covers(&name)));
         let opt = match theirs {
             Some(opt) => opt,
             None => match options::own()

@@ -52,6 +52,12 @@ topics! {
     "file";
     #[cfg(feature = "dest-s3")]
     "s3" | "e2";
+    #[cfg(feature = "dest-cos")]
+    "cos" | "tencent";
+    #[cfg(feature = "dest-aliyunoss")]
+    "aliyunoss" | "oss";
+    #[cfg(any(feature = "dest-storj", feature = "dest-rclone"))]
+    "storj" | "tardigrade";
     #[cfg(feature = "dest-webdav")]
     "webdav" | "webdavs" | "nextcloud";
     #[cfg(feature = "dest-ssh")]
@@ -59,7 +65,7 @@ topics! {
     #[cfg(feature = "dest-ftp")]
     "ftp" | "ftps" | "aftp";
     #[cfg(feature = "dest-rclone")]
-    "rclone" | "smb" | "cifs" | "mega" | "storj" | "filen" | "drimecloud";
+    "rclone" | "smb" | "cifs" | "mega" | "filen" | "drimecloud";
     #[cfg(feature = "dest-b2")]
     "b2" | "backblaze";
     #[cfg(feature = "dest-azure")]
@@ -134,6 +140,8 @@ mod tests {
         for (name, there) in [
             ("file", cfg!(feature = "dest-file")),
             ("s3", cfg!(feature = "dest-s3")),
+            ("cos", cfg!(feature = "dest-cos")),
+            ("aliyunoss", cfg!(feature = "dest-aliyunoss")),
             ("rclone", cfg!(feature = "dest-rclone")),
             ("ssh", cfg!(feature = "dest-ssh")),
             ("ftp", cfg!(feature = "dest-ftp")),

@@ -7,6 +7,8 @@ use crate::dest::SCHEMES;
 enum Way {
     /// Spoken here, if built in: what it is, and by which page.
     Native(&'static str),
+    /// Spoken here, or by an rclone on this machine, as the log-in wants it: what it is, and the way without rclone.
+    Either(&'static str, &'static str),
     /// Carried by an rclone on this machine: what it is, and the way without.
     Rclone(&'static str, &'static str),
     /// Through rclone once it has been set up there: what it is, and its type there.
@@ -22,6 +24,15 @@ static ALL: &[Known] = &[
     Known("file", Way::Native("a folder of this machine")),
     Known("s3", Way::Native("S3 and what speaks it")),
     Known("e2", Way::Native("IDrive e2")),
+    Known("cos", Way::Native("Tencent COS")),
+    Known("aliyunoss", Way::Native("Aliyun OSS")),
+    Known(
+        "storj tardigrade",
+        Way::Either(
+            "Storj",
+            "make an access grant and give it as --storj-auth-method='Access grant' and --storj-shared-access",
+        ),
+    ),
     Known("webdav", Way::Native("WebDAV")),
     Known("b2", Way::Native("Backblaze B2")),
     Known("azure", Way::Native("Azure Blob Storage")),
@@ -42,13 +53,6 @@ static ALL: &[Known] = &[
         Way::Rclone(
             "MEGA",
             "let MEGAcmd serve the folder (mega-webdav) and write webdav://",
-        ),
-    ),
-    Known(
-        "storj",
-        Way::Rclone(
-            "Storj",
-            "use its S3 gateway: s3://BUCKET/folder?s3-server-name=gateway.storjshare.io",
         ),
     ),
     Known(
@@ -82,20 +86,6 @@ static ALL: &[Known] = &[
     Known("pcloud", Way::Remote("pCloud", "pcloud")),
     Known("jottacloud", Way::Remote("Jottacloud", "jottacloud")),
     Known("sia", Way::Remote("Sia", "sia")),
-    Known(
-        "cos",
-        Way::Never(
-            "Tencent COS is reached by its S3 address",
-            "write s3://BUCKET-APPID/folder?s3-server-name=cos.REGION.myqcloud.com with the same keys",
-        ),
-    ),
-    Known(
-        "aliyunoss",
-        Way::Never(
-            "Aliyun OSS is reached by its S3 address",
-            "write s3://BUCKET/folder?s3-server-name=oss-REGION.aliyuncs.com with the same keys",
-        ),
-    ),
     Known(
         "tahoe tahoes",
         Way::Never(
@@ -140,14 +130,14 @@ impl Known {
     /// One sentence on what it is here, and one on what to do; either may be empty.
     fn sentences(&self) -> (String, String) {
         match (&self.1, self.is_built_in()) {
-            (Way::Native(what), true) => (
+            (Way::Native(what) | Way::Either(what, _), true) => (
                 format!(
                     "{what}; duplet help {}",
                     self.0.split(' ').next().unwrap_or_default()
                 ),
                 String::new(),
             ),
-            (Way::Native(what), false) => (
+            (Way::Native(what) | Way::Either(what, _), false) => (
                 format!("{what}: this program was built without it"),
                 "build it with all destinations, or mount it and name the folder".to_owned(),
             ),
@@ -190,7 +180,7 @@ pub(crate) fn other_way(scheme: &str) -> String {
         .iter()
         .find(|known| known.names().any(|name| name == scheme));
     match known {
-        Some(Known(_, Way::Rclone(_, other))) => format!("; or {other}"),
+        Some(Known(_, Way::Rclone(_, other) | Way::Either(_, other))) => format!("; or {other}"),
         _ => String::new(),
     }
 }
@@ -240,7 +230,7 @@ mod tests {
             assert!(scheme.names.iter().all(known), "{}", scheme.names[0]);
         }
         for known in ALL {
-            let spoken = matches!(known.1, Way::Native(_) | Way::Rclone(..));
+            let spoken = matches!(known.1, Way::Native(_) | Way::Either(..) | Way::Rclone(..));
             assert!(
                 spoken || !known.is_built_in() || cfg!(feature = "trial"),
                 "{}",

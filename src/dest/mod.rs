@@ -24,6 +24,8 @@ mod rclone;
 mod s3;
 #[cfg(feature = "dest-ssh")]
 mod ssh;
+#[cfg(any(feature = "dest-rclone", feature = "dest-storj"))]
+mod storj;
 #[cfg(feature = "dest-webdav")]
 mod webdav;
 
@@ -236,6 +238,12 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::S3,
     #[cfg(feature = "dest-s3")]
     &s3::E2,
+    #[cfg(feature = "dest-cos")]
+    &s3::COS,
+    #[cfg(feature = "dest-aliyunoss")]
+    &s3::OSS,
+    #[cfg(feature = "dest-storj")]
+    &s3::STORJ,
     #[cfg(feature = "dest-b2")]
     &b2::SCHEME,
     #[cfg(feature = "dest-ftp")]

@@ -184,8 +184,9 @@ fn find(name: &str, schemes: &[&'static Scheme], text: &str) -> Result<(&'static
 }
 
 fn option_of(scheme: &'static Scheme, name: &str) -> Option<&'static Opt> {
-    let mut all = scheme.options.iter().chain(OPTIONS);
-    all.find(|o| o.is_named(name))
+    let all = || scheme.options.iter().chain(OPTIONS);
+    let found = all().find(|o| o.is_named(name));
+    found.or_else(|| all().find(|o| o.covers(name)))
 }
 
 /// Fills credentials from the environment: a variable counts only while no user (or no password) is known at all.

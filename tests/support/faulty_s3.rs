@@ -31,6 +31,10 @@ pub struct S3 {
     pub unfinished: Vec<(String, String, String)>,
     /// Unfinished uploads that one page shows.
     pub page: usize,
+    /// Address that it gives to who exchanges an access grant of Storj; no grants without it.
+    pub gateway: Option<String>,
+    /// Keys given for grants so far; only the last are good.
+    pub granted: u64,
 }
 
 pub struct Server(pub faulty::Server<S3>);
@@ -120,6 +124,15 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         .filter_map(|p| p.split_once('='))
         .map(|(n, v)| (decode(n), decode(v)))
         .collect();
+    if let Some(gateway) = state.gateway.clone() {
+        if target == "/v1/access" {
+            return granted(state, request, &gateway);
+        }
+        let sent = request.header("authorization").unwrap_or("");
+        if !sent.contains(&format!("Credential=granted{}/", state.granted)) {
+            return refuse(403, "InvalidAccessKeyId");
+        }
+    }
     if let Some(region) = state.region {
         let sent = request.header("authorization").unwrap_or("");
         if !sent.contains(&format!("/{region}/s3/")) {
@@ -189,6 +202,21 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         }
         _ => refuse(405, "MethodNotAllowed"),
     }
+}
+
+/// Keys for an access grant.
+fn granted(state: &mut S3, request: &Seen, gateway: &str) -> Reply {
+    let good = request.method == "POST"
+        && request.text.contains("\"access_grant\":\"")
+        && request.text.contains("\"public\":false");
+    if !good {
+        return (400, Vec::new(), b"error decoding the request".to_vec());
+    }
+    state.granted += 1;
+    let id = format!("granted{}", state.granted);
+    let body =
+        format!(r#"{{"access_key_id":"{id}","secret_key":"acct-{id}","endpoint":"{gateway}"}}"#);
+    (200, Vec::new(), body.into_bytes())
 }
 
 fn parts(

@@ -145,7 +145,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Opt> {
         .chain(real())
         .chain(foreign())
         .find(|o| o.is_named(name))
-        .or_else(|| foreign().find(family))
+        .or_else(|| real().chain(foreign()).find(family))
 }
 
 #[cfg(test)]

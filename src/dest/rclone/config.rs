@@ -10,6 +10,7 @@ use crate::base::secret::Secret;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::dest::rclone::secrets::{code, obscure};
+use crate::dest::storj;
 use crate::net::opts;
 use crate::net::url::DestUrl;
 
@@ -25,19 +26,19 @@ const PATH: Opt = row(
     "",
     "Folder in the remote, in place of the URL's path.",
 );
-const WORDS: Opt = row(
+pub(crate) const WORDS: Opt = row(
     "rclone-option",
     Kind::Secret,
     "",
     "Further arguments for rclone; quotes and backslashes as in a shell.",
 );
-const PROGRAM: Opt = row(
+pub(crate) const PROGRAM: Opt = row(
     "rclone-executable",
     Kind::Word,
     "rclone",
     "The program: a name that is looked for in PATH, or a path.",
 );
-const MODE: Opt = row(
+pub(crate) const MODE: Opt = row(
     "rclone-mode",
     Kind::Choice(&["auto", "serve", "command"]),
     "auto",
@@ -60,38 +61,6 @@ const TWO_FACTOR: Opt = row(
     Kind::Secret,
     "",
     "Key of the second factor of a MEGA account, from which its codes are made.",
-);
-const STORJ_METHOD: Opt = row(
-    "storj-auth-method",
-    Kind::Choice(&["API key", "Access grant"]),
-    "API key",
-    "How to log in to Storj.",
-);
-const STORJ_SATELLITE: Opt = row(
-    "storj-satellite",
-    Kind::Text,
-    "us1.storj.io:7777",
-    "Satellite of the Storj account, for an API key.",
-);
-const STORJ_KEY: Opt = row("storj-api-key", Kind::Secret, "", "API key of Storj.");
-const STORJ_SECRET: Opt = row(
-    "storj-secret",
-    Kind::Secret,
-    "",
-    "Encryption passphrase of Storj, for an API key.",
-);
-const STORJ_GRANT: Opt = row(
-    "storj-shared-access",
-    Kind::Secret,
-    "",
-    "Access grant of Storj.",
-);
-const STORJ_BUCKET: Opt = row("storj-bucket", Kind::Text, "duplicati", "Bucket at Storj.");
-const STORJ_FOLDER: Opt = row(
-    "storj-folder",
-    Kind::Text,
-    "",
-    "Folder in the bucket at Storj.",
 );
 const API_KEY: Opt = row(
     "api-key",
@@ -127,13 +96,13 @@ pub(super) static OPTIONS: &[Opt] = &[
     DOMAIN,
     TRANSPORT,
     TWO_FACTOR,
-    STORJ_METHOD,
-    STORJ_SATELLITE,
-    STORJ_KEY,
-    STORJ_SECRET,
-    STORJ_GRANT,
-    STORJ_BUCKET,
-    STORJ_FOLDER,
+    storj::METHOD,
+    storj::SATELLITE,
+    storj::KEY,
+    storj::SECRET,
+    storj::GRANT,
+    storj::BUCKET,
+    storj::FOLDER,
     API_KEY,
     API_TOKEN,
     WORKSPACE,
@@ -418,21 +387,21 @@ fn carried(url: &DestUrl, options: &Options, set: &mut Vec<(String, Secret)>) ->
             }
         }
         _ => {
-            let bucket = options.text(&STORJ_BUCKET).unwrap_or_default();
+            let bucket = options.text(&storj::BUCKET).unwrap_or_default();
             path = format!(
                 "{bucket}/{}",
-                options.text(&STORJ_FOLDER).unwrap_or_default()
+                options.text(&storj::FOLDER).unwrap_or_default()
             );
             add("TYPE", "storj".to_owned());
-            let by_grant = options.choice(&STORJ_METHOD) == Some("Access grant");
+            let by_grant = options.choice(&storj::METHOD) == Some("Access grant");
             match (
-                options.secret(&STORJ_GRANT),
-                options.secret(&STORJ_KEY),
-                options.secret(&STORJ_SECRET),
+                options.secret(&storj::GRANT),
+                options.secret(&storj::KEY),
+                options.secret(&storj::SECRET),
             ) {
                 (Some(grant), ..) if by_grant => add("ACCESS_GRANT", grant.reveal().to_owned()),
                 (_, Some(key), Some(secret)) if !by_grant => {
-                    let satellite = options.text(&STORJ_SATELLITE).unwrap_or_default();
+                    let satellite = options.text(&storj::SATELLITE).unwrap_or_default();
                     add("SATELLITE_ADDRESS", satellite.to_owned());
                     add("API_KEY", key.reveal().to_owned());
                     add("PASSPHRASE", secret.reveal().to_owned());

@@ -34,6 +34,7 @@ pub(crate) static SCHEME: Scheme = Scheme {
         "smb",
         "cifs",
         "mega",
+        #[cfg(not(feature = "dest-storj"))]
         "storj",
         "filen",
         "drimecloud",
@@ -42,6 +43,15 @@ pub(crate) static SCHEME: Scheme = Scheme {
     options: config::OPTIONS,
     open: |url, options| Ok(Box::new(Folder::new(url, options)?)),
 };
+
+#[cfg(feature = "dest-storj")]
+pub(crate) use self::config::{MODE, PROGRAM, WORDS};
+
+/// A scheme that is carried by rclone where it has no way of its own.
+#[cfg(feature = "dest-storj")]
+pub(crate) fn carry(url: &DestUrl, options: &Options) -> Result<Box<dyn Destination>> {
+    Ok(Box::new(Folder::new(url, options)?))
+}
 
 /// Bytes handed to a process at once.
 const PIECE: usize = 64 << 10;

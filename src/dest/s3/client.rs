@@ -11,9 +11,10 @@ use crate::base::time::Timestamp;
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::config::{Endpoint, Setup, region_of};
 use crate::dest::s3::error::{Asked, Refusal, SKEW_SECONDS};
+use crate::dest::s3::lookup::Lookup;
 use crate::dest::s3::options;
-use crate::dest::s3::place::{e2_host, same_owner};
-use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::dest::s3::place::{other_name, same_owner};
+use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, split};
 use crate::net::service::Content;
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
@@ -40,19 +41,21 @@ pub(super) struct Client {
     /// The bucket was asked about, for what other replies do not say.
     asked_bucket: bool,
     style_switched: bool,
-    /// iDrive e2: the host is asked for before the first request.
-    lookup: Option<String>,
+    /// What is asked for before the first request.
+    lookup: Option<Lookup>,
+    found: bool,
+    /// Another name of the server, for signatures that it refuses under this one.
+    other_name: Option<String>,
     pub(super) notices: Vec<String>,
 }
 
 impl Client {
-    pub(super) fn new(setup: Setup, given: &Options, lookup: Option<String>) -> Result<Client> {
+    pub(super) fn new(setup: Setup, given: &Options, lookup: Option<Lookup>) -> Result<Client> {
         let expect = !setup.endpoint.is_under("storage.googleapis.com");
         Ok(Client {
             http: Http::new(given)?,
             home: setup.endpoint.clone(),
             unsigned: given.flag(&options::UNSIGNED_PAYLOAD) && setup.endpoint.tls,
-            setup,
             expect,
             clock_offset: 0,
             clock_fixed: false,
@@ -61,6 +64,9 @@ impl Client {
             asked_bucket: false,
             style_switched: false,
             lookup,
+            found: false,
+            other_name: other_name(&setup.endpoint),
+            setup,
             notices: Vec::new(),
         })
     }
@@ -116,6 +122,7 @@ impl Client {
 
     fn asked<'b>(&'b self, call: &Call<'_>) -> Asked<'b> {
         Asked {
+            manner: self.setup.manner,
             right: call.right,
             verb: call.verb(),
             bucket: &self.setup.bucket,
@@ -179,18 +186,25 @@ impl Client {
             }
             // The reply to HEAD has no body, so that it does not say what is wrong.
             if call.method == "HEAD" && refusal.code.is_empty() && self.is_mute(refusal.status) {
-                let before = (self.setup.region.clone(), self.clock_offset);
+                let before = self.picture();
                 let clear = |r: &Refusal| r.is_no_bucket() || r.is_bad_name() || r.is_of_login();
                 if let Some(told) = self.ask_bucket()?.filter(clear) {
                     return Ok(Err(told));
                 }
-                if before != (self.setup.region.clone(), self.clock_offset) {
+                if before != self.picture() {
                     continue;
                 }
                 return Ok(Err(refusal));
             }
             return Ok(Err(refusal));
         }
+    }
+
+    /// What corrections change.
+    fn picture(&self) -> (String, i64, Endpoint, String) {
+        let setup = &self.setup;
+        let (region, key) = (setup.region.clone(), setup.keys.id.clone());
+        (region, self.clock_offset, setup.endpoint.clone(), key)
     }
 
     /// True when a small question about the bucket may say more than a status alone does.
@@ -224,8 +238,8 @@ impl Client {
 
     /// The region, where only the server could tell it.
     pub(super) fn learnt_region(&self) -> Option<&str> {
-        (self.settled && !self.setup.region_told && self.lookup.is_none())
-            .then_some(self.setup.region.as_str())
+        let asked = self.lookup.is_none() || self.found;
+        (self.settled && !self.setup.region_told && asked).then_some(self.setup.region.as_str())
     }
 
     /// Begins with the region of an earlier run.
@@ -286,7 +300,10 @@ impl Client {
     /// Takes up what the server says is wrong with our picture of it. True = repeat the request.
     fn correct(&mut self, refusal: &Refusal, call: &Call<'_>) -> Done<bool> {
         let creating = call.method == "PUT" && matches!(call.target, Target::Bucket);
-        if self.correct_clock(refusal) {
+        if self.correct_clock(refusal)
+            || self.correct_name(refusal)
+            || self.correct_keys(refusal)?
+        {
             return Ok(true);
         }
         if refusal.is_style() && !self.style_switched {
@@ -294,7 +311,7 @@ impl Client {
             self.setup.virtual_host = !self.setup.virtual_host;
             return Ok(true);
         }
-        let redirect = (300..400).contains(&refusal.status);
+        let redirect = (300..400).contains(&refusal.status) || refusal.is_elsewhere();
         let named = refusal.is_region() && !(creating && refusal.code.starts_with("Illegal"));
         let header = !refusal.region.is_empty() && refusal.region != self.setup.region;
         if !(redirect || named || header && (300..500).contains(&refusal.status)) {
@@ -326,8 +343,12 @@ impl Client {
         if self.region_fixes >= REGION_FIXES_MAX {
             return match redirect && refusal.expected_region().is_some() {
                 true => Err(
-                    Fault::new(Class::Auth, "the server names another region each time")
-                        .hint("give --s3-server-name and --s3-authentication-region"),
+                    Fault::new(Class::Auth, "the server names another region each time").hint(
+                        format!(
+                            "give {} and --s3-authentication-region",
+                            self.setup.manner.server
+                        ),
+                    ),
                 ),
                 false => Ok(false),
             };
@@ -376,30 +397,39 @@ impl Client {
         Ok(to)
     }
 
-    /// iDrive e2: asks once which host serves this key.
+    /// Asks once for what has to be known before the first request.
     fn find_host(&mut self) -> Done<()> {
-        let Some(base) = self.lookup.clone() else {
+        let Some(lookup) = self.lookup.as_ref().filter(|_| !self.found) else {
             return Ok(());
         };
-        let url = format!("{base}{}", encode(&self.setup.keys.id));
-        let mut reply = self.http.send(Request {
-            method: "GET",
-            url: &url,
-            headers: &[],
-            payload: Payload::None,
-            pace: Pace::Short,
-            expect: false,
-        })?;
-        let body = reply.error_body();
-        let host = e2_host(&body).filter(|_| reply.status == 200);
-        let Some(host) = host else {
-            return Err(Fault::new(Class::Auth, "iDrive e2 endpoint lookup failed")
-                .hint("check the access key id"));
-        };
-        self.setup.region = region_of(&host).unwrap_or("us-east-1").to_owned();
-        self.setup.endpoint = Endpoint { tls: true, host };
+        lookup.find(&mut self.http, &mut self.setup)?;
+        self.found = true;
         self.home = self.setup.endpoint.clone();
-        self.lookup = None;
         Ok(())
+    }
+
+    /// Asks again for keys that the server took before and does not know any more. True when there are others.
+    fn correct_keys(&mut self, refusal: &Refusal) -> Done<bool> {
+        let renews = self.lookup.as_ref().is_some_and(Lookup::renews);
+        if !renews || !refusal.is_of_old_keys() || !std::mem::take(&mut self.settled) {
+            return Ok(false);
+        }
+        self.found = false;
+        self.find_host()?;
+        Ok(true)
+    }
+
+    /// Takes the other name of the server, once, where this one refuses every signature.
+    fn correct_name(&mut self, refusal: &Refusal) -> bool {
+        if self.settled || refusal.code != "SignatureDoesNotMatch" {
+            return false;
+        }
+        match self.other_name.take() {
+            Some(host) => {
+                self.setup.endpoint.host = host;
+                true
+            }
+            None => false,
+        }
     }
 }

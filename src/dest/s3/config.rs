@@ -1,9 +1,9 @@
 //! What an S3 URL and its options mean: endpoint, region, addressing, credentials (`destinations-core.md` 3.1-3.3).
 
 use crate::base::error::{Error, Result};
-use crate::base::opt::{Options, parse_flag};
-
+use crate::base::opt::{Opt, Options, parse_flag};
 use crate::base::secret::Secret;
+use crate::dest::s3::manner::{self, Given, Manner};
 use crate::dest::s3::options::*;
 use crate::net::opts;
 use crate::net::sigv4::Keys;
@@ -80,6 +80,7 @@ fn under(host: &str, domain: &str) -> bool {
 
 /// Everything fixed by URL and options.
 pub(crate) struct Setup {
+    pub(crate) manner: &'static Manner,
     pub(crate) bucket: String,
     /// Empty or ends in `/`.
     pub(crate) prefix: String,
@@ -90,47 +91,81 @@ pub(crate) struct Setup {
     /// As given, for making the bucket.
     pub(crate) location: String,
     pub(crate) virtual_host: bool,
+    /// Storage class of what is uploaded.
+    pub(crate) class: Option<String>,
     pub(crate) keys: Keys,
     pub(crate) token: Option<Secret>,
 }
 
 impl Setup {
-    /// `host` overrides `s3-server-name` (iDrive e2).
+    /// Of `s3` and `e2`. `host` overrides `s3-server-name` (iDrive e2).
     pub(crate) fn new(url: &DestUrl, options: &Options, host: Option<&str>) -> Result<Setup> {
         let bucket = url.host.trim().to_owned();
         if bucket.is_empty() {
             return Err(Error::usage("missing bucket name in the destination URL")
                 .hint("write it as s3://bucket/folder"));
         }
-        let mut prefix = url.path.trim().to_owned();
+        let european = options.flag(&EUROPEAN).then_some("EU");
+        let location = options.text(&LOCATION).or(european).unwrap_or("").trim();
+        let region = known_location(location);
+        let reduced = options.flag(&REDUCED).then_some("REDUCED_REDUNDANCY");
+        Setup::of(
+            Given {
+                manner: &manner::S3,
+                bucket,
+                folder: url.path.clone(),
+                server: match host.or(options.text(&SERVER)) {
+                    Some(text) => text.to_owned(),
+                    None => aws_host(region, options.flag(&DUALSTACK)),
+                },
+                tls: false,
+                region: (!region.is_empty()).then(|| region.to_owned()),
+                location: location.to_owned(),
+                class: options.text(&STORAGE_CLASS).or(reduced).map(str::to_owned),
+                keys: credentials(url, options, (&KEY_ID, &SECRET))?,
+            },
+            options,
+        )
+    }
+
+    /// Of any scheme.
+    pub(crate) fn of(given: Given, options: &Options) -> Result<Setup> {
+        let manner = given.manner;
+        let mut prefix = given.folder.trim().to_owned();
         if !prefix.is_empty() && !prefix.ends_with('/') {
             prefix.push('/');
         }
-        let location = options.text(&LOCATION).unwrap_or("").trim().to_owned();
-        let endpoint = endpoint(options, host, &location)?;
-        let (region, region_told) = match options.text(&REGION).map(str::trim) {
+        let endpoint = endpoint(&given.server, given.tls, manner, options)?;
+        let own = options.text(&REGION).map(|r| r.trim().to_owned());
+        let (region, region_told) = match own.or(given.region) {
             Some(region) => (region, true),
-            None if !location.is_empty() => (known_location(&location), true),
             None => match region_of(endpoint.name()) {
-                Some(region) => (region, endpoint.name() != "s3.amazonaws.com"),
-                None => ("us-east-1", false),
+                Some(region) => (region.to_owned(), endpoint.name() != "s3.amazonaws.com"),
+                None => ("us-east-1".to_owned(), false),
             },
         };
-        let region = region.to_owned();
-        let virtual_host = virtual_host(&endpoint, &bucket, options);
-        let (keys, token) = credentials(url, options)?;
+        let (keys, token) = given.keys;
         Ok(Setup {
-            bucket,
+            manner,
+            virtual_host: virtual_host(&endpoint, &given.bucket, options),
+            bucket: given.bucket,
             prefix,
             endpoint,
             region,
             region_told,
-            location,
-            virtual_host,
+            location: given.location,
+            class: given.class,
             keys,
             token,
         })
     }
+}
+
+/// The folder in a bucket that is named by options: the whole of host and path.
+#[cfg(any(feature = "dest-cos", feature = "dest-aliyunoss"))]
+pub(super) fn folder_of(url: &DestUrl) -> String {
+    let path = format!("{}/{}", url.host, url.path);
+    path.trim().trim_matches(['/', '\\']).to_owned()
 }
 
 fn known_location(location: &str) -> &str {
@@ -156,46 +191,45 @@ fn is_aws_region(text: &str) -> bool {
             .is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn endpoint(options: &Options, host: Option<&str>, location: &str) -> Result<Endpoint> {
-    let region = known_location(location);
+/// Amazon's host for a region, if it is one of Amazon's.
+fn aws_host(region: &str, dual: bool) -> String {
     let cn = if region.starts_with("cn-") { ".cn" } else { "" };
-    let dual = options.flag(&DUALSTACK);
-    let given = host.or(options.text(&SERVER));
-    let text = match given {
-        Some(text) => text.trim().to_owned(),
-        None if is_aws_region(region) && dual => {
-            format!("s3.dualstack.{region}.amazonaws.com{cn}")
-        }
-        None if is_aws_region(region) => format!("s3.{region}.amazonaws.com{cn}"),
-        None if dual => "s3.dualstack.us-east-1.amazonaws.com".to_owned(),
-        None => "s3.amazonaws.com".to_owned(),
-    };
-    let lower = text.to_ascii_lowercase();
+    match (is_aws_region(region), dual) {
+        (true, true) => format!("s3.dualstack.{region}.amazonaws.com{cn}"),
+        (true, false) => format!("s3.{region}.amazonaws.com{cn}"),
+        (false, true) => "s3.dualstack.us-east-1.amazonaws.com".to_owned(),
+        (false, false) => "s3.amazonaws.com".to_owned(),
+    }
+}
+
+/// The server that a text names.
+pub(super) fn endpoint(
+    text: &str,
+    tls: bool,
+    manner: &Manner,
+    options: &Options,
+) -> Result<Endpoint> {
+    let bad = |cause: &str| Err(Error::usage(cause.replace("{}", manner.server)));
+    let lower = text.trim().to_ascii_lowercase();
     let (scheme, rest) = match lower.split_once("://") {
         Some(("http", rest)) => (Some(false), rest),
         Some(("https", rest)) => (Some(true), rest),
-        Some(_) => {
-            return Err(Error::usage(
-                "--s3-server-name must be a host name, or begin with http:// or https://",
-            ));
-        }
+        Some(_) => return bad("{} must be a host name, or begin with http:// or https://"),
         None => (None, lower.as_str()),
     };
     let host = rest.trim_matches(['/', '\\']);
     if host.contains(['/', '\\', '?', '#']) {
-        return Err(Error::usage(
-            "no path allowed in endpoint: --s3-server-name must be a host name",
-        ));
+        return bad("no path allowed in endpoint: {} must be a host name");
     }
     if host.is_empty() || host.contains(['@', ' ']) {
-        return Err(Error::usage("--s3-server-name is not a host name"));
+        return bad("{} is not a host name");
     }
     let bare = Endpoint {
         tls: false,
         host: host.to_owned(),
     };
     let name = bare.name();
-    let public = PUBLIC.iter().any(|p| under(name, p)) || name.contains(".idrivee2");
+    let public = tls || PUBLIC.iter().any(|p| under(name, p)) || name.contains(".idrivee2");
     let tls = match options.given(opts::USE_SSL.name).and_then(parse_flag) {
         Some(tls) => tls,
         None => scheme.unwrap_or(public),
@@ -239,11 +273,14 @@ pub(crate) fn region_of(host: &str) -> Option<&str> {
     if let Some(region) = last_before("storage.impossibleapi.net") {
         return Some(region);
     }
-    if let Some(region) = last_before("aliyuncs.com") {
-        return region.strip_prefix("oss-");
+    if let Some(label) = last_before("aliyuncs.com") {
+        let region = label.strip_prefix("oss-")?;
+        // Within a region, and in all of them, there are hosts of other names.
+        let region = region.strip_suffix("-internal").unwrap_or(region);
+        return Some(region).filter(|r| !r.starts_with("accelerate"));
     }
     if let Some(region) = last_before("myqcloud.com") {
-        return Some(region).filter(|r| *r != "cos");
+        return Some(region).filter(|r| !matches!(*r, "cos" | "accelerate"));
     }
     if under(host, "amazonaws.com") || under(host, "amazonaws.com.cn") {
         let at = labels.iter().position(|l| *l == "amazonaws")?;
@@ -281,9 +318,14 @@ fn virtual_host(endpoint: &Endpoint, bucket: &str, options: &Options) -> bool {
     }
 }
 
-fn credentials(url: &DestUrl, options: &Options) -> Result<(Keys, Option<Secret>)> {
+/// The key pair and its session token, by a scheme's own options or in general.
+pub(super) fn credentials(
+    url: &DestUrl,
+    options: &Options,
+    own: (&'static Opt, &'static Opt),
+) -> Result<(Keys, Option<Secret>)> {
     let names = ("S3 user id", "S3 secret key");
-    let (id, secret) = opts::keys(url, options, (&KEY_ID, &SECRET), names)?;
+    let (id, secret) = opts::keys(url, options, own, names)?;
     if id.bytes().any(|b| !(0x21..=0x7e).contains(&b)) {
         return Err(Error::usage(
             "the S3 user id has characters that no access key has",
@@ -294,4 +336,4 @@ fn credentials(url: &DestUrl, options: &Options) -> Result<(Keys, Option<Secret>
 
 #[cfg(test)]
 #[path = "config_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -2,14 +2,19 @@
 
 use super::*;
 
-fn setup(text: &str, line: &[(&str, &str)]) -> Result<Setup> {
+/// A URL and its options, with those of the command line; its query is stronger.
+pub(in crate::dest::s3) fn given(
+    text: &str,
+    rows: &'static [Opt],
+    line: &[(&str, &str)],
+) -> Result<(DestUrl, Options)> {
     let (url, _) = DestUrl::parse(text)?;
     let mut options = Options::default();
+    let general: &[&Opt] = &[&opts::AUTH_USERNAME, &opts::AUTH_PASSWORD];
     let mut set = |name: &str, value: &str| {
-        let mut rows = OPTIONS
-            .iter()
-            .chain([&opts::AUTH_USERNAME, &opts::AUTH_PASSWORD]);
-        options.set(rows.find(|o| o.is_named(name)).expect("option"), value)
+        let mut all = rows.iter().chain(general.iter().copied());
+        let row = all.find(|o| o.is_named(name)).expect("option");
+        options.set(row, value)
     };
     for (name, value) in line {
         set(name, value)?;
@@ -17,6 +22,11 @@ fn setup(text: &str, line: &[(&str, &str)]) -> Result<Setup> {
     for (name, value) in &url.query {
         set(name, value.reveal())?;
     }
+    Ok((url, options))
+}
+
+fn setup(text: &str, line: &[(&str, &str)]) -> Result<Setup> {
+    let (url, options) = given(text, OPTIONS, line)?;
     Setup::new(&url, &options, None)
 }
 

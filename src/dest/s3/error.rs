@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use crate::base::fault::{Class, Fault};
 use crate::base::size::show_span;
+use crate::dest::s3::manner::Manner;
 use crate::net::http::Reply;
 use crate::net::service::refusal::{plain_word, word};
 use crate::net::service::{self, Dialect, Form, Verb, rules};
@@ -19,12 +20,14 @@ static DIALECT: Dialect = Dialect {
         0 "NoSuchKey NoSuchUpload" => Class::NotFound;
         0 "NoSuchBucket" => Class::FolderMissing;
         0 "SignatureDoesNotMatch" => Class::Auth, "=secret key rejected for access key '{key}' in region {region}",
-            "check --auth-password, percent-encode / and + of the secret in the URL, and check the clock";
+            "check {secret}, percent-encode / and + of the secret in the URL, and check the clock";
         0 "InvalidAccessKeyId NotSignedUp" => Class::Auth, "=access key '{key}' unknown at {host}",
-            "check --auth-username and --s3-server-name";
+            "check {user} and {server}";
         0 "ExpiredToken InvalidToken TokenRefreshRequired" => Class::Auth, "",
             "get new temporary credentials and give --aws-session-token";
         0 "AuthorizationHeaderMalformed InvalidRegion" => Class::Auth, "", "give --s3-authentication-region";
+        0 "UnavailableForLegalReasons UserDisable" => Class::Auth, "the account is blocked", "is a bill not paid?";
+        0 "FileImmutable" => Class::Locked, "it is locked by a rule of the bucket";
         0 "AccessDenied AllAccessDisabled AccountProblem InvalidPayer UnauthorizedAccess RequestTimeTooSkewed RequestExpired" => Class::Auth;
         0 "InternalError RequestTimeout OperationAborted ConditionalRequestConflict" => Class::Transient;
         0 "IncompleteBody BadDigest XAmzContentSHA256Mismatch InvalidDigest" => Class::Transient;
@@ -32,8 +35,8 @@ static DIALECT: Dialect = Dialect {
         0 "InvalidObjectState" => Class::Archived, "it is in cold storage";
         0 "QuotaExceeded StorageFull XMinioStorageFull XMinioAdminBucketQuotaExceeded InsufficientCapacity" => Class::Full;
         0 "InvalidBucketName" => Class::Unsupported, "=the server finds the bucket name '{bucket}' invalid",
-            "correct the bucket name in the URL; most servers want 3 to 63 of a-z, 0-9, - and .";
-        0 "InvalidStorageClass" => Class::Unsupported, "", "correct --s3-storage-class";
+            "correct {bucket_at}; most servers want 3 to 63 of a-z, 0-9, - and .";
+        0 "InvalidStorageClass" => Class::Unsupported, "", "correct {class}";
         0 "InvalidLocationConstraint" => Class::Unsupported, "", "correct --s3-location-constraint";
         0 "IllegalLocationConstraintException" => Class::Protocol, "", "correct --s3-location-constraint";
         0 "KeyTooLongError" => Class::Unsupported, "", "use a shorter folder in the URL";
@@ -41,14 +44,14 @@ static DIALECT: Dialect = Dialect {
             "try --s3-ext-forcepathstyle=false";
         0 "InvalidURI MalformedXML MethodNotAllowed NotImplemented InvalidPart*" => Class::Unsupported;
         0 "PermanentRedirect TemporaryRedirect" => Class::Protocol, "",
-            "the bucket is at another address: give --s3-server-name and --s3-authentication-region of its region";
+            "the bucket is at another address: give {server} and --s3-authentication-region of its region";
         0 "SlowDown SlowDownRead SlowDownWrite ServiceUnavailable Busy TooManyRequests RequestLimitExceeded Throttling*" => Class::Throttled(None);
     },
     words: &[
         word(
             Class::FolderMissing,
             "=bucket '{bucket}' does not exist at {host}",
-            "check the bucket name in s3://{bucket}",
+            "check {missing}",
         ),
         word(Class::Auth, "access denied, {right} is needed", ""),
         word(Class::Unsupported, "", ""),
@@ -76,6 +79,7 @@ impl Deref for Refusal {
 
 /// What was asked, for messages.
 pub(super) struct Asked<'a> {
+    pub(super) manner: &'static Manner,
     pub(super) verb: Verb,
     /// Right needed, as `s3:PutObject`.
     pub(super) right: &'a str,
@@ -160,6 +164,16 @@ impl Refusal {
             || (self.code == "AccessDenied" && self.message.contains("Request has expired"))
     }
 
+    /// True when the server does not know, or not any more, the keys.
+    pub(super) fn is_of_old_keys(&self) -> bool {
+        self.is("InvalidAccessKeyId ExpiredToken InvalidToken")
+    }
+
+    /// True when the bucket is at the endpoint that it names, although no redirect says so.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        !self.endpoint.is_empty() && self.message.contains("using the specified endpoint")
+    }
+
     /// True when the server wants the other addressing style.
     pub(super) fn is_style(&self) -> bool {
         self.is("SecondLevelDomainForbidden VirtualHostDomainRequired")
@@ -179,7 +193,15 @@ impl Refusal {
 
     /// The fault it is.
     pub(super) fn fault(&self, asked: &Asked<'_>) -> Fault {
+        let manner = asked.manner;
         let names = [
+            // What others are named in.
+            ("missing", manner.missing),
+            ("bucket_at", manner.bucket),
+            ("server", manner.server),
+            ("user", manner.user),
+            ("secret", manner.secret),
+            ("class", manner.class),
             ("right", asked.right),
             ("bucket", asked.bucket),
             ("host", asked.host),
@@ -193,9 +215,10 @@ impl Refusal {
         }
         match fault.class {
             // Nothing that an S3 server says.
-            Class::Protocol if self.code.is_empty() => {
-                fault.hint("is this an S3 server? check --s3-server-name and the port")
-            }
+            Class::Protocol if self.code.is_empty() => fault.hint(format!(
+                "is this an S3 server? check {} and the port",
+                manner.server
+            )),
             _ => fault,
         }
     }
@@ -234,6 +257,7 @@ mod tests {
     use super::*;
 
     const ASKED: Asked<'_> = Asked {
+        manner: &crate::dest::s3::manner::S3,
         right: "s3:PutObject",
         verb: Verb::Get,
         bucket: "bkt",

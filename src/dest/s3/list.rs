@@ -6,6 +6,7 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::client::Client;
 use crate::dest::s3::error::{Refusal, iso_time};
+use crate::dest::s3::manner::Version;
 use crate::dest::{Listed, RemoteFile};
 use crate::net::http::Pace;
 use crate::net::service::pages::{Pages, incomplete, stuck};
@@ -14,15 +15,6 @@ use crate::net::url::decode;
 use crate::net::xml::{self, Step};
 
 const RIGHT: &str = "s3:ListBucket";
-
-/// How to ask.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
-    /// Version 2 until the server turns out not to know it.
-    Auto,
-    V1,
-    V2,
-}
 
 /// The rules of a listing.
 pub(super) struct Rules {

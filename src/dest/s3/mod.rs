@@ -1,4 +1,5 @@
-//! S3 and services that speak it (`destinations-core.md` 3): `s3://bucket/folder`, and iDrive's `e2://`.
+//! S3 and services that speak it (`destinations-core.md` 3): `s3://bucket/folder`, iDrive's `e2://`, and the schemes of
+//! `destinations-more.md` 2.13.
 //!
 //! Signs every request and body; trusts no ETag as a digest. Does not retry: only corrections that the server asks for are
 //! repeated, each a fixed number of times.
@@ -6,12 +7,29 @@
 mod call;
 mod client;
 mod config;
+#[cfg(feature = "dest-cos")]
+mod cos;
 mod error;
+#[cfg(feature = "dest-storj")]
+mod grant;
 mod list;
+mod lookup;
+mod manner;
 mod multipart;
 mod options;
+#[cfg(feature = "dest-aliyunoss")]
+mod oss;
 mod place;
+#[cfg(feature = "dest-storj")]
+mod storj;
 mod unfinished;
+
+#[cfg(feature = "dest-cos")]
+pub(crate) use cos::SCHEME as COS;
+#[cfg(feature = "dest-aliyunoss")]
+pub(crate) use oss::SCHEME as OSS;
+#[cfg(feature = "dest-storj")]
+pub(crate) use storj::SCHEME as STORJ;
 
 use crate::base::bytes::{base64, hex};
 use crate::base::error::Result;
@@ -22,14 +40,15 @@ use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::client::Client;
 use crate::dest::s3::config::Setup;
 use crate::dest::s3::error::Refusal;
-use crate::dest::s3::list::{Rules, Version};
+use crate::dest::s3::list::Rules;
+use crate::dest::s3::lookup::Lookup;
+use crate::dest::s3::manner::Version;
 use crate::dest::{
     About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, WantedDigests,
 };
 use crate::net::http::{Pace, Reply, parse_date};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::service::Content;
-use crate::net::url::DestUrl;
 
 /// Largest single upload that S3 allows.
 const PUT_MAX_BYTES: u64 = 5 << 30;
@@ -39,52 +58,84 @@ pub(crate) static S3: Scheme = Scheme {
     names: &["s3"],
     help: "S3 and compatible services: s3://bucket/folder?s3-server-name=host",
     options: options::OPTIONS,
-    open: |url, options| Ok(Box::new(S3Folder::new(url, options, None)?)),
+    open: |url, options| {
+        let setup = Setup::new(url, options, None)?;
+        Ok(Box::new(S3Folder::new(
+            url.display(),
+            setup,
+            None,
+            options,
+        )?))
+    },
 };
 
 pub(crate) static E2: Scheme = Scheme {
     names: &["e2"],
     help: "iDrive e2: e2://bucket/folder",
     options: options::OPTIONS,
-    open: |url, options| Ok(Box::new(S3Folder::new(url, options, Some(E2_LOOKUP))?)),
+    open: |url, options| {
+        let setup = Setup::new(url, options, Some("https://api.idrivee2.com"))?;
+        let lookup = Some(Lookup::E2(E2_LOOKUP));
+        Ok(Box::new(S3Folder::new(
+            url.display(),
+            setup,
+            lookup,
+            options,
+        )?))
+    },
 };
 
 /// A prefix of a bucket.
 struct S3Folder {
     client: Client,
     shown: String,
+    /// Keys that are exchanged for others are told by the first.
+    account: String,
+    /// As the options have it; a server may name another.
+    place: String,
     rules: Rules,
-    storage_class: Option<String>,
     checksum: bool,
     multipart_from: u64,
     part_size: u64,
     resume: Resume,
     /// The server has not refused an upload for its `If-None-Match` yet.
     conditional: bool,
+    /// It was said who reads what is not encrypted, or nobody does.
+    plain_told: bool,
 }
 
 impl S3Folder {
-    fn new(url: &DestUrl, given: &Options, lookup: Option<&str>) -> Result<S3Folder> {
-        let host = lookup.map(|_| "https://api.idrivee2.com");
-        let setup = Setup::new(url, given, host)?;
-        let classes = given.text(&options::ARCHIVE_CLASSES).unwrap_or("");
+    /// `shown`: as messages name it.
+    fn new(
+        shown: String,
+        setup: Setup,
+        lookup: Option<Lookup>,
+        given: &Options,
+    ) -> Result<S3Folder> {
+        let manner = setup.manner;
+        let cold = match given.given(options::ARCHIVE_CLASSES.name) {
+            None if !manner.cold.is_empty() => manner.cold,
+            _ => given.text(&options::ARCHIVE_CLASSES).unwrap_or(""),
+        };
+        let (host, bucket) = (&setup.endpoint.host, &setup.bucket);
         Ok(S3Folder {
-            client: Client::new(setup, given, lookup.map(str::to_owned))?,
-            shown: url.display(),
+            account: setup.keys.id.clone(),
+            place: format!("s3://{host}/{bucket}/{}", setup.prefix),
+            client: Client::new(setup, given, lookup)?,
+            shown,
             rules: Rules {
                 version: match given.choice(&options::LIST_VERSION) {
                     Some("v1") => Version::V1,
                     Some("v2") => Version::V2,
-                    _ => Version::Auto,
+                    _ => manner.version,
                 },
                 recursive: given.flag(&options::RECURSIVE),
-                archive_classes: classes
+                archive_classes: cold
                     .split(',')
                     .map(|c| c.trim().to_ascii_uppercase())
                     .filter(|c| !c.is_empty())
                     .collect(),
             },
-            storage_class: given.text(&options::STORAGE_CLASS).map(str::to_owned),
             checksum: given.choice(&options::CHECKSUM) == Some("sha256"),
             multipart_from: given
                 .size(&options::MULTIPART_FROM)
@@ -92,14 +143,28 @@ impl S3Folder {
                 .min(PUT_MAX_BYTES),
             part_size: given.size(&options::PART_SIZE).unwrap_or(64 << 20),
             resume: Resume::default(),
-            conditional: true,
+            conditional: manner.conditional,
+            plain_told: manner.reader.is_empty(),
         })
+    }
+
+    /// Says once that a file which is not encrypted is read by who carries it.
+    fn tell_of_readers(&mut self, name: &str) {
+        let volume = [".dblock.", ".dindex.", ".dlist."];
+        let plain = !name.ends_with(".aes") && !name.ends_with(".gpg");
+        if !self.plain_told && plain && volume.iter().any(|part| name.contains(part)) {
+            self.plain_told = true;
+            let reader = self.client.setup.manner.reader;
+            self.client.notices.push(format!(
+                "the files are not encrypted: {reader} can read them"
+            ));
+        }
     }
 
     /// Headers that decide how an object is stored.
     fn object_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("content-type", "application/octet-stream".to_owned())];
-        if let Some(class) = &self.storage_class {
+        if let Some(class) = &self.client.setup.class {
             headers.push(("x-amz-storage-class", class.clone()));
         }
         headers
@@ -206,6 +271,7 @@ impl Destination for S3Folder {
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        self.tell_of_readers(name);
         let headers = self.object_headers();
         // What must be new goes in one piece, whose condition every server treats alike.
         if body.len() <= self.multipart_from || body.is_new() && body.len() <= PUT_MAX_BYTES {
@@ -234,6 +300,7 @@ impl Destination for S3Folder {
         };
         let body = match region {
             "" | "auto" | "us-east-1" => String::new(),
+            _ if !self.client.setup.manner.names_region => String::new(),
             region => format!(
                 "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
                 region.replace(['<', '>', '&'], "")
@@ -291,15 +358,11 @@ impl Destination for S3Folder {
     }
 
     fn place(&self) -> String {
-        let setup = &self.client.setup;
-        format!(
-            "s3://{}/{}/{}",
-            setup.endpoint.host, setup.bucket, setup.prefix
-        )
+        self.place.clone()
     }
 
     fn account(&self) -> String {
-        self.client.setup.keys.id.clone()
+        self.account.clone()
     }
 
     fn learnt(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use crate::base::opt::{Kind, Opt, Part, row};
 use crate::net::opts;
 
 pub(crate) const KEY_ID: Opt = Opt {
-    aliases: &["access_key_id"],
+    aliases: &["access_key_id", "aws_access_key_id"],
     ..row(
         "aws-access-key-id",
         Kind::Text,
@@ -14,7 +14,11 @@ pub(crate) const KEY_ID: Opt = Opt {
     .of_login(Part::User, "AWS_ACCESS_KEY_ID")
 };
 pub(crate) const SECRET: Opt = Opt {
-    aliases: &["access_key_secret", "access_secret_key"],
+    aliases: &[
+        "access_key_secret",
+        "access_secret_key",
+        "aws_secret_access_key",
+    ],
     ..row(
         "aws-secret-access-key",
         Kind::Secret,
@@ -56,6 +60,24 @@ pub(crate) const STORAGE_CLASS: Opt = row(
     Kind::Text,
     "",
     "Storage class of uploaded files.",
+);
+pub(crate) const REDUCED: Opt = row(
+    "s3-use-rrs",
+    Kind::Flag,
+    "",
+    "The same as --s3-storage-class=REDUCED_REDUNDANCY, by its name in old versions of Duplicati.",
+);
+pub(crate) const EUROPEAN: Opt = row(
+    "s3-european-buckets",
+    Kind::Flag,
+    "",
+    "The same as --s3-location-constraint=EU, by its name in old versions of Duplicati.",
+);
+pub(crate) const LOCK_MODE: Opt = row(
+    "s3-lock-mode",
+    Kind::Choice(&["governance", "compliance"]),
+    "governance",
+    "Accepted for Duplicati's sake; file locks are not set.",
 );
 pub(crate) const ARCHIVE_CLASSES: Opt = row(
     "s3-archive-classes",
@@ -124,25 +146,40 @@ pub(crate) const PART_SIZE: Opt = row(
     "Size of a part; at least 5 MiB.",
 );
 
+/// A table of a scheme's own options and those of the client that all schemes on it have.
+macro_rules! on_client {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $($own,)*
+            opts::USE_SSL,
+            TOKEN,
+            REGION,
+            ARCHIVE_CLASSES,
+            UNSIGNED_PAYLOAD,
+            LIST_VERSION,
+            RECURSIVE,
+            PATH_STYLE,
+            CHECKSUM,
+            MULTIPART_FROM,
+            PART_SIZE,
+        ]
+    };
+}
+
+pub(super) use on_client;
+
 /// Every option of the `s3` scheme.
-pub(crate) static OPTIONS: &[Opt] = &[
-    opts::USE_SSL,
+pub(crate) static OPTIONS: &[Opt] = on_client![
     KEY_ID,
     SECRET,
-    TOKEN,
     SERVER,
     LOCATION,
-    REGION,
+    EUROPEAN,
     STORAGE_CLASS,
-    ARCHIVE_CLASSES,
+    REDUCED,
     CLIENT,
-    UNSIGNED_PAYLOAD,
-    LIST_VERSION,
-    RECURSIVE,
-    PATH_STYLE,
     DUALSTACK,
-    CHECKSUM,
-    MULTIPART_FROM,
-    PART_SIZE,
+    LOCK_MODE,
     row("s3-disable-chunk-encoding", Kind::Ignored, "", "No effect."),
+    row("s3-ext-*", Kind::Ignored, "", "No effect."),
 ];

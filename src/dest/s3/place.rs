@@ -20,6 +20,12 @@ pub(super) fn e2_host(body: &[u8]) -> Option<String> {
     good.then(|| host.to_ascii_lowercase())
 }
 
+/// The name under which Aliyun's server speaks S3 and nothing else, for the name of one that speaks both.
+pub(super) fn other_name(endpoint: &Endpoint) -> Option<String> {
+    let plain = endpoint.host.starts_with("oss-") && endpoint.is_under("aliyuncs.com");
+    plain.then(|| format!("s3.{}", endpoint.host))
+}
+
 /// True when credentials for `home` may be used (newly signed) at `other`: same scheme and port, and the same host or one of
 /// the same registered domain, as the regions of a service are.
 pub(super) fn same_owner(home: &Endpoint, other: &Endpoint) -> bool {

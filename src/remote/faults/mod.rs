@@ -38,6 +38,12 @@ mod gateways;
 mod ipfs_only;
 #[cfg(feature = "dest-rclone")]
 mod rclone_only;
+#[cfg(all(
+    feature = "dest-cos",
+    feature = "dest-aliyunoss",
+    feature = "dest-storj"
+))]
+mod s3_like_only;
 #[cfg(feature = "dest-s3")]
 mod s3_only;
 #[cfg(feature = "dest-ssh")]
@@ -557,6 +563,9 @@ macro_rules! destinations {
 destinations! {
     "dest-file" file local;
     "dest-s3" s3 http;
+    "dest-cos" cos http;
+    "dest-aliyunoss" aliyunoss http;
+    "dest-storj" storj http;
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
     "dest-azure" azure http;

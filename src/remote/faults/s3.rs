@@ -1,29 +1,51 @@
-//! S3 in the table of faults.
+//! S3, and the schemes on its client, in the table of faults.
 
 use super::faulty_s3::{Server, error};
 use super::*;
 
 pub(super) fn start() -> Box<dyn Wire> {
-    Box::new(S3(Server::start()))
+    Box::new(S3 {
+        server: Server::start(),
+        schemes: &["s3", "e2"],
+        url,
+        login: None,
+        list: "list-type",
+        ways: &[
+            "",
+            "disable-expect100-continue",
+            "s3-multipart-threshold=6mb&s3-part-size=5mb",
+        ],
+    })
 }
 
-struct S3(Server);
+/// A scheme on the client of S3.
+pub(super) struct S3 {
+    pub(super) server: Server,
+    pub(super) schemes: &'static [&'static str],
+    /// Of a server and a query.
+    pub(super) url: fn(&str, &str) -> String,
+    /// What it asks before all else.
+    pub(super) login: Option<(&'static str, &'static str)>,
+    /// A part of the target of listings.
+    pub(super) list: &'static str,
+    pub(super) ways: &'static [&'static str],
+}
 
 impl Wire for S3 {
     fn schemes(&self) -> &'static [&'static str] {
-        &["s3", "e2"]
+        self.schemes
     }
 
     fn line(&self) -> Option<&dyn Line> {
-        Some(&*self.0)
+        Some(&*self.server)
     }
 
     fn url(&self, at: &str, query: &str) -> String {
-        url(at, query)
+        (self.url)(at, query)
     }
 
     fn unmake(&self) {
-        self.0.with(|s3| {
+        self.server.with(|s3| {
             s3.files.clear();
             s3.bucket = false;
         });
@@ -31,8 +53,8 @@ impl Wire for S3 {
 
     fn method_of(&self, verb: Verb) -> Option<(&'static str, &'static str)> {
         Some(match verb {
-            Verb::Login => return None,
-            Verb::List => ("GET", "list-type"),
+            Verb::Login => return self.login,
+            Verb::List => ("GET", self.list),
             Verb::Look => ("HEAD", "dblock"),
             Verb::Get => ("GET", "dblock"),
             Verb::Put => ("PUT", "dblock"),
@@ -85,11 +107,7 @@ impl Wire for S3 {
     }
 
     fn ways(&self) -> &'static [&'static str] {
-        &[
-            "",
-            "disable-expect100-continue",
-            "s3-multipart-threshold=6mb&s3-part-size=5mb",
-        ]
+        self.ways
     }
 
     fn expects(&self) -> bool {
