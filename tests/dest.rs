@@ -73,6 +73,7 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         });
         all.last_mut().unwrap()._held = Some(server);
     }
+    all.extend(on_s3_and_swift(&path));
     let server = b2::Server::start();
     let url = server.url(&server.master(), &path, "");
     all.push(Place {
@@ -133,6 +134,57 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
             ..Place::new("DUPLET_TEST_URL", &[], url)
         });
     }
+    all
+}
+
+/// The schemes on the client of S3, and OpenStack, at servers that run for S3.
+fn on_s3_and_swift(path: &str) -> Vec<Place> {
+    let mut all = Vec::new();
+    let (server, swift) = (s3::juicefs(), s3::swift());
+    let (bucket, folder) = path.split_once('/').unwrap();
+    let at = server.endpoint();
+    for (name, what, login) in [
+        (
+            "cos",
+            format!(
+                "cos://{folder}?cos-bucket={bucket}-cos-1&cos-region=ap-guangzhou&s3-server-name={at}"
+            ),
+            "cos-secret-id=duplet&cos-secret-key=duplet-secret-key",
+        ),
+        (
+            "aliyunoss",
+            format!("aliyunoss://{folder}?oss-bucket-name={bucket}-oss&oss-endpoint={at}"),
+            "oss-access-key-id=duplet&oss-access-key-secret=duplet-secret-key",
+        ),
+        (
+            "storj",
+            format!(
+                "storj://?storj-bucket={bucket}-storj&storj-folder={folder}&s3-server-name={at}"
+            ),
+            "auth-username=duplet&auth-password=duplet-secret-key",
+        ),
+    ] {
+        let schemes: &'static [&'static str] = match name {
+            "cos" => &["cos"],
+            "aliyunoss" => &["aliyunoss"],
+            _ => &["storj"],
+        };
+        let held: Arc<dyn Any> = server.clone();
+        all.push(Place {
+            quick: false,
+            _held: Some(held),
+            ..Place::new(name, schemes, format!("{what}&{login}"))
+        });
+    }
+    let url = format!(
+        "openstack://{path}-os?openstack-authuri=http://127.0.0.1:{}/auth/v1.0&auth-username=test%3Atester&auth-password=testing",
+        swift.port
+    );
+    all.push(Place {
+        quick: false,
+        _held: Some(swift),
+        ..Place::new("swift itself", &["openstack"], url)
+    });
     all
 }
 

@@ -456,7 +456,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         ("googledrive", "a remote of the type 'drive'"),
         ("onedrivev2", "a remote of the type 'onedrive'"),
         ("azure", "a remote of the type 'azureblob'"),
-        ("openstack", "a remote of the type 'swift'"),
+        ("openstack", "OpenStack Swift; duplet help openstack"),
         ("cos", "Tencent COS; duplet help cos"),
         ("aliyunoss", "Aliyun OSS; duplet help aliyunoss"),
         ("storj tardigrade", "Storj; duplet help storj"),

@@ -55,6 +55,7 @@ pub(crate) enum Class {
     feature = "dest-azure",
     feature = "dest-b2",
     feature = "dest-ipfs",
+    feature = "dest-openstack",
     feature = "dest-rclone",
     feature = "dest-s3",
     feature = "dest-webdav"

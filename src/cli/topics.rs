@@ -66,6 +66,8 @@ topics! {
     "ftp" | "ftps" | "aftp";
     #[cfg(feature = "dest-rclone")]
     "rclone" | "smb" | "cifs" | "mega" | "filen" | "drimecloud";
+    #[cfg(feature = "dest-openstack")]
+    "openstack" | "swift";
     #[cfg(feature = "dest-b2")]
     "b2" | "backblaze";
     #[cfg(feature = "dest-azure")]
@@ -143,6 +145,7 @@ mod tests {
             ("cos", cfg!(feature = "dest-cos")),
             ("aliyunoss", cfg!(feature = "dest-aliyunoss")),
             ("rclone", cfg!(feature = "dest-rclone")),
+            ("openstack", cfg!(feature = "dest-openstack")),
             ("ssh", cfg!(feature = "dest-ssh")),
             ("ftp", cfg!(feature = "dest-ftp")),
             ("webdav", cfg!(feature = "dest-webdav")),

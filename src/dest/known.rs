@@ -36,6 +36,7 @@ static ALL: &[Known] = &[
     Known("webdav", Way::Native("WebDAV")),
     Known("b2", Way::Native("Backblaze B2")),
     Known("azure", Way::Native("Azure Blob Storage")),
+    Known("openstack", Way::Native("OpenStack Swift")),
     Known("ssh sftp", Way::Native("SFTP")),
     Known("ftp ftps", Way::Native("FTP, with or without TLS")),
     Known("aftp", Way::Native("FTP, Duplicati's other client")),
@@ -66,8 +67,13 @@ static ALL: &[Known] = &[
         "drimecloud",
         Way::Rclone("Drime", "download the volumes and name their folder"),
     ),
-    Known("openstack", Way::Remote("OpenStack Swift", "swift")),
-    Known("cloudfiles", Way::Remote("Rackspace Cloud Files", "swift")),
+    Known(
+        "cloudfiles",
+        Way::Never(
+            "Rackspace Cloud Files is reached as OpenStack",
+            "write openstack://CONTAINER/folder with --openstack-authuri=https://identity.api.rackspacecloud.com/v2.0 and --openstack-apikey",
+        ),
+    ),
     Known(
         "gcs",
         Way::Remote("Google Cloud Storage", "google cloud storage"),

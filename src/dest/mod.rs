@@ -18,6 +18,8 @@ mod ftp;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
 pub(crate) mod known;
+#[cfg(feature = "dest-openstack")]
+mod openstack;
 #[cfg(feature = "dest-rclone")]
 mod rclone;
 #[cfg(feature = "dest-s3")]
@@ -244,6 +246,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &s3::OSS,
     #[cfg(feature = "dest-storj")]
     &s3::STORJ,
+    #[cfg(feature = "dest-openstack")]
+    &openstack::SCHEME,
     #[cfg(feature = "dest-b2")]
     &b2::SCHEME,
     #[cfg(feature = "dest-ftp")]

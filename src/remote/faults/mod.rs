@@ -15,6 +15,9 @@ pub(super) mod faulty_ftp;
 #[cfg(feature = "dest-s3")]
 #[path = "../../../tests/support/faulty_s3.rs"]
 pub(super) mod faulty_s3;
+#[cfg(feature = "dest-openstack")]
+#[path = "../../../tests/support/faulty_swift.rs"]
+pub(super) mod faulty_swift;
 
 mod downloads;
 mod lines;
@@ -36,6 +39,8 @@ mod ftp_only;
 mod gateways;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs_only;
+#[cfg(feature = "dest-openstack")]
+mod openstack_only;
 #[cfg(feature = "dest-rclone")]
 mod rclone_only;
 #[cfg(all(
@@ -566,6 +571,7 @@ destinations! {
     "dest-cos" cos http;
     "dest-aliyunoss" aliyunoss http;
     "dest-storj" storj http;
+    "dest-openstack" openstack http;
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
     "dest-azure" azure http;

@@ -179,7 +179,7 @@ fn start_swift() -> S3 {
     let mut conf = format!(
         "{}[pipeline:main]\npipeline = catch_errors gatekeeper healthcheck cache listing_formats s3api tempauth copy dlo slo proxy-server\n\
          [app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n\
-         [filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = testing .admin\n\
+         [filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = testing .admin\nuser_test_guest = guesting\n\
          [filter:s3api]\nuse = egg:swift#s3api\nlocation = us-east-1\nstorage_domain = localhost\n\
          [filter:cache]\nuse = egg:swift#memcache\nmemcache_servers = 127.0.0.1:{memcached}\n",
         common(port)

@@ -1,0 +1,179 @@
+//! Tests of `dest::openstack::login`.
+
+use super::*;
+use crate::base::opt::Opt;
+
+fn login(query: &str) -> Result<Login> {
+    let text = format!("openstack://box/p?{query}");
+    let (url, _) = DestUrl::parse(&text)?;
+    let mut options = Options::default();
+    let general: &[&'static Opt] = &[&opts::AUTH_USERNAME, &opts::AUTH_PASSWORD];
+    for (name, value) in &url.query {
+        let mut all = OPTIONS.iter().chain(general.iter().copied());
+        options.set(
+            all.find(|o| o.is_named(name)).expect("option"),
+            value.reveal(),
+        )?;
+    }
+    Login::new(&url, &options)
+}
+
+/// What is sent, with all quotes in place.
+fn sent(query: &str) -> String {
+    match login(query).expect(query).ask {
+        Ask::V1(user, key) => format!("v1 {user} {}", key.reveal()),
+        Ask::Keystone(path, body) => format!("{path} {}", body.reveal()),
+    }
+}
+
+#[test]
+fn log_ins_of_all_versions() {
+    let user = "auth-username=u%22&auth-password=p%2Fw";
+    let project = "openstack-domain-name=D&openstack-tenant-name=T";
+    let password = r#""identity":{"methods":["password"],"password":{"user":{"domain":{"name":"D"},"name":"u\"","password":"p/w"}}}"#;
+    let v2 = r#"/tokens {"auth":{"passwordCredentials":{"password":"p/w","username":"u\""},"tenantName":"T"}}"#;
+    for (query, want) in [
+        (format!("openstack-authuri=https://h/auth/v1.0&{user}"), "v1 u\" p/w".to_owned()),
+        (format!("openstack-authuri=https://h/v2.0/&{user}&{project}"), v2.to_owned()),
+        (format!("openstack-authuri=https://h&{user}&{project}"), v2.to_owned()),
+        (
+            format!("openstack-authuri=https://h/v3&{user}&{project}"),
+            format!(r#"/auth/tokens {{"auth":{{{password},"scope":{{"project":{{"domain":{{"name":"D"}},"name":"T"}}}}}}}}"#),
+        ),
+        (
+            "openstack-authuri=https://h/v2.0&auth-username=u&openstack-apikey=k".to_owned(),
+            r#"/tokens {"auth":{"RAX-KSKEY:apiKeyCredentials":{"apiKey":"k","username":"u"}}}"#.to_owned(),
+        ),
+        (
+            "openstack-authuri=https://h/v3&openstack-application-credential-id=i&openstack-application-credential-secret=s".to_owned(),
+            r#"/auth/tokens {"auth":{"identity":{"application_credential":{"id":"i","secret":"s"},"methods":["application_credential"]}}}"#.to_owned(),
+        ),
+    ] {
+        assert_eq!(sent(&query), want, "{query}");
+    }
+    assert!(
+        sent(&format!(
+            "openstack-authuri=https://h/x&openstack-version=v3&{user}&{project}"
+        ))
+        .starts_with("/auth/tokens")
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let user = "auth-username=u&auth-password=hunter2";
+    for (query, words) in [
+        (user.to_owned(), "--openstack-authuri"),
+        (
+            format!("openstack-authuri=h/v3&{user}"),
+            "--openstack-authuri",
+        ),
+        (
+            format!("openstack-authuri=ftp://h/v3&{user}"),
+            "--openstack-authuri",
+        ),
+        (
+            format!("openstack-authuri=https://u:hunter2@h/v3&{user}"),
+            "--openstack-authuri",
+        ),
+        (
+            "openstack-authuri=https://h/v3".to_owned(),
+            "--auth-username",
+        ),
+        (
+            "openstack-authuri=https://h/v3&auth-username=u".to_owned(),
+            "--auth-password",
+        ),
+        (
+            format!("openstack-authuri=https://h/v3&{user}"),
+            "--openstack-domain-name",
+        ),
+        (
+            format!("openstack-authuri=https://h/v3&openstack-domain-name=D&{user}"),
+            "--openstack-tenant-name",
+        ),
+        (
+            format!("openstack-authuri=https://h/v2.0&{user}"),
+            "--openstack-tenant-name",
+        ),
+        (
+            "openstack-authuri=https://h/v3&openstack-application-credential-id=i".to_owned(),
+            "credential-secret",
+        ),
+        (
+            "openstack-authuri=https://h/v2.0&openstack-application-credential-id=i".to_owned(),
+            "needs Keystone v3",
+        ),
+    ] {
+        let told = login(&query).err().expect(&query).to_string();
+        assert!(
+            told.contains(words) && !told.contains("hunter2"),
+            "{query}: {told}"
+        );
+    }
+}
+
+/// The address that a catalogue leads to, and whether it is in the region.
+fn best(region: &str, json: &str) -> Option<(String, bool)> {
+    let mut found = Catalogue::new(Some(region).filter(|r| !r.is_empty()));
+    let io = |_: &std::io::Error| Fault::new(Class::Transient, "io");
+    json::read(&mut json.as_bytes(), REPLY_MAX_BYTES, &io, &mut |step| {
+        found.take(step);
+        Ok(())
+    })
+    .expect("JSON");
+    found.best.map(|one| (one.url, one.in_region))
+}
+
+#[test]
+fn the_endpoint_of_a_catalogue() {
+    let one = |interface: &str, region: &str| {
+        format!(
+            r#"{{"interface":"{interface}","url":"{interface}-{region}","region_id":"{region}","region":"{region}"}}"#
+        )
+    };
+    let all = [
+        one("internal", "A"),
+        one("public", "A"),
+        one("admin", "B"),
+        one("public", "B"),
+        one("internal", "C"),
+    ];
+    let v3 = format!(
+        r#"{{"token":{{"catalog":[{{"type":"compute","endpoints":[{}]}},{{"endpoints":[{}],"type":"object-store"}},{{"endpoints":[{}],"type":"volume"}}]}}}}"#,
+        one("public", "A"),
+        all.join(","),
+        one("public", "B"),
+    );
+    let v2 = r#"{"access":{"serviceCatalog":[{"endpoints":[{"region":"A","internalURL":"int-A","publicURL":"public-A"},{"publicURL":"public-B","region":"B"}],"type":"object-store"}]}}"#;
+    for (json, region, want, same) in [
+        (v3.as_str(), "", "public-A", true),
+        (&v3, "A", "public-A", true),
+        (&v3, "b", "public-B", true),
+        (&v3, "C", "public-A", false),
+        (&v3, "nowhere", "public-A", false),
+        (v2, "", "public-A", true),
+        (v2, "b", "public-B", true),
+        (v2, "C", "public-A", false),
+    ] {
+        assert_eq!(
+            best(region, json),
+            Some((want.to_owned(), same)),
+            "{region}"
+        );
+    }
+    assert_eq!(best("", r#"{"token":{"catalog":[]}}"#), None);
+}
+
+#[test]
+fn times_as_openstack_writes_them() {
+    for (text, want) in [
+        ("1970-01-02T00:00:01.123456Z", Some(86_401)),
+        ("1970-01-02T00:00:01Z", Some(86_401)),
+        ("1970-01-02T00:00:01.123456", Some(86_401)),
+        ("1970-01-02", None),
+        ("\u{e9}970-01-02T00:00:01Z\u{e9}\u{e9}", None),
+    ] {
+        assert_eq!(iso_time(text), want, "{text}");
+    }
+}
