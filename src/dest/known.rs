@@ -71,7 +71,7 @@ static ALL: &[Known] = &[
         "cloudfiles",
         Way::Never(
             "Rackspace Cloud Files is reached as OpenStack",
-            "write openstack://CONTAINER/folder with --openstack-authuri=https://identity.api.rackspacecloud.com/v2.0 and --openstack-apikey",
+            "write openstack://CONTAINER/folder with its address for v2 as --openstack-authuri, and --openstack-apikey",
         ),
     ),
     Known(

@@ -254,6 +254,11 @@ pub(super) trait Wire {
         1
     }
 
+    /// The last page of a listing is one without files.
+    fn ends_empty(&self) -> bool {
+        false
+    }
+
     /// Troubles after which an upload is stored, but not as it was sent.
     fn misstated(&self) -> Vec<(Verb, Trouble)> {
         Vec::new()

@@ -93,6 +93,10 @@ impl Wire for OpenStack {
         21
     }
 
+    fn ends_empty(&self) -> bool {
+        true
+    }
+
     fn portal(&self, _: Verb) -> &'static str {
         "not an OpenStack server (captive portal?)"
     }
