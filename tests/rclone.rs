@@ -459,7 +459,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         ("openstack", "OpenStack Swift; duplet help openstack"),
         ("cos", "Tencent COS; duplet help cos"),
         ("aliyunoss", "Aliyun OSS; duplet help aliyunoss"),
-        ("storj tardigrade", "Storj; duplet help storj"),
+        ("storj", "Storj; duplet help storj"),
         ("tahoe", "ssh://USER@HOST:PORT/folder"),
         ("duplicati", "restore with Duplicati"),
         ("filejump", "in a browser"),

@@ -27,12 +27,13 @@ static ALL: &[Known] = &[
     Known("cos", Way::Native("Tencent COS")),
     Known("aliyunoss", Way::Native("Aliyun OSS")),
     Known(
-        "storj tardigrade",
+        "storj",
         Way::Either(
             "Storj",
             "make an access grant and give it as --storj-auth-method='Access grant' and --storj-shared-access",
         ),
     ),
+    Known("tardigrade", Way::Native("Storj by its old name")),
     Known("webdav", Way::Native("WebDAV")),
     Known("b2", Way::Native("Backblaze B2")),
     Known("azure", Way::Native("Azure Blob Storage")),
