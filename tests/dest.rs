@@ -80,22 +80,30 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         _held: Some(Arc::new(server)),
         ..Place::new("b2", &["b2"], url)
     });
-    let at = Server::start(|_| Azure::new()).address;
+    let server = Server::start(|_| Azure::new());
+    let at = server.address;
     let url = format!(
         "azure://bkt/{path}?azure-use-path&azure-endpoint=http://{at}/account&auth-username=account&auth-password=a2V5&http-proxy=none"
     );
     all.push(Place {
         can_be_missing: false,
+        _held: Some(Arc::new(server)),
         ..Place::new("azure", &["azure"], url)
     });
-    let at = Server::start(|_| Dav::new()).address;
-    let url = format!("webdav://{at}/d/b/{path}?http-proxy=none");
-    all.push(Place::new("webdav", &["webdav"], url));
+    let server = Server::start(|_| Dav::new());
+    let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new("webdav", &["webdav"], url)
+    });
     let decoded = format!("/kit-{case}/päth a+b/x");
-    let at = Server::start(|_| Node::new(&decoded, identifier)).address;
-    let url = format!("ipfs://{at}/{path}?http-proxy=none");
+    let server = Server::start(|_| Node::new(&decoded, identifier));
+    let url = format!("ipfs://{}/{path}?http-proxy=none", server.address);
     // What `ipns://` names is only read.
-    all.push(Place::new("ipfs", &["ipfs", "ipns"], url));
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new("ipfs", &["ipfs", "ipns"], url)
+    });
     let folder = scratch.at(&format!("sftp-{case}/p\u{e4}th%20a+b/x"));
     let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/faulty_sftp.py");
     let state = scratch.folder(&format!("sftp-state-{case}"));
@@ -108,14 +116,21 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         let url = format!("ssh://localhost{}?ssh-command={theirs}", text(&folder));
         all.push(Place::new("OpenSSH", &["ssh"], url));
     }
-    let server = faulty_ftp::Server::start(faulty_ftp::Modes::default());
+    let modes = faulty_ftp::Modes::default();
+    let server: Arc<faulty_ftp::Server> = Arc::new(faulty_ftp::Server::start(modes));
     let login = format!("user:s3cr3t%2F%2Bvalue@{}", server.address);
     // One folder, seen from the log-in and from the root.
     let url = format!("ftp://{login}/kit-{case}/p\u{e4}th%20a+b/x");
-    all.push(Place::new("ftp", &["ftp"], url));
+    all.push(Place {
+        _held: Some(server.clone()),
+        ..Place::new("ftp", &["ftp"], url)
+    });
     let home = faulty_ftp::HOME;
     let url = format!("aftp://{login}{home}/kit2-{case}/p\u{e4}th%20a+b/x");
-    all.push(Place::new("aftp", &["aftp"], url));
+    all.push(Place {
+        _held: Some(server),
+        ..Place::new("aftp", &["aftp"], url)
+    });
     let folder = scratch.at(&format!("rclone-{case}/p\u{e4}th a+b/x"));
     let folder = text(&folder).replace(' ', "%20").replace('+', "%2B");
     let program = b2::programs().join("rclone");
