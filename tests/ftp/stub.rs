@@ -174,7 +174,8 @@ fn the_server_for_faults_is_what_it_is_told_to_be() {
     assert_eq!(lines(&raw.get("LIST d e")).len(), 2);
     assert!(raw.reply().contains("421 Timeout"));
     assert_eq!(raw.reply(), "", "the end");
-    let mut six = Raw::new(&Server::start_at("[::1]:0", Modes::default()));
+    let server = Server::start_at("[::1]:0", Modes::default());
+    let mut six = Raw::new(&server);
     assert!(six.reply().starts_with("220"));
 }
 
