@@ -24,6 +24,8 @@ const OTHER: &[u8] = include_bytes!("../../tests/data/tls/other.pem");
 const EXPIRED: &[u8] = include_bytes!("../../tests/data/tls/expired.pem");
 /// As `openssl req -x509` makes it: CA:TRUE and no names.
 const SELF_SIGNED: &[u8] = include_bytes!("../../tests/data/tls/selfsigned.pem");
+/// The same with a name, `localhost`.
+const CA_LEAF: &[u8] = include_bytes!("../../tests/data/tls/ca-leaf.pem");
 /// Of X.509 version 1, as a plain `openssl x509 -req` makes it.
 const V1: &[u8] = include_bytes!("../../tests/data/tls/v1.pem");
 /// With a critical extension that nobody knows.
@@ -160,6 +162,34 @@ fn a_certificate_of_an_own_authority() {
     refused(&server(EXPIRED), "localhost", &ca, &["expired on"]);
 }
 
+/// What many a NAS shows signs itself and calls itself an authority. In the person's own file it is good as it is, for its name.
+#[test]
+fn a_certificate_that_is_its_own_authority() {
+    let file = |name: &str| {
+        let path = format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+        format!("ssl-ca-file={}", crate::net::url::encode(&path))
+    };
+    let own = file("ca-leaf.pem");
+    ask(&server(CA_LEAF), "localhost", &own).expect("trusted");
+    refused(&server(CA_LEAF), "127.0.0.1", &own, &["not for 127.0.0.1"]);
+    let nameless = file("selfsigned.pem");
+    refused(
+        &server(SELF_SIGNED),
+        "localhost",
+        &nameless,
+        &["not for localhost"],
+    );
+    refused(
+        &server(EXPIRED),
+        "localhost",
+        &file("expired.pem"),
+        &["expired"],
+    );
+    // Another one, although it signs itself, too.
+    refused(&server(SELF_SIGNED), "localhost", &own, &["not trusted"]);
+    refused(&server(CA_LEAF), "localhost", &nameless, &["not trusted"]);
+}
+
 #[test]
 fn pinned_certificates() {
     for algo in [Algo::Sha1, Algo::Sha256] {
@@ -169,8 +199,15 @@ fn pinned_certificates() {
             &server(SELF_SIGNED),
             "localhost",
             &pin(GOOD, algo),
-            &["not trusted"],
+            &["not trusted", "has changed", "stand in between"],
         );
+        // What is wrong with it beside that is said, too.
+        let changed = ["has changed", "not for localhost"];
+        let ca = crate::net::url::encode(CA_FILE);
+        let query = format!("{}&ssl-ca-file={ca}", pin(GOOD, algo));
+        refused(&server(OTHER), "localhost", &query, &changed);
+        let old = ["has changed", "expired"];
+        refused(&server(EXPIRED), "localhost", &pin(GOOD, algo), &old);
         let expired = pin(EXPIRED, algo);
         refused(&server(EXPIRED), "localhost", &expired, &["expired"]);
     }

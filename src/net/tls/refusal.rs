@@ -81,6 +81,20 @@ impl Refused {
         })
     }
 
+    /// The same where fingerprints were given, and this is a certificate that has none of them.
+    pub(super) fn unlike_pins(self, leaf: &[u8]) -> Refused {
+        let sha256 = hex(Algo::Sha256.hash(leaf).as_bytes());
+        Refused {
+            text: format!(
+                "the server's certificate does not match --accept-specified-ssl-hash: it has changed, or this is another server; {}",
+                self.text
+            ),
+            hint: format!(
+                "if the server has a new one, compare its fingerprint there, then --accept-specified-ssl-hash={sha256}; if not, somebody may stand in between"
+            ),
+        }
+    }
+
     /// `what` is a key that the TLS library cannot use.
     pub(super) fn key(what: &str, leaf: &[u8]) -> Refused {
         let why = format!("the server's certificate has {what}, which is not supported");

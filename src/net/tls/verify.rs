@@ -19,7 +19,7 @@ use rustls::{
 };
 
 use crate::base::bytes::hex_decode;
-use crate::base::digest::Algo;
+use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::opt::Options;
 use crate::base::text;
@@ -82,12 +82,14 @@ pub(crate) fn config(options: &Options) -> Result<Tls> {
                 .ok()
                 .filter(|f| !f.is_empty())
         });
+    let mut own = Vec::new();
     if let Some(file) = file {
-        add_roots(&mut roots, &file)?;
+        own = add_roots(&mut roots, &file)?;
     }
     let verifier = Verifier {
         more: AtomicBool::new(false),
         roots,
+        own,
         algorithms: provider().signature_verification_algorithms,
         any: options.flag(&opts::SSL_ANY),
         hashes: fingerprints(options.text(&opts::SSL_HASH).unwrap_or(""))?,
@@ -146,25 +148,28 @@ fn check_versions(list: Option<&str>) -> Result<()> {
     ))
 }
 
-fn add_roots(roots: &mut RootCertStore, file: &str) -> Result<()> {
+/// Adds the certificates of a file; their SHA-256 is the result.
+fn add_roots(roots: &mut RootCertStore, file: &str) -> Result<Vec<Hash>> {
     let doing = || format!("read the certificates in {}", text::safe(file.as_bytes()));
     let mut pem = Vec::new();
     std::fs::File::open(file)
         .and_then(|f| f.take(ROOTS_MAX_BYTES).read_to_end(&mut pem))
         .map_err(|e| Error::io(&e).doing(doing()))?;
-    let mut found = false;
+    let mut found = Vec::new();
     for item in ureq::tls::parse_pem(&pem) {
         let Ok(ureq::tls::PemItem::Certificate(cert)) = item else {
             continue;
         };
         let der = CertificateDer::from(cert.der().to_vec());
-        found |= roots.add(der).is_ok();
+        let hash = Algo::Sha256.hash(&der);
+        if roots.add(der).is_ok() {
+            found.push(hash);
+        }
     }
-    if found {
-        Ok(())
-    } else {
-        Err(Error::new(Kind::Usage, "it holds no usable PEM certificate").doing(doing()))
+    if found.is_empty() {
+        return Err(Error::new(Kind::Usage, "it holds no usable PEM certificate").doing(doing()));
     }
+    Ok(found)
 }
 
 /// The values of `accept-specified-ssl-hash`: 20 or 32 bytes each.
@@ -191,6 +196,8 @@ fn fingerprints(list: &str) -> Result<Vec<Vec<u8>>> {
 #[derive(Debug)]
 struct Verifier {
     roots: RootCertStore,
+    /// Those of the person's own file.
+    own: Vec<Hash>,
     algorithms: WebPkiSupportedAlgorithms,
     more: AtomicBool,
     any: bool,
@@ -202,6 +209,12 @@ impl Verifier {
         [Algo::Sha1, Algo::Sha256]
             .iter()
             .any(|a| self.hashes.iter().any(|h| h == a.hash(der).as_bytes()))
+    }
+
+    /// True for exactly a certificate of the person's own file.
+    fn is_own(&self, leaf: &[u8]) -> bool {
+        let hash = Algo::Sha256.hash(leaf);
+        self.own.contains(&hash)
     }
 
     /// Checks what the server signed in the handshake with the key of its certificate, of which nothing else is looked at: a
@@ -303,10 +316,22 @@ impl ServerCertVerifier for Verifier {
             };
             return Err(Refused::new(&reason, leaf, &name.to_str(), seconds).into_error());
         }
-        match check_chain(leaf, chain, &self.roots, &self.algorithms, (name, now)) {
+        let checked = match self.is_own(leaf) {
+            // It signs itself, as many servers' do, and may call itself an authority, which no chain may end in.
+            true if own => {
+                ParsedCertificate::try_from(leaf).and_then(|leaf| verify_server_name(&leaf, name))
+            }
+            _ => check_chain(leaf, chain, &self.roots, &self.algorithms, (name, now)),
+        };
+        match checked {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(TlsError::InvalidCertificate(reason)) => {
-                Err(Refused::new(&reason, leaf, &name.to_str(), seconds).into_error())
+                let refused = Refused::new(&reason, leaf, &name.to_str(), seconds);
+                Err(match self.hashes.is_empty() {
+                    true => refused,
+                    false => refused.unlike_pins(leaf),
+                }
+                .into_error())
             }
             Err(other) => Err(other),
         }
