@@ -228,14 +228,16 @@ struct NotFound {
 impl NotFound {
     fn fault(&self) -> Fault {
         let NotFound { host, why, .. } = self;
+        let class = resolve::class(why);
         if self.proxy {
-            return Fault::new(
-                Class::Transient,
-                format!("cannot resolve the proxy '{host}': {why}"),
-            )
-            .hint("--http-proxy=none connects directly");
+            return Fault::new(class, format!("cannot resolve the proxy '{host}': {why}"))
+                .hint("--http-proxy=none connects directly");
         }
-        Fault::new(Class::Transient, format!("cannot resolve '{host}': {why}"))
+        let fault = Fault::new(class, format!("cannot resolve '{host}': {why}"));
+        match class {
+            Class::Refused => fault.hint(resolve::CHECK),
+            _ => fault,
+        }
     }
 }
 

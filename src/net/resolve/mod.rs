@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::Cursor;
+use crate::base::fault::Class;
 use crate::base::rand;
 
 /// Most addresses returned.
@@ -17,6 +18,10 @@ const SERVERS_MAX: usize = 3;
 /// So long an answer is good.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 const NAMES_MAX: usize = 8;
+/// What to do where a name does not exist.
+pub(crate) const CHECK: &str = "check the host name in the destination URL";
+const NO_HOST: &str = "no such host";
+const NO_NAME: &str = "it is not a host name";
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 
@@ -75,6 +80,14 @@ impl Names {
     }
 }
 
+/// The class of an error of [`resolve`]: of a name that does not exist a further question soon makes no difference.
+pub(crate) fn class(why: &str) -> Class {
+    match why {
+        NO_HOST | NO_NAME => Class::Refused,
+        _ => Class::Transient,
+    }
+}
+
 /// All addresses of a host, best first (hosts file order; IPv4 before IPv6 from DNS). Empty = not found; the error is a
 /// clause for people.
 pub(crate) fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
@@ -87,7 +100,7 @@ pub(crate) fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
     }
     let name = bare.trim_end_matches('.').to_ascii_lowercase();
     if !good_host(&name) {
-        return Err("it is not a host name".to_owned());
+        return Err(NO_NAME.to_owned());
     }
     let hosts = in_hosts(&read_file("/etc/hosts"), &name);
     if !hosts.is_empty() {
@@ -239,7 +252,7 @@ fn ask_all(
             return Ok(found);
         }
     }
-    Err(problem.unwrap_or_else(|| "no such host".to_owned()))
+    Err(problem.unwrap_or_else(|| NO_HOST.to_owned()))
 }
 
 /// One name and record type; an empty list when there is no such name or record.

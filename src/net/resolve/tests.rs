@@ -2,6 +2,35 @@
 
 use super::*;
 
+#[test]
+fn names_that_do_not_exist_are_told_from_servers_that_do_not_answer() {
+    for host in ["a..b", "", "x y", &"l".repeat(64)] {
+        let why = resolve(host).expect_err(host);
+        assert_eq!(class(&why), Class::Refused, "{host}: {why}");
+    }
+    let config = parse_config("nameserver 192.0.2.1");
+    let mut unknown = |_: SocketAddr, query: &[u8]| {
+        let mut reply = query.to_vec();
+        (reply[2], reply[3]) = (0x81, 0x83);
+        Ok(reply)
+    };
+    let why = ask_all(&config, "h.example", true, &mut unknown).expect_err("unknown");
+    assert_eq!(class(&why), Class::Refused, "{why}");
+    for (code, text) in [(2u8, "answers with error 2"), (5, "answers with error 5")] {
+        let mut failing = |_: SocketAddr, query: &[u8]| {
+            let mut reply = query.to_vec();
+            (reply[2], reply[3]) = (0x81, 0x80 | code);
+            Ok(reply)
+        };
+        let why = ask_all(&config, "h.example", true, &mut failing).expect_err("fails");
+        assert!(why.contains(text), "{why}");
+        assert_eq!(class(&why), Class::Transient);
+    }
+    let mut silent = |_: SocketAddr, _: &[u8]| Err("no answer in time".to_owned());
+    let why = ask_all(&config, "h.example", true, &mut silent).expect_err("silent");
+    assert_eq!(class(&why), Class::Transient, "{why}");
+}
+
 /// A reply to `query` with these records.
 fn reply(query: &[u8], code: u8, records: &[(u16, &[u8])]) -> Vec<u8> {
     let mut out = query.to_vec();

@@ -40,6 +40,10 @@ pub(super) fn dead_servers_and_unknown_hosts(start: Start) {
             assert!(e.to_string().contains(part), "{e}");
         }
     }
+    // A name that does not exist is told at once.
+    let mut subject = Subject::open(&start().url("a..b:80", ""), SECRETS);
+    fails(subject.list(), Kind::Busy, "cannot resolve 'a..b'");
+    assert_eq!(subject.retries(), 1);
 }
 
 /// A download has no longest time, but what comes in place of one has.
