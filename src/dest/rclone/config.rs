@@ -9,7 +9,7 @@ use crate::base::program;
 use crate::base::secret::Secret;
 use crate::base::text;
 use crate::base::time::Timestamp;
-use crate::dest::rclone::secrets::{code, obscure};
+use crate::dest::rclone::secrets::{code, is_secret, obscure, words};
 use crate::dest::storj;
 use crate::net::opts;
 use crate::net::url::DestUrl;
@@ -162,6 +162,13 @@ impl Setup {
             http.set(opt, value)?;
         }
         http.set(&opts::HTTP_PROXY, "none")?;
+        // The answer to an upload comes when rclone has handed all of it on.
+        let chosen = options.given(opts::READ_WRITE_TIMEOUT.name);
+        if let Some(span) = chosen
+            && options.given(opts::OPERATION_TIMEOUT.name).is_none()
+        {
+            http.set(&opts::OPERATION_TIMEOUT, span)?;
+        }
         for opt in [&opts::SHORT_TIMEOUT, &opts::READ_WRITE_TIMEOUT] {
             if options.given(opt.name).is_none() {
                 http.set(opt, PATIENCE)?;
@@ -174,7 +181,10 @@ impl Setup {
         let (short, list) = (span(&opts::SHORT_TIMEOUT), span(&opts::LIST_TIMEOUT));
         let transfer = span(&opts::READ_WRITE_TIMEOUT);
         let mut set = Vec::new();
-        let words = words(options, &mut set)?;
+        let given = options.secret(&WORDS);
+        let given = given.as_ref().map_or("", Secret::reveal);
+        let given = program::words(WORDS.name, given, true)?;
+        let words = words(WORDS.name, given, &mut set)?;
         let (remote, path, account) = match url.scheme.as_str() {
             "rclone" => named(url, options)?,
             _ => carried(url, options, &mut set)?,
@@ -229,42 +239,6 @@ impl Setup {
         }
         out
     }
-}
-
-/// The arguments that the person adds. One that holds a secret goes into the environment, where rclone looks for it, too: the list
-/// of processes shows arguments to everybody.
-fn words(options: &Options, set: &mut Vec<(String, Secret)>) -> Result<Vec<String>> {
-    let given = options.secret(&WORDS);
-    let given = given.as_ref().map_or("", Secret::reveal);
-    let (mut kept, mut rest) = (
-        Vec::new(),
-        program::words(WORDS.name, given, true)?
-            .into_iter()
-            .peekable(),
-    );
-    while let Some(word) = rest.next() {
-        let (flag, value) = match word.split_once('=') {
-            Some((flag, value)) => (flag, Some(value.to_owned())),
-            None => (word.as_str(), None),
-        };
-        let name = flag.strip_prefix("--").filter(|name| is_secret(name));
-        let next = || rest.next_if(|next| !next.starts_with('-'));
-        match name.and_then(|name| Some((name, value.or_else(next)?))) {
-            Some((name, value)) => {
-                let name = name.to_ascii_uppercase().replace('-', "_");
-                set.push((format!("RCLONE_{name}"), Secret::new(value)));
-            }
-            None => kept.push(word),
-        }
-    }
-    Ok(kept)
-}
-
-/// True for the name of a setting of rclone that is a secret.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words = ["pass", "secret", "token", "key", "grant", "auth", "cookie"];
-    words.iter().any(|word| name.contains(word))
 }
 
 /// Remote, path and account.

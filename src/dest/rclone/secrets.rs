@@ -1,11 +1,11 @@
-//! Passwords as rclone wants to read them, and codes of a second factor.
+//! Passwords as rclone wants to read them, codes of a second factor, and secrets among its arguments.
 
 use aes::Aes256Enc;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use ring::hmac;
 
 use crate::base::bytes::base64_url;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::rand;
 use crate::base::secret::Secret;
 
@@ -56,9 +56,137 @@ pub(super) fn code(key: &Secret, unix: u64) -> Option<String> {
     (!raw.is_empty()).then(|| format!("{:06}", number % 1_000_000))
 }
 
+/// The arguments that the person adds with this option. One that holds a secret goes into the environment, where rclone looks for it, too: the list
+/// of processes shows arguments to everybody.
+pub(super) fn words(
+    option: &str,
+    given: Vec<String>,
+    set: &mut Vec<(String, Secret)>,
+) -> Result<Vec<String>> {
+    let (mut kept, mut rest) = (Vec::new(), given.into_iter().peekable());
+    while let Some(word) = rest.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        let name = flag.strip_prefix("--").filter(|name| is_secret(name));
+        let next = || rest.next_if(|next| !next.starts_with('-'));
+        match name.and_then(|name| Some((name, value.or_else(next)?))) {
+            Some((name, value)) => {
+                let name = name.to_ascii_uppercase().replace('-', "_");
+                set.push((format!("RCLONE_{name}"), Secret::new(value)));
+            }
+            None => kept.push(word),
+        }
+    }
+    headers(option, kept, set)
+}
+
+/// Takes headers that hold a secret, such as `--header 'Authorization: Bearer ...'`, out of the arguments, as [`words`] does with
+/// settings that are one.
+fn headers(
+    option: &str,
+    words: Vec<String>,
+    set: &mut Vec<(String, Secret)>,
+) -> Result<Vec<String>> {
+    const FLAGS: [&str; 3] = ["--header", "--header-upload", "--header-download"];
+    let mut kept = Vec::new();
+    let mut rest = words.into_iter().peekable();
+    while let Some(word) = rest.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        let value = match FLAGS.contains(&flag) {
+            true => value.or_else(|| rest.peek().cloned()),
+            false => None,
+        };
+        let Some(value) = value.filter(|value| is_secret(value)) else {
+            kept.push(word);
+            continue;
+        };
+        if word == flag {
+            rest.next();
+        }
+        let name = flag[2..].to_ascii_uppercase().replace('-', "_");
+        let name = format!("RCLONE_{name}");
+        // rclone takes several from one variable as a list with commas and quotes, but not every rclone does.
+        if value.contains([',', '"']) || set.iter().any(|(known, _)| *known == name) {
+            let text =
+                format!("--{option}: a secret in a header would be seen in the list of processes");
+            return Err(Error::usage(text).hint(format!(
+                "write it into the environment, {name}, or into rclone's configuration"
+            )));
+        }
+        set.push((name, Secret::new(value)));
+    }
+    Ok(kept)
+}
+
+/// True for the name of a setting of rclone that is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = ["pass", "secret", "token", "key", "grant", "auth", "cookie"];
+    words.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_secret_leaves_the_arguments() {
+        let told = |given: &[&str]| {
+            let mut set = Vec::new();
+            let given = given.iter().map(|&word| word.to_owned()).collect();
+            let kept = words("rclone-option", given, &mut set);
+            kept.map(|kept| {
+                let set = set.iter().map(|(name, v)| format!("{name}={}", v.reveal()));
+                (kept.join(" "), set.collect::<Vec<_>>().join(";"))
+            })
+        };
+        for (given, kept, set) in [
+            (&["--fast-list", "-v"][..], "--fast-list -v", ""),
+            (&["--sftp-pass=x"], "", "RCLONE_SFTP_PASS=x"),
+            (
+                &["--header", "Authorization: Bearer x"],
+                "",
+                "RCLONE_HEADER=Authorization: Bearer x",
+            ),
+            (
+                &[
+                    "-v",
+                    "--header-upload=X-Api-Key: k",
+                    "--header",
+                    "X-Colour: red",
+                ],
+                "-v --header X-Colour: red",
+                "RCLONE_HEADER_UPLOAD=X-Api-Key: k",
+            ),
+            (
+                &[
+                    "--header-download",
+                    "Cookie: c",
+                    "--header=Private-Token: t",
+                ],
+                "",
+                "RCLONE_HEADER_DOWNLOAD=Cookie: c;RCLONE_HEADER=Private-Token: t",
+            ),
+            (&["--header"], "--header", ""),
+        ] {
+            let got = told(given).expect("good");
+            assert_eq!((got.0.as_str(), got.1.as_str()), (kept, set), "{given:?}");
+        }
+        for bad in [
+            &["--header=Authorization: a", "--header=X-Token: t"][..],
+            &["--header=Authorization: Digest username=\"u\", a=b"],
+        ] {
+            let e = told(bad).expect_err("refused");
+            assert_eq!(e.kind().exit_code(), 200);
+            assert!(e.to_string().contains("RCLONE_HEADER"), "{e}");
+            assert!(!e.to_string().contains("Digest"), "{e}");
+        }
+    }
     use crate::base::bytes::base64_decode;
 
     #[test]

@@ -51,6 +51,11 @@ static MEANINGS: &[Meaning] = &[
     ("empty token", Class::Auth, RECONNECT),
     ("token expired", Class::Auth, RECONNECT),
     ("connection refused", Class::Refused, ""),
+    (
+        "no such host",
+        Class::Refused,
+        "check the host name: in the URL, or of this remote in rclone's configuration",
+    ),
 ];
 
 const RIGHTS: &str = "check user, password and rights at the destination";

@@ -88,7 +88,7 @@ fn a_helper_that_ends_is_started_anew() {
     assert!(wire.0.with(|f| f.kept(NAME)) == Some(bytes(LEN)));
     // One that lives and does not answer is not asked again.
     let wire = Rclone::new();
-    let mut s = wire.subject("http-operation-timeout=1s");
+    let mut s = wire.subject("read-write-timeout=1s");
     s.put(b"zero").expect("stored");
     assert_eq!(wire.helpers(), 1);
     wire.0.script("POST", "dblock", Trouble::Stall(None));
