@@ -104,7 +104,13 @@ fn every_way_to_log_in() {
         assert!(!ran.err.contains("BEGIN") && !ran.out.contains("BEGIN"));
     }
     assert!(scratch.left_in_tmp().is_empty());
+    // Without a user in the URL that of ssh's own configuration logs in.
+    let user = &server.user;
+    let query = format!("{known}+-o+User={user}&{}", ways[0]);
+    let nobody = server.url("b", &query).replacen(&format!("{user}@"), "", 1);
+    remote(&scratch, &["test", &nobody]).code(&[0]);
 
+    let shut = once(&fs::read_to_string(server.key("id_locked")).unwrap());
     let before = server.log().matches("Failed").count();
     for (way, words) in [
         (
@@ -119,8 +125,22 @@ fn every_way_to_log_in() {
             format!("ssh-keyfile={}", text(&scratch.at("none"))),
             "no such key file",
         ),
-        (locked.clone(), "passphrase"),
-        (format!("{locked}&auth-password=wrong"), "passphrase"),
+        (locked.clone(), "has a passphrase, which was not given"),
+        (
+            format!("{locked}&auth-password=wrong"),
+            "the passphrase does not open the private key",
+        ),
+        (
+            format!("ssh-key={shut}&auth-password=wrong"),
+            "the passphrase does not open the private key",
+        ),
+        (
+            format!(
+                "ssh-keyfile={}&auth-password=x",
+                text(&server.key("stranger"))
+            ),
+            "rejected the key",
+        ),
         (
             "auth-password=wrong%20one".to_owned(),
             "rejected user name or password",
@@ -173,6 +193,7 @@ fn keys_of_the_host() {
     let ran = list(&format!("{key}&{nobody}")).code(&[100]);
     ran.says("not known to this machine")
         .says("--ssh-fingerprint")
+        .says("| ssh-keygen -lf -'")
         .says("connect once by hand");
     // Where ssh would ask, the fingerprint is there to be copied.
     let asks = nobody.replace("UserKnownHostsFile=none", "UserKnownHostsFile=/dev/null");
@@ -201,12 +222,15 @@ fn keys_of_the_host() {
         .says("refuses connections");
 }
 
-/// A folder with a program of this name that is a script.
+/// A folder with a program of this name that is a script. A process of its own writes it: were it open here, another thread that
+/// starts a program could hold it open for a moment, and what is open for writing cannot be started.
 fn program(scratch: &Scratch, name: &str, script: &str) -> PathBuf {
     let folder = scratch.folder(&format!("bin-{name}"));
     let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    let mut made = Command::new("sh");
+    made.args(["-c", write, text(&path), script]);
+    assert!(made.status().unwrap().success());
     folder
 }
 

@@ -17,7 +17,10 @@ use crate::net::url::DestUrl;
 /// Temporary files older than this, in seconds, belong to no upload any more; so many are removed at once.
 pub(super) const LEFTOVER_AGE: i64 = 86_400;
 pub(super) const LEFTOVERS_MAX: usize = 100;
-/// For the end of an upload, when the server writes to its disk.
+/// Uploads of this run that broke off and are still to be removed, at most; and how often that is tried.
+const BROKEN_MAX: usize = 16;
+const BROKEN_TRIES: u8 = 3;
+/// For the end of an upload, when the server writes to its disk, unless `--read-write-timeout` is given.
 const CLOSING: Duration = Duration::from_secs(600);
 
 /// What a request was for.
@@ -60,11 +63,14 @@ impl Times {
         };
         let own = options.given(opts::OPERATION_TIMEOUT.name).is_some();
         let operation = own.then(|| span(&opts::OPERATION_TIMEOUT));
+        let (short, transfer) = (span(&opts::SHORT_TIMEOUT), span(&opts::READ_WRITE_TIMEOUT));
+        let chosen = options.given(opts::READ_WRITE_TIMEOUT.name).is_some();
+        let closing = chosen.then(|| transfer.max(short));
         Times {
-            short: span(&opts::SHORT_TIMEOUT),
+            short,
             list: operation.unwrap_or_else(|| span(&opts::LIST_TIMEOUT)),
-            transfer: span(&opts::READ_WRITE_TIMEOUT),
-            closing: operation.unwrap_or(CLOSING),
+            transfer,
+            closing: operation.or(closing).unwrap_or(CLOSING),
         }
     }
 }
@@ -151,6 +157,41 @@ pub(super) fn temporary(start: &str) -> Done<String> {
     Ok(format!("{start}{random}"))
 }
 
+/// Temporary names of this run's uploads that broke off with the conversation. They are removed when there is another one; what
+/// is forgotten here a later run removes when it is a day old. At most [`BROKEN_MAX`].
+#[derive(Default)]
+pub(super) struct BrokenOff(Vec<(String, u8)>);
+
+impl BrokenOff {
+    /// An upload begins: from now on there may be a file of this name.
+    pub(super) fn begun(&mut self, name: &str) {
+        if self.0.len() >= BROKEN_MAX {
+            self.0.remove(0);
+        }
+        self.0.push((name.to_owned(), 0));
+    }
+
+    /// There is no file of this name any more.
+    pub(super) fn ended(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
+    /// Removes them. `remove` says whether there was one that is gone now; what it does not find may still come, from a
+    /// conversation that the server has not given up yet.
+    pub(super) fn sweep(&mut self, remove: &mut dyn FnMut(&str) -> Done<bool>) -> Done<()> {
+        let mut at = 0;
+        while let Some((name, tries)) = self.0.get_mut(at) {
+            *tries += 1;
+            if remove(name)? || *tries >= BROKEN_TRIES {
+                self.0.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads as much as fits, less only at the end.
 pub(super) fn fill(body: &mut dyn Body, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut have = 0;
@@ -207,6 +248,12 @@ pub(super) fn no_folder(folder: &str) -> Fault {
         Class::FolderMissing,
         format!("folder {folder} does not exist"),
     )
+}
+
+/// What should be a folder is none; `path` is for messages.
+pub(super) fn is_a_file(path: &str) -> Fault {
+    let text = format!("{path} is a file on the server, not a folder");
+    Fault::new(Class::Usage, text).hint("name a folder in the URL")
 }
 
 pub(super) fn exists() -> Fault {

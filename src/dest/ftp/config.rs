@@ -1,5 +1,6 @@
 //! The options of the `ftp` and `aftp` schemes (`destinations-more.md` 2.2), and what they and the URL come to.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rustls::SupportedProtocolVersion;
@@ -139,6 +140,8 @@ pub(super) struct Setup {
     /// The size of uploads is asked for.
     pub(super) verify: bool,
     pub(super) times: Times,
+    /// There was a log-in in this run.
+    pub(super) met: Cell<bool>,
 }
 
 impl Setup {
@@ -191,6 +194,7 @@ impl Setup {
             rename: !options.flag(&rows[NO_RENAME]),
             verify: unverified != Some(true),
             times: Times::new(options),
+            met: Cell::new(false),
         })
     }
 

@@ -1,4 +1,5 @@
-//! Listings. Memory: 16 KiB, a line, and what has to be looked at when the listing is over.
+//! Listings. Memory: 16 KiB, a line, and of what has to be looked at when the listing is over at most 1000 names of links and 100
+//! of temporary files, each at most 255 bytes long.
 
 use std::io::Read as _;
 
@@ -18,6 +19,8 @@ const LINE_MAX: usize = 8 << 10;
 const LISTING_MAX: u64 = 256 << 20;
 /// Links of a listing that are looked at; further ones have no size.
 const LINKS_MAX: usize = 1000;
+/// Longest name that is kept for later, in bytes: file systems have none longer.
+const NAME_MAX: usize = 255;
 
 /// What a listing came to, line by line.
 struct Listing<'a> {
@@ -62,12 +65,13 @@ impl Listing<'_> {
         if name.starts_with(TEMPORARY) && !self.all {
             let old = modified.is_none_or(is_old);
             let plain = what == What::File && !name.contains(['/', '\r', '\0']);
-            if old && plain && self.leftovers.len() < LEFTOVERS_MAX {
+            let short = name.len() <= NAME_MAX;
+            if old && plain && short && self.leftovers.len() < LEFTOVERS_MAX {
                 self.leftovers.push(name);
             }
             return Ok(());
         }
-        if what == What::Link && self.links.len() < LINKS_MAX {
+        if what == What::Link && self.links.len() < LINKS_MAX && name.len() <= NAME_MAX {
             self.links.push(name);
             return Ok(());
         }

@@ -22,6 +22,7 @@ use self::session::Session;
 use crate::base::error::Result;
 use crate::base::fault::{Done, Fault};
 use crate::base::opt::{Opt, Options};
+use crate::dest::folders::BrokenOff;
 use crate::dest::{
     About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
 };
@@ -53,6 +54,7 @@ struct Folder {
     tls12: bool,
     /// What may be old temporary files in the last listing.
     leftovers: Vec<String>,
+    broken_off: BrokenOff,
     notices: Vec<String>,
     warned: bool,
     warnings: Vec<String>,
@@ -78,6 +80,7 @@ impl Folder {
             session: None,
             tls12: false,
             leftovers: Vec::new(),
+            broken_off: BrokenOff::default(),
             notices,
             warned: false,
             warnings: Vec::new(),
@@ -92,7 +95,12 @@ impl Folder {
         loop {
             let (mut session, is_old) = match kept.take() {
                 Some(session) => (session, true),
-                None => (Session::open(&self.setup, self.tls12)?, false),
+                None => {
+                    let mut session = Session::open(&self.setup, self.tls12)?;
+                    // If this breaks, so does what comes now.
+                    let _ = session.remove_broken_off(&mut self.broken_off);
+                    (session, false)
+                }
             };
             if session.is_clear && !std::mem::replace(&mut self.warned, true) {
                 self.warnings.push(
@@ -144,10 +152,14 @@ impl Destination for Folder {
         if !leftovers.is_empty() {
             self.with(&mut |s| s.sweep(&leftovers))?;
         }
-        self.with(&mut |s| {
+        let mut broken_off = std::mem::take(&mut self.broken_off);
+        let done = self.with(&mut |s| {
             body.seek_to(0).map_err(Fault::local)?;
-            s.upload(name, body)
-        })
+            s.remove_broken_off(&mut broken_off)?;
+            s.upload(name, body, &mut broken_off)
+        });
+        self.broken_off = broken_off;
+        done
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

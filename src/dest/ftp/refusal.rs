@@ -110,7 +110,7 @@ pub(super) fn broken(setup: &Setup, why: Broken, greeted: bool) -> Fault {
     let place = setup.shown();
     match why {
         Broken::Failed(e) => failed(setup, &e, greeted),
-        Broken::Ended if greeted => Fault::new(
+        Broken::Ended if greeted || setup.met.get() => Fault::new(
             Class::Transient,
             format!("{place}: the server closed the connection early"),
         ),
@@ -167,7 +167,8 @@ pub(super) fn failed(setup: &Setup, e: &io::Error, greeted: bool) -> Fault {
         _ => io_text(e),
     };
     let text = format!("{place}: {why}");
-    match greeted {
+    // A server that was logged in to before speaks no other TLS now.
+    match greeted || setup.met.get() {
         true => Fault::new(Class::Transient, text),
         false => Fault::new(Class::Refused, text).hint(IMPLICIT),
     }

@@ -58,12 +58,17 @@ pub(super) struct Session {
 /// Connects to the host.
 fn dial(setup: &Setup) -> Done<Sock> {
     let found = resolve::resolve(&setup.host).and_then(|all| match all.is_empty() {
-        true => Err("not found".to_owned()),
+        true => Err("no such host".to_owned()),
         false => Ok(all),
     });
     let found = found.map_err(|why| {
         let host = text::safe_cut(setup.host.as_bytes(), 100);
-        Fault::new(Class::Transient, format!("cannot resolve '{host}': {why}"))
+        let class = resolve::class(&why);
+        let fault = Fault::new(class, format!("cannot resolve '{host}': {why}"));
+        match class {
+            Class::Refused => fault.hint(resolve::CHECK),
+            _ => fault,
+        }
     })?;
     let wait = Wait::short(setup.times.short);
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
@@ -144,6 +149,7 @@ impl Session {
         session.greet()?;
         session.log_in()?;
         session.learn()?;
+        setup.met.set(true);
         Ok(session)
     }
 
@@ -309,9 +315,24 @@ impl Session {
             return Ok(());
         }
         Err(match reply.code {
-            550 | 450 | 553 => folders::no_folder(&self.shown()),
+            550 | 450 | 553 => match self.file_in_the_way()? {
+                Some(path) => folders::is_a_file(&path),
+                None => folders::no_folder(&self.shown()),
+            },
             _ => self.refuse(Verb::List, &reply),
         })
+    }
+
+    /// The folder, or one above it, where that is a file: only files have a size.
+    fn file_in_the_way(&mut self) -> Done<Option<String>> {
+        let mut path = self.folder();
+        while path.len() > self.start.len() {
+            if self.call(&format!("SIZE {path}"))?.code == 213 {
+                return Ok(Some(folders::shown(&path)));
+            }
+            path.truncate(path.rfind('/').unwrap_or(0));
+        }
+        Ok(None)
     }
 
     /// Makes the folder and those above it, as far as they are not there.

@@ -9,7 +9,7 @@ use super::transfer::PIECE;
 use super::wire::time;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::Body;
-use crate::dest::folders::{self, Verb, Wait, body_short, exists, fill};
+use crate::dest::folders::{self, BrokenOff, Verb, Wait, body_short, exists, fill};
 
 impl Session {
     /// Removes what uploads that were killed left behind.
@@ -25,8 +25,21 @@ impl Session {
         Ok(())
     }
 
+    /// Removes what uploads of this run left when their conversation broke.
+    pub(super) fn remove_broken_off(&mut self, names: &mut BrokenOff) -> Done<()> {
+        names.sweep(&mut |name| {
+            let path = self.path(name)?;
+            Ok(self.call(&format!("DELE {path}"))?.is_good())
+        })
+    }
+
     /// Stores a body under a name, by way of a temporary one.
-    pub(super) fn upload(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+    pub(super) fn upload(
+        &mut self,
+        name: &str,
+        body: &mut dyn Body,
+        broken_off: &mut BrokenOff,
+    ) -> Done<()> {
         if body.is_new() && self.is_there(name)? {
             return Err(exists());
         }
@@ -35,20 +48,31 @@ impl Session {
             true => folders::temporary(TEMPORARY)?,
             false => name.to_owned(),
         };
+        if rename {
+            broken_off.begun(&first);
+        }
         let stored = self.store(&first, body).and_then(|()| match rename {
             true => self.rename(&first, name, body.is_new()),
             false => Ok(()),
         });
         match stored {
             Err((begun, fault)) => {
+                let mut gone = !begun;
                 if begun && !self.is_broken() {
-                    // The first fault counts; what stays is removed a day later.
+                    // The first fault counts.
                     let path = self.path(&first)?;
-                    let _ = self.call(&format!("DELE {path}"));
+                    let removed = self.call(&format!("DELE {path}"));
+                    gone = removed.is_ok_and(|reply| reply.is_good());
+                }
+                if gone {
+                    broken_off.ended(&first);
                 }
                 Err(fault)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                broken_off.ended(&first);
+                Ok(())
+            }
         }
     }
 

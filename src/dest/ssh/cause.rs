@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use super::channel::{Broken, Farewell};
 use super::config::{Key, Setup};
+use super::helper::{Passphrase, Report};
 use super::launch::wrong_key;
 use crate::base::fault::{Class, Fault};
 use crate::base::size::show_span;
@@ -120,13 +121,13 @@ const MEANINGS: &[Meaning] = &[
     ),
     Meaning(
         "could not resolve",
-        Class::Transient,
+        Class::Refused,
         "the name of the server cannot be resolved:",
         "check the host of the URL",
     ),
     Meaning(
         "error resolving",
-        Class::Transient,
+        Class::Refused,
         "the name of the server cannot be resolved:",
         "check the host of the URL",
     ),
@@ -226,6 +227,9 @@ const MEANINGS: &[Meaning] = &[
 const NO_SFTP: &str = "the server offers no SFTP";
 const SFTP_HINT: &str = "switch SFTP on there (OpenWrt: install openssh-sftp-server)";
 
+/// Words of the C libraries about name servers that give no answer now.
+const LATER: [&str; 3] = ["Temporary failure", "Try again", "try again"];
+
 /// Words about a host whose key nobody knows.
 const UNKNOWN: [&str; 4] = [
     "host key verification failed",
@@ -239,7 +243,7 @@ pub(super) fn broken(
     setup: &Setup,
     why: Broken,
     told: &Farewell,
-    shown_key: Option<String>,
+    report: &Report,
     greeted: bool,
 ) -> Fault {
     if why == Broken::Silent {
@@ -259,7 +263,7 @@ pub(super) fn broken(
     if !greeted && setup.secret.is_some() && told.errors.contains("exited: Disconnect received") {
         return refused(setup);
     }
-    let ended = said(setup, told, shown_key);
+    let ended = said(setup, told, report);
     if !greeted && !told.input.is_empty() && ended.is_none() {
         return printed(&told.input);
     }
@@ -270,28 +274,32 @@ pub(super) fn broken(
 }
 
 /// What the lines of the child mean, if one of them is known.
-fn said(setup: &Setup, told: &Farewell, shown_key: Option<String>) -> Option<Fault> {
+fn said(setup: &Setup, told: &Farewell, report: &Report) -> Option<Fault> {
     let lower = told.errors.to_ascii_lowercase();
     let found = MEANINGS.iter().find_map(|m| Some((lower.find(m.0)?, m)));
     // A changed key comes with the words about an unknown one.
     let unknown = UNKNOWN.iter().any(|words| lower.contains(words));
     if unknown && found.is_none_or(|(_, m)| m.1 != Class::Tls) {
-        return Some(unknown_key(setup, shown_key));
+        return Some(unknown_key(setup, report.key.as_deref()));
     }
     let (at, &Meaning(_, class, sentence, hint)) = found?;
     if class == Class::Auth && sentence.is_empty() {
-        return Some(refused(setup));
+        return Some(key_stays_shut(setup, report).unwrap_or_else(|| refused(setup)));
     }
+    let line = line_at(&told.errors, at);
     let mut text = sentence.replace("{}", &who(setup));
     if text.ends_with(':') {
         text.push(' ');
-        text.push_str(&line_at(&told.errors, at));
+        text.push_str(&line);
     }
+    // Of a name server that does not answer, unlike of a name that does not exist.
+    let passing = class == Class::Refused && LATER.iter().any(|words| line.contains(words));
+    let class = if passing { Class::Transient } else { class };
     Some(Fault::new(class, text).hint(hint))
 }
 
 /// As [`said`] for a host whose key is in no file.
-fn unknown_key(setup: &Setup, shown_key: Option<String>) -> Fault {
+fn unknown_key(setup: &Setup, shown_key: Option<&str>) -> Fault {
     if !setup.pins.is_empty() {
         let fault = wrong_key();
         let Some(key) = shown_key else {
@@ -303,15 +311,37 @@ fn unknown_key(setup: &Setup, shown_key: Option<String>) -> Fault {
         };
     }
     let port = setup.port.map_or(String::new(), |p| format!("-p {p} "));
-    let user = setup.user.as_deref().unwrap_or("");
-    let by_hand = format!("connect once by hand: ssh {port}{user}@{}", setup.host);
+    let user = setup
+        .user
+        .as_deref()
+        .map_or(String::new(), |u| format!("{u}@"));
+    let host = &setup.host;
+    let by_hand = format!("connect once by hand: ssh {port}{user}{host}");
     let text = "the server's host key is not known to this machine";
     match shown_key {
         Some(key) => Fault::new(Class::Tls, format!("{text}: it is {key}")).hint(format!(
             "compare it with what the server's administrator says, then use --ssh-fingerprint={key}, or {by_hand}"
         )),
-        None => Fault::new(Class::Tls, text).hint(format!("{by_hand}, or use --ssh-fingerprint")),
+        None => Fault::new(Class::Tls, text).hint(format!(
+            "{by_hand}; or see its fingerprint with 'ssh-keyscan {port}{host} | ssh-keygen -lf -', compare it, and use --ssh-fingerprint"
+        )),
     }
+}
+
+/// The fault where the private key asks for a passphrase that it did not get, so that the server has not seen it.
+fn key_stays_shut(setup: &Setup, report: &Report) -> Option<Fault> {
+    let (what, hint) = match report.passphrase? {
+        Passphrase::Wrong => (
+            "the passphrase does not open the private key",
+            "check --auth-password: beside a key it is the key's passphrase",
+        ),
+        Passphrase::Wanted if setup.secret.is_none() => (
+            "the private key has a passphrase, which was not given",
+            "give it as --auth-password, beside --ssh-keyfile or --ssh-key; or load the key into an agent",
+        ),
+        Passphrase::Wanted => return None,
+    };
+    Some(Fault::new(Class::Auth, format!("{what} ({})", who(setup))).hint(hint))
 }
 
 fn refused(setup: &Setup) -> Fault {
@@ -381,8 +411,11 @@ fn who(setup: &Setup) -> String {
         return "the server".to_owned();
     }
     let port = setup.port.map_or(String::new(), |p| format!(":{p}"));
-    let user = setup.user.as_deref().unwrap_or("");
-    text::safe_cut(format!("{user}@{}{port}", setup.host).as_bytes(), 100)
+    let user = setup
+        .user
+        .as_deref()
+        .map_or(String::new(), |u| format!("{u}@"));
+    text::safe_cut(format!("{user}{}{port}", setup.host).as_bytes(), 100)
 }
 
 /// The line around a position.

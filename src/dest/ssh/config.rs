@@ -106,6 +106,7 @@ pub(super) struct Setup {
     /// Lower case, IPv6 addresses without brackets.
     pub(super) host: String,
     pub(super) port: Option<u16>,
+    /// Without one `ssh` takes that of its configuration, else that of who runs this program.
     pub(super) user: Option<String>,
     /// Password, or passphrase of the key.
     pub(super) secret: Option<Secret>,
@@ -133,10 +134,6 @@ impl Setup {
         if command.is_empty() {
             folders::check_host(url, "ssh://user@host/folder")?;
             let user = user.as_deref().unwrap_or("");
-            if user.is_empty() {
-                return Err(Error::usage("no user name given for the SSH server")
-                    .hint("write ssh://USER@host/folder, or use --auth-username"));
-            }
             if user.starts_with('-') || user.contains(char::is_control) {
                 return Err(Error::usage(
                     "the user name for the SSH server is not valid",
@@ -274,11 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn without_a_user_ssh_decides() {
+        let s = setup("ssh://h/x").expect("good");
+        assert!(s.user.is_none() && s.place() == "ssh://h:22/x");
+        let s = setup("ssh://h/x?auth-username=u").expect("good");
+        assert_eq!(s.user.as_deref(), Some("u"));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, part) in [
             ("ssh://u@/x", "missing host name"),
             ("ssh:///x", "missing host name"),
-            ("ssh://h/x", "no user name"),
             ("ssh://h/x?auth-username=-oProxyCommand%3Dx", "user name"),
             ("ssh://u@-oProxyCommand=x/y", "not valid"),
             ("ssh://u@h%20i/x", "not valid"),
@@ -335,7 +339,7 @@ mod tests {
                 s.times.closing.as_secs(),
                 s.keepalive
             ),
-            (600, 600, 90)
+            (600, 5, 90)
         );
         assert_eq!(s.secret.expect("given").reveal(), "p");
         let s = setup("ssh://u@h?http-operation-timeout=7s&ssh-disable-agent").expect("good");

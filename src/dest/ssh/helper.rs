@@ -13,6 +13,43 @@ pub(super) const ANSWER: &str = "DUPLET_SSH_ANSWER";
 /// Variable with the path of the file that takes what was asked about a host key.
 pub(super) const REPORT: &str = "DUPLET_SSH_REPORT";
 
+/// What is reported of a passphrase that is asked for once more, and of one that there is none for.
+const WRONG: &str = "passphrase wrong";
+const WANTED: &str = "passphrase wanted";
+
+/// What the helper was asked last, as far as it matters.
+pub(super) struct Report {
+    /// Fingerprint of the key that the server has shown.
+    pub(super) key: Option<String>,
+    /// A passphrase that the private key has not got.
+    pub(super) passphrase: Option<Passphrase>,
+}
+
+/// Why a private key stays shut.
+#[derive(Clone, Copy)]
+pub(super) enum Passphrase {
+    /// The one it got was none of its.
+    Wrong,
+    /// There was none to give.
+    Wanted,
+}
+
+impl Report {
+    /// From what the helper has written.
+    pub(super) fn read(text: &str) -> Report {
+        let key = text.split_whitespace().find(|w| w.starts_with("SHA256:"));
+        Report {
+            // It may end a sentence.
+            key: key.map(|word| word.trim_end_matches('.').to_owned()),
+            passphrase: match text.trim() {
+                WRONG => Some(Passphrase::Wrong),
+                WANTED => Some(Passphrase::Wanted),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Longest answer.
 const ANSWER_MAX: u64 = 64 << 10;
 
@@ -37,7 +74,11 @@ fn password(prompt: &str, report: &str) -> (Vec<u8>, u8) {
         write(report, prompt);
         return nothing;
     }
+    let is_passphrase = prompt.contains("assphrase");
     let Ok(path) = std::env::var(ANSWER) else {
+        if is_passphrase {
+            write(report, WANTED);
+        }
         return nothing;
     };
     match once(&path) {
@@ -45,7 +86,12 @@ fn password(prompt: &str, report: &str) -> (Vec<u8>, u8) {
             secret.push(b'\n');
             (secret, 0)
         }
-        _ => nothing,
+        _ => {
+            if is_passphrase {
+                write(report, WRONG);
+            }
+            nothing
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::config::{Key, Setup};
-use super::helper::{ANSWER, REPORT};
+use super::helper::{ANSWER, REPORT, Report};
 use super::pins::{Pin, pinned};
 use crate::base::fault::{Class, Fault};
 use crate::base::program;
@@ -41,16 +41,15 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Fingerprint of the key that the server has shown, where it was asked about.
-    pub(super) fn shown_key(&mut self) -> Option<String> {
-        let file = self.report.as_mut()?;
+    /// What the helper was asked; nothing where it was not.
+    pub(super) fn report(&mut self) -> Report {
         let mut text = String::new();
-        file.seek(SeekFrom::Start(0)).ok()?;
-        file.take(1000).read_to_string(&mut text).ok()?;
-        text.split_whitespace()
-            .find(|word| word.starts_with("SHA256:"))
-            // It may end a sentence.
-            .map(|word| word.trim_end_matches('.').to_owned())
+        if let Some(file) = self.report.as_mut()
+            && file.seek(SeekFrom::Start(0)).is_ok()
+        {
+            let _ = file.take(1000).read_to_string(&mut text);
+        }
+        Report::read(&text)
     }
 }
 
@@ -170,6 +169,12 @@ impl Call {
         Ok(path)
     }
 
+    fn user(&mut self, setup: &Setup) {
+        if let Some(user) = &setup.user {
+            self.words(["-l", user]);
+        }
+    }
+
     fn key(&mut self, setup: &Setup) -> Done<()> {
         match &setup.key {
             Key::None => {}
@@ -203,14 +208,15 @@ fn own_program() -> String {
 
 fn openssh(setup: &Setup, path: &Path, version: (u32, u32), call: &mut Call) -> Done<()> {
     let port = setup.port.unwrap_or(22).to_string();
-    let user = setup.user.as_deref().unwrap_or("");
     call.words([&*path.to_string_lossy()]);
     // Of an option given twice the first one counts: a pin stays one, all else is as the person wants it.
     let (report, report_path) = private(b"")?;
     call.report = Some(report);
     host_keys(setup, version, &report_path, call)?;
     call.words.extend(setup.words.iter().cloned());
-    call.words(["-p", &port, "-l", user]);
+    // Without a user that of ssh's configuration, or of this machine, logs in.
+    call.words(["-p", &port]);
+    call.user(setup);
     let has_key = !matches!(setup.key, Key::None);
     call.key(setup)?;
     if has_key {
@@ -230,7 +236,8 @@ fn openssh(setup: &Setup, path: &Path, version: (u32, u32), call: &mut Call) -> 
     let short = setup.times.short.as_secs().to_string();
     let keepalive = setup.keepalive.to_string();
     for (name, value) in [
-        ("NumberOfPasswordPrompts", "1"),
+        // Asked for a passphrase once more, the helper knows that the first answer was wrong; a server is asked once.
+        ("NumberOfPasswordPrompts", if has_key { "2" } else { "1" }),
         ("ConnectTimeout", &*short),
         ("ServerAliveInterval", &keepalive),
         ("ServerAliveCountMax", "3"),
@@ -328,8 +335,8 @@ fn home() -> PathBuf {
 
 fn dropbear(setup: &Setup, path: &Path, call: &mut Call) -> Done<()> {
     let port = setup.port.unwrap_or(22).to_string();
-    let user = setup.user.as_deref().unwrap_or("");
-    call.words([&*path.to_string_lossy(), "-p", &port, "-l", user]);
+    call.words([&*path.to_string_lossy(), "-p", &port]);
+    call.user(setup);
     call.key(setup)?;
     if setup.any_host {
         call.words(["-y", "-y"]);
@@ -351,7 +358,8 @@ fn dropbear(setup: &Setup, path: &Path, call: &mut Call) -> Done<()> {
                     "dbclient knows no key of this server that ssh-fingerprint could be compared with",
                 )
                 .hint(format!(
-                    "connect once by hand, 'dbclient -p {port} {user}@{}', and compare the fingerprint it shows",
+                    "connect once by hand, 'dbclient -p {port} {}{}', and compare the fingerprint it shows",
+                    setup.user.as_deref().map_or(String::new(), |u| format!("{u}@")),
                     setup.host
                 )));
             }

@@ -25,11 +25,11 @@ use self::wire::{
     Status,
 };
 use crate::base::error::Result;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::Fault;
 use crate::base::opt::Options;
 use crate::base::time::Timestamp;
 use crate::dest::folders::{
-    self, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, path_or_root as folder_or_root,
+    self, BrokenOff, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, path_or_root as folder_or_root,
 };
 use crate::dest::{
     About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
@@ -58,6 +58,7 @@ struct Folder {
     session: Option<Session>,
     /// Old temporary files seen in the last listing.
     leftovers: Vec<String>,
+    broken_off: BrokenOff,
     notices: Vec<String>,
 }
 
@@ -77,6 +78,7 @@ impl Folder {
             program: None,
             session: None,
             leftovers: Vec::new(),
+            broken_off: BrokenOff::default(),
             notices,
         })
     }
@@ -93,7 +95,10 @@ impl Folder {
                     None => launch::find(&self.setup)?,
                 };
                 self.program = Some(program.clone());
-                Session::open(&self.setup, &program)?
+                let mut session = Session::open(&self.setup, &program)?;
+                // If this breaks, so does what comes now.
+                let _ = session.remove_broken_off(&mut self.broken_off);
+                session
             }
         };
         let done = act(&mut session);
@@ -218,22 +223,8 @@ fn remote_file(name: String, facts: &Attrs) -> RemoteFile {
 
 /// Why the folder cannot be listed.
 fn no_folder(s: &mut Session, status: &Status) -> Done<Fault> {
-    let folder = folder_or_root(&s.folder).as_bytes().to_vec();
-    if status.code != NO_FILE
-        && let Ok(facts) = s.look(&folder)?
-        && facts.mode.is_some()
-        && facts.is_file()
-    {
-        return Ok(is_a_file(&s.shown()));
-    }
-    Ok(refusal::refusal(Verb::List, status, &s.shown()))
-}
-
-fn is_a_file(shown: &str) -> Fault {
-    Fault::new(
-        Class::Usage,
-        format!("{shown} is a file on the server, not a folder"),
-    )
+    let fault = refusal::refusal(Verb::List, status, &s.shown());
+    Ok(s.file_in_the_way()?.unwrap_or(fault))
 }
 
 fn delete(s: &mut Session, name: &str) -> Done<()> {
@@ -299,7 +290,8 @@ fn make_folder(s: &mut Session) -> Done<()> {
 fn is_folder(s: &mut Session, path: &[u8]) -> Done<bool> {
     match s.look(path)? {
         Ok(facts) if facts.mode.is_some() && facts.is_file() => {
-            Err(is_a_file(&crate::base::text::safe_cut(path, 120)))
+            let path = crate::base::text::safe_cut(path, 120);
+            Err(folders::is_a_file(&path))
         }
         Ok(_) => Ok(true),
         Err(_) => Ok(false),
@@ -331,7 +323,13 @@ impl Destination for Folder {
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.sweep()?;
         body.seek_to(0).map_err(Fault::local)?;
-        self.with(|s| s.upload(name, body))
+        let mut broken_off = std::mem::take(&mut self.broken_off);
+        let done = self.with(|s| {
+            s.remove_broken_off(&mut broken_off)?;
+            s.upload(name, body, &mut broken_off)
+        });
+        self.broken_off = broken_off;
+        done
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

@@ -282,8 +282,8 @@ impl Session {
         let told = self
             .channel
             .farewell(why == Broken::Ended || !self.greeted && why == Broken::Foreign);
-        let shown = self.held.shown_key();
-        cause::broken(&self.setup, why, &told, shown, self.greeted)
+        let report = self.held.report();
+        cause::broken(&self.setup, why, &told, &report, self.greeted)
     }
 
     /// Time for the whole of a listing.

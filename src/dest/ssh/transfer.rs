@@ -13,7 +13,9 @@ use super::wire::{
 };
 use crate::base::fault::{Class, Fault};
 use crate::base::size::show_size;
-use crate::dest::folders::{self, Verb, Wait, exists, fill, path_or_root as folder_or_root, short};
+use crate::dest::folders::{
+    self, BrokenOff, Verb, Wait, exists, fill, path_or_root as folder_or_root, short,
+};
 use crate::dest::{Body, GetFacts, Quota, Sink, Span};
 
 /// Requests under way at first; one more with each reply, up to the most.
@@ -164,38 +166,95 @@ impl Session {
     /// The fault of a file that cannot be had: it or its folder may be missing.
     pub(super) fn absent_or(&mut self, verb: Verb, status: &Status) -> Fault {
         let fault = refusal::refusal(verb, status, &self.shown());
+        if status.code == FAILURE {
+            return self.in_the_way_or(fault);
+        }
         if status.code != NO_FILE {
             return fault;
         }
         let folder = self.folder.clone();
         match self.look(folder_or_root(&folder).as_bytes()) {
             Ok(Err(status)) if status.code == NO_FILE => {
-                refusal::refusal(Verb::List, &status, &self.shown())
+                let fault = refusal::refusal(Verb::List, &status, &self.shown());
+                self.in_the_way_or(fault)
+            }
+            Ok(Ok(facts)) if facts.mode.is_some() && facts.is_file() => {
+                folders::is_a_file(&self.shown())
             }
             Err(fault) => fault,
             Ok(_) => fault,
         }
     }
 
+    /// The fault of [`Session::file_in_the_way`], or else this one.
+    fn in_the_way_or(&mut self, fault: Fault) -> Fault {
+        match self.file_in_the_way() {
+            Ok(None) => fault,
+            Ok(Some(fault)) | Err(fault) => fault,
+        }
+    }
+
+    /// The fault where the folder, or one above it, is a file: servers say of both that there is none.
+    pub(super) fn file_in_the_way(&mut self) -> Done<Option<Fault>> {
+        let mut path = self.folder.clone();
+        while path.len() > self.start.len() {
+            match self.look(path.as_bytes())? {
+                Ok(facts) if facts.mode.is_some() && facts.is_file() => {
+                    return Ok(Some(folders::is_a_file(&folders::shown(&path))));
+                }
+                Ok(_) => return Ok(None),
+                Err(_) => path.truncate(path.rfind('/').unwrap_or(0)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes what uploads of this run left when their conversation broke.
+    pub(super) fn remove_broken_off(&mut self, names: &mut BrokenOff) -> Done<()> {
+        names.sweep(&mut |name| {
+            let path = self.path(name);
+            Ok(self.status(REMOVE, |p| p.text(&path))?.code == OK)
+        })
+    }
+
     /// Stores a body under a name, by way of a temporary one.
-    pub(super) fn upload(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+    pub(super) fn upload(
+        &mut self,
+        name: &str,
+        body: &mut dyn Body,
+        broken_off: &mut BrokenOff,
+    ) -> Done<()> {
         let target = self.path(name);
         if body.is_new() && self.look(&target)?.is_ok() {
             return Err(exists());
         }
-        let temporary = self.path(&folders::temporary(TEMPORARY)?);
+        let first = folders::temporary(TEMPORARY)?;
+        let temporary = self.path(&first);
+        broken_off.begun(&first);
         let flags = OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE;
         let reply = self.call(OPEN, |p| p.text(&temporary).u32(flags).u32(0))?;
         if let Some(status) = self.refused(&reply)? {
-            return Err(self.full_or(&status, body.len()));
+            broken_off.ended(&first);
+            let fault = self.full_or(&status, body.len());
+            return Err(match status.code {
+                FAILURE if fault.class != Class::Full => self.in_the_way_or(fault),
+                _ => fault,
+            });
         }
         let handle = reply.handle().map_err(|e| self.garbled(e))?;
         let stored = self
             .store(&handle, &temporary, body)
             .and_then(|()| self.rename(&temporary, &target, body.is_new()));
-        if stored.is_err() && !self.is_broken() {
-            // The first fault counts; what stays is removed a day later.
-            let _ = self.status(REMOVE, |p| p.text(&temporary));
+        // The first fault counts.
+        let gone = match &stored {
+            Ok(()) => true,
+            Err(_) if self.is_broken() => false,
+            Err(_) => self
+                .status(REMOVE, |p| p.text(&temporary))
+                .is_ok_and(|status| status.code == OK),
+        };
+        if gone {
+            broken_off.ended(&first);
         }
         stored
     }

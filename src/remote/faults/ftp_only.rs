@@ -404,6 +404,51 @@ fn silence_has_an_end() {
     });
 }
 
+/// A first conversation without a greeting may be one in TLS; after a log-in that worked it is a server that hangs.
+#[test]
+fn implicit_tls_is_thought_of_only_at_first() {
+    let wire = Ftp::new(|_| ());
+    let mut s = wire.subject("short-timeout=1s&number-of-retries=0");
+    wire.0.script("(start)", "", Odd::Hang);
+    fails(s.list(), Kind::Busy, "implicit TLS");
+    assert!(s.list().expect("well").is_empty());
+    for odd in [Odd::Hang, Odd::Close] {
+        wire.0.script("MLSD", "", Odd::Close);
+        refused(s.list(), "");
+        wire.0.script("(start)", "", odd);
+        let text = fails(s.list(), Kind::Busy, "127.0.0.1");
+        assert!(!text.to_lowercase().contains("implicit"), "{text}");
+    }
+}
+
+#[test]
+fn folders_that_are_files() {
+    let wire = Ftp::new(|_| ());
+    wire.0.store("file", b"x");
+    for below in ["", "/deep/er"] {
+        for query in ["", "aftp-use-cwd-names"] {
+            let url = wire.url("", &format!("number-of-retries=0&{query}"));
+            let url = url.replace("/d?", &format!("/d/file{below}?"));
+            let mut s = Subject::open(&url, SECRETS);
+            for e in [
+                s.list().map(drop),
+                s.get(NAME, None).map(drop),
+                s.put(b"x"),
+                s.make(),
+            ] {
+                fails(e, Kind::Usage, "/d/file is a file on the server");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_that_do_not_exist_are_told_at_once() {
+    let mut s = Subject::open("aftp://user@a..b/d?retry-delay=0s", SECRETS);
+    fails(s.list(), Kind::Busy, "cannot resolve 'a..b'");
+    assert_eq!(s.retries(), 1);
+}
+
 #[test]
 fn replies_that_are_none() {
     for (verb, odd, words) in [
@@ -478,6 +523,11 @@ fn tls_that_goes_wrong() {
     };
     let (_wire, mut s) = new("Explicit");
     fails(s.list(), Kind::Tls, "accept-specified-ssl-hash=");
+    // A fingerprint that does not fit is no first contact.
+    let pin = "0".repeat(64);
+    let (_wire, mut s) = new(&format!("Explicit&accept-specified-ssl-hash={pin}"));
+    let text = fails(s.list(), Kind::Tls, "it has changed, or this is another");
+    assert!(text.contains("somebody may stand in between"), "{text}");
     let (_wire, mut s) = new("None");
     fails(
         s.list(),
@@ -524,6 +574,32 @@ fn uploads_without_renaming() {
     s.put(b"more").expect("again");
     assert_eq!(wire.file(NAME).expect("there"), b"more");
     assert_eq!((wire.0.count("RNFR"), s.retries()), (0, 1));
+}
+
+/// What an upload left that broke with its conversation goes when there is another one, and nothing else does.
+#[test]
+fn own_leftovers_go_with_the_next_conversation() {
+    const FOREIGN: &str = "duplet-tmp-0123456789abcdef";
+    type Act = fn(&mut Subject);
+    let next: [Act; 4] = [
+        |s| assert!(s.list().expect("listed").is_empty()),
+        |s| assert_eq!(s.stat(NAME).expect("asked"), None),
+        |s| s.put(b"again").expect("stored"),
+        |s| s.delete().expect("nothing to do"),
+    ];
+    for act in next {
+        for query in ["", "aftp-use-cwd-names"] {
+            let wire = Ftp::new(|_| ());
+            wire.0.store(FOREIGN, b"another's");
+            let mut s = wire.subject(&format!("number-of-retries=0&{query}"));
+            wire.0.script("STOR", "", Odd::Cut(1000));
+            refused(s.put(&bytes(DATA)), "");
+            act(&mut s);
+            let mut names = wire.0.names();
+            names.retain(|name| name != NAME);
+            assert_eq!(names, [FOREIGN]);
+        }
+    }
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn every_request_of_an_upload_can_break_or_be_refused() {
         wire.script(&format!("{kind} 1 die\n"));
         s.put(b"some bytes").expect(kind);
         assert_eq!(wire.file(NAME).expect("there"), b"some bytes", "{kind}");
+        assert_eq!(wire.names(), [NAME], "{kind}: no temporary file stays");
         let words = "status 3:Permission denied";
         wire.script(&format!("{kind} 1 {words}\n"));
         let text = fails(
@@ -68,11 +69,44 @@ fn every_request_of_an_upload_can_break_or_be_refused() {
         );
         assert!(text.contains("Permission denied"), "{kind}: {text}");
         assert_eq!(wire.file(NAME).expect("as it was"), b"some bytes", "{kind}");
-        // What the first attempt left is a temporary file; the second one left none.
-        let left = wire.names().len();
-        assert!(left <= 2, "{kind}: {:?}", wire.names());
+        assert_eq!(wire.names(), [NAME], "{kind}");
         assert!(s.list().expect("listed") == [NAME], "{kind}");
     }
+}
+
+/// What an upload left that broke with its conversation goes when there is another one, and nothing else does.
+#[test]
+fn own_leftovers_go_with_the_next_conversation() {
+    const FOREIGN: &str = ".duplet-tmp-0123456789abcdef";
+    type Act = fn(&mut Subject);
+    let next: [Act; 4] = [
+        |s| assert!(s.list().expect("listed").is_empty()),
+        |s| assert_eq!(s.stat(NAME).expect("asked"), None),
+        |s| s.put(b"again").expect("stored"),
+        |s| s.delete().expect("nothing to do"),
+    ];
+    for act in next {
+        let wire = Sftp::new("");
+        wire.store(FOREIGN, b"another's");
+        let mut s = wire.subject("number-of-retries=0");
+        for trouble in ["kill", "die"] {
+            wire.script(&format!("write 3 {trouble}\n"));
+            refused(s.put(&bytes(DATA)), "");
+        }
+        act(&mut s);
+        let mut names = wire.names();
+        names.retain(|name| name != NAME);
+        assert_eq!(names, [FOREIGN]);
+    }
+    // One that cannot be removed is tried a few times only.
+    let wire = Sftp::new("");
+    let mut s = wire.subject("number-of-retries=0");
+    wire.script(&format!("write 3 die\n{}", "remove 1 status 3\n".repeat(3)));
+    refused(s.put(&bytes(DATA)), "");
+    for _ in 0..5 {
+        s.put(b"again").expect("stored");
+    }
+    assert_eq!(wire.count("remove"), 3);
 }
 
 #[test]
@@ -410,6 +444,36 @@ fn what_ssh_says_becomes_a_cause() {
     }
 }
 
+/// A name that does not exist is told at once; a name server that does not answer may do so later.
+#[test]
+fn names_that_cannot_be_resolved() {
+    for (said, retries) in [
+        (
+            "ssh: Could not resolve hostname h: Name or service not known",
+            1,
+        ),
+        (
+            "ssh: Could not resolve hostname h: Name does not resolve",
+            1,
+        ),
+        (
+            "dbclient: Connection to u@h:22 exited: Error resolving 'h' port '22'. Name or service not known",
+            1,
+        ),
+        (
+            "ssh: Could not resolve hostname h: Temporary failure in name resolution",
+            5,
+        ),
+        ("ssh: Could not resolve hostname h: Try again", 5),
+    ] {
+        let wire = Sftp::new("");
+        wire.script(&format!("start 1 error {said}\n").repeat(10));
+        let mut s = wire.subject("");
+        fails(s.list(), Kind::Busy, "cannot be resolved");
+        assert_eq!(s.retries(), retries, "{said}");
+    }
+}
+
 #[test]
 fn folders_that_are_files_closed_or_strange() {
     let wire = Sftp::new("");
@@ -419,6 +483,22 @@ fn folders_that_are_files_closed_or_strange() {
     fails(s.list(), Kind::Usage, "is a file on the server");
     fails(s.make(), Kind::Usage, "is a file on the server");
     refused(s.put(b"x"), "");
+    // Servers say of what is a file, or lies below one, that there is no such folder.
+    let wire = Sftp::new("");
+    wire.store("file", b"x");
+    for below in ["", "/deep/er"] {
+        let url = wire.url("", "number-of-retries=0");
+        let url = url.replace("/d?", &format!("/d/file{below}?"));
+        let mut s = Subject::open(&url, SECRETS);
+        for e in [
+            s.list().map(drop),
+            s.get(NAME, None).map(drop),
+            s.put(b"x"),
+            s.make(),
+        ] {
+            fails(e, Kind::Usage, "/d/file is a file on the server");
+        }
+    }
 
     let wire = Sftp::new("");
     let mut s = wire.subject("");
