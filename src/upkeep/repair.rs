@@ -172,6 +172,8 @@ pub(crate) fn repair(
                 None => stay.push(no),
             }
         }
+        // Its memory is for the search.
+        drop(lists);
         whole = rebuild(&mut writer, ui, &plan.damaged)?;
         for no in stay {
             plan.damaged[no as usize] = false;
