@@ -105,6 +105,8 @@ impl Set {
                 Ok(())
             })?;
         }
+        // Some bytes for each different content, which the index has better use for.
+        drop(told);
         let found = needs.resolve(self, ui)?;
         needs.lost(&mut |target, meta| each(Needed::Unknown(Reference::of(target, meta, None))))?;
         let run = needs.take()?;
