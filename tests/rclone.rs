@@ -455,7 +455,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         ("dropbox", "a remote of the type 'dropbox'"),
         ("googledrive", "a remote of the type 'drive'"),
         ("onedrivev2", "a remote of the type 'onedrive'"),
-        ("azure", "a remote of the type 'azureblob'"),
+        ("azure", "Azure Blob Storage; duplet help azure"),
         ("openstack", "OpenStack Swift; duplet help openstack"),
         ("cos", "Tencent COS; duplet help cos"),
         ("aliyunoss", "Aliyun OSS; duplet help aliyunoss"),

@@ -116,7 +116,7 @@ fn rclone(swift: &S3, args: &[&str]) {
 #[test]
 fn a_whole_life() {
     let swift = s3::swift();
-    let trip = Trip::new("swift", PASSPHRASE, &[]);
+    let trip = Trip::new("openstack", PASSPHRASE, &[]);
     let url = plain(&swift, "life/p%C3%A4th%20a%2Bb/x");
     keyed::whole_life(&trip, &url, PASSPHRASE, &|to| {
         rclone(&swift, &["copy", ":swift:life/p\u{e4}th a+b/x", text(to)]);
@@ -127,7 +127,7 @@ fn a_whole_life() {
 fn every_log_in_reaches_the_right_region_and_the_same_files() {
     let swift = s3::swift();
     let keystone = Keystone::start(&swift, "3600");
-    let scratch = Scratch::new("swift");
+    let scratch = Scratch::new("openstack");
     let (from, odd) = (scratch.at("a b+c%41 \u{e9}.zip"), "a b+c%41 \u{e9}.zip");
     let data = Rand(4).bytes(70_000);
     fs::write(&from, &data).unwrap();
@@ -201,7 +201,7 @@ fn tokens_of_half_a_minute_are_renewed_as_often_as_need_be() {
 #[test]
 fn what_duplicati_wrote_and_large_objects_of_others_are_read() {
     let swift = s3::swift();
-    let trip = Trip::new("swift", PASSPHRASE, &[]);
+    let trip = Trip::new("openstack", PASSPHRASE, &[]);
     let all = trip.folder("fixtures");
     copy_folder(&fixture("aes").join("dest"), &all);
     // In segments, of which the server makes one file.
@@ -212,7 +212,7 @@ fn what_duplicati_wrote_and_large_objects_of_others_are_read() {
             text(&all),
             ":swift:fixtures/aes",
             "--swift-chunk-size",
-            "1Ki",
+            "16Ki",
         ],
     );
     let secret = support::opens_with("aes").unwrap();
@@ -228,7 +228,7 @@ fn what_duplicati_wrote_and_large_objects_of_others_are_read() {
 #[test]
 fn missing_containers_and_users_without_a_right_are_told() {
     let swift = s3::swift();
-    let scratch = Scratch::new("swift");
+    let scratch = Scratch::new("openstack");
     let url = plain(&swift, "not-there/x");
     let ran = scratch
         .run(&["restore", &url, "--no-encryption"])

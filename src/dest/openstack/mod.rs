@@ -32,6 +32,8 @@ use crate::net::url::{DestUrl, encode, encode_path};
 
 /// Largest single object of a Swift server, unless its operator changed that.
 const PUT_MAX_BYTES: u64 = 5 << 30;
+/// Empty files of a page that are looked at; of more the length is not known.
+const EMPTY_MAX: usize = 1000;
 /// Longest name of a container, in bytes.
 const CONTAINER_MAX_BYTES: usize = 256;
 
@@ -206,6 +208,7 @@ impl Folder {
         }
         let mut whole = begin.as_slice().chain(&mut reply);
         let prefix = &self.prefix;
+        let mut empty = Vec::new();
         rows::page(&mut whole, &io, LIST_MAX_BYTES, "*/", &mut |row| {
             let Some(name) = row.get("name").or(row.get("subdir")) else {
                 return Err(incomplete("an entry has no name"));
@@ -221,14 +224,27 @@ impl Folder {
             if row.has("subdir") || file.is_empty() || file.ends_with('/') {
                 return Ok(());
             }
+            if row.number("bytes") == Some(0) && empty.len() < EMPTY_MAX {
+                empty.push(file.to_owned());
+                return Ok(());
+            }
             each(Listed::Entry(RemoteFile {
                 name: file.to_owned(),
-                size: row.number("bytes"),
+                size: row.number("bytes").filter(|size| *size > 0),
                 modified: row.get("last_modified").and_then(iso_time),
                 is_folder: false,
                 is_archived: false,
             }))
         })?;
+        drop(reply);
+        // So a large object in segments looks that another program made.
+        for name in empty {
+            match self.stat(&name) {
+                Ok(file) => each(Listed::Entry(file))?,
+                Err(fault) if fault.class == Class::NotFound => {}
+                Err(fault) => return Err(fault),
+            }
+        }
         Ok((first, last, entries))
     }
 

@@ -250,6 +250,22 @@ fn pages_of_any_length_and_folders_within() {
     }
 }
 
+/// A large object in segments is listed without a length; the server knows it all the same.
+#[test]
+fn files_that_are_listed_as_empty_are_looked_at() {
+    let mut b = bench();
+    b.stored(1000);
+    b.store("empty", b"");
+    let entries = r#"[{"name":"p/duplicati-b1.dblock.zip","bytes":0},{"name":"p/empty","bytes":0},{"name":"p/gone","bytes":0}]"#;
+    b.script("GET", "format=json", page(200, "application/json", entries));
+    b.script("GET", "format=json", page(200, "application/json", "[]"));
+    let found = b.entries().expect("listed").expect("a folder");
+    assert_eq!(
+        found,
+        [(NAME.to_owned(), Some(1000)), ("empty".to_owned(), Some(0))]
+    );
+}
+
 #[test]
 fn the_quota_of_a_container_is_its_free_space() {
     let mut b = bench();
