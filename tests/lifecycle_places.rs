@@ -91,9 +91,9 @@ impl<'a> Story<'a> {
 
     /// Another day: new content, and a file of which only this version has the content.
     fn day(&mut self, day: u64) {
-        // A version that is written again needs a free second behind it.
+        // A version that is written again needs a free second behind it, and a program may begin late.
         if let Some(begun) = self.begun.get() {
-            std::thread::sleep(Duration::from_secs(2).saturating_sub(begun.elapsed()));
+            std::thread::sleep(Duration::from_secs(3).saturating_sub(begun.elapsed()));
         }
         let (source, mut rand) = (self.source(), Rand(day));
         tree::write(&source.join("daily"), &rand.bytes(150_000));
