@@ -38,7 +38,7 @@ const GATEWAY: &str = "https://gateway.storjshare.io";
 
 pub(crate) static SCHEME: Scheme = Scheme {
     names: &["storj", "tardigrade"],
-    help: "Storj: storj://?storj-auth-method=Access+grant&storj-bucket=NAME&storj-folder=folder",
+    help: "Storj: storj://?storj-bucket=NAME&storj-folder=folder",
     #[cfg(feature = "dest-rclone")]
     options: on_client![
         METHOD,
