@@ -167,7 +167,7 @@ fn start_swift() -> S3 {
         let conf = home.write(
             &format!("{kind}.conf"),
             &format!(
-                "{}[pipeline:main]\npipeline = {kind}-server\n[app:{kind}-server]\nuse = egg:swift#{kind}\n\
+                "{}[pipeline:main]\npipeline = {kind}-server\n[app:{kind}-server]\nuse = egg:swift#{kind}\n{PATIENT}\
                  [{kind}-replicator]\n[{kind}-auditor]\n",
                 common(port)
             ),
@@ -178,7 +178,7 @@ fn start_swift() -> S3 {
     ports.push(port);
     let mut conf = format!(
         "{}[pipeline:main]\npipeline = catch_errors gatekeeper healthcheck cache listing_formats s3api tempauth copy dlo slo proxy-server\n\
-         [app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n\
+         [app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n{PATIENT}\
          [filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = testing .admin\nuser_test_guest = guesting\n\
          [filter:s3api]\nuse = egg:swift#s3api\nlocation = us-east-1\nstorage_domain = localhost\n\
          [filter:cache]\nuse = egg:swift#memcache\nmemcache_servers = 127.0.0.1:{memcached}\n",
@@ -206,6 +206,9 @@ fn start_swift() -> S3 {
         _home: home,
     }
 }
+
+/// A listing shows an object at once only when the servers wait for each other: under load they would not.
+const PATIENT: &str = "container_update_timeout = 60\nnode_timeout = 60\nconn_timeout = 20\n";
 
 fn swift_process(home: &Home, kind: &str, conf: &std::path::Path) -> Server {
     let mut command = Command::new(installed(&format!("swift-{kind}-server")));
