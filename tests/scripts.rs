@@ -302,7 +302,11 @@ fn what_the_script_after_says_counts() {
             let option = format!("--run-script-{option}={path}");
             let log = format!("--log-file={}", text(&scratch.at("log")));
             let new = format!("--prefix=p{}", option.len());
-            let options = [&option, "--run-script-timeout=1s", &log, &new];
+            let limit = match body {
+                "sleep 60" => "--run-script-timeout=1s",
+                _ => "--run-script-timeout=60s",
+            };
+            let options = [&option, limit, &log, &new];
             backup(&scratch, &options).code(&[want]).says(said);
             let log = fs::read_to_string(scratch.at("log")).unwrap();
             if !said.is_empty() {

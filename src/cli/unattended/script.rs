@@ -99,6 +99,8 @@ impl Script {
         errors: &mut Vec<u8>,
     ) -> Result<Ended> {
         let set: Vec<(&str, String)> = environment.set();
+        // A stop counts from here on: one may come before the start of the script has returned.
+        let stops = sys::stops_requested();
         let mut child = match Piped::start(&self.words, &set, &|name| environment.hides(name)) {
             Ok(child) => child,
             Err(e) => {
@@ -113,7 +115,7 @@ impl Script {
             }
         };
         child.close_input();
-        let (begun, stops) = (Instant::now(), sys::stops_requested());
+        let begun = Instant::now();
         loop {
             let moved = child.exchange(b"", output, usize::MAX, errors, LOOK_EVERY);
             output.truncate(OUTPUT_AT_MOST);
