@@ -9,7 +9,7 @@ use crate::format::aes_read;
 use crate::format::names::VolumeName;
 use crate::format::zip_read::ZipReader;
 use crate::set::volume::{Expected, only_zip, reading};
-use crate::set::{Set, gpg};
+use crate::set::{Protection, Set, gpg};
 
 impl Set {
     /// Downloads a volume as it is stored, rewound, and proves it: by the hash that its index states, else by what encrypts it
@@ -64,12 +64,16 @@ impl Set {
             }
             (Some("gpg"), _) => {
                 let program = self.gpg_program.as_str();
-                let (_, flaw) = gpg::decrypt(program, stored, secret, false, &self.tmp)?;
+                let symmetric = self.protection() == Protection::Aes;
+                let (_, flaw) = gpg::decrypt(program, stored, secret, symmetric, &self.tmp)?;
                 flaw.map_or(Ok(()), Err)
             }
             (None, _) => {
                 only_zip(name)?;
                 let zip = ZipReader::open(&*stored)?;
+                if zip.rescued() {
+                    return Err(Error::damaged("the directory of its archive is damaged"));
+                }
                 let inflater = &mut self.inflater;
                 zip.entries(&mut |_, entry| {
                     let mut reader = zip.reader(entry, inflater)?;

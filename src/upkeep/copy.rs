@@ -8,7 +8,7 @@ use crate::base::text;
 use crate::base::tmp::Spool;
 use crate::base::ui::{Progress, Ui};
 use crate::dest::Listed;
-use crate::format::names::VolumeName;
+use crate::format::names::{VolumeKind, VolumeName};
 use crate::remote::Remote;
 use crate::set::{BlockIndex, Expected, Needed, Owners, Set, VolumeNo, Volumes, digest};
 use crate::spill::run::{Run, RunWriter};
@@ -84,15 +84,15 @@ impl Target {
     /// Listed length of a volume with this very name; the outer `None`: it is not there.
     fn size_of(&self, name: &VolumeName) -> Option<Option<u64>> {
         let there = &self.volumes;
-        if let Some(at) = there.dlists().iter().find(|d| d.0 == *name) {
-            return Some(at.1);
-        }
-        let found = there.find_dblock(name).and_then(|no| there.dblock(no));
-        let found = found.filter(|f| f.0 == *name).or_else(|| {
-            let no = there.find_dindex(name)?;
-            there.dindex(no as usize)
-        });
-        found.map(|f| f.1)
+        let found = match name.kind() {
+            VolumeKind::Dlist => there.dlists().iter().find(|d| d.0 == *name).cloned(),
+            VolumeKind::Dblock => there.find_dblock(name).and_then(|no| there.dblock(no)),
+            VolumeKind::Dindex => {
+                let no = there.find_dindex(name);
+                no.and_then(|no| there.dindex(no as usize))
+            }
+        };
+        found.filter(|f| f.0 == *name).map(|f| f.1)
     }
 
     /// The same name and, where both lengths are known, the same length.
@@ -129,7 +129,7 @@ pub(crate) fn copy(set: &mut Set, to: &mut Remote, ui: &mut Ui, orders: &Orders)
     let prefix = set.prefix().as_str().to_owned();
     set.learn_params(ui)?;
     let target = Target::list(to, ui, &prefix)?;
-    let mut done = Copied {
+    let done = Copied {
         beside: beside(set, &target, to)?,
         ..Copied::default()
     };
@@ -150,8 +150,7 @@ pub(crate) fn copy(set: &mut Set, to: &mut Remote, ui: &mut Ui, orders: &Orders)
         done,
     };
     run.all(&places, &chosen)?;
-    done = run.done;
-    Ok(done)
+    Ok(run.done)
 }
 
 /// Volumes of the target that the source has not. `Usage` when it has none of the source's.
