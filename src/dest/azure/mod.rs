@@ -367,9 +367,7 @@ impl Destination for Container {
 
     fn create_folder(&mut self) -> Done<()> {
         let url = self.url("", "restype=container");
-        // A body of no length has to say so.
-        let nothing = Content::Bytes(b"");
-        match self.call(Verb::MakeFolder, ("PUT", url), &[], nothing) {
+        match self.call(Verb::MakeFolder, ("PUT", url), &[], Content::None) {
             Err(fault) if fault.class == Class::Exists => Ok(()),
             made => made?.finish(),
         }

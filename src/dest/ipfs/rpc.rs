@@ -208,7 +208,7 @@ impl Rpc {
                 headers.push(("content-type", upload.content_type));
                 Payload::Stream(upload.body, upload.len)
             }
-            None => Payload::Bytes(b""),
+            None => Payload::None,
         };
         let mut reply = self.http.send(Request {
             method: "POST",

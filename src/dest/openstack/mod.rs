@@ -362,7 +362,7 @@ impl Destination for Folder {
             method: "PUT",
             path,
             headers: &[],
-            content: Content::Bytes(b""),
+            content: Content::None,
             pace: Pace::Short,
         })?
         .finish()

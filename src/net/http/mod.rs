@@ -307,6 +307,13 @@ impl Http {
                 .run(request)
                 .map_err(|e| fault(&e, &place, dialling()))
         };
+        // What a method that means content sends without is told, too: an empty chunked body, which it would be otherwise, is
+        // refused by some servers, and left unread by others.
+        if matches!(request.payload, Payload::None)
+            && matches!(request.method, "POST" | "PUT" | "PATCH")
+        {
+            request.payload = Payload::Bytes(b"");
+        }
         let response = match &mut request.payload {
             Payload::None => run(ureq::SendBody::none(), builder)?,
             Payload::Bytes(bytes) => {

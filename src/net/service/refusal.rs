@@ -170,7 +170,7 @@ impl Refusal {
     /// Reads the rest of a reply that is no success.
     pub(crate) fn of(reply: &mut Reply, form: Form) -> Refusal {
         let body = reply.error_body();
-        let mut out = Refusal {
+        let out = Refusal {
             status: reply.status,
             retry_after: reply.retry_after(),
             date: reply.date(),
@@ -178,7 +178,9 @@ impl Refusal {
         };
         #[cfg(feature = "xml")]
         if let Form::Headed(_, header, more) = form {
+            let mut out = out;
             out.head(reply.header(header).unwrap_or(""), more);
+            return out;
         }
         out
     }
