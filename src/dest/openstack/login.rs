@@ -56,11 +56,11 @@ pub(super) struct Login {
 
 impl Login {
     pub(super) fn new(url: &DestUrl, options: &Options) -> Result<Login> {
-        let missing = |what: &str, how: &str| Error::usage(format!("no {what} given")).hint(how);
         let uri = options
             .text(&AUTH_URI)
             .map(|u| u.trim().trim_end_matches('/'));
-        let uri = uri.ok_or_else(|| missing("address to log in at", "use --openstack-authuri"))?;
+        let uri =
+            uri.ok_or_else(|| opts::missing("address to log in at", "use --openstack-authuri"))?;
         let host = uri.strip_prefix("https://").or(uri.strip_prefix("http://"));
         if host
             .is_none_or(|h| h.is_empty() || h.starts_with('/') || h.contains(['@', '?', '#', ' ']))
@@ -78,16 +78,16 @@ impl Login {
         };
         let tenant = options.text(&TENANT).map(str::trim);
         let (user, password) = opts::login(url, options, None);
-        let need_user = || missing("user", "use --auth-username");
+        let need_user = || opts::missing("user", "use --auth-username");
         let need = |secret: Option<Secret>| {
-            secret.ok_or_else(|| missing("password", "use --auth-password"))
+            secret.ok_or_else(|| opts::missing("password", "use --auth-password"))
         };
         let credential = options.text(&CREDENTIAL).map(str::trim);
         let (who, ask) = match (version, credential, options.secret(&API_KEY)) {
             ("v3", Some(id), _) => {
                 let secret = options.secret(&CREDENTIAL_SECRET).ok_or_else(|| {
                     let how = "use --openstack-application-credential-secret";
-                    missing("secret of the application credential", how)
+                    opts::missing("secret of the application credential", how)
                 })?;
                 let body = json!({ "auth": { "identity": {
                     "methods": ["application_credential"],
@@ -116,7 +116,7 @@ impl Login {
                 let user = user.ok_or_else(need_user)?;
                 let password = need(password)?;
                 let how = "use --openstack-tenant-name";
-                let tenant = tenant.ok_or_else(|| missing("project (tenant)", how))?;
+                let tenant = tenant.ok_or_else(|| opts::missing("project (tenant)", how))?;
                 let body = json!({ "auth": {
                     "tenantName": tenant,
                     "passwordCredentials": { "username": user, "password": password.reveal() },
@@ -128,9 +128,9 @@ impl Login {
                 let password = need(password)?;
                 let domain = options.text(&DOMAIN).map(str::trim);
                 let how = "use --openstack-domain-name, which is often Default";
-                let domain = domain.ok_or_else(|| missing("domain", how))?;
+                let domain = domain.ok_or_else(|| opts::missing("domain", how))?;
                 let how = "use --openstack-tenant-name";
-                let tenant = tenant.ok_or_else(|| missing("project (tenant)", how))?;
+                let tenant = tenant.ok_or_else(|| opts::missing("project (tenant)", how))?;
                 let domain = json!({ "name": domain });
                 let body = json!({ "auth": {
                     "identity": { "methods": ["password"], "password": { "user": {

@@ -57,15 +57,7 @@ pub(crate) static SCHEME: Scheme = Scheme {
     names: &["cos"],
     help: "Tencent COS: cos://folder?cos-bucket=NAME-APPID&cos-region=REGION",
     options: on_client![BUCKET, APP, COS_REGION, USER, KEY, CLASS, SERVER],
-    open: |url, options| {
-        let setup = setup(url, options)?;
-        Ok(Box::new(S3Folder::new(
-            url.display(),
-            setup,
-            None,
-            options,
-        )?))
-    },
+    open: |url, options| S3Folder::opened(url, setup(url, options)?, options),
 };
 
 static MANNER: Manner = Manner {
@@ -84,10 +76,9 @@ static MANNER: Manner = Manner {
 };
 
 fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
-    let missing = |what: &str, how: &str| Error::usage(format!("no {what} given")).hint(how);
     let region = options
         .text(&COS_REGION)
-        .ok_or_else(|| missing("region of Tencent COS", "use --cos-region"))?;
+        .ok_or_else(|| opts::missing("region of Tencent COS", "use --cos-region"))?;
     let region = region.trim().to_ascii_lowercase();
     let good = |part: &str| {
         !part.is_empty()
@@ -121,9 +112,8 @@ fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
 /// `NAME-APPID`.
 fn bucket(options: &Options) -> Result<String> {
     let name = options.text(&BUCKET).map(str::trim);
-    let name = name.ok_or_else(|| {
-        Error::usage("no bucket of Tencent COS given").hint("use --cos-bucket=NAME-APPID")
-    })?;
+    let how = "use --cos-bucket=NAME-APPID";
+    let name = name.ok_or_else(|| opts::missing("bucket of Tencent COS", how))?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let has_app = name.rsplit_once('-').is_some_and(|(_, app)| digits(app));
     let bucket = match options.text(&APP).map(str::trim) {

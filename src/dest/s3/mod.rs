@@ -105,6 +105,17 @@ struct S3Folder {
 }
 
 impl S3Folder {
+    /// For a scheme whose setup is whole before the first request.
+    #[cfg(any(feature = "dest-aliyunoss", feature = "dest-cos"))]
+    fn opened(
+        url: &crate::net::url::DestUrl,
+        setup: Setup,
+        given: &Options,
+    ) -> Result<Box<dyn Destination>> {
+        let folder = S3Folder::new(url.display(), setup, None, given)?;
+        Ok(Box::new(folder))
+    }
+
     /// `shown`: as messages name it.
     fn new(
         shown: String,

@@ -43,15 +43,7 @@ pub(crate) static SCHEME: Scheme = Scheme {
     names: &["aliyunoss"],
     help: "Aliyun OSS: aliyunoss://folder?oss-bucket-name=NAME&oss-endpoint=HOST",
     options: on_client![BUCKET, ENDPOINT, USER, KEY],
-    open: |url, options| {
-        let setup = setup(url, options)?;
-        Ok(Box::new(S3Folder::new(
-            url.display(),
-            setup,
-            None,
-            options,
-        )?))
-    },
+    open: |url, options| S3Folder::opened(url, setup(url, options)?, options),
 };
 
 static MANNER: Manner = Manner {
@@ -70,10 +62,9 @@ static MANNER: Manner = Manner {
 };
 
 fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
-    let missing = |what: &str, how: &str| Error::usage(format!("no {what} given")).hint(how);
     let bucket = options
         .text(&BUCKET)
-        .ok_or_else(|| missing("bucket of Aliyun OSS", "use --oss-bucket-name"))?;
+        .ok_or_else(|| opts::missing("bucket of Aliyun OSS", "use --oss-bucket-name"))?;
     let bucket = bucket.trim();
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let edges = bucket.starts_with('-') || bucket.ends_with('-');
@@ -86,7 +77,7 @@ fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
     }
     let how = "use --oss-endpoint=oss-REGION.aliyuncs.com";
     let endpoint = options.text(&ENDPOINT);
-    let endpoint = endpoint.ok_or_else(|| missing("endpoint of Aliyun OSS", how))?;
+    let endpoint = endpoint.ok_or_else(|| opts::missing("endpoint of Aliyun OSS", how))?;
     let endpoint = endpoint.trim();
     // `oss-cn-hangzhou` is how Aliyun calls the region.
     let server = match endpoint.starts_with("oss-") && !endpoint.contains('.') {
