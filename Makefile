@@ -65,7 +65,7 @@ bench-peers: all
 
 # Old versions that go: DAYS=400 days of retention; FILES=1000000 files of BLOCKS=8 blocks in VERSIONS=10 versions.
 # PROGRAMS=duplet,restic,borg: only these.
-RETENTION = DUPLET="$(PROGRAM)" DAYS="$(DAYS)" FILES="$(FILES)" BLOCKS="$(BLOCKS)" VERSIONS="$(VERSIONS)" PROGRAMS="$(PROGRAMS)" .ci/bench-retention
+RETENTION = DUPLET="$(PROGRAM)" DAYS="$(DAYS)" FILES="$(FILES)" BLOCKS="$(BLOCKS)" VERSIONS="$(VERSIONS)" OLDER="$(OLDER)" PROGRAMS="$(PROGRAMS)" .ci/bench-retention
 
 bench-year: all
 	$(RETENTION) year
