@@ -247,12 +247,12 @@ impl Drop for Piped {
 
 /// Reads what is there; at its end the pipe is closed. `None` when there is nothing yet.
 fn take<T: Read>(pipe: &mut Option<T>, into: &mut Vec<u8>) -> Option<usize> {
-    let before = into.len();
-    into.resize(before + PIECE, 0);
-    let read = pipe.as_mut()?.read(&mut into[before..]);
-    into.truncate(before + read.as_ref().map_or(0, |n| *n));
-    match read {
-        Ok(n) if n > 0 => Some(n),
+    let mut piece = [0; PIECE];
+    match pipe.as_mut()?.read(&mut piece) {
+        Ok(n) if n > 0 => {
+            into.extend_from_slice(&piece[..n]);
+            Some(n)
+        }
         Err(e) if must_wait(&e) => None,
         _ => {
             *pipe = None;

@@ -1,7 +1,8 @@
 //! Frames to and from the child. Reading and writing go on at the same time, so that neither side waits for the other, whatever
 //! the pipes hold; every wait has an end.
 //!
-//! Memory: at most one frame and one read beyond it (321 KiB), and the last 8 KiB of what the child says beside it.
+//! Memory: at most one frame and one read beyond it (321 KiB), as much again that was taken already, and the last 8 KiB of what
+//! the child says beside it.
 
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -31,8 +32,9 @@ pub(super) enum Broken {
 /// A child that speaks in frames.
 pub(super) struct Channel {
     child: Piped,
-    /// What came and was not taken yet.
+    /// What came, of which the first `taken` bytes are done with.
     input: Vec<u8>,
+    taken: usize,
     errors: Vec<u8>,
 }
 
@@ -41,6 +43,7 @@ impl Channel {
         Channel {
             child,
             input: Vec::new(),
+            taken: 0,
             errors: Vec::new(),
         }
     }
@@ -59,9 +62,9 @@ impl Channel {
     pub(super) fn receive(&mut self, wait: Wait) -> Result<Frame, Broken> {
         let mut moved = Instant::now();
         loop {
-            match frame(&self.input) {
+            match frame(&self.input[self.taken..]) {
                 Begun::Whole(frame, len) => {
-                    self.input.drain(..len);
+                    self.taken += len;
                     return Ok(frame);
                 }
                 Begun::Foreign => return Err(Broken::Foreign),
@@ -77,7 +80,7 @@ impl Channel {
             end: None,
         };
         let looked = self.exchange(&[], &mut Instant::now(), now);
-        !matches!(looked, Err(Broken::Ended)) && self.input.is_empty()
+        !matches!(looked, Err(Broken::Ended)) && self.taken == self.input.len()
     }
 
     /// Moves something; how much of `bytes` the child took.
@@ -88,11 +91,17 @@ impl Channel {
         if let Some(end) = wait.end {
             left = left.min(end.saturating_duration_since(now));
         }
-        let room = FRAME_MAX + 4;
+        // What is left is moved to the front when that is less than what went before: a byte moves once at most.
+        if self.taken >= self.input.len() - self.taken {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+        }
+        let room = self.taken + FRAME_MAX + 4;
         let Channel {
             child,
             input,
             errors,
+            ..
         } = self;
         let moved = child
             .exchange(bytes, input, room, errors, left)
@@ -118,6 +127,7 @@ impl Channel {
     /// frame.
     pub(super) fn farewell(&mut self, patient: bool) -> Farewell {
         self.child.close_input();
+        self.input.drain(..std::mem::take(&mut self.taken));
         let exit = if patient { self.last_words() } else { None };
         self.child.kill();
         Farewell {
@@ -138,6 +148,7 @@ impl Channel {
                 child,
                 input,
                 errors,
+                ..
             } = self;
             let moved = child.exchange(&[], input, FRAME_MAX, errors, left);
             let done = moved.map_or(true, |m| m.output_ended && m.errors_ended);
