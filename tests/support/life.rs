@@ -31,12 +31,19 @@ pub fn remote(scratch: &Scratch, args: &[&str]) -> Ran {
 }
 
 /// Three versions, each restored and compared; deleted, compacted, a second prefix; the files in `folder`, where
-/// the server has them, are good without it. The larger the blocks, the more data there is.
+/// the server has them, are good without it. The larger the blocks, the more data there is; `LIFE_MIB=400`: so many MiB of large
+/// files besides, in volumes and blocks of the usual sizes.
 pub fn whole_life(scratch: &Scratch, url: &str, folder: &Path, block: usize) {
     let source = scratch.folder("source");
     tree::make(&source, 7, block);
+    let large: Option<usize> = std::env::var("LIFE_MIB").ok().map(|n| n.parse().unwrap());
+    fill(&source.join("large"), large.unwrap_or(0));
     let block = format!("--blocksize={block}b");
-    let small = ["--dblock-size=1mb", &block, "--retry-delay=0s"];
+    let sizes = match large {
+        None => ["--dblock-size=1mb", &block],
+        Some(_) => ["--dblock-size=50mb", "--blocksize=1mb"],
+    };
+    let small = [&sizes[..], &["--retry-delay=0s"]].concat();
     let backup = |more: &[&str], code: i32| {
         let args = ["backup", url, text(&source), PASSPHRASE];
         scratch
@@ -106,6 +113,19 @@ pub fn whole_life(scratch: &Scratch, url: &str, folder: &Path, block: usize) {
             .all(|n| n.to_string_lossy().contains(".d") && !n.to_string_lossy().contains("tmp"))
     );
     assert!(scratch.left_in_tmp().is_empty());
+}
+
+/// So many MiB in files of 8 MiB, half of it prose.
+fn fill(folder: &Path, mib: usize) {
+    let mut rand = Rand(77);
+    fs::create_dir_all(folder).unwrap();
+    for n in 0..mib.div_ceil(8) {
+        let data = match n % 2 {
+            0 => rand.bytes(8 << 20),
+            _ => rand.prose(8 << 20),
+        };
+        fs::write(folder.join(format!("{n:03}")), data).unwrap();
+    }
 }
 
 /// A fixture at a URL is restored to the same as from its folder.

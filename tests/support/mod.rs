@@ -137,9 +137,11 @@ impl Scratch {
         path
     }
 
-    /// The program with a clean environment, no standard input and arguments given.
+    /// The program with a clean environment, no standard input and arguments given. DUPLET=PROGRAM: another build of it.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        self.other(&[env!("CARGO_BIN_EXE_duplet")], args)
+        let program = std::env::var("DUPLET");
+        let program = program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_duplet"));
+        self.other(&[program], args)
     }
 
     /// As [`Scratch::command`], with other words before the arguments: another build, an emulator.
