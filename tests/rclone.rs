@@ -8,6 +8,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+#[path = "support/servers/smb.rs"]
+mod smb;
 mod support;
 
 use std::fs;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use support::life::{FAST, remote, restored_alike, slow_upload, until, whole_life};
+use support::servers::account::PASSWORD_IN_URL;
 use support::servers::b2::programs;
 use support::{Rand, Scratch, fixture, fixture_names, is_root, peak_kib, text};
 
@@ -57,6 +60,31 @@ fn a_whole_life_in_either_mode() {
         let folder = scratch.at("My Folder+\u{e9}/deep");
         let query = format!("rclone-mode={mode}");
         whole_life(&scratch, &url(program, &folder, &query), &folder, 10 << 10);
+    }
+}
+
+#[test]
+fn a_whole_life_at_samba() {
+    let Some(server) = smb::Server::start() else {
+        return;
+    };
+    for (program, scheme) in rclones().iter().zip(["cifs", "smb"]) {
+        let scratch = Scratch::new("rclone");
+        let url = |password: &str| {
+            format!(
+                "{scheme}://duplet:{password}@127.0.0.1:{}/data/{scheme} Folder%2B\u{e9}/deep?rclone-executable={}",
+                server.port,
+                text(program)
+            )
+        };
+        let folder = server.share().join(format!("{scheme} Folder+\u{e9}/deep"));
+        match scheme {
+            "cifs" => whole_life(&scratch, &url(PASSWORD_IN_URL), &folder, 10 << 10),
+            _ => drop(remote(&scratch, &["test", &url(PASSWORD_IN_URL)]).code(&[0])),
+        }
+        let wrong = remote(&scratch, &["list", &url("nonsense")]).code(&[100]);
+        assert!(!wrong.err.contains("nonsense"), "{}", wrong.err);
+        wrong.says("password");
     }
 }
 
