@@ -39,6 +39,7 @@ pub const TARGETS: &[&str] = &[
     "filter",
     "names",
     "values",
+    "deflate",
     #[cfg(feature = "ipld")]
     "ipld",
     "slice",
@@ -117,6 +118,7 @@ pub fn one(target: &str, data: &[u8]) {
             drop(Prefix::parse(text));
         }),
         "values" => values(data),
+        "deflate" => deflate(data),
         "slice" => slice(data),
         "ranged" => drop(crate::set::fuzz_ranged(ranged_front(), data)),
         #[cfg(feature = "ipld")]
@@ -130,6 +132,7 @@ pub fn one(target: &str, data: &[u8]) {
 pub fn samples(target: &str) -> Vec<Vec<u8>> {
     let texts: &[&str] = match target {
         "zip" => return vec![zip_sample()],
+        "deflate" => return deflate_samples(),
         #[cfg(feature = "ipld")]
         "ipld" => return crate::format::ipld::fuzz::samples(),
         "aes" | "slice" => return AES_SAMPLES.iter().filter_map(|hex| unhex(hex)).collect(),
@@ -291,6 +294,26 @@ fn far_archive() -> &'static [u8] {
 
 fn ranged_front() -> &'static [u8] {
     &far_archive()[..FRONT_BYTES]
+}
+
+/// A level, then a block: it shrinks or is refused, twice the same. That it comes back the encoder asserts itself.
+fn deflate(data: &[u8]) {
+    let Some((&level, block)) = data.split_first() else {
+        return;
+    };
+    let mut deflater = Deflater::new(level % 10);
+    let first = deflater.deflate(block).map(<[u8]>::to_vec);
+    assert!(first.as_ref().is_none_or(|out| out.len() < block.len()));
+    assert_eq!(deflater.deflate(block), first.as_deref(), "a used state");
+}
+
+/// Text, runs, and every byte, at some levels.
+fn deflate_samples() -> Vec<Vec<u8>> {
+    let block = |level: u8| {
+        let all = (0..=u8::MAX).chain(std::iter::repeat_n(level, 600));
+        [&[level], FILE_LIST.as_bytes(), &all.collect::<Vec<u8>>()].concat()
+    };
+    [1, 3, 6, 9].map(block).to_vec()
 }
 
 fn filter(all: &str) {

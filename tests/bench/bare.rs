@@ -15,6 +15,11 @@ use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compr
 use ring::{digest, hmac};
 
 use crate::child::{Cost, own_cpu};
+use encode::Encoder;
+
+/// The program's own, of blocks.
+#[path = "../../src/format/deflate/encode/mod.rs"]
+mod encode;
 
 /// The program's default.
 pub const LEVEL: u8 = 3;
@@ -42,17 +47,32 @@ pub fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) {
 
 /// One compressor for all blocks, and the rule that what does not shrink is stored: as the program does it.
 pub struct Packer {
-    core: Box<CompressorOxide>,
+    deflate: Deflate,
     out: Vec<u8>,
     sample: Vec<u8>,
 }
 
+enum Deflate {
+    Own(Box<Encoder>),
+    Miniz(Box<CompressorOxide>),
+}
+
 impl Packer {
+    /// As the program does it.
     pub fn new(level: u8) -> Packer {
+        Packer::by(Deflate::Own(Box::new(Encoder::new(level))))
+    }
+
+    /// By miniz_oxide, to compare with.
+    pub fn miniz(level: u8) -> Packer {
         let mut core = Box::new(CompressorOxide::default());
         core.set_format_and_level(DataFormat::Raw, level);
+        Packer::by(Deflate::Miniz(core))
+    }
+
+    fn by(deflate: Deflate) -> Packer {
         Packer {
-            core,
+            deflate,
             out: Vec::new(),
             sample: Vec::new(),
         }
@@ -96,13 +116,22 @@ impl Packer {
     }
 
     fn shorter(&mut self, data: &[u8], room: usize) -> Option<usize> {
-        self.core.reset();
         if self.out.len() < room {
             self.out.resize(room, 0);
         }
         let out = &mut self.out[..room];
-        let (status, _, written) = compress(&mut self.core, data, out, TDEFLFlush::Finish);
-        (status == TDEFLStatus::Done).then_some(written)
+        match &mut self.deflate {
+            Deflate::Own(encoder) => {
+                let packed = encoder.deflate(data)?;
+                out.get_mut(..packed.len())?.copy_from_slice(packed);
+                Some(packed.len())
+            }
+            Deflate::Miniz(core) => {
+                core.reset();
+                let (status, _, written) = compress(core, data, out, TDEFLFlush::Finish);
+                (status == TDEFLStatus::Done).then_some(written)
+            }
+        }
     }
 }
 

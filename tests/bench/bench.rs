@@ -232,16 +232,25 @@ fn table_of_levels() {
         whole as f64 / MIB,
         blocks.len()
     );
-    println!("{:>6} {:>10} {:>9}", "level", "MiB/s", "size %");
+    println!(
+        "{:>6} {:>10} {:>9} {:>18} {:>9}",
+        "level", "MiB/s", "size %", "miniz_oxide: MiB/s", "size %"
+    );
     for level in 0..=9 {
-        let mut packer = bare::Packer::new(level);
-        let start = child::own_cpu();
-        let packed: usize = blocks.iter().map(|b| packer.pack(b).len()).sum();
-        let cpu = child::own_cpu() - start;
-        println!(
-            "{level:>6} {:>10.1} {:>9.2}",
-            whole as f64 / MIB / cpu,
-            packed as f64 * 100.0 / whole as f64
-        );
+        let mut line = format!("{level:>6}");
+        for (mut packer, width) in [
+            (bare::Packer::new(level), 10),
+            (bare::Packer::miniz(level), 18),
+        ] {
+            let start = child::own_cpu();
+            let packed: usize = blocks.iter().map(|b| packer.pack(b).len()).sum();
+            let cpu = child::own_cpu() - start;
+            line += &format!(
+                " {:>width$.1} {:>9.2}",
+                whole as f64 / MIB / cpu,
+                packed as f64 * 100.0 / whole as f64
+            );
+        }
+        println!("{line}");
     }
 }

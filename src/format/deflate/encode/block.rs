@@ -1,0 +1,187 @@
+//! Writes one block of the stream in whichever of its three forms is the shortest.
+
+use super::bits::BitWriter;
+use super::count::{Counts, bits};
+use super::header::Header;
+use super::lengths::{Code, code_lengths, codes};
+use super::slots::{
+    DISTANCE_SYMBOLS, END, LENGTH_BASE, LENGTH_EXTRA, LITERAL_SYMBOLS, distance_extra,
+    distance_slot,
+};
+
+/// Literals and lengths get at most this many bits, so that four literals fit between two flushes.
+const LITERAL_LIMIT: usize = 14;
+const DISTANCE_LIMIT: usize = 15;
+/// Bytes of one stored block at most.
+const STORED_BYTES: usize = 0xffff;
+
+/// Some literals, then a match.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Step {
+    pub(super) literals: u32,
+    /// 0 for none.
+    pub(super) length: u16,
+    pub(super) distance: u16,
+}
+
+/// The codes of one block.
+struct Tables {
+    literal_lengths: [u8; LITERAL_SYMBOLS + 2],
+    distance_lengths: [u8; DISTANCE_SYMBOLS],
+    literals: [Code; LITERAL_SYMBOLS + 2],
+    distances: [Code; DISTANCE_SYMBOLS],
+    matches: [Code; 256],
+}
+
+/// Writes `data` as `steps` says, whose symbols are counted in `counts`. `None` if more than `room` bytes would be written in all.
+pub(super) fn write(
+    out: &mut BitWriter<'_>,
+    data: &[u8],
+    steps: &[Step],
+    counts: &mut Counts,
+    last: bool,
+    room: usize,
+) -> Option<()> {
+    counts.literals[END] += 1;
+    let mut t = Tables {
+        literal_lengths: [0; LITERAL_SYMBOLS + 2],
+        distance_lengths: [0; DISTANCE_SYMBOLS],
+        literals: [0; LITERAL_SYMBOLS + 2],
+        distances: [0; DISTANCE_SYMBOLS],
+        matches: [0; 256],
+    };
+    code_lengths(
+        &counts.literals,
+        LITERAL_LIMIT,
+        &mut t.literal_lengths[..LITERAL_SYMBOLS],
+    );
+    code_lengths(&counts.distances, DISTANCE_LIMIT, &mut t.distance_lengths);
+    let header = Header::of(&t.literal_lengths[..LITERAL_SYMBOLS], &t.distance_lengths);
+    let extra = extra_bits(counts);
+    let dynamic = header.bits()
+        + bits(&counts.literals, &t.literal_lengths)
+        + bits(&counts.distances, &t.distance_lengths)
+        + extra;
+    let fixed = bits(&counts.literals, &FIXED_LENGTHS)
+        + 5 * counts.distances.iter().map(|&n| u64::from(n)).sum::<u64>()
+        + extra;
+    let written = out.written();
+    let parts = data.len().div_ceil(STORED_BYTES).max(1) as u64;
+    // Three bits and zeros to the edge of a byte once; then each part begins on an edge.
+    let stored =
+        (written + 3).next_multiple_of(8) - written - 3 + 40 * parts - 8 + data.len() as u64 * 8;
+    let least = dynamic.min(fixed).min(stored);
+    if (written + 3 + least).div_ceil(8) > room as u64 {
+        return None;
+    }
+    if least == stored {
+        write_stored(out, data, last);
+    } else {
+        out.put(u32::from(last), 1);
+        if least == fixed {
+            out.put(1, 2);
+            out.flush();
+            t.literal_lengths = FIXED_LENGTHS;
+            t.distance_lengths = [5; DISTANCE_SYMBOLS];
+        } else {
+            out.put(2, 2);
+            header.write(out);
+        }
+        codes(&t.literal_lengths, &mut t.literals);
+        codes(&t.distance_lengths, &mut t.distances);
+        with_extra_bits(&t.literals, &mut t.matches);
+        write_steps(out, data, steps, &t);
+    }
+    debug_assert_eq!(out.written(), written + 3 + least);
+    Some(())
+}
+
+fn write_stored(out: &mut BitWriter<'_>, data: &[u8], last: bool) {
+    let mut rest = data;
+    loop {
+        let (part, more) = rest.split_at(rest.len().min(STORED_BYTES));
+        out.put(u32::from(last && more.is_empty()), 3);
+        out.align();
+        let len = part.len() as u32;
+        out.put(len, 16);
+        out.put(len ^ 0xffff, 16);
+        out.flush();
+        out.bytes(part);
+        rest = more;
+        if rest.is_empty() {
+            return;
+        }
+    }
+}
+
+fn write_steps(out: &mut BitWriter<'_>, data: &[u8], steps: &[Step], t: &Tables) {
+    let mut rest = data;
+    for step in steps {
+        let (literals, more) = rest.split_at((step.literals as usize).min(rest.len()));
+        let mut few = literals;
+        if literals.len() >= 8 {
+            let (fours, left) = literals.as_chunks::<4>();
+            for four in fours {
+                for &byte in four {
+                    out.code(t.literals[usize::from(byte)]);
+                }
+                out.flush();
+            }
+            few = left;
+        }
+        for &byte in few {
+            out.code(t.literals[usize::from(byte)]);
+            out.flush();
+        }
+        rest = more;
+        if step.length > 0 {
+            out.code(t.matches[usize::from((step.length - 3) & 0xff)]);
+            let distance = u32::from(step.distance);
+            let slot = distance_slot(distance).min(DISTANCE_SYMBOLS - 1);
+            out.code(t.distances[slot]);
+            let extra = distance_extra(slot);
+            out.put((distance - 1) & ((1 << extra) - 1), extra);
+            out.flush();
+            rest = rest.get(usize::from(step.length)..).unwrap_or_default();
+        }
+    }
+    out.code(t.literals[END]);
+    out.flush();
+}
+
+/// The code of each length less 3, its extra bits behind it.
+fn with_extra_bits(literals: &[Code], matches: &mut [Code; 256]) {
+    for (slot, &extra) in LENGTH_EXTRA.iter().enumerate() {
+        let code = literals[257 + slot];
+        let (bits, count) = (code >> 8, code & 0xff);
+        // The last slot takes its one length from the slot before.
+        let base = usize::from(LENGTH_BASE[slot]);
+        for value in 0..1u32 << extra {
+            if let Some(to) = matches.get_mut(base + value as usize) {
+                *to = (bits | value << count) << 8 | (count + u32::from(extra));
+            }
+        }
+    }
+}
+
+/// Extra bits after lengths and distances.
+fn extra_bits(counts: &Counts) -> u64 {
+    let distances = counts.distances.iter().enumerate();
+    bits(&counts.literals[257..], &LENGTH_EXTRA)
+        + distances
+            .map(|(slot, &n)| u64::from(n) * u64::from(distance_extra(slot)))
+            .sum::<u64>()
+}
+
+/// The literal code of a fixed block.
+const FIXED_LENGTHS: [u8; LITERAL_SYMBOLS + 2] = fixed_lengths();
+
+const fn fixed_lengths() -> [u8; LITERAL_SYMBOLS + 2] {
+    let mut out = [8; LITERAL_SYMBOLS + 2];
+    let mut symbol = 144;
+    while symbol < 280 {
+        out[symbol] = if symbol < 256 { 9 } else { 7 };
+        symbol += 1;
+    }
+    out
+}

@@ -1,0 +1,90 @@
+//! Deflates a block that is whole in memory (RFC 1951), at one go and with nothing kept from one block to the next.
+//!
+//! The way of a block: `parse` goes through it and asks `matcher`, at each place, for the longest earlier stretch of equal bytes.
+//! What it decides, some literals and then a match, is a step. `pieces` collects the steps and counts symbols (`count`); where the
+//! statistics change it ends a block of the stream, which `block` writes in the shortest of the three forms of deflate, with
+//! Huffman codes from `lengths`, told to the reader by `header`, through `bits`. `slots` has the symbols of lengths and distances.
+//!
+//! Order, lowest first: `slots`, `lengths`, `bits`, `count`, `header`, `block`, `pieces`, `matcher`, `parse`.
+//!
+//! The output depends on the block and the level alone: not on blocks before, nor on the width or byte order of the machine.
+
+// What is indexed are tables by symbols, hashes and offsets of the encoder's own, no bytes from outside; numbers are below the
+// block's 2 GiB, and what goes to fewer bits is a symbol, a length or a distance.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "as told above"
+)]
+
+mod bits;
+mod block;
+mod count;
+mod header;
+mod lengths;
+mod matcher;
+mod parse;
+mod pieces;
+mod slots;
+
+use matcher::Matcher;
+use parse::Effort;
+use pieces::{Pieces, Sink};
+
+/// A longer block is not deflated: offsets have 31 bits.
+const MOST_BYTES: usize = 1 << 31;
+
+/// The state (350 KB) for any number of blocks, and a buffer that keeps the size of the largest.
+pub(super) struct Encoder {
+    matcher: Matcher,
+    pieces: Pieces,
+    /// `None`: nothing is deflated.
+    effort: Option<Effort>,
+    /// Only grows: what a block does not fill keeps what it held.
+    out: Vec<u8>,
+}
+
+impl Encoder {
+    /// `level` 0 to 9; more counts as 9.
+    pub(super) fn new(level: u8) -> Encoder {
+        Encoder {
+            matcher: Matcher::new(),
+            pieces: Pieces::new(),
+            effort: Effort::of_level(level),
+            out: Vec::new(),
+        }
+    }
+
+    /// The deflate stream of `data`, in a buffer that stays here. `None` when that is not shorter than `data`. The buffer has
+    /// seven bytes more than `data`, whatever comes.
+    pub(super) fn deflate(&mut self, data: &[u8]) -> Option<&[u8]> {
+        let effort = self.effort.filter(|_| data.len() < MOST_BYTES)?;
+        let room = data.len().checked_sub(1)?;
+        let most = room + bits::SLACK;
+        if self.out.len() < most {
+            self.out.resize(most, 0);
+        }
+        let mut sink = Sink::new(data, &mut self.pieces, self.out.get_mut(..most)?, room);
+        parse::parse(
+            self.matcher.begin(data),
+            data.len() as u32,
+            &effort,
+            &mut sink,
+        )?;
+        let written = sink.finish()?;
+        let packed = self.out.get(..written)?;
+        debug_assert!(comes_back(packed, data), "a block comes back as it was");
+        Some(packed)
+    }
+}
+
+/// Another program's inflater makes `data` of `packed`.
+fn comes_back(packed: &[u8], data: &[u8]) -> bool {
+    miniz_oxide::inflate::decompress_to_vec_with_limit(packed, data.len())
+        .is_ok_and(|back| back == data)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests;

@@ -1,0 +1,158 @@
+//! Decides which matches are taken: goes through the block once, and for each match first sees whether the next places have a
+//! better one.
+
+use super::matcher::{Finder, Match, NEAR, Search};
+use super::pieces::{MOST_LITERALS, Sink};
+use super::slots::SHORTEST;
+
+/// How hard a level tries.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    /// Earlier places looked at for each match.
+    depth: u32,
+    /// A match of this length is taken without looking further.
+    nice: u32,
+    /// How many places after a match a better one is looked for: 0 to 2.
+    lazy: u32,
+    /// Matches of three bytes are looked for while literals take at least so many bits each, in 256ths.
+    three: u32,
+}
+
+/// Where literals take less, a match of three bytes seldom pays for the time. In text it does not, in programs it does.
+const DEAR: u32 = 1500;
+const ALWAYS: u32 = 0;
+const NEVER: u32 = u32::MAX;
+
+/// By level, from 1 on.
+const EFFORTS: [Effort; 9] = [
+    effort(2, 16, 0, NEVER),
+    effort(3, 16, 1, NEVER),
+    effort(8, 32, 1, DEAR),
+    effort(16, 32, 1, DEAR),
+    effort(32, 64, 1, DEAR),
+    effort(64, 128, 2, ALWAYS),
+    effort(128, 258, 2, ALWAYS),
+    effort(512, 258, 2, ALWAYS),
+    effort(2048, 258, 2, ALWAYS),
+];
+
+const fn effort(depth: u32, nice: u32, lazy: u32, three: u32) -> Effort {
+    Effort {
+        depth,
+        nice,
+        lazy,
+        three,
+    }
+}
+
+impl Effort {
+    /// `None` for level 0, which deflates nothing; more than 9 counts as 9.
+    pub(super) fn of_level(level: u8) -> Option<Effort> {
+        let row = usize::from(level.min(9)).checked_sub(1)?;
+        EFFORTS.get(row).copied()
+    }
+}
+
+/// From this match length on a later match is looked for with an eighth of the depth, otherwise with half of it.
+const GOOD: u32 = 8;
+/// Literals in a row, and bytes since the last match of [`WORTHY`], after which the data is dull: places are left out.
+const DULL_LITERALS: u32 = 255;
+const DULL_BYTES: u32 = 512;
+const WORTHY: u32 = 6;
+/// At most so many places at once.
+const MOST_SKIPPED: u32 = 2048;
+/// A later match must be better by this, and by this more for each place that was tried before.
+const LEAST_GAIN: u32 = 2;
+const MORE_GAIN: u32 = 4;
+
+/// Goes through a block of `end` bytes. `None` when the sink has no more room.
+pub(super) fn parse(
+    mut finder: Finder<'_>,
+    end: u32,
+    effort: &Effort,
+    sink: &mut Sink<'_>,
+) -> Option<()> {
+    finder.three = sink.literal_bits() >= effort.three;
+    let first = Search {
+        depth: effort.depth,
+        nice: effort.nice,
+        above: SHORTEST - 1,
+    };
+    let mut search = first;
+    // The match that waits for a better one, and how many places after it were searched.
+    let mut best = Match {
+        length: 0,
+        distance: 1,
+    };
+    let mut waited = 0;
+    let mut at = 0;
+    let mut literals = 0;
+    let mut worthy_at = 0;
+    while at < end {
+        let found = finder.find(at, search);
+        at += 1;
+        if best.length == 0 {
+            if found.length < SHORTEST || (found.length == SHORTEST && found.distance > NEAR) {
+                literals += 1;
+                sink.literal(finder.byte(at - 1));
+                if literals > DULL_LITERALS && at - worthy_at > DULL_BYTES {
+                    let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
+                    at += skip;
+                    literals += skip;
+                    sink.literals(at - skip, at);
+                    finder.skip_to(at);
+                    if literals >= MOST_LITERALS {
+                        sink.step(literals, 0, 0)?;
+                        literals = 0;
+                    }
+                }
+                continue;
+            }
+            best = found;
+            waited = 0;
+        } else if found.distance > 0 && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited {
+            sink.literals(at - 2 - waited, at - 1);
+            literals += waited + 1;
+            best = found;
+            waited = 0;
+        } else {
+            waited += 1;
+        }
+        if best.length < effort.nice && waited < effort.lazy && at < end {
+            let depth = if best.length >= GOOD {
+                effort.depth >> 3
+            } else {
+                effort.depth >> 1
+            };
+            search = Search {
+                depth: depth >> waited,
+                nice: effort.nice,
+                above: best.length - 1,
+            };
+            continue;
+        }
+        sink.step(literals, best.length, best.distance)?;
+        finder.three = sink.literal_bits() >= effort.three;
+        literals = 0;
+        search = first;
+        let next = at - 1 - waited + best.length;
+        if best.length >= WORTHY {
+            worthy_at = next;
+        }
+        best.length = 0;
+        finder.enter(at, next);
+        at = at.max(next);
+    }
+    // At the end no match waits: it was taken when there was no place after it.
+    if literals > 0 {
+        sink.step(literals, 0, 0)?;
+    }
+    Some(())
+}
+
+/// How much better the later match is: four for a byte, one for half the distance.
+#[inline(always)]
+fn gain(later: Match, now: Match) -> u32 {
+    (4 * later.length + now.distance.ilog2())
+        .saturating_sub(4 * now.length + later.distance.ilog2())
+}

@@ -1,0 +1,200 @@
+//! Blocks of all kinds come back, in no more bytes than they had, whatever the state did before.
+
+use super::*;
+use crate::format::deflate::tests::{noise, prose};
+
+/// A generator, seeded.
+struct Rand(u64);
+
+impl Rand {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % most.max(1)
+    }
+}
+
+/// Adds one stretch of some kind.
+fn stretch(rand: &mut Rand, data: &mut Vec<u8>, len: usize) {
+    let alphabet = [1, 2, 3, 4, 16, 64, 256][rand.below(7)];
+    let first = rand.below(256);
+    let byte = |n: usize| u8::try_from((first + n) % 256).unwrap();
+    match rand.below(6) {
+        0 => data.extend(vec![byte(0); len]),
+        1 => (0..len).for_each(|_| data.push(byte(rand.below(alphabet)))),
+        2 => data.extend(prose(len + first).split_off(first)),
+        3 if !data.is_empty() => {
+            // A match from anywhere, with a hole now and then.
+            let from = rand.below(data.len());
+            (0..len).for_each(|n| data.push(data[from + n]));
+            let hole = data.len() - 1 - rand.below(len.min(data.len()));
+            data[hole] = byte(1);
+        }
+        4 => (0..len).for_each(|n| data.push(byte(n / (1 + alphabet / 16)))),
+        // Few of some, many of others: long codes.
+        _ => (0..len).for_each(|_| {
+            let bits = rand.below(9);
+            data.push(byte(rand.below(1 << bits)));
+        }),
+    }
+}
+
+fn mixed(rand: &mut Rand, most: usize) -> Vec<u8> {
+    let len = rand.below(most);
+    let mut data = Vec::new();
+    while data.len() < len {
+        let bits = rand.below(12);
+        let part = 1 + rand.below(1 << bits);
+        stretch(rand, &mut data, part);
+    }
+    data.truncate(len);
+    data
+}
+
+/// Deflates by a used state and checks all that holds for every block.
+fn check(encoder: &mut Encoder, data: &[u8]) -> Option<usize> {
+    let packed = encoder.deflate(data).map(<[u8]>::to_vec);
+    let packed = packed?;
+    assert!(packed.len() < data.len());
+    assert!(comes_back(&packed, data), "{} bytes", data.len());
+    Some(packed.len())
+}
+
+#[test]
+fn twenty_thousand_blocks_come_back() {
+    let mut encoders: Vec<Encoder> = (0..=9).map(Encoder::new).collect();
+    let mut rand = Rand(0x1234_5678_9abc_def1);
+    for n in 0..20_000 {
+        // Every length up to 600, then a few long ones.
+        let most = if n % 500 == 0 { 40_000 } else { 300 };
+        let mut data = mixed(&mut rand, most);
+        if n < 6000 {
+            data.resize(n / 10, b'e');
+        }
+        let level = rand.below(10);
+        let len = check(&mut encoders[level], &data);
+        assert!(level > 0 || len.is_none());
+    }
+}
+
+#[test]
+fn a_used_state_writes_as_a_fresh_one() {
+    let mut rand = Rand(99);
+    for level in 1..=9 {
+        let mut used = Encoder::new(level);
+        for most in [70_000, 200, 5000, 140_000, 30] {
+            let data = mixed(&mut rand, most);
+            let mut fresh = Encoder::new(level);
+            let first = fresh.deflate(&data).map(<[u8]>::to_vec);
+            assert!(fresh.out.len() <= data.len() + bits::SLACK - 1);
+            assert_eq!(used.deflate(&data), first.as_deref(), "level {level}");
+            // Giving up leaves nothing behind, either.
+            assert!(used.deflate(&noise(3000, u64::from(level))).is_none());
+        }
+    }
+}
+
+/// Fixed by hand: the same bytes on every machine, 32 or 64 bits, either byte order.
+#[test]
+fn output_is_the_same_everywhere() {
+    let mut sum = 0u64;
+    let mut rand = Rand(7);
+    for level in 1..=9 {
+        let mut encoder = Encoder::new(level);
+        for most in [400, 20_000, 90_000] {
+            let data = mixed(&mut rand, most);
+            for &byte in encoder.deflate(&data).unwrap_or(&[]) {
+                sum = sum
+                    .wrapping_mul(0x0100_0000_01b3)
+                    .wrapping_add(u64::from(byte));
+            }
+        }
+    }
+    assert_eq!(sum, 0);
+}
+
+#[test]
+fn the_edges_of_blocks_come_back() {
+    let mut encoder = Encoder::new(3);
+    // All symbols of both alphabets; then a piece's, a window's and a stored block's edge.
+    let mut all: Vec<u8> = (0..=255).collect();
+    for length in 3..=258 {
+        let from = all.len() - 1 - (length * 131) % (all.len() - 1);
+        (0..length).for_each(|n| all.push(all[from + n]));
+    }
+    assert!(check(&mut encoder, &all).is_some());
+    for edge in [
+        255, 256, 2000, 4096, 16_384, 32_767, 32_768, 32_769, 65_535, 65_536,
+    ] {
+        for len in edge - 2..=edge + 2 {
+            assert!(check(&mut encoder, &prose(len)).is_some());
+            assert!(check(&mut encoder, &vec![7; len]).is_some());
+            let mut half = noise(len, 5);
+            assert!(check(&mut encoder, &half).is_none());
+            // The same again, as far back as a match may reach.
+            half.extend_from_within(..);
+            assert_eq!(check(&mut encoder, &half).is_some(), len < 32_768, "{len}");
+        }
+    }
+}
+
+#[test]
+fn noise_among_text_is_stored_within_the_stream() {
+    let mut encoder = Encoder::new(3);
+    let mut data = noise(200_000, 3);
+    data.extend(prose(100_000));
+    data.extend(noise(200_000, 4));
+    let len = check(&mut encoder, &data).unwrap();
+    assert!(len < 400_000 + 40_000, "{len}");
+}
+
+/// No length above the limit, no code that cannot be told apart, whatever the counts.
+#[test]
+fn codes_are_complete_and_within_their_limit() {
+    let mut rand = Rand(5);
+    for round in 0..3000 {
+        let symbols = [2, 3, 19, 30, 286][rand.below(5)];
+        let limit = if symbols == 19 { 7 } else { 9 + rand.below(7) };
+        let mut before = (1u32, 1u32);
+        let counts: Vec<u32> = (0..symbols)
+            .map(|_| match round % 4 {
+                // Like Fibonacci's numbers: the longest codes there are.
+                0 if before.1 < 1 << 30 => {
+                    before = (before.1, before.0 + before.1);
+                    before.1
+                }
+                1 => {
+                    let bits = rand.below(31);
+                    u32::try_from(rand.below(1 << bits)).unwrap()
+                }
+                2 => u32::from(rand.below(20) == 0),
+                _ => 1,
+            })
+            .collect();
+        let mut lengths = vec![9; symbols];
+        lengths::code_lengths(&counts, limit, &mut lengths);
+        let room: u32 = lengths
+            .iter()
+            .filter(|&&n| n > 0)
+            .map(|&n| 1 << (limit - usize::from(n)))
+            .sum();
+        assert_eq!(room, 1 << limit, "{counts:?}");
+        let told = counts.iter().zip(&lengths);
+        assert!(told.clone().all(|(&n, &bits)| n == 0 || bits > 0));
+        assert!(lengths.iter().filter(|&&n| n > 0).count() >= 2);
+    }
+}
+
+#[test]
+fn higher_levels_are_smaller() {
+    let mut data = prose(150_000);
+    data.extend(mixed(&mut Rand(3), 100_000));
+    let sizes: Vec<usize> = (1..=9)
+        .map(|level| check(&mut Encoder::new(level), &data).unwrap())
+        .collect();
+    assert!(
+        sizes[0] > sizes[2] && sizes[2] > sizes[5] && sizes[5] >= sizes[8],
+        "{sizes:?}"
+    );
+}

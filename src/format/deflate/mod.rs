@@ -1,0 +1,104 @@
+//! Raw deflate, out and in. The states are made once and reset for each use, never rebuilt.
+//!
+//! Blocks, which are whole in memory, are deflated by an encoder made for exactly that (`encode`); what comes in pieces is
+//! deflated by miniz_oxide (`stream`), and so is everything inflated (`inflate`).
+
+mod encode;
+mod inflate;
+mod stream;
+
+use miniz_oxide::DataFormat;
+use miniz_oxide::deflate::core::CompressorOxide;
+
+use encode::Encoder;
+pub(crate) use inflate::{Inflater, Step};
+pub(crate) use stream::{DeflateStream, StreamFacts};
+
+/// Below this, trying a sample costs as much as trying the block.
+const SMALL_BLOCK_BYTES: usize = 4096;
+/// A sample is this many pieces from evenly spread places, each this long.
+const SAMPLE_PIECES: usize = 8;
+const PIECE_BYTES: usize = 1024;
+
+/// One compressor state (350 KB, and 300 KB more from the first stream on) for any number of blocks, one after the other.
+pub(crate) struct Deflater {
+    encoder: Encoder,
+    /// Of streams; most uses have none.
+    core: Option<Box<CompressorOxide>>,
+    level: u8,
+    sample: Vec<u8>,
+}
+
+impl Deflater {
+    /// `level` 0 to 9; more counts as 9. At level 0 nothing is ever worth deflating.
+    pub(crate) fn new(level: u8) -> Deflater {
+        let level = level.min(9);
+        Deflater {
+            encoder: Encoder::new(level),
+            core: None,
+            level,
+            sample: Vec::new(),
+        }
+    }
+
+    /// The raw deflate stream of `data`, in a buffer that stays with the deflater (it keeps the size of the largest block).
+    /// `None` when that is not shorter than `data`; gives up as soon as this is certain.
+    pub(crate) fn deflate(&mut self, data: &[u8]) -> Option<&[u8]> {
+        self.encoder.deflate(data)
+    }
+
+    /// The compressor of streams, as the last stream left it.
+    fn core(&mut self) -> &mut CompressorOxide {
+        self.core.get_or_insert_with(|| {
+            let mut core = Box::new(CompressorOxide::default());
+            core.set_format_and_level(DataFormat::Raw, self.level);
+            core
+        })
+    }
+
+    /// Decides by a sample of up to 8 KiB; a block of up to 4 KiB is always worth a try. A sample that uses some bytes much
+    /// more than others is; any other is deflated and must shrink by a 64th. Data that repeats only over more than 1 KiB
+    /// is taken for incompressible.
+    pub(crate) fn worth_deflating(&mut self, data: &[u8]) -> bool {
+        if self.level == 0 {
+            return false;
+        }
+        if data.len() <= SMALL_BLOCK_BYTES {
+            return true;
+        }
+        let pieces = (data.len() / (4 * PIECE_BYTES)).clamp(1, SAMPLE_PIECES);
+        let stride = data.len() / pieces;
+        let mut sample = std::mem::take(&mut self.sample);
+        sample.clear();
+        for part in data.chunks_exact(stride) {
+            // From the middle: heads of files are not typical of them.
+            let skip = (part.len() - PIECE_BYTES.min(part.len())) / 2;
+            sample.extend(part.iter().skip(skip).take(PIECE_BYTES));
+        }
+        let most = sample.len() - sample.len() / 64;
+        let worth =
+            is_uneven(&sample) || self.deflate(&sample).is_some_and(|out| out.len() <= most);
+        self.sample = sample;
+        worth
+    }
+}
+
+/// Some byte values come much more often than others: the sum of the squares of their counts is half as much again as that
+/// of even counts. So is text and most programs; what is compressed already is not.
+fn is_uneven(sample: &[u8]) -> bool {
+    let mut counts = [0u32; 256];
+    for &byte in sample {
+        if let Some(n) = counts.get_mut(usize::from(byte)) {
+            *n += 1;
+        }
+    }
+    let squares: u64 = counts.iter().map(|&n| u64::from(n) * u64::from(n)).sum();
+    let len = sample.len() as u64;
+    // Even counts of a sample this short differ by chance: that adds its length.
+    squares.saturating_sub(len) * 512 > 3 * len * len
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+pub(crate) mod tests;
