@@ -97,6 +97,38 @@ fn plain_volumes_open_everywhere() {
     }
 }
 
+/// zlib, by Python, and unzip read what each level makes of programs, text, runs and what is packed already.
+#[test]
+fn every_level_opens_everywhere() {
+    let scratch = Scratch::new("outside-levels");
+    let source = scratch.folder("source");
+    let program = std::fs::read(env!("CARGO_BIN_EXE_duplet")).unwrap();
+    let manual = include_bytes!("../README.md");
+    let middle = program.len() / 2;
+    let mut rand = support::rand::Rand(4);
+    let noise = rand.bytes(50_000);
+    let parts = [
+        ("program", &program[middle..middle + (200 << 10)]),
+        ("text", manual.as_slice()),
+        ("runs", &[b'-'; 70_000]),
+        ("packed", &noise),
+    ];
+    for (name, content) in parts {
+        std::fs::write(source.join(name), content).unwrap();
+    }
+    std::fs::write(source.join("all"), parts.map(|(_, part)| part).concat()).unwrap();
+    for level in ["1", "2", "4", "6", "9"] {
+        let dest = scratch.folder(&format!("dest {level}"));
+        let level = format!("--zip-compression-level={level}");
+        let how = ["backup", text(&dest), text(&source), "--no-encryption"];
+        scratch.run(&[&how[..], &[&level]].concat()).code(&[0]);
+        unzip_all(&dest);
+        let to = scratch.folder(&format!("restored {level}"));
+        check(&dest, &dest, Some((&to, 0)), false);
+        same(&take(&source), &take(&to), But::default(), &level);
+    }
+}
+
 #[test]
 fn encrypted_volumes_open_with_pyaescrypt() {
     let scratch = Scratch::new("outside-aes");

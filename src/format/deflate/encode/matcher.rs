@@ -39,10 +39,13 @@ pub(super) struct Search {
 ///
 /// A place is kept as its offset in the block plus [`WINDOW`]: 0 is "none", and a place is within the window of offset `at` exactly
 /// when its value is above `at`.
-pub(super) struct Matcher {
-    heads: Box<Heads>,
-    links: Box<Links>,
-    near: Box<Near>,
+pub(super) struct Matcher(Box<Tables>);
+
+/// In one piece: three pointers would take registers that the search needs.
+struct Tables {
+    heads: Heads,
+    links: Links,
+    near: Near,
 }
 
 /// The newest place of each hash of four bytes.
@@ -54,25 +57,23 @@ type Near = [u16; 1 << NEAR_BITS];
 
 impl Matcher {
     pub(super) fn new() -> Matcher {
-        Matcher {
-            heads: boxed(),
-            links: boxed(),
-            near: boxed(),
-        }
+        Matcher(Box::new(Tables {
+            heads: [0; 1 << HEAD_BITS],
+            links: [0; WINDOW as usize],
+            near: [0; 1 << NEAR_BITS],
+        }))
     }
 
     /// Forgets the last block. A small block uses a small part of the heads, so that little has to be cleared.
     pub(super) fn begin<'a>(&'a mut self, data: &'a [u8]) -> Finder<'a> {
         let bits = (data.len() | 1).ilog2();
         let bits = bits.clamp(FEWEST_HEAD_BITS, HEAD_BITS);
-        self.heads[..1 << bits].fill(0);
+        self.0.heads[..1 << bits].fill(0);
         // What is left of the last block would do no harm, but the output would depend on it.
-        self.near.fill(0);
+        self.0.near.fill(0);
         let mut finder = Finder {
             data,
-            heads: &mut self.heads,
-            links: &mut self.links,
-            near: &mut self.near,
+            tables: &mut self.0,
             head_shift: 32 - bits,
             next_hash: 0,
             next_head: 0,
@@ -86,9 +87,7 @@ impl Matcher {
 /// Goes through one block, place by place.
 pub(super) struct Finder<'a> {
     data: &'a [u8],
-    heads: &'a mut Heads,
-    links: &'a mut Links,
-    near: &'a mut Near,
+    tables: &'a mut Tables,
     head_shift: u32,
     /// Hash of the next place to enter, and the newest place that had it: asked for early, as memory is slow.
     next_hash: u32,
@@ -107,15 +106,15 @@ impl Finder<'_> {
     fn make_ready(&mut self, bytes: u64) {
         let four = (bytes & 0xffff_ffff) as u32;
         self.next_hash = four.wrapping_mul(0x9e37_79b1) >> self.head_shift;
-        self.next_head = self.heads[self.next_hash as usize % (1 << HEAD_BITS)];
+        self.next_head = self.tables.heads[self.next_hash as usize % (1 << HEAD_BITS)];
     }
 
     /// Enters the place `at`, whose bytes are `bytes`, and makes the one after it ready. Gives the newest place with its hash.
     #[inline(always)]
     fn enter_chain(&mut self, at: u32, bytes: u64) -> u32 {
         let first = self.next_head;
-        self.links[(at % WINDOW) as usize] = first;
-        self.heads[self.next_hash as usize % (1 << HEAD_BITS)] = at + WINDOW;
+        self.tables.links[(at % WINDOW) as usize] = first;
+        self.tables.heads[self.next_hash as usize % (1 << HEAD_BITS)] = at + WINDOW;
         self.make_ready(bytes >> 8);
         first
     }
@@ -125,7 +124,7 @@ impl Finder<'_> {
         let three = (bytes & 0x00ff_ffff) as u32;
         let slot = (three.wrapping_mul(0x9e37_79b1) >> (32 - NEAR_BITS)) as usize;
         let here = low_half(at);
-        let before = std::mem::replace(&mut self.near[slot], here);
+        let before = std::mem::replace(&mut self.tables.near[slot], here);
         u32::from(here.wrapping_sub(before))
     }
 
@@ -189,7 +188,7 @@ impl Finder<'_> {
         if best.length < SHORT {
             // Eight bytes at once tell all that matters.
             while place > at && left > 0 {
-                let next = self.links[(place % WINDOW) as usize];
+                let next = self.tables.links[(place % WINDOW) as usize];
                 let same = (load(data, place - WINDOW) ^ bytes).trailing_zeros() >> 3;
                 let better = same > best.length;
                 best.length = if better { same } else { best.length };
@@ -219,7 +218,7 @@ impl Finder<'_> {
         let mut tail = load4(data, at + end);
         while best.length < nice && place > at && left > 0 {
             let there = place - WINDOW;
-            place = self.links[(place % WINDOW) as usize];
+            place = self.tables.links[(place % WINDOW) as usize];
             left -= 1;
             if load4(data, there + end) == tail {
                 let same = same_bytes(data, there, at, 0, most);
@@ -234,14 +233,6 @@ impl Finder<'_> {
             }
         }
         best
-    }
-}
-
-fn boxed<T: Default + Clone + Copy, const N: usize>() -> Box<[T; N]> {
-    let row: Box<[T]> = vec![T::default(); N].into();
-    match row.try_into() {
-        Ok(table) => table,
-        Err(_) => Box::new([T::default(); N]),
     }
 }
 

@@ -26,8 +26,8 @@ const NEVER: u32 = u32::MAX;
 /// By level, from 1 on.
 const EFFORTS: [Effort; 9] = [
     effort(2, 16, 0, NEVER),
-    effort(3, 16, 1, NEVER),
-    effort(8, 32, 1, DEAR),
+    effort(4, 20, 1, NEVER),
+    effort(10, 32, 1, DEAR),
     effort(16, 32, 1, DEAR),
     effort(32, 64, 1, DEAR),
     effort(64, 128, 2, ALWAYS),
@@ -110,7 +110,8 @@ pub(super) fn parse(
             }
             best = found;
             waited = 0;
-        } else if found.distance > 0 && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited {
+        } else if found.length >= best.length && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited
+        {
             sink.literals(at - 2 - waited, at - 1);
             literals += waited + 1;
             best = found;
