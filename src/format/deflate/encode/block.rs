@@ -1,12 +1,14 @@
 //! Writes one block of the stream in whichever of its three forms is the shortest.
 
+use std::ops::Range;
+
 use super::bits::BitWriter;
 use super::count::{Counts, bits};
 use super::header::Header;
 use super::lengths::{Code, code_lengths, codes};
 use super::slots::{
-    DISTANCE_SYMBOLS, END, LENGTH_BASE, LENGTH_EXTRA, LITERAL_SYMBOLS, distance_extra,
-    distance_slot,
+    DISTANCE_SYMBOLS, END, LENGTH_BASE, LENGTH_EXTRA, LITERAL_SYMBOLS, LONGEST, SHORTEST,
+    distance_extra, distance_slot,
 };
 
 /// Literals and lengths get at most this many bits, so that four literals fit between two flushes.
@@ -33,10 +35,13 @@ struct Tables {
     matches: [Code; 256],
 }
 
-/// Writes `data` as `steps` says, whose symbols are counted in `counts`. `None` if more than `room` bytes would be written in all.
+/// Writes the bytes `part` of `data` as `steps` says, whose symbols are counted in `counts`. `None` if more than `room` bytes
+/// would be written in all, and where an inflater would not make these bytes of them: each match is compared with its bytes, each
+/// code is looked at, and the bits are counted twice. A defect then costs space and no data.
 pub(super) fn write(
     out: &mut BitWriter<'_>,
     data: &[u8],
+    part: Range<usize>,
     steps: &[Step],
     counts: &mut Counts,
     last: bool,
@@ -66,18 +71,20 @@ pub(super) fn write(
         + 5 * counts.distances.iter().map(|&n| u64::from(n)).sum::<u64>()
         + extra;
     let written = out.written();
-    let parts = data.len().div_ceil(STORED_BYTES).max(1) as u64;
+    let bytes = data.get(part.clone())?;
+    let parts = bytes.len().div_ceil(STORED_BYTES).max(1) as u64;
     // Three bits and zeros to the edge of a byte once; then each part begins on an edge.
     let stored =
-        (written + 3).next_multiple_of(8) - written - 3 + 40 * parts - 8 + data.len() as u64 * 8;
+        (written + 3).next_multiple_of(8) - written - 3 + 40 * parts - 8 + bytes.len() as u64 * 8;
     let least = dynamic.min(fixed).min(stored);
     if (written + 3 + least).div_ceil(8) > room as u64 {
         return None;
     }
     if least == stored {
-        write_stored(out, data, last);
+        write_stored(out, bytes, last);
     } else {
         out.put(u32::from(last), 1);
+        let mut sound = true;
         if least == fixed {
             out.put(1, 2);
             out.flush();
@@ -85,15 +92,24 @@ pub(super) fn write(
             t.distance_lengths = [5; DISTANCE_SYMBOLS];
         } else {
             out.put(2, 2);
-            header.write(out);
+            sound = header.write(out);
         }
-        codes(&t.literal_lengths, &mut t.literals);
-        codes(&t.distance_lengths, &mut t.distances);
+        sound &= are_told(&counts.literals, &t.literal_lengths)
+            && are_told(&counts.distances, &t.distance_lengths)
+            && codes(&t.literal_lengths, &mut t.literals)
+            && codes(&t.distance_lengths, &mut t.distances);
         with_extra_bits(&t.literals, &mut t.matches);
-        write_steps(out, data, steps, &t);
+        if !sound || write_steps(out, data, part.start, steps, &t)? != part.end {
+            return None;
+        }
     }
-    debug_assert_eq!(out.written(), written + 3 + least);
-    Some(())
+    (out.written() == written + 3 + least).then_some(())
+}
+
+/// Every symbol that comes has a code.
+fn are_told(counts: &[u32], lengths: &[u8]) -> bool {
+    let mut both = counts.iter().zip(lengths);
+    both.all(|(&count, &length)| count == 0 || length > 0)
 }
 
 fn write_stored(out: &mut BitWriter<'_>, data: &[u8], last: bool) {
@@ -114,10 +130,17 @@ fn write_stored(out: &mut BitWriter<'_>, data: &[u8], last: bool) {
     }
 }
 
-fn write_steps(out: &mut BitWriter<'_>, data: &[u8], steps: &[Step], t: &Tables) {
-    let mut rest = data;
+/// Writes what `steps` says of `data` from `at` on. Where they end; `None` when a match is none.
+fn write_steps(
+    out: &mut BitWriter<'_>,
+    data: &[u8],
+    mut at: usize,
+    steps: &[Step],
+    t: &Tables,
+) -> Option<usize> {
     for step in steps {
-        let (literals, more) = rest.split_at((step.literals as usize).min(rest.len()));
+        let literals = data.get(at..at + step.literals as usize)?;
+        at += literals.len();
         let mut few = literals;
         if literals.len() >= 8 {
             let (fours, left) = literals.as_chunks::<4>();
@@ -133,20 +156,26 @@ fn write_steps(out: &mut BitWriter<'_>, data: &[u8], steps: &[Step], t: &Tables)
             out.code(t.literals[usize::from(byte)]);
             out.flush();
         }
-        rest = more;
         if step.length > 0 {
-            out.code(t.matches[usize::from((step.length - 3) & 0xff)]);
+            let length = usize::from(step.length);
+            let from = at.checked_sub(usize::from(step.distance))?;
+            let known = (SHORTEST as usize..=LONGEST as usize).contains(&length) && from < at;
+            if !known || data.get(from..from + length)? != data.get(at..at + length)? {
+                return None;
+            }
+            at += length;
+            out.code(t.matches[(length - 3) & 0xff]);
             let distance = u32::from(step.distance);
             let slot = distance_slot(distance).min(DISTANCE_SYMBOLS - 1);
             out.code(t.distances[slot]);
             let extra = distance_extra(slot);
             out.put((distance - 1) & ((1 << extra) - 1), extra);
             out.flush();
-            rest = rest.get(usize::from(step.length)..).unwrap_or_default();
         }
     }
     out.code(t.literals[END]);
     out.flush();
+    Some(at)
 }
 
 /// The code of each length less 3, its extra bits behind it.

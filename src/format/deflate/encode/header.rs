@@ -92,7 +92,8 @@ impl Header {
         14 + 3 * self.own as u64 + bits(&self.counts, &self.lengths) + extra.iter().sum::<u64>()
     }
 
-    pub(super) fn write(&self, out: &mut BitWriter<'_>) {
+    /// False when its own code is none.
+    pub(super) fn write(&self, out: &mut BitWriter<'_>) -> bool {
         out.put(self.literals as u32 - 257, 5);
         out.put(self.distances as u32 - 1, 5);
         out.put(self.own as u32 - 4, 4);
@@ -102,7 +103,7 @@ impl Header {
             out.flush();
         }
         let mut own = [0; HEADER_SYMBOLS];
-        codes(&self.lengths, &mut own);
+        let sound = codes(&self.lengths, &mut own);
         for &told in &self.told[..self.used] {
             let symbol = usize::from(told & 31);
             out.code(own[symbol]);
@@ -115,5 +116,6 @@ impl Header {
             out.put(u32::from(told >> 5), extra);
             out.flush();
         }
+        sound
     }
 }

@@ -95,12 +95,15 @@ fn repair(of_length: &mut [u32; LONGEST_CODE + 1], limit: usize) {
 /// A code as it is written: its length in the low 8 bits, its bits above, the first to be written lowest.
 pub(super) type Code = u32;
 
-/// The codes that an inflater gives to `lengths` (RFC 1951, 3.2.2).
-pub(super) fn codes(lengths: &[u8], codes: &mut [Code]) {
+/// The codes that an inflater gives to `lengths` (RFC 1951, 3.2.2). False when there are more of them than there is room for.
+pub(super) fn codes(lengths: &[u8], codes: &mut [Code]) -> bool {
     let mut of_length = [0u32; LONGEST_CODE + 1];
     for &length in lengths {
         of_length[usize::from(length)] += 1;
     }
+    let taken: u32 = (1..=LONGEST_CODE)
+        .map(|n| of_length[n] << (LONGEST_CODE - n))
+        .sum();
     let mut next = [0u32; LONGEST_CODE + 1];
     for n in 2..=LONGEST_CODE {
         next[n] = (next[n - 1] + of_length[n - 1]) << 1;
@@ -113,4 +116,5 @@ pub(super) fn codes(lengths: &[u8], codes: &mut [Code]) {
         };
         *slot += u32::from(length > 0);
     }
+    taken <= 1 << LONGEST_CODE
 }

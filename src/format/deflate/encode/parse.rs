@@ -16,6 +16,8 @@ pub(super) struct Effort {
     lazy: u32,
     /// Matches of three bytes are looked for while literals take at least so many bits each, in 256ths.
     three: u32,
+    /// Places are left out where the data is dull: what comes again only from there is then not found.
+    skips: bool,
 }
 
 /// Where literals take less, a match of three bytes seldom pays for the time. In text it does not, in programs it does.
@@ -25,23 +27,24 @@ const NEVER: u32 = u32::MAX;
 
 /// By level, from 1 on.
 const EFFORTS: [Effort; 9] = [
-    effort(2, 16, 0, NEVER),
-    effort(4, 20, 1, NEVER),
-    effort(10, 32, 1, DEAR),
-    effort(16, 32, 1, DEAR),
-    effort(32, 64, 1, DEAR),
-    effort(64, 128, 2, ALWAYS),
-    effort(128, 258, 2, ALWAYS),
-    effort(512, 258, 2, ALWAYS),
-    effort(2048, 258, 2, ALWAYS),
+    effort(2, 16, 0, NEVER, true),
+    effort(4, 20, 1, NEVER, true),
+    effort(10, 32, 1, DEAR, true),
+    effort(16, 32, 1, DEAR, true),
+    effort(32, 64, 1, DEAR, true),
+    effort(64, 128, 2, ALWAYS, true),
+    effort(128, 258, 2, ALWAYS, false),
+    effort(512, 258, 2, ALWAYS, false),
+    effort(2048, 258, 2, ALWAYS, false),
 ];
 
-const fn effort(depth: u32, nice: u32, lazy: u32, three: u32) -> Effort {
+const fn effort(depth: u32, nice: u32, lazy: u32, three: u32, skips: bool) -> Effort {
     Effort {
         depth,
         nice,
         lazy,
         three,
+        skips,
     }
 }
 
@@ -95,12 +98,14 @@ pub(super) fn parse(
             if found.length < SHORTEST || (found.length == SHORTEST && found.distance > NEAR) {
                 literals += 1;
                 sink.literal(finder.byte(at - 1));
-                if literals > DULL_LITERALS && at - worthy_at > DULL_BYTES {
-                    let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
-                    at += skip;
-                    literals += skip;
-                    sink.literals(at - skip, at);
-                    finder.skip_to(at);
+                if literals > DULL_LITERALS {
+                    if effort.skips && at - worthy_at > DULL_BYTES {
+                        let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
+                        at += skip;
+                        literals += skip;
+                        sink.literals(at - skip, at);
+                        finder.skip_to(at);
+                    }
                     if literals >= MOST_LITERALS {
                         sink.step(literals, 0, 0)?;
                         literals = 0;

@@ -134,9 +134,17 @@ impl<'a> Sink<'a> {
 
     fn write_block(&mut self, last: bool) -> Option<()> {
         let p = &mut *self.pieces;
-        let data = self.data.get(self.block_at..self.piece_at)?;
+        let part = self.block_at..self.piece_at;
         let steps = p.steps.get(..p.block_steps)?;
-        block::write(&mut self.out, data, steps, &mut p.block, last, self.room)
+        block::write(
+            &mut self.out,
+            self.data,
+            part,
+            steps,
+            &mut p.block,
+            last,
+            self.room,
+        )
     }
 
     /// Counts a byte that no match covers. Its step comes later.

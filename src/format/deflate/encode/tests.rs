@@ -195,3 +195,83 @@ fn the_fastest_the_default_and_the_hardest_differ() {
         .collect();
     assert!(sizes[0] > sizes[2] && sizes[2] > sizes[8], "{sizes:?}");
 }
+
+#[test]
+fn a_step_that_no_inflater_would_follow_is_not_written() {
+    let data = b"xabcabcabcabc".repeat(3);
+    let part = 1..13;
+    let good = block::Step {
+        literals: 3,
+        length: 9,
+        distance: 3,
+    };
+    let write = |step: block::Step, end: usize| {
+        let mut counts = count::Counts::new();
+        counts.add_literals(b"abc");
+        counts.add_match(9, 3);
+        let mut out = [0; 64];
+        let mut bits = bits::BitWriter::new(&mut out);
+        block::write(
+            &mut bits,
+            &data,
+            part.start..end,
+            &[step],
+            &mut counts,
+            true,
+            50,
+        )
+        .map(|()| bits.finish())
+        .map(|written| out[..written].to_vec())
+    };
+    let written = write(good, part.end).unwrap();
+    assert!(comes_back(&written, &data[part.clone()]));
+    for (what, step) in [
+        (
+            "other bytes",
+            block::Step {
+                distance: 2,
+                ..good
+            },
+        ),
+        (
+            "before the block",
+            block::Step {
+                distance: 5,
+                ..good
+            },
+        ),
+        (
+            "itself",
+            block::Step {
+                distance: 0,
+                ..good
+            },
+        ),
+        ("too short a match", block::Step { length: 2, ..good }),
+        (
+            "too long a match",
+            block::Step {
+                length: 259,
+                ..good
+            },
+        ),
+        ("not to the end", block::Step { length: 8, ..good }),
+        ("beyond the end", block::Step { length: 30, ..good }),
+        (
+            "too many literals",
+            block::Step {
+                literals: 90,
+                ..good
+            },
+        ),
+    ] {
+        assert!(write(step, part.end).is_none(), "{what}");
+    }
+    assert!(write(good, part.end + 1).is_none(), "more to write");
+    let mut counts = count::Counts::new();
+    counts.add_literals(b"abc");
+    let mut out = [0; 64];
+    let mut bits = bits::BitWriter::new(&mut out);
+    let all = block::write(&mut bits, &data, part, &[good], &mut counts, true, 50);
+    assert!(all.is_none(), "symbols that were not counted");
+}
