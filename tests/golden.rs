@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 
 use support::snapshot::{But, Kind, expected, same, take};
 use support::{Scratch, fixture, fixture_names, names, text};
@@ -129,6 +130,66 @@ fn every_version_restores_exactly() {
             case.name,
             scratch.left_in_tmp()
         );
+    }
+}
+
+/// The same through `cat --tar` and GNU tar.
+#[test]
+fn every_version_streams_exactly() {
+    for case in &CASES {
+        let scratch = Scratch::new("golden-tar");
+        for (version, number) in case.versions().iter().enumerate() {
+            let to = scratch.folder(&format!("version {number}"));
+            let mut args = vec!["cat".to_owned(), case.dest(), "--tar".to_owned()];
+            args.push(format!("--version={version}"));
+            args.extend(case.options());
+            let ran = scratch.command(&args).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(0), "{}: {said}", case.name);
+            let mut tar = std::process::Command::new("tar")
+                .args(["-x", "-p", "--xattrs", "--xattrs-include=*", "-C"])
+                .arg(&to)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            tar.stdin.take().unwrap().write_all(&ran.stdout).unwrap();
+            assert!(tar.wait().unwrap().success(), "{}", case.name);
+            let (want, mut got) = (expected(case.name, number), take(&to));
+            if case.bare {
+                let folders = want.iter().filter(|(_, n)| n.kind != Kind::File);
+                for (path, node) in folders {
+                    if let Some(got) = got.get_mut(path) {
+                        got.mtime = node.mtime;
+                    }
+                }
+            }
+            let what = format!("{} version {number} as tar", case.name);
+            same(&want, &got, case.but(), &what);
+        }
+    }
+}
+
+/// Every file of the newest version through `cat`.
+#[test]
+fn every_file_streams_alone() {
+    for case in &CASES {
+        let scratch = Scratch::new("golden-cat");
+        let version = case.versions().len() - 1;
+        let want = expected(case.name, &case.versions()[version]);
+        let files = want.iter().filter(|(_, n)| n.kind == Kind::File);
+        for (path, node) in files.step_by(want.len() / 8 + 1) {
+            let path = String::from_utf8(path.clone()).unwrap();
+            let mut args = vec!["cat".to_owned(), case.dest(), format!("*/{path}")];
+            args.push(format!("--version={version}"));
+            args.extend(case.options());
+            let ran = scratch.command(&args).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(0), "{} {path}: {said}", case.name);
+            let to = scratch.at("out");
+            fs::write(&to, &ran.stdout).unwrap();
+            let digest = support::snapshot::sha256(&to);
+            assert_eq!(digest, node.sha256, "{}: {path}", case.name);
+        }
     }
 }
 

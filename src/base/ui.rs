@@ -188,6 +188,7 @@ impl Ui {
 
     /// Bytes of the command's result as they are (one file to standard output). Fails on a closed pipe, quietly.
     pub(crate) fn raw(&mut self, data: &[u8]) -> Result<()> {
+        self.clear_line();
         self.out.get_mut().stdout.write_all(data).map_err(|e| {
             self.broken |= e.kind() == io::ErrorKind::BrokenPipe;
             Error::io(&e).doing("write to standard output")

@@ -1,16 +1,13 @@
 //! `duplet restore`: options → one restore → report.
 
-use std::path::PathBuf;
-
-use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
-use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::{Call, Command, Outcome, Section, options as o, session};
-use crate::restore::{self, Existing, NOTHING, RestoreOptions, RestoreReport};
-use crate::select::{FilterSet, Selection};
-use crate::set::{Set, VersionChoice};
+use crate::cli::restoring::{restore_options, version_meant};
+use crate::cli::{Call, Command, Outcome, Section, cmd_cat, options as o, session};
+use crate::restore::{self, RestoreReport};
+use crate::set::Set;
 
 pub(super) const COMMAND: Command = Command {
     name: "restore",
@@ -36,6 +33,13 @@ with exit code 3; a file with lost parts is kept as NAME.DATE.incomplete.",
 };
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
+    if call.options.text(&o::RESTORE_PATH) == Some(cmd_cat::STANDARD_OUTPUT) {
+        return cmd_cat::run(call, ui);
+    }
+    if call.options.flag(&o::TAR) {
+        return Err(Error::usage("--tar is for --restore-path=- and for cat")
+            .hint("--restore-path=- writes to standard output"));
+    }
     let options = restore_options(call)?;
     let dry_run = options.dry_run;
     let mut set = session::open_set(call, ui, false)?;
@@ -48,78 +52,6 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ui,
     );
     Ok(Outcome::Done)
-}
-
-/// A version in the place of a name, as `list` takes one, when there is no such name.
-fn version_meant(e: Error, words: &[String]) -> Error {
-    let [word] = words else {
-        return e;
-    };
-    let number = !word.is_empty() && word.len() < 9 && word.bytes().all(|b| b.is_ascii_digit());
-    let newest = ["latest", "newest"].contains(&word.to_lowercase().as_str());
-    if e.kind() != Kind::Missing || e.cause() != NOTHING || !(number || newest) {
-        return e;
-    }
-    let said = match number {
-        true => format!("words are names of files: write --version={word} for a version"),
-        false => format!("words are names of files: leave {word} out, the newest version it is"),
-    };
-    Error::new(Kind::Missing, NOTHING)
-        .doing("restore")
-        .hint(said)
-}
-
-fn restore_options(call: &Call) -> Result<RestoreOptions> {
-    let options = &call.options;
-    let version = VersionChoice::parse(
-        options.given(o::VERSION.name),
-        options.given(o::TIME.name),
-        Timestamp::now(),
-    )?;
-    let target = match options.text(&o::RESTORE_PATH) {
-        Some(path) if path.starts_with('@') => {
-            return Err(Error::usage(
-                "--restore-path must be a folder of this machine",
-            ));
-        }
-        Some(path) => Some(
-            std::path::absolute(PathBuf::from(path))
-                .doing(|| "find the current folder".to_owned())?,
-        ),
-        None => None,
-    };
-    let existing = match (
-        options.flag(&o::OVERWRITE),
-        options.given(o::EXISTING.name),
-        options.choice(&o::EXISTING),
-    ) {
-        (true, Some(word), _) if !word.eq_ignore_ascii_case("overwrite") => {
-            return Err(Error::usage(
-                "--overwrite and another --existing exclude each other",
-            ));
-        }
-        (true, _, _) | (_, _, Some("overwrite")) => Existing::Overwrite,
-        (_, _, Some("skip")) => Existing::Skip,
-        (_, _, Some("newer")) => Existing::Newer,
-        _ => Existing::Rename,
-    };
-    Ok(RestoreOptions {
-        version,
-        selection: Selection::parse(&call.words)?,
-        filters: FilterSet::parse(&call.rules, session::case())?,
-        case: session::case(),
-        target,
-        whole_paths: options.flag(&o::KEEP_FULL_PATHS),
-        existing,
-        permissions: options.flag(&o::RESTORE_PERMISSIONS),
-        symlink_metadata: options.flag(&o::RESTORE_SYMLINK_METADATA),
-        skip_metadata: options.flag(&o::SKIP_METADATA),
-        allow_outside: options.flag(&o::ALLOW_OUTSIDE),
-        verify: !options.flag(&o::SKIP_VERIFICATION),
-        dry_run: options.flag(&o::DRY_RUN),
-        no_scan: options.flag(&o::NO_SCAN),
-        root: PathBuf::new(),
-    })
 }
 
 fn tell(r: &RestoreReport, set: &mut Set, dry_run: bool, full: bool, ui: &mut Ui) {

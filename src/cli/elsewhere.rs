@@ -38,14 +38,6 @@ static OTHERS: &[(&str, &str)] = &[
         "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
     ),
     (
-        "dump",
-        "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
-    ),
-    (
-        "cat",
-        "'duplet restore URL PATH --restore-path=FOLDER' brings files back",
-    ),
-    (
         "get",
         "'duplet restore URL PATH', or 'duplet remote get URL NAME' for a volume",
     ),

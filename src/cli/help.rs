@@ -41,7 +41,7 @@ pub(super) const COMMAND: Command = Command {
 pub(super) const VERSION: Command = Command {
     name: "version",
     aliases: &[],
-    section: Section::Helpers,
+    section: Section::More,
     summary: "version of this program, also --version",
     usage: "",
     details: "",

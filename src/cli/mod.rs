@@ -4,6 +4,7 @@
 mod backup_options;
 mod cmd_affected;
 mod cmd_backup;
+mod cmd_cat;
 mod cmd_compact;
 mod cmd_compare;
 mod cmd_copy;
@@ -33,6 +34,7 @@ mod parse;
 mod passphrase;
 mod reclaim;
 mod render;
+mod restoring;
 mod retained;
 mod rules;
 mod self_test;
@@ -88,6 +90,7 @@ pub(crate) struct Command {
 pub(crate) static COMMANDS: &[Command] = &[
     cmd_backup::COMMAND,
     cmd_restore::COMMAND,
+    cmd_cat::COMMAND,
     cmd_list::LIST,
     cmd_find::FIND,
     cmd_compare::COMMAND,

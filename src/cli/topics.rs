@@ -39,7 +39,7 @@ macro_rules! topics {
 
 topics! {
     "backup";
-    "restore";
+    "restore" | "cat" | "dump" | "tar";
     "list" | "find" | "compare" | "diff" | "list-filesets" | "list-folder-content" | "list-file-versions" | "search-entries";
     "verify" | "affected" | "list-broken-files";
     "retention" | "delete";

@@ -2,7 +2,7 @@
 //! addresses and trees (`ipld`). Knows no file system and no network.
 //!
 //! Order, lowest first (a file may use the ones above it): `json`, `raw_json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
-//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`.
+//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`; `tar` stands by itself.
 
 // Bytes from outside pass through here: no index may panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -22,6 +22,7 @@ pub(crate) mod manifest;
 pub(crate) mod meta;
 pub(crate) mod names;
 pub(crate) mod raw_json;
+pub(crate) mod tar;
 pub(crate) mod vectors;
 pub(crate) mod zip_raw;
 pub(crate) mod zip_read;

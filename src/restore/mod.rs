@@ -12,6 +12,7 @@ mod links;
 mod naming;
 mod options;
 mod plan;
+mod stream;
 mod targets;
 mod told;
 mod tree;
@@ -38,8 +39,9 @@ use choose::{choose, settle_root, survey};
 use fetcher::Fetcher;
 use finish::Finish;
 use gather::{Gather, Way};
-pub(crate) use options::{Existing, NOTHING, RestoreOptions, RestoreReport};
+pub(crate) use options::{Existing, NOTHING, Partial, Reading, RestoreOptions, RestoreReport};
 use plan::join;
+pub(crate) use stream::stream;
 use targets::{Action, Targets};
 use tree::TargetTree;
 

@@ -20,6 +20,23 @@ pub(crate) enum Existing {
     Newer,
 }
 
+/// Whether volumes are read in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Partial {
+    /// Where less than half of a volume is wanted.
+    Auto,
+    Always,
+    Never,
+}
+
+/// How volumes are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) partial: Partial,
+    /// Bytes of volumes that are kept on disk, as they may be wanted again.
+    pub(crate) keep_bytes: u64,
+}
+
 /// What to restore and how.
 pub(crate) struct RestoreOptions {
     pub(crate) version: VersionChoice,

@@ -71,6 +71,14 @@ impl Identity {
         Identity { uid, gid, groups }
     }
 
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    pub(crate) fn gid(&self) -> u32 {
+        self.gid
+    }
+
     pub(crate) fn is(&self, uid: u32) -> bool {
         self.uid == uid
     }

@@ -51,12 +51,15 @@ use options;
 const ALL_COMMANDS: &[&str] = &[];
 const BACKUP: &[&str] = &["backup"];
 const RESTORE: &[&str] = &["restore"];
+/// Commands that bring files back.
+const BRINGING: &[&str] = &["restore", "cat"];
 /// Commands that walk the sources.
 const WALK: &[&str] = &["backup", "test-filters"];
 /// Commands that choose among stored paths or source paths.
 const FILTERED: &[&str] = &[
     "backup",
     "restore",
+    "cat",
     "list",
     "find",
     "list-folder-content",
@@ -76,6 +79,7 @@ const WRITING: &[&str] = &[
 ];
 const VERSIONED: &[&str] = &[
     "restore",
+    "cat",
     "list",
     "find",
     "list-folder-content",
@@ -88,6 +92,7 @@ const VERSIONED: &[&str] = &[
 /// [`VERSIONED`] and what takes the number of a version, but no time.
 const NUMBERED: &[&str] = &[
     "restore",
+    "cat",
     "list",
     "find",
     "list-folder-content",

@@ -15,6 +15,7 @@ const LEVELS: &[&str] = &[
 const CHANGING: &[&str] = &[
     "backup",
     "restore",
+    "cat",
     "delete",
     "compact",
     "purge",

@@ -180,6 +180,11 @@ impl Shelf {
         &self.name
     }
 
+    /// Only what is asked for is fetched, by [`Shelf::fetch`].
+    pub(crate) fn is_in_parts(&self) -> bool {
+        matches!(self.source, Source::Ranged(_))
+    }
+
     /// What is wrong with the volume as a whole. Then any of its blocks may be missing or spoilt.
     pub(crate) fn flaw(&self) -> Option<&str> {
         match &self.source {
@@ -208,7 +213,7 @@ impl Shelf {
     }
 
     fn fetch_from(&mut self, line: &mut dyn Line, keys: &[BlockKey]) -> Result<()> {
-        if matches!(self.source, Source::Whole(_)) {
+        if !self.is_in_parts() {
             return Ok(());
         }
         let mut wanted = Vec::new();
