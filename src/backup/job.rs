@@ -48,7 +48,7 @@ fn is_bare(entry: &Entry, link: Option<&[u8]>) -> bool {
     entry.meta.as_ref().is_none_or(|m| m.size <= empty)
 }
 
-fn kind_index(kind: EntryKind) -> usize {
+pub(super) fn kind_index(kind: EntryKind) -> usize {
     match kind {
         EntryKind::File => 0,
         EntryKind::Folder => 1,
@@ -57,7 +57,7 @@ fn kind_index(kind: EntryKind) -> usize {
 }
 
 /// An entry at `-v`: new `+`, changed `~`, gone `-`; files with their size.
-fn tell(sign: char, path: &[u8], size: Option<u64>, ui: &mut Ui) {
+pub(super) fn tell(sign: char, path: &[u8], size: Option<u64>, ui: &mut Ui) {
     ui.detail(|| {
         let size = size.map_or_else(String::new, |n| format!(" ({})", show_size(n)));
         format!("{sign} {}{size}", text::safe(path))
@@ -85,7 +85,7 @@ impl Job<'_> {
     }
 
     /// The previous record of `path`; entries before it are gone from the source.
-    fn old_record(&mut self, path: &[u8], ui: &mut Ui) -> Result<Option<Record>> {
+    pub(super) fn old_record(&mut self, path: &[u8], ui: &mut Ui) -> Result<Option<Record>> {
         while let Some(head) = &self.head {
             match Record::path(head).cmp(path) {
                 std::cmp::Ordering::Less => self.drop_head(ui)?,

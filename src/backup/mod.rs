@@ -17,6 +17,7 @@ mod rebuild;
 mod source;
 mod split;
 mod store;
+mod stream;
 mod walk;
 
 use crate::base::digest::Hash;
@@ -44,12 +45,15 @@ pub(crate) use choice::{Choice, HardlinkPolicy, Reason, SymlinkPolicy};
 pub(crate) use explain::{FilterTest, test_filters};
 pub(crate) use rebuild::rebuild;
 pub(crate) use source::{Source, fs_path, normalized, sources};
+pub(crate) use stream::{Producer, Streamed};
 /// Largest block that is written, bytes: two of them are held in memory.
 pub(crate) const BLOCK_SIZE_MOST: u32 = 8 << 20;
 
 /// What to back up and how.
 pub(crate) struct BackupOptions {
     pub(crate) sources: Vec<Source>,
+    /// A file that is read while it is stored; it shares no path with a source.
+    pub(crate) stream: Option<Streamed>,
     pub(crate) choice: Choice,
     pub(crate) rule: Rule,
     pub(crate) skip_metadata: bool,
@@ -154,7 +158,7 @@ pub(crate) fn run(
     };
     job.advance()?;
     let mut walk = Walk::new(&options.choice, &tmp);
-    let whole = walk.run(ui, &options.sources, &mut job)? && !job.stopped;
+    let whole = walk_all(&mut walk, &mut job, options, dry_run, ui)? && !job.stopped;
     job.report.excluded += walk.stats.excluded;
     job.report.too_large = walk.stats.too_large;
     if whole {
@@ -193,6 +197,26 @@ pub(crate) fn run(
         report.written = writer.stats();
     }
     Ok(report)
+}
+
+/// Walks the sources, and reads the streamed file where its path has its place among theirs. False when it was stopped.
+fn walk_all(
+    walk: &mut Walk<'_>,
+    job: &mut Job<'_>,
+    options: &BackupOptions,
+    dry_run: bool,
+    ui: &mut Ui,
+) -> Result<bool> {
+    let Some(stream) = &options.stream else {
+        return walk.run(ui, &options.sources, job);
+    };
+    let at = options.sources.partition_point(|s| s.path < stream.path);
+    let (before, after) = options.sources.split_at(at);
+    if !walk.run(ui, before, job)? || job.stopped {
+        return Ok(false);
+    }
+    job.stream(ui, stream, dry_run)?;
+    walk.run(ui, after, job)
 }
 
 /// The end of a walk.

@@ -107,7 +107,7 @@ impl Job<'_> {
         left_out(ui, path, e);
     }
 
-    fn metadata(&mut self, ui: &mut Ui, path: &[u8], blob: &[u8]) -> Result<Content> {
+    pub(super) fn metadata(&mut self, ui: &mut Ui, path: &[u8], blob: &[u8]) -> Result<Content> {
         let hash = self.writer.params().file_hash.hash(blob);
         if let Some((h, n, content)) = &self.blob_memo
             && (*h, *n) == (hash, blob.len() as u64)

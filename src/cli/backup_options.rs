@@ -4,7 +4,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::backup::{
-    self, BackupOptions, Choice, HardlinkPolicy, Rule as ChangeRule, Source, SymlinkPolicy, fs_path,
+    self, BackupOptions, Choice, HardlinkPolicy, Rule as ChangeRule, Source, Streamed,
+    SymlinkPolicy, fs_path,
 };
 use crate::base::digest::Algo;
 use crate::base::error::{Doing, Error, Kind, Result};
@@ -12,7 +13,7 @@ use crate::base::place;
 use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::cli::{Call, options as o, session};
+use crate::cli::{Call, options as o, session, stdin};
 use crate::format::manifest::Params;
 use crate::net::url::display_raw;
 use crate::select::FilterSet;
@@ -85,20 +86,32 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
 }
 
 /// The sources named after the URL. A missing one is a warning, none left is an error. Rules leave out none that lies inside
-/// another.
-pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<Vec<Source>> {
-    if let Some(word) = call.words.iter().find(|w| w.starts_with('@')) {
+/// another. `stream`: the source `-` stands for that and is none of them.
+pub(super) fn sources(
+    call: &Call,
+    stream: Option<&Streamed>,
+    choice: &mut Choice,
+    ui: &mut Ui,
+) -> Result<Vec<Source>> {
+    let is_stream = |word: &&String| stream.is_some() && *word == stdin::WORD;
+    let words: Vec<String> = call
+        .words
+        .iter()
+        .filter(|w| !is_stream(w))
+        .cloned()
+        .collect();
+    if let Some(word) = words.iter().find(|w| w.starts_with('@')) {
         return Err(Error::usage(format!(
             "{} is a remote source; only folders and files of this machine are supported",
             text::safe(word.as_bytes())
         )));
     }
-    not_elsewhere(&call.words)?;
+    not_elsewhere(&words)?;
     let cwd = std::env::current_dir().doing(|| "find the current folder".to_owned())?;
-    for word in &call.words {
+    for word in &words {
         storable(word, &cwd)?;
     }
-    let sorted = backup::sources(&call.words, &cwd);
+    let sorted = backup::sources(&words, &cwd);
     let found = sorted.roots;
     for word in &sorted.missing {
         let line = format!("source {} does not exist", text::safe(word.as_bytes()));
@@ -111,7 +124,7 @@ pub(super) fn sources(call: &Call, choice: &mut Choice, ui: &mut Ui) -> Result<V
             ui.warn("missing-source", &line);
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && stream.is_none() {
         return Err(Error::new(Kind::Missing, "no source exists")
             .doing("back up")
             .hint("name a folder or file after the URL"));
@@ -180,7 +193,7 @@ fn storable(word: &str, cwd: &Path) -> Result<()> {
     let hint = match what {
         "a device" => "name the folder that it is mounted at, or a file that holds its image",
         "a socket" => "name a folder or a file",
-        _ => "write the data to a file first, and name that",
+        _ => "the source - with --stdin-filename=NAME stores standard input as a file of that name",
     };
     let shown = text::safe(word.as_bytes());
     Err(Error::usage(format!(
@@ -212,6 +225,7 @@ fn not_elsewhere(words: &[String]) -> Result<()> {
 pub(super) fn engine_options(
     call: &Call,
     sources: Vec<Source>,
+    stream: Option<Streamed>,
     choice: Choice,
 ) -> Result<BackupOptions> {
     let options = &call.options;
@@ -238,6 +252,7 @@ pub(super) fn engine_options(
     }
     Ok(BackupOptions {
         sources,
+        stream,
         choice,
         rule: if options.flag(&o::NO_FILETIME_CHECK) {
             ChangeRule::Always

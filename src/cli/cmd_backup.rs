@@ -10,7 +10,7 @@ use crate::base::text::{self, count};
 use crate::base::ui::Ui;
 use crate::cli::{
     Call, Command, Outcome, Section, backup_options, cmd_verify, options as o, reclaim, retained,
-    rules, session,
+    rules, session, stdin,
 };
 use crate::set::{Protection, Set};
 
@@ -42,8 +42,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let retention = retained::retention(call)?;
     let how = reclaim::how(call)?;
-    let sources = backup_options::sources(call, &mut choice, ui)?;
-    let options = backup_options::engine_options(call, sources, choice)?;
+    let stream = stdin::streamed(call)?;
+    let sources = backup_options::sources(call, stream.as_ref(), &mut choice, ui)?;
+    stdin::apart(stream.as_ref(), &sources)?;
+    let options = backup_options::engine_options(call, sources, stream, choice)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;

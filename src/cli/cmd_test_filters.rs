@@ -25,7 +25,7 @@ that made it. No destination is contacted.",
 
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut choice = backup_options::choice(call)?;
-    let sources = backup_options::sources(call, &mut choice, ui)?;
+    let sources = backup_options::sources(call, None, &mut choice, ui)?;
     let tmp = Tmp::open(call.options.text(&o::TEMPDIR))?;
     ui.json(|w| {
         w.key("Decisions")?;

@@ -40,6 +40,7 @@ mod rules;
 mod self_test;
 pub(crate) mod session;
 mod sources;
+mod stdin;
 mod topics;
 mod unattended;
 
@@ -287,7 +288,10 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
         Kind::Usage => e.hint(format!("try 'duplet help {}'", command.name)),
         _ => e,
     })?;
-    let (least, most) = command.words;
+    let (mut least, most) = command.words;
+    if call.options.given(options::STDIN_COMMAND.name).is_some() {
+        least = 0;
+    }
     if call.words.len() < least || call.words.len() > most {
         let what = if call.words.len() < least {
             "few"

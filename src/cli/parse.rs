@@ -289,10 +289,9 @@ const FIRST_WORD: &str = "the first word after the command is the destination, a
 
 /// Options of other programs for which there is none here, and what to do.
 const ADVICE: &[(&str, &str)] = &[
-    ("stdin", "write the data to a file and back that up"),
     (
-        "stdin-from-command",
-        "write the data to a file and back that up",
+        "stdin",
+        "'duplet backup URL - --stdin-filename=db.sql' stores standard input as a file",
     ),
     ("target", FIRST_WORD),
     ("destination", FIRST_WORD),

@@ -122,9 +122,10 @@ impl<'a> Walk<'a> {
                 return Ok(false);
             }
         }
-        if self.closed.1 > 0 {
-            let first = text::safe(&self.closed.0);
-            ui.note(&match self.closed.1 {
+        let closed = std::mem::take(&mut self.closed);
+        if closed.1 > 0 {
+            let first = text::safe(&closed.0);
+            ui.note(&match closed.1 {
                 1 => format!(
                     "{first} is not entered: it holds no files but what the kernel makes up (name it as a source to take it)"
                 ),

@@ -50,6 +50,22 @@ impl Piped {
         set: &[(&str, String)],
         unset: &dyn Fn(&str) -> bool,
     ) -> io::Result<Piped> {
+        Piped::start_with(words, set, unset, Stdio::piped())
+    }
+
+    /// As [`Piped::start`] for a child of which only the output is read: what it says on standard error is shown as it comes.
+    pub(crate) fn start_loud(words: &[String], unset: &dyn Fn(&str) -> bool) -> io::Result<Piped> {
+        let mut piped = Piped::start_with(words, &[], unset, Stdio::inherit())?;
+        piped.close_input();
+        Ok(piped)
+    }
+
+    fn start_with(
+        words: &[String],
+        set: &[(&str, String)],
+        unset: &dyn Fn(&str) -> bool,
+        errors: Stdio,
+    ) -> io::Result<Piped> {
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
@@ -58,7 +74,7 @@ impl Piped {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(errors);
         for (name, _) in std::env::vars_os() {
             if unset(&name.to_string_lossy()) {
                 command.env_remove(name);

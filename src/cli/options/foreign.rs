@@ -123,7 +123,6 @@ pub(super) static REFUSED: &[Opt] = &[
     for_backup("changed-files", NOT_YET),
     for_backup("deleted-files", NOT_YET),
     for_backup("control-files", NOT_YET),
-    for_backup("stdin-filename", NOT_YET),
     for_backup("checkpoint", NOT_YET),
     for_backup("upload-verification-file", NOT_YET),
     missing("new-passphrase"),

@@ -21,6 +21,8 @@ options! { LIST:
     ALLOW_MISSING = "allow-missing-source", Flag, "", WALK, "Does not warn of a source that is not there.";
     ABORT_MISSING = "abort-if-source-missing", Flag, "", BACKUP, "Fails when a source is not there.";
     PREVENT_EMPTY = "prevent-empty-source", Flag, "", BACKUP, "Fails when a source folder is empty.";
+    STDIN_FILENAME = "stdin-filename", Text, "", BACKUP, "Path in the backup, such as /db.sql, of what the source - stands for: standard input, stored as one file.";
+    STDIN_COMMAND = "stdin-from-command", Text, "", BACKUP, "Command line for /bin/sh whose output is stored in place of standard input; when it fails no version is added.";
     CHECK_FILETIME_ONLY = "check-filetime-only", Flag, "", BACKUP, "Reads a file again only when its modification time changed, whatever its size, inode and change time say.";
     NO_FILETIME_CHECK = "disable-filetime-check", Flag, "", BACKUP, "Reads every file, changed or not.";
 }
