@@ -2,7 +2,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
-use crate::cli::restoring::{reading, restore_options, version_meant};
+use crate::cli::restoring::{restore_options, version_meant};
 use crate::cli::{Call, Command, Outcome, Section, options as o, session};
 use crate::restore;
 
@@ -44,9 +44,8 @@ pub(super) fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let mut options = restore_options(call)?;
     options.target = None;
-    let reading = reading(call);
     let mut set = session::open_set(call, ui, false)?;
-    match restore::stream(&mut set, options, tar, reading, ui) {
+    match restore::stream(&mut set, options, tar, ui) {
         // Who reads has what they wanted.
         Err(_) if ui.broken_pipe() => Ok(Outcome::Done),
         done => done

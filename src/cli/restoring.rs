@@ -58,6 +58,7 @@ pub(super) fn restore_options(call: &Call) -> Result<RestoreOptions> {
         allow_outside: options.flag(&o::ALLOW_OUTSIDE),
         verify: !options.flag(&o::SKIP_VERIFICATION),
         dry_run: options.flag(&o::DRY_RUN),
+        reading: reading(call),
         no_scan: options.flag(&o::NO_SCAN),
         root: PathBuf::new(),
     })
@@ -83,7 +84,7 @@ pub(super) fn version_meant(e: Error, words: &[String]) -> Error {
 }
 
 /// How volumes are read.
-pub(super) fn reading(call: &Call) -> Reading {
+fn reading(call: &Call) -> Reading {
     let options = &call.options;
     Reading {
         partial: match options.choice(&o::PARTIAL_READS) {

@@ -9,10 +9,11 @@ use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
 use crate::restore::obey;
+use crate::restore::options::Partial;
 use crate::restore::plan::{Plan, want};
 use crate::restore::targets::Targets;
 use crate::restore::tree::{TargetTree, entry_error};
-use crate::set::{BlockIndex, Goal, Place, Set, Share, Shelf, VolumeNo};
+use crate::set::{BlockIndex, Expected, Goal, Place, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
@@ -21,6 +22,43 @@ const FILES_OPEN: usize = 32;
 
 /// The content is there, but could not be written here; that was told.
 pub(super) const UNWRITTEN: u8 = 2;
+
+/// Blocks of one volume that are fetched one by one; of more than these all of it is fetched: 36 bytes of memory each.
+const KEYS_AT_MOST: usize = 1 << 14;
+
+/// What comes next in a plan, volume by volume.
+struct Ahead {
+    reader: RunReader,
+    head: Option<Vec<u8>>,
+}
+
+impl Ahead {
+    fn new(plan: &Plan) -> Result<Ahead> {
+        let mut reader = plan.run.reader();
+        let head = next(&mut reader)?;
+        Ok(Ahead { reader, head })
+    }
+
+    /// The different blocks wanted of the next volume, which is `no`; `None` when they are many.
+    fn keys(&mut self, no: VolumeNo) -> Result<Option<Vec<BlockKey>>> {
+        let mut keys: Vec<BlockKey> = Vec::new();
+        let mut many = false;
+        while let Some(record) = &self.head {
+            let place = planned(record)?.0;
+            if place.no != no {
+                break;
+            }
+            if keys.last() != Some(&place.key) {
+                many |= keys.len() == KEYS_AT_MOST;
+                if !many {
+                    keys.push(place.key);
+                }
+            }
+            self.head = next(&mut self.reader)?;
+        }
+        Ok((!many).then_some(keys))
+    }
+}
 
 /// Receives what the volumes give.
 pub(super) struct Fetcher<'a> {
@@ -35,6 +73,8 @@ pub(super) struct Fetcher<'a> {
     /// Goals to try again with another volume: key, goal.
     pub(super) again: Sorter,
     pub(super) failed: Vec<bool>,
+    /// Whether volumes are read in parts.
+    pub(super) partial: Partial,
     pub(super) progress: Progress,
     open: Vec<(u64, File, u64)>,
     clock: u64,
@@ -68,6 +108,7 @@ impl<'a> Fetcher<'a> {
             metas: Sorter::new(tmp, 1 << 20),
             bad: Sorter::new(tmp, 1 << 18),
             again: Sorter::new(tmp, 1 << 18),
+            partial: Partial::Auto,
             failed: vec![false; set.volumes().dblock_count() as usize],
             progress: Progress::default(),
             open: Vec::new(),
@@ -91,6 +132,7 @@ impl<'a> Fetcher<'a> {
         self.done = 0;
         let mut reader = plan.run.reader();
         let mut head = next(&mut reader)?;
+        let mut ahead = Ahead::new(plan)?;
         while let Some(first) = head.clone() {
             obey()?;
             let no = planned(&first)?.0.no;
@@ -99,7 +141,13 @@ impl<'a> Fetcher<'a> {
                 .dblock(no)
                 .ok_or_else(|| Error::bug("a planned volume is listed"))?;
             ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
-            let shelf = match set.shelf(ui, no, places.expected(no)?, Share::All) {
+            let keys = ahead.keys(no)?;
+            let expected = places.expected(no)?;
+            let shelf = match self.parts(set, ui, no, expected, keys)? {
+                Some(shelf) => Ok(shelf),
+                None => set.shelf(ui, no, expected, Share::All),
+            };
+            let shelf = match shelf {
                 Ok(shelf) => Some(shelf),
                 // Other volumes may have its blocks; those that none has make their files incomplete.
                 Err(e) if e.kind().is_volume_or_key() => {
@@ -130,6 +178,42 @@ impl<'a> Fetcher<'a> {
         }
         self.open.clear();
         Ok(())
+    }
+
+    /// A volume of which little is wanted, with that of it which is wanted; `None` where all of it is to be fetched: because
+    /// much is wanted, the server sends whole files only, or what came is not all intact, and the whole may tell more.
+    fn parts(
+        &mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        no: VolumeNo,
+        expected: Expected,
+        keys: Option<Vec<BlockKey>>,
+    ) -> Result<Option<Shelf>> {
+        let Some(keys) = keys else {
+            return Ok(None);
+        };
+        let share = match self.partial {
+            Partial::Never => return Ok(None),
+            Partial::Always => Share::Bytes(0),
+            Partial::Auto => Share::Bytes(keys.iter().map(|k| u64::from(k.size())).sum()),
+        };
+        let Some(mut shelf) = set.parts_of(ui, no, expected, share)? else {
+            return Ok(None);
+        };
+        match shelf.fetch(set, ui, &keys) {
+            Ok(()) => {}
+            // It is tried once more as a whole, and then that is told.
+            Err(e) if e.kind().is_volume_or_key() => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        for key in &keys {
+            obey()?;
+            if !shelf.block(key, &mut self.block)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(shelf))
     }
 
     /// All wanted blocks of one volume.

@@ -65,6 +65,7 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
         set,
         restore.temp_name.clone(),
     );
+    fetcher.partial = restore.options.reading.partial;
     fetcher.progress = Progress {
         files: 0,
         bytes: 0,

@@ -56,6 +56,7 @@ pub(crate) struct RestoreOptions {
     /// Compare whole-file hashes.
     pub(crate) verify: bool,
     pub(crate) dry_run: bool,
+    pub(crate) reading: Reading,
     /// Do not download dblocks that no index volume describes.
     pub(crate) no_scan: bool,
     /// Filled in by `run`: the folder everything goes below.

@@ -15,7 +15,7 @@ use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::manifest::Params;
 use crate::restore::choose::{Chosen, choose, settle_root, survey};
 use crate::restore::finish::META_BYTES_AT_MOST;
-use crate::restore::options::{Reading, RestoreOptions};
+use crate::restore::options::RestoreOptions;
 use crate::restore::plan::{Plan, wanted};
 use crate::restore::{find, remember, scan, tell_lost, tell_partial};
 use crate::set::{BlockIndex, Goal, Needs, Place, Set};
@@ -37,7 +37,6 @@ pub(crate) fn stream(
     set: &mut Set,
     mut options: RestoreOptions,
     tar: bool,
-    reading: Reading,
     ui: &mut Ui,
 ) -> Result<()> {
     // Paths of Windows become those of a folder, as below any target.
@@ -106,7 +105,7 @@ pub(crate) fn stream(
     drop((run, plan, lost));
     let write = |set: &mut Set, places: &mut BlockIndex, ui: &mut Ui| -> Result<()> {
         let mut output = Output {
-            blocks: Blocks::new(set, places, reading, metas),
+            blocks: Blocks::new(set, places, options.reading, metas),
             progress: totals,
             verify: options.verify,
             params,

@@ -100,14 +100,31 @@ impl Set {
             .volumes
             .dblock(no)
             .ok_or_else(|| Error::bug("a dblock that is opened is listed"))?;
-        if let Some(size) = size.filter(|&size| share.is_in_parts(size))
-            && expected.size.is_none_or(|stated| stated == size)
-            && let Some(shelf) = self.shelf_in_parts(ui, &name, size)?
-        {
+        if let Some(shelf) = self.parts_of(ui, no, expected, share)? {
             return Ok(shelf);
         }
         let opened = self.fetch_dblock(ui, &name, size, expected)?;
         Ok(Shelf::over(opened, &self.tmp))
+    }
+
+    /// As [`Set::shelf`] where that reads in parts; `None`, and nothing of it is kept, where it would fetch the whole.
+    pub(crate) fn parts_of(
+        &mut self,
+        ui: &mut Ui,
+        no: VolumeNo,
+        expected: Expected,
+        share: Share,
+    ) -> Result<Option<Shelf>> {
+        let (name, size) = self
+            .volumes
+            .dblock(no)
+            .ok_or_else(|| Error::bug("a dblock that is opened is listed"))?;
+        match size.filter(|&size| share.is_in_parts(size)) {
+            Some(size) if expected.size.is_none_or(|stated| stated == size) => {
+                self.shelf_in_parts(ui, &name, size)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A shelf that fetches only what it is asked for; `None` where that is not possible: gpg, a server that sends only whole
