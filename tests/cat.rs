@@ -453,3 +453,37 @@ fn damaged_files_are_left_out_of_a_tar_stream() {
         }
     }
 }
+
+/// Of a volume of which one file is wanted a restore fetches that part, and gives the same as from whole volumes.
+#[test]
+fn a_restore_of_little_fetches_little() {
+    for how in WAYS {
+        let world = World::new(how);
+        for n in 0..30 {
+            world.write(&format!("f{n}"), &Rand(50 + n).bytes(60_000));
+        }
+        world.backup(&["--dblock-size=5mb"]);
+        let fetched = |args: &[&str], parts: &str| {
+            let to = world.scratch.folder("back");
+            let there = format!("--restore-path={}", text(&to));
+            let ran = world.run("restore", &[args, &[&there, parts, "--json"]].concat());
+            check(&ran, 0, "");
+            let said: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+            let files = support::contents(&to);
+            fs::remove_dir_all(&to).unwrap();
+            (said["BytesDownloaded"].as_u64().unwrap(), files)
+        };
+        for (args, little) in [(&["f7"][..], true), (&["f1", "f29"], true), (&[], false)] {
+            let (whole, want) = fetched(args, PARTS[2]);
+            let (auto, got) = fetched(args, PARTS[0]);
+            let (always, same) = fetched(args, PARTS[1]);
+            assert!(want == got && want == same && !want.is_empty());
+            assert!(whole > 1_800_000, "{whole}");
+            if little {
+                assert!(auto < 600_000 && always < 600_000, "{auto} {always}");
+            } else {
+                assert!(auto >= whole, "{auto} {whole}");
+            }
+        }
+    }
+}
