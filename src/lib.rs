@@ -39,6 +39,7 @@
         feature = "dest-b2",
         feature = "dest-file",
         feature = "dest-ftp",
+        feature = "dest-gcs",
         feature = "dest-ipfs",
         feature = "dest-rclone",
         feature = "dest-s3",

@@ -54,6 +54,7 @@ pub(crate) enum Class {
 #[cfg(any(
     feature = "dest-azure",
     feature = "dest-b2",
+    feature = "dest-gcs",
     feature = "dest-ipfs",
     feature = "dest-openstack",
     feature = "dest-rclone",

@@ -37,6 +37,7 @@ static ALL: &[Known] = &[
     Known("webdav", Way::Native("WebDAV")),
     Known("b2", Way::Native("Backblaze B2")),
     Known("azure", Way::Native("Azure Blob Storage")),
+    Known("gcs", Way::Native("Google Cloud Storage")),
     Known("openstack", Way::Native("OpenStack Swift")),
     Known("ssh sftp", Way::Native("SFTP")),
     Known("ftp ftps", Way::Native("FTP, with or without TLS")),
@@ -74,10 +75,6 @@ static ALL: &[Known] = &[
             "Rackspace Cloud Files is reached as OpenStack",
             "write openstack://CONTAINER/folder with its address for v2 as --openstack-authuri, and --openstack-apikey",
         ),
-    ),
-    Known(
-        "gcs",
-        Way::Remote("Google Cloud Storage", "google cloud storage"),
     ),
     Known("googledrive", Way::Remote("Google Drive", "drive")),
     Known("onedrivev2", Way::Remote("OneDrive", "onedrive")),

@@ -15,6 +15,8 @@ mod file;
 mod folders;
 #[cfg(feature = "dest-ftp")]
 mod ftp;
+#[cfg(feature = "dest-gcs")]
+mod gcs;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
 pub(crate) mod known;
@@ -262,6 +264,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &rclone::SCHEME,
     #[cfg(feature = "dest-azure")]
     &azure::SCHEME,
+    #[cfg(feature = "dest-gcs")]
+    &gcs::SCHEME,
     #[cfg(feature = "trial")]
     &dropbox::SCHEME,
 ];

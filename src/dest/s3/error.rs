@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::base::fault::{Class, Fault};
 use crate::base::size::show_span;
 use crate::dest::s3::manner::Manner;
-use crate::net::http::Reply;
+use crate::net::http::{Reply, iso_time};
 use crate::net::service::refusal::{plain_word, word};
 use crate::net::service::{self, Dialect, Form, Verb, rules};
 
@@ -237,19 +237,6 @@ impl Refusal {
             _ => None,
         }
     }
-}
-
-/// `2013-05-24T00:00:00.000Z` or `20130524T000000Z`, seconds since 1970.
-pub(super) fn iso_time(text: &str) -> Option<i64> {
-    let digits: String = text
-        .trim()
-        .trim_end_matches('Z')
-        .split('.')
-        .next()?
-        .chars()
-        .filter(|c| *c != '-' && *c != ':')
-        .collect();
-    crate::base::time::Timestamp::parse_compact(format!("{digits}Z").as_bytes()).map(|t| t.0)
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::client::Client;
-use crate::dest::s3::error::iso_time;
-use crate::net::http::Pace;
+use crate::net::http::{Pace, iso_time};
 use crate::net::xml::{self, Step};
 
 const RIGHT: &str = "s3:ListBucketMultipartUploads";

@@ -29,7 +29,7 @@ use crate::net::opts;
 use crate::net::proxy::Proxies;
 use crate::net::tls::{self, Connects, Stage, Tls, TlsConnector};
 
-pub(crate) use crate::net::http::reply::{Reply, parse_date};
+pub(crate) use crate::net::http::reply::{Reply, iso_time, parse_date};
 
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Longest reply header: what an input buffer holds, less one byte, so that a longer one is told from a cut one.

@@ -185,6 +185,19 @@ impl Reply {
     }
 }
 
+/// A time as most services write it (`2024-01-31T12:34:56.789Z`), seconds since 1970.
+pub(crate) fn iso_time(text: &str) -> Option<i64> {
+    let digits: String = text
+        .trim()
+        .trim_end_matches('Z')
+        .split('.')
+        .next()?
+        .chars()
+        .filter(|c| *c != '-' && *c != ':')
+        .collect();
+    crate::base::time::Timestamp::parse_compact(format!("{digits}Z").as_bytes()).map(|t| t.0)
+}
+
 /// An HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`), seconds since 1970.
 pub(crate) fn parse_date(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] = [

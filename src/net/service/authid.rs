@@ -1,22 +1,26 @@
-//! Log-ins by AuthID (`destinations-more.md` 2.10): Duplicati's token service gives tokens of a provider for one, so that the
+//! Log-ins by AuthID (`destinations-more.md` 2.7): Duplicati's token service gives tokens of a provider for one, so that the
 //! provider's own secret stays with it.
 
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
-use crate::base::opt::{Kind, Opt, Options, row};
+use crate::base::opt::{Kind, Opt, Options, Part, row};
 use crate::base::secret::Secret;
-use crate::net::http::{Http, Pace, Payload, Request};
+use crate::base::time::Timestamp;
+use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::net::redirect::{Chain, foreign, same_origin, split};
 use crate::net::service::call::{Login, Token, bearer};
 use crate::net::service::refusal::word;
 use crate::net::service::rows;
-use crate::net::service::{Dialect, Form, Refusal, Verb};
+use crate::net::service::{Dialect, Form, Refusal, Verb, rules};
+use crate::net::url::is_near;
 
 pub(crate) const AUTHID: Opt = row(
     "authid",
     Kind::Secret,
     "",
     "AuthID of Duplicati's token service, or an access token that does not expire.",
-);
+)
+.of_login(Part::Password, "");
 pub(crate) const OAUTH_URL: Opt = row(
     "oauth-url",
     Kind::Text,
@@ -24,11 +28,24 @@ pub(crate) const OAUTH_URL: Opt = row(
     "Token service that AuthIDs are for.",
 );
 
+/// A token is not used any more so many seconds before its end.
+const SPARE: i64 = 30;
+/// The service spreads its load: so often it may send elsewhere.
+const HOPS_MAX: usize = 2;
+
 static DIALECT: Dialect = Dialect {
     form: Form::Json("error", "message"),
     who: "a token service",
-    rules: &[],
-    words: &[word(Class::Auth, "access denied", "check --authid")],
+    rules: rules! {
+        400 "" => Class::Auth, "the AuthID is not accepted";
+        404 "" => Class::Auth, "the token service does not know the AuthID";
+        500 "" "authentication provider" => Class::Auth, "the provider does not accept the AuthID any more";
+    },
+    words: &[word(
+        Class::Auth,
+        "the AuthID is not accepted",
+        "check --authid; one that was not used for a year is dead: make a new one on the page of the token service",
+    )],
 };
 
 /// The log-in that the options name: an AuthID has a colon, a token none.
@@ -39,9 +56,13 @@ pub(crate) fn login(options: &Options) -> Result<Box<dyn Login>> {
     if !id.reveal().contains(':') {
         return Ok(Box::new(Token(Some(id))));
     }
+    let url = options.text(&OAUTH_URL).unwrap_or_default().trim();
+    if !(url.starts_with("https://") || url.starts_with("http://") && is_near(split(url).0)) {
+        return Err(Error::usage("--oauth-url is no address of https"));
+    }
     Ok(Box::new(AuthId {
         id,
-        url: options.text(&OAUTH_URL).unwrap_or_default().to_owned(),
+        url: url.to_owned(),
         token: None,
     }))
 }
@@ -50,30 +71,64 @@ pub(crate) fn login(options: &Options) -> Result<Box<dyn Login>> {
 struct AuthId {
     id: Secret,
     url: String,
-    token: Option<Secret>,
+    /// With the time of its end.
+    token: Option<(Secret, i64)>,
 }
 
-impl Login for AuthId {
-    fn header(&mut self, http: &mut Http) -> Done<Option<Secret>> {
-        if self.token.is_none() {
-            let mut reply = http.send(Request {
+impl AuthId {
+    /// The reply of the service, which may send elsewhere, over TLS, with the AuthID.
+    fn ask(&self, http: &mut Http) -> Done<Reply> {
+        let (mut chain, mut url) = (Chain::default(), self.url.clone());
+        for hop in 0.. {
+            let reply = http.send(Request {
                 method: "GET",
-                url: &self.url,
-                headers: &[("x-authid", self.id.reveal())],
+                url: &url,
+                headers: &[("x-authid", self.id.reveal().trim())],
                 payload: Payload::None,
                 pace: Pace::Short,
                 expect: false,
             })?;
+            let moved = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+            let Some(location) = reply.location().filter(|_| moved) else {
+                return Ok(reply);
+            };
+            let to = chain.follow(&url, &location)?;
+            let known = same_origin(&url, &to) || to.starts_with("https://");
+            if hop == HOPS_MAX || !known {
+                return Err(foreign(&to));
+            }
+            url = to;
+        }
+        Err(Fault::new(
+            Class::Protocol,
+            "the token service sends in a circle",
+        ))
+    }
+}
+
+impl Login for AuthId {
+    fn header(&mut self, http: &mut Http) -> Done<Option<Secret>> {
+        let now = Timestamp::now().0;
+        if self.token.as_ref().is_none_or(|(_, end)| now > end - SPARE) {
+            let mut reply = self.ask(http)?;
             if reply.status != 200 {
-                let told = Refusal::of(&mut reply, DIALECT.form);
+                let reason = reply.header("x-reason").unwrap_or("").to_owned();
+                let mut told = Refusal::of(&mut reply, DIALECT.form);
+                if !reason.is_empty() {
+                    told.message = reason;
+                }
+                told.message = told.message.replace(self.id.reveal(), "***");
                 return Err(told.fault(&DIALECT, Verb::Login, &[]));
             }
             let row = rows::row(&mut reply, DIALECT.who)?;
             let token = row.get("access_token").filter(|t| !t.is_empty());
             let missing = || Fault::new(Class::Protocol, "the token service gives no token");
-            self.token = Some(Secret::new(token.ok_or_else(missing)?.to_owned()));
+            let token = Secret::new(token.ok_or_else(missing)?.to_owned());
+            let life = row.number("expires").and_then(|n| i64::try_from(n).ok());
+            let end = life.map_or(i64::MAX, |life| now.saturating_add(life));
+            self.token = Some((token, end));
         }
-        Ok(self.token.as_ref().map(bearer))
+        Ok(self.token.as_ref().map(|(token, _)| bearer(token)))
     }
 
     fn renew(&mut self, refusal: &Refusal) -> bool {

@@ -7,7 +7,7 @@ use crate::base::transfer::{GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::redirect::Chain;
-#[cfg(any(test, feature = "trial"))]
+#[cfg(feature = "json")]
 use crate::net::service::rows::{self, EachRow, Row};
 use crate::net::service::send::onward;
 use crate::net::service::{Content, Dialect, Refusal, Verb};
@@ -121,7 +121,10 @@ impl Service {
                 url = to;
                 continue;
             }
-            let is_end = reply.status == 416 && call.verb == Verb::Get;
+            let is_end = matches!(
+                (reply.status, call.verb),
+                (416, Verb::Get) | (308, Verb::Resume)
+            );
             if (200..300).contains(&reply.status) || is_end {
                 return Ok(Ok(reply));
             }
@@ -146,13 +149,13 @@ impl Service {
     }
 
     /// The fields of a reply that is one small object.
-    #[cfg(any(test, feature = "trial"))]
+    #[cfg(feature = "json")]
     pub(crate) fn row(&mut self, call: Call<'_, '_>) -> Result<Row, Fault> {
         rows::row(&mut self.call(call)?, self.dialect.who)
     }
 
     /// A page of a listing: see [`rows::rows`].
-    #[cfg(any(test, feature = "trial"))]
+    #[cfg(feature = "json")]
     pub(crate) fn rows(
         &mut self,
         call: Call<'_, '_>,

@@ -4,9 +4,11 @@
 //!
 //! Repeats nothing and waits for nothing: `remote` does.
 
-#[cfg(any(test, feature = "trial"))]
+#[cfg(feature = "json")]
 pub(crate) mod authid;
 pub(crate) mod call;
+#[cfg(feature = "json")]
+pub(crate) mod jwt;
 pub(crate) mod pages;
 pub(crate) mod refusal;
 #[cfg(feature = "json")]
@@ -30,6 +32,8 @@ pub(crate) enum Verb {
     Look,
     Get,
     Put,
+    /// The rest of an upload, or how far it is. 308 without a place to go to is an answer.
+    Resume,
     Delete,
     MakeFolder,
     Move,

@@ -17,7 +17,8 @@ const FIELDS_MAX: usize = 16;
 /// How a service writes its refusals.
 #[derive(Clone, Copy)]
 pub(crate) enum Form {
-    /// An object with the fields of code and message, which may be in an object `error` of their own.
+    /// An object with the fields of code and message, which may be in an object `error` of their own; the code also in the
+    /// objects of its array `errors`.
     #[cfg(feature = "json")]
     Json(&'static str, &'static str),
     /// `Code` and `Message` inside an element of this name.
@@ -220,6 +221,17 @@ impl Refusal {
                             path: [error, key],
                             value,
                         } if error == "error" => (key, value),
+                        // Google's: the first of a list.
+                        Step::Value {
+                            path: [error, list, _, key],
+                            value,
+                        } if error == "error"
+                            && list == "errors"
+                            && key == code
+                            && out.code.is_empty() =>
+                        {
+                            (key, value)
+                        }
                         _ => return Ok(()),
                     };
                     if let Some(value) = value.text() {

@@ -93,7 +93,6 @@ impl Row {
     }
 
     /// True only for `true`.
-    #[cfg(any(test, feature = "dest-rclone", feature = "trial"))]
     pub(crate) fn flag(&self, path: &str) -> bool {
         self.field(path) == Some(&Field::Flag(true))
     }

@@ -1,0 +1,176 @@
+//! Log-ins of Google's service accounts (`destinations-more.md` 2.5): a claim signed with the account's own key is exchanged
+//! for a token that lives an hour (RFC 7523, RS256 of RFC 7518).
+
+use std::io;
+
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+
+use crate::base::bytes::{base64_decode, base64_url};
+use crate::base::error::{Error, Result};
+use crate::base::fault::{Class, Done, Fault};
+use crate::base::secret::{Secret, wipe};
+use crate::base::time::Timestamp;
+use crate::net::http::{Http, Pace, Payload, Request};
+use crate::net::json::SMALL_MAX_BYTES;
+use crate::net::redirect::split;
+use crate::net::service::call::{Login, bearer};
+use crate::net::service::refusal::word;
+use crate::net::service::rows;
+use crate::net::service::{Dialect, Form, Refusal, Verb, rules};
+use crate::net::url::{encode, is_near};
+
+/// How long a claim is good for, in seconds; the most that is allowed.
+const LIFE: i64 = 3600;
+/// A token is not used any more so many seconds before its end.
+const SPARE: i64 = 30;
+/// A clock that is further off makes a claim that is refused.
+const SKEW_SECONDS: u64 = 60;
+
+static DIALECT: Dialect = Dialect {
+    form: Form::Json("error", "error_description"),
+    who: "a token service",
+    rules: rules! {
+        0 "invalid_grant" "jwt" => Class::Auth, "the key of the service account is not accepted", "is the key still there, and the clock right?";
+        0 "invalid_grant invalid_client unauthorized_client" => Class::Auth, "the key of the service account is not accepted", "the key or the account may have been deleted: make a new key";
+    },
+    words: &[word(Class::Auth, "access denied", "check the service account")],
+};
+
+/// A service account with its key.
+pub(crate) struct ServiceAccount {
+    pub(crate) email: String,
+    /// The project that the account belongs to.
+    pub(crate) project: String,
+    key_id: String,
+    token_url: String,
+    key: RsaKeyPair,
+}
+
+impl ServiceAccount {
+    /// From the text of the key file that the service gave.
+    pub(crate) fn parse(json: &str) -> Result<ServiceAccount> {
+        let bad = |what: &str| {
+            Error::usage(format!("the key of the service account {what}"))
+                .hint("give the JSON file as the console made it ('Keys', 'Create new key', JSON)")
+        };
+        let io = |_: &io::Error| Fault::new(Class::Local, "");
+        let mut input = json.trim_start_matches('\u{feff}').as_bytes();
+        let row = rows::objects(&mut input, &io, SMALL_MAX_BYTES, "", &mut |_| Ok(()));
+        let row = row.map_err(|_| bad("is no JSON"))?;
+        if row.get("type") != Some("service_account") {
+            return Err(bad("is for something else, such as a user's log-in"));
+        }
+        let pem = row.text("private_key");
+        let body = pem.lines().filter(|line| !line.starts_with("-----"));
+        let body: String = body.flat_map(str::split_whitespace).collect();
+        let mut der = base64_decode(body.as_bytes()).unwrap_or_default();
+        let key = RsaKeyPair::from_pkcs8(&der);
+        wipe(&mut der);
+        let key = key.map_err(|_| bad("holds no private key that can be used"))?;
+        let usual = "https://oauth2.googleapis.com/token";
+        let token_url = row.get("token_uri").unwrap_or(usual).to_owned();
+        let near = token_url.starts_with("http://") && is_near(split(&token_url).0);
+        if !(near || token_url.starts_with("https://")) || row.text("client_email").is_empty() {
+            return Err(bad("names no account or no address of https"));
+        }
+        Ok(ServiceAccount {
+            email: row.text("client_email"),
+            project: row.text("project_id"),
+            key_id: row.text("private_key_id"),
+            token_url,
+            key,
+        })
+    }
+
+    /// The claim of a scope, made at a time in seconds since 1970.
+    fn claim(&self, scope: &str, now: i64) -> Done<Secret> {
+        let part = |json: serde_json::Value| {
+            let text = base64_url(json.to_string().as_bytes());
+            text.trim_end_matches('=').to_owned()
+        };
+        let head = serde_json::json!({ "alg": "RS256", "kid": self.key_id, "typ": "JWT" });
+        let body = serde_json::json!({
+            "aud": self.token_url, "exp": now + LIFE, "iat": now, "iss": self.email, "scope": scope,
+        });
+        let text = format!("{}.{}", part(head), part(body));
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        let random = SystemRandom::new();
+        let signed = self.key.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature);
+        signed.map_err(|_| Fault::new(Class::Local, "the claim cannot be signed"))?;
+        let signature = base64_url(&signature);
+        Ok(Secret::new(format!("{text}.{}", signature.trim_end_matches('='))))
+    }
+}
+
+/// Tokens for a service account.
+pub(crate) struct Tokens {
+    pub(crate) account: ServiceAccount,
+    pub(crate) scope: &'static str,
+    /// With the time of its end by our clock.
+    token: Option<(Secret, i64)>,
+    /// How far the server's clock is ahead, in seconds, once that is known to matter.
+    skew: i64,
+}
+
+impl Tokens {
+    pub(crate) fn new(account: ServiceAccount, scope: &'static str) -> Tokens {
+        Tokens {
+            account,
+            scope,
+            token: None,
+            skew: 0,
+        }
+    }
+
+    /// Asks once.
+    fn ask(&self, http: &mut Http, now: i64) -> Done<std::result::Result<(Secret, i64), Refusal>> {
+        let claim = self.account.claim(self.scope, now + self.skew)?;
+        let grant = encode("urn:ietf:params:oauth:grant-type:jwt-bearer");
+        let body = Secret::new(format!("grant_type={grant}&assertion={}", claim.reveal()));
+        let mut reply = http.send(Request {
+            method: "POST",
+            url: &self.account.token_url,
+            headers: &[("content-type", "application/x-www-form-urlencoded")],
+            payload: Payload::Bytes(body.reveal().as_bytes()),
+            pace: Pace::Short,
+            expect: false,
+        })?;
+        if reply.status != 200 {
+            let mut told = Refusal::of(&mut reply, DIALECT.form);
+            told.message = told.message.replace(claim.reveal(), "***");
+            return Ok(Err(told));
+        }
+        let row = rows::row(&mut reply, DIALECT.who)?;
+        let token = row.get("access_token").filter(|t| !t.is_empty());
+        let missing = || Fault::new(Class::Protocol, "the token service gives no token");
+        let token = Secret::new(token.ok_or_else(missing)?.to_owned());
+        let life = row.number("expires_in").and_then(|n| i64::try_from(n).ok());
+        Ok(Ok((token, now.saturating_add(life.unwrap_or(LIFE)))))
+    }
+}
+
+impl Login for Tokens {
+    fn header(&mut self, http: &mut Http) -> Done<Option<Secret>> {
+        let now = Timestamp::now().0;
+        if self.token.as_ref().is_none_or(|(_, end)| now > end - SPARE) {
+            let mut asked = self.ask(http, now)?;
+            // A claim by a clock that is wrong is refused: once more by the server's.
+            if let Err(told) = &asked
+                && let Some(ahead) = told.date.map(|date| date - now)
+                && told.is("invalid_grant")
+                && ahead.abs_diff(self.skew) > SKEW_SECONDS
+            {
+                self.skew = ahead;
+                asked = self.ask(http, now)?;
+            }
+            let fault = |told: Refusal| told.fault(&DIALECT, Verb::Login, &[]);
+            self.token = Some(asked.map_err(fault)?);
+        }
+        Ok(self.token.as_ref().map(|(token, _)| bearer(token)))
+    }
+
+    fn renew(&mut self, refusal: &Refusal) -> bool {
+        refusal.status == 401 && self.token.take().is_some()
+    }
+}
