@@ -18,6 +18,8 @@ mod faulty_azure;
 mod faulty_dav;
 #[path = "support/faulty_ftp/mod.rs"]
 mod faulty_ftp;
+#[path = "support/faulty_gcs.rs"]
+mod faulty_gcs;
 #[path = "support/faulty_ipfs.rs"]
 mod faulty_ipfs;
 mod support;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use faulty::Server;
 use faulty_azure::Azure;
 use faulty_dav::Dav;
+use faulty_gcs::Gcs;
 use faulty_ipfs::Node;
 use ring::digest::{SHA256, digest};
 use support::servers::{b2, s3};
@@ -89,6 +92,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         can_be_missing: false,
         _held: Some(Arc::new(server)),
         ..Place::new("azure", &["azure"], url)
+    });
+    let server = Server::start(|address| Gcs::new(address, |_| None));
+    let at = server.address;
+    let url = format!("gcs://bkt/{path}?gcs-endpoint=http://{at}&gcs-project=prj&http-proxy=none");
+    all.push(Place {
+        can_be_missing: false,
+        _held: Some(Arc::new(server)),
+        ..Place::new("gcs", &["gcs"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);

@@ -14,12 +14,13 @@ use crate::dest::{
     About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, WantedDigests,
 };
 use crate::net::http::{Http, Pace, iso_time};
+use crate::net::redirect::split;
 use crate::net::service::call::{Call, Service};
 use crate::net::service::pages::incomplete;
 use crate::net::service::refusal::word;
 use crate::net::service::rows::Row;
 use crate::net::service::{Content, Dialect, Form, Pages, Verb, rules};
-use crate::net::url::{DestUrl, encode};
+use crate::net::url::{DestUrl, encode, is_near};
 
 /// Files asked for at once.
 const PAGE: u64 = 1000;
@@ -96,8 +97,9 @@ impl Bucket {
         if url.port.is_some() || !named || !bucket.starts_with(ends) || !bucket.ends_with(ends) {
             let shown = crate::base::text::safe_cut(bucket.as_bytes(), 70);
             let what = "is no bucket name: it has small letters, digits, '-', '_' and '.'";
-            return Err(Error::usage(format!("'{shown}' {what}"))
-                .hint("write it as gcs://bucket/folder"));
+            return Err(
+                Error::usage(format!("'{shown}' {what}")).hint("write it as gcs://bucket/folder")
+            );
         }
         let mut prefix = url.path.trim_matches('/').to_owned();
         if !prefix.is_empty() {
@@ -110,6 +112,10 @@ impl Bucket {
                 .hint("write it as http://127.0.0.1:4443"));
         }
         let who = options::who(given)?;
+        if who.is_somebody && base.starts_with("http://") && !is_near(split(base).0) {
+            return Err(Error::usage("a log-in is not sent in the clear")
+                .hint("write --gcs-endpoint with https://"));
+        }
         let text = |opt| given.text(opt).unwrap_or("").trim().to_owned();
         let mut project = text(&options::PROJECT);
         if project.is_empty() {
@@ -158,7 +164,12 @@ impl Bucket {
     }
 
     /// One page of a listing; where the next one begins.
-    fn page(&mut self, mark: &str, pages: &mut Pages, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<String> {
+    fn page(
+        &mut self,
+        mark: &str,
+        pages: &mut Pages,
+        each: &mut dyn FnMut(Listed) -> Done<()>,
+    ) -> Done<String> {
         let mut url = format!(
             "{}/storage/v1/b/{}/o?delimiter=%2F&maxResults={PAGE}&prefix={}&fields=kind%2CnextPageToken%2Citems%28name%2Csize%2Cupdated%29",
             self.base,
@@ -175,7 +186,9 @@ impl Bucket {
         let (prefix, mut entries) = (&self.prefix, 0);
         let tail = self.service.rows(call, "items", &mut |row| {
             entries += 1;
-            let name = row.get("name").and_then(|n| n.strip_prefix(prefix.as_str()));
+            let name = row
+                .get("name")
+                .and_then(|n| n.strip_prefix(prefix.as_str()));
             match name.filter(|n| !n.is_empty()) {
                 Some(name) => each(Listed::Entry(file(name, row))),
                 None => Ok(()),
@@ -231,8 +244,13 @@ impl Destination for Bucket {
             true => self.put_resumable(name, body)?,
             false => {
                 let url = self.upload_url(name, &format!("uploadType=media{}", condition(body)));
+                let hash = format!("md5={}", md5.as_deref().unwrap_or(""));
+                let headers = [
+                    ("content-type", "application/octet-stream"),
+                    ("x-goog-hash", hash.as_str()),
+                ];
                 self.service.row(Call {
-                    headers: &[("content-type", "application/octet-stream")],
+                    headers: &headers[..1 + usize::from(md5.is_some())],
                     content: Content::whole(body),
                     pace: Pace::Upload,
                     ..Self::call(Verb::Put, "POST", url)
@@ -276,8 +294,11 @@ impl Destination for Bucket {
             Err(fault) if fault.class == Class::Exists => {
                 let looked = self.page("", &mut Pages::new(PAGE), &mut |_| Ok(()));
                 looked.map(drop).map_err(|_| {
-                    Fault::new(Class::Auth, "the name of the bucket is taken by another account")
-                        .hint("choose another bucket name")
+                    Fault::new(
+                        Class::Auth,
+                        "the name of the bucket is taken by another account",
+                    )
+                    .hint("choose another bucket name")
                 })
             }
             made => made?.finish(),

@@ -73,6 +73,8 @@ pub(super) static OPTIONS: &[Opt] = &[
 /// Who asks.
 pub(super) struct Who {
     pub(super) login: Box<dyn Login>,
+    /// False at an emulator that asks for no log-in.
+    pub(super) is_somebody: bool,
     /// Mail address of a service account; empty for others.
     pub(super) account: String,
     /// Its project; empty where none is known.
@@ -86,8 +88,9 @@ pub(super) fn who(options: &Options) -> Result<Who> {
         (None, Some(path)) => Some(read(path)?),
         (None, None) => None,
     };
-    let nobody = |login| Who {
+    let plain = |login, is_somebody| Who {
         login,
+        is_somebody,
         account: String::new(),
         project: String::new(),
     };
@@ -97,17 +100,20 @@ pub(super) fn who(options: &Options) -> Result<Who> {
             account: account.email.clone(),
             project: account.project.clone(),
             login: Box::new(Tokens::new(account, SCOPE)),
+            is_somebody: true,
         });
     }
     if options.secret(&AUTHID).is_some() {
-        return authid::login(options).map(nobody);
+        return authid::login(options).map(|login| plain(login, true));
     }
     if options.text(&ENDPOINT).is_some() {
-        return Ok(nobody(Box::new(Token(None))));
+        return Ok(plain(Box::new(Token(None)), false));
     }
-    Err(Error::usage("no log-in for Google Cloud Storage given").hint(
-        "use --gcs-service-account-file with the JSON file of a service account, or --authid",
-    ))
+    Err(
+        Error::usage("no log-in for Google Cloud Storage given").hint(
+            "use --gcs-service-account-file with the JSON file of a service account, or --authid",
+        ),
+    )
 }
 
 fn read(path: &str) -> Result<String> {

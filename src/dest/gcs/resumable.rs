@@ -1,5 +1,6 @@
 //! Uploads that are gone on with after a break: the server says how much it has.
 
+use crate::base::bytes::base64;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::Body;
 use crate::dest::gcs::Bucket;
@@ -91,6 +92,12 @@ impl Bucket {
         let query = format!("uploadType=resumable{}", super::condition(body));
         let url = self.upload_url(name, &query);
         let len = body.len().to_string();
+        // The server compares it with what has arrived in the end.
+        let mut about = serde_json::json!({});
+        if let Some(md5) = body.md5() {
+            about["md5Hash"] = base64(&md5).into();
+        }
+        let about = about.to_string();
         let headers = [
             ("content-type", "application/json; charset=UTF-8"),
             ("x-upload-content-type", "application/octet-stream"),
@@ -101,10 +108,15 @@ impl Bucket {
             method: "POST",
             url: url.clone(),
             headers: &headers,
-            content: Content::Bytes(b"{}"),
+            content: Content::Bytes(about.as_bytes()),
             pace: Pace::Short,
         })?;
-        let nowhere = || Fault::new(Class::Protocol, "the server does not say where the file goes");
+        let nowhere = || {
+            Fault::new(
+                Class::Protocol,
+                "the server does not say where the file goes",
+            )
+        };
         let to = reply.location().ok_or_else(nowhere)?;
         reply.finish()?;
         if !same_origin(&url, &to) {

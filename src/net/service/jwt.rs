@@ -34,7 +34,11 @@ static DIALECT: Dialect = Dialect {
         0 "invalid_grant" "jwt" => Class::Auth, "the key of the service account is not accepted", "is the key still there, and the clock right?";
         0 "invalid_grant invalid_client unauthorized_client" => Class::Auth, "the key of the service account is not accepted", "the key or the account may have been deleted: make a new key";
     },
-    words: &[word(Class::Auth, "access denied", "check the service account")],
+    words: &[word(
+        Class::Auth,
+        "access denied",
+        "check the service account",
+    )],
 };
 
 /// A service account with its key.
@@ -96,10 +100,15 @@ impl ServiceAccount {
         let text = format!("{}.{}", part(head), part(body));
         let mut signature = vec![0; self.key.public().modulus_len()];
         let random = SystemRandom::new();
-        let signed = self.key.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature);
+        let signed = self
+            .key
+            .sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature);
         signed.map_err(|_| Fault::new(Class::Local, "the claim cannot be signed"))?;
         let signature = base64_url(&signature);
-        Ok(Secret::new(format!("{text}.{}", signature.trim_end_matches('='))))
+        Ok(Secret::new(format!(
+            "{text}.{}",
+            signature.trim_end_matches('=')
+        )))
     }
 }
 
@@ -172,5 +181,64 @@ impl Login for Tokens {
 
     fn renew(&mut self, refusal: &Refusal) -> bool {
         refusal.status == 401 && self.token.take().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of no account that there is.
+    const KEY: &str = include_str!("../../../tests/data/gcs/key.json");
+
+    /// Made by another implementation (`cryptography` for Python) with this key and these claims.
+    #[test]
+    fn a_claim_is_signed_as_others_sign_it() {
+        let text = [
+            "eyJhbGciOiJSUzI1NiIsImtpZCI6IjAxMjM0NTY3ODlhYmNkZWYiLCJ0eXAiOiJKV1QifQ.eyJhdWQiOiJodHRwczovL29hdXRoM",
+            "i5nb29nbGVhcGlzLmNvbS90b2tlbiIsImV4cCI6MTcwMDAwMzYwMCwiaWF0IjoxNzAwMDAwMDAwLCJpc3MiOiJkdXBsZXRAcHJva",
+            "mVjdC1vZi10ZXN0cy5pYW0uZ3NlcnZpY2VhY2NvdW50LmNvbSIsInNjb3BlIjoiaHR0cHM6Ly93d3cuZ29vZ2xlYXBpcy5jb20vY",
+            "XV0aC9kZXZzdG9yYWdlLnJlYWRfd3JpdGUifQ",
+        ];
+        let signature = [
+            "buvJ1-NkGIup6t2tArOlRzv-l_GUYkOqGdTp1MnTDW7a-p4Dg4xE2qLeWCvYBDqGCuGaKcMAlLePN1qV4P9rGgN1SBV7Otnz9ju3",
+            "am8qtkxxu3dbeMchaKqMmCstSoM9sMuRuMbrAFbCdhP7EIacj77VREY7y9PvS-xXHpL7HLJAIgytNj0B_g6OqaQqsIuRux_cWq5L",
+            "A2csnyYC47RPufZxO3D2cKQKR2bS4ydWZfSedzf5kNPS4WDgVTHe9EGZXbGTDOvl6imKXezBvyg3V6TInW8gFFdJyY2-ZSxZ17x6",
+            "ypDe4LCAq45TAOoN4c5ctdMq-v7x9ZXTkSVkUPLHbg",
+        ];
+        let account = ServiceAccount::parse(KEY).expect("a key");
+        assert_eq!(account.project, "project-of-tests");
+        let scope = "https://www.googleapis.com/auth/devstorage.read_write";
+        let claim = account.claim(scope, 1_700_000_000).expect("signed");
+        let want = format!("{}.{}", text.concat(), signature.concat());
+        assert_eq!(claim.reveal(), want);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let usual = "https://oauth2.googleapis.com/token";
+        for (from, to, words) in [
+            ("{", "[", "is no JSON"),
+            ("\n}", "", "is no JSON"),
+            ("service_account", "authorized_user", "something else"),
+            ("\"type\"", "\"kind\"", "something else"),
+            ("MII", "MIX", "no private key"),
+            ("private_key\"", "private_kex\"", "no private key"),
+            ("client_email", "mail", "names no account"),
+            (usual, "http://example.org/token", "no address of https"),
+        ] {
+            assert!(KEY.contains(from), "{from}");
+            let parsed = ServiceAccount::parse(&KEY.replace(from, to));
+            let e = parsed.err().expect(to).to_string();
+            assert!(e.contains(words) && !e.contains("BEGIN"), "{to}: {e}");
+        }
+        for good in [
+            KEY.to_owned(),
+            format!("\u{feff}{KEY}"),
+            KEY.replace(usual, "http://127.0.0.1:1/token"),
+            KEY.replace("token_uri", "token_url"),
+        ] {
+            assert!(ServiceAccount::parse(&good).is_ok());
+        }
     }
 }

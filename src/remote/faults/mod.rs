@@ -37,6 +37,8 @@ mod endless;
 mod ftp_only;
 #[cfg(feature = "dest-ipfs")]
 mod gateways;
+#[cfg(feature = "dest-gcs")]
+mod gcs_only;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs_only;
 #[cfg(feature = "dest-openstack")]
@@ -580,6 +582,7 @@ destinations! {
     "dest-webdav" webdav http;
     "dest-b2" b2 http;
     "dest-azure" azure http;
+    "dest-gcs" gcs http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;
