@@ -72,6 +72,8 @@ topics! {
     "b2" | "backblaze";
     #[cfg(feature = "dest-azure")]
     "azure" | "azurite" | "blob";
+    #[cfg(feature = "dest-gcs")]
+    "gcs" | "gs" | "googlecloudstorage";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "secrets" | "passwords";
@@ -151,6 +153,7 @@ mod tests {
             ("webdav", cfg!(feature = "dest-webdav")),
             ("b2", cfg!(feature = "dest-b2")),
             ("azure", cfg!(feature = "dest-azure")),
+            ("gcs", cfg!(feature = "dest-gcs")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

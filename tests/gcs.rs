@@ -1,0 +1,244 @@
+//! Backups in Google Cloud Storage: the program against a stub of the service that checks tokens, fields, preconditions and
+//! digests, with rclone beside it. What a good client never asks for would stand in the stub's list of violations.
+
+#![cfg(feature = "dest-gcs")]
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+#[path = "support/keyed.rs"]
+mod keyed;
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::servers::{Home, Server, accepts, free_port, installed};
+use support::snapshot::{But, same, take};
+use support::trip::Trip;
+use support::{Rand, Scratch, fixture, opens_with, text};
+
+const PASSPHRASE: &str = "--passphrase=p\u{e4}ss w\u{f6}rd";
+const KEY: &str = include_str!("data/gcs/key.json");
+
+/// A running stub, which keeps everything in memory.
+struct Stub {
+    port: u16,
+    /// Key file of the service account that it knows.
+    key: PathBuf,
+    // Stopped in this order.
+    _server: Server,
+    home: Home,
+}
+
+impl Stub {
+    fn start(more: &[&str]) -> Stub {
+        let home = Home::new("gcs-stub");
+        let port = free_port();
+        let token = format!("http://127.0.0.1:{port}/token");
+        let key = KEY.replace("https://oauth2.googleapis.com/token", &token);
+        let key = home.write("key.json", &key);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("python3");
+        command.arg(root.join("tests/data/stubs/gcs.py"));
+        command.args(["--port", &port.to_string(), "--sa-json", text(&key)]);
+        command.args(more);
+        let mut server = Server::start("gcs.py", command, &home.at("log"));
+        server.wait(&|| accepts(port));
+        Stub {
+            port,
+            key,
+            _server: server,
+            home,
+        }
+    }
+
+    fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A destination URL with the service account.
+    fn url(&self, place: &str) -> String {
+        let login = format!("gcs-service-account-file={}", text(&self.key));
+        self.with(place, &login)
+    }
+
+    fn with(&self, place: &str, login: &str) -> String {
+        let base = self.base();
+        format!("gcs://{place}?gcs-endpoint={base}&http-proxy=none&retry-delay=0s&{login}")
+    }
+
+    /// What the stub counted.
+    fn told(&self) -> serde_json::Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let ask = "GET /_stub HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        serde_json::from_str(reply.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    /// Nothing was asked that a good client never asks, and every upload was ended.
+    fn is_content(&self) {
+        let told = self.told();
+        assert_eq!(told["violations"], serde_json::json!([]), "{told}");
+        assert_eq!(told["notes"], serde_json::json!({}), "{told}");
+        assert_eq!(told["open_sessions"], 0, "{told}");
+    }
+
+    /// Another client, with the same service account.
+    fn rclone(&self, args: &[&str]) {
+        let done = Command::new(installed("rclone"))
+            .args(["--config", "/dev/null", "--gcs-bucket-policy-only"])
+            .args(["--gcs-service-account-file", text(&self.key)])
+            .arg(format!("--gcs-endpoint={}/storage/v1/", self.base()))
+            .args(args)
+            .env("NO_PROXY", "127.0.0.1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "rclone: {said}");
+    }
+}
+
+#[test]
+fn a_whole_life_with_a_service_account() {
+    // Short pages, and a token that runs out at every second request.
+    let stub = Stub::start(&["--page", "5", "--token-life", "32"]);
+    let trip = Trip::new("gcs", PASSPHRASE, &[]);
+    let url = stub.url("life/p%C3%A4th%20a%2Bb/x");
+    keyed::whole_life(&trip, &url, PASSPHRASE, &|to| {
+        stub.rclone(&["copy", ":gcs:life/p\u{e4}th a+b/x", text(to)]);
+    });
+    stub.is_content();
+    let told = stub.told();
+    assert!(told["requests"]["token"].as_u64() > Some(1), "{told}");
+}
+
+#[test]
+fn long_files_broken_lines_and_an_authid() {
+    let stub = Stub::start(&[
+        "--bucket",
+        "box",
+        "--fault",
+        "upload:1:cut@3000000",
+        "--fault",
+        "upload:2:503",
+        "--fault",
+        "upload:4:ok-but-lost",
+        "--fault",
+        "start:2:429",
+        "--fault",
+        "download:1:cut@5000000",
+        "--fault",
+        "list:1:503/html",
+        "--fault",
+        "list:2:empty",
+    ]);
+    let scratch = Scratch::new("gcs");
+    let login = format!(
+        "authid=stubkey%3Astubpass&oauth-url={}/refresh",
+        stub.base()
+    );
+    let url = stub.with("box/d", &login);
+    let odd = "a b+c%41 \u{e9}&=~'(1)!#.zip";
+    let data = Rand(4).bytes(20 << 20);
+    for (name, data) in [
+        (odd, &data[..]),
+        ("second", &data[7..9 << 20]),
+        ("limit", &data[..8 << 20]),
+        ("empty", b""),
+    ] {
+        let from = scratch.at(name);
+        fs::write(&from, data).unwrap();
+        let ran = scratch.run(&["remote", "put", &url, text(&from)]);
+        ran.code(&[0]);
+        let to = scratch.at("back");
+        let _ = fs::remove_file(&to);
+        let ran = scratch.run(&["remote", "get", &url, name, text(&to)]);
+        ran.code(&[0]);
+        assert!(fs::read(&to).unwrap() == data, "{name}");
+    }
+    let ran = scratch.run(&["remote", "list", &url]);
+    assert_eq!(ran.out.lines().count(), 4, "{}", ran.all());
+    for _ in 0..2 {
+        scratch.run(&["remote", "delete", &url, odd]).code(&[0]);
+    }
+    scratch.run(&["remote", "test", &url]).code(&[0]);
+    stub.is_content();
+    let told = stub.told();
+    assert_eq!(told["faults_fired"].as_array().unwrap().len(), 7, "{told}");
+    // The cut upload went on after whole blocks: it was begun once, and asked for.
+    assert!(told["requests"]["status"].as_u64() > Some(0), "{told}");
+}
+
+#[test]
+fn what_others_stored_is_restored() {
+    let wanted = support::fixture_names();
+    let name = wanted.iter().find(|n| opens_with(n).is_some()).unwrap();
+    let options = [opens_with(name).unwrap()];
+    let local = fixture(name).join("dest");
+    let seed = format!("{}:theirs/sub/x", text(&local));
+    let stub = Stub::start(&["--seed", &seed, "--page", "2"]);
+    let trip = Trip::new("gcs", PASSPHRASE, &[]);
+    trip.restore(text(&local), "want", &options).code(&[0]);
+    let url = stub.url("theirs/sub/x");
+    trip.restore(&url, "got", &options).code(&[0]);
+    let (want, got) = (take(&trip.at("want")), take(&trip.at("got")));
+    same(&want, &got, But::default(), name);
+    stub.is_content();
+}
+
+#[test]
+fn what_is_refused_is_named_and_shows_no_secret() {
+    let stub = Stub::start(&["--bucket", "box", "--retention", "1000"]);
+    let scratch = Scratch::new("gcs");
+    let from = scratch.at("f");
+    fs::write(&from, b"x").unwrap();
+    let other = fs::read_to_string(&stub.key)
+        .unwrap()
+        .replace("0123456789abcdef", "fedcba9876543210");
+    let other = stub.home.write("other.json", &other);
+    let stranger = stub.with("box", &format!("gcs-service-account-file={}", text(&other)));
+    let unknown = format!("authid=no%3Asuchkey&oauth-url={}/refresh", stub.base());
+    let url = stub.url("box");
+    let list = |url: &str| scratch.run(&["remote", "list", url]);
+    scratch
+        .run(&["remote", "put", &url, text(&from)])
+        .code(&[0]);
+    for (ran, words) in [
+        (list(&stranger), "key of the service account"),
+        (list(&stub.with("box", &unknown)), "AuthID"),
+        (list(&stub.with("box", "authid=nonsense")), "access denied"),
+        (list(&stub.url("missing")), "bucket does not exist"),
+        (
+            scratch.run(&["remote", "delete", &url, "f"]),
+            "retention policy",
+        ),
+        (
+            scratch.run(&["remote", "put", &url, text(&from)]),
+            "retention policy",
+        ),
+    ] {
+        let ran = ran.code(&[100]);
+        assert!(ran.err.contains(words), "{words}: {}", ran.all());
+        for secret in ["suchkey", "nonsense", "eyJ", "PRIVATE", "ya29"] {
+            assert!(!ran.err.contains(secret), "{}", ran.all());
+        }
+    }
+    // By the environment, and where there is none.
+    let plain = stub.with("box", "x=1").replace("&x=1", "");
+    let env = [("GOOGLE_APPLICATION_CREDENTIALS", text(&stub.key))];
+    scratch
+        .run_env(&["remote", "list", &plain, "--json"], &env)
+        .code(&[0]);
+    // An emulator may let everybody in; this one does not.
+    let ran = list(&plain).code(&[100]);
+    assert!(ran.err.contains("access denied"), "{}", ran.all());
+    scratch.run(&["remote", "list", "gcs://box"]).code(&[200]);
+    // The wrong key, and nothing else.
+    let told = stub.told();
+    let violations = told["violations"].as_array().unwrap();
+    assert!(violations.iter().all(|v| v["op"] == "token"), "{told}");
+}
