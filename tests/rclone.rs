@@ -493,7 +493,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         let ran = scratch.run(&["list", &url]).code(&[200]).says(words);
         assert!(!ran.err.contains("hunter2"), "{}", ran.all());
     }
-    for native in ["azure", "openstack", "cos", "aliyunoss", "storj"] {
+    for native in ["azure", "gcs", "openstack", "cos", "aliyunoss", "storj"] {
         let words = format!("; duplet help {native}");
         assert!(joined.contains(&words), "{native}: {joined}");
     }

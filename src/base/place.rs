@@ -21,9 +21,8 @@ pub(crate) fn right_form(scheme: &str) -> &'static str {
     match scheme.to_ascii_lowercase().as_str() {
         "s3" | "s3s" | "aws" | "minio" => "write s3://bucket/folder",
         "e2" => "write e2://bucket/folder",
-        "gs" | "gcs" | "r2" | "wasabi" => {
-            "write s3://bucket/folder with s3-server-name= of that service"
-        }
+        "gs" | "gcs" => "write gcs://bucket/folder",
+        "r2" | "wasabi" => "write s3://bucket/folder with s3-server-name= of that service",
         "b2" | "backblaze" => "write b2://bucket/folder",
         "http" | "https" | "dav" | "davs" | "webdav" | "webdavs" => {
             "for WebDAV write webdavs://host/folder, or webdav:// without TLS"
@@ -195,7 +194,8 @@ mod tests {
             ("dav:host", "write webdavs://"),
             ("file:x", "write file:///"),
             ("file:/x", "write file:///"),
-            ("gs:bucket:/x", "s3-server-name"),
+            ("gs:bucket:/x", "gcs://bucket/folder"),
+            ("wasabi:bucket:/x", "s3-server-name"),
             ("sftp:user@host:/path", "write ssh://user@host/folder"),
             ("scp:user:secret@host:/path", "write ssh://user@host/folder"),
             ("ftp:/host/x", "write ftps://user@host/folder"),
