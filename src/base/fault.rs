@@ -22,6 +22,8 @@ pub(crate) enum Class {
     Transient,
     /// Nobody is there: the connection was refused, or ended before the other side said anything of what was expected.
     Refused,
+    /// The name of the host does not exist, as far as the name servers know.
+    NoHost,
     /// The server asked to slow down; wait at least so long if it said.
     Throttled(Option<Duration>),
     /// No space or quota at the destination.
@@ -128,7 +130,11 @@ impl Fault {
             Class::Usage => K::Usage,
             Class::Auth => K::Credentials,
             Class::FolderMissing | Class::NotFound => K::Missing,
-            Class::Transient | Class::Refused | Class::Throttled(_) | Class::Exists => K::Busy,
+            Class::Transient
+            | Class::Refused
+            | Class::NoHost
+            | Class::Throttled(_)
+            | Class::Exists => K::Busy,
             Class::Full => K::NoSpace,
             Class::Tls => K::Tls,
             Class::Integrity => K::Damaged,

@@ -308,7 +308,11 @@ impl Remote {
 
     /// Notes whether a fault shows that the destination is there.
     fn hear(&mut self, fault: &Fault) {
-        self.heard |= self.used || !matches!(fault.class, Class::Refused | Class::Transient);
+        self.heard |= self.used
+            || !matches!(
+                fault.class,
+                Class::Refused | Class::NoHost | Class::Transient
+            );
     }
 
     /// Waits for the next attempt, or makes the fault the final error.
@@ -347,6 +351,7 @@ impl Remote {
         let hint = match fault.class {
             Class::Transient | Class::Throttled(_) => "run it again later",
             Class::Refused => "check host and port of the URL, and that the server runs",
+            Class::NoHost => "check the host name in the destination URL",
             Class::Auth => "check user name, password and rights",
             Class::FolderMissing => "check the URL, or make the folder first",
             Class::TooBig => "make volumes smaller with --dblock-size",

@@ -86,14 +86,14 @@ impl Attempts {
         self.failed = self.failed.saturating_add(1);
         self.last = false;
         let asked = match fault.class {
-            Class::Refused if !heard && !self.policy.chosen => {
+            Class::Refused | Class::NoHost if !heard && !self.policy.chosen => {
                 if self.once || self.policy.retries == 0 {
                     return Err(self.counted(fault));
                 }
                 (self.once, self.last) = (true, true);
                 return Ok((self.wait().min(SHORT_WAIT), fault));
             }
-            Class::Transient | Class::Refused => Duration::ZERO,
+            Class::Transient | Class::Refused | Class::NoHost => Duration::ZERO,
             Class::Throttled(asked) => asked.unwrap_or(SLOW_DOWN).max(SLOW_DOWN),
             Class::Integrity | Class::Protocol if !self.once => {
                 (self.once, self.last) = (true, true);

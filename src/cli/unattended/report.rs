@@ -260,7 +260,10 @@ fn send_one(
                 ),
             },
             Err(fault) => {
-                let again = matches!(fault.class, Class::Transient | Class::Refused);
+                let again = matches!(
+                    fault.class,
+                    Class::Transient | Class::Refused | Class::NoHost
+                );
                 (fault.text, again)
             }
         };

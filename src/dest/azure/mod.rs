@@ -14,10 +14,9 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::base::text;
-use crate::base::time::Timestamp;
 use crate::dest::azure::blocks::{Blocks, PUT_MAX_BYTES};
 use crate::dest::azure::config::Setup;
-use crate::dest::azure::login::{Signer, Skew};
+use crate::dest::azure::login::{Sas, Signer};
 use crate::dest::{
     About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, WantedDigests,
 };
@@ -27,7 +26,6 @@ use crate::net::service::refusal::word;
 use crate::net::service::{Content, Dialect, Form, Pages, Refusal, Verb, rules};
 use crate::net::url::{DestUrl, encode, encode_path};
 
-const VERSION: &str = "2021-12-02";
 /// Files asked for at once.
 const PAGE: u64 = 5000;
 const ONLY_READ: &str = "the backup lies in the path of the URL, where Duplicati would not look; to go on there give --azure-use-path";
@@ -74,6 +72,11 @@ static DIALECT: Dialect = Dialect {
         word(Class::FolderMissing, "=the container does not exist", ""),
         word(Class::Exists, "the name is taken", ""),
         word(
+            Class::NoHost,
+            "",
+            "every account has a host name of its own: is --auth-username right, or --azure-endpoint?",
+        ),
+        word(
             Class::Auth,
             "access denied",
             "check the account and its key or SAS token",
@@ -100,8 +103,6 @@ static DIALECT: Dialect = Dialect {
 struct Container {
     service: Service,
     setup: Setup,
-    skew: Skew,
-    skew_told: bool,
     /// An upload that the line broke.
     blocks: Option<Blocks>,
     notices: Vec<String>,
@@ -113,21 +114,16 @@ struct Container {
 impl Container {
     fn new(url: &DestUrl, options: &Options) -> Result<Container> {
         let mut setup = Setup::new(url, options)?;
-        let skew = Skew::default();
-        let login: Box<dyn Login> = match setup.key.take() {
-            Some(key) => Box::new(Signer {
-                key,
-                skew: skew.clone(),
-            }),
-            None => Box::new(Token(None)),
+        let login: Box<dyn Login> = match (setup.key.take(), &setup.sas) {
+            (Some(key), _) => Box::new(Signer::new(key)),
+            (None, Some(sas)) => Box::new(Sas(sas.duplicate())),
+            (None, None) => Box::new(Token(None)),
         };
         let hidden = setup.sas.as_ref().map(config::spellings);
         let service = Service::new(Http::new(options)?, &DIALECT, login);
         Ok(Container {
             service: service.expecting(hidden.unwrap_or_default()),
             setup,
-            skew,
-            skew_told: false,
             blocks: None,
             notices: Vec::new(),
             only_read: false,
@@ -160,26 +156,18 @@ impl Container {
         headers: &[(&str, &str)],
         content: Content<'_>,
     ) -> Done<std::result::Result<Reply, Refusal>> {
-        let mut headers = headers.to_vec();
-        headers.push(("x-ms-version", VERSION));
         let pace = match (verb, &content) {
             (Verb::List, _) => Pace::List,
             (_, Content::Part { .. }) => Pace::Upload,
             _ => Pace::Short,
         };
-        let asked = self.service.ask(Call {
+        self.service.ask(Call {
             verb,
             method,
             url,
-            headers: &headers,
+            headers,
             content,
             pace,
-        });
-        asked.map_err(|fault| match fault.text.contains("no such host") {
-            true => {
-                fault.hint("every account has a host name of its own: is --auth-username right?")
-            }
-            false => fault,
         })
     }
 
@@ -191,28 +179,7 @@ impl Container {
         content: Content<'_>,
     ) -> Done<Reply> {
         let asked = self.ask(verb, target, headers, content)?;
-        asked.map_err(|refusal| self.fault(&refusal, verb))
-    }
-
-    /// The server does not always say that a token has run out, but the token does.
-    fn fault(&self, refusal: &Refusal, verb: Verb) -> Fault {
-        let fault = refusal.fault(&DIALECT, verb, &[]);
-        let now = refusal.date.unwrap_or(Timestamp::now().0);
-        let sas = self.setup.sas.as_ref();
-        match sas.filter(|_| fault.class == Class::Auth) {
-            Some(sas) => match config::ended(sas, now) {
-                Some(end) => Fault::new(
-                    fault.class,
-                    format!(
-                        "the SAS token ran out on {}",
-                        text::safe_cut(end.as_bytes(), 40)
-                    ),
-                )
-                .hint("make a new SAS token"),
-                None => fault,
-            },
-            None => fault,
-        }
+        asked.map_err(|refusal| self.service.fault(&refusal, verb))
     }
 
     /// One page of at most `most` files whose names begin with `start`, from a mark on.
@@ -319,9 +286,8 @@ impl Destination for Container {
 
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let url = self.url(name, "");
-        let headers = [("x-ms-version", VERSION)];
         self.service
-            .download(("GET", &url), &headers, (name, span), into)
+            .download(("GET", &url), &[], (name, span), into)
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
@@ -357,7 +323,7 @@ impl Destination for Container {
                 self.call(Verb::Delete, ("DELETE", url), &all, Content::None)
                     .and_then(|mut reply| reply.finish())
             }
-            false => Err(self.fault(&refusal, Verb::Delete)),
+            false => Err(self.service.fault(&refusal, Verb::Delete)),
         };
         match done {
             Err(fault) if fault.class == Class::NotFound => Ok(()),
@@ -387,13 +353,7 @@ impl Destination for Container {
     }
 
     fn said(&mut self) -> Said {
-        if let Some(skew) = self.skew.get().filter(|_| !self.skew_told) {
-            self.skew_told = true;
-            self.notices.push(format!(
-                "device clock is off by {} s; the server's clock is used for its requests",
-                skew.unsigned_abs()
-            ));
-        }
+        self.notices.extend(self.service.notices());
         Said {
             notices: std::mem::take(&mut self.notices),
             requests: Some(self.service.requests()),

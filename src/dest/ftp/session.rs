@@ -64,11 +64,7 @@ fn dial(setup: &Setup) -> Done<Sock> {
     let found = found.map_err(|why| {
         let host = text::safe_cut(setup.host.as_bytes(), 100);
         let class = resolve::class(&why);
-        let fault = Fault::new(class, format!("cannot resolve '{host}': {why}"));
-        match class {
-            Class::Refused => fault.hint(resolve::CHECK),
-            _ => fault,
-        }
+        Fault::new(class, format!("cannot resolve '{host}': {why}"))
     })?;
     let wait = Wait::short(setup.times.short);
     let mut last = io::Error::from(io::ErrorKind::TimedOut);

@@ -53,7 +53,7 @@ pub(super) fn judge(mut reply: Reply, base: &str) -> std::result::Result<Reply, 
 /// Which of several faults is told: the one that another try may cure, then the one that says how long to wait.
 pub(super) fn urgency(class: Class) -> u8 {
     match class {
-        Class::Transient | Class::Refused => 2,
+        Class::Transient | Class::Refused | Class::NoHost => 2,
         Class::Throttled(_) => 1,
         _ => 0,
     }

@@ -12,13 +12,13 @@ use crate::base::secret::Secret;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::dest::openstack::options::*;
-use crate::dest::openstack::refusal::{DIALECT, refusal};
-use crate::net::http::{Http, Pace, Payload, Reply, Request};
+use crate::dest::openstack::refusal::DIALECT;
+use crate::net::http::{Http, Pace, Payload, Reply, Request, iso_time};
 use crate::net::json::{self, Step};
 use crate::net::opts;
 use crate::net::service::refusal::not_html;
 use crate::net::service::send::send_home;
-use crate::net::service::{Content, Verb};
+use crate::net::service::{self, Content, Refusal, Verb};
 use crate::net::url::DestUrl;
 
 /// A token is not used any more this long before its end.
@@ -37,10 +37,10 @@ enum Ask {
 }
 
 /// A log-in that was made, for as long as its token lives.
-pub(super) struct Session {
-    pub(super) token: Secret,
+struct Session {
+    token: Secret,
     /// Address of the account's containers, without a slash at its end.
-    pub(super) storage: String,
+    storage: String,
     until: Option<Instant>,
 }
 
@@ -51,7 +51,8 @@ pub(super) struct Login {
     region: Option<String>,
     /// Who logs in, and where; no secret.
     pub(super) account: String,
-    pub(super) notices: Vec<String>,
+    session: Option<Session>,
+    notices: Vec<String>,
 }
 
 impl Login {
@@ -146,6 +147,7 @@ impl Login {
             ask,
             region: options.text(&REGION).map(|r| r.trim().to_owned()),
             account: who,
+            session: None,
             notices: Vec::new(),
         })
     }
@@ -156,8 +158,16 @@ impl Login {
         format!("{} {}", self.uri, region.to_ascii_lowercase())
     }
 
-    /// Logs in.
-    pub(super) fn session(&mut self, http: &mut Http) -> Done<Session> {
+    /// The session that there is, or a new one.
+    fn current(&mut self, http: &mut Http) -> Done<&Session> {
+        let session = match self.session.take().filter(|s| !s.is_over()) {
+            Some(session) => session,
+            None => self.log_in(http)?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    fn log_in(&mut self, http: &mut Http) -> Done<Session> {
         let (method, url, headers, mut content) = match &self.ask {
             Ask::V1(user, key) => {
                 let headers = vec![("x-auth-user", user.as_str()), ("x-auth-key", key.reveal())];
@@ -182,7 +192,7 @@ impl Login {
         };
         let mut reply = send_home(http, request, &mut content, &mut || {}).0?;
         if !(200..300).contains(&reply.status) {
-            let told = refusal(&mut reply, &[]);
+            let told = Refusal::of(&mut reply, DIALECT.form);
             return Err(told.fault(&DIALECT, Verb::Login, &[]));
         }
         match self.ask {
@@ -228,6 +238,38 @@ impl Login {
     }
 }
 
+impl service::call::Login for Login {
+    fn header(&mut self, _: &mut Http) -> Done<Option<Secret>> {
+        Ok(None)
+    }
+
+    fn sign(
+        &mut self,
+        http: &mut Http,
+        _: &Request<'_>,
+        _: u64,
+    ) -> Done<Vec<(&'static str, Secret)>> {
+        // As `base` left it: one that is over at once is good for this request all the same.
+        let token = match &self.session {
+            Some(session) => session.token.duplicate(),
+            None => self.current(http)?.token.duplicate(),
+        };
+        Ok(vec![("x-auth-token", token)])
+    }
+
+    fn base(&mut self, http: &mut Http) -> Done<String> {
+        Ok(self.current(http)?.storage.clone())
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn renew(&mut self, refusal: &Refusal) -> bool {
+        refusal.status == 401 && self.session.take().is_some()
+    }
+}
+
 fn keystone(path: &'static str, body: &Json) -> Ask {
     Ask::Keystone(path, Secret::new(body.to_string()))
 }
@@ -268,16 +310,9 @@ fn session(token: String, storage: &str, life: Option<i64>) -> Done<Session> {
 }
 
 impl Session {
-    pub(super) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.until.is_some_and(|until| until <= Instant::now())
     }
-}
-
-/// `2026-11-28T21:41:44.123456Z`, with or without what follows the seconds: seconds since 1970.
-pub(super) fn iso_time(text: &str) -> Option<i64> {
-    let whole = text.trim().get(..19)?;
-    let digits: String = whole.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    Timestamp::parse_compact(format!("{digits}Z").as_bytes()).map(|t| t.0)
 }
 
 /// An address of the object store, as the catalogue has it.

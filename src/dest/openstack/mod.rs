@@ -9,9 +9,9 @@ mod refusal;
 
 use std::io::Read as _;
 
-use self::login::{Login, Session, iso_time};
+use self::login::Login;
 use self::options::{OPTIONS, PAGE_SIZE};
-use self::refusal::{DIALECT, refusal};
+use self::refusal::DIALECT;
 use crate::base::bytes::hex;
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
@@ -20,14 +20,13 @@ use crate::dest::{
     About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
     WantedDigests,
 };
-use crate::net::http::{Http, Pace, Payload, Reply, Request, parse_date};
+use crate::net::http::{Http, Pace, Reply, iso_time, parse_date};
 use crate::net::json::LIST_MAX_BYTES;
-use crate::net::ranged::{Answer, Resume};
+use crate::net::service::call::{Call, Service};
 use crate::net::service::pages::incomplete;
 use crate::net::service::refusal::not_html;
 use crate::net::service::rows;
-use crate::net::service::send::send_home;
-use crate::net::service::{Content, Pages, Refusal, Verb};
+use crate::net::service::{Content, Pages, Verb};
 use crate::net::url::{DestUrl, encode, encode_path};
 
 /// Largest single object of a Swift server, unless its operator changed that.
@@ -46,26 +45,15 @@ pub(crate) static SCHEME: Scheme = Scheme {
 
 /// A prefix of a container.
 struct Folder {
-    http: Http,
-    login: Login,
-    session: Option<Session>,
+    service: Service,
     container: String,
     /// Empty or ends in `/`.
     prefix: String,
     page_size: u64,
-    resume: Resume,
+    /// Who logs in, and where; no secrets.
+    account: String,
+    place: String,
     shown: String,
-}
-
-/// A request before it is authorised.
-struct Call<'a> {
-    verb: Verb,
-    method: &'static str,
-    /// Below the address of the account, encoded, with its query.
-    path: String,
-    headers: &'a [(&'a str, &'a str)],
-    content: Content<'a>,
-    pace: Pace,
 }
 
 impl Folder {
@@ -86,14 +74,17 @@ impl Folder {
         if !prefix.is_empty() && !prefix.ends_with('/') {
             prefix.push('/');
         }
+        let login = Login::new(url, options)?;
+        let (account, place) = (login.account.clone(), login.place());
+        let service = Service::new(Http::new(options)?, &DIALECT, Box::new(login));
+        let service = service.expecting(Vec::new()).matching();
         Ok(Folder {
-            login: Login::new(url, options)?,
-            http: Http::new(options)?,
-            session: None,
+            service: service.naming("container", container),
+            account,
+            place,
             container: container.to_owned(),
             prefix,
             page_size: options.int(&PAGE_SIZE).unwrap_or(1000).min(10_000),
-            resume: Resume::default(),
             shown: url.display(),
         })
     }
@@ -103,68 +94,12 @@ impl Folder {
         format!("/{}/{}", encode(&self.container), encode_path(&key))
     }
 
-    /// The reply of a success. For a download 416 is one, which says where the file ends, and 412, that it is another file.
-    fn ask(&mut self, mut call: Call<'_>) -> Done<std::result::Result<Reply, Refusal>> {
-        let mut renewed = false;
-        loop {
-            let session = match self.session.take().filter(|s| !s.is_over()) {
-                Some(session) => session,
-                None => self.login.session(&mut self.http)?,
-            };
-            let url = format!("{}{}", session.storage, call.path);
-            let mut headers = call.headers.to_vec();
-            headers.push(("x-auth-token", session.token.reveal()));
-            let request = Request {
-                method: call.method,
-                url: &url,
-                headers: &headers,
-                payload: Payload::None,
-                pace: call.pace,
-                expect: true,
-            };
-            let sent = send_home(&mut self.http, request, &mut call.content, &mut || {});
-            let mut reply = match sent.0 {
-                Ok(reply) => reply,
-                Err(fault) => {
-                    self.session = Some(session);
-                    return Err(fault);
-                }
-            };
-            let is_end = matches!(reply.status, 412 | 416) && call.verb == Verb::Get;
-            if (200..300).contains(&reply.status) || is_end {
-                self.session = Some(session);
-                return Ok(Ok(reply));
-            }
-            let told = refusal(&mut reply, &[session.token.reveal()]);
-            if told.status != 401 {
-                self.session = Some(session);
-                return Ok(Err(told));
-            }
-            if std::mem::replace(&mut renewed, true) {
-                return Ok(Err(told));
-            }
-        }
-    }
-
-    fn fault(&self, told: &Refusal, verb: Verb) -> Fault {
-        told.fault(&DIALECT, verb, &[("container", &self.container)])
-    }
-
-    /// As [`Folder::ask`]; every refusal is a fault.
-    fn call(&mut self, call: Call<'_>) -> Done<Reply> {
-        let verb = call.verb;
-        match self.ask(call)? {
-            Ok(reply) => Ok(reply),
-            Err(told) => Err(self.fault(&told, verb)),
-        }
-    }
-
     /// A request without headers and body.
     fn plain(&mut self, verb: Verb, method: &'static str, path: String) -> Done<Reply> {
-        self.call(Call {
+        self.service.call(Call {
             verb,
             method,
-            path,
+            url: path,
             headers: &[],
             content: Content::None,
             pace: Pace::Short,
@@ -186,10 +121,10 @@ impl Folder {
         if !marker.is_empty() {
             path.push_str(&format!("&marker={}", encode(marker)));
         }
-        let mut reply = self.call(Call {
+        let mut reply = self.service.call(Call {
             verb: Verb::List,
             method: "GET",
-            path,
+            url: path,
             headers: &[("accept", "application/json")],
             content: Content::None,
             pace: Pace::List,
@@ -284,28 +219,9 @@ impl Destination for Folder {
     }
 
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
-        let mut resume = std::mem::take(&mut self.resume);
-        let facts = resume.get(name, span, into, &mut |range, tag| {
-            let tag = format!("\"{}\"", tag.trim_matches('"'));
-            let mut headers = Vec::new();
-            headers.extend(range.map(|range| ("range", range)));
-            if tag.len() > 2 {
-                headers.push(("if-match", tag.as_str()));
-            }
-            let reply = self.call(Call {
-                verb: Verb::Get,
-                method: "GET",
-                path: self.object(name),
-                headers: &headers,
-                content: Content::None,
-                pace: Pace::Download,
-            })?;
-            let tag = reply.header("etag").unwrap_or("").to_owned();
-            let sha1 = None;
-            Ok(Answer { reply, tag, sha1 })
-        });
-        self.resume = resume;
-        facts
+        let path = self.object(name);
+        self.service
+            .download(("GET", &path), &[], (name, span), into)
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
@@ -322,10 +238,10 @@ impl Destination for Folder {
         if body.is_new() {
             headers.push(("if-none-match", "*"));
         }
-        let mut reply = self.call(Call {
+        let mut reply = self.service.call(Call {
             verb: Verb::Put,
             method: "PUT",
-            path: self.object(name),
+            url: self.object(name),
             headers: &headers,
             content: Content::whole(body),
             pace: Pace::Upload,
@@ -357,15 +273,7 @@ impl Destination for Folder {
 
     fn create_folder(&mut self) -> Done<()> {
         let path = format!("/{}", encode(&self.container));
-        self.call(Call {
-            verb: Verb::MakeFolder,
-            method: "PUT",
-            path,
-            headers: &[],
-            content: Content::None,
-            pace: Pace::Short,
-        })?
-        .finish()
+        self.plain(Verb::MakeFolder, "PUT", path)?.finish()
     }
 
     fn about(&self) -> About {
@@ -381,8 +289,8 @@ impl Destination for Folder {
 
     fn said(&mut self) -> Said {
         Said {
-            notices: std::mem::take(&mut self.login.notices),
-            requests: Some(self.http.requests()),
+            notices: self.service.notices(),
+            requests: Some(self.service.requests()),
             ..Said::default()
         }
     }
@@ -392,12 +300,14 @@ impl Destination for Folder {
     }
 
     fn place(&self) -> String {
-        let place = self.login.place();
-        format!("openstack {place} {}/{}", self.container, self.prefix)
+        format!(
+            "openstack {} {}/{}",
+            self.place, self.container, self.prefix
+        )
     }
 
     fn account(&self) -> String {
-        self.login.account.clone()
+        self.account.clone()
     }
 
     /// What container or account are allowed to hold, if that is limited.

@@ -1,13 +1,11 @@
-//! What refusals of Swift and Keystone mean (`destinations-more.md` 2.6), and how they are read: Keystone writes JSON, Swift a
-//! small page of its own.
+//! What refusals of Swift and Keystone mean (`destinations-more.md` 2.6): Keystone writes JSON, Swift a small page.
 
 use crate::base::fault::Class;
-use crate::net::http::Reply;
-use crate::net::service::refusal::{plain_word, word};
-use crate::net::service::{Dialect, Form, Refusal, rules};
+use crate::net::service::refusal::word;
+use crate::net::service::{Dialect, Form, rules};
 
 pub(super) static DIALECT: Dialect = Dialect {
-    form: Form::Json("title", "message"),
+    form: Form::Paged("title", "message"),
     who: "an OpenStack server",
     rules: rules! {
         300 "" [Login] => Class::Unsupported, "the address names no version of the log-in", "end --openstack-authuri in /v3, /v2.0 or /auth/v1.0";
@@ -39,49 +37,15 @@ pub(super) static DIALECT: Dialect = Dialect {
     ],
 };
 
-/// Reads the rest of a reply that is no success; these secrets are not shown.
-pub(super) fn refusal(reply: &mut Reply, secrets: &[&str]) -> Refusal {
-    let id = reply
-        .header("x-trans-id")
-        .map(plain_word)
-        .unwrap_or_default();
-    let mut told = Refusal::of(reply, DIALECT.form);
-    tidy(&mut told);
-    for secret in secrets {
-        told.message = told.message.replace(secret, "***");
-    }
-    if !id.is_empty() {
-        told.message = format!("{} (X-Trans-Id {id})", told.message.trim());
-    }
-    told
-}
-
-/// Swift's own page, `<html><h1>Forbidden</h1><p>Access was denied to this resource.</p></html>`, as a sentence.
-fn tidy(told: &mut Refusal) {
-    if !told.html || !told.message.starts_with("<html><h1>") {
-        return;
-    }
-    let mut text = String::new();
-    for part in told.message.split('<') {
-        let (tag, inner) = part.split_once('>').unwrap_or(("", part));
-        if tag == "p" && !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(inner.trim());
-    }
-    told.message = text;
-    told.html = false;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::service::Refusal;
 
     #[test]
     fn a_page_of_swift_is_a_sentence_and_others_are_pages() {
         let told = |body: &str| {
-            let mut told = Refusal::parse(body.as_bytes(), DIALECT.form);
-            tidy(&mut told);
+            let told = Refusal::parse(body.as_bytes(), DIALECT.form);
             (told.message, told.html)
         };
         let page = "<html><h1>Forbidden</h1><p>Access was denied to this resource.</p></html>";

@@ -396,9 +396,6 @@ mod tests {
         let r = parsed(400, b"<Error><Code>X</Code><Region>eu-1\r\nEvil: x</Region><ServerTime>2013-05-24T00:00:00Z</ServerTime></Error>");
         assert_eq!(r.expected_region().as_deref(), Some("eu-1Evil:x"));
         assert_eq!(r.server_time, Some(1_369_353_600));
-        assert_eq!(iso_time("20130524T000000Z"), Some(1_369_353_600));
-        assert_eq!(iso_time("2013-05-24T00:00:00.123Z"), Some(1_369_353_600));
-        assert_eq!(iso_time("soon"), None);
         assert!(refusal(403, "AccessDenied", "Request has expired").is_clock());
     }
 

@@ -233,11 +233,7 @@ impl NotFound {
             return Fault::new(class, format!("cannot resolve the proxy '{host}': {why}"))
                 .hint("--http-proxy=none connects directly");
         }
-        let fault = Fault::new(class, format!("cannot resolve '{host}': {why}"));
-        match class {
-            Class::Refused => fault.hint(resolve::CHECK),
-            _ => fault,
-        }
+        Fault::new(class, format!("cannot resolve '{host}': {why}"))
     }
 }
 

@@ -185,16 +185,11 @@ impl Reply {
     }
 }
 
-/// A time as most services write it (`2024-01-31T12:34:56.789Z`), seconds since 1970.
+/// A time as most services write it (`2024-01-31T12:34:56.789Z`, `20240131T123456Z`), with or without what follows the seconds:
+/// seconds since 1970.
 pub(crate) fn iso_time(text: &str) -> Option<i64> {
-    let digits: String = text
-        .trim()
-        .trim_end_matches('Z')
-        .split('.')
-        .next()?
-        .chars()
-        .filter(|c| *c != '-' && *c != ':')
-        .collect();
+    let digits = text.trim().chars().filter(|c| *c != '-' && *c != ':');
+    let digits: String = digits.take(15).collect();
     crate::base::time::Timestamp::parse_compact(format!("{digits}Z").as_bytes()).map(|t| t.0)
 }
 
@@ -241,6 +236,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_date(text), want, "{text}");
+        }
+        for (text, want) in [
+            ("20130524T000000Z", Some(1_369_353_600)),
+            (" 2013-05-24T00:00:00.123Z\n", Some(1_369_353_600)),
+            ("2013-05-24T00:00:00.123456", Some(1_369_353_600)),
+            ("2013-05-24T00:00:00+00:00", Some(1_369_353_600)),
+            ("1970-01-02T00:00:01Z", Some(86_401)),
+            ("1970-01-02", None),
+            ("2013-05-24T00:00Z", None),
+            ("\u{e9}970-01-02T00:00:01Z\u{e9}\u{e9}", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(iso_time(text), want, "{text}");
         }
     }
 }

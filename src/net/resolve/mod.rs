@@ -18,8 +18,6 @@ const SERVERS_MAX: usize = 3;
 /// So long an answer is good.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 const NAMES_MAX: usize = 8;
-/// What to do where a name does not exist.
-pub(crate) const CHECK: &str = "check the host name in the destination URL";
 const NO_HOST: &str = "no such host";
 const NO_NAME: &str = "it is not a host name";
 const TYPE_A: u16 = 1;
@@ -83,7 +81,7 @@ impl Names {
 /// The class of an error of [`resolve`]: of a name that does not exist a further question soon makes no difference.
 pub(crate) fn class(why: &str) -> Class {
     match why {
-        NO_HOST | NO_NAME => Class::Refused,
+        NO_HOST | NO_NAME => Class::NoHost,
         _ => Class::Transient,
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 fn names_that_do_not_exist_are_told_from_servers_that_do_not_answer() {
     for host in ["a..b", "", "x y", &"l".repeat(64)] {
         let why = resolve(host).expect_err(host);
-        assert_eq!(class(&why), Class::Refused, "{host}: {why}");
+        assert_eq!(class(&why), Class::NoHost, "{host}: {why}");
     }
     let config = parse_config("nameserver 192.0.2.1");
     let mut unknown = |_: SocketAddr, query: &[u8]| {
@@ -15,7 +15,7 @@ fn names_that_do_not_exist_are_told_from_servers_that_do_not_answer() {
         Ok(reply)
     };
     let why = ask_all(&config, "h.example", true, &mut unknown).expect_err("unknown");
-    assert_eq!(class(&why), Class::Refused, "{why}");
+    assert_eq!(class(&why), Class::NoHost, "{why}");
     for (code, text) in [(2u8, "answers with error 2"), (5, "answers with error 5")] {
         let mut failing = |_: SocketAddr, query: &[u8]| {
             let mut reply = query.to_vec();

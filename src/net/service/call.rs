@@ -1,7 +1,7 @@
 //! A service as one object: its log-in, renewed once when it has run out, redirects within its own address, and replies as
 //! rows or downloads. What differs from one service to the next is in its [`Dialect`] and its [`Login`].
 
-use crate::base::fault::Fault;
+use crate::base::fault::{Class, Fault};
 use crate::base::secret::Secret;
 use crate::base::transfer::{GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
@@ -16,6 +16,7 @@ use crate::net::service::{Content, Dialect, Refusal, Verb};
 pub(crate) struct Call<'h, 'c> {
     pub(crate) verb: Verb,
     pub(crate) method: &'static str,
+    /// Behind what [`Login::base`] says.
     pub(crate) url: String,
     /// Lower-case names.
     pub(crate) headers: &'h [(&'h str, &'h str)],
@@ -37,6 +38,21 @@ pub(crate) trait Login {
     ) -> Result<Vec<(&'static str, Secret)>, Fault> {
         let header = self.header(http)?;
         Ok(header.map(|h| ("authorization", h)).into_iter().collect())
+    }
+
+    /// What stands before the address of every request: empty, or where the log-in says that the service is.
+    fn base(&mut self, _http: &mut Http) -> Result<String, Fault> {
+        Ok(String::new())
+    }
+
+    /// A refusal's fault, told better by who knows the log-in.
+    fn explain(&self, _refusal: &Refusal, fault: Fault) -> Fault {
+        fault
+    }
+
+    /// Lines for the user that came up since this was last asked.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Gives up what the server calls expired. True when there may be a new one: the request is repeated.
@@ -69,6 +85,10 @@ pub(crate) struct Service {
     expect: bool,
     /// What no message may show, beside the log-in's own headers.
     hidden: Vec<Secret>,
+    /// See [`Service::matching`].
+    matches: bool,
+    /// What messages may name in braces.
+    names: Vec<(&'static str, String)>,
 }
 
 impl Service {
@@ -80,6 +100,8 @@ impl Service {
             resume: Resume::default(),
             expect: false,
             hidden: Vec::new(),
+            matches: false,
+            names: Vec::new(),
         }
     }
 
@@ -92,16 +114,55 @@ impl Service {
         }
     }
 
+    /// Messages may name this in braces.
+    pub(crate) fn naming(mut self, name: &'static str, value: &str) -> Service {
+        self.names.push((name, value.to_owned()));
+        self
+    }
+
+    /// A download is gone on with only while the file is the same by its `ETag`: the server takes `If-Match`.
+    pub(crate) fn matching(self) -> Service {
+        Service {
+            matches: true,
+            ..self
+        }
+    }
+
     /// Requests sent so far.
     pub(crate) fn requests(&self) -> u64 {
         self.http.requests()
     }
 
-    /// The reply of a success; 416 is one for a download, for it says where the file ends.
+    /// See [`Login::notices`].
+    pub(crate) fn notices(&mut self) -> Vec<String> {
+        self.login.notices()
+    }
+
+    /// The fault that a refusal is.
+    pub(crate) fn fault(&self, refusal: &Refusal, verb: Verb) -> Fault {
+        let names: Vec<_> = self.names.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let fault = refusal.fault(self.dialect, verb, &names);
+        self.login.explain(refusal, fault)
+    }
+
+    /// With what the service says of a host that does not exist.
+    fn of_line(&self, fault: Fault) -> Fault {
+        let mut words = self.dialect.words.iter();
+        match words.find(|w| w.class == fault.class && fault.class == Class::NoHost) {
+            Some(word) => fault.hint(word.hint),
+            None => fault,
+        }
+    }
+
+    /// The reply of a success; 416 is one for a download, for it says where the file ends, and 412, that it is another file.
     pub(crate) fn ask(&mut self, mut call: Call<'_, '_>) -> Result<Result<Reply, Refusal>, Fault> {
         let mut renewed = false;
-        let (mut chain, mut url) = (Chain::default(), call.url.clone());
+        let (mut chain, mut moved) = (Chain::default(), None);
         loop {
+            let url = match moved.take() {
+                Some(url) => url,
+                None => self.login.base(&mut self.http)? + &call.url,
+            };
             let mut request = Request {
                 method: call.method,
                 url: &url,
@@ -116,21 +177,25 @@ impl Service {
             let mut headers = call.headers.to_vec();
             headers.extend(login.iter().map(|(name, value)| (*name, value.reveal())));
             request.headers = &headers;
-            let mut reply = call.content.send(&mut self.http, request).0?;
+            let sent = call.content.send(&mut self.http, request).0;
+            let mut reply = sent.map_err(|fault| self.of_line(fault))?;
             if let Some(to) = onward(&mut chain, &url, call.method, &reply)? {
-                url = to;
+                moved = Some(to);
                 continue;
             }
             let is_end = matches!(
                 (reply.status, call.verb),
                 (416, Verb::Get) | (308, Verb::Resume)
-            );
+            ) || (reply.status == 412 && call.verb == Verb::Get && self.matches);
             if (200..300).contains(&reply.status) || is_end {
                 return Ok(Ok(reply));
             }
             let mut refusal = Refusal::of(&mut reply, self.dialect.form);
-            let tokens = login.iter().filter(|(name, _)| *name == "authorization");
-            let tokens = tokens.filter_map(|(_, value)| Some(value.reveal().split_once(' ')?.1));
+            let tokens = login.iter().filter_map(|(name, value)| match *name {
+                "authorization" => Some(value.reveal().split_once(' ')?.1),
+                "x-auth-token" => Some(value.reveal()),
+                _ => None,
+            });
             for token in tokens.chain(self.hidden.iter().map(Secret::reveal)) {
                 refusal.message = refusal.message.replace(token, "***");
             }
@@ -145,7 +210,7 @@ impl Service {
     pub(crate) fn call(&mut self, call: Call<'_, '_>) -> Result<Reply, Fault> {
         let verb = call.verb;
         let asked = self.ask(call)?;
-        asked.map_err(|refusal| refusal.fault(self.dialect, verb, &[]))
+        asked.map_err(|refusal| self.fault(&refusal, verb))
     }
 
     /// The fields of a reply that is one small object.
@@ -176,9 +241,13 @@ impl Service {
         into: &mut dyn Sink,
     ) -> Result<GetFacts, Fault> {
         let mut resume = std::mem::take(&mut self.resume);
-        let facts = resume.get(name, span, into, &mut |range, _| {
+        let facts = resume.get(name, span, into, &mut |range, tag| {
             let mut headers = headers.to_vec();
             headers.extend(range.map(|range| ("range", range)));
+            let tag = format!("\"{}\"", tag.trim_matches('"'));
+            if self.matches && tag.len() > 2 {
+                headers.push(("if-match", &tag));
+            }
             let reply = self.call(Call {
                 verb: Verb::Get,
                 method,

@@ -21,6 +21,9 @@ pub(crate) enum Form {
     /// objects of its array `errors`.
     #[cfg(feature = "json")]
     Json(&'static str, &'static str),
+    /// As `Json`, or a small page of a heading and a paragraph, as Swift writes it, whose `X-Trans-Id` its operator wants to know.
+    #[cfg(feature = "dest-openstack")]
+    Paged(&'static str, &'static str),
     /// `Code` and `Message` inside an element of this name.
     #[cfg(feature = "xml")]
     Xml(&'static str),
@@ -177,6 +180,11 @@ impl Refusal {
             date: reply.date(),
             ..Refusal::parse(&body, form)
         };
+        #[cfg(feature = "dest-openstack")]
+        if let (Form::Paged(..), Some(id)) = (form, reply.header("x-trans-id")) {
+            let message = format!("{} (X-Trans-Id {})", out.message.trim(), plain_word(id));
+            return Refusal { message, ..out };
+        }
         #[cfg(feature = "xml")]
         if let Form::Headed(_, header, more) = form {
             let mut out = out;
@@ -240,6 +248,12 @@ impl Refusal {
                     Ok(())
                 })
             }
+            #[cfg(feature = "dest-openstack")]
+            Form::Paged(code, message) => {
+                let mut out = Refusal::parse(body, Form::Json(code, message));
+                out.tidy();
+                return out;
+            }
             #[cfg(feature = "xml")]
             Form::Xml(wanted) | Form::Headed(wanted, ..) => {
                 use crate::net::xml::{self, Step};
@@ -272,6 +286,24 @@ impl Refusal {
         } else if self.fields.len() < FIELDS_MAX {
             self.fields.push((field.to_owned(), value.to_owned()));
         }
+    }
+
+    /// `<html><h1>Forbidden</h1><p>Access was denied to this resource.</p></html>` as a sentence; other pages stay.
+    #[cfg(feature = "dest-openstack")]
+    fn tidy(&mut self) {
+        if !self.html || !self.message.starts_with("<html><h1>") {
+            return;
+        }
+        let mut text = String::new();
+        for part in self.message.split('<') {
+            let (tag, inner) = part.split_once('>').unwrap_or(("", part));
+            if tag == "p" && !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(inner.trim());
+        }
+        self.message = text;
+        self.html = false;
     }
 
     /// Takes up one field of an element in [`Form::Xml`].
