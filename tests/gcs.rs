@@ -9,116 +9,39 @@ mod keyed;
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use support::servers::{Home, Server, accepts, free_port, installed};
+use support::servers::gcs::Gcs;
 use support::snapshot::{But, same, take};
 use support::trip::Trip;
 use support::{Rand, Scratch, fixture, opens_with, text};
 
 const PASSPHRASE: &str = "--passphrase=p\u{e4}ss w\u{f6}rd";
-const KEY: &str = include_str!("data/gcs/key.json");
 
-/// A running stub, which keeps everything in memory.
-struct Stub {
-    port: u16,
-    /// Key file of the service account that it knows.
-    key: PathBuf,
-    // Stopped in this order.
-    _server: Server,
-    home: Home,
-}
-
-impl Stub {
-    fn start(more: &[&str]) -> Stub {
-        let home = Home::new("gcs-stub");
-        let port = free_port();
-        let token = format!("http://127.0.0.1:{port}/token");
-        let key = KEY.replace("https://oauth2.googleapis.com/token", &token);
-        let key = home.write("key.json", &key);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut command = Command::new("python3");
-        command.arg(root.join("tests/data/stubs/gcs.py"));
-        command.args(["--port", &port.to_string(), "--sa-json", text(&key)]);
-        command.args(more);
-        let mut server = Server::start("gcs.py", command, &home.at("log"));
-        server.wait(&|| accepts(port));
-        Stub {
-            port,
-            key,
-            _server: server,
-            home,
-        }
-    }
-
-    fn base(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// A destination URL with the service account.
-    fn url(&self, place: &str) -> String {
-        let login = format!("gcs-service-account-file={}", text(&self.key));
-        self.with(place, &login)
-    }
-
-    fn with(&self, place: &str, login: &str) -> String {
-        let base = self.base();
-        format!("gcs://{place}?gcs-endpoint={base}&http-proxy=none&retry-delay=0s&{login}")
-    }
-
-    /// What the stub counted.
-    fn told(&self) -> serde_json::Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let ask = "GET /_stub HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        stream.write_all(ask.as_bytes()).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        serde_json::from_str(reply.split_once("\r\n\r\n").unwrap().1).unwrap()
-    }
-
-    /// Nothing was asked that a good client never asks, and every upload was ended.
-    fn is_content(&self) {
-        let told = self.told();
-        assert_eq!(told["violations"], serde_json::json!([]), "{told}");
-        assert_eq!(told["notes"], serde_json::json!({}), "{told}");
-        assert_eq!(told["open_sessions"], 0, "{told}");
-    }
-
-    /// Another client, with the same service account.
-    fn rclone(&self, args: &[&str]) {
-        let done = Command::new(installed("rclone"))
-            .args(["--config", "/dev/null", "--gcs-bucket-policy-only"])
-            .args(["--gcs-service-account-file", text(&self.key)])
-            .arg(format!("--gcs-endpoint={}/storage/v1/", self.base()))
-            .args(args)
-            .env("NO_PROXY", "127.0.0.1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "rclone: {said}");
-    }
+/// Nothing was asked that a good client never asks, and every upload was ended.
+fn is_content(stub: &Gcs) {
+    let told = stub.told();
+    assert_eq!(told["violations"], serde_json::json!([]), "{told}");
+    assert_eq!(told["notes"], serde_json::json!({}), "{told}");
+    assert_eq!(told["open_sessions"], 0, "{told}");
 }
 
 #[test]
 fn a_whole_life_with_a_service_account() {
     // Short pages, and a token that runs out at every second request.
-    let stub = Stub::start(&["--page", "5", "--token-life", "32"]);
+    let stub = Gcs::start(&["--page", "5", "--token-life", "32"]);
     let trip = Trip::new("gcs", PASSPHRASE, &[]);
     let url = stub.url("life/p%C3%A4th%20a%2Bb/x");
     keyed::whole_life(&trip, &url, PASSPHRASE, &|to| {
         stub.rclone(&["copy", ":gcs:life/p\u{e4}th a+b/x", text(to)]);
     });
-    stub.is_content();
+    is_content(&stub);
     let told = stub.told();
     assert!(told["requests"]["token"].as_u64() > Some(1), "{told}");
 }
 
 #[test]
 fn long_files_broken_lines_and_an_authid() {
-    let stub = Stub::start(&[
+    let stub = Gcs::start(&[
         "--bucket",
         "box",
         "--fault",
@@ -166,7 +89,7 @@ fn long_files_broken_lines_and_an_authid() {
         scratch.run(&["remote", "delete", &url, odd]).code(&[0]);
     }
     scratch.run(&["remote", "test", &url]).code(&[0]);
-    stub.is_content();
+    is_content(&stub);
     let told = stub.told();
     assert_eq!(told["faults_fired"].as_array().unwrap().len(), 7, "{told}");
     // The cut upload went on after whole blocks: it was begun once, and asked for.
@@ -180,19 +103,19 @@ fn what_others_stored_is_restored() {
     let options = [opens_with(name).unwrap()];
     let local = fixture(name).join("dest");
     let seed = format!("{}:theirs/sub/x", text(&local));
-    let stub = Stub::start(&["--seed", &seed, "--page", "2"]);
+    let stub = Gcs::start(&["--seed", &seed, "--page", "2"]);
     let trip = Trip::new("gcs", PASSPHRASE, &[]);
     trip.restore(text(&local), "want", &options).code(&[0]);
     let url = stub.url("theirs/sub/x");
     trip.restore(&url, "got", &options).code(&[0]);
     let (want, got) = (take(&trip.at("want")), take(&trip.at("got")));
     same(&want, &got, But::default(), name);
-    stub.is_content();
+    is_content(&stub);
 }
 
 #[test]
 fn what_is_refused_is_named_and_shows_no_secret() {
-    let stub = Stub::start(&["--bucket", "box", "--retention", "1000"]);
+    let stub = Gcs::start(&["--bucket", "box", "--retention", "1000"]);
     let scratch = Scratch::new("gcs");
     let from = scratch.at("f");
     fs::write(&from, b"x").unwrap();

@@ -12,6 +12,7 @@
 pub mod account;
 pub mod azure;
 pub mod b2;
+pub mod gcs;
 pub mod s3;
 pub mod tls;
 
