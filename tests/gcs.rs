@@ -2,7 +2,11 @@
 //! digests, with rclone beside it. What a good client never asks for would stand in the stub's list of violations.
 
 #![cfg(feature = "dest-gcs")]
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may fail where it stands, and says what it could not do"
+)]
 
 #[path = "support/keyed.rs"]
 mod keyed;
@@ -10,6 +14,7 @@ mod support;
 
 use std::fs;
 
+use support::servers::cloud_client;
 use support::servers::gcs::Gcs;
 use support::snapshot::{But, same, take};
 use support::trip::Trip;
@@ -111,6 +116,25 @@ fn what_others_stored_is_restored() {
     let (want, got) = (take(&trip.at("want")), take(&trip.at("got")));
     same(&want, &got, But::default(), name);
     is_content(&stub);
+}
+
+/// What Google's own client reads is what duplet wrote, and what it writes is restored.
+#[test]
+fn beside_googles_own_client() {
+    let token = "theirs";
+    let stub = Gcs::start(&["--bucket", "box", "--page", "3", "--static-token", token]);
+    let trip = Trip::new("gcs", PASSPHRASE, &[]);
+    let base = stub.base();
+    keyed::beside(&trip, &|place| stub.url(place), &|action, folder, to| {
+        let args = ["gcs", action, &base, "box", folder, text(to)];
+        let ran = cloud_client(&args, &[("TOKEN", token)]);
+        if !ran {
+            eprintln!(
+                "Google's client is not installed and checks nothing: run .ci/prepare.d/clients"
+            );
+        }
+        ran
+    });
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Whole backups at a real Swift server, by its own log-in and by those of Keystone, beside another client.
 
 #![cfg(feature = "dest-openstack")]
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may fail where it stands, and says what it could not do"
+)]
 
 #[path = "support/keyed.rs"]
 mod keyed;
@@ -13,8 +17,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use support::servers::installed;
 use support::servers::s3::{self, S3};
+use support::servers::{cloud_client, installed};
 use support::trip::Trip;
 use support::{Rand, Scratch, copy_folder, fixture, names, text};
 
@@ -121,6 +125,28 @@ fn a_whole_life() {
     keyed::whole_life(&trip, &url, PASSPHRASE, &|to| {
         rclone(&swift, &["copy", ":swift:life/p\u{e4}th a+b/x", text(to)]);
     });
+}
+
+/// What OpenStack's own client reads is what duplet wrote, and what it writes is restored.
+#[test]
+fn beside_openstacks_own_client() {
+    let swift = s3::swift();
+    let trip = Trip::new("openstack", PASSPHRASE, &[]);
+    let auth = format!("{}/auth/v1.0", swift.endpoint());
+    keyed::beside(
+        &trip,
+        &|place| plain(&swift, place),
+        &|action, folder, to| {
+            let args = ["swift", action, &auth, "box", folder, text(to)];
+            let ran = cloud_client(&args, &[]);
+            if !ran {
+                eprintln!(
+                    "OpenStack's client is not installed and checks nothing: run .ci/prepare.d/clients"
+                );
+            }
+            ran
+        },
+    );
 }
 
 #[test]

@@ -79,3 +79,34 @@ pub fn whole_life(trip: &Trip, url: &str, secret: &str, fetch: &dyn Fn(&Path)) {
     assert!(trip.left_in_tmp().is_empty());
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// A backup in a folder of the bucket `box` that another client fetches: it is good without the service. Then the other stores it
+/// elsewhere, and it is restored from there. `url` makes a destination URL of a place, `client` runs `fetch` or `store` on a folder of
+/// the bucket and one here, and is false where there is no other client.
+pub fn beside(
+    trip: &Trip,
+    url: &dyn Fn(&str) -> String,
+    client: &dyn Fn(&str, &str, &Path) -> bool,
+) {
+    let source = trip.source();
+    let _ = fs::remove_dir_all(&source);
+    fs::create_dir(&source).unwrap();
+    tree::make(&source, 9, 16 << 10);
+    fs::write(source.join("large"), Rand(5).bytes(3 << 20)).unwrap();
+    let ours = url("box/ours/p%C3%A4th%20a%2Bb");
+    trip.run(&["remote", "mkdir", &ours]).code(&[0]);
+    let sizes = ["--blocksize=64kb", "--dblock-size=1mb", "--retry-delay=0s"];
+    trip.backup(&ours, &sizes).code(&[0]);
+    let want = take(&source);
+    let folder = trip.at("fetched");
+    if !client("fetch", "ours/p\u{e4}th a+b/", &folder) {
+        return;
+    }
+    trip.gives(&want, text(&folder), &[]);
+    assert!(client("store", "theirs/x/", &folder));
+    let theirs = url("box/theirs/x");
+    trip.gives(&want, &theirs, &["--no-cache"]);
+    fs::write(source.join("more"), b"more").unwrap();
+    trip.backup(&theirs, &sizes).code(&[0]);
+    trip.gives(&take(&source), &theirs, &[]);
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Home, Server, accepts, free_port};
+use super::{Home, Server, accepts, free_port, installed};
 
 pub const ACCOUNT: &str = "devstoreaccount1";
 /// Of the emulator; everybody knows it.
@@ -85,5 +85,18 @@ impl Azure {
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{action}: {said}");
         String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    pub fn rclone(&self, args: &[&str]) {
+        let done = Command::new(installed("rclone"))
+            .args(["--config", "/dev/null", "--azureblob-account", ACCOUNT])
+            .args(["--azureblob-key", KEY])
+            .args(["--azureblob-endpoint", &self.endpoint()])
+            .args(args)
+            .env("NO_PROXY", "127.0.0.1")
+            .output()
+            .expect("rclone starts");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "rclone: {said}");
     }
 }

@@ -196,3 +196,23 @@ impl<T> Shared<T> {
         made
     }
 }
+
+/// A provider's own client: see `tests/outside/cloud_clients.py`. False where it is not installed.
+pub fn cloud_client(args: &[&str], env: &[(&str, &str)]) -> bool {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("venv-clients");
+    if !venv.join("ready-1").exists() {
+        return false;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let done = Command::new(venv.join("bin/python"))
+        .arg(root.join("tests/outside/cloud_clients.py"))
+        .args(args)
+        .envs(env.iter().copied())
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{args:?}: {said}");
+    true
+}
