@@ -178,6 +178,15 @@ fn a_token_that_has_run_out_is_named() {
         let e = b.list().expect_err("refused").to_string();
         assert_eq!(e.contains("ran out on 2026"), over, "{end}: {e}");
     }
+    // In the middle of an upload, of a file and of a listing: told at once, and not tried again.
+    let mut b = bench_with("azure-access-sas-token=sv%3D1%26se%3D2026-01-01%26sig%3Dxxxx");
+    let body = error("AuthenticationFailed", "no", "");
+    b.script("PUT", "", Trouble::Midway(300_000, 403, body));
+    fails(b.put(&bytes(3 * MIB)), Kind::Credentials, "ran out on 2026");
+    b.stored(10);
+    b.script("GET", "dblock", no());
+    fails(b.get(NAME, None), Kind::Credentials, "ran out on 2026");
+    assert_eq!(b.retries(), 0);
 }
 
 /// A reply to HEAD has no body: the code stands in its head.

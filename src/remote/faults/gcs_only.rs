@@ -213,6 +213,19 @@ fn a_token_is_renewed_once() {
             fails(act(&mut b), Kind::Credentials, "access denied");
         }
     }
+    // In the middle of what is sent: it goes from its beginning with the new token.
+    for (method, part, len) in [
+        ("POST", "uploadType=media", 3 * MIB),
+        ("PUT", "upload_id=", LEN),
+    ] {
+        for mut b in [bench(), with_key()] {
+            let body = r#"{"error":{"errors":[{"reason":"authError"}],"code":401}}"#;
+            b.script(method, part, Trouble::Midway(300_000, 401, body.to_owned()));
+            b.put(&bytes(len)).expect("with a new token");
+            assert!(b.file().expect("there") == bytes(len), "{part}");
+            assert_eq!(b.retries(), 0);
+        }
+    }
     // A token that is about to run out is not used any more.
     for mut b in [bench(), with_key()] {
         b.with(|gcs| gcs.life = 20);

@@ -208,10 +208,23 @@ fn the_words_are_those_of_the_scheme() {
         ),
         (aliyunoss::url, "UserDisable", 403, "the account is blocked"),
         (aliyunoss::url, "FileImmutable", 409, "locked by a rule"),
+        (
+            aliyunoss::url,
+            "InvalidBucketName",
+            400,
+            "--oss-bucket-name",
+        ),
+        (
+            aliyunoss::url,
+            "AccessDenied",
+            403,
+            "s3:GetObject is needed",
+        ),
         (storj::url, "NoSuchBucket", 404, "check --storj-bucket"),
+        (storj::url, "InvalidBucketName", 400, "--storj-bucket"),
         (storj::url, "AccessDenied", 403, "s3:GetObject is needed"),
     ] {
-        let server = match words.contains("storj") || code == "AccessDenied" {
+        let server = match url("x", "").starts_with("storj:") {
             true => storj::server(),
             false => faulty_s3::Server::start(),
         };
