@@ -53,6 +53,7 @@ fn main() {
         subject.round_trip();
     });
     step("a backup written by Duplicati", || subject.fixture());
+    step("time zones, by rule and by file", || subject.zones());
     if given.is_some() {
         step("an empty root, S3 over TLS by host name", || {
             net::outside("--net4");
@@ -126,6 +127,27 @@ impl Subject {
         same(&take(&source), &take(&to), But::default(), "the tree");
         let all = ["verify", text(&dest), "all", "--passphrase=correct horse"];
         self.run(&scratch, &all).code(&[0]);
+    }
+
+    /// A run on 22 November at 15:27 UTC, as clocks show it.
+    fn zones(&self) {
+        let scratch = Scratch::new("portable-zones");
+        let dest = fixture("plain").join("dest");
+        let args = ["delete", text(&dest), "--dry-run", "--keep-time=1D"];
+        let file = Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists();
+        for (zone, at) in [
+            ("XYZ-5:45", "21:12:"),
+            ("EST5", "10:27:"),
+            ("<+0330>-3:30", "18:57:"),
+            ("AEST-10AEDT,M10.1.0,M4.1.0/3", "02:27:"),
+            ("CET-1CEST,M3.5.0,M10.5.0/3", "16:27:"),
+            ("Asia/Tokyo", if file { "00:27:" } else { "15:27:" }),
+        ] {
+            let mut command = scratch.other(&self.words(), &args);
+            command.env("TZ", zone);
+            let ran = support::finish(command, &args).code(&[0]);
+            assert!(ran.out.contains(&format!(" {at}")), "{zone}: {}", ran.all());
+        }
     }
 
     fn fixture(&self) {

@@ -22,6 +22,16 @@ mod files;
 mod look;
 mod priority;
 mod signal;
+#[cfg(any(
+    test,
+    all(
+        target_os = "linux",
+        target_env = "gnu",
+        target_arch = "x86_64",
+        target_feature = "crt-static"
+    )
+))]
+mod slim;
 mod terminal;
 mod users;
 
