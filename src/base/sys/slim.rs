@@ -66,6 +66,10 @@ fn scan(text: &[u8], format: &[u8], store: &mut dyn FnMut(usize, u8, u64)) -> c_
     target_feature = "crt-static",
     not(test)
 ))]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "as the C library cuts a number that is too large"
+)]
 mod instead {
     use super::*;
     use std::ffi::{CStr, c_char, c_void};

@@ -360,12 +360,7 @@ impl<'a> Catalogue<'a> {
     }
 
     fn take(&mut self, step: Step<'_>) {
-        let names = |path: &[String]| {
-            path.iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join("/")
-        };
+        let names = |path: &[String]| path.join("/");
         match step {
             Step::Value { path, value } => {
                 let Some(value) = value.text() else { return };
