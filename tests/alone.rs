@@ -203,6 +203,18 @@ fn files_and_requests_are_named_where_that_is_asked_for() {
         .code(&[0]);
     let want = format!("~ {}/a.txt (5 bytes)", text(&to));
     assert!(says(&ran, &want), "{want} {}", ran.all());
+    // A dry run is there to tell what would be done, without more being asked for.
+    tree::write(&at("dry"), b"dry");
+    for (more, named) in [
+        (&["-n"][..], true),
+        (&["--dry-run"], true),
+        (&["-n", "-q"], false),
+    ] {
+        let ran = w.backup(more).code(&[0]);
+        let want = line("+", "dry", " (3 bytes)");
+        assert_eq!(says(&ran, &want), named, "{want} {}", ran.all());
+    }
+    fs::remove_file(at("dry")).unwrap();
     let verbose = ["--log-file-log-level=Verbose", &log];
     tree::write(&at("a.txt"), b"four");
     w.backup(&verbose).code(&[0]);

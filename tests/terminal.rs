@@ -112,6 +112,59 @@ fn progress_stays_in_one_line_of_any_width_and_nothing_of_it_stays() {
 }
 
 #[test]
+fn a_restore_names_its_files_and_leaves_nothing_of_it() {
+    let scratch = Scratch::new("terminal-restore");
+    let source = scratch.folder("source");
+    for n in 0..3 {
+        let name = format!("a rather long name of a file that does not fit into every line {n}");
+        tree::write(&source.join(name), &Rand(n).bytes(1_000_000));
+    }
+    let dest = scratch.at("dest");
+    let args = ["backup", text(&dest), text(&source), "--no-encryption"];
+    let small = ["--dblock-size=1mb", "--blocksize=100kb"];
+    scratch.run(&[&args[..], &small].concat()).code(&[0]);
+    for columns in [50, 80, 200] {
+        let to = format!(
+            "--restore-path={}",
+            text(&scratch.at(&format!("to{columns}")))
+        );
+        let args = ["restore", text(&dest), &to, "--throttle-download=2mb"];
+        let screen = run(&scratch, columns, &args, &[]);
+        assert_eq!(screen.code, 0, "{}", screen.shown);
+        let lines = screen.passed.iter().filter(|l| l.starts_with("restore: "));
+        let lines: Vec<&String> = lines.collect();
+        assert!(!lines.is_empty(), "{:?}", screen.passed);
+        for line in &lines {
+            assert!(line.chars().count() < columns, "{columns}: {line}");
+            // How much there is to be is said from the first moment, and no count that stands still.
+            assert!(!line.contains("0 files"), "{line}");
+        }
+        let says = |word: &str| lines.iter().any(|l| l.contains(word));
+        assert!(says(" of 2.86 MiB"), "{lines:?}");
+        assert!(says("B/s") || columns == 50, "{lines:?}");
+        assert_eq!(
+            says("does not fit into every line"),
+            columns == 200,
+            "{lines:?}"
+        );
+        let named = columns == 50 || says("line 0") || says("line 1") || says("line 2");
+        assert!(named, "{lines:?}");
+        assert!(!screen.shown.contains("restore: "), "{}", screen.shown);
+        let last = screen
+            .shown
+            .lines()
+            .find(|l| l.starts_with("restored 3 files"));
+        assert!(last.is_some(), "{}", screen.shown);
+        assert_eq!(
+            screen.shown.matches("restored").count(),
+            1,
+            "{}",
+            screen.shown
+        );
+    }
+}
+
+#[test]
 fn colours_are_for_terminals_that_want_them() {
     let scratch = Scratch::new("terminal-colours");
     let source = scratch.folder("source");

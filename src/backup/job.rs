@@ -38,6 +38,8 @@ pub(super) struct Job<'a> {
     /// The last metadata blob stored: neighbours often share it.
     pub(super) blob_memo: Option<(Hash, u64, Content)>,
     pub(super) stopped: bool,
+    /// Nothing is written, and each difference is named.
+    pub(super) dry_run: bool,
     /// What is gone from each source.
     pub(super) losses: Losses,
 }
@@ -56,12 +58,17 @@ pub(super) fn kind_index(kind: EntryKind) -> usize {
     }
 }
 
-/// An entry at `-v`: new `+`, changed `~`, gone `-`; files with their size.
-pub(super) fn tell(sign: char, path: &[u8], size: Option<u64>, ui: &mut Ui) {
-    ui.detail(|| {
+/// An entry at `-v` and in a dry run: new `+`, changed `~`, gone `-`; files with their size.
+pub(super) fn tell(sign: char, path: &[u8], size: Option<u64>, dry_run: bool, ui: &mut Ui) {
+    let line = || {
         let size = size.map_or_else(String::new, |n| format!(" ({})", show_size(n)));
         format!("{sign} {}{size}", text::safe(path))
-    });
+    };
+    // What it is asked for.
+    match dry_run {
+        true => ui.note(&line()),
+        false => ui.detail(line),
+    }
 }
 
 fn size_of(found: &Found<'_>) -> Option<u64> {
@@ -104,7 +111,7 @@ impl Job<'_> {
         if let Some(head) = &self.head {
             let kind = Record::decode(head)?.entry.kind;
             self.losses.gone(Record::path(head));
-            tell('-', Record::path(head), None, ui);
+            tell('-', Record::path(head), None, self.dry_run, ui);
             self.report.deleted[kind_index(kind)] += 1;
             self.list.skip_old()?;
         }
@@ -148,7 +155,7 @@ impl Job<'_> {
                 // Another kind of thing has this path now.
                 self.list.skip_old()?;
                 self.report.deleted[kind_index(o.entry.kind)] += 1;
-                tell('-', found.path, None, ui);
+                tell('-', found.path, None, self.dry_run, ui);
                 None
             }
             other => other,
@@ -177,7 +184,7 @@ impl Job<'_> {
                 let added = self.list.added() - before;
                 self.report.added[kind_index(kind)] += added;
                 if added > 0 {
-                    tell('+', found.path, size_of(found), ui);
+                    tell('+', found.path, size_of(found), self.dry_run, ui);
                 }
                 Ok(())
             }
@@ -208,7 +215,7 @@ impl Job<'_> {
         let Some(blob) = self.blob(ui, found, None)? else {
             self.list.skip_old()?;
             self.report.deleted[kind_index(kind)] += 1;
-            tell('-', found.path, None, ui);
+            tell('-', found.path, None, self.dry_run, ui);
             return Ok(());
         };
         let hash = self.writer.params().file_hash.hash(&blob);
@@ -248,7 +255,7 @@ impl Job<'_> {
         let before = self.list.added();
         self.store(ui, found, kind, blob, content)?;
         if self.list.added() > before {
-            tell('~', found.path, size_of(found), ui);
+            tell('~', found.path, size_of(found), self.dry_run, ui);
         }
         Ok(())
     }
@@ -270,12 +277,12 @@ impl Job<'_> {
         } else if self.list.added() == before {
             // It could not be read, so it is not in the new version.
             self.report.deleted[0] += 1;
-            tell('-', found.path, None, ui);
+            tell('-', found.path, None, self.dry_run, ui);
         } else {
             let same = self.list.last_equals(&old.entry);
             if !same {
                 self.report.modified[0] += 1;
-                tell('~', found.path, size_of(found), ui);
+                tell('~', found.path, size_of(found), self.dry_run, ui);
             }
         }
         Ok(())

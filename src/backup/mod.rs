@@ -151,6 +151,7 @@ pub(crate) fn run(
         last_path: Vec::new(),
         blob_memo: None,
         stopped: false,
+        dry_run,
         losses: Losses::new(
             &options.sources,
             previous.as_ref().map_or(0, |p| p.run.len()),

@@ -188,7 +188,7 @@ impl Job<'_> {
             false => Some(self.read_stream(ui, stream)?),
         };
         let size = content.as_ref().map_or(0, |c| c.size);
-        tell(sign, path, Some(size), ui);
+        tell(sign, path, Some(size), self.dry_run, ui);
         let blob = match self.options.skip_metadata {
             true => EMPTY_BLOB.to_vec(),
             false => attributes(now).to_blob(),

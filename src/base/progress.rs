@@ -62,14 +62,20 @@ fn columns(c: char) -> usize {
 /// One line of at most `room` columns: what does not fit is left out, the rate first, and at the end it is cut. Text of
 /// progress is plain ASCII, a column a character.
 fn progress_line(what: &str, p: Progress, elapsed: Duration, room: usize) -> String {
+    // Where files are not counted one by one, bytes tell alone.
+    let uncounted = p.files == 0 && p.files_total == 0 && p.bytes_total > 0;
     let mut files = format!("{what}: {}", p.files);
     if p.files_total > 0 {
         files.push_str(&format!("/{}", p.files_total));
     }
     files.push_str(" files");
+    let comma = if uncounted { "" } else { ", " };
+    if uncounted {
+        files = format!("{what}: ");
+    }
     let (mut bytes, mut rated, mut left) = (String::new(), String::new(), String::new());
     if p.bytes > 0 || p.bytes_total > 0 {
-        bytes = format!(", {}", show_size(p.bytes));
+        bytes = format!("{comma}{}", show_size(p.bytes));
         if p.bytes_total > 0 {
             bytes.push_str(&format!(" of {}", show_size(p.bytes_total)));
         }
@@ -89,7 +95,8 @@ fn progress_line(what: &str, p: Progress, elapsed: Duration, room: usize) -> Str
         format!("{files}{left}"),
     ];
     let fits = forms.into_iter().find(|line| line.chars().count() <= room);
-    fits.unwrap_or_else(|| files.chars().take(room).collect())
+    let line = fits.unwrap_or_else(|| files.chars().take(room).collect());
+    line.replacen(": , ", ": ", 1)
 }
 
 #[cfg(test)]
@@ -121,6 +128,24 @@ mod tests {
             (1, "b"),
         ] {
             let line = progress_line("backup", p, Duration::from_secs(1), room);
+            assert_eq!(line, want, "{room}");
+        }
+        // Blocks of a restore come by volumes, not by files.
+        let p = Progress {
+            files: 0,
+            files_total: 0,
+            ..p
+        };
+        for (room, want) in [
+            (
+                60,
+                "restore: 10.00 MiB of 110.00 MiB, 10.00 MiB/s, 10s left",
+            ),
+            (45, "restore: 10.00 MiB of 110.00 MiB, 10s left"),
+            (35, "restore: 10.00 MiB of 110.00 MiB"),
+            (20, "restore: 10s left"),
+        ] {
+            let line = progress_line("restore", p, Duration::from_secs(1), room);
             assert_eq!(line, want, "{room}");
         }
         assert_eq!(

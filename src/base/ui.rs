@@ -382,6 +382,11 @@ impl Ui {
 
     /// As [`Ui::progress`] with the name of what is being read or written.
     pub(crate) fn progress_at(&mut self, what: &str, p: Progress, name: &[u8]) {
+        self.progress_of(what, p, || name.to_vec());
+    }
+
+    /// As [`Ui::progress_at`] with a name that costs something to find out: only asked for when the line is drawn.
+    pub(crate) fn progress_of(&mut self, what: &str, p: Progress, name: impl FnOnce() -> Vec<u8>) {
         if !self.progress_wanted {
             return;
         }
@@ -391,7 +396,7 @@ impl Ui {
         }
         self.last_progress = Some(now);
         let room = sys::terminal_width(&self.err).map(|columns| columns.max(2) - 1);
-        let line = named_line(what, p, self.started.elapsed(), room, name);
+        let line = named_line(what, p, self.started.elapsed(), room, &name());
         let _ = write!(self.err, "\r\x1b[K{line}");
         let _ = self.err.flush();
         self.line_shown = true;

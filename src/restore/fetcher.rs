@@ -141,6 +141,7 @@ impl<'a> Fetcher<'a> {
                 .dblock(no)
                 .ok_or_else(|| Error::bug("a planned volume is listed"))?;
             ui.verbose(&format!("reading {}", text::safe(name.as_str().as_bytes())));
+            ui.progress_at("restore", self.progress, name.as_str().as_bytes());
             let keys = ahead.keys(no)?;
             let expected = places.expected(no)?;
             let shelf = match self.parts(set, ui, no, expected, keys)? {
@@ -297,7 +298,11 @@ impl<'a> Fetcher<'a> {
             return Ok(());
         }
         self.progress.bytes += self.block.len() as u64;
-        ui.progress("restore", self.progress);
+        let targets = self.targets;
+        ui.progress_of("restore", self.progress, || {
+            let target = targets.get(goal.target);
+            target.map_or_else(|_| Vec::new(), |t| t.parts.join(&b'/'))
+        });
         // The file was made with its full length: what is not written reads as zeros.
         let zeros = self.block.iter().all(|&b| b == 0);
         let block = std::mem::take(&mut self.block);
