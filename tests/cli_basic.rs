@@ -80,7 +80,7 @@ fn exit_codes_and_messages() {
         (
             &["vacuum", "/x", "-x"],
             200,
-            "duplet: unknown option -x (options begin with two dashes, but for -h, -n, -q, -v, -V; words that begin with a dash go after --)\n",
+            "duplet: unknown option -x (options begin with two dashes, but for -h, -i, -l, -n, -q, -v, -V; words that begin with a dash go after --)\n",
         ),
         (
             &["vacuum", "/x", "--send-mail-to=x"],

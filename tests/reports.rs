@@ -8,6 +8,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use receiver::Receiver;
 use support::servers::tls::{Flaw, Tls};
@@ -357,4 +358,78 @@ fn certificates_are_checked_as_those_of_destinations() {
         w.backup(&args).code(&[0, 1]);
         assert_eq!(w.receiver.take().len(), arrives, "{flaw:?}");
     }
+}
+
+/// Who reads reports finds every field in the manual.
+#[test]
+fn every_field_of_a_report_is_in_the_manual() {
+    let w = world("reports-manual");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual/json.md");
+    let manual = fs::read_to_string(path).unwrap();
+    let named = |key: &str| {
+        // `AddedFiles` stands there for `AddedFolders` and `AddedSymlinks`, too.
+        let files = key.replace("Folders", "Files").replace("Symlinks", "Files");
+        let found = [key, &files]
+            .iter()
+            .any(|k| manual.contains(&format!("`{k}`")));
+        assert!(found, "{key} is not in the manual");
+    };
+    let (plain, data) = (
+        w.url(),
+        format!("--send-http-json-urls={}", w.receiver.url("/in")),
+    );
+    let any = "--send-http-any-operation";
+    let to = format!("--restore-path={}", text(&w.scratch.at("to")));
+    let mut seen = 0;
+    for (args, code) in [
+        (vec!["backup", &w.dest, &w.source, PASS, "--full-result"], 0),
+        (
+            vec!["backup", &w.dest, &w.source, "--passphrase=wrong"],
+            100,
+        ),
+        (vec!["backup", &w.dest, &w.source, "--no-such-option"], 200),
+        (vec!["list", &w.dest, PASS], 0),
+        (vec!["list", &w.dest, PASS, "0", "-l"], 0),
+        (vec!["find", &w.dest, PASS], 0),
+        (vec!["restore", &w.dest, PASS, &to], 0),
+        (vec!["verify", &w.dest, PASS], 0),
+        (vec!["compact", &w.dest, PASS], 0),
+        (vec!["delete", &w.dest, PASS, "--keep-versions=1"], 0),
+    ] {
+        let args = [&args[..], &[any, &plain, &data, "--backup-name=box"]].concat();
+        w.scratch.run(&args).code(&[code]);
+        let got = w.receiver.take();
+        assert_eq!(got.len(), 2, "{args:?}");
+        for report in got {
+            let value = report.json();
+            let data = value.get("Data").unwrap_or(&value);
+            for key in value
+                .as_object()
+                .unwrap()
+                .keys()
+                .chain(data.as_object().unwrap().keys())
+            {
+                named(key);
+                seen += 1;
+            }
+            for rows in ["Filesets", "Files", "Extra"] {
+                let rows = data.get(rows).or(value.get(rows));
+                let row = rows.and_then(|r| r.get(0).or(Some(r)));
+                for key in row.and_then(|r| r.as_object()).into_iter().flatten() {
+                    named(key.0);
+                }
+            }
+            for key in [
+                "Host",
+                "ParsedResult",
+                "BeginTime",
+                "EndTime",
+                "Duration",
+                "BackupName",
+            ] {
+                assert!(data[key].is_string(), "{key} {data}");
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
 }

@@ -27,7 +27,7 @@ use crate::base::ui::Ui;
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::remote::Permit;
-use crate::set::{Looked, Set};
+use crate::set::{Looked, Set, Summary};
 use crate::spill::run::Run;
 use crate::writer::{List, WriteOptions, WriteStats, Writer};
 
@@ -264,6 +264,14 @@ impl Ended {
                 unknown_state()
             };
             self.remember(&mut writer, (&name, size), self.whole, &state, ui);
+            if writer.set.cache().is_on() {
+                let sum = Summary {
+                    full: self.whole,
+                    stored: Some(report.written.stored_bytes),
+                    ..Summary::of(&self.run)?
+                };
+                writer.set.note_counts(&name, Some(size), &sum);
+            }
             writer.finish(ui)
         };
         if let Err(e) = remember() {

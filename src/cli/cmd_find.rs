@@ -4,10 +4,10 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::session::{case, open_set, version_choice};
+use crate::cli::session::{case, case_of_words, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::query::find::{Query, find};
-use crate::select::{FilterSet, Selection};
+use crate::select::{Case, FilterSet, Selection};
 
 pub(super) const FIND: Command = Command {
     name: "find",
@@ -17,7 +17,8 @@ pub(super) const FIND: Command = Command {
     usage: "<url> [pattern...]",
     details: "\
 Looks in all versions, or those of --version or --time. Under each path stand
-the versions with the size it has there, - where it is absent.",
+the versions with the size it has there, - where it is absent. -i: whatever
+the case of the letters.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -59,8 +60,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let query = Query {
         selection: Selection::parse(&words)?,
         filters: filters(call)?,
-        case: case(),
+        case: case_of_words(call),
         folder: None,
+        with_meta: false,
     };
     let mut set = open_set(call, ui, false)?;
     let times: Vec<Timestamp> = set.versions().collect();
@@ -77,13 +79,17 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if found {
         return Ok(Outcome::Done);
     }
-    Err(nothing_matches(&words, literal))
+    Err(nothing_matches(&words, literal, query.case))
 }
 
-/// The error of a question that nothing in the backup answers; `literal`: the words are paths and no patterns.
-pub(super) fn nothing_matches(words: &[String], literal: bool) -> Error {
+/// The error of a question that nothing in the backup answers; `literal`: the words are paths and no patterns; `case`: that of
+/// the words.
+pub(super) fn nothing_matches(words: &[String], literal: bool, case: Case) -> Error {
     let e = Error::new(Kind::Missing, "nothing in the backup matches");
     match parts_of_names(words).filter(|_| !literal) {
+        Some(hint) if case == Case::Sensitive => e.hint(format!(
+            "{hint}; with -i the case of letters does not matter"
+        )),
         Some(hint) => e.hint(hint),
         None => e.hint("'duplet list URL 0' lists the newest version"),
     }

@@ -7,13 +7,14 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::{filters, nothing_matches};
 use crate::cli::options::{
-    ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY,
+    ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG,
 };
-use crate::cli::session::{case, open_set, version_choice};
+use crate::cli::session::{case_of_words, open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, decisions, listing};
-use crate::query::find::{self, Query, Summary};
+use crate::query::find::{self, Query};
+use crate::query::folder;
 use crate::select::Selection;
-use crate::set::{Set, VersionChoice};
+use crate::set::{Set, Summary, VersionChoice};
 
 pub(super) const LIST: Command = Command {
     name: "list",
@@ -25,9 +26,10 @@ pub(super) const LIST: Command = Command {
 Without a word after the URL: the versions, 0 is the newest. With a number, an
 age (3D) or a date: all of that version. With names, ends of paths, paths or
 patterns: what fits in the newest version, or, when nothing does, in others.
-A folder means everything in it, with and without a slash at its end. A version
-that the cache does not know is shown with the size of its list; --full-result
-counts its files, too, and says whether it is partial.",
+A folder means everything in it, with and without a slash at its end; -l shows
+modes and owners, too. Of each version that was made or read on this machine the
+table has files, bytes, what it added and its sources; of others the size of
+their lists, unless --full-result reads those.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -75,11 +77,16 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut query = Query {
         selection: Selection::parse(if one_folder { &[] } else { &words })?,
         filters: filters(call)?,
-        case: case(),
+        case: case_of_words(call),
         folder: None,
+        with_meta: call.options.flag(&LONG),
     };
     let sets_only = call.command.name == FILESETS.name || call.options.flag(&LIST_SETS_ONLY);
     let all = call.options.flag(&ALL_VERSIONS);
+    // The table of versions has no modes: the newest version is meant.
+    if query.with_meta && choice == VersionChoice::Any && words.is_empty() && !sets_only && !all {
+        choice = VersionChoice::Numbers(vec![0]);
+    }
     let nothing_asked = words.is_empty()
         && choice == VersionChoice::Any
         && query.filters.is_empty()
@@ -105,7 +112,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         query.folder = Some(match words.first() {
             Some(word) => with_separator(word),
             None => match versions.first() {
-                Some(&v) => find::common_folder(&mut set, ui, v)?,
+                Some(&v) => folder::common_folder(&mut set, ui, v)?,
                 None => Vec::new(),
             },
         });
@@ -120,7 +127,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if let Some(e) = query.selection.fault().filter(|_| !found) {
         return Err(e);
     }
-    listing::show(ui, hits, &times)?;
+    match query.with_meta {
+        true => listing::show_long(&mut set, ui, hits, &times)?,
+        false => listing::show(ui, hits, &times)?,
+    }
     let asked = !words.is_empty() || !query.filters.is_empty();
     if found || !asked {
         return Ok(Outcome::Done);
@@ -134,7 +144,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             return Ok(Outcome::Done);
         }
     }
-    Err(nothing_matches(&words, one_folder))
+    Err(nothing_matches(&words, one_folder, query.case))
 }
 
 /// A number, an age or a date.
@@ -172,6 +182,8 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         w.key("Filesets")?;
         w.begin_array()
     });
+    // Versions that nobody counted here, and the bytes of their lists.
+    let mut uncounted = (0, 0);
     for (version, time) in times.iter().enumerate() {
         let size = set.dlist(version).and_then(|(_, size)| size);
         let mut summary = find::remembered(set, version)?;
@@ -184,13 +196,27 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
                 Err(e) => return Err(e),
             }
         }
-        ui.result(&set_line(version, *time, size, summary));
-        set_json(ui, version, *time, size, summary);
+        if summary.is_none() {
+            uncounted = (uncounted.0 + 1, uncounted.1 + size.unwrap_or(0));
+        }
+        ui.result(&set_line(version, *time, size, summary.as_ref()));
+        set_json(ui, version, *time, size, summary.as_ref());
         if ui.broken() {
             break;
         }
     }
     ui.json(|w| w.end_array());
+    set.store_counts(ui);
+    if uncounted.0 > 0 && !counted {
+        ui.note(&format!(
+            "{} not counted yet: 'duplet list URL --full-result' downloads {} to count",
+            match uncounted.0 {
+                1 => "one version is".to_owned(),
+                n => format!("{n} versions are"),
+            },
+            show_size(uncounted.1)
+        ));
+    }
     decisions::name_replaced(set, ui, false)?;
     Ok(Outcome::Done)
 }
@@ -199,15 +225,25 @@ fn set_line(
     version: usize,
     time: Timestamp,
     size: Option<u64>,
-    summary: Option<Summary>,
+    summary: Option<&Summary>,
 ) -> String {
     let mut line = format!("{version:>4}  {}", time.local());
     match (summary, size) {
         (Some(s), _) => {
             let files = text::count(s.files, "file");
             line.push_str(&format!("  {files}, {}", show_size(s.bytes)));
+            if let Some(stored) = s.stored {
+                line.push_str(&format!(", {} added", show_size(stored)));
+            }
             if !s.full {
                 line.push_str(", partial");
+            }
+            for (at, root) in s.roots.iter().enumerate() {
+                let before = if at == 0 { "  " } else { " " };
+                line.push_str(&format!("{before}{}", text::safe_cut(root, 60)));
+            }
+            if s.more_roots {
+                line.push_str(" ...");
             }
         }
         (None, Some(size)) => line.push_str(&format!("  list of {}", show_size(size))),
@@ -221,7 +257,7 @@ fn set_json(
     version: usize,
     time: Timestamp,
     size: Option<u64>,
-    summary: Option<Summary>,
+    summary: Option<&Summary>,
 ) {
     ui.json(|w| {
         w.begin_object()?;
@@ -233,6 +269,7 @@ fn set_json(
             ("ListSize", size),
             ("FileCount", summary.map(|s| s.files)),
             ("FileSizes", summary.map(|s| s.bytes)),
+            ("AddedSize", summary.and_then(|s| s.stored)),
         ] {
             w.key(name)?;
             match n {
@@ -245,6 +282,19 @@ fn set_json(
             Some(s) => w.boolean(s.full)?,
             None => w.null()?,
         }
+        w.key("Sources")?;
+        match summary {
+            Some(s) => {
+                w.begin_array()?;
+                for root in &s.roots {
+                    w.string(root)?;
+                }
+                w.end_array()?;
+            }
+            None => w.null()?,
+        }
+        w.key("MoreSources")?;
+        w.boolean(summary.is_some_and(|s| s.more_roots))?;
         w.end_object()
     });
 }
@@ -255,7 +305,7 @@ fn list_prefix(set: &mut Set, ui: &mut Ui, versions: &[usize]) -> Result<Outcome
         w.begin_array()
     });
     for &version in versions {
-        let folder = find::common_folder(set, ui, version)?;
+        let folder = folder::common_folder(set, ui, version)?;
         ui.result(&text::safe(&folder));
         ui.json(|w| w.string(&folder));
     }
@@ -304,11 +354,22 @@ mod tests {
             full: false,
             files: 2,
             bytes: 2048,
+            ..Summary::default()
         };
         let time = Timestamp(1_706_704_496);
-        let line = set_line(3, time, Some(5), Some(summary));
+        let line = set_line(3, time, Some(5), Some(&summary));
         assert!(line.starts_with("   3  2024-01-31 "), "{line}");
         assert!(line.ends_with("  2 files, 2.00 KiB, partial"), "{line}");
+        let summary = Summary {
+            full: true,
+            stored: Some(1 << 20),
+            roots: vec![b"/home/x/".to_vec(), b"/etc/".to_vec()],
+            more_roots: true,
+            ..summary
+        };
+        let line = set_line(3, time, Some(5), Some(&summary));
+        let end = "  2 files, 2.00 KiB, 1.00 MiB added  /home/x/ /etc/ ...";
+        assert!(line.ends_with(end), "{line}");
         let line = set_line(3, time, Some(5), None);
         assert!(line.ends_with("  list of 5 bytes"), "{line}");
     }

@@ -89,6 +89,8 @@ fn utf8(at: usize, arg: &OsString) -> Result<&str> {
 /// Other spellings of the short options.
 const SHORT: &[(&str, &str)] = &[
     ("-h", "help"),
+    ("-i", "ignore-case"),
+    ("-l", "long"),
     ("-n", "dry-run"),
     ("-q", "quiet-console"),
     ("-v", "verbose"),
@@ -209,7 +211,7 @@ fn one_dash(arg: &str) -> Error {
     let first: String = letters.by_ref().take(1).collect();
     let more = if letters.next().is_some() { "*" } else { "" };
     Error::usage(format!("unknown option -{}{more}", text::safe(first.as_bytes()))).hint(
-        "options begin with two dashes, but for -h, -n, -q, -v, -V; words that begin with a dash go after --",
+        "options begin with two dashes, but for -h, -i, -l, -n, -q, -v, -V; words that begin with a dash go after --",
     )
 }
 

@@ -48,7 +48,7 @@ pub(super) fn restore_options(call: &Call) -> Result<RestoreOptions> {
         version,
         selection: Selection::parse(&call.words)?,
         filters: FilterSet::parse(&call.rules, session::case())?,
-        case: session::case(),
+        case: session::case_of_words(call),
         target,
         whole_paths: options.flag(&o::KEEP_FULL_PATHS),
         existing,

@@ -10,8 +10,8 @@ use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{
-    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, LOCK_WAIT, NEW_BACKUP,
-    NO_CACHE, NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
+    ALLOW_PLAIN, CACHE_DIR, CASE_INSENSITIVE, DRY_RUN, GPG_PROGRAM, IGNORE_CASE, LOCK_WAIT,
+    NEW_BACKUP, NO_CACHE, NO_ENCRYPTION, PREFIX, TEMPDIR, TIME, VERSION,
 };
 use crate::cli::{Call, passphrase};
 use crate::dest::Fact;
@@ -202,6 +202,14 @@ pub(crate) fn or_facts<T>(set: &mut Set, ui: &mut Ui, done: Result<T>) -> Result
         tell_facts(&facts, ui);
     }
     done
+}
+
+/// Whether the words of a call tell upper from lower case.
+pub(crate) fn case_of_words(call: &Call) -> Case {
+    match call.options.flag(&IGNORE_CASE) {
+        true => Case::Insensitive,
+        false => case(),
+    }
 }
 
 /// Whether rules tell upper from lower case: as Duplicati on Linux, unless its variable says otherwise.

@@ -1,12 +1,15 @@
 //! Looking into versions: what is stored, in which of them, how large. Downloads the dlists of the versions asked for and
 //! nothing else. Hits are sorted on disk past a few MiB, whatever the number of versions.
 
+use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Entry, EntryKind};
+use crate::format::manifest::Params;
+use crate::query::folder::is_directly_in;
 use crate::select::{Best, Case, FilterSet, Fit, Selection};
-use crate::set::{Record, Set};
+use crate::set::{Set, Summary};
 use crate::spill::sorter::{Sorter, Stream};
 
 /// Memory of the sort by path.
@@ -19,6 +22,8 @@ pub(crate) struct Query {
     pub(crate) case: Case,
     /// Only what lies directly in this folder, which ends with its separator.
     pub(crate) folder: Option<Vec<u8>>,
+    /// Hits say where their attributes are.
+    pub(crate) with_meta: bool,
 }
 
 /// An entry of one version.
@@ -31,54 +36,23 @@ pub(crate) struct Hit {
     pub(crate) size: Option<u64>,
     /// Last write time of a file.
     pub(crate) time: Option<Timestamp>,
-}
-
-/// Counts of one version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Summary {
-    /// False for a partial version.
-    pub(crate) full: bool,
-    pub(crate) files: u64,
-    /// Sum of the lengths of all files in bytes.
-    pub(crate) bytes: u64,
+    /// The block with its attributes, where that was asked for and they are in a single one.
+    pub(crate) meta: Option<BlockKey>,
 }
 
 impl Query {
     /// Whether an entry is looked at, and which words it fits.
     fn fits(&self, path: &[u8], fits: &mut Vec<Fit>) -> bool {
-        let inside = self.folder.as_ref().is_none_or(|f| is_directly_in(path, f))
+        let inside = self
+            .folder
+            .as_ref()
+            .is_none_or(|f| is_directly_in(path, f, self.case))
             && self.filters.decide_stored(path).included;
         if inside {
             self.selection.fit(path, self.case, fits);
         }
         inside && (self.selection.is_empty() || !fits.is_empty())
     }
-}
-
-/// True for `/a/b` and `/a/b/` in `/a/`; a folder that begins at no root is one of that name anywhere.
-fn is_directly_in(path: &[u8], folder: &[u8]) -> bool {
-    let inside = path
-        .strip_suffix(b"/")
-        .or(path.strip_suffix(b"\\"))
-        .unwrap_or(path);
-    let Some(end) = inside.iter().rposition(|b| is_separator(*b, folder)) else {
-        return false;
-    };
-    let parent = &path[..=end];
-    let from_root = folder.first() == Some(&b'/')
-        || folder.get(1) == Some(&b':')
-        || folder.starts_with(b"\\\\");
-    parent == folder
-        || !from_root
-            && parent
-                .strip_suffix(folder)
-                .and_then(<[u8]>::last)
-                .is_some_and(|b| is_separator(*b, folder))
-}
-
-/// A backslash separates only where the folder's own separator is one.
-fn is_separator(byte: u8, folder: &[u8]) -> bool {
-    folder.last() == Some(&byte)
 }
 
 /// The entries of `versions` that fit, by path and then in order of `versions`. When several versions are asked for, one
@@ -90,6 +64,10 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
     let mut partial = Vec::new();
     let mut best: Vec<Best> = Vec::new();
     let mut fits = Vec::new();
+    let params = match query.with_meta {
+        true => Some(set.learn_params(ui)?),
+        false => None,
+    };
     for (turn, &version) in versions.iter().enumerate() {
         let progress = Progress {
             files: turn as u64,
@@ -104,7 +82,8 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
             if query.fits(&entry.path, &mut fits) {
                 first.note(&fits);
                 record.clear();
-                encode(&entry, rank, &fits, &mut record);
+                let meta = params.and_then(|params| meta_block(&entry, params));
+                encode(&entry, meta, rank, &fits, &mut record);
                 sorter.add(&record)?;
             }
             Ok(())
@@ -127,6 +106,7 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
             Err(e) => return Err(e),
         }
     }
+    set.store_counts(ui);
     if let Some(e) = failed
         && unread.len() == versions.len()
     {
@@ -138,6 +118,7 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
         partial,
         best,
         stream: sorter.finish()?,
+        record: Vec::new(),
     })
 }
 
@@ -149,6 +130,8 @@ pub(crate) struct Hits {
     /// Which turn of each word decides, by rank of the version: a byte a word.
     best: Vec<Best>,
     stream: Stream,
+    /// The last hit as it is on disk.
+    record: Vec<u8>,
 }
 
 impl Hits {
@@ -172,20 +155,42 @@ impl Hits {
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Hit>> {
+        Ok(self.next_record()?.map(|(hit, _)| hit))
+    }
+
+    /// The next hit, also as the record from which [`Hits::read`] makes it again, but for the number of its version.
+    pub(super) fn next_record(&mut self) -> Result<Option<(Hit, &[u8])>> {
         while let Some(record) = self.stream.next()? {
             let (mut hit, rank, fits) =
                 decode(record).ok_or_else(|| Error::bug("a spilled entry reads back"))?;
             if self.best.get(rank).is_none_or(|best| best.allows(&fits)) {
                 hit.version = self.versions.get(rank).copied().unwrap_or(rank);
-                return Ok(Some(hit));
+                self.record.clear();
+                self.record.extend_from_slice(record);
+                return Ok(Some((hit, &self.record)));
             }
         }
         Ok(None)
     }
+
+    pub(super) fn read(record: &[u8]) -> Result<Hit> {
+        let (hit, ..) = decode(record).ok_or_else(|| Error::bug("a spilled entry reads back"))?;
+        Ok(hit)
+    }
+}
+
+/// The only block of an entry's metadata.
+fn meta_block(entry: &Entry, params: Params) -> Option<BlockKey> {
+    let meta = entry.meta.as_ref()?;
+    let same = params.block_hash == params.file_hash || params.version < 2;
+    Some(BlockKey::new(
+        &meta.single(same)?,
+        u32::try_from(meta.size).ok()?,
+    ))
 }
 
 /// Byte order is the order of paths, then of versions.
-fn encode(entry: &Entry, rank: u32, fits: &[Fit], out: &mut Vec<u8>) {
+fn encode(entry: &Entry, meta: Option<BlockKey>, rank: u32, fits: &[Fit], out: &mut Vec<u8>) {
     for &b in &entry.path {
         out.push(b);
         if b == 0 {
@@ -202,6 +207,10 @@ fn encode(entry: &Entry, rank: u32, fits: &[Fit], out: &mut Vec<u8>) {
     let size = entry.content.as_ref().map_or(u64::MAX, |c| c.size);
     out.extend_from_slice(&size.to_be_bytes());
     out.extend_from_slice(&entry.time.map_or(i64::MIN, |t| t.0).to_be_bytes());
+    if let Some(key) = &meta {
+        out.extend_from_slice(key.as_bytes());
+    }
+    out.push(u8::from(meta.is_some()));
     for (word, turn) in fits {
         out.extend_from_slice(&word.to_be_bytes());
         out.push(*turn);
@@ -222,6 +231,15 @@ fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
     let fits = fits
         .iter()
         .map(|&[a, b, c, d, turn]| (u32::from_be_bytes([a, b, c, d]), turn));
+    let (has_meta, record) = record.split_last()?;
+    let (record, meta) = match has_meta {
+        0 => (record, None),
+        _ => {
+            let (record, key) =
+                record.split_at_checked(record.len().checked_sub(BlockKey::LEN)?)?;
+            (record, Some(BlockKey::from_record(key)?))
+        }
+    };
     let (path, tail) = record.split_at_checked(record.len().checked_sub(TAIL)?)?;
     let path = path.strip_suffix(&[0])?;
     let mut plain = Vec::with_capacity(path.len());
@@ -249,6 +267,7 @@ fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
         },
         size: (size != u64::MAX).then_some(size),
         time: (time != i64::MIN).then_some(Timestamp(time)),
+        meta,
     };
     Some((
         hit,
@@ -257,13 +276,9 @@ fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
     ))
 }
 
-/// Counts version `no`. Costs its dlist, unless the cache remembers the version.
+/// Counts version `no`. Costs its dlist.
 pub(crate) fn count(set: &mut Set, ui: &mut Ui, no: usize) -> Result<Summary> {
-    let mut sum = Summary {
-        full: true,
-        files: 0,
-        bytes: 0,
-    };
+    let mut sum = Summary::default();
     let read = set.files(ui, no, &mut |entry| {
         sum.add(&entry);
         Ok(())
@@ -274,82 +289,27 @@ pub(crate) fn count(set: &mut Set, ui: &mut Ui, no: usize) -> Result<Summary> {
 
 /// Counts version `no` if the cache remembers it, without a download.
 pub(crate) fn remembered(set: &mut Set, no: usize) -> Result<Option<Summary>> {
+    if let Some(counted) = set.counted(no) {
+        return Ok(Some(counted));
+    }
     let Some((name, size)) = set.dlist(no).map(|(n, s)| (n.clone(), s)) else {
         return Ok(None);
     };
     let Some(previous) = set.cache().load_previous(&name, size) else {
         return Ok(None);
     };
-    let mut sum = Summary {
-        full: previous.full,
-        files: 0,
-        bytes: 0,
+    let Ok(mut sum) = Summary::of(&previous.run) else {
+        return Ok(None);
     };
-    let mut reader = previous.run.reader();
-    while let Some(record) = reader.next()? {
-        match Record::decode(record) {
-            Ok(record) => sum.add(&record.entry),
-            Err(_) => return Ok(None),
-        }
-    }
+    sum.full = previous.full;
+    set.note_counts(&name, size, &sum);
     Ok(Some(sum))
-}
-
-impl Summary {
-    fn add(&mut self, entry: &Entry) {
-        if entry.kind == EntryKind::File {
-            self.files += 1;
-            let size = entry.content.as_ref().map_or(0, |c| c.size);
-            self.bytes = self.bytes.saturating_add(size);
-        }
-    }
-}
-
-/// The longest folder that all entries of a version lie in, with its separator; empty when they have none in common.
-pub(crate) fn common_folder(set: &mut Set, ui: &mut Ui, no: usize) -> Result<Vec<u8>> {
-    let mut common: Option<Vec<u8>> = None;
-    set.files(ui, no, &mut |entry| {
-        let folder = parent_or_self(&entry.path);
-        match &mut common {
-            None => common = Some(folder.to_vec()),
-            Some(so_far) => shorten(so_far, folder),
-        }
-        Ok(())
-    })?;
-    Ok(common.unwrap_or_default())
-}
-
-fn cut_to_separator(path: &[u8]) -> usize {
-    let separator = if path.starts_with(b"/") || !path.contains(&b'\\') {
-        b'/'
-    } else {
-        b'\\'
-    };
-    path.iter()
-        .rposition(|&b| b == separator)
-        .map_or(0, |i| i + 1)
-}
-
-fn parent_or_self(path: &[u8]) -> &[u8] {
-    &path[..cut_to_separator(path)]
-}
-
-/// Cuts `so_far`, a folder, to what it has in common with `folder`.
-fn shorten(so_far: &mut Vec<u8>, folder: &[u8]) {
-    let same = so_far
-        .iter()
-        .zip(folder)
-        .take_while(|(a, b)| a == b)
-        .count();
-    if same < so_far.len() {
-        so_far.truncate(same);
-        so_far.truncate(cut_to_separator(so_far));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::digest::Algo;
     use crate::format::filelist::Content;
 
     fn file(path: &[u8], size: Option<u64>, time: Option<i64>) -> Entry {
@@ -381,11 +341,14 @@ mod tests {
             for rank in [0, 1, 300, 70_000] {
                 let mut record = Vec::new();
                 let fits = [(rank, 1), (7, 2)];
-                encode(entry, rank, &fits[..(rank as usize).min(2)], &mut record);
+                let key = BlockKey::new(&Algo::Sha256.hash(b"x"), 200);
+                let meta = (rank % 2 == 1).then_some(key);
+                let fits = &fits[..(rank as usize).min(2)];
+                encode(entry, meta, rank, fits, &mut record);
                 assert!(last < record, "{entry:?} {rank}");
                 let (hit, back, read) = decode(&record).expect("reads back");
                 assert_eq!((back, hit.kind), (rank as usize, EntryKind::File));
-                assert_eq!(read, fits[..(rank as usize).min(2)]);
+                assert_eq!((read.as_slice(), hit.meta), (fits, meta));
                 assert_eq!(hit.path, entry.path);
                 assert_eq!(hit.size, entry.content.as_ref().map(|c| c.size));
                 assert_eq!(hit.time, entry.time);
@@ -394,48 +357,6 @@ mod tests {
                 }
                 last = record;
             }
-        }
-    }
-
-    #[test]
-    fn one_level_of_a_folder() {
-        for (path, folder, want) in [
-            ("/a/b", "/a/", true),
-            ("/a/b/", "/a/", true),
-            ("/a/b/c", "/a/", false),
-            ("/a/", "/a/", false),
-            ("/ab", "/a/", false),
-            ("/a/b\\c", "/a/", true),
-            ("/x/a/b", "a/", true),
-            ("/x/a/b/", "x/a/", true),
-            ("/xa/b", "a/", false),
-            ("/x/a/", "a/", false),
-            ("C:\\a\\b\\", "C:\\a\\", true),
-            ("C:\\a\\b\\c", "C:\\a\\", false),
-        ] {
-            assert_eq!(
-                is_directly_in(path.as_bytes(), folder.as_bytes()),
-                want,
-                "{path}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_common_folder() {
-        for (paths, want) in [
-            (&["/a/b/c", "/a/b/d/e"][..], "/a/b/"),
-            (&["/a/b/", "/a/b/c"], "/a/b/"),
-            (&["/a/bc/x", "/a/bd/x"], "/a/"),
-            (&["/a", "/b"], "/"),
-            (&["C:\\x\\a", "C:\\x\\b\\c"], "C:\\x\\"),
-            (&["C:\\x", "D:\\x"], ""),
-        ] {
-            let mut common = parent_or_self(paths[0].as_bytes()).to_vec();
-            for path in &paths[1..] {
-                shorten(&mut common, parent_or_self(path.as_bytes()));
-            }
-            assert_eq!(String::from_utf8_lossy(&common), want);
         }
     }
 }

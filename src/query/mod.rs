@@ -2,3 +2,5 @@
 
 pub(crate) mod compare;
 pub(crate) mod find;
+pub(crate) mod folder;
+pub(crate) mod long;

@@ -16,6 +16,11 @@ pub(crate) enum Case {
 }
 
 impl Case {
+    /// True when two names are the same.
+    pub(crate) fn same(self, a: &[u8], b: &[u8]) -> bool {
+        equal(a, b, self.fold())
+    }
+
     pub(super) fn fold(self) -> Fold {
         match self {
             Case::Sensitive => Fold::Exact,

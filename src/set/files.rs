@@ -9,7 +9,7 @@ use crate::format::manifest::{self, Fileset};
 use crate::format::zip_read::ZipReader;
 use crate::set::known_full::KnownFull;
 use crate::set::volume::{Opened, reading};
-use crate::set::{RESCUED, Set};
+use crate::set::{RESCUED, Set, Summary};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -101,6 +101,7 @@ impl Set {
             .take()
             .ok_or_else(|| Error::bug("the dlist is open"))?;
         let mut stopped: Option<Error> = None;
+        let mut sum = Summary::default();
         let read = |opened: &Opened, inflater: &mut Inflater| -> Result<Listing> {
             let zip = opened.zip();
             let full = match zip.find(b"fileset")? {
@@ -118,6 +119,7 @@ impl Set {
                 {
                     entry.path.pop();
                 }
+                sum.add(&entry);
                 each(entry).map_err(|e| {
                     stopped = Some(e);
                     Error::bug("the pass was stopped")
@@ -140,6 +142,13 @@ impl Set {
             }
         }
         self.last_dlist = Some((held, opened));
+        if let Ok(listing) = result.as_ref()
+            && !listing.rescued
+            && let Some((name, size)) = self.dlist(no).map(|(n, s)| (n.clone(), s))
+        {
+            sum.full = listing.full;
+            self.note_counts(&name, size, &sum);
+        }
         match stopped {
             Some(e) => Err(e),
             None => result

@@ -9,6 +9,7 @@ mod cache;
 mod cache_folder;
 mod cache_index;
 mod cache_notes;
+mod counted;
 mod files;
 mod fresh;
 mod gpg;
@@ -32,6 +33,7 @@ pub(crate) use blocklist_refs::{BlocklistRefs, broken};
 pub(crate) use blocks::Seen;
 pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::{Owner, default_folder};
+pub(crate) use counted::Summary;
 pub(crate) use files::{Record, Stamp};
 pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use index_report::IndexReport;
@@ -126,6 +128,8 @@ pub(crate) struct Set {
     last_dlist: Option<(usize, Opened)>,
     /// Lists read so far that were made before the time that their names state, and the words for it.
     misdated: Vec<(String, String)>,
+    /// Counts of versions, once they were asked for.
+    counts: Option<counted::Counts>,
     /// Damaged dblocks that this run met.
     judged: Judged,
     /// The server does not send parts of files.
@@ -185,6 +189,7 @@ impl Set {
             _lock: options.lock,
             last_dlist: None,
             misdated: Vec::new(),
+            counts: None,
             judged: Judged::default(),
             sends_whole: false,
         };

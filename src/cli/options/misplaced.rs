@@ -4,14 +4,17 @@
 //! done with them, so most are passed over in silence. These are not.
 
 use super::{
-    ALL_VERSIONS, EXISTING, EXIT_CODE, FORCE, KEEP_TIME, KEEP_VERSIONS, LIST_FOLDER_CONTENTS,
-    LIST_PREFIX_ONLY, LIST_SETS_ONLY, NEW_BACKUP, NO_SCAN, REBUILD, RETENTION_POLICY, SELF_TEST,
-    TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION, is_rule,
+    ALL_VERSIONS, EXISTING, EXIT_CODE, FORCE, IGNORE_CASE, KEEP_TIME, KEEP_VERSIONS,
+    LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG, NEW_BACKUP, NO_SCAN, REBUILD,
+    RETENTION_POLICY, SELF_TEST, TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION,
+    is_rule,
 };
 use crate::base::opt::Opt;
 
 /// What is asked of one run and is no setting of a backup: passed over, the run would do something else than was asked.
-static ASKED: [&Opt; 16] = [
+static ASKED: [&Opt; 18] = [
+    &IGNORE_CASE,
+    &LONG,
     &VERSION,
     &TIME,
     &ALL_VERSIONS,

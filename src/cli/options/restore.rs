@@ -4,6 +4,17 @@ use super::{ALL_COMMANDS, BRINGING, NUMBERED, RESTORE, VERSIONED, options};
 use crate::base::opt::Kind::{Choice, Flag, Path, Size, Word};
 
 const LISTING: &[&str] = &["list", "find"];
+/// Commands whose words name what is in a backup, and that change nothing there.
+const NAMING: &[&str] = &[
+    "restore",
+    "cat",
+    "list",
+    "find",
+    "list-folder-content",
+    "list-file-versions",
+    "search-entries",
+];
+const ENTRIES: &[&str] = &["list", "list-folder-content"];
 
 options! { LIST:
     VERSION = "version", Word, "", NUMBERED, "Versions by number, such as 0 or 0,2-4; 0 is the newest.";
@@ -12,6 +23,8 @@ options! { LIST:
     LIST_SETS_ONLY = "list-sets-only", Flag, "", LISTING, "Lists versions only.";
     LIST_PREFIX_ONLY = "list-prefix-only", Flag, "", LISTING, "Lists only the folder that all entries have in common.";
     LIST_FOLDER_CONTENTS = "list-folder-contents", Flag, "", LISTING, "Lists what is directly in the folder given.";
+    IGNORE_CASE = "ignore-case", Flag, "", NAMING, "Words match whatever the case of their letters is (-i).";
+    LONG = "long", Flag, "", ENTRIES, "Shows mode, owner and time of each entry (-l). They are read from the volumes that hold them.";
     RESTORE_PATH = "restore-path", Path, "", RESTORE, "Folder to restore into, without the folders all entries share; else the original places; - is standard output.";
     OVERWRITE = "overwrite", Flag, "", RESTORE, "Replaces files that differ; without it the restored file gets another name.";
     EXISTING = "existing", Choice(&["rename", "skip", "overwrite", "newer"]), "rename", RESTORE, "What to do where a different file is already there.";

@@ -114,16 +114,20 @@ fn json(facts: &Facts<'_>) -> io::Result<String> {
                 Some(command) => w.string(command.as_bytes())?,
                 None => w.null()?,
             }
-            if let Some(name) = facts.name {
-                w.key("BackupName")?;
-                w.string(name.as_bytes())?;
-            }
             w.key("Cut")?;
             w.boolean(true)?;
             b""
         }
     };
     let framed = facts.framed && facts.json.is_some();
+    // A command line that is wrong was not understood when the object began.
+    let key = b"\"BackupName\":";
+    if let Some(name) = facts.name
+        && !head.windows(key.len()).any(|part| part == key)
+    {
+        w.key("BackupName")?;
+        w.string(name.as_bytes())?;
+    }
     if !framed {
         let counts = (facts.warnings, facts.errors);
         frame::rest(&mut w, facts.result, facts.code, counts, facts.messages)?;
