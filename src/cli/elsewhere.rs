@@ -15,6 +15,8 @@ static NEVER: &[(&str, &str)] = &[
 const DELETES: &str =
     "'duplet delete URL --keep-versions=N' deletes old versions; 'duplet help retention' explains";
 
+const PASSPHRASE: &str = "the passphrase of a backup cannot be changed: begin another with the new one in another folder or with --prefix=NAME";
+
 /// Commands that this version does not have, and what can be done instead.
 static LATER: &[(&str, &str)] = &[
     ("set-locks", "set them with the tools of the server"),
@@ -47,8 +49,8 @@ static OTHERS: &[(&str, &str)] = &[
         "mount",
         "'duplet list URL 0' lists the files, 'duplet restore' brings them back",
     ),
-    ("key", "the passphrase of a backup cannot be changed"),
-    ("passwd", "the passphrase of a backup cannot be changed"),
+    ("key", PASSPHRASE),
+    ("passwd", PASSPHRASE),
     (
         "stats",
         "'duplet list URL --full-result' counts, 'duplet remote list URL' shows volumes",
