@@ -354,6 +354,57 @@ fn container() {
     throw_away(&scratch, "container", &program);
 }
 
+/// README alone brings the files back: the tarball unpacked, the program installed, the passphrase, a look, a restore.
+#[test]
+fn a_newcomer_restores_by_readme_alone_where_nothing_is_installed() {
+    let scratch = Scratch::new("newcomer");
+    let folder = scratch.folder("newcomer");
+    let machine = scratch.folder("newcomer/machine");
+    let program = program(&scratch);
+    fs::copy(&program, folder.join("duplet")).unwrap();
+    let given = format!("PROGRAM={}", text(&program));
+    let ran = make(&scratch, &["dist", &given, "TARGET=static"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let arch = std::env::consts::ARCH;
+    let tarball = format!("duplet-{VERSION}-{arch}-unknown-linux-gnu.tar.gz");
+    let made = scratch.at("build/dist").join(&tarball);
+    fs::copy(made, machine.join(&tarball)).unwrap();
+
+    let fixture = support::fixture("four-versions-aes").join("dest");
+    let secret = support::opens_with("four-versions-aes").unwrap();
+    let passphrase = secret.trim_start_matches("--passphrase=");
+    support::copy_folder(&fixture, &machine.join("mnt/duplicati"));
+    let want = format!("--restore-path={}", text(&folder.join("want")));
+    let args = ["restore", text(&fixture), &want, secret];
+    scratch.run(&args).code(&[0]);
+
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let section = readme
+        .split("\n## I have a Duplicati backup")
+        .nth(1)
+        .unwrap();
+    let block = section.split("```sh\n").nth(1).unwrap();
+    let restore = block.split("```").next().unwrap();
+    let install = readme
+        .lines()
+        .filter(|l| l.starts_with("tar xzf") || l.contains("install duplet-"));
+    let mut lines: Vec<String> = install.map(|l| l.replace("sudo ", "")).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in &mut lines {
+        *line = line.replace(
+            "armv7-unknown-linux-musleabihf",
+            &format!("{arch}-unknown-linux-gnu"),
+        );
+    }
+    let typed = restore.replace("the passphrase of that backup", passphrase);
+    lines.extend(typed.lines().map(str::to_owned));
+    // To see what is there is a look, not a step.
+    let steps = lines.iter().filter(|l| !l.starts_with("duplet list"));
+    assert!(steps.count() + 1 <= 5, "{lines:?}");
+    fs::write(machine.join("lines"), lines.join("\n") + "\n").unwrap();
+    throw_away(&scratch, "newcomer", &folder);
+}
+
 #[test]
 fn openwrt() {
     let scratch = Scratch::new("openwrt");
