@@ -254,17 +254,14 @@ fn long_lists_of_other_programs_backups_know_what_a_restore_gives() {
         let secret = opens_with(&name);
         let dest = scratch.at(&name);
         copy_folder(&fixture(&name).join("dest"), &dest);
-        let option = match secret {
-            Some(secret) => format!("--passphrase={secret}"),
-            None => "--no-encryption".to_owned(),
-        };
-        let args = |more: &'static str| vec!["list", text(&dest), "0", &option, more];
+        let option = secret.unwrap_or("--no-encryption");
+        let args = |more: &'static str| vec!["list", text(&dest), "0", option, more];
         let long = scratch.run(&args("-l"));
-        if long.code != 0 {
-            // A damaged one; what its list says is there all the same.
-            assert!([2, 3, 100].contains(&long.code), "{name}: {}", long.all());
+        if name == "gpg" && long.code == 100 {
+            // There is no such program here.
             continue;
         }
+        let long = long.code(&[0]);
         let short = scratch.run(&args("-q")).code(&[0]);
         assert_eq!(
             long.out.lines().count(),

@@ -76,6 +76,7 @@ topics! {
     "gcs" | "gs" | "googlecloudstorage";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
+    "tasks" | "restic" | "borg" | "others";
     "secrets" | "passwords";
     "parameters" | "config";
     "sizes" | "times" | "dates" | "values";
