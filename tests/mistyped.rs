@@ -39,8 +39,8 @@ fn check(w: &World, rows: &[Row<'_>]) {
     for (args, code, said) in rows {
         let ran = w.scratch.run(args).code(&[*code]).says(said);
         if *code >= 100 {
-            let lines = ran.err.lines().filter(|l| l.starts_with("duplet: "));
-            let last = lines.last().unwrap_or_default();
+            let mut lines = ran.err.lines().filter(|l| l.starts_with("duplet: "));
+            let last = lines.next_back().unwrap_or_default();
             // In brackets at the end; of a value that is missing, how to give it.
             let next = last.ends_with(')') || last.contains(" needs a value: --");
             assert!(next, "no next step: {}", ran.all());
