@@ -27,9 +27,9 @@ Without a word after the URL: the versions, 0 is the newest. With a number, an
 age (3D) or a date: all of that version. With names, ends of paths, paths or
 patterns: what fits in the newest version, or, when nothing does, in others.
 A folder means everything in it, with and without a slash at its end; -l shows
-modes and owners, too. Of each version that was made or read on this machine the
-table has files, bytes, what it added and its sources; of others the size of
-their lists, unless --full-result reads those.",
+modes and owners, too. Of each version that was made or read on this machine
+the table has files, bytes, what it added and its sources; of others the size
+of their lists, unless --full-result reads those.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
