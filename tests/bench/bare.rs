@@ -19,6 +19,7 @@ use encode::Encoder;
 
 /// The program's own, of blocks.
 #[path = "../../src/format/deflate/encode/mod.rs"]
+#[allow(dead_code, reason = "its tests are here, too, and run elsewhere")]
 mod encode;
 
 /// The program's default.

@@ -2,28 +2,10 @@
 
 use std::io::{self, Write};
 
+pub(crate) use super::encode::tests::{noise, prose};
 use super::*;
 use crate::base::error::{Error, Result};
 use crate::format::crc32::Crc32;
-
-/// Seeded bytes that do not compress.
-pub(crate) fn noise(len: usize, mut seed: u64) -> Vec<u8> {
-    std::iter::repeat_with(|| {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        seed.to_be_bytes()[1]
-    })
-    .take(len)
-    .collect()
-}
-
-pub(crate) fn prose(len: usize) -> Vec<u8> {
-    (0..)
-        .flat_map(|i: u32| format!("line {} of {}\n", i, i.wrapping_mul(7919) % 1000).into_bytes())
-        .take(len)
-        .collect()
-}
 
 fn inflate_all(data: &[u8], most: usize) -> Result<Vec<u8>> {
     let mut inflater = Inflater::new();

@@ -87,4 +87,4 @@ fn comes_back(packed: &[u8], data: &[u8]) -> bool {
 #[cfg(test)]
 #[path = "tests.rs"]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-mod tests;
+pub(crate) mod tests;
