@@ -246,6 +246,15 @@ impl Ui {
         self.record(Level::Information, line);
     }
 
+    /// What somebody at a terminal may want to do next: shown there, and with `-v`. Programs that count lines never see it.
+    pub(crate) fn hint(&mut self, line: &str) {
+        self.record(Level::Information, line);
+        let somebody = self.volume >= Volume::Normal && self.err.is_terminal();
+        if somebody || self.volume >= Volume::Verbose {
+            self.say(line);
+        }
+    }
+
     /// Information for `-v`.
     pub(crate) fn verbose(&mut self, line: &str) {
         self.record(Level::Verbose, line);
