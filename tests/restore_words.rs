@@ -79,6 +79,16 @@ fn folders_and_ends_of_paths_are_found() {
             .code(&[100])
             .says("nothing in the backup matches");
     }
+    // One of several words finds nothing: the others are restored, and it is named.
+    let _ = fs::remove_dir_all(scratch.at("out"));
+    for command in [&["restore"][..], &["restore", "--dry-run"]] {
+        let words = [&command[1..], &["n.txt", "nosuch"]].concat();
+        run(&scratch, command[0], &words)
+            .code(&[2])
+            .says("nothing in version 0 matches nosuch (see 'duplet find URL nosuch')");
+    }
+    assert_eq!(names(&scratch.at("out")), ["n.txt"]);
+    run(&scratch, "cat", &["n.txt", "nosuch"]).says("matches nosuch");
     for command in ["restore", "list", "find"] {
         run(&scratch, command, &["{NoSuchGroup}"])
             .code(&[200])

@@ -5,11 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::base::error::{Error, Kind, Result};
+use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::restore::tree::{Prefix, is_windows};
 use crate::restore::{NOTHING, RestoreOptions};
+use crate::select::Best;
 use crate::set::{Record, Set};
 use crate::spill::run::{Run, RunWriter};
 
@@ -75,8 +77,17 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
             }
             Err(e) => return Err(e),
         };
-        let (run, files, any) = pick(&sorted, set, options)?;
+        let (run, files, any, best) = pick(&sorted, set, options)?;
         if files || any && numbers.len() == 1 {
+            for word in options.selection.unmet(&best) {
+                let word = text::safe(word.as_bytes());
+                ui.warn(
+                    "no-match",
+                    &format!(
+                        "nothing in version {no} matches {word} (see 'duplet find URL {word}')"
+                    ),
+                );
+            }
             return Ok(Chosen { no, full, run });
         }
     }
@@ -99,8 +110,8 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
     }
 }
 
-/// The chosen entries of one version, and whether files or anything at all is among them.
-fn pick(sorted: &Run, set: &Set, options: &RestoreOptions) -> Result<(Run, bool, bool)> {
+/// The chosen entries of one version, whether files or anything at all is among them, and what each word found.
+fn pick(sorted: &Run, set: &Set, options: &RestoreOptions) -> Result<(Run, bool, bool, Best)> {
     let selection = &options.selection;
     let mut fits = Vec::new();
     let mut best = selection.best();
@@ -141,7 +152,7 @@ fn pick(sorted: &Run, set: &Set, options: &RestoreOptions) -> Result<(Run, bool,
             above.push((path.clone(), raw.to_vec(), false));
         }
     }
-    Ok((chosen.finish()?, files, any))
+    Ok((chosen.finish()?, files, any, best))
 }
 
 /// The shared folder of all chosen entries, and their totals.

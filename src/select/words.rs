@@ -27,6 +27,8 @@ const NEVER: u8 = u8::MAX;
 pub(crate) struct Selection(Vec<Word>);
 
 struct Word {
+    /// As it was given.
+    text: String,
     /// The absolute path that is meant from the current folder, and the same as a pattern.
     here: Option<Vec<u8>>,
     here_pattern: Option<Pattern>,
@@ -125,6 +127,13 @@ impl Selection {
         })
     }
 
+    /// The words that fitted nothing.
+    pub(crate) fn unmet<'a>(&'a self, best: &Best) -> impl Iterator<Item = &'a str> {
+        let met = self.0.iter().zip(&best.0);
+        met.filter(|(_, best)| **best == NEVER)
+            .map(|(word, _)| word.text.as_str())
+    }
+
     /// Why a word is no pattern, for when it is no name either.
     pub(crate) fn fault(&self) -> Option<Error> {
         let fault = self.0.iter().find_map(|w| w.fault.as_ref())?;
@@ -170,6 +179,7 @@ impl Word {
         if word.is_empty() {
             Pattern::parse(word, &env)?;
         }
+        let given = word.to_owned();
         let tidy = tidied(word);
         let word = tidy.as_str();
         let windows = is_windows(word.as_bytes());
@@ -217,6 +227,7 @@ impl Word {
             }
         }
         let mut word = Word {
+            text: given,
             here,
             here_pattern,
             exact: if no_name { "" } else { exact }.as_bytes().to_vec(),
