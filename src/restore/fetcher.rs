@@ -194,12 +194,8 @@ impl<'a> Fetcher<'a> {
         let Some(keys) = keys else {
             return Ok(None);
         };
-        let share = match self.partial {
-            Partial::Never => return Ok(None),
-            Partial::Always => Share::Bytes(0),
-            Partial::Auto => Share::Bytes(keys.iter().map(|k| u64::from(k.size())).sum()),
-        };
-        let Some(mut shelf) = set.parts_of(ui, no, expected, share)? else {
+        let wanted = keys.iter().map(|k| u64::from(k.size())).sum();
+        let Some(mut shelf) = set.parts_of(ui, no, expected, self.partial.share(wanted))? else {
             return Ok(None);
         };
         match shelf.fetch(set, ui, &keys) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::time::Timestamp;
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::VersionChoice;
+use crate::set::{Share, VersionChoice};
 
 /// The cause of the error when no entry is what was asked for.
 pub(crate) const NOTHING: &str = "nothing in the backup matches";
@@ -27,6 +27,17 @@ pub(crate) enum Partial {
     Auto,
     Always,
     Never,
+}
+
+impl Partial {
+    /// What is asked for of a volume of which so many bytes are wanted.
+    pub(super) fn share(self, wanted: u64) -> Share {
+        match self {
+            Partial::Auto => Share::Bytes(wanted),
+            Partial::Always => Share::Bytes(0),
+            Partial::Never => Share::All,
+        }
+    }
 }
 
 /// How volumes are read.

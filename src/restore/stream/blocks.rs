@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::restore::obey;
-use crate::restore::options::{Partial, Reading};
+use crate::restore::options::Reading;
 use crate::set::{BlockIndex, Goal, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::{Run, RunReader};
 
@@ -321,19 +321,14 @@ impl<'a> Blocks<'a> {
 
     /// How much of a volume is wanted.
     fn share(&self, no: VolumeNo, key: &BlockKey) -> Share {
-        match self.reading.partial {
-            Partial::Never => Share::All,
-            Partial::Always => Share::Bytes(0),
-            Partial::Auto if self.left.get(no as usize) == Some(&true) => {
+        let bytes = match self.left.get(no as usize) {
+            Some(true) => {
                 let next = self.ahead.iter().filter(|p| p.no == no);
-                let bytes = next.map(|p| u64::from(p.key.size())).sum::<u64>();
-                Share::Bytes(bytes.max(u64::from(key.size())))
+                next.map(|p| u64::from(p.key.size())).sum()
             }
-            Partial::Auto => {
-                let bytes = self.wanted.bytes.get(no as usize).copied().unwrap_or(0);
-                Share::Bytes(bytes.max(u64::from(key.size())))
-            }
-        }
+            _ => self.wanted.bytes.get(no as usize).copied().unwrap_or(0),
+        };
+        self.reading.partial.share(bytes.max(u64::from(key.size())))
     }
 
     /// Lets volumes go until the rest fits: first those that are wanted last.
