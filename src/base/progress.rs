@@ -62,20 +62,18 @@ fn columns(c: char) -> usize {
 /// One line of at most `room` columns: what does not fit is left out, the rate first, and at the end it is cut. Text of
 /// progress is plain ASCII, a column a character.
 fn progress_line(what: &str, p: Progress, elapsed: Duration, room: usize) -> String {
-    // Where files are not counted one by one, bytes tell alone.
-    let uncounted = p.files == 0 && p.files_total == 0 && p.bytes_total > 0;
-    let mut files = format!("{what}: {}", p.files);
+    let mut files = p.files.to_string();
     if p.files_total > 0 {
         files.push_str(&format!("/{}", p.files_total));
     }
     files.push_str(" files");
-    let comma = if uncounted { "" } else { ", " };
-    if uncounted {
-        files = format!("{what}: ");
+    // Where files are not counted one by one, bytes tell alone.
+    if p.files == 0 && p.files_total == 0 && p.bytes_total > 0 {
+        files.clear();
     }
     let (mut bytes, mut rated, mut left) = (String::new(), String::new(), String::new());
     if p.bytes > 0 || p.bytes_total > 0 {
-        bytes = format!("{comma}{}", show_size(p.bytes));
+        bytes = show_size(p.bytes);
         if p.bytes_total > 0 {
             bytes.push_str(&format!(" of {}", show_size(p.bytes_total)));
         }
@@ -83,20 +81,24 @@ fn progress_line(what: &str, p: Progress, elapsed: Duration, room: usize) -> Str
             .unwrap_or(u64::MAX)
             .max(1);
         let rate = p.bytes.saturating_mul(1000) / ms;
-        rated = format!(", {}/s", show_size(rate));
+        rated = format!("{}/s", show_size(rate));
         if p.bytes_total > p.bytes && rate > 0 {
-            left = format!(", {} left", show_span((p.bytes_total - p.bytes) / rate));
+            left = format!("{} left", show_span((p.bytes_total - p.bytes) / rate));
         }
     }
-    let forms = [
-        format!("{files}{bytes}{rated}{left}"),
-        format!("{files}{bytes}{left}"),
-        format!("{files}{bytes}"),
-        format!("{files}{left}"),
+    let line = |parts: &[&str]| {
+        let there: Vec<&str> = parts.iter().copied().filter(|p| !p.is_empty()).collect();
+        format!("{what}: {}", there.join(", "))
+    };
+    let forms: [&[&str]; 4] = [
+        &[&files, &bytes, &rated, &left],
+        &[&files, &bytes, &left],
+        &[&files, &bytes],
+        &[&files, &left],
     ];
-    let fits = forms.into_iter().find(|line| line.chars().count() <= room);
-    let line = fits.unwrap_or_else(|| files.chars().take(room).collect());
-    line.replacen(": , ", ": ", 1)
+    let mut lines = forms.into_iter().map(line);
+    let fits = lines.find(|line| line.chars().count() <= room);
+    fits.unwrap_or_else(|| line(&[&files]).chars().take(room).collect())
 }
 
 #[cfg(test)]
