@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use support::harm::{Harm, harm};
 use support::snapshot::{But, INSTALL, same, take};
-use support::{Rand, Scratch, text, tool, tree, volumes};
+use support::{Rand, Scratch, check, text, tool, tree, volumes};
 
 const WAYS: [&str; 2] = ["--passphrase=cat and dog", "--no-encryption"];
 const PARTS: [&str; 3] = [
@@ -70,14 +70,6 @@ impl World {
         assert!(self.scratch.left_in_tmp().is_empty());
         ran.stdout
     }
-}
-
-#[track_caller]
-fn check(ran: &Output, code: i32, says: &str) {
-    let said = String::from_utf8_lossy(&ran.stderr);
-    assert_eq!(ran.status.code(), Some(code), "{said}");
-    assert!(said.contains(says), "expected {says:?}: {said}");
-    assert!(!said.contains("internal error") && !said.contains("panicked"));
 }
 
 #[test]

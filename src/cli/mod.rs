@@ -289,7 +289,12 @@ fn prepare(args: &[OsString]) -> Result<(Call, Vec<(Level, String)>)> {
         _ => e,
     })?;
     let (mut least, most) = command.words;
-    if call.options.given(options::STDIN_COMMAND.name).is_some() {
+    // What is streamed is a source, too; `stdin` says what is missing of it.
+    let streamed = [&options::STDIN_COMMAND, &options::STDIN_FILENAME];
+    if streamed
+        .iter()
+        .any(|o| call.options.given(o.name).is_some())
+    {
         least = 0;
     }
     if call.words.len() < least || call.words.len() > most {

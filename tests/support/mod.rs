@@ -83,6 +83,15 @@ pub fn peak_kib(mut child: Child) -> (u64, ExitStatus) {
     }
 }
 
+/// A run whose standard output is no text: its exit code, and what it says on standard error.
+#[track_caller]
+pub fn check(ran: &Output, code: i32, says: &str) {
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(code), "{said}");
+    assert!(said.contains(says), "expected {says:?}: {said}");
+    assert!(!said.contains("internal error") && !said.contains("panicked"));
+}
+
 /// Names and bytes of all files of a folder, in the order of [`names`].
 pub fn contents(folder: &Path) -> Vec<(OsString, Vec<u8>)> {
     let all = names(folder).into_iter();

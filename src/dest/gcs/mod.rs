@@ -96,7 +96,7 @@ impl Bucket {
         let named = (3..=222).contains(&bucket.len()) && bucket.chars().all(good);
         if url.port.is_some() || !named || !bucket.starts_with(ends) || !bucket.ends_with(ends) {
             let shown = crate::base::text::safe_cut(bucket.as_bytes(), 70);
-            let what = "is no bucket name: it has small letters, digits, '-', '_' and '.'";
+            let what = "is no bucket name: it has 3 to 222 small letters, digits, '-', '_' and '.'";
             return Err(
                 Error::usage(format!("'{shown}' {what}")).hint("write it as gcs://bucket/folder")
             );
