@@ -70,7 +70,6 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let finished = added.then(|| crate::writer::finish(&mut set, ui));
     if added {
         set.remember();
-        set.store_counts(ui);
     }
     tell(&report, &mut set, dry_run, ui);
     let mut facts = after(finished.unwrap_or_else(|| Ok(Vec::new())), added, ui)?;

@@ -55,7 +55,6 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Err(Error::new(Kind::Missing, format!("version {no} does not exist")).hint(have));
     }
     let pair = compare(&mut set, ui, chosen[0], chosen[1])?;
-    set.store_counts(ui);
     let sides = [
         (chosen[0], times[chosen[0]], pair.full.0),
         (chosen[1], times[chosen[1]], pair.full.1),

@@ -206,7 +206,6 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         }
     }
     ui.json(|w| w.end_array());
-    set.store_counts(ui);
     if uncounted.0 > 0 && !counted {
         ui.hint(&format!(
             "{} not counted yet: 'duplet list URL --full-result' downloads {} to count",

@@ -44,7 +44,6 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let dry_run = options.dry_run;
     let mut set = session::open_set(call, ui, false)?;
     let report = restore::run(&mut set, options, ui).map_err(|e| version_meant(e, &call.words))?;
-    set.store_counts(ui);
     tell(
         &report,
         &mut set,

@@ -50,7 +50,6 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Err(Error::new(Kind::Missing, "there was nothing to check")
             .doing(format!("verify {}", set.remote().describe())));
     }
-    set.store_counts(ui);
     tell(call, ui, &report);
     if options.dlists {
         decisions::name_replaced(&mut set, ui, true)?;

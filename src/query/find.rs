@@ -106,7 +106,6 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
             Err(e) => return Err(e),
         }
     }
-    set.store_counts(ui);
     if let Some(e) = failed
         && unread.len() == versions.len()
     {
@@ -278,13 +277,7 @@ fn decode(record: &[u8]) -> Option<(Hit, usize, Vec<Fit>)> {
 
 /// Counts version `no`. Costs its dlist.
 pub(crate) fn count(set: &mut Set, ui: &mut Ui, no: usize) -> Result<Summary> {
-    let mut sum = Summary::default();
-    let read = set.files(ui, no, &mut |entry| {
-        sum.add(&entry);
-        Ok(())
-    })?;
-    sum.full = read.full;
-    Ok(sum)
+    Ok(set.files(ui, no, &mut |_| Ok(()))?.sum)
 }
 
 /// Counts version `no` if the cache remembers it, without a download.

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use crate::base::error::Result;
-use crate::base::ui::Ui;
 use crate::format::filelist::{Entry, EntryKind};
 use crate::format::names::VolumeName;
 use crate::set::Set;
@@ -133,13 +132,15 @@ impl Set {
         self.counts().get(&name, size).cloned()
     }
 
-    /// Remembers what a dlist of this name and listed size holds, from the next [`Set::store_counts`] on for later runs.
+    /// Remembers what a dlist of this name and listed size holds, for later runs once this one is done with the set.
     pub(crate) fn note_counts(&mut self, dlist: &VolumeName, size: Option<u64>, sum: &Summary) {
         self.counts().note(dlist, size, sum);
     }
+}
 
-    /// Keeps what was counted, of the newest 4096 versions that are there. Best effort.
-    pub(crate) fn store_counts(&mut self, ui: &mut Ui) {
+impl Drop for Set {
+    /// Keeps what was counted, of the newest 4096 versions that are there. Best effort: it only spares a later download.
+    fn drop(&mut self) {
         let Some(mut counts) = self.counts.take() else {
             return;
         };
@@ -147,12 +148,8 @@ impl Set {
             let there = self.volumes.dlists().iter();
             let there: HashSet<&str> = there.map(|(name, _)| name.as_str()).collect();
             counts.rows.retain(|(name, ..)| there.contains(&**name));
-            counts.changed = false;
-            if let Err(e) = write(&self.cache, &counts.rows) {
-                ui.verbose(&format!("the cache was not written: {e}"));
-            }
+            let _ = write(&self.cache, &counts.rows);
         }
-        self.counts = Some(counts);
     }
 }
 

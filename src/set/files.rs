@@ -28,6 +28,8 @@ pub(crate) struct Listing {
     pub(crate) rescued: bool,
     /// What is wrong with the version's time: its encrypted list was made before the time that its name states.
     pub(crate) misdated: Option<String>,
+    /// What was read, in numbers.
+    pub(crate) sum: Summary,
 }
 
 /// What the file system said of an entry when it was last read or found unchanged. All zeros: unknown.
@@ -101,7 +103,6 @@ impl Set {
             .take()
             .ok_or_else(|| Error::bug("the dlist is open"))?;
         let mut stopped: Option<Error> = None;
-        let mut sum = Summary::default();
         let read = |opened: &Opened, inflater: &mut Inflater| -> Result<Listing> {
             let zip = opened.zip();
             let full = match zip.find(b"fileset")? {
@@ -112,6 +113,10 @@ impl Set {
                 .find(b"filelist.json")?
                 .ok_or_else(|| Error::damaged("it has no filelist.json"))?;
             let mut reader = zip.reader(entry, inflater)?;
+            let mut sum = Summary {
+                full,
+                ..Summary::default()
+            };
             filelist::read_list(&mut reader, &mut |mut entry| {
                 if entry.kind == EntryKind::Symlink
                     && entry.path.len() > 1
@@ -129,6 +134,7 @@ impl Set {
                 full,
                 rescued: zip.rescued(),
                 misdated: None,
+                sum,
             })
         };
         let mut read = read;
@@ -146,8 +152,7 @@ impl Set {
             && !listing.rescued
             && let Some((name, size)) = self.dlist(no).map(|(n, s)| (n.clone(), s))
         {
-            sum.full = listing.full;
-            self.note_counts(&name, size, &sum);
+            self.note_counts(&name, size, &listing.sum);
         }
         match stopped {
             Some(e) => Err(e),
