@@ -89,6 +89,11 @@ fn folders_and_ends_of_paths_are_found() {
     }
     assert_eq!(names(&scratch.at("out")), ["n.txt"]);
     run(&scratch, "cat", &["n.txt", "nosuch"]).says("matches nosuch");
+    for command in ["list", "find"] {
+        run(&scratch, command, &["n.txt", "nosuch"])
+            .code(&[0])
+            .says("nothing matches nosuch");
+    }
     for command in ["restore", "list", "find"] {
         run(&scratch, command, &["{NoSuchGroup}"])
             .code(&[200])

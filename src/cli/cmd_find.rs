@@ -72,6 +72,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let hits = find(&mut set, ui, &versions, &query)?;
     let found = !hits.is_empty();
+    if found {
+        name_unmet(ui, &hits.unmet(&query.selection));
+    }
     if let Some(e) = query.selection.fault().filter(|_| !found) {
         return Err(e);
     }
@@ -80,6 +83,14 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     Err(nothing_matches(&words, literal, query.case))
+}
+
+/// Names the words among several that nothing is called.
+pub(super) fn name_unmet(ui: &mut Ui, words: &[&str]) {
+    for word in words {
+        let word = text::safe(word.as_bytes());
+        ui.note(&format!("nothing matches {word}"));
+    }
 }
 
 /// The error of a question that nothing in the backup answers; `literal`: the words are paths and no patterns; `case`: that of

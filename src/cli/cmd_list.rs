@@ -5,7 +5,7 @@ use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::cmd_find::{filters, nothing_matches};
+use crate::cli::cmd_find::{filters, name_unmet, nothing_matches};
 use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG,
 };
@@ -124,6 +124,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         hits = find::find(&mut set, ui, &others, &query)?;
     }
     let found = !hits.is_empty();
+    if found {
+        name_unmet(ui, &hits.unmet(&query.selection));
+    }
     if let Some(e) = query.selection.fault().filter(|_| !found) {
         return Err(e);
     }

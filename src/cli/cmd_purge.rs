@@ -5,7 +5,7 @@ use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::cmd_find::{filters, parts_of_names};
+use crate::cli::cmd_find::{filters, name_unmet, parts_of_names};
 use crate::cli::options::{DRY_RUN, FORCE, FULL_RESULT, NO_REPLACE_METADATA, VERSION};
 use crate::cli::session::{case, open_to_change, or_facts, permit, tell_facts, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, backup_options, decisions, reclaim};
@@ -123,6 +123,9 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         }
         counts(ui, dry, &Committed::default());
         return Ok(Outcome::Done);
+    }
+    if dropped > 0 {
+        name_unmet(ui, &wanted.unmet());
     }
     if dropped > 0 && dropped == found.entries() {
         return Err(Error::usage("the pattern matches everything there is")

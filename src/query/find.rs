@@ -134,6 +134,11 @@ pub(crate) struct Hits {
 }
 
 impl Hits {
+    /// The words that found nothing in any of the versions.
+    pub(crate) fn unmet<'a>(&self, words: &'a Selection) -> Vec<&'a str> {
+        words.unmet(self.best.iter())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.stream.is_empty()
     }

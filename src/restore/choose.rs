@@ -79,7 +79,7 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
         };
         let (run, files, any, best) = pick(&sorted, set, options)?;
         if files || any && numbers.len() == 1 {
-            for word in options.selection.unmet(&best) {
+            for word in options.selection.unmet([&best].into_iter()) {
                 let word = text::safe(word.as_bytes());
                 ui.warn(
                     "no-match",

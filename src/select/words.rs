@@ -127,11 +127,19 @@ impl Selection {
         })
     }
 
-    /// The words that fitted nothing.
-    pub(crate) fn unmet<'a>(&'a self, best: &Best) -> impl Iterator<Item = &'a str> {
-        let met = self.0.iter().zip(&best.0);
-        met.filter(|(_, best)| **best == NEVER)
+    /// The words that fitted nothing, in no version.
+    pub(crate) fn unmet<'b>(&self, versions: impl Iterator<Item = &'b Best>) -> Vec<&str> {
+        let mut met = vec![false; self.0.len()];
+        for best in versions {
+            for (met, turn) in met.iter_mut().zip(&best.0) {
+                *met |= *turn != NEVER;
+            }
+        }
+        let words = self.0.iter().zip(met);
+        words
+            .filter(|(_, met)| !met)
             .map(|(word, _)| word.text.as_str())
+            .collect()
     }
 
     /// Why a word is no pattern, for when it is no name either.

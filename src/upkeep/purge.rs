@@ -54,6 +54,11 @@ impl Wanted {
         Ok(())
     }
 
+    /// The words that name nothing in the versions that were looked at.
+    pub(crate) fn unmet(&self) -> Vec<&str> {
+        self.words.unmet(self.meant.values())
+    }
+
     /// Each entry by itself: a folder's entry is not what lies in the folder.
     fn matches(&self, no: usize, entry: &Entry) -> bool {
         let path = path_of(entry);
