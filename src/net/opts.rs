@@ -11,6 +11,7 @@ use crate::net::url::DestUrl;
 #[cfg(any(
     feature = "dest-aliyunoss",
     feature = "dest-cos",
+    feature = "dest-gcs",
     feature = "dest-openstack"
 ))]
 pub(crate) fn missing(what: &str, how: &str) -> Error {

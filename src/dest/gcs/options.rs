@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Part, row};
+use crate::net::opts;
 use crate::net::service::authid::{self, AUTHID, OAUTH_URL};
 use crate::net::service::call::{Login, Token};
 use crate::net::service::jwt::{ServiceAccount, Tokens};
@@ -109,11 +110,10 @@ pub(super) fn who(options: &Options) -> Result<Who> {
     if options.text(&ENDPOINT).is_some() {
         return Ok(plain(Box::new(Token(None)), false));
     }
-    Err(
-        Error::usage("no log-in for Google Cloud Storage given").hint(
-            "use --gcs-service-account-file with the JSON file of a service account, or --authid",
-        ),
-    )
+    Err(opts::missing(
+        "log-in for Google Cloud Storage",
+        "use --gcs-service-account-file with the JSON file of a service account, or --authid",
+    ))
 }
 
 fn read(path: &str) -> Result<String> {
