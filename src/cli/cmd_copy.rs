@@ -1,15 +1,16 @@
 //! `copy`: a backup, or some of its versions, to another destination as it is stored.
 
 use crate::base::error::{Error, Result};
+use crate::base::secret::Secret;
 use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::cli::options::{COPY_VERIFY, DRY_RUN, TEMPDIR};
-use crate::cli::session::{lock, open_set, owner, version_choice};
-use crate::cli::{Call, Command, Outcome, Section};
+use crate::cli::session::{lock, open_copy, open_set, owner, version_choice};
+use crate::cli::{Call, Command, Outcome, Section, passphrase};
 use crate::remote::Remote;
-use crate::upkeep::copy::{Copied, Orders, copy};
+use crate::upkeep::copy::{Copied, Orders, Target, copy};
 use crate::writer::by_hand;
 
 pub(super) const COMMAND: Command = Command {
@@ -23,8 +24,9 @@ Copies the volumes that the second destination lacks, names and bytes as they
 are: all, or with --version or --time what these versions need. Each volume is
 proved before it is sent; a damaged one is named and left out. What is cut off
 is gone on with by the next run. Nothing is ever deleted there: 'delete' and
-'compact' keep the copy small. With --verify each volume is read back. Give
-each destination its own user and password in its URL.",
+'compact' keep the copy small. With --verify each volume is read back. With
+--change-passphrase the copy is encrypted anew with a passphrase of its own.
+Give each destination its own user and password in its URL.",
     needs_url: true,
     words: (1, 1),
     writes: true,
@@ -48,33 +50,49 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let times: Vec<_> = set.versions().collect();
     let versions = choice.resolve(&times)?;
-    let orders = Orders {
+    let mut orders = Orders {
         versions: (!versions.is_empty()).then_some(versions),
         read_back: call.options.flag(&COPY_VERIFY),
         dry_run: call.options.flag(&DRY_RUN),
+        anew: None,
     };
     let tmp = Tmp::open(call.options.text(&TEMPDIR))?;
     let _lock = match orders.dry_run {
         true => None,
         false => lock(call, &target, Some(set.prefix()), &tmp, ui)?,
     };
-    let copied = copy(&mut set, &mut target, ui, &orders);
+    let prefix = set.prefix().clone();
+    let mut other;
+    let (target, there) = match passphrase::changes(&call.options) {
+        false => {
+            let there = Target::list(&mut target, ui, prefix.as_str())?;
+            (&mut target, there)
+        }
+        true => {
+            set.learn_params(ui)?;
+            other = open_copy(call, target, &prefix, ui)?;
+            orders.anew = other.passphrase().map(Secret::duplicate);
+            let there = Target::prove(&mut other, ui)?;
+            (other.remote(), there)
+        }
+    };
+    let copied = copy(&mut set, target, there, ui, &orders);
     let copied = match copied {
         Ok(copied) => {
             if !orders.dry_run {
-                let lines = by_hand::finish(&mut target, ui)?;
+                let lines = by_hand::finish(target, ui)?;
                 lines.iter().for_each(|line| ui.result(line));
             }
             copied
         }
         Err(e) => {
             // What was sent until then may have a new address.
-            let lines = by_hand::finish(&mut target, ui).unwrap_or_default();
+            let lines = by_hand::finish(target, ui).unwrap_or_default();
             lines.iter().for_each(|line| ui.result(line));
             return Err(e);
         }
     };
-    tell(&copied, &orders, &target, ui);
+    tell(&copied, &orders, target, ui);
     Ok(match copied.stopped {
         true => Outcome::Partial,
         false => Outcome::Done,

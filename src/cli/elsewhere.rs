@@ -15,7 +15,8 @@ static NEVER: &[(&str, &str)] = &[
 const DELETES: &str =
     "'duplet delete URL --keep-versions=N' deletes old versions; 'duplet help retention' explains";
 
-const PASSPHRASE: &str = "the passphrase of a backup cannot be changed: begin another with the new one in another folder or with --prefix=NAME";
+const PASSPHRASE: &str =
+    "the passphrase of a copy is changed by 'duplet copy URL URL2 --change-passphrase'";
 
 /// Commands that this version does not have, and what can be done instead.
 static LATER: &[(&str, &str)] = &[

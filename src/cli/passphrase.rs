@@ -5,31 +5,95 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
-use crate::base::opt::{Options, Origin};
+use crate::base::opt::{Opt, Options, Origin};
 use crate::base::secret::{Secret, wipe};
 use crate::base::sys;
 use crate::base::text;
-use crate::cli::options::{PASSPHRASE, PASSPHRASE_COMMAND, PASSPHRASE_FILE, PASSPHRASE_STDIN};
+use crate::cli::options::{
+    CHANGE_PASSPHRASE, NEW_PASSPHRASE, NEW_PASSPHRASE_COMMAND, NEW_PASSPHRASE_FILE, PASSPHRASE,
+    PASSPHRASE_COMMAND, PASSPHRASE_FILE, PASSPHRASE_STDIN,
+};
 use crate::set::{Need, Passphrase};
 
 /// Longest first line that is read, in bytes.
 const LINE_MAX: u64 = 64 << 10;
-const VARIABLE: &str = "PASSPHRASE";
+
+/// One passphrase of a call: where it may be named.
+struct Ways {
+    option: &'static Opt,
+    file: &'static Opt,
+    command: &'static Opt,
+    variable: &'static str,
+    /// Standard input is read when this is given.
+    input: Option<&'static Opt>,
+}
+
+/// Of the backup.
+const OWN: Ways = Ways {
+    option: &PASSPHRASE,
+    file: &PASSPHRASE_FILE,
+    command: &PASSPHRASE_COMMAND,
+    variable: "PASSPHRASE",
+    input: Some(&PASSPHRASE_STDIN),
+};
+
+/// Of a copy that gets another one.
+const NEW: Ways = Ways {
+    option: &NEW_PASSPHRASE,
+    file: &NEW_PASSPHRASE_FILE,
+    command: &NEW_PASSPHRASE_COMMAND,
+    variable: "NEW_PASSPHRASE",
+    input: None,
+};
 
 /// Refuses what can be refused before anything is contacted.
 pub(super) fn check(options: &Options) -> Result<()> {
-    match options.given(PASSPHRASE.name) {
-        Some(given) if given.trim().is_empty() => Err(blank("--passphrase")),
-        _ => Ok(()),
+    for ways in [OWN, NEW] {
+        let given = options.given(ways.option.name);
+        if given.is_some_and(|given| given.trim().is_empty()) {
+            return Err(blank(&format!("--{}", ways.option.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a copy is to get another passphrase.
+pub(super) fn changes(options: &Options) -> bool {
+    let named = [
+        &NEW_PASSPHRASE,
+        &NEW_PASSPHRASE_FILE,
+        &NEW_PASSPHRASE_COMMAND,
+    ];
+    options.flag(&CHANGE_PASSPHRASE) || named.iter().any(|o| options.origin(o.name).is_some())
+}
+
+/// As [`resolve`], the passphrase that a copy gets.
+pub(super) fn resolve_new(options: &Options, need: Need) -> Result<Passphrase> {
+    match named(options, &NEW) {
+        Some(named) => read_named(options, &NEW, named),
+        None => {
+            let question = ["New passphrase: ", "New passphrase, for the copy: "];
+            prompt(need, question)?.ok_or_else(|| {
+                Error::usage("the copy is to get another passphrase, and none is given")
+                    .hint("use --new-passphrase-file, --new-passphrase-command or environment NEW_PASSPHRASE")
+            })
+        }
     }
 }
 
 /// The passphrase from the strongest source that has one.
 pub(super) fn resolve(options: &Options, need: Need) -> Result<Passphrase> {
-    let Some(named) = named(options) else {
-        return prompt(need)?.ok_or_else(|| absent(need));
-    };
-    let secret = read(options, &named)?;
+    match named(options, &OWN) {
+        Some(named) => read_named(options, &OWN, named),
+        None => {
+            let questions = ["Passphrase: ", "Passphrase for the new backup: "];
+            prompt(need, questions)?.ok_or_else(|| absent(need))
+        }
+    }
+}
+
+fn read_named(options: &Options, ways: &Ways, named: Named) -> Result<Passphrase> {
+    let secret = read(options, ways, &named)?;
     if secret.is_blank() {
         return Err(blank(&named.whence));
     }
@@ -40,7 +104,7 @@ pub(super) fn resolve(options: &Options, need: Need) -> Result<Passphrase> {
 /// Where the call names a passphrase, if it does; reads nothing. The terminal does not count: it is asked only where one is
 /// needed.
 pub(super) fn whence(options: &Options) -> Option<String> {
-    named(options).map(|n| n.whence)
+    named(options, &OWN).map(|n| n.whence)
 }
 
 enum Source {
@@ -57,53 +121,53 @@ struct Named {
 }
 
 /// The strongest source that the call names.
-fn named(options: &Options) -> Option<Named> {
-    let named = |source, whence: &str| {
-        Some(Named {
-            source,
-            whence: whence.to_owned(),
-        })
-    };
-    if let Some(origin) = options.origin(PASSPHRASE.name) {
+fn named(options: &Options, ways: &Ways) -> Option<Named> {
+    let named = |source, whence: String| Some(Named { source, whence });
+    let option = ways.option.name;
+    if let Some(origin) = options.origin(option) {
         let whence = match origin {
-            Origin::CommandLine => "--passphrase",
-            Origin::ParametersFile => "--passphrase in the parameters file",
-            Origin::Url => "passphrase= in the destination URL",
+            Origin::CommandLine => format!("--{option}"),
+            Origin::ParametersFile => format!("--{option} in the parameters file"),
+            Origin::Url => format!("{option}= in the destination URL"),
         };
         return named(Source::Option, whence);
     }
-    if let Some(path) = options.text(&PASSPHRASE_FILE) {
+    if let Some(path) = options.text(ways.file) {
         let path = text::safe_cut(path.as_bytes(), 100);
-        return named(Source::File, &format!("--passphrase-file={path}"));
+        return named(Source::File, format!("--{}={path}", ways.file.name));
     }
-    if options.text(&PASSPHRASE_COMMAND).is_some() {
-        return named(Source::Command, "--passphrase-command");
+    if options.text(ways.command).is_some() {
+        return named(Source::Command, format!("--{}", ways.command.name));
     }
-    if std::env::var_os(VARIABLE).is_some_and(|v| !v.is_empty()) {
-        return named(Source::Variable, "the environment variable PASSPHRASE");
+    let variable = ways.variable;
+    if std::env::var_os(variable).is_some_and(|v| !v.is_empty()) {
+        return named(
+            Source::Variable,
+            format!("the environment variable {variable}"),
+        );
     }
-    if options.flag(&PASSPHRASE_STDIN) {
-        return named(Source::Input, "standard input");
+    match ways.input {
+        Some(input) if options.flag(input) => named(Source::Input, "standard input".to_owned()),
+        _ => None,
     }
-    None
 }
 
-fn read(options: &Options, named: &Named) -> Result<Secret> {
+fn read(options: &Options, ways: &Ways, named: &Named) -> Result<Secret> {
     let whence = named.whence.as_str();
     match named.source {
         Source::Option => {
-            let given = options.given(PASSPHRASE.name).unwrap_or_default();
+            let given = options.given(ways.option.name).unwrap_or_default();
             Ok(Secret::new(given.to_owned()))
         }
         Source::File => {
-            let path = options.text(&PASSPHRASE_FILE).unwrap_or_default();
+            let path = options.text(ways.file).unwrap_or_default();
             let doing = || format!("read the passphrase file {}", text::safe(path.as_bytes()));
             let file = File::open(path).doing(doing)?;
             secret(first_line(file).doing(doing)?, whence)
         }
-        Source::Command => from_command(options.text(&PASSPHRASE_COMMAND).unwrap_or_default()),
+        Source::Command => from_command(options.text(ways.command).unwrap_or_default(), whence),
         Source::Variable => {
-            let value = std::env::var_os(VARIABLE).unwrap_or_default();
+            let value = std::env::var_os(ways.variable).unwrap_or_default();
             secret(value.into_encoded_bytes(), whence)
         }
         Source::Input => {
@@ -130,11 +194,13 @@ fn first_line(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn from_command(command: &str) -> Result<Secret> {
-    let doing = || "run the command of --passphrase-command".to_owned();
+/// `option`: which one the command was given by.
+fn from_command(command: &str, option: &str) -> Result<Secret> {
+    let doing = || format!("run the command of {option}");
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
-        .env_remove(VARIABLE)
+        .env_remove(OWN.variable)
+        .env_remove(NEW.variable)
         .stdout(Stdio::piped())
         .spawn()
         .doing(doing)?;
@@ -152,7 +218,7 @@ fn from_command(command: &str) -> Result<Secret> {
             Error::new(Kind::Passphrase, format!("it failed with {status}")).doing(doing()),
         );
     }
-    secret(line.doing(doing)?, "--passphrase-command")
+    secret(line.doing(doing)?, option)
 }
 
 fn secret(bytes: Vec<u8>, whence: &str) -> Result<Secret> {
@@ -171,11 +237,11 @@ fn blank(whence: &str) -> Error {
         .hint("give a passphrase, or --no-encryption for a new backup without one")
 }
 
-/// Asks at the terminal, twice for a new destination; `None` without a terminal.
-fn prompt(need: Need) -> Result<Option<Passphrase>> {
+/// Asks at the terminal, twice for a new destination; one question for each [`Need`]; `None` without a terminal.
+fn prompt(need: Need, [to_read, to_create]: [&str; 2]) -> Result<Option<Passphrase>> {
     let question = match need {
-        Need::ToRead => "Passphrase: ",
-        Need::ToCreate => "Passphrase for the new backup: ",
+        Need::ToRead => to_read,
+        Need::ToCreate => to_create,
     };
     let Some(first) = ask(question)? else {
         return Ok(None);

@@ -54,16 +54,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
         return Err(Error::usage(cause).hint(instead));
     }
     let tmp = Tmp::open(options.text(&TEMPDIR))?;
-    let cache = if options.flag(&NO_CACHE) {
-        Cache::Off("--no-cache is given".to_owned())
-    } else {
-        let name = prefix.as_ref().map_or("", Prefix::as_str);
-        Cache::open(
-            options.text(&CACHE_DIR),
-            &owner(&remote, name),
-            !options.flag(&DRY_RUN),
-        )
-    };
+    let cache = cache(call, &remote, prefix.as_ref());
     let lock = match changes && !options.flag(&DRY_RUN) {
         true => lock(call, &remote, prefix.as_ref(), &tmp, ui)?,
         false => None,
@@ -102,6 +93,42 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
     }
     set.remember();
     Ok(set)
+}
+
+fn cache(call: &Call, remote: &Remote, prefix: Option<&Prefix>) -> Cache {
+    let options = &call.options;
+    if options.flag(&NO_CACHE) {
+        return Cache::Off("--no-cache is given".to_owned());
+    }
+    let owner = owner(remote, prefix.map_or("", Prefix::as_str));
+    Cache::open(options.text(&CACHE_DIR), &owner, !options.flag(&DRY_RUN))
+}
+
+/// The second destination of a copy that gets another passphrase, which is asked for, twice if nothing is there yet.
+pub(crate) fn open_copy(call: &Call, remote: Remote, prefix: &Prefix, ui: &mut Ui) -> Result<Set> {
+    let options = &call.options;
+    let set = SetOptions {
+        prefix: Some(prefix.clone()),
+        writing: true,
+        case_insensitive: options.flag(&CASE_INSENSITIVE),
+        gpg_program: options.text(&GPG_PROGRAM).unwrap_or("gpg").to_owned(),
+        cache: cache(call, &remote, Some(prefix)),
+        // The caller has it.
+        lock: None,
+        said: Said {
+            named: Some("for the copy".to_owned()),
+            plain: false,
+            mixed: false,
+        },
+        begin: Begin {
+            anew: true,
+            any_folder: true,
+        },
+    };
+    let tmp = Tmp::open(options.text(&TEMPDIR))?;
+    Set::open(remote, tmp, set, ui, &mut |_, need| {
+        passphrase::resolve_new(options, need).map(Some)
+    })
 }
 
 /// One writing run at a time on this machine for a destination and prefix, however the path of a local one is written.

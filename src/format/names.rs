@@ -185,6 +185,13 @@ impl VolumeName {
         Self::parse(text).ok_or_else(|| Error::bug("a generated volume name parses"))
     }
 
+    /// The name of the same volume once it is encrypted with AES.
+    pub(crate) fn sealed(&self) -> Result<VolumeName> {
+        let archive = self.text.get(..self.comp_end.into()).unwrap_or_default();
+        let text = format!("{archive}{}", suffix(true));
+        Self::parse_any_case(&text).ok_or_else(|| Error::bug("a sealed volume name parses"))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }

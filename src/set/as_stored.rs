@@ -1,4 +1,4 @@
-//! Volumes as they are stored: fetched and proved, not opened. For copies.
+//! Volumes as they are stored: fetched and proved, not opened, or opened to be encrypted anew. For copies.
 
 use std::io;
 
@@ -33,6 +33,20 @@ impl Set {
             found = self.stored_once(ui, name, size, expected);
         }
         self.passphrase_or_damage(found)
+    }
+
+    /// As [`Set::fetch_stored`], then decrypted: the archive, rewound. Temporary space: twice the size of the volume.
+    pub(crate) fn fetch_archive(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<Spool> {
+        let stored = self.fetch_stored(ui, name, size, expected)?;
+        let mut archive = self.passphrase_or_damage(self.decrypt(name, stored))?;
+        archive.rewind()?;
+        Ok(archive)
     }
 
     fn stored_once(

@@ -211,7 +211,7 @@ impl Set {
         Ok(false)
     }
 
-    fn decrypt(&self, name: &VolumeName, stored: Spool) -> Result<Spool> {
+    pub(super) fn decrypt(&self, name: &VolumeName, stored: Spool) -> Result<Spool> {
         let (plain, flaw) = self.decrypted(name, stored, false)?;
         match flaw {
             None => Ok(plain),

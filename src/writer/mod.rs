@@ -11,6 +11,7 @@ mod known;
 mod list;
 mod pack;
 mod publish;
+pub(crate) mod reseal;
 mod retired;
 mod uploads;
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use crate::base::digest::{Algo, Hash, HashWriter};
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Doing, Error, Result, unwrap_io};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
@@ -202,17 +202,7 @@ impl Finished {
         let empty = VolWriter::new(BufWriter::with_capacity(0, Spool::new(tmp)?));
         let vol =
             std::mem::replace(&mut self.vol, empty).finish(self.volume_hash.as_ref(), self.size)?;
-        let mut json = vol
-            .into_inner()
-            .map_err(|e| crate::base::error::unwrap_io(e.into_error()))?;
-        json.rewind()?;
-        let mut packed = DeflateStream::new(Spool::new(tmp)?, deflater);
-        io::copy(&mut json, &mut packed).doing(|| "pack an index volume".to_owned())?;
-        let (mut packed, facts) = packed
-            .finish()
-            .doing(|| "pack an index volume".to_owned())?;
-        packed.rewind()?;
-        zip.add_stream(&index::vol_name(self.name.as_str()), &facts, &mut packed)?;
+        add_vol(&mut zip, self.name.as_str(), vol, deflater, tmp)?;
         self.lists.rewind()?;
         let mut input = BufReader::with_capacity(64 * 1024, &mut self.lists);
         let mut data = Vec::new();
@@ -225,4 +215,22 @@ impl Finished {
         }
         zip.finish()?.finish()
     }
+}
+
+/// Adds what an index says of a dblock of this name, as a [`VolWriter`] wrote it.
+pub(super) fn add_vol(
+    zip: &mut ZipWriter<Seal>,
+    dblock: &str,
+    vol: BufWriter<Spool>,
+    deflater: &mut Deflater,
+    tmp: &Tmp,
+) -> Result<()> {
+    let doing = || "pack an index volume".to_owned();
+    let mut json = vol.into_inner().map_err(|e| unwrap_io(e.into_error()))?;
+    json.rewind()?;
+    let mut packed = DeflateStream::new(Spool::new(tmp)?, deflater);
+    io::copy(&mut json, &mut packed).doing(doing)?;
+    let (mut packed, facts) = packed.finish().doing(doing)?;
+    packed.rewind()?;
+    zip.add_stream(&index::vol_name(dblock), &facts, &mut packed)
 }

@@ -125,7 +125,6 @@ pub(super) static REFUSED: &[Opt] = &[
     for_backup("control-files", NOT_YET),
     for_backup("checkpoint", NOT_YET),
     for_backup("upload-verification-file", NOT_YET),
-    missing("new-passphrase"),
     for_backup("aes-minimal-header", NOT_YET),
     missing("aes-ignore-padding-bytes"),
     missing("soft-delete-prefix"),

@@ -3,7 +3,7 @@
 use crate::set::volumes::packed::{ODD, Packed};
 
 /// Numbered volumes: those of the listing sorted by name, behind them those of this run in the order they came.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Kept {
     list: Vec<Packed>,
     /// How many of the list are sorted.

@@ -34,6 +34,7 @@ impl Sealed {
 }
 
 /// All dblocks, dindexes and dlists with one prefix: those of the listing, and what the run adds and takes away.
+#[derive(Clone)]
 pub(crate) struct Volumes {
     names: Names,
     dblocks: Kept,

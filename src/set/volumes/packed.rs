@@ -52,6 +52,7 @@ impl Packed {
 }
 
 /// What packed names have in common, and those that cannot be packed.
+#[derive(Clone)]
 pub(super) struct Names {
     pub(super) prefix: String,
     /// Extensions in use, such as `zip.aes`.

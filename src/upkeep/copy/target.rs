@@ -1,0 +1,153 @@
+//! What the second destination of a copy holds before it begins.
+
+use crate::base::error::Result;
+use crate::base::ui::Ui;
+use crate::dest::Listed;
+use crate::format::names::{VolumeKind, VolumeName};
+use crate::remote::Remote;
+use crate::set::{Set, Volumes};
+use crate::writer::reseal::FileFacts;
+
+/// What the target holds of the prefix. All names that it is asked about are those of the source.
+pub(crate) struct Target {
+    volumes: Volumes,
+    pub(super) folder_exists: bool,
+    /// What of it is whole, where volumes are encrypted anew, so that their lengths tell nothing.
+    proved: Option<Proved>,
+}
+
+/// By number: 64 bytes a dblock, one a dindex.
+struct Proved {
+    /// What their dindexes state, where that is what is listed.
+    dblocks: Vec<Option<FileFacts>>,
+    dindexes: Vec<bool>,
+    dlists: Vec<bool>,
+}
+
+impl Target {
+    /// For a copy as it is. Costs a listing; 30 bytes a volume.
+    pub(crate) fn list(remote: &mut Remote, ui: &mut Ui, prefix: &str) -> Result<Target> {
+        let mut volumes = Volumes::new(prefix);
+        let folder_exists = remote.list(ui, &mut |item| {
+            match item {
+                Listed::Restart => volumes = Volumes::new(prefix),
+                Listed::Entry(file) => {
+                    let name = VolumeName::parse(&file.name);
+                    if let Some(name) = name.filter(|n| n.prefix() == prefix) {
+                        volumes.add(name, file.size);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        volumes.seal();
+        Ok(Target {
+            volumes,
+            folder_exists,
+            proved: None,
+        })
+    }
+
+    /// For a copy under another passphrase, with which `set` was opened. Costs the indexes and lists there that are not cached.
+    /// `Passphrase` when what is there has another one.
+    pub(crate) fn prove(set: &mut Set, ui: &mut Ui) -> Result<Target> {
+        let mut dblocks = vec![None; set.volumes().dblock_count() as usize];
+        let mut dindexes = vec![true; set.volumes().dindex_count()];
+        let mut dlists = vec![false; set.volumes().dlists().len()];
+        if !dindexes.is_empty() || !dlists.is_empty() {
+            set.learn_params(ui)?;
+            set.prove(ui)?;
+            let (places, report) = set.load_index(ui, true, &mut |_, _| Ok(()))?;
+            let resized = report.resized.iter().map(|r| &r.0);
+            let damaged = report.unread.iter().chain(&report.spoilt);
+            for i in damaged.chain(&report.absent).chain(resized) {
+                if let Some(whole) = dindexes.get_mut(*i as usize) {
+                    *whole = false;
+                }
+            }
+            for (no, facts) in (0u32..).zip(&mut dblocks) {
+                let index = places.dindex_of(no).and_then(|i| dindexes.get(i as usize));
+                let expected = places.expected(no)?;
+                let listed = set.volumes().dblock(no).and_then(|(_, size)| size);
+                *facts = expected
+                    .size
+                    .filter(|size| index == Some(&true) && listed.is_none_or(|l| l == *size))
+                    .map(|size| FileFacts {
+                        hash: expected.hash,
+                        size,
+                    });
+            }
+        }
+        for (no, whole) in dlists.iter_mut().enumerate() {
+            *whole = match set.open_dlist(ui, no) {
+                Ok(_) => true,
+                Err(e) if e.kind().is_of_one_volume() => false,
+                Err(e) => return Err(e),
+            };
+        }
+        Ok(Target {
+            volumes: set.volumes().clone(),
+            folder_exists: set.folder_exists(),
+            proved: Some(Proved {
+                dblocks,
+                dindexes,
+                dlists,
+            }),
+        })
+    }
+
+    /// How many volumes of the prefix there are.
+    pub(super) fn len(&self) -> u64 {
+        self.volumes.len() as u64
+    }
+
+    /// Whether it holds a volume of this name, whatever it is worth.
+    pub(super) fn lists(&self, name: &VolumeName) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Whether it holds this volume whole: the same name and, where both lengths are known, the same length; or what was proved.
+    pub(super) fn has(&self, name: &VolumeName, size: Option<u64>) -> bool {
+        let Some((no, there)) = self.find(name) else {
+            return false;
+        };
+        let Some(proved) = &self.proved else {
+            return there.is_none() || size.is_none() || there == size;
+        };
+        match name.kind() {
+            VolumeKind::Dblock => matches!(proved.dblocks.get(no), Some(Some(_))),
+            VolumeKind::Dindex => proved.dindexes.get(no) == Some(&true),
+            VolumeKind::Dlist => proved.dlists.get(no) == Some(&true),
+        }
+    }
+
+    /// What a dblock is there as a file, if that was proved.
+    pub(super) fn file(&self, name: &VolumeName) -> Option<FileFacts> {
+        let (no, _) = self.find(name)?;
+        *self.proved.as_ref()?.dblocks.get(no)?
+    }
+
+    /// Number and listed length of a volume with this very name, or with the one that it has once it is encrypted anew.
+    fn find(&self, name: &VolumeName) -> Option<(usize, Option<u64>)> {
+        let sealed = match self.proved {
+            Some(_) => name.sealed().ok()?,
+            None => name.clone(),
+        };
+        let there = &self.volumes;
+        let (no, (found, size)) = match name.kind() {
+            VolumeKind::Dlist => {
+                let no = there.dlists().iter().position(|d| d.0 == sealed)?;
+                (no, there.dlists().get(no)?.clone())
+            }
+            VolumeKind::Dblock => {
+                let no = there.find_dblock(&sealed)?;
+                (no as usize, there.dblock(no)?)
+            }
+            VolumeKind::Dindex => {
+                let no = there.find_dindex(&sealed)? as usize;
+                (no, there.dindex(no)?)
+            }
+        };
+        (found == sealed).then_some((no, size))
+    }
+}
