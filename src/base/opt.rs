@@ -5,7 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::place;
 use crate::base::secret::Secret;
 use crate::base::size::{nearly_span, parse_size, parse_span};
-use crate::base::text;
+use crate::base::text as shown;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,42 @@ pub(crate) const fn row(
     }
 }
 
+/// Options of a destination as a table: a constant for each row, `NAME: row;`, and all of them in their order as `OPTIONS`.
+#[allow(
+    unused_macros,
+    reason = "some selections of destinations have no use for it"
+)]
+macro_rules! options {
+    ($($name:ident: $row:expr;)*) => {
+        $(pub(super) const $name: $crate::base::opt::Opt = $row;)*
+        /// Every option of the scheme.
+        pub(super) static OPTIONS: &[$crate::base::opt::Opt] = &[$($name),*];
+    };
+}
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use options;
+
+/// A text without a default.
+pub(crate) const fn text(name: &'static str, help: &'static str) -> Opt {
+    row(name, Kind::Text, "", help)
+}
+
+/// A secret.
+pub(crate) const fn secret(name: &'static str, help: &'static str) -> Opt {
+    row(name, Kind::Secret, "", help)
+}
+
+/// A Duplicati option without meaning here; `help` says why.
+pub(crate) const fn ignored(name: &'static str, help: &'static str) -> Opt {
+    row(name, Kind::Ignored, "", help)
+}
+
 impl Opt {
+    /// The same with other spellings.
+    pub(crate) const fn also(self, aliases: &'static [&'static str]) -> Opt {
+        Opt { aliases, ..self }
+    }
+
     /// The same as a part of a log-in that an environment variable may give.
     pub(crate) const fn of_login(self, login: Part, env: &'static str) -> Opt {
         Opt { env, login, ..self }
@@ -115,7 +150,7 @@ impl Opt {
     /// Checks a value; the text is the error's cause.
     pub(crate) fn check(&self, value: &str) -> Result<()> {
         let bad = |wanted: &str| {
-            let shown = text::safe_cut(value.as_bytes(), 60);
+            let shown = shown::safe_cut(value.as_bytes(), 60);
             Err(Error::usage(format!(
                 "--{}={shown} is not valid: {wanted} is expected",
                 self.name

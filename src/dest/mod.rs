@@ -20,6 +20,12 @@ mod gcs;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
 pub(crate) mod known;
+#[cfg(any(
+    feature = "dest-azure",
+    feature = "dest-gcs",
+    feature = "dest-openstack"
+))]
+mod objects;
 #[cfg(feature = "dest-openstack")]
 mod openstack;
 #[cfg(feature = "dest-rclone")]
@@ -52,6 +58,7 @@ use crate::net::url::DestUrl;
 pub(crate) use crate::base::transfer::{Body, GetFacts, Sink, Span, look_at};
 
 /// One listed or examined file.
+#[derive(Default)]
 pub(crate) struct RemoteFile {
     /// As the server says it: hostile until `remote` has checked it.
     pub(crate) name: String,

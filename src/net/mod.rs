@@ -2,6 +2,8 @@
 
 #[cfg(feature = "http-auth")]
 pub(crate) mod challenge;
+#[cfg(feature = "http")]
+pub(crate) mod checks;
 #[cfg(feature = "http-auth")]
 pub(crate) mod digest;
 #[cfg(feature = "http")]
@@ -21,8 +23,6 @@ pub(crate) mod redirect;
 pub(crate) mod resolve;
 #[cfg(all(feature = "http", any(feature = "json", feature = "xml")))]
 pub(crate) mod service;
-#[cfg(feature = "http")]
-pub(crate) mod shared_key;
 #[cfg(feature = "http")]
 pub(crate) mod sigv4;
 #[cfg(feature = "http")]

@@ -7,17 +7,6 @@ use crate::base::opt::{Kind, Opt, Options, Part, row};
 use crate::base::secret::Secret;
 use crate::net::url::DestUrl;
 
-/// What no destination can be reached without is given nowhere; `how` names the way to give it.
-#[cfg(any(
-    feature = "dest-aliyunoss",
-    feature = "dest-cos",
-    feature = "dest-gcs",
-    feature = "dest-openstack"
-))]
-pub(crate) fn missing(what: &str, how: &str) -> Error {
-    Error::usage(format!("no {what} given")).hint(how)
-}
-
 pub(crate) const AUTH_USERNAME: Opt = row(
     "auth-username",
     Kind::Text,

@@ -3,8 +3,9 @@
 use crate::base::error::{Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Part, row};
 use crate::base::secret::Secret;
+use crate::net::checks;
 use crate::net::opts;
-use crate::net::url::DestUrl;
+use crate::net::url::{DestUrl, folder};
 
 /// Largest single upload that B2 allows, in bytes.
 pub(super) const PUT_MAX_BYTES: u64 = 5_000_000_000;
@@ -112,19 +113,12 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn new(url: &DestUrl, options: &Options) -> Result<Setup> {
-        let bucket = url.host.trim().to_owned();
-        if bucket.is_empty() {
-            return Err(Error::usage("missing bucket name in the destination URL")
-                .hint("write it as b2://bucket/folder"));
-        }
+        let bucket = checks::host(url, "bucket", "b2://bucket/folder", usize::MAX)?.to_owned();
         if url.port.is_some() {
             return Err(Error::usage("a b2:// URL has no port")
                 .hint("write it as b2://bucket/folder, with --b2-api-url for another server"));
         }
-        let mut prefix = url.path.trim().trim_start_matches('/').to_owned();
-        if !prefix.is_empty() && !prefix.ends_with('/') {
-            prefix.push('/');
-        }
+        let prefix = folder(url.path.trim().trim_start_matches('/'));
         good_name(&format!("{prefix}x"))
             .map_err(|why| Error::usage(format!("the folder in the destination URL {why}")))?;
         let names = (

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::opt::Opt;
 
-fn login(query: &str) -> Result<Login> {
+fn login(query: &str) -> Result<Keystone> {
     let text = format!("openstack://box/p?{query}");
     let (url, _) = DestUrl::parse(&text)?;
     let mut options = Options::default();
@@ -15,14 +15,19 @@ fn login(query: &str) -> Result<Login> {
             value.reveal(),
         )?;
     }
-    Login::new(&url, &options)
+    Keystone::new(&url, &options).map(|(login, ..)| login)
 }
 
-/// What is sent, with all quotes in place.
+/// What is sent, with all quotes in place; of the address the end.
 fn sent(query: &str) -> String {
-    match login(query).expect(query).ask {
-        Ask::V1(user, key) => format!("v1 {user} {}", key.reveal()),
-        Ask::Keystone(path, body) => format!("{path} {}", body.reveal()),
+    let login = login(query).expect(query);
+    let headers: Vec<&str> = login.headers.iter().map(|(_, v)| v.reveal()).collect();
+    match login.body {
+        None => format!("v1 {}", headers.join(" ")),
+        Some(body) => {
+            let at = login.url.find("/auth/").or(login.url.rfind("/tokens"));
+            format!("{} {}", &login.url[at.expect("a path")..], body.reveal())
+        }
     }
 }
 
@@ -115,14 +120,26 @@ fn what_is_missing_is_named() {
 
 /// The address that a catalogue leads to, and whether it is in the region.
 fn best(region: &str, json: &str) -> Option<(String, bool)> {
-    let mut found = Catalogue::new(Some(region).filter(|r| !r.is_empty()));
+    let key = "openstack-application-credential-id=i&openstack-application-credential-secret=s";
+    let v3 = json.contains("\"token\"");
+    let query = match v3 {
+        true => format!("openstack-authuri=https://h/v3&{key}&openstack-region={region}"),
+        false => format!(
+            "openstack-authuri=https://h/v2.0&auth-username=u&openstack-apikey=k&openstack-region={region}"
+        ),
+    };
+    let login = login(&query).expect("good");
     let io = |_: &std::io::Error| Fault::new(Class::Transient, "io");
-    json::read(&mut json.as_bytes(), REPLY_MAX_BYTES, &io, &mut |step| {
-        found.take(step);
+    let (mut best, mut regions) = (<(u8, String, String)>::default(), Vec::new());
+    let max = REPLY_MAX_BYTES;
+    let mut input = json.as_bytes();
+    rows::objects(&mut input, &io, max, login.catalogue, &mut |service| {
+        login.look(service, &mut best, &mut regions);
         Ok(())
     })
     .expect("JSON");
-    found.best.map(|one| (one.url, one.in_region))
+    let same = region.is_empty() || best.1.eq_ignore_ascii_case(region);
+    (best.0 > 0).then_some((best.2, same))
 }
 
 #[test]

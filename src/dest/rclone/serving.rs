@@ -13,8 +13,8 @@ use crate::base::secret::Secret;
 use crate::dest::rclone::config::Setup;
 use crate::dest::rclone::run::Run;
 use crate::dest::rclone::told;
-use crate::net::http::{Http, Pace, Reply};
-use crate::net::service::call::{Call, Login, Service};
+use crate::net::http::{Http, Pace, Reply, Request};
+use crate::net::service::call::{Call, Login, Service, Signed};
 use crate::net::service::{Content, Dialect, Form, Verb};
 use crate::net::url::encode;
 
@@ -33,8 +33,8 @@ static DIALECT: Dialect = Dialect {
 struct Basic(Secret);
 
 impl Login for Basic {
-    fn header(&mut self, _: &mut Http) -> Done<Option<Secret>> {
-        Ok(Some(self.0.duplicate()))
+    fn sign(&mut self, _: &mut Http, _: &Request<'_>, _: u64) -> Done<Signed> {
+        Ok(vec![("authorization", self.0.duplicate())])
     }
 }
 

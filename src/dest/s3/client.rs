@@ -17,6 +17,7 @@ use crate::dest::s3::place::{other_name, same_owner};
 use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, split};
 use crate::net::service::Content;
+use crate::net::service::clock::Clock;
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 use crate::net::url::{encode, encode_path};
 
@@ -33,8 +34,7 @@ pub(super) struct Client {
     unsigned: bool,
     expect: bool,
     /// Server time minus ours, seconds.
-    clock_offset: i64,
-    clock_fixed: bool,
+    clock: Clock,
     region_fixes: u8,
     /// The server has accepted a signed request.
     settled: bool,
@@ -57,8 +57,7 @@ impl Client {
             home: setup.endpoint.clone(),
             unsigned: given.flag(&options::UNSIGNED_PAYLOAD) && setup.endpoint.tls,
             expect,
-            clock_offset: 0,
-            clock_fixed: false,
+            clock: Clock::default(),
             region_fixes: 0,
             settled: false,
             asked_bucket: false,
@@ -129,7 +128,7 @@ impl Client {
             host: &self.setup.endpoint.host,
             key_id: &self.setup.keys.id,
             region: &self.setup.region,
-            now: Timestamp::now().0.saturating_add(self.clock_offset),
+            now: self.clock.now(),
         }
     }
 
@@ -204,7 +203,7 @@ impl Client {
     fn picture(&self) -> (String, i64, Endpoint, String) {
         let setup = &self.setup;
         let (region, key) = (setup.region.clone(), setup.keys.id.clone());
-        (region, self.clock_offset, setup.endpoint.clone(), key)
+        (region, self.clock.ahead(), setup.endpoint.clone(), key)
     }
 
     /// True when a small question about the bucket may say more than a status alone does.
@@ -253,7 +252,7 @@ impl Client {
     /// Signs and sends once.
     fn once(&mut self, url: &str, call: &mut Call<'_>) -> Done<Reply> {
         let (authority, path, query) = split(url);
-        let now = Timestamp::now().0.saturating_add(self.clock_offset);
+        let now = self.clock.now();
         let time = Timestamp(now).compact();
         let payload = match &call.content {
             Content::None => EMPTY_SHA256.to_owned(),
@@ -321,22 +320,15 @@ impl Client {
     }
 
     fn correct_clock(&mut self, refusal: &Refusal) -> bool {
-        let now = Timestamp::now().0;
-        let Some(offset) = refusal.server_time.map(|t| t.saturating_sub(now)) else {
-            return false;
-        };
         // Some servers say something else of a signature from another hour.
-        let silent = refusal.status == 403 && offset.unsigned_abs() > SKEW_SECONDS;
-        if self.clock_fixed || !(refusal.is_clock() || silent) {
-            return false;
-        }
-        self.clock_fixed = true;
-        self.clock_offset = offset;
-        self.notices.push(format!(
-            "device clock is off by {} s; the server's clock is used for its requests",
-            offset.unsigned_abs()
-        ));
-        true
+        let tolerance = match refusal.is_clock() {
+            true => 0,
+            false => SKEW_SECONDS,
+        };
+        let wrong = refusal.is_clock() || refusal.status == 403;
+        let learnt = wrong && self.clock.learn(refusal.server_time, tolerance);
+        self.notices.extend(self.clock.notice());
+        learnt
     }
 
     fn correct_region(&mut self, refusal: &Refusal, redirect: bool) -> Done<bool> {

@@ -5,9 +5,10 @@ use crate::base::opt::{Opt, Options, parse_flag};
 use crate::base::secret::Secret;
 use crate::dest::s3::manner::{self, Given, Manner};
 use crate::dest::s3::options::*;
+use crate::net::checks;
 use crate::net::opts;
 use crate::net::sigv4::Keys;
-use crate::net::url::DestUrl;
+use crate::net::url::{DestUrl, folder};
 
 /// Hosts of public services, by suffix: TLS is on for them unless `use-ssl` says otherwise.
 static PUBLIC: &[&str] = &[
@@ -100,11 +101,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// Of `s3` and `e2`. `host` overrides `s3-server-name` (iDrive e2).
     pub(crate) fn new(url: &DestUrl, options: &Options, host: Option<&str>) -> Result<Setup> {
-        let bucket = url.host.trim().to_owned();
-        if bucket.is_empty() {
-            return Err(Error::usage("missing bucket name in the destination URL")
-                .hint("write it as s3://bucket/folder"));
-        }
+        let bucket = checks::host(url, "bucket", "s3://bucket/folder", usize::MAX)?.to_owned();
         let european = options.flag(&EUROPEAN).then_some("EU");
         let location = options.text(&LOCATION).or(european).unwrap_or("").trim();
         let region = known_location(location);
@@ -131,10 +128,7 @@ impl Setup {
     /// Of any scheme.
     pub(crate) fn of(given: Given, options: &Options) -> Result<Setup> {
         let manner = given.manner;
-        let mut prefix = given.folder.trim().to_owned();
-        if !prefix.is_empty() && !prefix.ends_with('/') {
-            prefix.push('/');
-        }
+        let prefix = folder(given.folder.trim());
         let endpoint = endpoint(&given.server, given.tls, manner, options)?;
         let own = options.text(&REGION).map(|r| r.trim().to_owned());
         let (region, region_told) = match own.or(given.region) {

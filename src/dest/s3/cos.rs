@@ -8,7 +8,7 @@ use crate::dest::s3::S3Folder;
 use crate::dest::s3::config::{Setup, credentials, folder_of};
 use crate::dest::s3::manner::{Given, Manner, Version};
 use crate::dest::s3::options::*;
-use crate::net::opts;
+use crate::net::checks;
 use crate::net::url::DestUrl;
 
 /// Longest name of a bucket with its APPID.
@@ -78,7 +78,7 @@ static MANNER: Manner = Manner {
 fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
     let region = options
         .text(&COS_REGION)
-        .ok_or_else(|| opts::missing("region of Tencent COS", "use --cos-region"))?;
+        .ok_or_else(|| checks::missing("region of Tencent COS", "use --cos-region"))?;
     let region = region.trim().to_ascii_lowercase();
     let good = |part: &str| {
         !part.is_empty()
@@ -113,7 +113,7 @@ fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
 fn bucket(options: &Options) -> Result<String> {
     let name = options.text(&BUCKET).map(str::trim);
     let how = "use --cos-bucket=NAME-APPID";
-    let name = name.ok_or_else(|| opts::missing("bucket of Tencent COS", how))?;
+    let name = name.ok_or_else(|| checks::missing("bucket of Tencent COS", how))?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let has_app = name.rsplit_once('-').is_some_and(|(_, app)| digits(app));
     let bucket = match options.text(&APP).map(str::trim) {

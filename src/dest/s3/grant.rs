@@ -7,11 +7,11 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::dest::s3::config::{Setup, endpoint};
-use crate::net::http::{Http, Pace, Payload, Request};
+use crate::net::http::Http;
 use crate::net::redirect::split;
 use crate::net::service::refusal::word;
 use crate::net::service::rows::row;
-use crate::net::service::{Dialect, Form, Refusal, Verb, rules};
+use crate::net::service::{Dialect, Form, rules, tokens};
 use crate::net::sigv4::Keys;
 use crate::net::url::is_near;
 
@@ -66,19 +66,11 @@ impl Grant {
     pub(super) fn find(&self, http: &mut Http, setup: &mut Setup) -> Done<()> {
         let body = json!({ "access_grant": self.grant.reveal().trim(), "public": false });
         let body = Secret::new(body.to_string());
-        let mut reply = http.send(Request {
-            method: "POST",
-            url: &format!("{}/v1/access", self.service),
-            headers: &[("content-type", "application/json")],
-            payload: Payload::Bytes(body.reveal().as_bytes()),
-            pace: Pace::Short,
-            expect: false,
-        })?;
-        if !(200..300).contains(&reply.status) {
-            let mut told = Refusal::of(&mut reply, DIALECT.form);
-            told.message = told.message.replace(self.grant.reveal().trim(), "***");
-            return Err(told.fault(&DIALECT, Verb::Login, &[]));
-        }
+        let url = format!("{}/v1/access", self.service);
+        let body = Some(("application/json", &body));
+        let secret = self.grant.reveal().trim();
+        let asked = tokens::ask(http, &DIALECT, &url, &[], body, secret)?;
+        let mut reply = asked.map_err(|told| tokens::fault(&told, &DIALECT))?;
         let row = row(&mut reply, DIALECT.who)?;
         let lacks = |what: &str| {
             Fault::new(

@@ -1,7 +1,6 @@
 //! The options of the `s3` scheme (`destinations-core.md` 3.1).
 
 use crate::base::opt::{Kind, Opt, Part, row};
-use crate::net::opts;
 
 pub(crate) const KEY_ID: Opt = Opt {
     aliases: &["access_key_id", "aws_access_key_id"],
@@ -151,7 +150,7 @@ macro_rules! on_client {
     ($($own:expr),* $(,)?) => {
         &[
             $($own,)*
-            opts::USE_SSL,
+            $crate::net::opts::USE_SSL,
             TOKEN,
             REGION,
             ARCHIVE_CLASSES,

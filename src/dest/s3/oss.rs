@@ -8,7 +8,7 @@ use crate::dest::s3::S3Folder;
 use crate::dest::s3::config::{Setup, credentials, folder_of};
 use crate::dest::s3::manner::{Given, Manner, Version};
 use crate::dest::s3::options::*;
-use crate::net::opts;
+use crate::net::checks;
 use crate::net::url::DestUrl;
 
 const BUCKET: Opt = Opt {
@@ -64,7 +64,7 @@ static MANNER: Manner = Manner {
 fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
     let bucket = options
         .text(&BUCKET)
-        .ok_or_else(|| opts::missing("bucket of Aliyun OSS", "use --oss-bucket-name"))?;
+        .ok_or_else(|| checks::missing("bucket of Aliyun OSS", "use --oss-bucket-name"))?;
     let bucket = bucket.trim();
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let edges = bucket.starts_with('-') || bucket.ends_with('-');
@@ -77,7 +77,7 @@ fn setup(url: &DestUrl, options: &Options) -> Result<Setup> {
     }
     let how = "use --oss-endpoint=oss-REGION.aliyuncs.com";
     let endpoint = options.text(&ENDPOINT);
-    let endpoint = endpoint.ok_or_else(|| opts::missing("endpoint of Aliyun OSS", how))?;
+    let endpoint = endpoint.ok_or_else(|| checks::missing("endpoint of Aliyun OSS", how))?;
     let endpoint = endpoint.trim();
     // `oss-cn-hangzhou` is how Aliyun calls the region.
     let server = match endpoint.starts_with("oss-") && !endpoint.contains('.') {

@@ -5,13 +5,13 @@ use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Kind, Opt, Options, Part, row};
 use crate::base::secret::Secret;
-use crate::base::time::Timestamp;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, same_origin, split};
-use crate::net::service::call::{Login, Token, bearer};
+use crate::net::service::call::{Login, Token};
 use crate::net::service::refusal::word;
 use crate::net::service::rows;
-use crate::net::service::{Dialect, Form, Refusal, Verb, rules};
+use crate::net::service::tokens::{self, Lender, Lent, Tokens};
+use crate::net::service::{Dialect, Form, rules};
 use crate::net::url::is_near;
 
 pub(crate) const AUTHID: Opt = row(
@@ -28,8 +28,6 @@ pub(crate) const OAUTH_URL: Opt = row(
     "Token service that AuthIDs are for.",
 );
 
-/// A token is not used any more so many seconds before its end.
-const SPARE: i64 = 30;
 /// The service spreads its load: so often it may send elsewhere.
 const HOPS_MAX: usize = 2;
 
@@ -60,19 +58,14 @@ pub(crate) fn login(options: &Options) -> Result<Box<dyn Login>> {
     if !(url.starts_with("https://") || url.starts_with("http://") && is_near(split(url).0)) {
         return Err(Error::usage("--oauth-url is no address of https"));
     }
-    Ok(Box::new(AuthId {
-        id,
-        url: url.to_owned(),
-        token: None,
-    }))
+    let url = url.to_owned();
+    Ok(Box::new(Tokens::of(AuthId { id, url })))
 }
 
 /// Tokens of the service.
 struct AuthId {
     id: Secret,
     url: String,
-    /// With the time of its end.
-    token: Option<(Secret, i64)>,
 }
 
 impl AuthId {
@@ -106,32 +99,18 @@ impl AuthId {
     }
 }
 
-impl Login for AuthId {
-    fn header(&mut self, http: &mut Http) -> Done<Option<Secret>> {
-        let now = Timestamp::now().0;
-        if self.token.as_ref().is_none_or(|(_, end)| now > end - SPARE) {
-            let mut reply = self.ask(http)?;
-            if reply.status != 200 {
-                let reason = reply.header("x-reason").unwrap_or("").to_owned();
-                let mut told = Refusal::of(&mut reply, DIALECT.form);
-                if !reason.is_empty() {
-                    told.message = reason;
-                }
-                told.message = told.message.replace(self.id.reveal(), "***");
-                return Err(told.fault(&DIALECT, Verb::Login, &[]));
+impl Lender for AuthId {
+    fn lend(&mut self, http: &mut Http) -> Done<Lent> {
+        let mut reply = self.ask(http)?;
+        if reply.status != 200 {
+            let reason = reply.header("x-reason").unwrap_or("").to_owned();
+            let id = self.id.reveal();
+            let mut told = tokens::refused(&mut reply, &DIALECT, id);
+            if !reason.is_empty() {
+                told.message = reason.replace(id, "***");
             }
-            let row = rows::row(&mut reply, DIALECT.who)?;
-            let token = row.get("access_token").filter(|t| !t.is_empty());
-            let missing = || Fault::new(Class::Protocol, "the token service gives no token");
-            let token = Secret::new(token.ok_or_else(missing)?.to_owned());
-            let life = row.number("expires").and_then(|n| i64::try_from(n).ok());
-            let end = life.map_or(i64::MAX, |life| now.saturating_add(life));
-            self.token = Some((token, end));
+            return Err(tokens::fault(&told, &DIALECT));
         }
-        Ok(self.token.as_ref().map(|(token, _)| bearer(token)))
-    }
-
-    fn renew(&mut self, refusal: &Refusal) -> bool {
-        refusal.status == 401 && self.token.take().is_some()
+        Lent::of(&rows::row(&mut reply, DIALECT.who)?, "expires")
     }
 }

@@ -1,7 +1,7 @@
 //! A service as one object: its log-in, renewed once when it has run out, redirects within its own address, and replies as
 //! rows or downloads. What differs from one service to the next is in its [`Dialect`] and its [`Login`].
 
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::base::transfer::{GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
@@ -11,6 +11,7 @@ use crate::net::redirect::Chain;
 use crate::net::service::rows::{self, EachRow, Row};
 use crate::net::service::send::onward;
 use crate::net::service::{Content, Dialect, Refusal, Verb};
+use crate::net::url::decode_percent;
 
 /// A request before it is authorised.
 pub(crate) struct Call<'h, 'c> {
@@ -24,25 +25,23 @@ pub(crate) struct Call<'h, 'c> {
     pub(crate) pace: Pace,
 }
 
+/// The headers of a log-in: names in lower case.
+pub(crate) type Signed = Vec<(&'static str, Secret)>;
+
 /// How requests to a service are authorised.
 pub(crate) trait Login {
-    /// The value of `Authorization`, if one is sent; asked for before every request.
-    fn header(&mut self, http: &mut Http) -> Result<Option<Secret>, Fault>;
+    /// The headers of the log-in for a request with a body of `len` bytes; asked for before each.
+    fn sign(&mut self, http: &mut Http, request: &Request<'_>, len: u64) -> Done<Signed>;
 
-    /// All headers of the log-in, for one that depends on the request: this one, with a body of `len` bytes.
-    fn sign(
-        &mut self,
-        http: &mut Http,
-        _request: &Request<'_>,
-        _len: u64,
-    ) -> Result<Vec<(&'static str, Secret)>, Fault> {
-        let header = self.header(http)?;
-        Ok(header.map(|h| ("authorization", h)).into_iter().collect())
-    }
-
-    /// What stands before the address of every request: empty, or where the log-in says that the service is.
+    /// What stands before the address of every request: empty, or where the log-in says that the service is. Asked for
+    /// before [`Login::sign`].
     fn base(&mut self, _http: &mut Http) -> Result<String, Fault> {
         Ok(String::new())
+    }
+
+    /// What every address has in its query; empty: nothing.
+    fn query(&self) -> &str {
+        ""
     }
 
     /// A refusal's fault, told better by who knows the log-in.
@@ -65,8 +64,9 @@ pub(crate) trait Login {
 pub(crate) struct Token(pub(crate) Option<Secret>);
 
 impl Login for Token {
-    fn header(&mut self, _: &mut Http) -> Result<Option<Secret>, Fault> {
-        Ok(self.0.as_ref().map(bearer))
+    fn sign(&mut self, _: &mut Http, _: &Request<'_>, _: u64) -> Done<Signed> {
+        let header = self.0.as_ref().map(bearer);
+        Ok(header.map(|h| ("authorization", h)).into_iter().collect())
     }
 }
 
@@ -105,11 +105,15 @@ impl Service {
         }
     }
 
-    /// From now on large bodies are announced, and these secrets masked in what the server says.
+    /// From now on large bodies are announced, and these secrets masked in what the server says, as they are and decoded from
+    /// what an address has; three characters are none.
     pub(crate) fn expecting(self, hidden: Vec<Secret>) -> Service {
+        let decoded: Vec<_> = hidden.iter().map(|s| decode_percent(s.reveal())).collect();
+        let decoded = decoded.into_iter().map(Secret::new);
+        let all = hidden.into_iter().chain(decoded);
         Service {
             expect: true,
-            hidden,
+            hidden: all.filter(|s| s.reveal().len() > 3).collect(),
             ..self
         }
     }
@@ -154,6 +158,17 @@ impl Service {
         }
     }
 
+    /// The whole address of a request.
+    fn address(&mut self, url: &str) -> Result<String, Fault> {
+        let mut out = self.login.base(&mut self.http)? + url;
+        let query = self.login.query();
+        if !query.is_empty() {
+            out.push(if url.contains('?') { '&' } else { '?' });
+            out.push_str(query);
+        }
+        Ok(out)
+    }
+
     /// The reply of a success; 416 is one for a download, for it says where the file ends, and 412, that it is another file.
     pub(crate) fn ask(&mut self, mut call: Call<'_, '_>) -> Result<Result<Reply, Refusal>, Fault> {
         let mut renewed = false;
@@ -161,7 +176,7 @@ impl Service {
         loop {
             let url = match moved.take() {
                 Some(url) => url,
-                None => self.login.base(&mut self.http)? + &call.url,
+                None => self.address(&call.url)?,
             };
             let mut request = Request {
                 method: call.method,
@@ -219,7 +234,7 @@ impl Service {
         rows::row(&mut self.call(call)?, self.dialect.who)
     }
 
-    /// A page of a listing: see [`rows::rows`].
+    /// A page of a listing in the form of the service: see [`rows::rows`] and [`rows::elements`].
     #[cfg(feature = "json")]
     pub(crate) fn rows(
         &mut self,
@@ -227,8 +242,13 @@ impl Service {
         array: &str,
         each: &mut EachRow<'_>,
     ) -> Result<Row, Fault> {
+        let mut reply = self.call(call)?;
+        #[cfg(feature = "dest-azure")]
+        if let crate::net::service::Form::Headed(..) = self.dialect.form {
+            return rows::elements(&mut reply, self.dialect.who, array, each);
+        }
         let max = crate::net::json::LIST_MAX_BYTES;
-        rows::rows(&mut self.call(call)?, self.dialect.who, max, array, each)
+        rows::rows(&mut reply, self.dialect.who, max, array, each)
     }
 
     /// A span of the file `name`: see `Destination::get`. Its content is known again by the `ETag` of the reply, or

@@ -1,7 +1,8 @@
 //! Log-ins of Google's service accounts (`destinations-more.md` 2.5): a claim signed with the account's own key is exchanged
 //! for a token that lives an hour (RFC 7523, RS256 of RFC 7518).
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
@@ -10,20 +11,22 @@ use crate::base::bytes::{base64_decode, base64_url};
 use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::{Secret, wipe};
-use crate::base::time::Timestamp;
-use crate::net::http::{Http, Pace, Payload, Request};
+use crate::base::text;
+use crate::net::http::{Http, Reply};
 use crate::net::json::SMALL_MAX_BYTES;
 use crate::net::redirect::split;
-use crate::net::service::call::{Login, bearer};
+use crate::net::service::call::Login;
+use crate::net::service::clock::Clock;
 use crate::net::service::refusal::word;
 use crate::net::service::rows;
-use crate::net::service::{Dialect, Form, Refusal, Verb, rules};
+use crate::net::service::tokens::{self, Lender, Lent, Tokens};
+use crate::net::service::{Dialect, Form, Refusal, rules};
 use crate::net::url::{encode, is_near};
 
 /// How long a claim is good for, in seconds; the most that is allowed.
 const LIFE: i64 = 3600;
-/// A token is not used any more so many seconds before its end.
-const SPARE: i64 = 30;
+/// A key file is far shorter.
+const FILE_MAX_BYTES: u64 = 64 << 10;
 /// A clock that is further off makes a claim that is refused.
 const SKEW_SECONDS: u64 = 60;
 
@@ -87,6 +90,17 @@ impl ServiceAccount {
         })
     }
 
+    /// From the key file of this path.
+    pub(crate) fn read(path: &str) -> Result<ServiceAccount> {
+        let mut text = String::new();
+        let read = File::open(path).and_then(|f| f.take(FILE_MAX_BYTES).read_to_string(&mut text));
+        let shown = text::safe(path.as_bytes());
+        read.map_err(|e| Error::usage(format!("cannot read the key file {shown}: {e}")))?;
+        let account = ServiceAccount::parse(&text);
+        wipe(&mut text.into_bytes());
+        account
+    }
+
     /// The claim of a scope, made at a time in seconds since 1970.
     fn claim(&self, scope: &str, now: i64) -> Done<Secret> {
         let part = |json: serde_json::Value| {
@@ -113,74 +127,45 @@ impl ServiceAccount {
 }
 
 /// Tokens for a service account.
-pub(crate) struct Tokens {
-    pub(crate) account: ServiceAccount,
-    pub(crate) scope: &'static str,
-    /// With the time of its end by our clock.
-    token: Option<(Secret, i64)>,
-    /// How far the server's clock is ahead, in seconds, once that is known to matter.
-    skew: i64,
+struct Grant {
+    account: ServiceAccount,
+    scope: &'static str,
+    clock: Clock,
 }
 
-impl Tokens {
-    pub(crate) fn new(account: ServiceAccount, scope: &'static str) -> Tokens {
-        Tokens {
-            account,
-            scope,
-            token: None,
-            skew: 0,
-        }
-    }
+/// The log-in of a service account for a scope.
+pub(crate) fn login(account: ServiceAccount, scope: &'static str) -> Box<dyn Login> {
+    Box::new(Tokens::of(Grant {
+        account,
+        scope,
+        clock: Clock::default(),
+    }))
+}
 
+impl Grant {
     /// Asks once.
-    fn ask(&self, http: &mut Http, now: i64) -> Done<std::result::Result<(Secret, i64), Refusal>> {
-        let claim = self.account.claim(self.scope, now + self.skew)?;
+    fn ask(&self, http: &mut Http) -> Done<std::result::Result<Reply, Refusal>> {
+        let claim = self.account.claim(self.scope, self.clock.now())?;
         let grant = encode("urn:ietf:params:oauth:grant-type:jwt-bearer");
         let body = Secret::new(format!("grant_type={grant}&assertion={}", claim.reveal()));
-        let mut reply = http.send(Request {
-            method: "POST",
-            url: &self.account.token_url,
-            headers: &[("content-type", "application/x-www-form-urlencoded")],
-            payload: Payload::Bytes(body.reveal().as_bytes()),
-            pace: Pace::Short,
-            expect: false,
-        })?;
-        if reply.status != 200 {
-            let mut told = Refusal::of(&mut reply, DIALECT.form);
-            told.message = told.message.replace(claim.reveal(), "***");
-            return Ok(Err(told));
-        }
-        let row = rows::row(&mut reply, DIALECT.who)?;
-        let token = row.get("access_token").filter(|t| !t.is_empty());
-        let missing = || Fault::new(Class::Protocol, "the token service gives no token");
-        let token = Secret::new(token.ok_or_else(missing)?.to_owned());
-        let life = row.number("expires_in").and_then(|n| i64::try_from(n).ok());
-        Ok(Ok((token, now.saturating_add(life.unwrap_or(LIFE)))))
+        let to = &self.account.token_url;
+        let body = Some(("application/x-www-form-urlencoded", &body));
+        tokens::ask(http, &DIALECT, to, &[], body, claim.reveal())
     }
 }
 
-impl Login for Tokens {
-    fn header(&mut self, http: &mut Http) -> Done<Option<Secret>> {
-        let now = Timestamp::now().0;
-        if self.token.as_ref().is_none_or(|(_, end)| now > end - SPARE) {
-            let mut asked = self.ask(http, now)?;
-            // A claim by a clock that is wrong is refused: once more by the server's.
-            if let Err(told) = &asked
-                && let Some(ahead) = told.date.map(|date| date - now)
-                && told.is("invalid_grant")
-                && ahead.abs_diff(self.skew) > SKEW_SECONDS
-            {
-                self.skew = ahead;
-                asked = self.ask(http, now)?;
-            }
-            let fault = |told: Refusal| told.fault(&DIALECT, Verb::Login, &[]);
-            self.token = Some(asked.map_err(fault)?);
+impl Lender for Grant {
+    fn lend(&mut self, http: &mut Http) -> Done<Lent> {
+        let mut asked = self.ask(http)?;
+        // A claim by a clock that is wrong is refused: once more by the server's.
+        if let Err(told) = &asked
+            && told.is("invalid_grant")
+            && self.clock.learn(told.date, SKEW_SECONDS)
+        {
+            asked = self.ask(http)?;
         }
-        Ok(self.token.as_ref().map(|(token, _)| bearer(token)))
-    }
-
-    fn renew(&mut self, refusal: &Refusal) -> bool {
-        refusal.status == 401 && self.token.take().is_some()
+        let mut reply = asked.map_err(|told| tokens::fault(&told, &DIALECT))?;
+        Lent::of(&rows::row(&mut reply, DIALECT.who)?, "expires_in")
     }
 }
 

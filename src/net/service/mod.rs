@@ -7,6 +7,7 @@
 #[cfg(feature = "json")]
 pub(crate) mod authid;
 pub(crate) mod call;
+pub(crate) mod clock;
 #[cfg(feature = "json")]
 pub(crate) mod jwt;
 pub(crate) mod pages;
@@ -14,12 +15,28 @@ pub(crate) mod refusal;
 #[cfg(feature = "json")]
 pub(crate) mod rows;
 pub(crate) mod send;
+#[cfg(feature = "dest-azure")]
+pub(crate) mod shared_key;
+pub(crate) mod tables;
+#[cfg(feature = "json")]
+pub(crate) mod tokens;
 
 use crate::base::fault::Class;
 
 pub(crate) use pages::Pages;
-pub(crate) use refusal::{Dialect, Form, Refusal, Rule, rules};
+#[allow(
+    unused_imports,
+    reason = "some selections of destinations have no use for it"
+)]
+pub(crate) use refusal::Word;
+pub(crate) use refusal::{Dialect, Form, Refusal, Rule};
 pub(crate) use send::Content;
+pub(crate) use tables::rules;
+#[allow(
+    unused_imports,
+    reason = "some selections of destinations have no use for it"
+)]
+pub(crate) use tables::words;
 
 /// What was asked for, as far as it decides what a status means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

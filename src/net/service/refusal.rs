@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::base::fault::{Class, Fault, says_full};
 use crate::base::text;
 use crate::net::http::Reply;
+use crate::net::service::tables::rules;
 use crate::net::service::{Verb, class_of_status};
 
 /// Longest text of a server that is shown; of a page that is none of the service.
@@ -78,23 +79,6 @@ pub(crate) struct Word {
     pub(crate) text: &'static str,
     pub(crate) hint: &'static str,
 }
-
-/// A table of [`Rule`]s, one a line: `status "codes" [Verb...] "says" => Class, "text", "hint";`, where verbs, says, text and
-/// hint may be left out.
-macro_rules! rules {
-    ($($status:literal $codes:literal $([$($verb:ident)+])? $($says:literal)? => $class:expr $(, $text:literal $(, $hint:literal)?)?;)*) => {
-        &[$($crate::net::service::Rule {
-            status: $status,
-            codes: $codes,
-            verbs: &[$($($crate::net::service::Verb::$verb),+)?],
-            says: concat!($($says)?),
-            class: $class,
-            text: concat!($($text)?),
-            hint: concat!($($($hint)?)?),
-        }),*]
-    };
-}
-pub(crate) use rules;
 
 /// What a service's refusals mean and how they are told.
 pub(crate) struct Dialect {
@@ -435,4 +419,23 @@ fn fill(text: &str, names: &[(&str, &str)]) -> String {
 pub(crate) fn plain_word(text: &str) -> String {
     let good = |&c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
     text.trim().chars().filter(good).take(120).collect()
+}
+
+#[cfg(all(test, feature = "dest-openstack"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_swift_is_a_sentence_and_others_are_pages() {
+        let told = |body: &str| {
+            let told = Refusal::parse(body.as_bytes(), Form::Paged("title", "message"));
+            (told.message, told.html)
+        };
+        let page = "<html><h1>Forbidden</h1><p>Access was denied to this resource.</p></html>";
+        let sentence = "Forbidden: Access was denied to this resource.";
+        assert_eq!(told(page), (sentence.to_owned(), false));
+        assert!(told("<html><title>Log in</title>").1);
+        let json = r#"{"error":{"code":401,"message":"no","title":"Unauthorized"}}"#;
+        assert_eq!(told(json), ("no".to_owned(), false));
+    }
 }

@@ -1,4 +1,4 @@
-//! Replies in JSON as rows: the fields of one small object, or of the objects of an array one after the other. Nothing else of
+//! Replies in JSON or XML as rows: the fields of one small object, or of the objects of an array one after the other. Nothing else of
 //! a reply is held.
 
 use std::io::{self, Read};
@@ -10,8 +10,8 @@ use crate::net::service::pages::incomplete;
 use crate::net::service::refusal::not_html;
 
 /// Fields of a row that are kept, and their bytes; more are left out.
-const FIELDS_MAX: usize = 500;
-const FIELDS_MAX_BYTES: usize = 128 << 10;
+const FIELDS_MAX: usize = 4000;
+const FIELDS_MAX_BYTES: usize = 256 << 10;
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,11 @@ impl Row {
         }
     }
 
+    #[cfg(feature = "dest-azure")]
+    fn add_text(&mut self, path: &str, text: &str) {
+        self.add(path.to_owned(), Field::Text(text.to_owned()));
+    }
+
     fn field(&self, path: &str) -> Option<&Field> {
         self.fields.iter().find(|(p, _)| p == path).map(|(_, f)| f)
     }
@@ -81,6 +86,25 @@ impl Row {
             Field::Text(text) if p == path => Some(text.as_str()),
             _ => None,
         })
+    }
+
+    /// The objects of the array at this path, their fields by the paths below it. Of a very long row what is left of it.
+    #[cfg(feature = "dest-openstack")]
+    pub(crate) fn inner(&self, array: &str) -> Vec<Row> {
+        let (begin, mut out) = (format!("{array}/[]"), Vec::<Row>::new());
+        for (path, field) in &self.fields {
+            let Some(below) = path.strip_prefix(&begin) else {
+                continue;
+            };
+            match (below.strip_prefix('/'), out.last_mut()) {
+                (None, _) if below.is_empty() && *field == Field::Nested => {
+                    out.push(Row::default())
+                }
+                (Some(below), Some(row)) => row.add(below.to_owned(), field.clone()),
+                _ => {}
+            }
+        }
+        out
     }
 
     /// A whole number, also one written as text.
@@ -165,7 +189,8 @@ pub(crate) fn row(reply: &mut Reply, who: &str) -> Result<Row, Fault> {
     objects(reply, &io, json::SMALL_MAX_BYTES, "", &mut |_| Ok(()))
 }
 
-/// A page of a listing of at most `max` bytes: see [`objects`]. One that is cut is a fault that says so.
+/// A page of a listing of at most `max` bytes: see [`objects`]. One that is cut is a fault that says so. `*/` is the array that
+/// the whole reply is.
 pub(crate) fn rows(
     reply: &mut Reply,
     who: &str,
@@ -175,7 +200,20 @@ pub(crate) fn rows(
 ) -> Result<Row, Fault> {
     not_html(reply, "JSON", who)?;
     let io = reply.io_fault();
-    page(reply, &io, max, array, each)
+    if array != "*/" {
+        return page(reply, &io, max, array, each);
+    }
+    // What is no array could be taken for one without objects.
+    if reply.status == 204 {
+        return Ok(Row::default());
+    }
+    let mut begin = [0];
+    let read = reply.read(&mut begin).map_err(|e| io(&e))?;
+    if read == 0 || begin[0] != b'[' {
+        return Err(incomplete("the reply is no array"));
+    }
+    let mut whole = begin.as_slice().chain(reply);
+    page(&mut whole, &io, max, array, each)
 }
 
 /// As [`rows`] from any reader.
@@ -194,6 +232,59 @@ pub(crate) fn page(
         Class::Protocol if !theirs => incomplete(&fault.text),
         _ => fault,
     })
+}
+
+/// As [`rows`], of XML: the elements at one of these paths (below the root, separated by spaces) are handed on, each with its
+/// own name at the path `""`. What is outside of them is returned, with the name of the root.
+#[cfg(feature = "dest-azure")]
+pub(crate) fn elements(
+    reply: &mut Reply,
+    who: &str,
+    paths: &str,
+    each: &mut EachRow<'_>,
+) -> Result<Row, Fault> {
+    use crate::net::xml::{self, Step};
+    not_html(reply, "a listing", who)?;
+    let io = reply.io_fault();
+    let (mut tail, mut row, mut inside, mut theirs) = (Row::default(), Row::default(), None, false);
+    let read = xml::read(reply, &io, &mut |step| {
+        let path = match &step {
+            Step::Open { path } | Step::Close { path, .. } => *path,
+        };
+        let (below, at) = (path[1..].join("/"), path.len());
+        match (step, inside) {
+            (Step::Open { .. }, None) if at == 1 => tail.add_text("", &path[0]),
+            (Step::Open { .. }, None) if paths.split(' ').any(|p| p == below) => {
+                (row, inside) = (Row::default(), Some(at));
+                row.add_text("", &path[at - 1]);
+            }
+            (Step::Close { .. }, Some(start)) if at == start => {
+                inside = None;
+                each(&row).inspect_err(|_| theirs = true)?;
+            }
+            (
+                Step::Close {
+                    text: Some(text), ..
+                },
+                Some(start),
+            ) => {
+                row.add_text(&path[start..].join("/"), text);
+            }
+            (
+                Step::Close {
+                    text: Some(text), ..
+                },
+                None,
+            ) => tail.add_text(&below, text),
+            _ => {}
+        }
+        Ok(())
+    });
+    read.map_err(|fault| match fault.class {
+        Class::Protocol if !theirs => incomplete(&fault.text),
+        _ => fault,
+    })?;
+    Ok(tail)
 }
 
 #[cfg(test)]
@@ -229,6 +320,22 @@ mod tests {
         }
         assert!(read(PAGE, "list").expect("good").1.is_empty());
         assert!(read(PAGE, "*/ist").expect("good").1.is_empty());
+    }
+
+    #[test]
+    #[cfg(feature = "dest-openstack")]
+    fn objects_of_an_array_within_a_row() {
+        let json = r#"[{"a":[{"x":"1","b":[{"x":"deep"}]},{"y":"2"},7,{}],"ab":[{"x":"no"}]},{"a":[]},{"a":"text"}]"#;
+        let io = |_: &io::Error| Fault::new(Class::Transient, "io");
+        let mut seen = Vec::new();
+        page(&mut json.as_bytes(), &io, 1 << 20, "*/", &mut |row| {
+            let all = row.inner("a");
+            let all = all.iter().map(|r| r.text("x") + &r.text("y"));
+            seen.push(all.collect::<Vec<String>>().join("|"));
+            Ok(())
+        })
+        .expect("good");
+        assert_eq!(seen, ["1|2|", "", ""]);
     }
 
     #[test]

@@ -244,6 +244,15 @@ fn parse_query(query: &str) -> Vec<(String, Secret)> {
     out
 }
 
+/// What stands before the names of files in a folder of a bucket: empty for no folder, else with `/` at its end.
+#[cfg(feature = "http")]
+pub(crate) fn folder(path: &str) -> String {
+    match path.is_empty() || path.ends_with('/') {
+        true => path.to_owned(),
+        false => format!("{path}/"),
+    }
+}
+
 /// This machine or an address of a private network; also names without a dot and of home networks.
 #[cfg(any(test, feature = "http"))]
 pub(crate) fn is_near(host: &str) -> bool {

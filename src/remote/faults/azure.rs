@@ -112,6 +112,10 @@ impl Wire for Blobs {
         vec![(Verb::Put, Trouble::More(vec![other]))]
     }
 
+    fn removes_misstored(&self) -> bool {
+        true
+    }
+
     fn portal(&self, _: Verb) -> &'static str {
         "captive portal"
     }

@@ -124,6 +124,10 @@ impl Wire for Google {
         .into()
     }
 
+    fn removes_misstored(&self) -> bool {
+        true
+    }
+
     fn portal(&self, _: Verb) -> &'static str {
         "captive portal"
     }

@@ -229,6 +229,11 @@ pub(super) trait Wire {
         false
     }
 
+    /// A file that is stored otherwise than it was sent is removed at once.
+    fn removes_misstored(&self) -> bool {
+        self.looks_after_put()
+    }
+
     /// The header that ties the rest of a file to its beginning.
     fn validator(&self) -> Option<&'static str> {
         None

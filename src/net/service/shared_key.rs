@@ -1,11 +1,16 @@
-//! Azure's SharedKey signature (`destinations-more.md` 2.4): pure functions from a request to its `Authorization` value.
+//! Azure's SharedKey signature (`destinations-more.md` 2.4): from a request to its `Authorization` value, and the log-in by it.
 
 use ring::hmac;
 
 use crate::base::bytes::{base64, base64_decode};
-use crate::base::secret::wipe;
+use crate::base::fault::Done;
+use crate::base::secret::{Secret, wipe};
 use crate::base::time::Civil;
+use crate::net::http::{Http, Request};
 use crate::net::redirect::split;
+use crate::net::service::Refusal;
+use crate::net::service::call::{Login, Signed};
+use crate::net::service::clock::Clock;
 use crate::net::url::decode_percent;
 
 /// Headers whose values are signed without their names, in this order; the length of the body stands after the second.
@@ -21,6 +26,9 @@ const PLAIN: [&str; 10] = [
     "if-unmodified-since",
     "range",
 ];
+
+/// A clock that is further off is refused by the service.
+const SKEW_SECONDS: u64 = 15 * 60;
 
 /// An account with its key.
 pub(crate) struct SharedKey {
@@ -50,6 +58,45 @@ impl SharedKey {
         let text = text(&self.account, method, url, headers, len);
         let signature = hmac::sign(&self.key, text.as_bytes());
         format!("SharedKey {}:{}", self.account, base64(signature.as_ref()))
+    }
+}
+
+/// The log-in with a key: every request is signed, by the server's clock where ours is wrong.
+pub(crate) struct Signer {
+    key: SharedKey,
+    /// The value of `x-ms-version`.
+    version: &'static str,
+    clock: Clock,
+}
+
+impl Signer {
+    pub(crate) fn new(key: SharedKey, version: &'static str) -> Signer {
+        Signer {
+            key,
+            version,
+            clock: Clock::default(),
+        }
+    }
+}
+
+impl Login for Signer {
+    fn sign(&mut self, _: &mut Http, request: &Request<'_>, len: u64) -> Done<Signed> {
+        let date = http_date(self.clock.now());
+        let own = [("x-ms-date", date.as_str()), ("x-ms-version", self.version)];
+        let headers = [request.headers, &own].concat();
+        let (method, url) = (request.method, request.url);
+        let signed = self.key.authorization(method, url, &headers, len);
+        let all = [("authorization", signed.as_str())].into_iter().chain(own);
+        Ok(all.map(|(n, v)| (n, Secret::new(v.to_owned()))).collect())
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        self.clock.notice().into_iter().collect()
+    }
+
+    /// Once, when the server's clock shows something else than ours.
+    fn renew(&mut self, refusal: &Refusal) -> bool {
+        refusal.status == 403 && self.clock.learn(refusal.date, SKEW_SECONDS)
     }
 }
 
@@ -97,7 +144,7 @@ fn text(account: &str, method: &str, url: &str, headers: &[(&str, &str)], len: u
 }
 
 /// A time, seconds since 1970, as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(crate) fn http_date(seconds: i64) -> String {
+fn http_date(seconds: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

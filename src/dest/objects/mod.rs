@@ -1,0 +1,204 @@
+//! What destinations share that are a container of objects behind a service over HTTP: one [`Destination`] for all of them.
+//! A provider is a [`Shape`], the table of its addresses and fields, and an [`Api`], what it does otherwise than most.
+//!
+//! Every upload is compared with what the service says it has stored, and removed when it differs.
+
+mod base;
+mod shape;
+mod upload;
+
+use crate::base::fault::{Class, Done, Fault};
+use crate::dest::{
+    About, Body, Destination, GetFacts, Quota, RemoteFile, Said, Sink, Span, WantedDigests,
+};
+use crate::net::http::Reply;
+use crate::net::service::{Pages, Verb};
+
+pub(super) use self::base::{Base, Each, Page};
+pub(super) use self::shape::{File, Headers, Listing, Part, Sent, Shape, sent};
+
+/// A provider. Its methods are given what is the same for all.
+pub(super) trait Api {
+    /// See [`Destination::list`].
+    fn list(&mut self, base: &mut Base, each: &mut Each<'_>) -> Done<()> {
+        self.pages(base, each)
+    }
+
+    /// All pages of the listing.
+    fn pages(&mut self, base: &mut Base, each: &mut Each<'_>) -> Done<()> {
+        let (mut pages, mut mark) = (Pages::new(base.page), String::new());
+        loop {
+            let page = self.page(base, &mark, each)?;
+            if page.next.is_empty() {
+                return Ok(());
+            }
+            pages.page(&page.next, page.entries)?;
+            mark = page.next;
+        }
+    }
+
+    /// The page of the listing with this mark, empty for the first.
+    fn page(&mut self, base: &mut Base, mark: &str, each: &mut Each<'_>) -> Done<Page> {
+        let (start, most) = (base.folder.clone(), base.page);
+        base.page((&start, most), mark, each)
+    }
+
+    /// The request that uploads a file as a whole.
+    fn whole(&self, base: &Base, file: &File<'_>) -> Sent {
+        let headers = file.headers(base.shape.digest);
+        sent("PUT", base.url(file.name, ""), headers)
+    }
+
+    /// True when the reply to a finished upload tells of the file that was sent: by [`Shape::digest`], and where it tells
+    /// none the file is looked at.
+    fn is_stored(&self, base: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
+        let (header, write) = base.shape.digest;
+        let told = reply.header(header).map(|t| t.trim_matches('"'));
+        let told = told.filter(|told| !told.is_empty()).map(|told| {
+            let ours = write(&file.md5);
+            told == ours || told.to_ascii_lowercase() == ours
+        });
+        reply.finish()?;
+        match told {
+            Some(same) => Ok(same),
+            None => match base.look(file.name) {
+                Err(fault) if fault.class == Class::NotFound => Ok(false),
+                looked => Ok(looked?.size.is_none_or(|size| size == file.len)),
+            },
+        }
+    }
+
+    /// Begins an upload in pieces: what the service calls it.
+    fn begin(&self, _: &mut Base, _: &File<'_>) -> Done<String> {
+        Ok(String::new())
+    }
+
+    /// The request that sends a piece of an upload that was begun, or without one its end. See [`Shape::pieces`]. An upload that
+    /// the service does not know is [`Class::NotFound`] by its table.
+    fn piece(&self, base: &Base, _id: &str, file: &File<'_>, _: &Part) -> Sent {
+        self.whole(base, file)
+    }
+
+    /// Gives up an upload, as well as that can be done.
+    fn cancel(&self, _: &mut Base, _id: &str) {}
+
+    /// See [`Destination::delete`]; a missing file may be a fault.
+    fn delete(&mut self, base: &mut Base, name: &str) -> Done<()> {
+        let url = base.url(name, "");
+        base.plain(Verb::Delete, "DELETE", url)?.finish()
+    }
+
+    /// See [`Destination::create_folder`]; one that is there may be [`Class::Exists`].
+    fn make(&mut self, base: &mut Base) -> Done<()> {
+        let url = base.url("", base.shape.make);
+        base.plain(Verb::MakeFolder, "PUT", url)?.finish()
+    }
+
+    /// See [`Destination::quota`].
+    fn quota(&mut self, _: &mut Base) -> Done<Quota> {
+        let what = "the destination does not tell its free space";
+        Err(Fault::new(Class::Unsupported, what))
+    }
+}
+
+/// A container of a provider, or the files in it below a folder.
+pub(super) struct Store {
+    pub(super) base: Base,
+    pub(super) api: Box<dyn Api>,
+}
+
+impl Destination for Store {
+    fn list(&mut self, each: &mut Each<'_>) -> Done<()> {
+        self.api.list(&mut self.base, each)
+    }
+
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
+        self.base.look(name)
+    }
+
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
+        let url = self.base.url(name, self.base.shape.content);
+        let service = &mut self.base.service;
+        service.download(("GET", &url), &[], (name, span), into)
+    }
+
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        let Store { base, api } = self;
+        if let Some(why) = base.read_only {
+            return Err(Fault::new(Class::Unsupported, why));
+        }
+        if body.len() > base.shape.most {
+            let (who, most) = (base.shape.dialect.who, base.shape.most >> 30);
+            let what = format!("{who} takes no file of more than {most} GiB in one piece");
+            return Err(Fault::new(Class::TooBig, what).hint("use a smaller --dblock-size"));
+        }
+        let missing = || Fault::new(Class::Local, "the digest of the upload was not made");
+        let file = File {
+            name,
+            len: body.len(),
+            md5: body.md5().ok_or_else(missing)?,
+            sha256: body.sha256(),
+            is_new: body.is_new(),
+        };
+        let mut reply = upload::send(&**api, base, &file, body)?;
+        if api.is_stored(base, &file, &mut reply)? {
+            return Ok(());
+        }
+        let _ = api.delete(base, name);
+        let what = "the stored file is not the one sent";
+        Err(Fault::new(Class::Integrity, what))
+    }
+
+    fn delete(&mut self, name: &str) -> Done<()> {
+        match self.api.delete(&mut self.base, name) {
+            Err(fault) if fault.class != Class::NotFound => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    fn create_folder(&mut self) -> Done<()> {
+        match self.api.make(&mut self.base) {
+            Err(fault) if fault.class != Class::Exists => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    fn about(&self) -> About {
+        About {
+            wants: WantedDigests {
+                md5: true,
+                sha1: false,
+            },
+            refuses_to_replace: self.base.shape.refuses_to_replace,
+            put_is_proof: true,
+            read_only: self.base.read_only,
+            ..About::default()
+        }
+    }
+
+    fn said(&mut self) -> Said {
+        let base = &mut self.base;
+        base.notices.extend(base.service.notices());
+        Said {
+            notices: std::mem::take(&mut base.notices),
+            requests: Some(base.service.requests()),
+            ..Said::default()
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.base.shown.clone()
+    }
+
+    fn place(&self) -> String {
+        format!("{}{}", self.base.place, self.base.folder)
+    }
+
+    fn account(&self) -> String {
+        self.base.account.clone()
+    }
+
+    fn quota(&mut self) -> Done<Quota> {
+        self.api.quota(&mut self.base)
+    }
+}

@@ -1,0 +1,146 @@
+//! Uploads: in one request, or in pieces, of which those that arrived are not sent again after a break.
+
+use crate::base::digest::Algo;
+use crate::base::fault::{Class, Done, Fault};
+use crate::dest::objects::Api;
+use crate::dest::objects::base::Base;
+use crate::dest::objects::shape::{File, Part, Upload};
+use crate::dest::{Body, look_at};
+use crate::net::http::Reply;
+use crate::net::service::{Content, Verb};
+
+/// So often one call begins an upload that the service forgets.
+const BEGINS_MAX: u8 = 2;
+
+/// What a service has of an upload.
+enum State {
+    /// All of it: what it says of the file.
+    Done(Box<Reply>),
+    /// So many bytes.
+    Has(u64),
+    /// It does not know the upload.
+    Gone,
+}
+
+/// Sends a file; the reply of its end. A fault of the line leaves the rest of one in pieces for the next call with that file.
+pub(super) fn send(
+    api: &dyn Api,
+    base: &mut Base,
+    file: &File<'_>,
+    body: &mut dyn Body,
+) -> Done<Reply> {
+    let upload = match base.upload.take() {
+        Some(upload) if upload.is_of(file) => upload,
+        other => {
+            if let Some(id) = other.and_then(|other| other.id) {
+                api.cancel(base, &id);
+            }
+            let upload = Upload::new(file);
+            if file.len <= base.shape.pieces_above {
+                let mut request = api.whole(base, file);
+                let kind = ("content-type", "application/octet-stream".to_owned());
+                request.2.push(kind);
+                let sent = base.send(Verb::Put, &request, Content::whole(body));
+                let broke = |fault: &Fault| fault.class == Class::Transient;
+                let long = file.len > base.shape.pieces_once_broken;
+                if sent.as_ref().is_err_and(broke) && long {
+                    base.upload = Some(upload);
+                }
+                return sent;
+            }
+            upload
+        }
+    };
+    in_pieces(api, base, upload, file, body)
+}
+
+/// Sends what has not arrived.
+fn in_pieces(
+    api: &dyn Api,
+    base: &mut Base,
+    mut upload: Upload,
+    file: &File<'_>,
+    body: &mut dyn Body,
+) -> Done<Reply> {
+    let mut asks = upload.id.is_some() && base.shape.pieces.is_none();
+    let mut begun = 0;
+    loop {
+        if upload.id.is_none() {
+            (upload.id, upload.at) = (Some(api.begin(base, file)?), 0);
+            begun += 1;
+        }
+        let id = upload.id.as_deref().unwrap_or_default();
+        let asked = std::mem::take(&mut asks);
+        let from = if asked { file.len } else { upload.at };
+        let text = match piece(api, base, (id, from), file, body) {
+            Ok(State::Done(reply)) => return Ok(*reply),
+            Ok(State::Has(n)) if asked || (n > upload.at && n <= file.len) => {
+                upload.at = n.min(file.len);
+                continue;
+            }
+            Ok(State::Has(_)) => {
+                base.upload = Some(upload);
+                "the server takes no more of the file"
+            }
+            Ok(State::Gone) if begun < BEGINS_MAX => {
+                upload.id = None;
+                continue;
+            }
+            Ok(State::Gone) => "the server forgets the upload each time",
+            Err(fault) => {
+                if matches!(fault.class, Class::Transient | Class::Throttled(_)) {
+                    base.upload = Some(upload);
+                }
+                return Err(fault);
+            }
+        };
+        return Err(Fault::new(Class::Transient, text));
+    }
+}
+
+/// Sends the piece of an upload that begins at a position, or when that is the end of the file the end of the upload.
+fn piece(
+    api: &dyn Api,
+    base: &mut Base,
+    (id, from): (&str, u64),
+    file: &File<'_>,
+    body: &mut dyn Body,
+) -> Done<State> {
+    let left = file.len - from;
+    let mut part = Part {
+        from,
+        len: left,
+        number: 0,
+        md5: Vec::new(),
+    };
+    if let Some((least, most)) = base.shape.pieces {
+        let size = least.max(file.len.div_ceil(most));
+        (part.len, part.number) = (size.min(left), file.len.min(from).div_ceil(size));
+        let mut md5 = Algo::Md5.hasher();
+        look_at(body, from, part.len, &mut |bytes| md5.update(bytes)).map_err(Fault::local)?;
+        part.md5 = md5.finish().as_bytes().to_vec();
+    }
+    let len = part.len;
+    let request = api.piece(base, id, file, &part);
+    let content = match len {
+        0 => Content::Bytes(&request.3),
+        _ => Content::Part { body, from, len },
+    };
+    match base.send(Verb::Resume, &request, content) {
+        Ok(mut reply) if reply.status == 308 => {
+            reply.finish()?;
+            Ok(State::Has(received(&reply)))
+        }
+        Ok(reply) if len == 0 || base.shape.pieces.is_none() => Ok(State::Done(Box::new(reply))),
+        Ok(mut reply) => reply.finish().map(|()| State::Has(from + len)),
+        Err(fault) if fault.class == Class::NotFound => Ok(State::Gone),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Bytes that the server has by its `Range: bytes=0-LAST`; none when it says nothing.
+fn received(reply: &Reply) -> u64 {
+    let last = reply.header("range").and_then(|r| r.rsplit_once('-'));
+    let last = last.and_then(|(_, last)| last.trim().parse::<u64>().ok());
+    last.map_or(0, |last| last.saturating_add(1))
+}
