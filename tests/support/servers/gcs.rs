@@ -89,3 +89,67 @@ impl Gcs {
         assert!(done.status.success(), "rclone: {said}");
     }
 }
+
+/// fake-gcs-server, which keeps everything in a folder; it asks for no log-in.
+pub struct Fake {
+    port: u16,
+    // Stopped before its folder goes.
+    _server: Server,
+    home: Home,
+}
+
+/// Where `.ci/prepare.d/gcs` put it.
+fn fake_program() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(home?.join(".cache")));
+    let tool = "duplet-test-tools/fake-gcs-server-v1.56.1/fake-gcs-server";
+    cache.unwrap_or_default().join(tool)
+}
+
+impl Fake {
+    /// `None` where it is not installed.
+    pub fn start() -> Option<Fake> {
+        let program = fake_program();
+        if !program.exists() {
+            return None;
+        }
+        let home = Home::new("gcs-fake");
+        let port = free_port();
+        let mut command = Command::new(program);
+        command.args([
+            "-scheme",
+            "http",
+            "-host",
+            "127.0.0.1",
+            "-backend",
+            "filesystem",
+        ]);
+        command.arg("-filesystem-root").arg(home.at("objects"));
+        // Where uploads are gone on with: without it the server names another place for them.
+        command
+            .arg("-external-url")
+            .arg(format!("http://127.0.0.1:{port}"));
+        command.args(["-port", &port.to_string()]);
+        let mut server = Server::start("fake-gcs-server", command, &home.at("log"));
+        server.wait(&|| accepts(port));
+        let _server = server;
+        Some(Fake {
+            port,
+            _server,
+            home,
+        })
+    }
+
+    pub fn url(&self, place: &str) -> String {
+        let base = format!("http://127.0.0.1:{}", self.port);
+        format!(
+            "gcs://{place}?gcs-endpoint={base}&gcs-project=p&http-proxy=none&retry-delay=0s&number-of-retries=1"
+        )
+    }
+
+    /// The folder here that has what the server stored under this name.
+    pub fn stored(&self, place: &str) -> PathBuf {
+        self.home.at("objects").join(place)
+    }
+}
