@@ -1,7 +1,7 @@
 //! Layer 0: what every other layer may use and which uses nothing of ours.
 //!
 //! Order, lowest first (a file may use the ones above it): `bytes`, `text`, `error`, `secret`, `size`, `sys`, `time`,
-//! `digest`, `rand`, `leftover`, `json`, `log_file`, `out`, `progress`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
+//! `digest`, `shown`, `rand`, `leftover`, `json`, `log_file`, `out`, `progress`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
 
 pub(crate) mod bytes;
 pub(crate) mod digest;
@@ -18,6 +18,7 @@ mod progress;
 pub(crate) mod rand;
 pub(crate) mod read_at;
 pub(crate) mod secret;
+pub(crate) mod shown;
 pub(crate) mod size;
 pub(crate) mod sys;
 pub(crate) mod text;

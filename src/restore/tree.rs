@@ -11,16 +11,12 @@ use std::path::{Path, PathBuf};
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Doing, Error, Kind, Result, io_text};
 use crate::base::leftover;
+pub(super) use crate::base::shown::{is_windows, parts};
 use crate::base::sys::{self, Dir, FileKind};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
 use crate::spill::keyset::Keyset;
-
-/// True for a path of a Windows source (`format.md` 12).
-pub(super) fn is_windows(path: &[u8]) -> bool {
-    path.first() != Some(&b'/')
-}
 
 /// Longest folder prefix that all paths given to [`Prefix::add`] share; ends with a separator or is empty.
 #[derive(Default)]
@@ -59,31 +55,6 @@ fn folder_end(path: &[u8], end: usize) -> usize {
     } else {
         cut
     }
-}
-
-/// The parts of a stored path below `prefix`, fit to be joined under a target: no `..`, nothing empty. Drive letters and
-/// servers become folders. `None` for a path that would lead elsewhere; empty for the prefix folder itself.
-pub(super) fn parts<'a>(path: &'a [u8], prefix: &[u8]) -> Option<Vec<&'a [u8]>> {
-    let windows = is_windows(path);
-    let rest = path.strip_prefix(prefix)?;
-    let mut out = Vec::new();
-    for part in rest.split(|&b| b == b'/' || (windows && b == b'\\')) {
-        match part {
-            b"" | b"." => {}
-            b".." => return None,
-            p if p.contains(&0) => return None,
-            [letter, b':']
-                if windows
-                    && out.is_empty()
-                    && prefix.is_empty()
-                    && letter.is_ascii_alphabetic() =>
-            {
-                out.push(&part[..1]);
-            }
-            p => out.push(p),
-        }
-    }
-    Some(out)
 }
 
 /// The tree that is restored into.
