@@ -1,7 +1,7 @@
 //! duplet: backups in Duplicati's remote format from one small static binary.
 //!
 //! Layers, each using only those below (`tests/layers.rs` checks it): `cli` over the engines `backup`, `restore`, `upkeep`,
-//! `query`, over `writer`, over `set`, over `remote`, over `dest`, over `format` `net` `select` `spill`, over `base`.
+//! `query`, `mount`, over `writer`, over `set`, over `remote`, over `dest`, over `format` `net` `select` `spill`, over `base`.
 //!
 //! # Words
 //!
@@ -56,6 +56,8 @@ mod dest;
 mod format;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+#[cfg(feature = "mount")]
+mod mount;
 mod net;
 mod query;
 mod remote;

@@ -11,6 +11,7 @@ mod cmd_copy;
 mod cmd_delete;
 mod cmd_find;
 mod cmd_list;
+mod cmd_mount;
 mod cmd_purge;
 mod cmd_remote;
 mod cmd_repair;
@@ -92,6 +93,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     cmd_backup::COMMAND,
     cmd_restore::COMMAND,
     cmd_cat::COMMAND,
+    cmd_mount::COMMAND,
     cmd_list::LIST,
     cmd_find::FIND,
     cmd_compare::COMMAND,

@@ -19,6 +19,8 @@ mod dir;
 mod dir_tests;
 mod dir_xattrs;
 mod files;
+#[cfg(any(test, feature = "mount"))]
+mod fuse;
 mod look;
 mod priority;
 mod signal;
@@ -41,10 +43,13 @@ pub(crate) use child::Piped;
 pub(crate) use child::{Moved, memory_file};
 pub(crate) use dir::Dir;
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
+#[cfg(any(test, feature = "mount"))]
+pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};
 pub(crate) use look::{ITSELF, Spot, stat_of, xattr_names_of, xattr_of};
 pub(crate) use priority::{be_nice, idle_io};
 pub(crate) use signal::{
-    install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible, stops_requested,
+    forget_stops, install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible,
+    stops_requested,
 };
 pub(crate) use terminal::{read_secret_line, terminal_width};
 pub(crate) use users::{Identity, Users};

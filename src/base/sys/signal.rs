@@ -70,6 +70,11 @@ pub(crate) fn stops_requested() -> u32 {
     STOPS.load(Ordering::Relaxed)
 }
 
+/// The stops so far are dealt with: what follows is waited for and read as if none had been requested.
+pub(crate) fn forget_stops() {
+    STOPS.store(0, Ordering::Relaxed);
+}
+
 /// Waits; false at once when a stop was or is requested.
 pub(crate) fn sleep_interruptible(time: Duration) -> bool {
     sleep_beyond(time, 0)

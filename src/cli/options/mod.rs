@@ -53,6 +53,9 @@ const BACKUP: &[&str] = &["backup"];
 const RESTORE: &[&str] = &["restore"];
 /// Commands that bring files back.
 const BRINGING: &[&str] = &["restore", "cat"];
+/// Commands that read blocks here and there.
+const READING: &[&str] = &["restore", "cat", "mount"];
+const MOUNT: &[&str] = &["mount"];
 /// Commands that walk the sources.
 const WALK: &[&str] = &["backup", "test-filters"];
 /// Commands that choose among stored paths or source paths.
@@ -80,6 +83,7 @@ const WRITING: &[&str] = &[
 const VERSIONED: &[&str] = &[
     "restore",
     "cat",
+    "mount",
     "list",
     "find",
     "list-folder-content",
@@ -93,6 +97,7 @@ const VERSIONED: &[&str] = &[
 const NUMBERED: &[&str] = &[
     "restore",
     "cat",
+    "mount",
     "list",
     "find",
     "list-folder-content",

@@ -17,7 +17,7 @@ pub(crate) use dblocks::{ListReader, ListsInDblocks, VolumeFaults};
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use walk::{Needed, Owners, Reference};
 pub(crate) use whole::{ListState, State, Stored};
-use whole::{Told, blocks, per_list, told};
+pub(crate) use whole::{Told, blocks, per_list, told};
 
 const SORT_CAP: usize = 4 << 20;
 

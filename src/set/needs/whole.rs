@@ -8,7 +8,7 @@ use crate::format::manifest::Params;
 
 /// How a version tells of which blocks a content consists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told<'a> {
+pub(crate) enum Told<'a> {
     /// Of none.
     Empty,
     /// Of this one.
@@ -20,17 +20,17 @@ pub(super) enum Told<'a> {
 }
 
 /// Blocks of a content of `size` bytes.
-pub(super) fn blocks(params: Params, size: u64) -> u64 {
+pub(crate) fn blocks(params: Params, size: u64) -> u64 {
     size.div_ceil(u64::from(params.block_size).max(1))
 }
 
 /// Blocks that a full blocklist names.
-pub(super) fn per_list(params: Params) -> u64 {
+pub(crate) fn per_list(params: Params) -> u64 {
     u64::from(params.hashes_per_list()).max(1)
 }
 
 /// `meta`: the content is an entry's metadata. Duplicati's first format wrote their hash by the algorithm of blocks.
-pub(super) fn told(params: Params, content: &Content, meta: bool) -> Told<'_> {
+pub(crate) fn told(params: Params, content: &Content, meta: bool) -> Told<'_> {
     if content.size == 0 {
         return Told::Empty;
     }

@@ -1,0 +1,479 @@
+//! Where the bytes come from: the blocks of all versions by key, each compared with its hash before it is given. Volumes are read
+//! in parts, and what was read of them stays in the temporary folder as long as there is room; so do the blocks.
+
+use crate::base::digest::{BlockKey, Hash};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
+use crate::base::text;
+use crate::base::ui::Ui;
+use crate::format::filelist::Content;
+use crate::format::manifest::Params;
+use crate::mount::cache::BlockCache;
+use crate::set::{
+    BlockIndex, Set, Share, Shelf, Told, VolumeNo, blocks as blocks_of, per_list, told,
+};
+
+/// Volumes open at a time, whatever their size: each takes up to 150 KiB of memory.
+const SHELVES_AT_MOST: usize = 8;
+/// Blocks fetched beyond the one that is wanted: at first, and of who goes on reading.
+const AHEAD: [u64; 2] = [2, 16];
+/// Bytes of blocks that are fetched beyond the one that is wanted, beyond the first two.
+const AHEAD_BYTES: u64 = 2 << 20;
+/// Blocks that were found to be lost, which are not looked for again at once.
+const LOST_AT_MOST: usize = 64;
+
+/// Receives a block with the number that came with its key, or why it is lost.
+pub(super) type BlockSink<'a> =
+    dyn FnMut(&mut Ui, u64, std::result::Result<&[u8], &str>) -> Result<()> + 'a;
+
+/// A volume that is open, whole or in parts.
+struct Kept {
+    no: VolumeNo,
+    shelf: Shelf,
+    used: u64,
+    /// Bytes it takes on disk, about.
+    bytes: u64,
+}
+
+/// How far the blocks of a file were fetched.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    row: u64,
+    /// Number of the first block that was not.
+    next: u64,
+    /// How many were fetched ahead.
+    ahead: u64,
+}
+
+/// How volumes are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// Never in parts.
+    pub(crate) whole: bool,
+    /// Bytes of blocks and volumes that are kept on disk.
+    pub(crate) keep_bytes: u64,
+    /// Do not search volumes that no index volume describes.
+    pub(crate) no_scan: bool,
+}
+
+/// All blocks of a set.
+pub(super) struct Source<'s> {
+    pub(super) set: &'s mut Set,
+    params: Params,
+    reading: Reading,
+    /// Read when the first block is wanted.
+    index: Option<BlockIndex>,
+    /// Dblocks that no dindex describes, until they were searched.
+    unindexed: Vec<VolumeNo>,
+    cache: BlockCache,
+    shelves: Vec<Kept>,
+    clock: u64,
+    /// By number: the volume cannot be opened, which was told.
+    closed: Vec<bool>,
+    way: Way,
+    /// The block read last, and whose it is.
+    block: Vec<u8>,
+    in_hand: Option<BlockKey>,
+    lost: Vec<(BlockKey, String)>,
+}
+
+impl<'s> Source<'s> {
+    pub(super) fn new(set: &'s mut Set, params: Params, reading: Reading) -> Result<Source<'s>> {
+        let blocks = reading.keep_bytes / 4 * 3;
+        Ok(Source {
+            cache: BlockCache::new(set.tmp(), blocks, params.block_size)?,
+            closed: vec![false; set.volumes().dblock_count() as usize],
+            set,
+            params,
+            reading,
+            index: None,
+            unindexed: Vec::new(),
+            shelves: Vec::new(),
+            clock: 0,
+            way: Way::default(),
+            block: Vec::new(),
+            in_hand: None,
+            lost: Vec::new(),
+        })
+    }
+
+    /// Appends bytes of a content to `out`, fewer where it ends before. `row` tells whose it is, for reading ahead; `meta`:
+    /// it is the metadata of an entry. `Damaged` when a block of them is lost.
+    pub(super) fn read(
+        &mut self,
+        ui: &mut Ui,
+        row: u64,
+        (content, meta): (&Content, bool),
+        at: u64,
+        len: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let block_size = u64::from(self.params.block_size).max(1);
+        let end = at.saturating_add(len).min(content.size);
+        let mut at = at;
+        while at < end {
+            let number = at / block_size;
+            let from = at % block_size;
+            let n = (block_size - from).min(end - at);
+            let found = self.ids(ui, content, meta, number, 1)?;
+            let key = found
+                .first()
+                .map(|id| self.key(content, id, number))
+                .ok_or_else(|| Error::damaged("the list of its blocks is too short"))?;
+            if !self.have(&key) {
+                let ahead = self.ahead(ui, row, content, meta, number)?;
+                let told = self.bring(ui, &key, &ahead);
+                told.map_err(|e| e.doing(format!("read its block at byte {}", at - from)))?;
+            }
+            self.copy(&key, from, n, out)?;
+            at += n;
+        }
+        Ok(())
+    }
+
+    /// Appends a part of a block that was just brought.
+    fn copy(&mut self, key: &BlockKey, from: u64, len: u64, out: &mut Vec<u8>) -> Result<()> {
+        let gone = || Error::bug("a block that was brought is here");
+        let (start, len) = (out.len(), usize::try_from(len).map_err(|_| gone())?);
+        if self.in_hand == Some(*key) {
+            let from = usize::try_from(from).map_err(|_| gone())?;
+            let part = self.block.get(from..from + len);
+            out.extend_from_slice(part.ok_or_else(|| Error::damaged("a block is too short"))?);
+            return Ok(());
+        }
+        out.resize(start + len, 0);
+        let part = out.get_mut(start..).ok_or_else(gone)?;
+        match self.cache.get(key, from, part) {
+            true => Ok(()),
+            false => Err(Error::damaged(
+                "a block in the temporary folder cannot be read",
+            )),
+        }
+    }
+
+    fn have(&self, key: &BlockKey) -> bool {
+        self.in_hand == Some(*key) || self.cache.holds(key)
+    }
+
+    /// The key of the `number`th block of a content.
+    fn key(&self, content: &Content, id: &Hash, number: u64) -> BlockKey {
+        let block_size = u64::from(self.params.block_size);
+        let left = content
+            .size
+            .saturating_sub(number.saturating_mul(block_size));
+        BlockKey::new(id, u32::try_from(left.min(block_size)).unwrap_or(u32::MAX))
+    }
+
+    /// The ids of up to `count` blocks of a content from the `number`th on, as far as one blocklist tells them.
+    fn ids(
+        &mut self,
+        ui: &mut Ui,
+        content: &Content,
+        meta: bool,
+        number: u64,
+        count: u64,
+    ) -> Result<Vec<Hash>> {
+        let lists = match told(self.params, content, meta) {
+            Told::Empty => return Ok(Vec::new()),
+            Told::Untold => return Err(Error::damaged("the version does not say what it holds")),
+            Told::Block(_) if content.size > u64::from(self.params.block_size) => {
+                let cause = format!("{} bytes are no single block", content.size);
+                return Err(Error::damaged(cause));
+            }
+            Told::Block(id) => return Ok((number == 0).then_some(id).into_iter().collect()),
+            Told::Lists(lists) => lists,
+        };
+        let (per_list, width) = (per_list(self.params), self.params.block_hash.len() as u64);
+        let (list, from) = (number / per_list, number % per_list);
+        let all = blocks_of(self.params, content.size).saturating_sub(list * per_list);
+        let in_list = all.min(per_list);
+        let id = usize::try_from(list).ok().and_then(|at| lists.get(at));
+        let id = id.ok_or_else(|| Error::damaged("it has too few blocklists"))?;
+        let size = u32::try_from(in_list * width);
+        let key = BlockKey::new(
+            id,
+            size.map_err(|_| Error::damaged("a blocklist is too long"))?,
+        );
+        if !self.have(&key) {
+            let brought = self.bring(ui, &key, &[]);
+            brought.map_err(|e| e.doing("read the list of its blocks"))?;
+        }
+        let count = count.min(in_list.saturating_sub(from));
+        let mut raw = Vec::new();
+        self.copy(&key, from * width, count * width, &mut raw)?;
+        let hashes = raw.chunks_exact(self.params.block_hash.len());
+        Ok(hashes.filter_map(Hash::from_bytes).collect())
+    }
+
+    /// What is fetched together with a block: those that follow it, more and more of them as long as somebody goes on
+    /// reading. Nothing where they were fetched before.
+    fn ahead(
+        &mut self,
+        ui: &mut Ui,
+        row: u64,
+        content: &Content,
+        meta: bool,
+        number: u64,
+    ) -> Result<Vec<BlockKey>> {
+        let way = self.way;
+        if meta || way.row == row && number < way.next && number + way.ahead >= way.next {
+            return Ok(Vec::new());
+        }
+        let [first, most] = AHEAD;
+        let room = AHEAD_BYTES / u64::from(self.params.block_size).max(1);
+        let goes_on = way.row == row && number == way.next;
+        let count = match goes_on {
+            true => (way.ahead * 2).min(most).min(room).max(first),
+            false => first,
+        };
+        let ids = self.ids(ui, content, meta, number + 1, count);
+        let mut keys = Vec::new();
+        // A list that cannot be read is told when it is its turn.
+        for (id, at) in ids.unwrap_or_default().iter().zip(number + 1..) {
+            keys.push(self.key(content, id, at));
+        }
+        self.way = Way {
+            row,
+            next: number + 1 + keys.len() as u64,
+            ahead: keys.len() as u64,
+        };
+        Ok(keys)
+    }
+
+    /// Reads the index once, and says so.
+    fn learn(&mut self, ui: &mut Ui) -> Result<&mut BlockIndex> {
+        if self.index.is_none() {
+            ui.note("reading where the blocks are");
+            let (places, report) = self.set.load_index(ui, true, &mut |_, _| Ok(()))?;
+            for (name, why) in &report.unreadable {
+                let line = format!("index volume {name} is damaged: {why}");
+                ui.warn("unreadable-index", &line);
+            }
+            if self.set.cache().is_on()
+                && report.clean()
+                && report.fetched > 0
+                && let Err(e) = self.set.store_index(&places)
+            {
+                ui.verbose(&format!("the cache was not written: {e}"));
+            }
+            self.unindexed = report.unindexed;
+            self.index = Some(places);
+        }
+        self.index
+            .as_mut()
+            .ok_or_else(|| Error::bug("the index was just read"))
+    }
+
+    /// The volumes that should hold a block, those that are open first. Those that no index describes are searched once when
+    /// no other has it.
+    fn volumes(&mut self, ui: &mut Ui, key: &BlockKey) -> Result<Vec<VolumeNo>> {
+        let mut found = self.learn(ui)?.find_key(key)?;
+        if found.is_empty() && !self.unindexed.is_empty() && !self.reading.no_scan {
+            let numbers = std::mem::take(&mut self.unindexed);
+            let volumes = text::count(numbers.len() as u64, "dblock volume");
+            ui.note(&format!("reading {volumes} that no index volume describes"));
+            if let Some(places) = &mut self.index {
+                self.set.index_dblocks(ui, &numbers, places, false)?;
+            }
+            found = self.learn(ui)?.find_key(key)?;
+        }
+        found.retain(|&no| self.set.volumes().dblock(no).is_some());
+        found.sort_by_key(|no| self.shelves.iter().all(|kept| kept.no != *no));
+        Ok(found)
+    }
+
+    /// Brings a block into hand and into the cache, and with it from the same volume what `ahead` names. `Damaged` when no
+    /// volume holds it intact; other errors are those of the destination.
+    fn bring(&mut self, ui: &mut Ui, key: &BlockKey, ahead: &[BlockKey]) -> Result<()> {
+        if let Some((_, why)) = self.lost.iter().find(|(lost, _)| lost == key) {
+            return Err(Error::damaged(why.as_str()));
+        }
+        let mut why = "it is in no volume of the destination".to_owned();
+        for no in self.volumes(ui, key)? {
+            let mut keys = vec![*key];
+            for next in ahead {
+                if !self.cache.holds(next) && self.learn(ui)?.find_key(next)?.contains(&no) {
+                    keys.push(*next);
+                }
+            }
+            match self.take(ui, no, key, &keys)? {
+                None => {
+                    self.cache.put(key, &self.block);
+                    self.in_hand = Some(*key);
+                    return Ok(());
+                }
+                Some(bad) => why = bad,
+            }
+        }
+        if self.lost.len() >= LOST_AT_MOST {
+            self.lost.remove(0);
+        }
+        self.lost.push((*key, why.clone()));
+        Err(Error::damaged(why))
+    }
+
+    /// Reads blocks that lie anywhere, volume by volume, each into `each` with the number that came with it; one that is lost
+    /// comes with the reason. At most as many at a time as the caller has memory for.
+    pub(super) fn many(
+        &mut self,
+        ui: &mut Ui,
+        wanted: &[(BlockKey, u64)],
+        each: &mut BlockSink<'_>,
+    ) -> Result<()> {
+        let mut placed = Vec::with_capacity(wanted.len());
+        for (key, number) in wanted {
+            let no = self.volumes(ui, key)?.first().copied();
+            placed.push((no.unwrap_or(VolumeNo::MAX), *key, *number));
+        }
+        placed.sort_unstable();
+        for group in placed.chunk_by(|a, b| a.0 == b.0) {
+            // All of a volume are fetched with the first of them.
+            let mut keys: Vec<BlockKey> = group.iter().map(|(_, key, _)| *key).collect();
+            for (no, key, number) in group {
+                keys.truncate(if number == &group[0].2 { keys.len() } else { 0 });
+                keys.push(*key);
+                let brought = match self.in_hand == Some(*key) {
+                    true => Ok(()),
+                    false if *no == VolumeNo::MAX => self.bring(ui, key, &[]),
+                    false => match self.take(ui, *no, key, &keys)? {
+                        None => {
+                            self.in_hand = Some(*key);
+                            Ok(())
+                        }
+                        // Another volume may have it, too.
+                        Some(_) => self.bring(ui, key, &[]),
+                    },
+                };
+                match brought {
+                    Ok(()) => each(ui, *number, Ok(&self.block))?,
+                    Err(e) if e.kind() == Kind::Damaged => each(ui, *number, Err(e.cause()))?,
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one block of one volume into hand, fetching `keys` with it; why it does not hold it intact, if it does not.
+    fn take(
+        &mut self,
+        ui: &mut Ui,
+        no: VolumeNo,
+        key: &BlockKey,
+        keys: &[BlockKey],
+    ) -> Result<Option<String>> {
+        let bytes = keys.iter().map(|key| u64::from(key.size())).sum();
+        let share = match self.reading.whole {
+            true => Share::All,
+            false => Share::Bytes(bytes),
+        };
+        self.in_hand = None;
+        let mut why = match self.take_by(ui, no, key, keys, share)? {
+            None => return Ok(None),
+            Some(why) => why,
+        };
+        // Parts tell less than the whole: it may be the transfer that was at fault, or the directory.
+        let parts = |kept: &Kept| kept.no == no && kept.shelf.is_in_parts();
+        if let Some(at) = self.shelves.iter().position(parts) {
+            self.shelves.swap_remove(at);
+            match self.take_by(ui, no, key, keys, Share::All)? {
+                None => return Ok(None),
+                Some(whole) => why = whole,
+            }
+        }
+        Ok(Some(why))
+    }
+
+    fn take_by(
+        &mut self,
+        ui: &mut Ui,
+        no: VolumeNo,
+        key: &BlockKey,
+        keys: &[BlockKey],
+        share: Share,
+    ) -> Result<Option<String>> {
+        if sys::stops_requested() > 0 {
+            return Err(Error::new(Kind::Interrupted, "stopped"));
+        }
+        let mut kept = match self.open(ui, no, share)? {
+            Ok(kept) => kept,
+            Err(why) => return Ok(Some(why)),
+        };
+        kept.bytes += match kept.shelf.is_in_parts() {
+            true => u64::from(key.size()),
+            false => 0,
+        };
+        let fetched = kept.shelf.fetch(self.set, ui, keys);
+        let read = fetched.and_then(|()| kept.shelf.block(key, &mut self.block));
+        let why = match read {
+            Ok(true) => None,
+            Ok(false) => {
+                let name = text::safe(kept.shelf.name().as_str().as_bytes());
+                let why = kept.shelf.why();
+                let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                Some(format!("volume {name} lacks or spoils it{why}"))
+            }
+            Err(e) if e.kind().is_of_one_volume() => Some(e.to_string()),
+            Err(e) => return Err(e),
+        };
+        self.shelves.push(kept);
+        self.make_room();
+        Ok(why)
+    }
+
+    /// Takes a volume off the row of those that are open, or opens it; the reason when it cannot be.
+    fn open(
+        &mut self,
+        ui: &mut Ui,
+        no: VolumeNo,
+        share: Share,
+    ) -> Result<std::result::Result<Kept, String>> {
+        self.clock += 1;
+        if let Some(at) = self.shelves.iter().position(|kept| kept.no == no) {
+            let mut kept = self.shelves.swap_remove(at);
+            kept.used = self.clock;
+            return Ok(Ok(kept));
+        }
+        let listed = self.set.volumes().dblock(no);
+        let (name, size) = listed.ok_or_else(|| Error::bug("a volume that is read is listed"))?;
+        if self.closed.get(no as usize) == Some(&true) {
+            let shown = text::safe(name.as_str().as_bytes());
+            return Ok(Err(format!("volume {shown} cannot be read")));
+        }
+        let expected = self.learn(ui)?.expected(no)?;
+        match self.set.shelf(ui, no, expected, share) {
+            Ok(shelf) => Ok(Ok(Kept {
+                no,
+                bytes: match shelf.is_in_parts() {
+                    true => 0,
+                    false => size.unwrap_or(0),
+                },
+                shelf,
+                used: self.clock,
+            })),
+            Err(e) if e.kind().is_volume_or_key() => {
+                ui.warn("damaged-dblock", &e.to_string());
+                if let Some(slot) = self.closed.get_mut(no as usize) {
+                    *slot = true;
+                }
+                let gone = "; what a volume held may be elsewhere now: mount again";
+                let hint = if e.kind() == Kind::Missing { gone } else { "" };
+                Ok(Err(format!("{}{hint}", e.cause())))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Lets the volumes go that were used least, until the rest fits; the newest stays.
+    fn make_room(&mut self) {
+        let most = self.reading.keep_bytes / 4;
+        while self.shelves.len() > 1
+            && (self.shelves.len() > SHELVES_AT_MOST
+                || self.shelves.iter().map(|kept| kept.bytes).sum::<u64>() > most)
+        {
+            let oldest = (0..self.shelves.len() - 1).min_by_key(|&at| self.shelves[at].used);
+            let Some(at) = oldest else { return };
+            self.shelves.remove(at);
+        }
+    }
+}
