@@ -140,7 +140,7 @@ fn exit_codes_and_messages() {
         (
             &["compact", "/x", "--version=1"],
             200,
-            "duplet: --version means nothing to compact (an option of restore, cat, list, find, list-folder-content, list-file-versions, search-entries, verify, copy, delete, purge)\n",
+            "duplet: --version means nothing to compact (an option of restore, cat, mount, list, find, list-folder-content, list-file-versions, search-entries, verify, copy, delete, purge)\n",
         ),
         (
             &["vacuum", "/x", "--log-file=/nonexistent/log"],

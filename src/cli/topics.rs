@@ -40,6 +40,7 @@ macro_rules! topics {
 topics! {
     "backup";
     "restore" | "cat" | "dump" | "tar";
+    "mount" | "fuse";
     "list" | "find" | "compare" | "diff" | "list-filesets" | "list-folder-content" | "list-file-versions" | "search-entries";
     "verify" | "affected" | "list-broken-files";
     "retention" | "delete";
