@@ -237,7 +237,11 @@ fn options_of_other_commands_are_noted_and_dropped() {
 fn what_is_asked_of_one_run_is_an_error_where_it_means_nothing() {
     let row = |name: &str| crate::cli::lookup(name).unwrap();
     for (command, option, hint) in [
-        ("compact", "--version=1", "an option of restore, cat, mount, list,"),
+        (
+            "compact",
+            "--version=1",
+            "an option of restore, cat, mount, list,",
+        ),
         ("backup", "--version=0", "delete, purge"),
         ("repair", "--version=2", "delete, purge"),
         ("list-broken-files", "--version=2", "delete, purge"),
