@@ -7,7 +7,7 @@ use crate::cli::{Call, Command, Outcome, Section};
 pub(super) const COMMAND: Command = Command {
     name: "mount",
     aliases: &[],
-    section: Section::Everyday,
+    section: Section::More,
     summary: "look into all versions as folders (Linux)",
     usage: "<url> <folder>",
     details: "\

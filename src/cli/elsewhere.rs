@@ -46,10 +46,6 @@ static OTHERS: &[(&str, &str)] = &[
     ),
     ("forget", DELETES),
     ("prune", DELETES),
-    (
-        "mount",
-        "'duplet list URL 0' lists the files, 'duplet restore' brings them back",
-    ),
     ("key", PASSPHRASE),
     ("passwd", PASSPHRASE),
     (
