@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{EXIT_CODE, FULL_RESULT};
-use crate::cli::session::open_set;
+use crate::cli::session::open_versions;
 use crate::cli::{Call, Command, Outcome, Section};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::query::compare::{Change, Counts, Totals, compare, only_metadata};
@@ -41,7 +41,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     for word in &call.words {
         nearest_version(word, &[], now)?;
     }
-    let mut set = open_set(call, ui, false)?;
+    let mut set = open_versions(call, ui)?;
     let times: Vec<Timestamp> = set.versions().collect();
     let mut chosen = [1, 0];
     for (no, word) in chosen.iter_mut().zip(&call.words) {

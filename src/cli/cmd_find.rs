@@ -4,7 +4,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::session::{case, case_of_words, open_set, version_choice};
+use crate::cli::session::{case, case_of_words, open_versions, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing};
 use crate::query::find::{Query, find};
 use crate::select::{Case, FilterSet, Selection};
@@ -64,7 +64,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         folder: None,
         with_meta: false,
     };
-    let mut set = open_set(call, ui, false)?;
+    let mut set = open_versions(call, ui)?;
     let times: Vec<Timestamp> = set.versions().collect();
     let mut versions = choice.resolve(&times)?;
     if versions.is_empty() {

@@ -9,7 +9,7 @@ use crate::cli::cmd_find::{filters, name_unmet, nothing_matches};
 use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG,
 };
-use crate::cli::session::{case_of_words, open_set, version_choice};
+use crate::cli::session::{case_of_words, open_versions, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, decisions, listing};
 use crate::query::find::{self, Query};
 use crate::query::folder;
@@ -94,7 +94,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         && !prefix_only
         && !all;
 
-    let mut set = open_set(call, ui, false)?;
+    let mut set = open_versions(call, ui)?;
     let times: Vec<Timestamp> = set.versions().collect();
     if sets_only || nothing_asked {
         return list_sets(call, &mut set, ui, &times);

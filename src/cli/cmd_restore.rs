@@ -42,7 +42,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let options = restore_options(call)?;
     let dry_run = options.dry_run;
-    let mut set = session::open_set(call, ui, false)?;
+    let mut set = session::open_versions(call, ui)?;
     let report = restore::run(&mut set, options, ui).map_err(|e| version_meant(e, &call.words))?;
     tell(
         &report,

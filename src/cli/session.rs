@@ -32,16 +32,27 @@ const MARKER: &str = "alternate-destination-marker";
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
 pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
-    open(call, ui, writing, writing)
+    open(call, ui, (writing, writing), false)
+}
+
+/// As [`open_set`] for a command that reads versions, and other volumes only where those do not tell where what it wants is:
+/// where the server can, only the versions are listed at first.
+pub(crate) fn open_versions(call: &Call, ui: &mut Ui) -> Result<Set> {
+    open(call, ui, (false, false), true)
 }
 
 /// As [`open_set`] for a backup that is there and is changed: other runs that write are kept out, unless it is a dry run.
 pub(crate) fn open_to_change(call: &Call, ui: &mut Ui) -> Result<Set> {
     let changes = !call.options.flag(&DRY_RUN);
-    open(call, ui, false, changes)
+    open(call, ui, (false, changes), false)
 }
 
-fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
+fn open(
+    call: &Call,
+    ui: &mut Ui,
+    (writing, changes): (bool, bool),
+    versions_first: bool,
+) -> Result<Set> {
     let options = &call.options;
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
@@ -65,6 +76,7 @@ fn open(call: &Call, ui: &mut Ui, writing: bool, changes: bool) -> Result<Set> {
     let set = SetOptions {
         prefix,
         writing,
+        versions_first,
         case_insensitive: options.flag(&CASE_INSENSITIVE),
         gpg_program: options.text(&GPG_PROGRAM).unwrap_or("gpg").to_owned(),
         cache,

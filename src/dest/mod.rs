@@ -98,6 +98,8 @@ pub(crate) struct About {
     pub(crate) put_is_proof: bool,
     /// Nothing can be written there, whatever the credentials: what can be done instead.
     pub(crate) read_only: Option<&'static str>,
+    /// The server sends a listing of the names that begin with a given text, and no others: less than a whole one.
+    pub(crate) limits_lists: bool,
 }
 
 impl Default for About {
@@ -108,6 +110,7 @@ impl Default for About {
             refuses_to_replace: false,
             put_is_proof: false,
             read_only: None,
+            limits_lists: false,
         }
     }
 }
@@ -147,8 +150,10 @@ pub(crate) struct Fact {
 
 /// One flat folder of files on some server. One object, one thread, blocking. Semantics: `destinations-core.md` 0.
 pub(crate) trait Destination {
-    /// Every file directly in the folder, or an error: never a part. Streams; a name may come twice; order unspecified.
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()>;
+    /// Every file directly in the folder whose name begins with `start` (all of them if that is empty), or an error: never a
+    /// part. Others may come, too: a server that can limit a listing is asked to, of any other all files are passed on.
+    /// Streams; a name may come twice; order unspecified.
+    fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()>;
 
     /// Cheapest exact look-up; `NotFound` when absent.
     fn stat(&mut self, name: &str) -> Done<RemoteFile>;

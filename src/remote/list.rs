@@ -25,6 +25,17 @@ impl Remote {
         ui: &mut Ui,
         each: &mut dyn FnMut(Listed) -> Result<()>,
     ) -> Result<bool> {
+        self.list_from(ui, "", each)
+    }
+
+    /// As [`Remote::list`], only the files whose names begin with `start`. Where the server can limit a listing that is all it
+    /// sends; of a folder that is listed whole, names that no file of a backup can have are told as ever.
+    pub(crate) fn list_from(
+        &mut self,
+        ui: &mut Ui,
+        start: &str,
+        each: &mut dyn FnMut(Listed) -> Result<()>,
+    ) -> Result<bool> {
         let mut attempts = Attempts::new(self.policy);
         let stops = sys::stops_requested();
         let doing = format!("list {}", self.shown);
@@ -36,7 +47,7 @@ impl Remote {
             let mut begun = false;
             let mut listed = 0;
             let asked = Instant::now();
-            let result = self.dest.list(&mut |item| {
+            let result = self.dest.list(start, &mut |item| {
                 begun = matches!(item, Listed::Entry(_));
                 listed = if begun { listed + 1 } else { 0 };
                 if listed > LISTED_MAX {
@@ -54,7 +65,9 @@ impl Remote {
                         true
                     }
                     Listed::Entry(ref file) if file.is_folder => false,
-                    Listed::Entry(ref file) if good_name(&file.name) => true,
+                    Listed::Entry(ref file) if good_name(&file.name) => {
+                        file.name.starts_with(start)
+                    }
                     Listed::Entry(ref file) => {
                         dropped.add(&file.name);
                         false

@@ -187,6 +187,11 @@ impl Remote {
         self.dest.about().read_only
     }
 
+    /// [`Remote::list_from`] is cheaper than a whole listing.
+    pub(crate) fn limits_lists(&self) -> bool {
+        self.dest.about().limits_lists
+    }
+
     pub(crate) fn stats(&self) -> &RemoteStats {
         &self.stats
     }

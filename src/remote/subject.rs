@@ -134,6 +134,21 @@ impl Subject {
         Ok(there.then_some(found))
     }
 
+    /// Names that begin with `start`, in order.
+    pub(super) fn begin_with(&mut self, start: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let done = self.remote.list_from(&mut self.ui, start, &mut |item| {
+            match item {
+                Listed::Restart => found.clear(),
+                Listed::Entry(file) => found.push(file.name),
+            }
+            Ok(())
+        });
+        assert!(done.map_err(|e| self.checked(e))?, "a folder");
+        found.sort();
+        Ok(found)
+    }
+
     /// Names, or one line that says that there is no such folder.
     pub(super) fn list(&mut self) -> Result<Vec<String>> {
         Ok(match self.entries()? {

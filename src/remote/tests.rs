@@ -63,7 +63,7 @@ fn fault(class: Class) -> Fault {
 }
 
 impl Destination for Double {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let mut s = self.0.borrow_mut();
         s.log.push("list".to_owned());
         if !s.folder {
@@ -224,6 +224,7 @@ impl Destination for Double {
             refuses_to_replace: state.refuses,
             put_is_proof: state.proof,
             read_only: None,
+            limits_lists: false,
         }
     }
 

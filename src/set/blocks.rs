@@ -127,6 +127,7 @@ impl Set {
         cached: bool,
         on: &mut SeenSink<'_>,
     ) -> Result<(BlockIndex, IndexReport)> {
+        self.list_rest(ui)?;
         let count = self.volumes.dblock_count();
         let mut places = BlockIndex {
             tables: Vec::new(),

@@ -7,7 +7,7 @@ use crate::dest::Listed;
 use crate::format::names::{Prefix, VolumeName};
 use crate::remote::Remote;
 use crate::set::fresh::Foreign;
-use crate::set::{DEFAULT_PREFIX, Volumes};
+use crate::set::{DEFAULT_PREFIX, Said, Volumes};
 
 /// Volumes by prefix, in order of first appearance; more prefixes than this are not a backup folder.
 const PREFIXES_AT_MOST: usize = 64;
@@ -69,6 +69,17 @@ pub(super) struct Found {
     pub(super) strays: Strays,
 }
 
+impl Found {
+    /// A listing of nothing but these.
+    pub(super) fn of(volumes: Volumes) -> Found {
+        Found {
+            volumes: vec![volumes],
+            folder_exists: true,
+            strays: Strays::default(),
+        }
+    }
+}
+
 pub(super) fn parse_name(name: &str, any_case: bool) -> Option<VolumeName> {
     if any_case {
         VolumeName::parse_any_case(name)
@@ -79,6 +90,40 @@ pub(super) fn parse_name(name: &str, any_case: bool) -> Option<VolumeName> {
 
 pub(super) fn same_prefix(a: &str, b: &str, any_case: bool) -> bool {
     a == b || any_case && a.eq_ignore_ascii_case(b)
+}
+
+/// The versions of a prefix alone, where the server can send them without the rest and one look at them tells what a whole
+/// listing would: they are all encrypted, or none is and no passphrase is named. Else `None`, and the whole is to be listed.
+pub(super) fn versions_only(
+    remote: &mut Remote,
+    wanted: Option<&Prefix>,
+    said: &Said,
+    ui: &mut Ui,
+) -> Result<Option<Volumes>> {
+    if !remote.limits_lists() {
+        return Ok(None);
+    }
+    let prefix = wanted.map_or(DEFAULT_PREFIX, Prefix::as_str);
+    let none = || Volumes::new(prefix);
+    let mut found = none();
+    // The name of a version goes on with the year.
+    remote.list_from(ui, &format!("{prefix}-2"), &mut |listed| {
+        match listed {
+            Listed::Restart => found = none(),
+            Listed::Entry(file) => {
+                let name = VolumeName::parse(&file.name);
+                if let Some(name) = name.filter(|n| n.prefix() == prefix) {
+                    found.add(name, file.size);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    found.seal();
+    let sealed = found.sealed();
+    let all_sealed = sealed.plain == 0 && !said.plain;
+    let none_sealed = sealed.aes + sealed.gpg == 0 && said.named.is_none();
+    Ok((!found.dlists().is_empty() && (all_sealed || none_sealed)).then_some(found))
 }
 
 /// Lists the destination. A name whose prefix could not be chosen with `--prefix`, such as `._duplicati`, is foreign.

@@ -21,6 +21,7 @@ mod needs;
 mod permit;
 mod place;
 mod replaced;
+mod rest;
 mod salvage;
 mod seal;
 mod shelf;
@@ -92,6 +93,8 @@ pub(crate) struct SetOptions {
     pub(crate) prefix: Option<Prefix>,
     /// The command will write: an empty or missing folder is no error.
     pub(crate) writing: bool,
+    /// The command may do with the versions alone: the other volumes are listed when they are wanted ([`Set::list_rest`]).
+    pub(crate) versions_first: bool,
     pub(crate) case_insensitive: bool,
     /// Program to run for `.gpg` volumes.
     pub(crate) gpg_program: String,
@@ -136,6 +139,8 @@ pub(crate) struct Set {
     judged: Judged,
     /// The server does not send parts of files.
     sends_whole: bool,
+    /// Only the versions were listed so far.
+    only_versions: bool,
 }
 
 impl Set {
@@ -156,11 +161,19 @@ impl Set {
         }
         let wanted = options.prefix.as_ref();
         let any_case = options.case_insensitive;
+        let versions = match options.versions_first && !any_case {
+            true => listing::versions_only(&mut remote, wanted, &options.said, ui)?,
+            false => None,
+        };
+        let only_versions = versions.is_some();
         let Found {
             volumes,
             folder_exists,
             strays,
-        } = listing::list(&mut remote, wanted, any_case, ui)?;
+        } = match versions {
+            Some(volumes) => Found::of(volumes),
+            None => listing::list(&mut remote, wanted, any_case, ui)?,
+        };
         if let Some(learnt) = remote.learnt().filter(|l| Some(l) != recalled.as_ref())
             && let Err(e) = options.cache.store_learnt(&learnt)
         {
@@ -194,10 +207,13 @@ impl Set {
             counts: None,
             judged: Judged::default(),
             sends_whole: false,
+            only_versions,
         };
         let begin = writing.then_some(options.begin);
         set.choose(candidates, &options.said, begin, ui, ask)?;
-        set.cache.inherit(&set.volumes);
+        if !only_versions {
+            set.cache.inherit(&set.volumes);
+        }
         set.volumes.seal();
         let repeated = set.volumes.repeated;
         if repeated > 0 {

@@ -53,6 +53,13 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
+    pub(super) fn add(&mut self, name: VolumeName) {
+        self.count += 1;
+        if self.names.len() < NAMED_AT_MOST {
+            self.names.push(name);
+        }
+    }
+
     /// One line about all of them; `None` when there are none.
     pub(crate) fn line(&self) -> Option<String> {
         const SHOWN: usize = 3;
@@ -150,10 +157,7 @@ impl Set {
         if self.plain.kept_out {
             let plain = &mut self.plain;
             self.volumes.drop_plain(&mut |name| {
-                plain.count += 1;
-                if plain.names.len() < NAMED_AT_MOST {
-                    plain.names.push(name.clone());
-                }
+                plain.add(name.clone());
             });
         }
         // dblocks alone, of a first backup that was cut short, are not read.

@@ -288,6 +288,9 @@ impl Set {
                 Err(e) => return Err(e),
             }
         }
+        if self.params.is_none() {
+            self.list_rest(ui)?;
+        }
         for i in 0..self.volumes.dindex_count().min(3) {
             if self.params.is_some() {
                 break;

@@ -57,9 +57,9 @@ impl Meddled {
 }
 
 impl Destination for Meddled {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let plan = self.plan.borrow().clone();
-        self.inner.list(&mut |item| match item {
+        self.inner.list(start, &mut |item| match item {
             Listed::Entry(file)
                 if plan.lag.is_some_and(|word| file.name.contains(word))
                     && plan.changed.contains(&format!("put {}", file.name)) =>

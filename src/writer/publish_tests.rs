@@ -43,9 +43,9 @@ impl Odd {
 }
 
 impl Destination for Odd {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let (sizes, times) = (self.sizes, self.times);
-        self.inner.list(&mut |item| {
+        self.inner.list(start, &mut |item| {
             let Listed::Entry(file) = item else {
                 return each(item);
             };
@@ -126,6 +126,7 @@ pub(in crate::writer) fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<
     let options = SetOptions {
         prefix: None,
         writing: true,
+        versions_first: false,
         case_insensitive: false,
         gpg_program: String::new(),
         cache: Cache::Off("a test".to_owned()),

@@ -292,12 +292,13 @@ fn list(state: &S3, query: &BTreeMap<String, String>) -> String {
         value("marker")
     };
     let prefix = value("prefix");
+    let first = match after < prefix {
+        true => std::ops::Bound::Included(prefix.as_str()),
+        false => std::ops::Bound::Excluded(after.as_str()),
+    };
     let keys: Vec<(&String, &Vec<u8>)> = state
         .files
-        .range::<str, _>((
-            std::ops::Bound::Excluded(after.max(prefix).as_str()),
-            std::ops::Bound::Unbounded,
-        ))
+        .range::<str, _>((first, std::ops::Bound::Unbounded))
         .take_while(|(k, _)| k.starts_with(prefix.as_str()))
         .filter(|(k, _)| match &state.lag {
             Some((word, known)) => !k.contains(word) || known.contains(*k),

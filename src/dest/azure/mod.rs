@@ -112,15 +112,17 @@ fn block_id(file: &File<'_>, number: u64) -> String {
 }
 
 impl Api for Container {
-    fn list(&mut self, base: &mut Base, each: &mut Each<'_>) -> Done<()> {
+    fn list(&mut self, base: &mut Base, from: &str, each: &mut Each<'_>) -> Done<()> {
+        let aside = std::mem::take(&mut self.aside);
+        // Where the files are is told by all of them.
+        let from = if aside.is_empty() { from } else { "" };
         let (start, mut found) = (self.start.clone(), false);
-        self.pages(base, &mut |listed| {
+        self.pages(base, from, &mut |listed| {
             if let Listed::Entry(file) = &listed {
                 found |= file.name.starts_with(&start);
             }
             each(listed)
         })?;
-        let aside = std::mem::take(&mut self.aside);
         if aside.is_empty() {
             return Ok(());
         }
@@ -136,7 +138,7 @@ impl Api for Container {
         }
         (base.folder, base.read_only) = (aside, Some(ONLY_READ));
         each(Listed::Restart)?;
-        self.pages(base, each)
+        self.pages(base, from, each)
     }
 
     fn whole(&self, base: &Base, file: &File<'_>) -> Sent {

@@ -36,8 +36,12 @@ fn complete(tail: Row) -> Done<Row> {
     Err(incomplete("the reply has no files or no end"))
 }
 
-/// Every file directly in the folder, or a fault.
-pub(super) fn names(client: &mut Client, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+/// Every file directly in the folder whose name begins with `from`, or a fault.
+pub(super) fn names(
+    client: &mut Client,
+    from: &str,
+    each: &mut dyn FnMut(Listed) -> Done<()>,
+) -> Done<()> {
     client.need(LIST_NAMES.right)?;
     let bucket = client.bucket()?.id;
     let prefix = client.setup.prefix.clone();
@@ -46,7 +50,7 @@ pub(super) fn names(client: &mut Client, each: &mut dyn FnMut(Listed) -> Done<()
     loop {
         let mut body = serde_json::json!({
             "bucketId": bucket,
-            "prefix": prefix,
+            "prefix": format!("{prefix}{from}"),
             "delimiter": "/",
             "maxFileCount": client.setup.page_size,
         });

@@ -88,8 +88,8 @@ fn answer(reply: Reply) -> Answer {
 }
 
 impl Destination for B2Folder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
-        list::names(&mut self.client, each)
+    fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        list::names(&mut self.client, start, each)
     }
 
     fn stat(&mut self, name: &str) -> Done<RemoteFile> {
@@ -190,6 +190,7 @@ impl Destination for B2Folder {
                 sha1: true,
                 md5: false,
             },
+            limits_lists: true,
             ..About::default()
         }
     }

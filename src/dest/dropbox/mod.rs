@@ -199,7 +199,7 @@ fn entry(row: &Row) -> Option<RemoteFile> {
 }
 
 impl Destination for Folder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let mut pages = Pages::new(PAGE);
         let mut name = "list_folder";
         let mut arg = json!({ "path": self.folder, "limit": PAGE });

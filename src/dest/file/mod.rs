@@ -252,7 +252,7 @@ fn place(temporary: &Path, path: &Path, is_new: bool) -> Done<()> {
 }
 
 impl Destination for FileDest {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let folder = self.folder()?;
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,

@@ -131,7 +131,7 @@ fn make(path: &str, given: &[(&str, &str)]) -> Result<FileDest> {
 
 fn names(dest: &mut FileDest) -> Vec<String> {
     let mut names = Vec::new();
-    dest.list(&mut |l| {
+    dest.list("", &mut |l| {
         if let Listed::Entry(e) = l {
             names.push(format!("{}:{:?}:{}", e.name, e.size, e.is_folder));
         }
@@ -150,7 +150,7 @@ fn class<T>(done: Done<T>) -> Class {
 fn a_volume_goes_in_and_comes_out() {
     let root = Root::new();
     let mut dest = root.dest(&[]);
-    assert_eq!(class(dest.list(&mut |_| Ok(()))), Class::FolderMissing);
+    assert_eq!(class(dest.list("", &mut |_| Ok(()))), Class::FolderMissing);
     assert_eq!(class(dest.put("v", &mut data(b"x"))), Class::FolderMissing);
     dest.create_folder().unwrap();
     dest.create_folder().unwrap();
@@ -291,7 +291,10 @@ fn the_marker_chooses_and_nothing_is_made_without_it() {
 fn a_file_in_place_of_the_folder_is_refused() {
     let root = Root::new();
     std::fs::write(root.at("d"), b"").unwrap();
-    assert_eq!(class(root.dest(&[]).list(&mut |_| Ok(()))), Class::Usage);
+    assert_eq!(
+        class(root.dest(&[]).list("", &mut |_| Ok(()))),
+        Class::Usage
+    );
 }
 
 #[test]

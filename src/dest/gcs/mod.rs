@@ -199,7 +199,7 @@ impl Api for Bucket {
         match base.call(Verb::MakeFolder, &request) {
             // It may be another account's.
             Err(fault) if fault.class == Class::Exists => {
-                let looked = self.page(base, "", &mut |_| Ok(()));
+                let looked = self.page(base, "", "", &mut |_| Ok(()));
                 looked.map(drop).map_err(|_| {
                     let what = "the name of the bucket is taken by another account";
                     Fault::new(Class::Auth, what).hint("choose another bucket name")

@@ -184,7 +184,7 @@ fn read_only() -> Fault {
 }
 
 impl Destination for ContentFolder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         self.read_folder(each)
     }
 

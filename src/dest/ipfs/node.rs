@@ -220,7 +220,7 @@ fn is_one(text: &str, expected: &[Cid]) -> bool {
 }
 
 impl Destination for NodeFolder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         self.rpc.probe()?;
         self.there = false;
         self.find_folder()?;

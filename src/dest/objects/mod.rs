@@ -20,15 +20,15 @@ pub(super) use self::shape::{File, Headers, Listing, Part, Sent, Shape, sent};
 /// A provider. Its methods are given what is the same for all.
 pub(super) trait Api {
     /// See [`Destination::list`].
-    fn list(&mut self, base: &mut Base, each: &mut Each<'_>) -> Done<()> {
-        self.pages(base, each)
+    fn list(&mut self, base: &mut Base, from: &str, each: &mut Each<'_>) -> Done<()> {
+        self.pages(base, from, each)
     }
 
-    /// All pages of the listing.
-    fn pages(&mut self, base: &mut Base, each: &mut Each<'_>) -> Done<()> {
+    /// All pages of the listing of files whose names begin with `from`.
+    fn pages(&mut self, base: &mut Base, from: &str, each: &mut Each<'_>) -> Done<()> {
         let (mut pages, mut mark) = (Pages::new(base.page), String::new());
         loop {
-            let page = self.page(base, &mark, each)?;
+            let page = self.page(base, from, &mark, each)?;
             if page.next.is_empty() {
                 return Ok(());
             }
@@ -37,9 +37,15 @@ pub(super) trait Api {
         }
     }
 
-    /// The page of the listing with this mark, empty for the first.
-    fn page(&mut self, base: &mut Base, mark: &str, each: &mut Each<'_>) -> Done<Page> {
-        let (start, most) = (base.folder.clone(), base.page);
+    /// The page of that listing with this mark, empty for the first.
+    fn page(
+        &mut self,
+        base: &mut Base,
+        from: &str,
+        mark: &str,
+        each: &mut Each<'_>,
+    ) -> Done<Page> {
+        let (start, most) = (format!("{}{from}", base.folder), base.page);
         base.page((&start, most), mark, each)
     }
 
@@ -108,8 +114,8 @@ pub(super) struct Store {
 }
 
 impl Destination for Store {
-    fn list(&mut self, each: &mut Each<'_>) -> Done<()> {
-        self.api.list(&mut self.base, each)
+    fn list(&mut self, start: &str, each: &mut Each<'_>) -> Done<()> {
+        self.api.list(&mut self.base, start, each)
     }
 
     fn stat(&mut self, name: &str) -> Done<RemoteFile> {
@@ -172,6 +178,7 @@ impl Destination for Store {
             refuses_to_replace: self.base.shape.refuses_to_replace,
             put_is_proof: true,
             read_only: self.base.read_only,
+            limits_lists: true,
             ..About::default()
         }
     }

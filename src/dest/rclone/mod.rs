@@ -230,7 +230,7 @@ fn entry(row: &Row) -> RemoteFile {
 }
 
 impl Destination for Folder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let words = [
             "lsjson",
             "--files-only",

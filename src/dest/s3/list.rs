@@ -53,8 +53,13 @@ struct Entry {
 /// Where a listing gives its entries.
 type Each<'a> = dyn FnMut(Listed) -> Done<()> + 'a;
 
-/// Every file of the folder, or a fault.
-pub(super) fn list(client: &mut Client, rules: &mut Rules, each: &mut Each<'_>) -> Done<()> {
+/// Every file of the folder whose name begins with `start`, or a fault.
+pub(super) fn list(
+    client: &mut Client,
+    rules: &mut Rules,
+    start: &str,
+    each: &mut Each<'_>,
+) -> Done<()> {
     let mut token = String::new();
     let mut encoded = false;
     // Keys are handed on before a page may say how they are written.
@@ -65,7 +70,7 @@ pub(super) fn list(client: &mut Client, rules: &mut Rules, each: &mut Each<'_>) 
         if token.is_empty() {
             pages = Pages::new(1000);
         }
-        let page = match one_page(client, rules, &token, (encoded, decoding), each)? {
+        let page = match one_page(client, rules, (start, &token), (encoded, decoding), each)? {
             Fetched::Page(page) => *page,
             Fetched::OldServer => {
                 rules.version = Version::V1;
@@ -138,12 +143,13 @@ enum Fetched {
 fn one_page(
     client: &mut Client,
     rules: &Rules,
-    token: &str,
+    (start, token): (&str, &str),
     (encoded, decoding): (bool, bool),
     each: &mut Each<'_>,
 ) -> Done<Fetched> {
     let prefix = client.setup.prefix.clone();
-    let mut query = vec![("max-keys", "1000"), ("prefix", prefix.as_str())];
+    let wanted = format!("{prefix}{start}");
+    let mut query = vec![("max-keys", "1000"), ("prefix", wanted.as_str())];
     if !rules.recursive {
         query.push(("delimiter", "/"));
     }

@@ -237,8 +237,8 @@ impl S3Folder {
 }
 
 impl Destination for S3Folder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
-        list::list(&mut self.client, &mut self.rules, each)
+    fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        list::list(&mut self.client, &mut self.rules, start, each)
     }
 
     fn stat(&mut self, name: &str) -> Done<RemoteFile> {
@@ -352,6 +352,7 @@ impl Destination for S3Folder {
                 sha1: false,
                 md5: true,
             },
+            limits_lists: true,
             ..About::default()
         }
     }

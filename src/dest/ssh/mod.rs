@@ -299,7 +299,7 @@ fn is_folder(s: &mut Session, path: &[u8]) -> Done<bool> {
 }
 
 impl Destination for Folder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let mut leftovers = Vec::new();
         self.with(|s| list(s, &mut leftovers, each))?;
         self.leftovers = leftovers;

@@ -116,7 +116,7 @@ impl Folder {
 }
 
 impl Destination for Folder {
-    fn list(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         self.list_all(each)
     }
 

@@ -122,7 +122,7 @@ fn a_domain_is_believed_only_when_that_is_asked_for() {
         let mut b = Special::at(b.server, &format!("{url}&ipfs-dnslink=true"));
         fails(b.list(), Kind::Missing, "no gateway has name");
         b.with(|s| s.domain = Some(FOLDER_V1.to_owned()));
-        b.remote.dest.list(&mut |_| Ok(())).expect("listed");
+        b.remote.dest.list("", &mut |_| Ok(())).expect("listed");
         let said = b.remote.dest.said().notices.join("");
         let told = format!("points at {FOLDER_V1}; this cannot be checked");
         assert!(said.contains(&told), "{said}");

@@ -84,6 +84,45 @@ pub(super) fn long_listings(start: Start) {
     }
 }
 
+/// A limited listing has the names that begin so, all of them and no others, and comes in one request where the server can
+/// limit it.
+pub(super) fn limited_listings(start: Start) {
+    let mut b = Bench::open(start, "");
+    let lists: Vec<String> = (10..30)
+        .map(|day| format!("duplicati-202401{day}T000000Z.dlist.zip"))
+        .collect();
+    for name in &lists {
+        b.wire.store(name, b"1");
+    }
+    for i in 0..1100 {
+        b.wire
+            .store(&format!("duplicati-b{i:032x}.dblock.zip"), b"1");
+    }
+    for other in [
+        "duplicati-",
+        "duplicati-1",
+        "duplicati-3",
+        "other-2",
+        "xduplicati-2",
+        "a b+&%2",
+    ] {
+        b.wire.store(other, b"1");
+    }
+    let before = b.wire.line().map(|_| b.count(Verb::List));
+    assert_eq!(b.begin_with("duplicati-2").expect("listed"), lists);
+    if b.subject.remote.limits_lists() {
+        let pages = 1 + usize::from(b.wire.ends_empty());
+        assert_eq!(before.map(|n| b.count(Verb::List) - n), Some(pages));
+    }
+    assert_eq!(b.begin_with(&lists[3]).expect("listed"), lists[3..4]);
+    assert_eq!(b.begin_with("a b+&%").expect("listed"), ["a b+&%2"]);
+    for none in ["duplicati-9", "Duplicati-2"] {
+        let found = b.begin_with(none).expect("listed");
+        assert!(found.is_empty(), "{none}: {found:?}");
+    }
+    assert_eq!(b.begin_with("").expect("listed").len(), 20 + 1100 + 6);
+}
+
 /// Networks that want a log-in first answer everything with a page.
 pub(super) fn portals(start: Start) {
     for verb in [Verb::List, Verb::Login] {

@@ -521,7 +521,7 @@ macro_rules! rows {
             uploads: what_must_be_new_replaces_nothing a_second_upload_replaces_the_first
                 folders_are_made_by_uploads;
             downloads: files_that_are_not_what_was_listed files_that_are_gone;
-            listings: hostile_names long_listings;
+            listings: hostile_names long_listings limited_listings;
         }
         rows! { given $start }
     };

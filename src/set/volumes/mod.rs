@@ -165,6 +165,36 @@ impl Volumes {
         self.dindexes.retire(no);
     }
 
+    /// Takes up the dblocks and dindexes of a listing that came later. Numbers stay; what this run knew of and the listing does
+    /// not have, or has in another size, is retired.
+    pub(super) fn complete(&mut self, all: &Volumes) {
+        for no in 0..self.dblock_count() {
+            let listed = |name: &VolumeName| all.dblock(all.find_dblock(name)?);
+            if let Some((name, size)) = self.dblock(no)
+                && listed(&name).is_none_or(|(n, s)| n != name || s.is_some() && s != size)
+            {
+                self.retire_dblock(no);
+            }
+        }
+        for (name, size) in (0..all.dblock_count()).filter_map(|no| all.dblock(no)) {
+            if self.dblock_called(&name).is_none() {
+                self.add(name, size);
+            }
+        }
+        for (name, size) in (0..all.dindex_count()).filter_map(|i| all.dindex(i)) {
+            self.add(name, size);
+        }
+        self.seal();
+    }
+
+    /// The number of the dblock with this very name.
+    pub(super) fn dblock_called(&self, name: &VolumeName) -> Option<VolumeNo> {
+        let no = self.find_dblock(name)?;
+        self.dblock(no)
+            .is_some_and(|(n, _)| n == *name)
+            .then_some(no)
+    }
+
     /// Takes the version with this name out: it is gone from the destination. Versions are numbered anew.
     pub(crate) fn retire_dlist(&mut self, name: &VolumeName) {
         self.dlists.retain(|(n, _)| n != name);

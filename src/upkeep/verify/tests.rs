@@ -38,6 +38,7 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
     let options_of_set = SetOptions {
         prefix: None,
         writing: false,
+        versions_first: false,
         case_insensitive: false,
         gpg_program: "gpg".to_owned(),
         cache: Cache::Off("a test".to_owned()),
