@@ -4,6 +4,7 @@ use super::*;
 use crate::base::digest::Algo;
 use crate::base::sys::FileKind;
 use crate::base::time::Timestamp;
+use crate::format::locator::Extents;
 use crate::format::filelist::Entry;
 
 const SECOND: i64 = 1_000_000_000;
@@ -45,6 +46,7 @@ fn record(stamp: Stamp) -> Record {
             content: Some(content(3)),
             meta: Some(content(100)),
         },
+        extents: Extents::default(),
         stamp,
     }
 }

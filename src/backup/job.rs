@@ -14,6 +14,7 @@ use crate::base::size::show_size;
 use crate::base::sys::{self, FileKind};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
+use crate::format::locator::Extent;
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::set::Record;
 use crate::spill::run::RunReader;
@@ -36,7 +37,7 @@ pub(super) struct Job<'a> {
     pub(super) totals: Progress,
     pub(super) last_path: Vec<u8>,
     /// The last metadata blob stored: neighbours often share it.
-    pub(super) blob_memo: Option<(Hash, u64, Content)>,
+    pub(super) blob_memo: Option<(Hash, u64, Content, Vec<Extent>)>,
     pub(super) stopped: bool,
     /// Nothing is written, and each difference is named.
     pub(super) dry_run: bool,
@@ -174,13 +175,13 @@ impl Job<'_> {
             );
             self.list.skip_old()?;
             self.report.modified[kind_index(kind)] += 1;
-            return self.store_changed(ui, found, kind, None, None);
+            return self.store_changed(ui, found, kind, None, (None, None));
         }
         match old {
             Some(old) => self.compare(ui, found, kind, old),
             None => {
                 let before = self.list.added();
-                self.store(ui, found, kind, None, None)?;
+                self.store(ui, found, kind, None, (None, None))?;
                 let added = self.list.added() - before;
                 self.report.added[kind_index(kind)] += added;
                 if added > 0 {
@@ -229,6 +230,7 @@ impl Job<'_> {
             let stamped = Record {
                 entry: old.entry.clone(),
                 stamp: stamp(found.stat),
+                extents: old.extents.clone(),
             };
             return self.list.unchanged(&old, &stamped);
         }
@@ -238,7 +240,7 @@ impl Job<'_> {
             .flatten();
         if kind != EntryKind::File || content.is_some() {
             self.report.modified[kind_index(kind)] += 1;
-            return self.store_changed(ui, found, kind, Some(blob), content);
+            return self.store_changed(ui, found, kind, Some(blob), (content, Some(&old)));
         }
         self.read_again(ui, found, &old, Some(blob))
     }
@@ -250,11 +252,11 @@ impl Job<'_> {
         found: &Found<'_>,
         kind: EntryKind,
         blob: Option<Vec<u8>>,
-        content: Option<Content>,
+        before: (Option<Content>, Option<&Record>),
     ) -> Result<()> {
-        let before = self.list.added();
-        self.store(ui, found, kind, blob, content)?;
-        if self.list.added() > before {
+        let added = self.list.added();
+        self.store(ui, found, kind, blob, before)?;
+        if self.list.added() > added {
             tell('~', found.path, size_of(found), self.dry_run, ui);
         }
         Ok(())
@@ -269,7 +271,7 @@ impl Job<'_> {
         blob: Option<Vec<u8>>,
     ) -> Result<()> {
         let before = self.list.added();
-        self.store(ui, found, EntryKind::File, blob, None)?;
+        self.store(ui, found, EntryKind::File, blob, (None, Some(old)))?;
         if self.list.added() == before && self.stopped {
             let mut record = Vec::new();
             old.encode(&mut record);

@@ -11,6 +11,7 @@ use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::base::sys::{self, Dir, FileKind, Spot};
 use crate::base::ui::{Progress, Ui};
+use crate::format::locator::Extents;
 use crate::format::filelist::{Content, Entry};
 use crate::format::manifest::Params;
 use crate::set::{Record, Reference, Stamp};
@@ -201,6 +202,7 @@ fn entries(writer: &mut Writer<'_>, ui: &mut Ui, wanted: &Run, versions: &[usize
                 Record {
                     entry,
                     stamp: Stamp::default(),
+                    extents: Extents::default(),
                 }
                 .encode(&mut encoded);
                 out.push(&encoded)?;

@@ -46,7 +46,7 @@ impl Splitter {
         }
     }
 
-    /// Stores everything `source` yields and tells what to list for it. `tick` is called before each read with the bytes
+    /// Stores everything `source` yields and tells what to list for it; [`Writer::followed`] tells where it is. `tick` is called before each read with the bytes
     /// read last; false ends the file as stopped. What the writer could not store is never taken for a stop, whatever the
     /// reason: it is fatal.
     pub(super) fn store(
@@ -67,6 +67,7 @@ impl Splitter {
         let mut first: Option<Hash> = None;
         let mut lists: Vec<Hash> = Vec::new();
         self.list.clear();
+        writer.follow();
         self.block.resize(block_size, 0);
         loop {
             if !tick(ui, read) {

@@ -16,20 +16,22 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::locator::{Extent, Extents};
 use crate::set::{Record, Stamp};
 
 /// Bytes that are read of a file whose size tells nothing: 0, or one that the kernel makes up.
 const SIZELESS_AT_MOST: u64 = 16 << 20;
 
 impl Job<'_> {
-    /// Stores an entry anew: metadata, and content unless `content` is known to be stored.
+    /// Stores an entry anew: metadata, and content unless that is known to be stored. `old`: the same entry in the version before;
+    /// what it has in common with that lies where it lay.
     pub(super) fn store(
         &mut self,
         ui: &mut Ui,
         found: &Found<'_>,
         kind: EntryKind,
         blob: Option<Vec<u8>>,
-        content: Option<Content>,
+        (content, old): (Option<Content>, Option<&Record>),
     ) -> Result<()> {
         let file = match (kind, &content) {
             (EntryKind::File, None) => match self.open(ui, found)? {
@@ -46,14 +48,27 @@ impl Job<'_> {
             },
         };
         let mut stamp = stamp(found.stat);
+        let mut extents = Extents::default();
         let content = match &file {
             Some((file, size)) => match self.content(ui, found, file, *size, &mut stamp)? {
-                Some(content) => Some(content),
+                Some(content) => {
+                    extents.data = self.writer.followed();
+                    Some(content)
+                }
                 None => return Ok(()),
             },
             None => content,
         };
-        let meta = self.metadata(ui, found.path, &blob)?;
+        let meta;
+        (meta, extents.meta) = self.metadata(ui, found.path, &blob)?;
+        if let Some(old) = old {
+            if extents.data.is_empty() && old.entry.content == content {
+                extents.data.clone_from(&old.extents.data);
+            }
+            if extents.meta.is_empty() && old.entry.meta.as_ref() == Some(&meta) {
+                extents.meta.clone_from(&old.extents.meta);
+            }
+        }
         if kind == EntryKind::File {
             self.report.added_bytes += content.as_ref().map_or(0, |c| c.size);
         }
@@ -65,7 +80,11 @@ impl Job<'_> {
             content,
             meta: Some(meta),
         };
-        self.list.add(&Record { entry, stamp })
+        self.list.add(&Record {
+            entry,
+            stamp,
+            extents,
+        })
     }
 
     /// The metadata blob; `None` when the entry is to be left out (warned about or asked for).
@@ -107,16 +126,23 @@ impl Job<'_> {
         left_out(ui, path, e);
     }
 
-    pub(super) fn metadata(&mut self, ui: &mut Ui, path: &[u8], blob: &[u8]) -> Result<Content> {
+    /// Stores a metadata blob: what to list for it, and where it is.
+    pub(super) fn metadata(
+        &mut self,
+        ui: &mut Ui,
+        path: &[u8],
+        blob: &[u8],
+    ) -> Result<(Content, Vec<Extent>)> {
         let hash = self.writer.params().file_hash.hash(blob);
-        if let Some((h, n, content)) = &self.blob_memo
+        if let Some((h, n, content, extents)) = &self.blob_memo
             && (*h, *n) == (hash, blob.len() as u64)
         {
-            return Ok(content.clone());
+            return Ok((content.clone(), extents.clone()));
         }
         let (content, fits) = self.splitter.store_blob(&mut self.writer, ui, blob)?;
+        let extents = self.writer.followed();
         if fits {
-            self.blob_memo = Some((hash, blob.len() as u64, content.clone()));
+            self.blob_memo = Some((hash, blob.len() as u64, content.clone(), extents.clone()));
         } else {
             ui.warn(
                 "metadata-too-large",
@@ -126,7 +152,7 @@ impl Job<'_> {
                 ),
             );
         }
-        Ok(content)
+        Ok((content, extents))
     }
 
     /// Opens a file to store its content; with its size. `None` when that cannot be (warned about).

@@ -13,6 +13,7 @@ use crate::base::sys::{self, Identity, Piped, Users};
 use crate::base::text;
 use crate::base::time::{Timestamp, ticks_from_unix};
 use crate::base::ui::{Progress, Ui};
+use crate::format::locator::Extents;
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::meta::{Attributes, Attrs, EMPTY_BLOB, Owner};
 use crate::set::{Record, Stamp};
@@ -177,6 +178,7 @@ impl Job<'_> {
         }
         self.report.examined_files += 1;
         let now = Timestamp::now();
+        let mut extents = Extents::default();
         let content = match dry_run {
             true => {
                 let what = text::safe(path);
@@ -185,7 +187,11 @@ impl Job<'_> {
                 ));
                 None
             }
-            false => Some(self.read_stream(ui, stream)?),
+            false => {
+                let content = self.read_stream(ui, stream)?;
+                extents.data = self.writer.followed();
+                Some(content)
+            }
         };
         let size = content.as_ref().map_or(0, |c| c.size);
         tell(sign, path, Some(size), self.dry_run, ui);
@@ -193,7 +199,8 @@ impl Job<'_> {
             true => EMPTY_BLOB.to_vec(),
             false => attributes(now).to_blob(),
         };
-        let meta = self.metadata(ui, path, &blob)?;
+        let meta;
+        (meta, extents.meta) = self.metadata(ui, path, &blob)?;
         let empty = || Content {
             hash: Some(self.writer.params().file_hash.hash(b"")),
             ..Content::default()
@@ -208,6 +215,7 @@ impl Job<'_> {
         self.list.add(&Record {
             entry,
             stamp: Stamp::default(),
+            extents,
         })?;
         self.last_path.clone_from(path);
         Ok(())

@@ -2,7 +2,7 @@
 //! addresses and trees (`ipld`). Knows no file system and no network.
 //!
 //! Order, lowest first (a file may use the ones above it): `json`, `raw_json`, `names`, `manifest`, `crc32`, `deflate`, `zip_write`,
-//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`; `tar` stands by itself.
+//! `zip_raw`, `zip_read`, `aes_key`, `aes_write`, `aes_read`, `index`, `meta`, `filelist`, `locator`; `tar` stands by itself.
 
 // Bytes from outside pass through here: no index may panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -18,6 +18,7 @@ pub(crate) mod index;
 #[cfg(feature = "ipld")]
 pub(crate) mod ipld;
 mod json;
+pub(crate) mod locator;
 pub(crate) mod manifest;
 pub(crate) mod meta;
 pub(crate) mod names;

@@ -20,6 +20,9 @@ use crate::set::files::Record;
 use crate::spill::run::Run;
 
 const MAGIC: &[u8; 8] = b"duplet\x00\x01";
+/// How the records of `previous` are made: 2 since they say where blocks are. Shorter than any name of a dlist, which stood
+/// in its place.
+const RECORDS: u64 = 2;
 
 /// The cache of one destination and prefix, or nothing.
 pub(crate) enum Cache {
@@ -120,6 +123,9 @@ impl Cache {
     pub(crate) fn load_previous(&self, dlist: &VolumeName, size: Option<u64>) -> Option<Previous> {
         let (file, body) = self.checked("previous")?;
         let mut header = Header::read(&file)?;
+        if header.u64()? != RECORDS {
+            return None;
+        }
         let name = header.bytes()?;
         let stored_size = header.u64()?;
         let full = header.u64()? == 1;
@@ -159,6 +165,7 @@ impl Cache {
     ) -> Result<()> {
         self.write("previous", &mut |out| {
             let mut header = Vec::new();
+            put_u64(&mut header, RECORDS);
             put_bytes(&mut header, dlist.as_bytes());
             put_u64(&mut header, size);
             put_u64(&mut header, u64::from(full));

@@ -5,6 +5,7 @@ use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::filelist::{self, Entry, EntryKind};
+use crate::format::locator::Extents;
 use crate::format::manifest::{self, Fileset};
 use crate::format::zip_read::ZipReader;
 use crate::set::known_full::KnownFull;
@@ -42,18 +43,24 @@ pub(crate) struct Stamp {
     pub(crate) mtime: i64,
 }
 
-/// An entry as a sorted record: the entry, then its stamp. Records sort by path.
+/// An entry as a sorted record: the entry, then where its blocks are, then its stamp. Records sort by path.
 pub(crate) struct Record {
     pub(crate) entry: Entry,
     pub(crate) stamp: Stamp,
+    pub(crate) extents: Extents,
 }
 
-const SUFFIX: usize = 24;
+/// The length of the extents, and a stamp.
+const SUFFIX: usize = 4 + 24;
 
 impl Record {
     /// Appends the encoded record to `out`.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         self.entry.encode(out);
+        let from = out.len();
+        self.extents.encode(out);
+        let len = u32::try_from(out.len() - from).unwrap_or(u32::MAX);
+        out.extend_from_slice(&len.to_be_bytes());
         out.extend_from_slice(&self.stamp.ino.to_be_bytes());
         out.extend_from_slice(&self.stamp.ctime.to_be_bytes());
         out.extend_from_slice(&self.stamp.mtime.to_be_bytes());
@@ -62,10 +69,14 @@ impl Record {
     pub(crate) fn decode(record: &[u8]) -> Result<Record> {
         let parsed = || {
             let (body, suffix) = record.split_at_checked(record.len().checked_sub(SUFFIX)?)?;
-            let (ino, times) = suffix.split_at(8);
+            let (len, stamp) = suffix.split_first_chunk::<4>()?;
+            let len = usize::try_from(u32::from_be_bytes(*len)).ok()?;
+            let (body, extents) = body.split_at_checked(body.len().checked_sub(len)?)?;
+            let (ino, times) = stamp.split_at(8);
             let (ctime, mtime) = times.split_at(8);
             Some(Record {
                 entry: Entry::decode(body)?,
+                extents: Extents::decode(extents)?,
                 stamp: Stamp {
                     ino: u64::from_be_bytes(ino.try_into().ok()?),
                     ctime: i64::from_be_bytes(ctime.try_into().ok()?),
@@ -262,6 +273,7 @@ impl Set {
             Record {
                 entry,
                 stamp: Stamp::default(),
+                extents: Extents::default(),
             }
             .encode(&mut encoded);
             // Equal paths stay in the order of the list.

@@ -1,8 +1,10 @@
 //! What a command that began with the versions alone lists later, if at all.
 
+use crate::base::bytes;
 use crate::base::error::Result;
 use crate::base::ui::Ui;
 use crate::dest::Listed;
+use crate::format::locator::{VolumeId, VolumeRow};
 use crate::format::names::VolumeName;
 use crate::set::{Plain, Set, VolumeNo, Volumes};
 
@@ -44,23 +46,32 @@ impl Set {
         Ok(())
     }
 
-    /// Numbers for dblocks that a locator names, with their sizes in bytes: before the rest is listed any is believed to be
-    /// there, after that those that are listed in this size. `None` for any other.
-    pub(crate) fn announce(&mut self, all: &[(VolumeName, u64)]) -> Vec<Option<VolumeNo>> {
-        if self.only_versions {
-            for (name, size) in all {
-                let plain = self.plain.kept_out && name.encryption().is_none();
-                if !plain && self.volumes.dblock_called(name).is_none() {
-                    self.volumes.add(name.clone(), Some(*size));
-                }
-            }
-            self.volumes.seal();
+    /// The dblock that a locator means by an id, and its listed size in bytes, if it is there.
+    pub(crate) fn located(&self, id: &VolumeId) -> Option<(VolumeNo, Option<u64>)> {
+        let no = self.volumes.dblock_called(&self.dblock_name(id)?)?;
+        Some((no, self.volumes.dblock(no)?.1))
+    }
+
+    /// The name of a dblock of this backup.
+    fn dblock_name(&self, id: &VolumeId) -> Option<VolumeName> {
+        let (prefix, hex) = (self.volumes.prefix(), bytes::hex(&id.guid));
+        let end = if id.sealed { ".aes" } else { "" };
+        VolumeName::parse(&format!("{prefix}-b{hex}.dblock.zip{end}"))
+    }
+
+    /// Takes dblocks that a locator names as there, until the rest is listed: [`Set::located`] then finds them.
+    pub(super) fn announce(&mut self, all: &[VolumeRow]) {
+        if !self.only_versions {
+            return;
         }
-        let number = |(name, size): &(VolumeName, u64)| {
-            let no = self.volumes.dblock_called(name)?;
-            let (_, listed) = self.volumes.dblock(no)?;
-            listed.is_none_or(|l| l == *size).then_some(no)
-        };
-        all.iter().map(number).collect()
+        for row in all {
+            if let Some(name) = self.dblock_name(&row.id)
+                && !(self.plain.kept_out && !row.id.sealed)
+                && self.volumes.dblock_called(&name).is_none()
+            {
+                self.volumes.add(name, Some(row.size));
+            }
+        }
+        self.volumes.seal();
     }
 }

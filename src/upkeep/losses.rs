@@ -8,6 +8,7 @@ use std::io::Read;
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::ui::{Progress, Ui};
+use crate::format::locator::Extents;
 use crate::format::filelist::Entry;
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
@@ -220,7 +221,13 @@ impl Losses {
             record.clear();
             record.extend_from_slice(&number.to_be_bytes());
             let stamp = Stamp::default();
-            Record { entry, stamp }.encode(&mut record);
+            let extents = Extents::default();
+            Record {
+                entry,
+                stamp,
+                extents,
+            }
+            .encode(&mut record);
             suspects.push(&record)
         })?;
         if !asked.is_empty() {

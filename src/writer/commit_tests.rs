@@ -13,6 +13,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::tmp::{Spool, Tmp};
 use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::format::locator::Extents;
 use crate::format::crc32::Crc32;
 use crate::format::deflate::Inflater;
 use crate::format::filelist::{Content, EntryKind, read_list};
@@ -182,7 +183,13 @@ fn build(folder: &Path, tmp: &Tmp, ui: &mut Ui) -> Stored {
             };
             let mut record = Vec::new();
             let stamp = Stamp::default();
-            Record { entry, stamp }.encode(&mut record);
+            let extents = Extents::default();
+            Record {
+                entry,
+                stamp,
+                extents,
+            }
+            .encode(&mut record);
             records.push(record);
         }
         records.sort();

@@ -6,6 +6,7 @@ use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
 use crate::format::deflate::Deflater;
+use crate::format::locator::Extent;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_write::Packed;
 use crate::set::Place;
@@ -18,10 +19,21 @@ impl Writer<'_> {
         let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
         let key = BlockKey::new(hash, size);
         if self.has(ui, &key)? {
+            self.trail.known(&key);
             return Ok(false);
         }
         self.step(|writer| writer.add_new(ui, hash, &key, data))?;
         Ok(true)
+    }
+
+    /// A content begins: the blocks that are added from now on are its own.
+    pub(crate) fn follow(&mut self) {
+        self.trail.begin();
+    }
+
+    /// Where the blocks since [`Writer::follow`] are; empty where that is not known of all of them.
+    pub(crate) fn followed(&mut self) -> Vec<Extent> {
+        self.trail.take()
     }
 
     pub(super) fn add_new(
@@ -54,6 +66,7 @@ impl Writer<'_> {
             }
         })?;
         if known {
+            self.trail.known(&BlockKey::new(hash, size));
             Ok(false)
         } else {
             self.add_block(ui, hash, data)
@@ -113,7 +126,10 @@ impl Writer<'_> {
         let number = self.set.volumes().dblock_count() + self.sent;
         self.open_pack()?;
         if let Some(pack) = &mut self.pack {
+            let at = pack.written();
             put(pack, &mut self.deflater)?;
+            let len = pack.written().saturating_sub(at);
+            self.trail.stored(key, pack.name(), at, len);
         }
         let place = Place {
             key: *key,

@@ -1,14 +1,15 @@
 //! The dlist of a version.
 
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter, Read, Write};
 
 use crate::base::digest::Hash;
 use crate::base::error::{Doing, Error, Result};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
-use crate::format::deflate::{DeflateStream, Deflater, Inflater};
+use crate::format::deflate::{Cut, DeflateStream, Deflater, Inflater};
 use crate::format::filelist::{Edited, Entry, EntryKind, Fate, ListWriter, edit_list};
+use crate::format::locator::{self, FindVolume};
 use crate::format::manifest::{self, Params};
 use crate::format::raw_json::with_text;
 use crate::format::zip_read::ZipReader;
@@ -17,42 +18,71 @@ use crate::set::Record;
 use crate::spill::run::Run;
 use crate::writer::pack::Seal;
 
-/// Builds the dlist from records sorted by path: its stored bytes (rewound), SHA-256, size.
+/// What a new dlist says of its version as a whole.
+pub(super) struct Head<'h> {
+    pub(super) params: &'h Params,
+    pub(super) created: Timestamp,
+    pub(super) full: bool,
+}
+
+/// Builds the dlist from records sorted by path, with a [locator](crate::format::locator) of the volumes that `find` knows: its
+/// stored bytes (rewound), SHA-256, size.
 pub(super) fn build(
     run: &Run,
-    params: &Params,
-    created: Timestamp,
-    full: bool,
+    head: &Head<'_>,
     secret: Option<&Secret>,
     deflater: &mut Deflater,
     tmp: &Tmp,
+    find: &mut FindVolume<'_>,
 ) -> Result<(Spool, Hash, u64)> {
+    let params = head.params;
     let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
     zip.add(
         b"manifest",
-        &manifest::manifest_bytes(params, created),
+        &manifest::manifest_bytes(params, head.created),
         deflater,
     )?;
-    zip.add(b"fileset", &manifest::fileset_bytes(full), deflater)?;
-    let packed = DeflateStream::new(Spool::new(tmp)?, deflater);
+    zip.add(b"fileset", &manifest::fileset_bytes(head.full), deflater)?;
+    let packed = DeflateStream::new(Spool::new(tmp)?, &mut *deflater);
     let same = params.block_hash == params.file_hash;
     let mut list = ListWriter::new(BufWriter::with_capacity(32 * 1024, packed), same);
+    let mut locator = locator::Writer::new(tmp, same)?;
     let mut reader = run.reader();
+    let mut cut_at = 0;
     while let Some(record) = reader.next()? {
-        let mut entry = Record::decode(record)?.entry;
+        let Record {
+            mut entry, extents, ..
+        } = Record::decode(record)?;
+        if list.written().saturating_sub(cut_at) >= locator::SEGMENT_BYTES {
+            cut_at = list.written();
+            locator.cut(cut(list.inner())?)?;
+        }
+        locator.add(&entry, &extents, find)?;
         if entry.kind == EntryKind::File && entry.time.is_none() {
             entry.time = Some(Timestamp(0));
         }
         list.add(&entry)?;
     }
-    let packed = list
-        .finish()?
+    let mut out = list.finish()?;
+    locator.cut(cut(&mut out)?)?;
+    let packed = out
         .into_inner()
         .map_err(|e| crate::base::error::unwrap_io(e.into_error()))?;
     let (mut packed, facts) = packed.finish().doing(|| "pack the file list".to_owned())?;
     packed.rewind()?;
     zip.add_stream(b"filelist.json", &facts, &mut packed)?;
+    drop(packed);
+    if let Some(locator) = locator.finish(&facts, deflater, tmp)? {
+        locator.put(&mut zip, deflater, tmp)?;
+    }
     zip.finish()?.finish()
+}
+
+/// Ends a part of a list, which can be read by itself from here on.
+fn cut(out: &mut BufWriter<DeflateStream<Spool, &mut Deflater>>) -> Result<Cut> {
+    out.flush()
+        .and_then(|()| out.get_mut().cut())
+        .doing(|| "pack the file list".to_owned())
 }
 
 /// A `manifest` or `fileset` is never longer, bytes.
@@ -114,6 +144,8 @@ pub(super) fn copy(
                 before = manifest::read_replaces(&mut reader)?;
                 Ok(())
             }
+            // What they say is of another list.
+            _ if name.starts_with(locator::FOLDER) => Ok(()),
             b"filelist.json" if edited.is_some() => {
                 Err(Error::damaged("it has two lists of files"))
             }

@@ -13,6 +13,7 @@ mod pack;
 mod publish;
 pub(crate) mod reseal;
 mod retired;
+mod trail;
 mod uploads;
 
 use crate::base::digest::{Algo, Hash};
@@ -34,6 +35,7 @@ use pack::Pack;
 use retired::Numbers;
 #[allow(unused_imports, reason = "for the commands that take volumes away")]
 pub(crate) use retired::Retired;
+use trail::Trail;
 use uploads::Uploads;
 
 /// Entries of a dblock after which the next one is begun: below the count that needs zip64 (`format.md` 5.1).
@@ -102,6 +104,8 @@ pub(crate) struct Writer<'a> {
     gone: Run,
     /// Uploads that earlier runs did not finish were looked for.
     tidied: bool,
+    /// Where blocks go.
+    trail: Trail,
     /// Blocks that are blocklists where nothing else shows it.
     known_lists: Option<Keyset>,
 }
@@ -138,6 +142,7 @@ impl<'a> Writer<'a> {
             retired: Numbers::new(&tmp),
             gone: RunWriter::new(&tmp).finish()?,
             tidied: false,
+            trail: Trail::default(),
             known_lists: None,
             set,
         })

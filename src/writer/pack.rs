@@ -150,6 +150,15 @@ impl Pack {
         Ok(())
     }
 
+    /// Bytes of the archive so far: where the next block begins.
+    pub(super) fn written(&self) -> u64 {
+        self.zip.written()
+    }
+
+    pub(super) fn name(&self) -> &VolumeName {
+        &self.name
+    }
+
     /// Bytes so far with the directory that is still to come.
     pub(super) fn size(&self) -> u64 {
         self.zip.written() + self.zip.directory_len()

@@ -67,14 +67,24 @@ impl Writer<'_> {
     ) -> Result<Option<(VolumeName, u64)>> {
         let name = VolumeName::list(self.set.prefix(), time, self.set.encrypts())?;
         let secret = self.set.seal()?;
+        let head = list::Head {
+            params: &self.options.params,
+            created: time,
+            full,
+        };
+        let sent = self.uploads.sizes()?;
         let (mut stored, sha256, size) = list::build(
             run,
-            &self.options.params,
-            time,
-            full,
+            &head,
             secret,
             &mut self.deflater,
             self.set.tmp(),
+            &mut |id| {
+                match sent.binary_search_by_key(id, |row| row.0) {
+                    Ok(at) => sent.get(at).map(|row| row.1),
+                    Err(_) => self.set.located(id)?.1,
+                }
+            },
         )?;
         if self.options.verify_listing && (self.uploads.count > 0 || self.set.folder_exists()) {
             self.check_listing(ui, alone)

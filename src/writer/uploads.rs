@@ -5,8 +5,10 @@ use std::os::unix::fs::FileExt;
 use crate::base::digest::Hash;
 use crate::base::error::{Doing, Error, Result};
 use crate::base::tmp::Spool;
+use crate::format::locator::VolumeId;
 use crate::format::names::VolumeName;
 use crate::writer::pack::Finished;
+use crate::writer::trail::id_of;
 
 /// The volumes uploaded in this run, in order: a fixed-length record each in a temporary file.
 pub(super) struct Uploads {
@@ -68,6 +70,17 @@ impl Uploads {
         done.doing(|| "use a temporary file".to_owned())?;
         self.count += 1;
         Ok(())
+    }
+
+    /// The dblocks and their sizes in bytes, sorted: 32 bytes of memory each.
+    pub(super) fn sizes(&self) -> Result<Vec<(VolumeId, u64)>> {
+        let mut all = Vec::new();
+        for i in 0..self.count {
+            let upload = self.get(i)?;
+            all.extend(id_of(&upload.dblock).map(|id| (id, upload.dblock_size)));
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     pub(super) fn get(&self, i: u32) -> Result<Upload> {

@@ -12,7 +12,7 @@ use miniz_oxide::deflate::core::CompressorOxide;
 
 use encode::Encoder;
 pub(crate) use inflate::{Inflater, Step};
-pub(crate) use stream::{DeflateStream, StreamFacts};
+pub(crate) use stream::{Cut, DeflateStream, StreamFacts};
 
 /// Below this, trying a sample costs as much as trying the block.
 const SMALL_BLOCK_BYTES: usize = 4096;

@@ -20,11 +20,24 @@ pub(crate) struct StreamFacts {
     pub(crate) compressed: u64,
 }
 
+/// A place in a stream from which it can be inflated by itself, and what lies before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Deflated bytes so far.
+    pub(crate) packed: u64,
+    /// Plain bytes so far.
+    pub(crate) plain: u64,
+    /// CRC-32 of the plain bytes since the cut before.
+    pub(crate) crc: u32,
+}
+
 /// A `Write` that deflates into `out`. `D` is a [`Deflater`] or a `&mut Deflater`, which it uses alone until it ends.
 pub(crate) struct DeflateStream<W: Write, D: BorrowMut<Deflater> = Deflater> {
     out: W,
     deflater: D,
     crc: Crc32,
+    /// Of the bytes since the last cut.
+    part: Crc32,
     size: u64,
     compressed: u64,
 }
@@ -36,6 +49,7 @@ impl<W: Write, D: BorrowMut<Deflater>> DeflateStream<W, D> {
             out,
             deflater,
             crc: Crc32::new(),
+            part: Crc32::new(),
             size: 0,
             compressed: 0,
         }
@@ -70,6 +84,18 @@ impl<W: Write, D: BorrowMut<Deflater>> DeflateStream<W, D> {
         Ok(())
     }
 
+    /// Ends a part of the stream: at a byte boundary, and what follows refers to nothing before. Costs some bytes, and what
+    /// repetitions across the cut would have saved.
+    pub(crate) fn cut(&mut self) -> io::Result<Cut> {
+        self.push(&[], TDEFLFlush::Full)?;
+        let part = std::mem::replace(&mut self.part, Crc32::new());
+        Ok(Cut {
+            packed: self.compressed,
+            plain: self.size,
+            crc: part.finish(),
+        })
+    }
+
     /// Ends the stream: the inner writer and what was written.
     pub(crate) fn finish(mut self) -> io::Result<(W, StreamFacts)> {
         self.push(&[], TDEFLFlush::Finish)?;
@@ -86,6 +112,7 @@ impl<W: Write, D: BorrowMut<Deflater>> Write for DeflateStream<W, D> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.push(data, TDEFLFlush::None)?;
         self.crc.update(data);
+        self.part.update(data);
         self.size = self.size.saturating_add(data.len() as u64);
         Ok(data.len())
     }

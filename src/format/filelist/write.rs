@@ -16,6 +16,8 @@ pub(crate) struct ListWriter<W: Write> {
     line: Vec<u8>,
     same_algorithms: bool,
     first: bool,
+    /// Bytes given to `out`.
+    written: u64,
 }
 
 impl<W: Write> ListWriter<W> {
@@ -26,6 +28,7 @@ impl<W: Write> ListWriter<W> {
             line: [BOM, b"["].concat(),
             same_algorithms,
             first: true,
+            written: 0,
         }
     }
 
@@ -104,9 +107,20 @@ impl<W: Write> ListWriter<W> {
 
     fn flush(&mut self) -> Result<()> {
         self.out.write_all(&self.line).map_err(unwrap_io)?;
+        self.written = self.written.saturating_add(self.line.len() as u64);
         self.line.clear();
         self.line.shrink_to(PATH_BYTES);
         Ok(())
+    }
+
+    /// Bytes of text so far, but what stands before the first entry.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Where the text goes: between two entries, all of it is there.
+    pub(crate) fn inner(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Ends the array.
