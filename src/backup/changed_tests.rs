@@ -4,8 +4,8 @@ use super::*;
 use crate::base::digest::Algo;
 use crate::base::sys::FileKind;
 use crate::base::time::Timestamp;
-use crate::format::locator::Extents;
 use crate::format::filelist::Entry;
+use crate::format::locator::Extents;
 
 const SECOND: i64 = 1_000_000_000;
 /// When the run that made the stamps began, in seconds; also the version's time.

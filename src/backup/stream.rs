@@ -13,8 +13,8 @@ use crate::base::sys::{self, Identity, Piped, Users};
 use crate::base::text;
 use crate::base::time::{Timestamp, ticks_from_unix};
 use crate::base::ui::{Progress, Ui};
-use crate::format::locator::Extents;
 use crate::format::filelist::{Content, Entry, EntryKind};
+use crate::format::locator::Extents;
 use crate::format::meta::{Attributes, Attrs, EMPTY_BLOB, Owner};
 use crate::set::{Record, Stamp};
 

@@ -45,7 +45,9 @@ pub(super) fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut options = restore_options(call)?;
     options.target = None;
     let mut set = session::open_versions(call, ui)?;
-    match restore::stream(&mut set, options, tar, ui) {
+    let done = restore::stream(&mut set, options, tar, ui);
+    session::tell_cost(&mut set, ui);
+    match done {
         // Who reads has what they wanted.
         Err(_) if ui.broken_pipe() => Ok(Outcome::Done),
         done => done

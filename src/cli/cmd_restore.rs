@@ -44,6 +44,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let dry_run = options.dry_run;
     let mut set = session::open_versions(call, ui)?;
     let report = restore::run(&mut set, options, ui).map_err(|e| version_meant(e, &call.words))?;
+    session::tell_cost(&mut set, ui);
     tell(
         &report,
         &mut set,

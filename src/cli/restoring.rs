@@ -59,7 +59,6 @@ pub(super) fn restore_options(call: &Call) -> Result<RestoreOptions> {
         verify: !options.flag(&o::SKIP_VERIFICATION),
         dry_run: options.flag(&o::DRY_RUN),
         reading: reading(call),
-        no_scan: options.flag(&o::NO_SCAN),
         root: PathBuf::new(),
     })
 }
@@ -93,5 +92,6 @@ fn reading(call: &Call) -> Reading {
             _ => Partial::Auto,
         },
         keep_bytes: options.size(&o::VOLUME_CACHE_HINT).unwrap_or(0),
+        no_scan: options.flag(&o::NO_SCAN),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::error::{Doing, Error, Result};
 use crate::base::opt::parse_flag;
 use crate::base::place;
+use crate::base::size::show_size;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Tmp;
@@ -207,6 +208,16 @@ pub(crate) fn billed(
         number(name, *n)?;
     }
     Ok(())
+}
+
+/// Says what was asked of the destination, to who asks for more.
+pub(crate) fn tell_cost(set: &mut Set, ui: &mut Ui) {
+    let stats = *set.remote().stats();
+    ui.verbose(&format!(
+        "{}, {} downloaded",
+        text::count(stats.calls, "request"),
+        show_size(stats.bytes_down)
+    ));
 }
 
 /// `--version` and `--time` of the call.

@@ -35,8 +35,34 @@ impl AesSlice {
         AesSlice::open_with(stored, &mut *stretch_of(passphrase)?)
     }
 
+    /// As [`AesSlice::open`] without the last bytes: the stream counts as up to 16 bytes longer than it is.
+    pub(crate) fn open_head(stored: &dyn ReadAt, passphrase: &Secret) -> Result<AesSlice> {
+        AesSlice::head_with(stored, &mut *stretch_of(passphrase)?).map(|(slice, _)| slice)
+    }
+
     /// As [`AesSlice::open`] with the costly part of the key given by the caller.
     pub(crate) fn open_with(stored: &dyn ReadAt, stretch: &mut Stretch<'_>) -> Result<AesSlice> {
+        let (mut slice, layout) = AesSlice::head_with(stored, stretch)?;
+        let (before, content) = (slice.head, slice.len);
+        let padding = match layout {
+            Layout::V0 { over } => short_by(over),
+            Layout::V12 => {
+                let mut over = [0];
+                stored.read_at(&mut over, before.saturating_add(content))?;
+                short_by(over[0])
+            }
+            Layout::V3 => {
+                let mut last = [0; BLOCK_BYTES];
+                let at = content.checked_sub(BLOCK).ok_or_else(cut_short)?;
+                slice.decrypt(stored, &mut last, at)?;
+                pkcs7(&last)?
+            }
+        };
+        slice.len = content.saturating_sub(padding as u64);
+        Ok(slice)
+    }
+
+    fn head_with(stored: &dyn ReadAt, stretch: &mut Stretch<'_>) -> Result<(AesSlice, Layout)> {
         let total = stored.len()?;
         let mut front = Front {
             stored,
@@ -53,28 +79,13 @@ impl AesSlice {
             .and_then(|n| n.checked_sub(head.layout.tail() as u64))
             .filter(|n| n.is_multiple_of(BLOCK))
             .ok_or_else(cut_short)?;
-        let mut slice = AesSlice {
+        let slice = AesSlice {
             key: head.key,
             iv: head.iv,
             head: before,
             len: content,
         };
-        let padding = match head.layout {
-            Layout::V0 { over } => short_by(over),
-            Layout::V12 => {
-                let mut over = [0];
-                stored.read_at(&mut over, before.saturating_add(content))?;
-                short_by(over[0])
-            }
-            Layout::V3 => {
-                let mut last = [0; BLOCK_BYTES];
-                let at = content.checked_sub(BLOCK).ok_or_else(cut_short)?;
-                slice.decrypt(stored, &mut last, at)?;
-                pkcs7(&last)?
-            }
-        };
-        slice.len = content.saturating_sub(padding as u64);
-        Ok(slice)
+        Ok((slice, head.layout))
     }
 
     /// Plain bytes.

@@ -387,7 +387,7 @@ pub(super) fn u16_at(record: &[u8], at: usize) -> u16 {
     field(record, at).map_or(0, u16::from_le_bytes)
 }
 
-fn u32_at(record: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(record: &[u8], at: usize) -> u32 {
     field(record, at).map_or(0, u32::from_le_bytes)
 }
 

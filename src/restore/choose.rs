@@ -10,7 +10,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::restore::tree::{Prefix, is_windows};
-use crate::restore::{NOTHING, RestoreOptions};
+use crate::restore::{NOTHING, Partial, RestoreOptions};
 use crate::select::Best;
 use crate::set::{Record, Set};
 use crate::spill::run::{Run, RunWriter};
@@ -59,7 +59,17 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
         numbers = (0..times.len()).collect();
     }
     let mut failure: Option<Error> = None;
+    let paths = match options.in_parts() {
+        true => options.selection.plain_paths(options.case),
+        false => None,
+    };
     for &no in &numbers {
+        if let Some(paths) = &paths
+            && let Some(chosen) =
+                choose_in_parts(set, options, (no, paths, numbers.len() == 1), ui)?
+        {
+            return Ok(chosen);
+        }
         let (sorted, full) = match set.sorted_files(ui, no) {
             Ok((run, listing)) => {
                 if let Some(line) = listing.misdated {
@@ -108,6 +118,32 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
             .doing("restore")
             .hint("see 'duplet find URL PATTERN'; *part* finds parts of names")),
     }
+}
+
+/// What is chosen of version `no` by paths, of which each is there (`only`: no other version is asked): then the rest of its list decides nothing. `None`: look in all
+/// of the list.
+fn choose_in_parts(
+    set: &mut Set,
+    options: &RestoreOptions,
+    (no, paths, only): (usize, &[Vec<u8>], bool),
+    ui: &mut Ui,
+) -> Result<Option<Chosen>> {
+    let always = options.reading.partial == Partial::Always;
+    let Some((sorted, listing)) = set.sorted_parts(ui, no, paths, always)? else {
+        return Ok(None);
+    };
+    let (run, files, any, best) = pick(&sorted, set, options)?;
+    if !options.selection.is_settled(&best) || !(files || any && only) {
+        return Ok(None);
+    }
+    let full = listing.full;
+    if let Some(line) = listing.misdated {
+        ui.warn(
+            "misdated-version",
+            &format!("{line}; see 'duplet list URL'"),
+        );
+    }
+    Ok(Some(Chosen { no, full, run }))
 }
 
 /// The chosen entries of one version, whether files or anything at all is among them, and what each word found.

@@ -8,13 +8,13 @@ use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
-use crate::restore::obey;
-use crate::restore::options::Partial;
-use crate::restore::plan::{Plan, want};
+use crate::restore::options::{Partial, Reading};
+use crate::restore::plan::{self, Plan, want};
 use crate::restore::targets::Targets;
 use crate::restore::tree::{TargetTree, entry_error};
+use crate::restore::{find, obey, read_index, scan, tell_lost};
 use crate::set::{BlockIndex, Expected, Goal, Place, Set, Share, Shelf, VolumeNo};
-use crate::spill::run::RunReader;
+use crate::spill::run::{Run, RunReader};
 use crate::spill::sorter::Sorter;
 
 /// Target files kept open.
@@ -73,8 +73,8 @@ pub(super) struct Fetcher<'a> {
     /// Goals to try again with another volume: key, goal.
     pub(super) again: Sorter,
     pub(super) failed: Vec<bool>,
-    /// Whether volumes are read in parts.
-    pub(super) partial: Partial,
+    /// How volumes are read; `None`: in parts where little is wanted.
+    pub(super) reading: Option<Reading>,
     pub(super) progress: Progress,
     open: Vec<(u64, File, u64)>,
     clock: u64,
@@ -108,7 +108,7 @@ impl<'a> Fetcher<'a> {
             metas: Sorter::new(tmp, 1 << 20),
             bad: Sorter::new(tmp, 1 << 18),
             again: Sorter::new(tmp, 1 << 18),
-            partial: Partial::Auto,
+            reading: None,
             failed: vec![false; set.volumes().dblock_count() as usize],
             progress: Progress::default(),
             open: Vec::new(),
@@ -152,7 +152,11 @@ impl<'a> Fetcher<'a> {
                 Ok(shelf) => Some(shelf),
                 // Other volumes may have its blocks; those that none has make their files incomplete.
                 Err(e) if e.kind().is_volume_or_key() => {
-                    ui.warn("damaged-dblock", &e.to_string());
+                    match places.is_of_version() {
+                        // It may be gone with good reason.
+                        true => ui.verbose(&e.to_string()),
+                        false => ui.warn("damaged-dblock", &e.to_string()),
+                    }
                     if let Some(slot) = self.failed.get_mut(no as usize) {
                         *slot = true;
                     }
@@ -162,7 +166,10 @@ impl<'a> Fetcher<'a> {
             };
             self.volumes += 1;
             match shelf {
-                Some(shelf) => self.volume(shelf, no, &mut reader, &mut head, ui)?,
+                Some(shelf) => {
+                    let sure = !places.is_of_version();
+                    self.volume(shelf, (no, sure), &mut reader, &mut head, ui)?;
+                }
                 None => {
                     while let Some(record) = head.take() {
                         let (place, goal) = planned(&record)?;
@@ -194,8 +201,9 @@ impl<'a> Fetcher<'a> {
         let Some(keys) = keys else {
             return Ok(None);
         };
+        let partial = self.reading.map_or(Partial::Auto, |r| r.partial);
         let wanted = keys.iter().map(|k| u64::from(k.size())).sum();
-        let Some(mut shelf) = set.parts_of(ui, no, expected, self.partial.share(wanted))? else {
+        let Some(mut shelf) = set.parts_of(ui, no, expected, partial.share(wanted))? else {
             return Ok(None);
         };
         match shelf.fetch(set, ui, &keys) {
@@ -213,11 +221,11 @@ impl<'a> Fetcher<'a> {
         Ok(Some(shelf))
     }
 
-    /// All wanted blocks of one volume.
+    /// All wanted blocks of one volume; `sure`: an index says that they are in it.
     fn volume(
         &mut self,
         mut shelf: Shelf,
-        no: VolumeNo,
+        (no, sure): (VolumeNo, bool),
         reader: &mut RunReader,
         head: &mut Option<Vec<u8>>,
         ui: &mut Ui,
@@ -258,7 +266,10 @@ impl<'a> Fetcher<'a> {
         {
             *slot = true;
         }
-        if damaged > 0 || shelf.flaw().is_some() {
+        if damaged > 0 && !sure {
+            let name = text::safe(shelf.name().as_str().as_bytes());
+            ui.verbose(&format!("volume {name} lacks or spoils blocks"));
+        } else if damaged > 0 || shelf.flaw().is_some() {
             let name = text::safe(shelf.name().as_str().as_bytes());
             let why = shelf
                 .why()
@@ -275,6 +286,28 @@ impl<'a> Fetcher<'a> {
             );
         }
         Ok(())
+    }
+
+    /// A plan for blocks that are not where the version says, by the index volumes, and those that are in no volume.
+    pub(super) fn by_index(
+        &mut self,
+        set: &mut Set,
+        places: &mut BlockIndex,
+        wanted: &Run,
+        ui: &mut Ui,
+    ) -> Result<(plan::Plan, Run)> {
+        let index = read_index(set, places, ui)?;
+        self.failed = vec![false; set.volumes().dblock_count() as usize];
+        let (mut plan, mut lost) = find(set, wanted, places, &self.failed)?;
+        let scans = self.reading.is_none_or(|r| !r.no_scan);
+        if !lost.is_empty() && !index.unindexed.is_empty() && scans {
+            scan(set, &index, places, ui)?;
+            (plan, lost) = find(set, wanted, places, &self.failed)?;
+        }
+        if !lost.is_empty() {
+            tell_lost(lost.len(), &index, ui);
+        }
+        Ok((plan, lost))
     }
 
     fn try_again(&mut self, key: &BlockKey, goal: Goal) -> Result<()> {

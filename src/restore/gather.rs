@@ -343,7 +343,10 @@ impl Gather<'_> {
         let written = matches!(target.action, Action::Create | Action::Replace);
         if written && entry.kind == EntryKind::File {
             match &entry.content {
-                Some(content) => self.needs.add(content, number, false)?,
+                Some(content) => {
+                    let at = &target.record.extents.data;
+                    self.needs.add_at(content, at, number, false)?;
+                }
                 None => self.needs.lose(number, false)?,
             }
         }
@@ -357,7 +360,8 @@ impl Gather<'_> {
             if meta.size > META_BYTES_AT_MOST {
                 self.needs.lose(number, true)?;
             } else {
-                self.needs.add(meta, number, true)?;
+                let at = &target.record.extents.meta;
+                self.needs.add_at(meta, at, number, true)?;
             }
         }
         self.targets.push(target)

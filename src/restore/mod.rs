@@ -65,7 +65,7 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
         set,
         restore.temp_name.clone(),
     );
-    fetcher.partial = restore.options.reading.partial;
+    fetcher.reading = Some(restore.options.reading);
     fetcher.progress = Progress {
         files: 0,
         bytes: 0,
@@ -74,7 +74,7 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
     };
     needs.lost(&mut |number, meta| fetcher.spoil(number, meta))?;
     let (mut plan, mut lost) = find(set, &wanted, &places, &fetcher.failed)?;
-    if !lost.is_empty() && !index.unindexed.is_empty() && !restore.options.no_scan {
+    if !lost.is_empty() && !index.unindexed.is_empty() && !restore.options.reading.no_scan {
         scan(set, &index, &mut places, ui)?;
         (plan, lost) = find(set, &wanted, &places, &fetcher.failed)?;
     }
@@ -89,7 +89,7 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
         return Ok(restore.report);
     }
     give_up(&mut fetcher, &lost)?;
-    let ended = fetch_all(&mut fetcher, set, &places, plan, ui).err();
+    let ended = fetch_all(&mut fetcher, set, &mut places, plan, ui).err();
     restore.report.volumes = fetcher.volumes;
     let Fetcher {
         metas,
@@ -155,7 +155,7 @@ impl Restore {
                 .ok_or_else(|| Error::bug("the root folder exists"))?,
         };
         let mut targets = Targets::new(&tmp)?;
-        let mut needs = Needs::new(&tmp, params);
+        let mut needs = options.needs(set, params);
         let date = time.local()[..10].to_owned();
         let totals = Progress {
             files: 0,
@@ -259,6 +259,21 @@ fn scan(set: &mut Set, index: &IndexReport, places: &mut BlockIndex, ui: &mut Ui
         .map(|_| ())
 }
 
+/// Reads the index volumes, after the places that a version tells did not do: as if there were none.
+fn read_index(set: &mut Set, places: &mut BlockIndex, ui: &mut Ui) -> Result<IndexReport> {
+    ui.note("blocks are not where the version says: reading the index volumes");
+    set.hint(None);
+    let (whole, index) = set.load_index(ui, true, &mut |_, _| Ok(()))?;
+    for (name, why) in &index.unreadable {
+        ui.warn(
+            "unreadable-index",
+            &format!("index volume {name} is damaged: {why}"),
+        );
+    }
+    *places = whole;
+    Ok(index)
+}
+
 /// Says that a version lacks what its backup did not come to.
 fn tell_partial(no: usize, time: Timestamp, ui: &mut Ui) {
     ui.note(&format!(
@@ -324,7 +339,7 @@ fn remember(set: &mut Set, places: &BlockIndex, ui: &mut Ui) {
 fn fetch_all(
     fetcher: &mut Fetcher<'_>,
     set: &mut Set,
-    places: &BlockIndex,
+    places: &mut BlockIndex,
     mut plan: plan::Plan,
     ui: &mut Ui,
 ) -> Result<()> {
@@ -345,7 +360,10 @@ fn fetch_all(
             return Ok(());
         }
         let lost;
-        (plan, lost) = find(set, &again, places, &fetcher.failed)?;
+        (plan, lost) = match places.is_of_version() {
+            true => fetcher.by_index(set, places, &again, ui)?,
+            false => find(set, &again, places, &fetcher.failed)?,
+        };
         give_up(fetcher, &lost)?;
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::base::time::Timestamp;
+use crate::format::manifest::Params;
 use crate::select::{Case, FilterSet, Selection};
-use crate::set::{Share, VersionChoice};
+use crate::set::{Needs, Set, Share, VersionChoice};
 
 /// The cause of the error when no entry is what was asked for.
 pub(crate) const NOTHING: &str = "nothing in the backup matches";
@@ -46,6 +47,8 @@ pub(crate) struct Reading {
     pub(crate) partial: Partial,
     /// Bytes of volumes that are kept on disk, as they may be wanted again.
     pub(crate) keep_bytes: u64,
+    /// Do not download dblocks that no index volume describes.
+    pub(crate) no_scan: bool,
 }
 
 /// What to restore and how.
@@ -68,10 +71,29 @@ pub(crate) struct RestoreOptions {
     pub(crate) verify: bool,
     pub(crate) dry_run: bool,
     pub(crate) reading: Reading,
-    /// Do not download dblocks that no index volume describes.
-    pub(crate) no_scan: bool,
     /// Filled in by `run`: the folder everything goes below.
     pub(crate) root: PathBuf,
+}
+
+impl RestoreOptions {
+    /// What is wanted of the volumes. Where everything is, most of them are read whole, and the index volumes with them.
+    pub(super) fn needs(&self, set: &Set, params: Params) -> Needs {
+        let needs = Needs::new(set.tmp(), params);
+        match self.in_parts() {
+            true => needs.with_places(),
+            false => needs,
+        }
+    }
+
+    /// True when it is worth while to ask versions themselves for where things are.
+    pub(super) fn in_parts(&self) -> bool {
+        let some = !self.selection.is_empty() || !self.filters.is_empty();
+        match self.reading.partial {
+            Partial::Auto => some,
+            Partial::Always => true,
+            Partial::Never => false,
+        }
+    }
 }
 
 /// What a restore did.

@@ -142,6 +142,31 @@ impl Selection {
             .collect()
     }
 
+    /// The paths that the words mean, from a root and without a separator at their ends, where each word means one and nothing
+    /// else while that path is there; `None` where any word may mean more, or letters of either case.
+    pub(crate) fn plain_paths(&self, case: Case) -> Option<Vec<Vec<u8>>> {
+        if self.0.is_empty() || case != Case::Sensitive {
+            return None;
+        }
+        let path = |word: &Word| {
+            let path = word.here.as_ref().unwrap_or(&word.exact);
+            let plain =
+                !word.text.contains(['*', '?', '[', '{', '\\']) && !word.text.starts_with('@');
+            let whole = path.len() > 1 && path.first() == Some(&b'/') && path.last() != Some(&b'/');
+            (plain && whole).then(|| path.clone())
+        };
+        self.0.iter().map(path).collect()
+    }
+
+    /// True when each word found the path that [`Selection::plain_paths`] gives for it.
+    pub(crate) fn is_settled(&self, best: &Best) -> bool {
+        let first = |word: &Word| if word.here.is_some() { HERE } else { EXACT };
+        self.0
+            .iter()
+            .zip(&best.0)
+            .all(|(w, best)| *best == first(w))
+    }
+
     /// Why a word is no pattern, for when it is no name either.
     pub(crate) fn fault(&self) -> Option<Error> {
         let fault = self.0.iter().find_map(|w| w.fault.as_ref())?;

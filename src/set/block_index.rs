@@ -21,9 +21,31 @@ pub(crate) struct BlockIndex {
     pub(super) described_by: Vec<u32>,
     /// Whether the own entries of each dblock were added.
     pub(super) scanned: Vec<bool>,
+    /// Made from what a version says of its own blocks: it has those that were asked for and no others, and nothing is known of the
+    /// volumes.
+    pub(super) from_version: bool,
 }
 
 impl BlockIndex {
+    /// Places, each as [`Place::encode`] gives it, as a version's locator tells them.
+    pub(super) fn of_version(set: &Set, places: Sorter) -> Result<BlockIndex> {
+        let count = set.volumes.dblock_count() as usize;
+        let mut index = BlockIndex {
+            tables: Vec::new(),
+            facts: Facts::new(set)?,
+            described_by: vec![u32::MAX; count],
+            scanned: vec![false; count],
+            from_version: true,
+        };
+        index.add(places, &set.tmp)?;
+        Ok(index)
+    }
+
+    /// It was not read from index volumes: a block that is not where it says may be somewhere else.
+    pub(crate) fn is_of_version(&self) -> bool {
+        self.from_version
+    }
+
     /// Entries; a block in two volumes counts twice.
     pub(crate) fn len(&self) -> u64 {
         self.tables.iter().map(Table::len).sum()
@@ -225,6 +247,7 @@ mod tests {
             },
             described_by: Vec::new(),
             scanned: Vec::new(),
+            from_version: false,
         };
         let key = |no: u32, n: u32| {
             let id = Algo::Sha256.hash(&[no.to_be_bytes(), n.to_be_bytes()].concat());

@@ -134,6 +134,7 @@ impl Set {
             facts: Facts::new(self)?,
             described_by: vec![u32::MAX; count as usize],
             scanned: vec![false; count as usize],
+            from_version: false,
         };
         let mut have = vec![false; self.volumes.dindex_count()];
         let mut described = |no: VolumeNo, dindex, expected| {

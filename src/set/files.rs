@@ -2,13 +2,16 @@
 
 use crate::base::error::{Doing, Error, Result};
 use crate::base::text;
+use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::filelist::{self, Entry, EntryKind};
 use crate::format::locator::Extents;
 use crate::format::manifest::{self, Fileset};
+use crate::format::names::VolumeName;
 use crate::format::zip_read::ZipReader;
 use crate::set::known_full::KnownFull;
+use crate::set::locator::Beside;
 use crate::set::volume::{Opened, reading};
 use crate::set::{RESCUED, Set, Summary};
 use crate::spill::run::Run;
@@ -108,12 +111,24 @@ impl Set {
         no: usize,
         each: &mut dyn FnMut(Entry) -> Result<()>,
     ) -> Result<Listing> {
+        self.read_files(ui, no, false, &mut |entry, _| each(entry))
+    }
+
+    /// As [`Set::files`]; `placed`: also where the blocks of each are, as far as the version says.
+    fn read_files(
+        &mut self,
+        ui: &mut Ui,
+        no: usize,
+        placed: bool,
+        each: &mut dyn FnMut(Entry, Extents) -> Result<()>,
+    ) -> Result<Listing> {
         self.open_dlist(ui, no)?;
         let (held, opened) = self
             .last_dlist
             .take()
             .ok_or_else(|| Error::bug("the dlist is open"))?;
         let mut stopped: Option<Error> = None;
+        let mut volumes = Vec::new();
         let read = |opened: &Opened, inflater: &mut Inflater| -> Result<Listing> {
             let zip = opened.zip();
             let full = match zip.find(b"fileset")? {
@@ -123,12 +138,18 @@ impl Set {
             let entry = zip
                 .find(b"filelist.json")?
                 .ok_or_else(|| Error::damaged("it has no filelist.json"))?;
+            let mut inflaters = placed.then(|| [Inflater::new(), Inflater::new()]);
+            let mut beside = match &mut inflaters {
+                Some(two) => Beside::open(&zip, &opened.plain, two)?,
+                None => None,
+            };
             let mut reader = zip.reader(entry, inflater)?;
             let mut sum = Summary {
                 full,
                 ..Summary::default()
             };
             filelist::read_list(&mut reader, &mut |mut entry| {
+                let extents = beside.as_mut().map(|b| b.next(&entry.path));
                 if entry.kind == EntryKind::Symlink
                     && entry.path.len() > 1
                     && matches!(entry.path.last(), Some(b'/' | b'\\'))
@@ -136,11 +157,14 @@ impl Set {
                     entry.path.pop();
                 }
                 sum.add(&entry);
-                each(entry).map_err(|e| {
+                each(entry, extents.unwrap_or_default()).map_err(|e| {
                     stopped = Some(e);
                     Error::bug("the pass was stopped")
                 })
             })?;
+            if let Some(beside) = beside {
+                volumes.extend(beside.volumes);
+            }
             Ok(Listing {
                 full,
                 rescued: zip.rescued(),
@@ -151,13 +175,9 @@ impl Set {
         let mut read = read;
         let result = read(&opened, &mut self.inflater);
         let name = opened.name.clone();
-        let misdated = self.misdated(&opened);
-        if let Some(line) = &misdated {
-            let name = opened.name.as_str();
-            if self.misdated.iter().all(|(n, _)| n != name) {
-                self.misdated.push((name.to_owned(), line.clone()));
-            }
-        }
+        self.announce(&volumes);
+        let misdated = self.misdated(&opened.name, opened.created);
+        self.note_misdated(&opened.name, misdated.as_ref());
         self.last_dlist = Some((held, opened));
         if let Ok(listing) = result.as_ref()
             && !listing.rescued
@@ -246,12 +266,22 @@ impl Set {
         read().doing(|| reading(&opened.name))
     }
 
+    /// Remembers what was said of the time of a version.
+    pub(super) fn note_misdated(&mut self, name: &VolumeName, line: Option<&String>) {
+        let name = name.as_str();
+        if let Some(line) = line
+            && self.misdated.iter().all(|(n, _)| n != name)
+        {
+            self.misdated.push((name.to_owned(), line.clone()));
+        }
+    }
+
     /// An encrypted list is made when its version is, or later: one that is older than its name was copied or renamed, by
     /// somebody who could not make one, so that it shows an old state as a new one. Duplicati moves the name of a list on by a second when its upload has to be repeated;
     /// that is no copy, unless the version of that very time is there, too.
-    fn misdated(&self, opened: &Opened) -> Option<String> {
-        let (created, named) = (opened.created?, opened.name.time()?);
-        opened.name.encryption()?;
+    pub(super) fn misdated(&self, name: &VolumeName, created: Option<Timestamp>) -> Option<String> {
+        let (created, named) = (created?, name.time()?);
+        name.encryption()?;
         let copied = created < named && self.versions().any(|t| t == created);
         (created.0.saturating_add(RENAMED_SECONDS) < named.0 || copied).then(|| {
             format!(
@@ -268,12 +298,12 @@ impl Set {
         let mut sorter = Sorter::new(&tmp, SORT_CAP);
         let mut encoded = Vec::new();
         let mut order = 0u64;
-        let listing = self.files(ui, no, &mut |entry| {
+        let listing = self.read_files(ui, no, true, &mut |entry, extents| {
             encoded.clear();
             Record {
                 entry,
                 stamp: Stamp::default(),
-                extents: Extents::default(),
+                extents,
             }
             .encode(&mut encoded);
             // Equal paths stay in the order of the list.

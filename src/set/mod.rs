@@ -16,6 +16,7 @@ mod gpg;
 mod index_report;
 mod known_full;
 mod listing;
+mod locator;
 mod lock;
 mod needs;
 mod permit;
@@ -50,7 +51,7 @@ pub(crate) use place::Place;
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 #[cfg(feature = "fuzz")]
 pub(crate) use shelf::fuzz_ranged;
-pub(crate) use shelf::{Proof, Share, Shelf};
+pub(crate) use shelf::{Hints, Proof, Share, Shelf};
 pub(crate) use versions::{VersionChoice, nearest_version};
 pub(crate) use volume::{Expected, Opened, digest, reading};
 pub(crate) use volumes::{StateSum, VolumeNo, Volumes};
@@ -141,6 +142,8 @@ pub(crate) struct Set {
     sends_whole: bool,
     /// Only the versions were listed so far.
     only_versions: bool,
+    /// Where blocks lie that are wanted.
+    hints: Option<Hints>,
 }
 
 impl Set {
@@ -208,6 +211,7 @@ impl Set {
             judged: Judged::default(),
             sends_whole: false,
             only_versions,
+            hints: None,
         };
         let begin = writing.then_some(options.begin);
         set.choose(candidates, &options.said, begin, ui, ask)?;

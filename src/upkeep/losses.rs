@@ -8,8 +8,8 @@ use std::io::Read;
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::ui::{Progress, Ui};
-use crate::format::locator::Extents;
 use crate::format::filelist::Entry;
+use crate::format::locator::Extents;
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::set::{

@@ -65,12 +65,16 @@ impl Writer<'_> {
                 _ => Ok(()),
             }
         })?;
-        if known {
-            self.trail.known(&BlockKey::new(hash, size));
-            Ok(false)
-        } else {
-            self.add_block(ui, hash, data)
-        }
+        self.trail.part();
+        let added = match known {
+            true => {
+                self.trail.known(&BlockKey::new(hash, size));
+                Ok(false)
+            }
+            false => self.add_block(ui, hash, data),
+        };
+        self.trail.part();
+        added
     }
 
     /// Stores a block again, packed as another volume holds it: not unpacked, not deflated. The caller has checked that the

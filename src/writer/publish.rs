@@ -79,11 +79,9 @@ impl Writer<'_> {
             secret,
             &mut self.deflater,
             self.set.tmp(),
-            &mut |id| {
-                match sent.binary_search_by_key(id, |row| row.0) {
-                    Ok(at) => sent.get(at).map(|row| row.1),
-                    Err(_) => self.set.located(id)?.1,
-                }
+            &mut |id| match sent.binary_search_by_key(id, |row| row.0) {
+                Ok(at) => sent.get(at).map(|row| row.1),
+                Err(_) => self.set.located(id)?.1,
             },
         )?;
         if self.options.verify_listing && (self.uploads.count > 0 || self.set.folder_exists()) {

@@ -1,7 +1,7 @@
 //! Where the blocks of a content went, for the locator of the list that will name it.
 
-use crate::base::digest::BlockKey;
 use crate::base::bytes::hex_decode;
+use crate::base::digest::BlockKey;
 use crate::format::locator::{Extent, VolumeId, extend};
 use crate::format::names::VolumeName;
 
@@ -23,6 +23,8 @@ pub(super) struct Trail {
     extents: Vec<Extent>,
     /// A block since [`Trail::begin`] is somewhere else.
     lost: bool,
+    /// The next block begins an extent: it, or the one before, is a blocklist.
+    apart: bool,
     recent: Vec<Option<Spot>>,
 }
 
@@ -30,7 +32,17 @@ impl Trail {
     /// Forgets the blocks so far: another content begins.
     pub(super) fn begin(&mut self) {
         self.extents.clear();
-        self.lost = false;
+        (self.lost, self.apart) = (false, false);
+    }
+
+    /// What follows has an extent of its own: a blocklist is read without the blocks around it.
+    pub(super) fn part(&mut self) {
+        self.apart = true;
+    }
+
+    fn add(&mut self, volume: VolumeId, at: u64, len: u64) {
+        let apart = std::mem::take(&mut self.apart);
+        self.lost |= !extend(&mut self.extents, volume, at, len, apart);
     }
 
     /// A block was stored in the volume of this name, from `at` on.
@@ -39,7 +51,7 @@ impl Trail {
             self.lost = true;
             return;
         };
-        self.lost |= !extend(&mut self.extents, volume, at, len);
+        self.add(volume, at, len);
         self.recent.resize(RECENT, None);
         if let Some(slot) = self.recent.get_mut(slot(key)) {
             let key = *key;
@@ -56,9 +68,7 @@ impl Trail {
     pub(super) fn known(&mut self, key: &BlockKey) {
         let spot = self.recent.get(slot(key)).copied().flatten();
         match spot.filter(|spot| spot.key == *key) {
-            Some(spot) => {
-                self.lost |= !extend(&mut self.extents, spot.volume, spot.at, spot.len);
-            }
+            Some(spot) => self.add(spot.volume, spot.at, spot.len),
             None => self.lost = true,
         }
     }

@@ -21,7 +21,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Header, Piece, Segment, Segments, volume_row};
+pub(crate) use read::{Piece, Segment, Segments, volume_row};
 pub(crate) use write::{FindVolume, SEGMENT_BYTES, Writer};
 
 use crate::base::bytes::Cursor;
@@ -47,7 +47,7 @@ pub(crate) struct VolumeId {
 }
 
 /// A volume and its size in bytes, as a locator states them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct VolumeRow {
     pub(crate) id: VolumeId,
     pub(crate) size: u64,
@@ -65,7 +65,7 @@ pub(crate) struct Extent {
 }
 
 /// Where the blocks of an entry are; empty lists where that is not known. A content in several blocks has them in the order in which they
-/// are stored: those that the first blocklist names, that blocklist, those of the second, and so on.
+/// are stored: those that the first blocklist names, that blocklist, those of the second, and so on; a blocklist has an extent of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extents {
     pub(crate) data: Vec<Extent>,
@@ -122,9 +122,16 @@ impl Extents {
     }
 }
 
-/// Adds a block behind those before. False when there are too many extents.
-pub(crate) fn extend(list: &mut Vec<Extent>, volume: VolumeId, at: u64, len: u64) -> bool {
+/// Adds a block behind those before; `apart`: not to the extent before. False when there are too many extents.
+pub(crate) fn extend(
+    list: &mut Vec<Extent>,
+    volume: VolumeId,
+    at: u64,
+    len: u64,
+    apart: bool,
+) -> bool {
     if let Some(last) = list.last_mut()
+        && !apart
         && last.volume == volume
         && last.at.checked_add(last.len) == Some(at)
     {
@@ -176,5 +183,9 @@ fn unfolded(from: u64, by: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing step fails the test")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failing step fails the test"
+)]
 mod tests;

@@ -147,21 +147,37 @@ pub(crate) fn volume_row(raw: &[u8]) -> Option<VolumeRow> {
 }
 
 /// The places of one segment.
-pub(crate) struct Piece<'a> {
-    from: Cursor<'a>,
+pub(crate) struct Piece {
+    raw: Vec<u8>,
+    /// Bytes of it that were read.
+    read: usize,
     pub(crate) volumes: Vec<VolumeRow>,
     /// The folders that the first path of the segment lies in, outermost first.
     pub(crate) above: Vec<(Entry, Extents)>,
     ends: Vec<u64>,
 }
 
-impl<'a> Piece<'a> {
+impl Piece {
+    /// The numbers of the volumes that a piece does not name itself.
+    pub(crate) fn numbers(raw: &[u8]) -> Option<Vec<u64>> {
+        let mut from = Cursor::new(raw);
+        let head = take(&mut from)?;
+        if head & 1 == 1 {
+            return Some(Vec::new());
+        }
+        let mut all = Vec::new();
+        for _ in 0..head >> 1 {
+            all.push(take(&mut from)?);
+        }
+        Some(all)
+    }
+
     /// `row` gives a volume by its number, where the piece does not name it.
     pub(crate) fn open(
-        raw: &'a [u8],
+        raw: Vec<u8>,
         row: &mut dyn FnMut(u64) -> Option<VolumeRow>,
-    ) -> Option<Piece<'a>> {
-        let mut from = Cursor::new(raw);
+    ) -> Option<Piece> {
+        let mut from = Cursor::new(&raw);
         let head = take(&mut from)?;
         let (count, named) = (head >> 1, head & 1 == 1);
         if count > raw.len() as u64 {
@@ -183,8 +199,10 @@ impl<'a> Piece<'a> {
             Ok(())
         })
         .ok()?;
+        let read = raw.len() - from.rest().len();
         let mut piece = Piece {
-            from,
+            raw,
+            read,
             ends: vec![0; volumes.len()],
             volumes,
             above: Vec::new(),
@@ -198,11 +216,20 @@ impl<'a> Piece<'a> {
 
     /// The places of the next entry.
     pub(crate) fn next(&mut self) -> Option<Extents> {
-        let counts = self.from.u8()?;
+        let raw = std::mem::take(&mut self.raw);
+        let mut from = Cursor::new(raw.get(self.read..)?);
+        let extents = self.entry(&mut from);
+        self.read = raw.len() - from.rest().len();
+        self.raw = raw;
+        extents
+    }
+
+    fn entry(&mut self, from: &mut Cursor<'_>) -> Option<Extents> {
+        let counts = from.u8()?;
         let mut lens = [u64::from(counts & 7), u64::from(counts >> 3 & 7)];
         for len in &mut lens {
             if *len == 7 {
-                *len = len.checked_add(take(&mut self.from)?)?;
+                *len = len.checked_add(take(from)?)?;
             }
         }
         let mut lists = [Vec::new(), Vec::new()];
@@ -211,19 +238,18 @@ impl<'a> Piece<'a> {
                 return None;
             }
             for _ in 0..len {
-                list.push(self.one()?);
+                list.push(self.one(from)?);
             }
         }
         let [data, meta] = lists;
         Some(Extents { data, meta })
     }
 
-    fn one(&mut self) -> Option<Extent> {
-        let head = take(&mut self.from)?;
+    fn one(&mut self, from: &mut Cursor<'_>) -> Option<Extent> {
+        let head = take(from)?;
         let at = usize::try_from(head >> 2).ok()?;
         let volume = self.volumes.get(at)?.id;
         let end = *self.ends.get(at)?;
-        let from = &mut self.from;
         let start = match head & 1 {
             1 => end,
             _ => unfolded(end, take(from)?),

@@ -166,7 +166,10 @@ impl Writer {
         };
         let mut piece = Vec::new();
         let names = open.named.len() * NAMES_ONE_IN <= usize::try_from(open.entries).unwrap_or(0);
-        put(&mut piece, (open.named.len() as u64) << 1 | u64::from(names));
+        put(
+            &mut piece,
+            (open.named.len() as u64) << 1 | u64::from(names),
+        );
         for id in &open.named {
             let (number, size) = self.numbers.get(id).copied().unwrap_or_default();
             put(&mut piece, number);
@@ -315,7 +318,10 @@ impl Open {
         };
         let (goes_on, single) = (extent.at == *end, extent.blocks == 1);
         let out = &mut self.places;
-        put(out, (self.at as u64) << 2 | u64::from(single) << 1 | u64::from(goes_on));
+        put(
+            out,
+            (self.at as u64) << 2 | u64::from(single) << 1 | u64::from(goes_on),
+        );
         if !goes_on {
             put(out, folded(*end, extent.at));
         }

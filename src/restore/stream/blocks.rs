@@ -8,8 +8,8 @@ use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::restore::obey;
 use crate::restore::options::Reading;
+use crate::restore::{obey, read_index, scan};
 use crate::set::{BlockIndex, Goal, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::{Run, RunReader};
 
@@ -193,14 +193,31 @@ impl<'a> Blocks<'a> {
             return Ok(true);
         }
         let why = std::mem::take(&mut self.why);
+        let again = self.places.is_of_version();
+        if again {
+            self.by_index(ui, &next.key)?;
+        }
         for no in self.places.find_key(&next.key)? {
-            let other = no != next.no && self.set.volumes().dblock(no).is_some();
+            let other = (again || no != next.no) && self.set.volumes().dblock(no).is_some();
             if other && self.read(ui, no, &next.key)? {
                 return Ok(true);
             }
         }
         self.why = why;
         Ok(false)
+    }
+
+    /// From here on blocks are where the index volumes say.
+    fn by_index(&mut self, ui: &mut Ui, key: &BlockKey) -> Result<()> {
+        let index = read_index(self.set, self.places, ui)?;
+        if !self.places.contains(key)? && !index.unindexed.is_empty() && !self.reading.no_scan {
+            scan(self.set, &index, self.places, ui)?;
+        }
+        self.shelves.retain(|kept| !kept.shelf.is_in_parts());
+        let volumes = self.set.volumes().dblock_count() as usize;
+        self.closed = vec![false; volumes];
+        self.left.resize(volumes, false);
+        Ok(())
     }
 
     /// Reads a block of one volume; false when that does not hold it intact.
@@ -239,10 +256,11 @@ impl<'a> Blocks<'a> {
             let why = kept.shelf.why();
             let why = why.map_or_else(String::new, |why| format!(" ({why})"));
             self.why = format!("volume {name} lacks or spoils it{why}");
-            if !kept.told {
+            let sure = !self.places.is_of_version();
+            if !kept.told && sure {
                 ui.warn("damaged-dblock", &format!("volume {name} is damaged{why}"));
             }
-            kept.told = true;
+            kept.told = sure;
         }
         self.shelves.push(kept);
         self.make_room();
@@ -283,7 +301,11 @@ impl<'a> Blocks<'a> {
                 }))
             }
             Err(e) if e.kind().is_volume_or_key() => {
-                ui.warn("damaged-dblock", &e.to_string());
+                match self.places.is_of_version() {
+                    // It may be gone with good reason.
+                    true => ui.verbose(&e.to_string()),
+                    false => ui.warn("damaged-dblock", &e.to_string()),
+                }
                 self.why = e.to_string();
                 if let Some(slot) = self.closed.get_mut(no as usize) {
                     *slot = true;

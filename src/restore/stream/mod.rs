@@ -18,7 +18,7 @@ use crate::restore::finish::META_BYTES_AT_MOST;
 use crate::restore::options::RestoreOptions;
 use crate::restore::plan::{Plan, wanted};
 use crate::restore::{find, remember, scan, tell_lost, tell_partial};
-use crate::set::{BlockIndex, Goal, Needs, Place, Set};
+use crate::set::{BlockIndex, Goal, Place, Set};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use archive::Archive;
@@ -54,22 +54,22 @@ pub(crate) fn stream(
     }
     let (prefix, totals) = survey(&chosen, &options)?;
     let prefix = settle_root(&mut options, prefix)?;
-    let mut needs = Needs::new(set.tmp(), params);
+    let mut needs = options.needs(set, params);
     let mut number = 0;
     chosen.each(&mut |wanted| {
-        let entry = &wanted.record.entry;
+        let (entry, extents) = (&wanted.record.entry, &wanted.record.extents);
         if let Some(content) = entry
             .content
             .as_ref()
             .filter(|_| entry.kind == EntryKind::File)
         {
-            needs.add(content, number, false)?;
+            needs.add_at(content, &extents.data, number, false)?;
         }
         if let Some(meta) = &entry.meta
             && tar
             && meta.size <= META_BYTES_AT_MOST
         {
-            needs.add(meta, number, true)?;
+            needs.add_at(meta, &extents.meta, number, true)?;
         }
         number += 1;
         Ok(())
@@ -83,7 +83,7 @@ pub(crate) fn stream(
     drop(needs);
     let usable = vec![false; set.volumes().dblock_count() as usize];
     let (mut plan, mut lost) = find(set, &run, &places, &usable)?;
-    if !lost.is_empty() && !index.unindexed.is_empty() && !options.no_scan {
+    if !lost.is_empty() && !index.unindexed.is_empty() && !options.reading.no_scan {
         scan(set, &index, &mut places, ui)?;
         (plan, lost) = find(set, &run, &places, &usable)?;
     }

@@ -108,7 +108,11 @@ fn open(
     if faults == VolumeFaults::Warned {
         ui.verbose(&format!("reading blocklists from {name}"));
     }
-    let opened = set.shelf(ui, no, places.expected(no)?, Share::All);
+    let share = match places.is_of_version() {
+        true => Share::Bytes(0),
+        false => Share::All,
+    };
+    let opened = set.shelf(ui, no, places.expected(no)?, share);
     let shelf = usable(ui, opened, faults)?;
     if let Some(why) = shelf.as_ref().and_then(Shelf::flaw)
         && faults == VolumeFaults::Warned

@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
 use crate::set::needs::dblocks::{ListReader, ListsInDblocks, VolumeFaults};
 use crate::set::needs::{Goal, LIST_RECORD, Needs};
-use crate::set::{BlockIndex, Set, VolumeNo};
+use crate::set::{BlockIndex, IndexReport, Set, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -17,12 +17,13 @@ use crate::spill::table::Table;
 const LIST_BYTES_AT_MOST: u64 = 16 << 20;
 
 impl Needs {
-    /// Reads the index and follows all blocklists; goals whose blocklist cannot be had are lost.
+    /// Finds all blocks, following all blocklists: by the places that came with the contents ([`Needs::add_at`]) if those are
+    /// known of all of them, else by the index volumes; goals whose blocklist cannot be had are lost.
     pub(crate) fn resolve(
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
-    ) -> Result<(BlockIndex, crate::set::IndexReport)> {
+    ) -> Result<(BlockIndex, IndexReport)> {
         if let Some(why) = self.no_room.take() {
             ui.error(&format!("files of too many blocks are not restored: {why}"));
         }
@@ -33,6 +34,12 @@ impl Needs {
             table,
             done: None,
         };
+        if let Some(placed) = expander.needs.placed.take() {
+            if let Some(places) = expander.by_places(set, ui, placed)? {
+                return Ok((places, IndexReport::default()));
+            }
+            ui.verbose("where the blocks are is not all known from the version: the index volumes are read");
+        }
         let (mut places, report) =
             set.load_index(ui, true, &mut |id, data| expander.offer(id, data))?;
         if expander.needs.lists_wanted > 0 {
@@ -78,15 +85,15 @@ fn volumes_of(places: &mut BlockIndex, id: &[u8]) -> Result<Vec<VolumeNo>> {
 }
 
 /// Who wants a blocklist.
-struct ListGoal {
-    target: u64,
-    number: u32,
-    meta: bool,
-    size: u64,
+pub(super) struct ListGoal {
+    pub(super) target: u64,
+    pub(super) number: u32,
+    pub(super) meta: bool,
+    pub(super) size: u64,
 }
 
 impl ListGoal {
-    fn decode(record: &[u8]) -> Result<ListGoal> {
+    pub(super) fn decode(record: &[u8]) -> Result<ListGoal> {
         let parsed = || {
             let mut c = crate::base::bytes::Cursor::new(record.get(32..)?);
             Some(ListGoal {
@@ -101,9 +108,9 @@ impl ListGoal {
 }
 
 /// Turns blocklists into wanted blocks, each blocklist once.
-struct Expander<'a> {
-    needs: &'a mut Needs,
-    table: Table,
+pub(super) struct Expander<'a> {
+    pub(super) needs: &'a mut Needs,
+    pub(super) table: Table,
     done: Option<Keyset>,
 }
 
@@ -175,7 +182,7 @@ impl Expander<'_> {
     }
 
     /// Ids of wanted blocklists that were not seen, sorted.
-    fn missing(&mut self) -> Result<Run> {
+    pub(super) fn missing(&mut self) -> Result<Run> {
         let mut out = crate::spill::run::RunWriter::new(&self.needs.tmp);
         let mut last: Vec<u8> = Vec::new();
         let mut reader = self.table.reader();
@@ -239,6 +246,6 @@ impl ListReader for Expander<'_> {
 }
 
 /// An id cut to 32 bytes compares with any longer one by those.
-fn full_id(id: &[u8], len: usize) -> Option<Hash> {
+pub(super) fn full_id(id: &[u8], len: usize) -> Option<Hash> {
     Hash::from_bytes(id.get(..len.min(32))?)
 }

@@ -3,6 +3,7 @@
 
 mod dblocks;
 mod lists;
+mod placed;
 mod walk;
 mod whole;
 
@@ -14,6 +15,7 @@ use crate::format::manifest::Params;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 pub(crate) use dblocks::{ListReader, ListsInDblocks, VolumeFaults};
+use placed::Placed;
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use walk::{Needed, Owners, Reference};
 pub(crate) use whole::{ListState, State, Stored};
@@ -76,6 +78,10 @@ pub(crate) struct Needs {
     pub(crate) no_room: Option<Error>,
     /// What cannot be had: target, meta flag.
     lost: Sorter,
+    /// Where contents lie, if that is asked.
+    placed: Option<Placed>,
+    /// The blocks wanted, if they were sorted already.
+    ready: Option<Run>,
 }
 
 pub(crate) const LIST_RECORD: usize = 32 + 8 + 4 + 1 + 8;
@@ -93,6 +99,8 @@ impl Needs {
             granted_blocks: 0,
             no_room: None,
             lost: Sorter::new(tmp, 1 << 18),
+            placed: None,
+            ready: None,
         }
     }
 
@@ -207,6 +215,9 @@ impl Needs {
 
     /// Blocks wanted so far, ready for [`join`].
     pub(crate) fn take(&mut self) -> Result<Run> {
+        if let Some(ready) = self.ready.take() {
+            return Ok(ready);
+        }
         std::mem::replace(&mut self.sorter, Sorter::new(&self.tmp, SORT_CAP))
             .finish()?
             .into_run()

@@ -30,9 +30,32 @@ pub(super) struct Directory {
 impl Directory {
     /// Cost: one walk of the archive's own directory. `id_len`: bytes of the hash that names blocks.
     pub(super) fn read(zip: ZipReader<'_>, id_len: usize, tmp: &Tmp) -> Result<Directory> {
+        Directory::collect(id_len, tmp, &mut |each| each_block(zip, id_len, each))
+    }
+
+    /// The entries whose local headers lie in these spans of the archive: where each begins, and its length. Errors as from
+    /// [`ZipReader::entries_in`].
+    pub(super) fn of_spans(
+        zip: ZipReader<'_>,
+        spans: &[(u64, u64)],
+        id_len: usize,
+        tmp: &Tmp,
+    ) -> Result<Directory> {
+        Directory::collect(id_len, tmp, &mut |each| {
+            for &(at, len) in spans {
+                let span = (at, at.saturating_add(len));
+                zip.entries_in(span, &mut |name, entry| {
+                    block(name, entry, id_len).map_or(Ok(()), |(id, key)| each(&id, &key, entry))
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn collect(id_len: usize, tmp: &Tmp, from: &mut FromEach<'_>) -> Result<Directory> {
         let mut sorter = Sorter::new(tmp, SORT_CAP);
         let mut record = Vec::with_capacity(record_len(id_len));
-        each_block(zip, id_len, &mut |id, key, entry| {
+        from(&mut |id, key, entry| {
             encode(&mut record, id, key, entry);
             sorter.add(&record)
         })?;
@@ -68,18 +91,26 @@ impl Directory {
     }
 }
 
+/// Receives a block, its id whole and as a key, and its entry.
+type EachBlock<'a> = dyn FnMut(&Hash, &BlockKey, EntryRef) -> Result<()> + 'a;
+/// Gives blocks to whom it is called with.
+type FromEach<'a> = dyn FnMut(&mut EachBlock<'_>) -> Result<()> + 'a;
+
+/// The id of an entry that is named as a block and has a block's size.
+fn block(name: &[u8], entry: EntryRef, id_len: usize) -> Option<(Hash, BlockKey)> {
+    let id = parse_block_name(name).filter(|id| id.as_bytes().len() == id_len)?;
+    let size = u32::try_from(entry.size).ok().filter(|&size| size > 0)?;
+    Some((id, BlockKey::new(&id, size)))
+}
+
 /// Every entry that is named as a block and has a block's size, in the order of the archive.
 pub(super) fn each_block(
     zip: ZipReader<'_>,
     id_len: usize,
-    each: &mut dyn FnMut(&Hash, &BlockKey, EntryRef) -> Result<()>,
+    each: &mut EachBlock<'_>,
 ) -> Result<()> {
     zip.entries(&mut |name, entry| {
-        let id = parse_block_name(name).filter(|id| id.as_bytes().len() == id_len);
-        match (id, u32::try_from(entry.size)) {
-            (Some(id), Ok(size)) if size > 0 => each(&id, &BlockKey::new(&id, size), entry),
-            _ => Ok(()),
-        }
+        block(name, entry, id_len).map_or(Ok(()), |(id, key)| each(&id, &key, entry))
     })
 }
 

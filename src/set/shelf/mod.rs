@@ -5,6 +5,8 @@
 //! volume still gives is in `salvage`.
 
 mod directory;
+mod hinted;
+mod list_parts;
 mod ranged;
 
 use std::io::{Read, Write};
@@ -23,6 +25,7 @@ use crate::format::zip_write::Packed;
 use crate::set::volume::{Expected, Opened, only_zip, reading};
 use crate::set::{Set, VolumeNo};
 use directory::{Directory, each_block};
+pub(crate) use hinted::Hints;
 #[cfg(feature = "fuzz")]
 pub(crate) use ranged::fuzz as fuzz_ranged;
 use ranged::{AtRemote, Line, Ranged};
@@ -38,6 +41,8 @@ pub(crate) struct Shelf {
     params: Params,
     tmp: Tmp,
     inflater: Inflater,
+    /// All that can be had of it is here.
+    complete: bool,
     /// Made when the first block is asked for.
     directory: Option<Directory>,
     /// Why the first block that could not be read could not.
@@ -121,9 +126,27 @@ impl Set {
             .ok_or_else(|| Error::bug("a dblock that is opened is listed"))?;
         match size.filter(|&size| share.is_in_parts(size)) {
             Some(size) if expected.size.is_none_or(|stated| stated == size) => {
-                self.shelf_in_parts(ui, &name, size)
+                match self.shelf_by_hints(ui, no, &name, size)? {
+                    Some(shelf) => Ok(Some(shelf)),
+                    None => self.shelf_in_parts(ui, &name, size),
+                }
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Whether a volume is encrypted, so that it takes the passphrase to read parts of it; `None` for one that can only be read
+    /// whole.
+    fn takes_key(&self, name: &VolumeName) -> Option<bool> {
+        if self.sends_whole || only_zip(name).is_err() || self.judged.knows(name) {
+            return None;
+        }
+        match name.encryption() {
+            None => Some(false),
+            Some(kind) if kind.eq_ignore_ascii_case("aes") => {
+                self.passphrase.as_ref().map(|_| true)
+            }
+            Some(_) => None,
         }
     }
 
@@ -135,20 +158,11 @@ impl Set {
         name: &VolumeName,
         size: u64,
     ) -> Result<Option<Shelf>> {
-        let Some(params) = self.params else {
+        let (Some(params), Some(sealed)) = (self.params, self.takes_key(name)) else {
             return Ok(None);
         };
-        let secret = match name.encryption() {
-            None => None,
-            Some(kind) if kind.eq_ignore_ascii_case("aes") => match &self.passphrase {
-                Some(known) => Some(&known.secret),
-                None => return Ok(None),
-            },
-            Some(_) => return Ok(None),
-        };
-        if self.sends_whole || only_zip(name).is_err() || self.judged.knows(name) {
-            return Ok(None);
-        }
+        let key = self.passphrase.as_ref().filter(|_| sealed);
+        let secret = key.map(|known| &known.secret);
         let mut line = AtRemote {
             remote: &mut self.remote,
             ui,
@@ -165,6 +179,7 @@ impl Set {
                     params,
                     tmp: self.tmp.clone(),
                     inflater: Inflater::new(),
+                    complete: false,
                     directory: None,
                     why: None,
                 }))
@@ -188,6 +203,7 @@ impl Shelf {
             source: Source::Whole(opened),
             tmp: tmp.clone(),
             inflater: Inflater::new(),
+            complete: true,
             directory: None,
             why: None,
         }
@@ -230,7 +246,7 @@ impl Shelf {
     }
 
     fn fetch_from(&mut self, line: &mut dyn Line, keys: &[BlockKey]) -> Result<()> {
-        if !self.is_in_parts() {
+        if !self.is_in_parts() || self.complete {
             return Ok(());
         }
         let mut wanted = Vec::new();

@@ -95,21 +95,41 @@ impl Ranged {
         Ok((Ranged { kept, aes }, layout))
     }
 
-    /// Fetches what is not here yet of the entries, in as few requests as that takes without fetching much else.
-    pub(super) fn fetch(
+    /// Reads the head of a volume of `len` bytes, and nothing else but what lies before `end` if that is near: what is wanted of
+    /// it is told to [`Ranged::bring`]. Errors as from [`Ranged::open`].
+    pub(super) fn open_head(
+        line: &mut dyn Line,
+        len: u64,
+        end: u64,
+        passphrase: Option<&Secret>,
+        tmp: &Tmp,
+    ) -> Result<Ranged> {
+        let kept = Kept::new(len, tmp)?;
+        let mut aes = None;
+        if let Some(passphrase) = passphrase {
+            let far = Far::new(&kept, line, len);
+            let near = if end <= JOIN_BYTES { end } else { 0 };
+            far.bring(0..near.saturating_add(HEAD_BYTES).min(len))?;
+            aes = Some(AesSlice::open_head(&far, passphrase)?);
+        }
+        Ok(Ranged { kept, aes })
+    }
+
+    /// Bytes of the archive; up to 16 more where the end was not read.
+    pub(super) fn archive_len(&self) -> Result<u64> {
+        self.len()
+    }
+
+    /// Fetches what is not here yet of spans of the archive, each with its length, in as few requests as that takes without
+    /// fetching much else.
+    pub(super) fn bring(
         &self,
         line: &mut dyn Line,
-        layout: Layout,
-        entries: &[EntryRef],
+        spans: impl Iterator<Item = (u64, u64)>,
     ) -> Result<()> {
         let far = Far::new(&self.kept, line, u64::MAX);
-        let mut wanted: Vec<Range<u64>> = entries
-            .iter()
-            .map(|e| {
-                let len = e.compressed.saturating_add(HEADER_BYTES);
-                self.stored_span(e.offset, len)
-            })
-            .collect();
+        let mut wanted: Vec<Range<u64>> =
+            spans.map(|(at, len)| self.stored_span(at, len)).collect();
         wanted.sort_by_key(|span| span.start);
         let mut joined: Option<Range<u64>> = None;
         for span in wanted {
@@ -124,9 +144,21 @@ impl Ranged {
                 }
             }
         }
-        if let Some(last) = joined {
-            far.bring(last)?;
-        }
+        joined.map_or(Ok(()), |last| far.bring(last))
+    }
+
+    /// Fetches what is not here yet of the entries, in as few requests as that takes without fetching much else.
+    pub(super) fn fetch(
+        &self,
+        line: &mut dyn Line,
+        layout: Layout,
+        entries: &[EntryRef],
+    ) -> Result<()> {
+        let spans = entries
+            .iter()
+            .map(|e| (e.offset, e.compressed.saturating_add(HEADER_BYTES)));
+        self.bring(line, spans)?;
+        let far = Far::new(&self.kept, line, u64::MAX);
         // Local headers may be longer than guessed.
         for entry in entries {
             let plain = self.over(&far);
