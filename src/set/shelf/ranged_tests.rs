@@ -132,6 +132,7 @@ fn open(cipher: Cipher, server: &mut Server) -> Result<Shelf> {
         },
         tmp,
         inflater: Inflater::new(),
+        complete: false,
         directory: None,
         why: None,
     })
