@@ -5,7 +5,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::{case, case_of_words, open_versions, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, listing};
+use crate::cli::{Call, Command, Outcome, Section, listing, restoring};
 use crate::query::find::{Query, find};
 use crate::select::{Case, FilterSet, Selection};
 
@@ -63,6 +63,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         case: case_of_words(call),
         folder: None,
         with_meta: false,
+        in_parts: restoring::in_parts(call),
     };
     let mut set = open_versions(call, ui)?;
     let times: Vec<Timestamp> = set.versions().collect();

@@ -10,7 +10,7 @@ use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG,
 };
 use crate::cli::session::{case_of_words, open_versions, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, decisions, listing};
+use crate::cli::{Call, Command, Outcome, Section, decisions, listing, restoring};
 use crate::query::find::{self, Query};
 use crate::query::folder;
 use crate::select::Selection;
@@ -80,6 +80,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         case: case_of_words(call),
         folder: None,
         with_meta: call.options.flag(&LONG),
+        in_parts: restoring::in_parts(call),
     };
     let sets_only = call.command.name == FILESETS.name || call.options.flag(&LIST_SETS_ONLY);
     let all = call.options.flag(&ALL_VERSIONS);

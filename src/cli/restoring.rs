@@ -82,6 +82,14 @@ pub(super) fn version_meant(e: Error, words: &[String]) -> Error {
         .hint(said)
 }
 
+/// Whether lists are read in parts where paths are looked for; `Some(true)`: small ones, too.
+pub(super) fn in_parts(call: &Call) -> Option<bool> {
+    match reading(call).partial {
+        Partial::Never => None,
+        how => Some(how == Partial::Always),
+    }
+}
+
 /// How volumes are read.
 fn reading(call: &Call) -> Reading {
     let options = &call.options;

@@ -9,7 +9,8 @@ use crate::format::filelist::{Entry, EntryKind};
 use crate::format::manifest::Params;
 use crate::query::folder::is_directly_in;
 use crate::select::{Best, Case, FilterSet, Fit, Selection};
-use crate::set::{Set, Summary};
+use crate::set::{Listing, Record, Set, Summary};
+use crate::spill::run::Run;
 use crate::spill::sorter::{Sorter, Stream};
 
 /// Memory of the sort by path.
@@ -24,6 +25,8 @@ pub(crate) struct Query {
     pub(crate) folder: Option<Vec<u8>>,
     /// Hits say where their attributes are.
     pub(crate) with_meta: bool,
+    /// Lists are read in parts where paths are asked for; `Some(true)`: small ones, too.
+    pub(crate) in_parts: Option<bool>,
 }
 
 /// An entry of one version.
@@ -41,6 +44,18 @@ pub(crate) struct Hit {
 }
 
 impl Query {
+    /// The paths in which everything lies that is asked for, where that can be told.
+    fn paths(&self) -> Option<Vec<Vec<u8>>> {
+        match &self.folder {
+            None => self.selection.plain_paths(self.case),
+            Some(folder) => {
+                let path = folder.strip_suffix(b"/")?;
+                let whole = self.selection.is_empty() && path.first() == Some(&b'/');
+                (whole && self.case == Case::Sensitive).then(|| vec![path.to_vec()])
+            }
+        }
+    }
+
     /// Whether an entry is looked at, and which words it fits.
     fn fits(&self, path: &[u8], fits: &mut Vec<Fit>) -> bool {
         let inside = self
@@ -64,6 +79,7 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
     let mut partial = Vec::new();
     let mut best: Vec<Best> = Vec::new();
     let mut fits = Vec::new();
+    let paths = query.paths();
     let params = match query.with_meta {
         true => Some(set.learn_params(ui)?),
         false => None,
@@ -78,7 +94,11 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
         let rank = u32::try_from(turn).map_err(|_| Error::usage("too many versions"))?;
         let mut record = Vec::new();
         let mut first = query.selection.best();
-        let read = set.files(ui, version, &mut |entry| {
+        let parts = match query.in_parts.zip(paths.as_deref()) {
+            Some((always, paths)) => in_parts(set, ui, (version, paths, always), query)?,
+            None => None,
+        };
+        let read = each(set, ui, version, parts, &mut |entry| {
             if query.fits(&entry.path, &mut fits) {
                 first.note(&fits);
                 record.clear();
@@ -119,6 +139,45 @@ pub(crate) fn find(set: &mut Set, ui: &mut Ui, versions: &[usize], query: &Query
         stream: sorter.finish()?,
         record: Vec::new(),
     })
+}
+
+/// The entries around the paths, out of parts of the version's list; `None` where these do not decide what the words mean there.
+fn in_parts(
+    set: &mut Set,
+    ui: &mut Ui,
+    (version, paths, always): (usize, &[Vec<u8>], bool),
+    query: &Query,
+) -> Result<Option<(Run, Listing)>> {
+    let Some((run, listing)) = set.sorted_parts(ui, version, paths, always)? else {
+        return Ok(None);
+    };
+    let (mut best, mut fits, mut any) = (query.selection.best(), Vec::new(), false);
+    let mut reader = run.reader();
+    while let Some(record) = reader.next()? {
+        if query.fits(&Record::decode(record)?.entry.path, &mut fits) {
+            best.note(&fits);
+            any = true;
+        }
+    }
+    Ok((any && query.selection.is_settled(&best)).then_some((run, listing)))
+}
+
+/// Gives every entry that was read of a version, or all of them.
+fn each(
+    set: &mut Set,
+    ui: &mut Ui,
+    version: usize,
+    parts: Option<(Run, Listing)>,
+    on: &mut dyn FnMut(Entry) -> Result<()>,
+) -> Result<Listing> {
+    let Some((run, listing)) = parts else {
+        return set.files(ui, version, on);
+    };
+    let mut reader = run.reader();
+    while let Some(record) = reader.next()? {
+        on(Record::decode(record)?.entry)?;
+    }
+    Ok(listing)
 }
 
 /// What a search found, on disk past a few MiB.

@@ -36,7 +36,7 @@ pub(crate) use blocks::Seen;
 pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::{Owner, default_folder};
 pub(crate) use counted::Summary;
-pub(crate) use files::{Record, Stamp};
+pub(crate) use files::{Listing, Record, Stamp};
 pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use index_report::IndexReport;
 pub(crate) use listing::Strays;
