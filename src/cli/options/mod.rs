@@ -56,6 +56,17 @@ const BRINGING: &[&str] = &["restore", "cat"];
 /// Commands that read blocks here and there.
 const READING: &[&str] = &["restore", "cat", "mount"];
 const MOUNT: &[&str] = &["mount"];
+/// Commands that look for paths in versions.
+const LOOKING: &[&str] = &[
+    "restore",
+    "cat",
+    "list",
+    "list-folder-content",
+    "find",
+    "list-file-versions",
+    "search-entries",
+    "mount",
+];
 /// Commands that walk the sources.
 const WALK: &[&str] = &["backup", "test-filters"];
 /// Commands that choose among stored paths or source paths.

@@ -1,6 +1,8 @@
 //! Which version, which of its entries, and where they go.
 
-use super::{ALL_COMMANDS, BRINGING, MOUNT, NUMBERED, READING, RESTORE, VERSIONED, options};
+use super::{
+    ALL_COMMANDS, BRINGING, LOOKING, MOUNT, NUMBERED, READING, RESTORE, VERSIONED, options,
+};
 use crate::base::opt::Kind::{Choice, Flag, Path, Size, Word};
 
 const LISTING: &[&str] = &["list", "find"];
@@ -34,7 +36,7 @@ options! { LIST:
     SKIP_VERIFICATION = "skip-restore-verification", Flag, "", BRINGING, "Does not read restored files once more to compare their hashes.";
     ALLOW_OUTSIDE = "allow-restore-outside-target-directory", Flag, "", RESTORE, "Follows symbolic links that are already in the target, wherever they lead.";
     TAR = "tar", Flag, "", BRINGING, "Writes folders, several files or a whole version to standard output as a tar stream.";
-    PARTIAL_READS = "partial-reads", Choice(&["auto", "always", "never"]), "auto", READING, "Of volumes of which little is wanted, reads only that: where it is less than half, always, or never.";
+    PARTIAL_READS = "partial-reads", Choice(&["auto", "always", "never"]), "auto", LOOKING, "Of volumes and lists of which little is wanted, reads only that: where it is less than half, always, or never.";
     VOLUME_CACHE_HINT = "restore-volume-cache-hint", Size(1 << 20), "256mb", READING, "Volumes that are kept in the temporary folder because standard output wants them in the order of files; of a mount, blocks too.";
     NO_SCAN = "no-scan", Flag, "", READING, "Gives up instead of searching all volumes for blocks that no index names.";
     ALLOW_OTHER = "allow-other", Flag, "", MOUNT, "Lets other users look into what is mounted, as far as the modes of files say.";
