@@ -66,7 +66,7 @@ impl Set {
         }
         for row in all {
             if let Some(name) = self.dblock_name(&row.id)
-                && !(self.plain.kept_out && !row.id.sealed)
+                && (row.id.sealed || !self.plain.kept_out)
                 && self.volumes.dblock_called(&name).is_none()
             {
                 self.volumes.add(name, Some(row.size));

@@ -238,7 +238,7 @@ fn segments_give_by_themselves_what_the_whole_list_has() {
             let mut asked = 0;
             let mut piece = Piece::open(piece, &mut |n| {
                 asked += 1;
-                volume_row(rows.get(1 + n as usize * 25..)?.get(..25)?)
+                volume_row(rows.get(1 + usize::try_from(n).ok()? * 25..)?.get(..25)?)
             })
             .unwrap();
             assert_eq!(named, asked == 0);
