@@ -123,6 +123,7 @@ pub(crate) fn open_copy(call: &Call, remote: Remote, prefix: &Prefix, ui: &mut U
     let set = SetOptions {
         prefix: Some(prefix.clone()),
         writing: true,
+        versions_first: false,
         case_insensitive: options.flag(&CASE_INSENSITIVE),
         gpg_program: options.text(&GPG_PROGRAM).unwrap_or("gpg").to_owned(),
         cache: cache(call, &remote, Some(prefix)),

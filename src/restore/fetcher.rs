@@ -8,13 +8,13 @@ use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
+use crate::restore::obey;
 use crate::restore::options::{Partial, Reading};
-use crate::restore::plan::{self, Plan, want};
+use crate::restore::plan::{Plan, want};
 use crate::restore::targets::Targets;
 use crate::restore::tree::{TargetTree, entry_error};
-use crate::restore::{find, obey, read_index, scan, tell_lost};
 use crate::set::{BlockIndex, Expected, Goal, Place, Set, Share, Shelf, VolumeNo};
-use crate::spill::run::{Run, RunReader};
+use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
 
 /// Target files kept open.
@@ -286,28 +286,6 @@ impl<'a> Fetcher<'a> {
             );
         }
         Ok(())
-    }
-
-    /// A plan for blocks that are not where the version says, by the index volumes, and those that are in no volume.
-    pub(super) fn by_index(
-        &mut self,
-        set: &mut Set,
-        places: &mut BlockIndex,
-        wanted: &Run,
-        ui: &mut Ui,
-    ) -> Result<(plan::Plan, Run)> {
-        let index = read_index(set, places, ui)?;
-        self.failed = vec![false; set.volumes().dblock_count() as usize];
-        let (mut plan, mut lost) = find(set, wanted, places, &self.failed)?;
-        let scans = self.reading.is_none_or(|r| !r.no_scan);
-        if !lost.is_empty() && !index.unindexed.is_empty() && scans {
-            scan(set, &index, places, ui)?;
-            (plan, lost) = find(set, wanted, places, &self.failed)?;
-        }
-        if !lost.is_empty() {
-            tell_lost(lost.len(), &index, ui);
-        }
-        Ok((plan, lost))
     }
 
     fn try_again(&mut self, key: &BlockKey, goal: Goal) -> Result<()> {

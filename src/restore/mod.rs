@@ -3,6 +3,7 @@
 
 mod arrange;
 mod begun;
+mod by_index;
 mod choose;
 mod clear;
 mod fetcher;

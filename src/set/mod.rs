@@ -418,28 +418,6 @@ impl Set {
         done
     }
 
-    /// Lists again, for a look at what changed while the command ran.
-    pub(crate) fn list_again(&mut self, ui: &mut Ui) -> Result<Volumes> {
-        let mut all = Volumes::new(self.prefix.as_str());
-        let prefix = self.prefix.clone();
-        self.each_listed(ui, &mut |volume| match volume {
-            None => all = Volumes::new(prefix.as_str()),
-            Some((name, size)) => all.add(name, size),
-        })?;
-        all.seal();
-        Ok(all)
-    }
-
-    /// As [`Set::list_again`], only the state, in no memory. A name that is listed twice counts twice.
-    pub(crate) fn state_again(&mut self, ui: &mut Ui) -> Result<Hash> {
-        let mut sum = StateSum::default();
-        self.each_listed(ui, &mut |volume| match volume {
-            None => sum = StateSum::default(),
-            Some((name, size)) => sum.add(&name, size),
-        })?;
-        Ok(sum.finish())
-    }
-
     /// Lists; `each` gets a volume of the prefix, or `None` when the listing starts again.
     fn each_listed(
         &mut self,

@@ -1,14 +1,37 @@
-//! What a command that began with the versions alone lists later, if at all.
+//! Later listings: for a look at what changed, and of what a command that began with the versions alone did not list.
 
 use crate::base::bytes;
+use crate::base::digest::Hash;
 use crate::base::error::Result;
 use crate::base::ui::Ui;
 use crate::dest::Listed;
 use crate::format::locator::{VolumeId, VolumeRow};
 use crate::format::names::VolumeName;
-use crate::set::{Plain, Set, VolumeNo, Volumes};
+use crate::set::{Plain, Set, StateSum, VolumeNo, Volumes};
 
 impl Set {
+    /// Lists again, for a look at what changed while the command ran.
+    pub(crate) fn list_again(&mut self, ui: &mut Ui) -> Result<Volumes> {
+        let mut all = Volumes::new(self.prefix.as_str());
+        let prefix = self.prefix.clone();
+        self.each_listed(ui, &mut |volume| match volume {
+            None => all = Volumes::new(prefix.as_str()),
+            Some((name, size)) => all.add(name, size),
+        })?;
+        all.seal();
+        Ok(all)
+    }
+
+    /// As [`Set::list_again`], only the state, in no memory. A name that is listed twice counts twice.
+    pub(crate) fn state_again(&mut self, ui: &mut Ui) -> Result<Hash> {
+        let mut sum = StateSum::default();
+        self.each_listed(ui, &mut |volume| match volume {
+            None => sum = StateSum::default(),
+            Some((name, size)) => sum.add(&name, size),
+        })?;
+        Ok(sum.finish())
+    }
+
     /// Lists the volumes that are no versions, if that was not done yet. Numbers that were given stay: a volume that was
     /// [announced](Set::announce) and is not there, or is of another size, is retired. Versions stay those of the first listing.
     /// To be called before the block index is read, or anything else but versions and announced volumes is used.

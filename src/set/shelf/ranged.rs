@@ -3,6 +3,8 @@
 //! What was fetched stays in a temporary file, so no byte is fetched twice, however the directory lies: reading is bounded by
 //! the length of the volume. Nothing is authenticated but by the hash of each block.
 
+mod head;
+
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -93,31 +95,6 @@ impl Ranged {
         };
         let layout = found.ok_or_else(|| Error::damaged("there is no whole zip directory"))?;
         Ok((Ranged { kept, aes }, layout))
-    }
-
-    /// Reads the head of a volume of `len` bytes, and nothing else but what lies before `end` if that is near: what is wanted of
-    /// it is told to [`Ranged::bring`]. Errors as from [`Ranged::open`].
-    pub(super) fn open_head(
-        line: &mut dyn Line,
-        len: u64,
-        end: u64,
-        passphrase: Option<&Secret>,
-        tmp: &Tmp,
-    ) -> Result<Ranged> {
-        let kept = Kept::new(len, tmp)?;
-        let mut aes = None;
-        if let Some(passphrase) = passphrase {
-            let far = Far::new(&kept, line, len);
-            let near = if end <= JOIN_BYTES { end } else { 0 };
-            far.bring(0..near.saturating_add(HEAD_BYTES).min(len))?;
-            aes = Some(AesSlice::open_head(&far, passphrase)?);
-        }
-        Ok(Ranged { kept, aes })
-    }
-
-    /// Bytes of the archive; up to 16 more where the end was not read.
-    pub(super) fn archive_len(&self) -> Result<u64> {
-        self.len()
     }
 
     /// Fetches what is not here yet of spans of the archive, each with its length, in as few requests as that takes without
