@@ -270,7 +270,8 @@ class Set:
     def check_dlist(self, name, volume):
         """All entries of a version, each with its content, metadata and target."""
         for entry in volume.order:
-            if entry not in ("manifest", "fileset", "filelist.json") and not entry.startswith("extra/"):
+            ours = entry in ("duplet/segments", "duplet/places", "duplet/volumes")
+            if entry not in ("manifest", "fileset", "filelist.json") and not entry.startswith("extra/") and not ours:
                 fault("W10", name, f"entry {entry}")
         if volume.entries.get("fileset") not in (BOM + b'{"IsFullBackup":true}', BOM + b'{"IsFullBackup":false}'):
             fault("W10", name, "fileset")
