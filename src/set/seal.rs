@@ -210,7 +210,7 @@ impl Set {
         Ok(())
     }
 
-    /// Whether the passphrase is right, by one of the smallest volumes, which is downloaded. `Passphrase` when one refuses it
+    /// Whether the passphrase is right, by one of the smallest volumes, which is downloaded, or by its head. `Passphrase` when one refuses it
     /// and none takes it; volumes that cannot be read for other reasons say nothing.
     pub(crate) fn prove(&mut self, ui: &mut Ui) -> Result<()> {
         const TRIED: usize = 3;
@@ -219,8 +219,16 @@ impl Set {
         }
         let mut refused = None;
         for (name, size) in self.volumes.smallest_sealed(TRIED) {
-            match self.fetch(ui, &name, Some(size), Expected::default()) {
-                Ok(_) => return Ok(()),
+            let opened = match self.head_opens(ui, &name, size) {
+                Ok(false) => {
+                    let whole = self.fetch(ui, &name, Some(size), Expected::default());
+                    whole.map(drop)
+                }
+                Ok(true) => Ok(()),
+                Err(e) => Err(self.with_source(e)),
+            };
+            match opened {
+                Ok(()) => return Ok(()),
                 Err(e) if e.kind() == Kind::Passphrase => refused = refused.or(Some(e)),
                 Err(e) if listing::is_no_backup(&e) => ui.verbose(&e.to_string()),
                 Err(e) => return Err(e),

@@ -38,13 +38,7 @@ pub(super) trait Api {
     }
 
     /// The page of that listing with this mark, empty for the first.
-    fn page(
-        &mut self,
-        base: &mut Base,
-        from: &str,
-        mark: &str,
-        each: &mut Each<'_>,
-    ) -> Done<Page> {
+    fn page(&mut self, base: &mut Base, from: &str, mark: &str, each: &mut Each<'_>) -> Done<Page> {
         let (start, most) = (format!("{}{from}", base.folder), base.page);
         base.page((&start, most), mark, each)
     }

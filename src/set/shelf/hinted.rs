@@ -1,6 +1,6 @@
 //! A dblock of which a version's locator says where the wanted blocks lie: its directory is not fetched.
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
 use crate::format::names::VolumeName;
@@ -54,7 +54,39 @@ impl Hints {
     }
 }
 
+/// A smaller volume is fetched whole: that costs hardly more, and proves more.
+const WHOLE_BELOW: u64 = 64 << 10;
+
 impl Set {
+    /// True when the head of a volume accepts the passphrase; false where it is not to be had without the rest, or the volume is
+    /// small. One request, 1 KiB. `Passphrase` when it is refused.
+    pub(in crate::set) fn head_opens(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: u64,
+    ) -> Result<bool> {
+        if size < WHOLE_BELOW || self.takes_key(name) != Some(true) {
+            return Ok(false);
+        }
+        let tmp = self.tmp.clone();
+        let secret = self.passphrase.as_ref().map(|known| &known.secret);
+        let mut line = AtRemote {
+            remote: &mut self.remote,
+            ui,
+            name: name.as_str(),
+            sends_whole: &mut self.sends_whole,
+        };
+        match Ranged::open_head(&mut line, size, 0, secret, &tmp) {
+            Ok(_) => {
+                self.accepted = true;
+                Ok(true)
+            }
+            Err(e) if e.kind() == Kind::Unsupported => Ok(false),
+            Err(e) => Err(e.doing(reading(name))),
+        }
+    }
+
     /// From now on dblocks that are read in parts are read where the hints say; `None`: as their own directories say.
     pub(crate) fn hint(&mut self, hints: Option<Hints>) {
         self.hints = hints;
