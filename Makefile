@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete fuzz peer manual install dist deb help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete bench-locator fuzz peer manual install dist deb help
 
 all:
 	$(CARGO) build --release --locked
@@ -73,6 +73,10 @@ bench-year: all
 bench-delete: all
 	$(RETENTION) delete
 
+# SIZES=1,100,1000: gigabytes that the backup seems to hold.
+bench-locator: all
+	DUPLET="$(PROGRAM)" .ci/bench-locator $(SIZES)
+
 # INPUTS=N: for each reader. TARGETS=zip,aes: only these. SEED=N: the same inputs again.
 fuzz:
 	INPUTS="$(INPUTS)" TARGETS="$(TARGETS)" SEED="$(SEED)" \
@@ -122,6 +126,7 @@ help:
 	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
 	@echo 'make bench-year   400 daily runs with old versions deleted, each tenth checked, beside restic and borg; DAYS=40'
 	@echo 'make bench-delete what delete, compact, purge and repair cost; FILES=100000 of BLOCKS=8 KiB, VERSIONS=10'
+	@echo 'make bench-locator what one file costs, however large the backup; SIZES=1,100,1000 (GB)'
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'

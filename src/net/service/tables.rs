@@ -18,6 +18,7 @@ macro_rules! rules {
 pub(crate) use rules;
 
 /// A table of `Word`s, one a line: `Class => "text", "hint";`, where the hint may be left out.
+#[allow(unused_macros, reason = "not every destination needs it")]
 macro_rules! words {
     ($($class:expr => $text:literal $(, $hint:literal)?;)*) => {
         &[$($crate::net::service::Word {
