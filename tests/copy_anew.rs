@@ -201,10 +201,11 @@ fn the_passphrase_of_the_copy() {
         let old = scratch.run(&["list", text(&to), "0", "--no-cache", OLD]);
         assert!(old.code == 100, "{}", old.all());
     }
-    // The variable alone means another run's.
+    // The variable alone may be another run's.
     let to = scratch.at("as it is");
     let args = ["copy", text(&first), text(&to), "--no-cache", OLD];
-    scratch.run_env(&args, &variable).code(&[0]);
+    let ran = scratch.run_env(&args, &variable).code(&[2]);
+    ran.says("NEW_PASSPHRASE is set and not used");
     assert!(contents(&first) == contents(&to));
     // A copy that has another one is not mixed with it.
     let before = contents(&to);
@@ -213,6 +214,15 @@ fn the_passphrase_of_the_copy() {
         ran.says("wrong passphrase").says("--new-passphrase");
     }
     assert!(before == contents(&to));
+    // Nor is one with another passphrase taken for a copy as it is.
+    let anew = scratch.at("to 0");
+    let before = contents(&anew);
+    for to in [&anew, &scratch.at("to 3")] {
+        let ran = copy(&scratch, &first, to, &[OLD]).code(&[100]);
+        ran.says("has another passphrase")
+            .says("nothing was changed");
+    }
+    assert!(before == contents(&anew));
     let third = copy(
         &scratch,
         &first,
@@ -285,4 +295,71 @@ fn chosen_versions_and_what_follows() {
         scratch.run(&args).code(&[0]);
     }
     whole(&scratch, &to);
+}
+
+/// Two that went on by themselves have each a version of the same second: neither takes the place of the other.
+#[test]
+fn versions_of_one_second_are_not_taken_for_each_other() {
+    for (secret, more) in [
+        (OLD, &[][..]),
+        ("--no-encryption", &[]),
+        (OLD, &[ANEW]),
+        ("--no-encryption", &[ANEW]),
+    ] {
+        let scratch = Scratch::new("anew-second");
+        let first = two_versions(&scratch, secret);
+        let to = scratch.at("to");
+        let options = [&[secret][..], more].concat();
+        copy(&scratch, &first, &to, &options).code(&[0]);
+        let theirs = if more.is_empty() { secret } else { NEW };
+        let other = scratch.folder("other");
+        tree::write(
+            &other.join("a file with a name of its own"),
+            &Rand(77).bytes(9_000),
+        );
+        let args = ["backup", text(&to), text(&other), theirs, "--no-cache"];
+        scratch.run(&args).code(&[0, 2]);
+        // The second is that of a version of the first, which is not there.
+        let newest = |folder: &Path| volumes(folder, "dlist").pop().unwrap();
+        let name = newest(&first);
+        let name = text(name.file_name().unwrap().as_ref())
+            .trim_end_matches(".aes")
+            .to_owned();
+        let end = if theirs == "--no-encryption" {
+            ""
+        } else {
+            ".aes"
+        };
+        let kept = to.join(format!("{name}{end}"));
+        fs::rename(newest(&to), &kept).unwrap();
+        let before = fs::read(&kept).unwrap();
+        let ran = copy(&scratch, &first, &to, &options).code(&[3]);
+        ran.says("another version of the same second");
+        assert!(fs::read(&kept).unwrap() == before, "{secret} {more:?}");
+    }
+}
+
+/// What a plain backup says of where its blocks lie holds for its encrypted copy, too.
+#[test]
+fn places_of_a_plain_backup_hold_in_its_copy() {
+    let scratch = Scratch::new("anew-places");
+    let first = two_versions(&scratch, "--no-encryption");
+    let to = scratch.at("to");
+    copy(&scratch, &first, &to, &[ANEW])
+        .code(&[0])
+        .says("under the new passphrase");
+    let file = scratch.at("source").join("of 1");
+    let args = [
+        "cat",
+        text(&to),
+        text(&file),
+        "--no-cache",
+        NEW,
+        "-v",
+        "--partial-reads=always",
+    ];
+    let ran = scratch.command(&args).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.stdout == fs::read(&file).unwrap(), "{said}");
+    assert!(!said.contains("index volumes are read"), "{said}");
 }

@@ -34,6 +34,29 @@ fn run(scratch: &Scratch, command: &str, more: &[&str]) -> Ran {
     scratch.run(&args)
 }
 
+/// Folders with nothing in them are found in any number of versions; one that once held a file is taken from when it did.
+#[test]
+fn empty_folders_are_found_in_several_versions() {
+    let scratch = Scratch::new("words-empty");
+    let full = ["/s/", "/s/emptied/", "/s/emptied/f", "/s/never/"];
+    let emptied = ["/s/", "/s/emptied/", "/s/never/", "/s/other"];
+    version(&scratch, "20240130T133500Z", true, 1, &full);
+    version(&scratch, "20240131T133500Z", true, 1, &emptied);
+    version(&scratch, "20240201T133500Z", true, 1, &emptied);
+    for word in ["never", "never/", "/s/never", "/s/never/", "s/never"] {
+        let _ = fs::remove_dir_all(scratch.at("out"));
+        let ran = run(&scratch, "restore", &[word]).code(&[0]);
+        ran.says("1 folder").says("from version 0");
+        let none = run(&scratch, "restore", &["nowhere"]).code(&[100]);
+        none.says("nothing in the backup matches");
+    }
+    let _ = fs::remove_dir_all(scratch.at("out"));
+    run(&scratch, "restore", &["emptied"])
+        .code(&[0])
+        .says("from version 2");
+    assert_eq!(names(&scratch.at("out")), ["f"]);
+}
+
 #[test]
 fn folders_and_ends_of_paths_are_found() {
     let scratch = Scratch::new("words-found");

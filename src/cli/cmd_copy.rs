@@ -65,6 +65,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut other;
     let (target, there) = match passphrase::changes(&call.options) {
         false => {
+            if passphrase::new_is_set() {
+                let text = "NEW_PASSPHRASE is set and not used: the copy keeps the passphrase of the first (--change-passphrase gives it the new one)";
+                ui.warn("new-passphrase", text);
+            }
             let there = Target::list(&mut target, ui, prefix.as_str())?;
             (&mut target, there)
         }
@@ -114,6 +118,9 @@ fn tell(done: &Copied, orders: &Orders, target: &Remote, ui: &mut Ui) {
         sized(done.copied.volumes, done.copied.bytes),
         target.describe()
     );
+    if orders.anew.is_some() {
+        line.push_str(" under the new passphrase");
+    }
     if done.there.volumes > 0 {
         let there = sized(done.there.volumes, done.there.bytes);
         line.push_str(&format!("; {there} were there"));

@@ -67,6 +67,11 @@ pub(super) fn changes(options: &Options) -> bool {
     options.flag(&CHANGE_PASSPHRASE) || named.iter().any(|o| options.origin(o.name).is_some())
 }
 
+/// Whether the environment names a passphrase for copies.
+pub(super) fn new_is_set() -> bool {
+    std::env::var_os(NEW.variable).is_some_and(|v| !v.is_empty())
+}
+
 /// As [`resolve`], the passphrase that a copy gets.
 pub(super) fn resolve_new(options: &Options, need: Need) -> Result<Passphrase> {
     match named(options, &NEW) {

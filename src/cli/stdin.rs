@@ -69,7 +69,13 @@ pub(super) fn apart(stream: Option<&Streamed>, sources: &[Source]) -> Result<()>
 
 /// True for variables that hold secrets of this program, which the command does not get; it gets its own, such as PGPASSWORD.
 fn is_own_secret(name: &str) -> bool {
-    ["PASSPHRASE", "AUTH_PASSWORD", "DUPLET_URL"].contains(&name)
+    [
+        "PASSPHRASE",
+        "NEW_PASSPHRASE",
+        "AUTH_PASSWORD",
+        "DUPLET_URL",
+    ]
+    .contains(&name)
         || o::real().any(|opt| opt.env == name && opt.kind == Kind::Secret)
 }
 

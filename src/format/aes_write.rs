@@ -24,6 +24,18 @@ pub(crate) struct AesWriter<W: Write> {
     buffer: Vec<u8>,
 }
 
+/// Length in bytes of the stream that [`AesWriter`] makes of so many bytes.
+pub(crate) fn stored_len(plain: u64) -> u64 {
+    // Magic, version and a reserved octet; the extension with its length; the end of extensions; IV; sealed key; its HMAC.
+    let head = 5 + 2 + CREATED_BY.len() + 2 + BLOCK_BYTES + BLOCK_BYTES + KEY_BYTES + 32;
+    // How many bytes of the last block count, and the HMAC.
+    let tail = 1 + 32;
+    let blocks = plain.saturating_add(15) / 16;
+    blocks
+        .saturating_mul(16)
+        .saturating_add((head + tail) as u64)
+}
+
 /// The random parts of a stream.
 struct Seeds {
     iv1: Iv,
@@ -156,6 +168,17 @@ pub(crate) mod tests {
         let mut w = AesWriter::with_seeds(Vec::new(), passphrase, &seeds, extension).unwrap();
         w.write_all(plain).unwrap();
         w.finish().unwrap()
+    }
+
+    #[test]
+    fn the_length_is_known_before() {
+        let secret = Secret::new("any".to_owned());
+        for plain in [0usize, 1, 15, 16, 17, 1000, 70_000] {
+            let mut writer = AesWriter::new(Vec::new(), &secret).expect("begin");
+            writer.write_all(&vec![7; plain]).expect("write");
+            let stored = writer.finish().expect("end");
+            assert_eq!(stored.len() as u64, stored_len(plain as u64), "{plain}");
+        }
     }
 
     #[test]

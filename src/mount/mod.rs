@@ -69,6 +69,7 @@ pub(crate) fn run(set: &mut Set, options: &MountOptions, ui: &mut Ui) -> Result<
         return Err(e.doing("mount"));
     }
     let params = set.learn_params(ui)?;
+    set.remote().believe_absence();
     let mut tree = Tree::new(set.tmp(), me())?;
     let order = top(&mut tree, &times, &versions)?;
     let source = Source::new(set, params, options.reading)?;

@@ -168,6 +168,7 @@ impl Remote {
         ui: &mut Ui,
     ) -> Result<()> {
         let next = match fault.class {
+            Class::NotFound | Class::FolderMissing if self.believes_absence => Err(fault),
             Class::NotFound => {
                 let text = "it is listed but cannot be read: not found".to_owned();
                 attempts.absent(Fault { text, ..fault }, self.absent >= PATIENT_WITH)

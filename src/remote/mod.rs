@@ -77,6 +77,8 @@ pub(crate) struct Remote {
     used: bool,
     /// Listed files that could not be read because they are not there.
     absent: u32,
+    /// A listed file that is not there is gone: it is not waited for.
+    believes_absence: bool,
     /// It has answered something, if only with a refusal.
     heard: bool,
     size_unknown_told: bool,
@@ -131,6 +133,7 @@ impl Remote {
             list_verify: options.flag(&open::LIST_VERIFY),
             used: false,
             absent: 0,
+            believes_absence: false,
             heard: false,
             size_unknown_told: false,
             missing: None,
@@ -225,6 +228,11 @@ impl Remote {
     /// Takes up what an earlier run learnt.
     pub(crate) fn recall(&mut self, learnt: &str) {
         self.dest.recall(learnt);
+    }
+
+    /// From now on a listed file that is not there counts as deleted at once: for who reads for so long that others delete.
+    pub(crate) fn believe_absence(&mut self) {
+        self.believes_absence = true;
     }
 
     /// Looks a file up; `None` when it does not exist. `Missing` when its folder or bucket does not.

@@ -59,6 +59,8 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
         numbers = (0..times.len()).collect();
     }
     let mut failure: Option<Error> = None;
+    // The newest version in which nothing but folders is chosen.
+    let mut folders: Option<(Chosen, Best)> = None;
     let paths = match options.in_parts() {
         true => options.selection.plain_paths(options.case),
         false => None,
@@ -88,18 +90,16 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
             Err(e) => return Err(e),
         };
         let (run, files, any, best) = pick(&sorted, set, options)?;
-        if files || any && numbers.len() == 1 {
-            for word in options.selection.unmet([&best].into_iter()) {
-                let word = text::safe(word.as_bytes());
-                ui.warn(
-                    "no-match",
-                    &format!(
-                        "nothing in version {no} matches {word} (see 'duplet find URL {word}')"
-                    ),
-                );
-            }
-            return Ok(Chosen { no, full, run });
+        let found = (Chosen { no, full, run }, best);
+        if files {
+            return Ok(told(found, options, ui));
         }
+        if any && folders.is_none() {
+            folders = Some(found);
+        }
+    }
+    if let Some(found) = folders {
+        return Ok(told(found, options, ui));
     }
     if times.is_empty() {
         let e = Error::new(
@@ -118,6 +118,19 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
             .doing("restore")
             .hint("see 'duplet find URL PATTERN'; *part* finds parts of names")),
     }
+}
+
+/// What was found, and which words found nothing.
+fn told((chosen, best): (Chosen, Best), options: &RestoreOptions, ui: &mut Ui) -> Chosen {
+    let no = chosen.no;
+    for word in options.selection.unmet([&best].into_iter()) {
+        let word = text::safe(word.as_bytes());
+        ui.warn(
+            "no-match",
+            &format!("nothing in version {no} matches {word} (see 'duplet find URL {word}')"),
+        );
+    }
+    chosen
 }
 
 /// What is chosen of version `no` by paths, of which each is there (`only`: no other version is asked): then the rest of its list decides nothing. `None`: look in all

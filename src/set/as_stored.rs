@@ -6,6 +6,7 @@ use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::format::aes_read;
+use crate::format::aes_slice::AesSlice;
 use crate::format::names::VolumeName;
 use crate::format::zip_read::ZipReader;
 use crate::set::volume::{Expected, only_zip, reading};
@@ -47,6 +48,27 @@ impl Set {
         let mut archive = self.passphrase_or_damage(self.decrypt(name, stored))?;
         archive.rewind()?;
         Ok(archive)
+    }
+
+    /// The archive in a file that has this name elsewhere. Errors as those of a volume of the set.
+    pub(crate) fn archive_in(&self, name: &VolumeName, stored: Spool) -> Result<Spool> {
+        let mut archive = self.passphrase_or_damage(self.decrypt(name, stored))?;
+        ZipReader::open(&archive)?;
+        archive.rewind()?;
+        Ok(archive)
+    }
+
+    /// Whether a file elsewhere is encrypted with the passphrase of the set; `None` where it does not tell.
+    pub(crate) fn opens(&self, stored: &Spool) -> Result<Option<bool>> {
+        let Some(secret) = self.passphrase() else {
+            return Ok(None);
+        };
+        match AesSlice::open_head(stored, secret) {
+            Ok(_) => Ok(Some(true)),
+            Err(e) if e.kind() == Kind::Passphrase => Ok(Some(false)),
+            Err(e) if e.kind().is_of_one_volume() => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     fn stored_once(

@@ -47,6 +47,7 @@ pub(crate) fn decrypt(
     };
     let mut child = Command::new(program)
         .env_remove("PASSPHRASE")
+        .env_remove("NEW_PASSPHRASE")
         // What it says is looked at below.
         .env("LC_ALL", "C")
         .args([

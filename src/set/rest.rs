@@ -5,9 +5,10 @@ use crate::base::digest::Hash;
 use crate::base::error::Result;
 use crate::base::ui::Ui;
 use crate::dest::Listed;
+use crate::format::aes_write;
 use crate::format::locator::{VolumeId, VolumeRow};
 use crate::format::names::VolumeName;
-use crate::set::{Plain, Set, StateSum, VolumeNo, Volumes};
+use crate::set::{Plain, Protection, Set, StateSum, VolumeNo, Volumes};
 
 impl Set {
     /// Lists again, for a look at what changed while the command ran.
@@ -71,8 +72,21 @@ impl Set {
 
     /// The dblock that a locator means by an id, and its listed size in bytes, if it is there.
     pub(crate) fn located(&self, id: &VolumeId) -> Option<(VolumeNo, Option<u64>)> {
+        let id = &self.as_sealed(VolumeRow { id: *id, size: 0 }).id;
         let no = self.volumes.dblock_called(&self.dblock_name(id)?)?;
         Some((no, self.volumes.dblock(no)?.1))
+    }
+
+    /// What a locator made for a plain backup means in a copy of it that was encrypted.
+    fn as_sealed(&self, row: VolumeRow) -> VolumeRow {
+        if row.id.sealed || self.protection != Protection::Aes || !self.plain.kept_out {
+            return row;
+        }
+        let (sealed, size) = (true, aes_write::stored_len(row.size));
+        VolumeRow {
+            id: VolumeId { sealed, ..row.id },
+            size,
+        }
     }
 
     /// The name of a dblock of this backup.
@@ -88,6 +102,7 @@ impl Set {
             return;
         }
         for row in all {
+            let row = &self.as_sealed(*row);
             if let Some(name) = self.dblock_name(&row.id)
                 && (row.id.sealed || !self.plain.kept_out)
                 && self.volumes.dblock_called(&name).is_none()

@@ -29,6 +29,20 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// SHA-256 of the archive.
+    pub(crate) fn digest(&self) -> Result<Hash> {
+        let mut hasher = Algo::Sha256.hasher();
+        let (len, mut at) = (self.plain.len()?, 0);
+        let mut buffer = vec![0; 64 * 1024];
+        while at < len {
+            let n = usize::try_from(len - at).map_or(buffer.len(), |n| n.min(buffer.len()));
+            self.plain.read_at(&mut buffer[..n], at)?;
+            hasher.update(&buffer[..n]);
+            at += n as u64;
+        }
+        Ok(hasher.finish())
+    }
+
     /// The archive; of a volume with a flaw whatever can be found in it (see [`ZipReader::salvage`]).
     pub(crate) fn zip(&self) -> ZipReader<'_> {
         ZipReader::again(&self.plain, self.layout)

@@ -375,6 +375,13 @@ impl Destination for FileDest {
         }
     }
 
+    /// Uploads have no parts here; what a killed run left behind goes.
+    fn end_unfinished(&mut self, _start: &str, _before: i64) -> Done<u64> {
+        let folder = self.folder()?;
+        self.sweep(&folder);
+        Ok(0)
+    }
+
     fn create_folder(&mut self) -> Done<()> {
         if self.marker.is_some() {
             self.chosen = None;

@@ -214,7 +214,7 @@ impl Volumes {
     }
 
     /// The `most` smallest encrypted volumes of a known size, smallest first.
-    pub(super) fn smallest_sealed(&self, most: usize) -> Vec<(VolumeName, u64)> {
+    pub(crate) fn smallest_sealed(&self, most: usize) -> Vec<(VolumeName, u64)> {
         let mut found: Vec<(u64, VolumeName)> = Vec::new();
         let mut offer = |size: u64, name: &dyn Fn() -> Option<VolumeName>| {
             if found.len() == most && found.last().is_none_or(|(largest, _)| *largest <= size) {

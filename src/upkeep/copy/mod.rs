@@ -79,6 +79,7 @@ pub(crate) fn copy(
         beside: beside(set, &target, to)?,
         ..Copied::default()
     };
+    target.check_passphrase(set, to, ui)?;
     let (places, chosen) = choose(set, ui, &target, orders.versions.as_deref())?;
     if !orders.dry_run {
         if !target.folder_exists {
@@ -254,6 +255,19 @@ impl Copying<'_> {
         };
         self.ui.progress("copying volumes", progress);
         let size = size.or(expected.size);
+        if self
+            .target
+            .has_another(self.set, self.to, self.ui, name, size)?
+        {
+            self.done.left_out += 1;
+            self.ui.error(&format!(
+                "left out: {}: {} has another version of the same second (both went on by themselves; copy to an empty folder)",
+                text::safe(name.as_str().as_bytes()),
+                self.to.describe()
+            ));
+            return Ok(Came::Not);
+        }
+        let done = &mut self.done;
         if self.target.has(name, size) {
             done.there.add(size.unwrap_or(0));
             return Ok(Came::There);

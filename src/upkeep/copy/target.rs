@@ -1,11 +1,14 @@
 //! What the second destination of a copy holds before it begins.
 
-use crate::base::error::Result;
+use crate::base::digest::{Algo, Hash};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::Listed;
+use crate::format::aes_write;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::remote::Remote;
-use crate::set::{Set, Volumes};
+use crate::set::{Expected, Protection, Set, Volumes, digest};
 use crate::writer::reseal::FileFacts;
 
 /// What the target holds of the prefix. All names that it is asked about are those of the source.
@@ -21,7 +24,8 @@ struct Proved {
     /// What their dindexes state, where that is what is listed.
     dblocks: Vec<Option<FileFacts>>,
     dindexes: Vec<bool>,
-    dlists: Vec<bool>,
+    /// SHA-256 of the archives.
+    dlists: Vec<Option<Hash>>,
 }
 
 impl Target {
@@ -53,7 +57,7 @@ impl Target {
     pub(crate) fn prove(set: &mut Set, ui: &mut Ui) -> Result<Target> {
         let mut dblocks = vec![None; set.volumes().dblock_count() as usize];
         let mut dindexes = vec![true; set.volumes().dindex_count()];
-        let mut dlists = vec![false; set.volumes().dlists().len()];
+        let mut dlists = vec![None; set.volumes().dlists().len()];
         if !dindexes.is_empty() || !dlists.is_empty() {
             set.learn_params(ui)?;
             set.prove(ui)?;
@@ -80,8 +84,8 @@ impl Target {
         }
         for (no, whole) in dlists.iter_mut().enumerate() {
             *whole = match set.open_dlist(ui, no) {
-                Ok(_) => true,
-                Err(e) if e.kind().is_of_one_volume() => false,
+                Ok(opened) => Some(opened.digest()?),
+                Err(e) if e.kind().is_of_one_volume() => None,
                 Err(e) => return Err(e),
             };
         }
@@ -117,7 +121,84 @@ impl Target {
         match name.kind() {
             VolumeKind::Dblock => matches!(proved.dblocks.get(no), Some(Some(_))),
             VolumeKind::Dindex => proved.dindexes.get(no) == Some(&true),
-            VolumeKind::Dlist => proved.dlists.get(no) == Some(&true),
+            VolumeKind::Dlist => matches!(proved.dlists.get(no), Some(Some(_))),
+        }
+    }
+
+    /// Refuses a target that is encrypted with another passphrase than that of the set, before anything is sent. Costs the
+    /// smallest encrypted volume there.
+    pub(super) fn check_passphrase(&self, set: &Set, to: &mut Remote, ui: &mut Ui) -> Result<()> {
+        const TRIED: usize = 3;
+        if self.proved.is_some() || set.protection() != Protection::Aes {
+            return Ok(());
+        }
+        for (name, size) in self.volumes.smallest_sealed(TRIED) {
+            if name
+                .encryption()
+                .is_none_or(|e| !e.eq_ignore_ascii_case("aes"))
+            {
+                continue;
+            }
+            let mut there = Spool::new(set.tmp())?;
+            match to.get(ui, name.as_str(), Some(size), &mut there) {
+                Ok(()) => {}
+                Err(e) if e.kind().is_of_one_volume() => continue,
+                Err(e) => return Err(e),
+            }
+            match set.opens(&there)? {
+                None => {}
+                Some(true) => return Ok(()),
+                Some(false) => {
+                    let cause = format!("{} has another passphrase", to.describe());
+                    return Err(Error::new(Kind::Passphrase, cause)
+                        .doing("copy")
+                        .hint("give it with --new-passphrase-file or --change-passphrase, or copy to an empty folder; nothing was changed"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a version of this name there is whole and another one than that of the source: two backups that went on by
+    /// themselves may have one of the same second. Costs a download where lengths differ.
+    pub(super) fn has_another(
+        &self,
+        set: &mut Set,
+        to: &mut Remote,
+        ui: &mut Ui,
+        name: &VolumeName,
+        size: Option<u64>,
+    ) -> Result<bool> {
+        if name.kind() != VolumeKind::Dlist {
+            return Ok(false);
+        }
+        let Some((no, there)) = self.find(name) else {
+            return Ok(false);
+        };
+        if let Some(proved) = &self.proved {
+            let ours = match name.encryption() {
+                None => size.map(aes_write::stored_len),
+                Some(_) => size,
+            };
+            let Some(Some(theirs)) = proved.dlists.get(no) else {
+                return Ok(false);
+            };
+            if ours.is_none() || ours == there {
+                return Ok(false);
+            }
+            let mut archive = set.fetch_archive(ui, name, size, Expected::default())?;
+            return Ok(digest(&mut archive, Algo::Sha256)? != *theirs);
+        }
+        if self.has(name, size) {
+            return Ok(false);
+        }
+        let mut stored = Spool::new(set.tmp())?;
+        let got = to.get(ui, name.as_str(), there, &mut stored);
+        match got.and_then(|()| set.archive_in(name, stored)) {
+            Ok(_) => Ok(true),
+            // What an interrupted upload left, or damage.
+            Err(e) if e.kind().is_of_one_volume() => Ok(false),
+            Err(e) => Err(e),
         }
     }
 
