@@ -216,7 +216,6 @@ fn words_of_other_programs() {
         ("snapshots", "'duplet list URL' lists the versions"),
         ("forget", "'duplet delete URL --keep-versions=N'"),
         ("prune", "'duplet delete URL --keep-versions=N'"),
-        ("mount", "duplet list URL 0"),
         ("init", "not needed: the first backup makes what it needs"),
         ("key", "--change-passphrase"),
         ("passwd", "--change-passphrase"),
