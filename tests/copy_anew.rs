@@ -116,7 +116,7 @@ fn with_volumes_that_are_gone() {
     );
 }
 
-/// Killed after the n-th volume came, for every n: the next run goes on, and all of it fits together.
+/// Killed after the n-th volume came, the first ones and the last ones: the next run goes on, and all of it fits together.
 #[test]
 fn killed_after_every_volume() {
     let scratch = Scratch::new("anew-cut");
@@ -337,6 +337,26 @@ fn versions_of_one_second_are_not_taken_for_each_other() {
         ran.says("another version of the same second");
         assert!(fs::read(&kept).unwrap() == before, "{secret} {more:?}");
     }
+}
+
+/// A list of Duplicati's that is damaged since it was copied keeps nothing else from being copied: the copy has it whole.
+#[test]
+fn a_list_that_is_damaged_at_the_source_by_now() {
+    let scratch = Scratch::new("anew-later");
+    let name = "four-versions-aes";
+    let secret = opens_with(name).unwrap();
+    let (first, to) = (scratch.folder("first"), scratch.at("to"));
+    let dest = fixture(name).join("dest");
+    for (file, data) in contents(&dest) {
+        tree::write(&first.join(file), &data);
+    }
+    copy(&scratch, &first, &to, &[secret, ANEW]).code(&[0]);
+    let before = contents(&to);
+    let hurt = volumes(&first, "dlist").remove(0);
+    flip(&hurt, Some(fs::read(&hurt).unwrap().len() / 3));
+    let ran = copy(&scratch, &first, &to, &[secret, ANEW]).code(&[0]);
+    ran.says("0 volumes (0 bytes) copied");
+    assert!(before == contents(&to));
 }
 
 /// What a plain backup says of where its blocks lie holds for its encrypted copy, too.

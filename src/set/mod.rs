@@ -53,7 +53,7 @@ pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 pub(crate) use shelf::fuzz_ranged;
 pub(crate) use shelf::{Hints, Proof, Share, Shelf};
 pub(crate) use versions::{VersionChoice, nearest_version};
-pub(crate) use volume::{Expected, Opened, digest, reading};
+pub(crate) use volume::{Expected, Opened, digest, hash_of, reading};
 pub(crate) use volumes::{StateSum, VolumeNo, Volumes};
 
 use crate::base::digest::Hash;

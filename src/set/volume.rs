@@ -1,8 +1,6 @@
 //! One volume: fetched, checked, decrypted into an unnamed file, its manifest read. Whole or not at all; what a damaged dblock
 //! still gives is in `salvage`.
 
-use std::io::Read;
-
 use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::text;
@@ -31,16 +29,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// SHA-256 of the archive.
     pub(crate) fn digest(&self) -> Result<Hash> {
-        let mut hasher = Algo::Sha256.hasher();
-        let (len, mut at) = (self.plain.len()?, 0);
-        let mut buffer = vec![0; 64 * 1024];
-        while at < len {
-            let n = usize::try_from(len - at).map_or(buffer.len(), |n| n.min(buffer.len()));
-            self.plain.read_at(&mut buffer[..n], at)?;
-            hasher.update(&buffer[..n]);
-            at += n as u64;
-        }
-        Ok(hasher.finish())
+        hash_of(&self.plain, Algo::Sha256)
     }
 
     /// The archive; of a volume with a flaw whatever can be found in it (see [`ZipReader::salvage`]).
@@ -396,17 +385,21 @@ fn describe(p: &Params) -> String {
 
 /// Digest of a whole spool; leaves it rewound.
 pub(crate) fn digest(spool: &mut Spool, algo: Algo) -> Result<Hash> {
+    let hash = hash_of(spool, algo)?;
     spool.rewind()?;
+    Ok(hash)
+}
+
+/// As [`digest`] without moving anything.
+pub(crate) fn hash_of(spool: &Spool, algo: Algo) -> Result<Hash> {
     let mut hasher = algo.hasher();
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let n = match spool.read(&mut buffer) {
-            Ok(0) => break,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            done => done.doing(|| "read a temporary file".to_owned())?,
-        };
+    let (len, mut at) = (spool.len()?, 0);
+    while at < len {
+        let n = usize::try_from(len - at).map_or(buffer.len(), |n| n.min(buffer.len()));
+        spool.read_at(&mut buffer[..n], at)?;
         hasher.update(&buffer[..n]);
+        at += n as u64;
     }
-    spool.rewind()?;
     Ok(hasher.finish())
 }

@@ -8,7 +8,7 @@ use crate::dest::Listed;
 use crate::format::aes_write;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::remote::Remote;
-use crate::set::{Expected, Protection, Set, Volumes, digest};
+use crate::set::{Expected, Protection, Set, Volumes, hash_of};
 use crate::writer::reseal::FileFacts;
 
 /// What the target holds of the prefix. All names that it is asked about are those of the source.
@@ -186,8 +186,12 @@ impl Target {
             if ours.is_none() || ours == there {
                 return Ok(false);
             }
-            let mut archive = set.fetch_archive(ui, name, size, Expected::default())?;
-            return Ok(digest(&mut archive, Algo::Sha256)? != *theirs);
+            return match set.fetch_archive(ui, name, size, Expected::default()) {
+                Ok(archive) => Ok(hash_of(&archive, Algo::Sha256)? != *theirs),
+                // That of the source is damaged: nothing says that the one there is another.
+                Err(e) if e.kind().is_of_one_volume() => Ok(false),
+                Err(e) => Err(e),
+            };
         }
         if self.has(name, size) {
             return Ok(false);
