@@ -325,14 +325,13 @@ impl<'s> Source<'s> {
         placed.sort_unstable();
         for group in placed.chunk_by(|a, b| a.0 == b.0) {
             // All of a volume are fetched with the first of them.
-            let mut keys: Vec<BlockKey> = group.iter().map(|(_, key, _)| *key).collect();
-            for (no, key, number) in group {
-                keys.truncate(if number == &group[0].2 { keys.len() } else { 0 });
-                keys.push(*key);
+            let all: Vec<BlockKey> = group.iter().map(|(_, key, _)| *key).collect();
+            for (at, (no, key, number)) in group.iter().enumerate() {
+                let keys = if at == 0 { all.as_slice() } else { &[*key] };
                 let brought = match self.in_hand == Some(*key) {
                     true => Ok(()),
                     false if *no == VolumeNo::MAX => self.bring(ui, key, &[]),
-                    false => match self.take(ui, *no, key, &keys)? {
+                    false => match self.take(ui, *no, key, keys)? {
                         None => {
                             self.in_hand = Some(*key);
                             Ok(())
