@@ -337,6 +337,90 @@ fn in_parts_and_whole_give_the_same() {
     }
 }
 
+/// Takes the locators out of all lists of a plain backup, as Duplicati does that writes them again.
+fn forget(dest: &Path) {
+    const SCRIPT: &str = r#"
+import os, sys, zipfile
+for path in sys.argv[1:]:
+    old = zipfile.ZipFile(path)
+    with zipfile.ZipFile(path + ".new", "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            if not name.startswith("duplet/"):
+                new.writestr(name, old.read(name))
+    os.replace(path + ".new", path)
+"#;
+    let lists = volumes(dest, "dlist");
+    let mut args = vec!["-c".as_ref(), SCRIPT.as_ref()];
+    args.extend(lists.iter().map(|l| l.as_os_str()));
+    tool("python3", &args, INSTALL);
+}
+
+/// What is changed, moved or taken out keeps its place, as far as that is known: nothing makes the index necessary.
+#[test]
+fn places_outlive_changes_purges_and_compaction() {
+    let scratch = Scratch::new("locator-kept");
+    let source = many(&scratch);
+    for (n, way) in WAYS.iter().enumerate() {
+        let dest = scratch.at(&format!("dest{n}"));
+        let run = |args: &[&str]| scratch.run(&[args, &["--no-cache", way]].concat());
+        let backup = || {
+            let sizes = ["--blocksize=10kb", "--dblock-size=1mb"];
+            run(&[&["backup", text(&dest), text(&source)], &sizes[..]].concat()).code(&[0]);
+        };
+        let cheap = |when: &str, name: &str, most: usize| {
+            let s3 = faulty_s3::Server::start();
+            let url = s3_url(&s3);
+            run(&["copy", text(&dest), &url]).code(&[0]);
+            let (path, before) = (source.join(name), s3.0.seen("").len());
+            let args = ["cat", &url, text(&path), "--partial-reads=always"];
+            let out = scratch.command(&[&args[..], &["--no-cache", way]].concat());
+            let out = { out }.output().unwrap();
+            assert!(
+                out.status.success() && out.stdout == fs::read(&path).unwrap(),
+                "{when} {name}"
+            );
+            let seen = s3.0.seen("").split_off(before);
+            // That no index is asked for is looked at there.
+            let cost = asked(&seen, &dest);
+            assert!(cost.requests <= most, "{when} {name}: {}", cost.requests);
+        };
+        backup();
+        // Most of its blocks are those of the version before, in other volumes.
+        let mut large = fs::read(source.join("large")).unwrap();
+        large[200_000..200_010].fill(7);
+        tree::write(&source.join("large"), &large);
+        tree::write(&source.join("d17/in/ner/f33"), b"changed");
+        backup();
+        cheap("changed", "large", 16);
+        cheap("changed", "d17/in/ner/f33", 8);
+        let gone = text(&source.join("d05/*")).to_owned();
+        run(&[
+            "purge",
+            text(&dest),
+            &gone,
+            "--version=0",
+            "--no-auto-compact",
+        ])
+        .code(&[0]);
+        cheap("purged", "d17/in/ner/f33", 8);
+        cheap("purged", "d20/in/ner/f01", 8);
+        cheap("purged", "large", 16);
+        // All that is small moves; the next backup, which has the index in hand, learns where to.
+        run(&["compact", text(&dest), "--threshold=0", "--dblock-size=2mb"]).code(&[0]);
+        tree::write(&source.join("d17/in/ner/f34"), b"changed again");
+        backup();
+        cheap("compacted", "d17/in/ner/f34", 8);
+        cheap("compacted", "d20/in/ner/f01", 10);
+        if n == 1 {
+            forget(&dest);
+            tree::write(&source.join("d17/in/ner/f35"), b"and again");
+            backup();
+            cheap("another program", "d20/in/ner/f01", 10);
+        }
+        run(&["verify", text(&dest), "all"]).code(&[0]);
+    }
+}
+
 const SCRIPT: &str = r#"
 import json, struct, sys, zipfile, zlib
 path = sys.argv[1]

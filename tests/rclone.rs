@@ -332,7 +332,7 @@ fn listener(scratch: &Scratch) -> (PathBuf, PathBuf) {
 /// What was obscured for rclone as rclone reads it.
 fn revealed(obscured: &str) -> String {
     let ran = Command::new(new_one())
-        .args(["reveal", obscured])
+        .args(["reveal", "--", obscured])
         .stderr(Stdio::null())
         .output()
         .unwrap();

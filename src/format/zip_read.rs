@@ -40,6 +40,11 @@ pub(crate) const SAME_AT_MOST: usize = 4;
 const OVERLAP: u64 = 4;
 
 impl<'s> ZipReader<'s> {
+    /// The archive.
+    pub(crate) fn source(&self) -> &'s dyn ReadAt {
+        self.source
+    }
+
     /// Finds the directory and walks it once; every entry lies inside the file. `Damaged` when neither a directory nor one
     /// whole entry is there.
     pub(crate) fn open(source: &'s dyn ReadAt) -> Result<ZipReader<'s>> {

@@ -140,7 +140,7 @@ impl Set {
                 .ok_or_else(|| Error::damaged("it has no filelist.json"))?;
             let mut inflaters = placed.then(|| [Inflater::new(), Inflater::new()]);
             let mut beside = match &mut inflaters {
-                Some(two) => Beside::open(&zip, &opened.plain, two)?,
+                Some(two) => Beside::open(&zip, two)?,
                 None => None,
             };
             let mut reader = zip.reader(entry, inflater)?;
@@ -201,7 +201,7 @@ impl Set {
         &mut self,
         ui: &mut Ui,
         no: usize,
-        read: &mut dyn FnMut(&ZipReader<'_>, &mut Inflater) -> Result<()>,
+        read: &mut dyn FnMut(&Set, &ZipReader<'_>) -> Result<()>,
     ) -> Result<()> {
         self.open_dlist(ui, no)?;
         let (_, opened) = self
@@ -212,7 +212,7 @@ impl Set {
         if zip.rescued() {
             return Err(Error::damaged(RESCUED).doing(reading(&opened.name)));
         }
-        read(&zip, &mut self.inflater)
+        read(self, &zip)
     }
 
     /// False for a partial version. Costs its dlist, unless `known` has the version, which it has from then on; the list itself

@@ -116,9 +116,8 @@ impl Parts {
 }
 
 /// The places of a list, read beside it from its first entry to its last.
-pub(super) struct Beside<'a> {
+pub(crate) struct Beside<'a> {
     zip: &'a ZipReader<'a>,
-    archive: &'a dyn ReadAt,
     parts: Parts,
     segments: Segments<BufReader<EntryReader<'a>>>,
     inflater: &'a mut Inflater,
@@ -132,9 +131,9 @@ pub(super) struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    pub(super) fn open(
+    /// `None` for an archive without a locator. Memory: two inflaters and what one segment says.
+    pub(crate) fn open(
         zip: &'a ZipReader<'a>,
-        archive: &'a dyn ReadAt,
         [first, second]: &'a mut [Inflater; 2],
     ) -> Result<Option<Beside<'a>>> {
         let Some(parts) = Parts::find(zip)? else {
@@ -143,7 +142,6 @@ impl<'a> Beside<'a> {
         let segments = parts.segments(zip, first);
         Ok(segments.map(|segments| Beside {
             zip,
-            archive,
             parts,
             segments,
             inflater: second,
@@ -155,7 +153,7 @@ impl<'a> Beside<'a> {
     }
 
     /// The places of the next entry, which has this path.
-    pub(super) fn next(&mut self, path: &[u8]) -> Extents {
+    pub(crate) fn next(&mut self, path: &[u8]) -> Extents {
         if self.off {
             return Extents::default();
         }
@@ -172,7 +170,7 @@ impl<'a> Beside<'a> {
                 return None;
             }
             let raw = self.parts.places(self.zip, &segment, self.inflater)?;
-            let (parts, archive) = (self.parts, self.archive);
+            let (parts, archive) = (self.parts, self.zip.source());
             let piece = Piece::open(raw, &mut |number| parts.row(archive, number))?;
             self.volumes.extend(piece.volumes.iter().copied());
             self.piece = Some(piece);

@@ -40,6 +40,7 @@ pub(crate) use files::{Listing, Record, Stamp};
 pub(crate) use fresh::{Begin, Remembered};
 pub(crate) use index_report::IndexReport;
 pub(crate) use listing::Strays;
+pub(crate) use locator::Beside;
 pub(crate) use lock::RunLock;
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use needs::{Goal, Needed, Needs, Owners, Reference};

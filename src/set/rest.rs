@@ -77,6 +77,13 @@ impl Set {
         Some((no, self.volumes.dblock(no)?.1))
     }
 
+    /// As [`Set::located`]: the volume as a new locator is to name it.
+    pub(crate) fn row(&self, id: &VolumeId) -> Option<VolumeRow> {
+        let size = self.located(id)?.1?;
+        let id = self.as_sealed(VolumeRow { id: *id, size }).id;
+        Some(VolumeRow { id, size })
+    }
+
     /// What a locator made for a plain backup means in a copy of it that was encrypted.
     fn as_sealed(&self, row: VolumeRow) -> VolumeRow {
         if row.id.sealed || self.protection != Protection::Aes || !self.plain.kept_out {

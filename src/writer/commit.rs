@@ -185,19 +185,18 @@ impl Writer<'_> {
             .dlist(version.old)
             .and_then(|(name, _)| name.time());
         let own = own.ok_or_else(|| Error::bug("a version that is written again is listed"))?;
-        self.set
-            .stored_list(ui, version.old, &mut |old, inflater| {
-                let mut judge = |entry: &Entry| judge(version.old, entry);
-                let kit = list::Kit {
-                    deflater: &mut *deflater,
-                    tmp: &tmp,
-                    same,
-                    time: version.time,
-                    old: own,
-                };
-                edited = list::copy(old, inflater, &mut zip, kit, &mut judge)?;
-                Ok(())
-            })?;
+        self.set.stored_list(ui, version.old, &mut |set, old| {
+            let mut judge = |entry: &Entry| judge(version.old, entry);
+            let kit = list::Kit {
+                deflater: &mut *deflater,
+                tmp: &tmp,
+                same,
+                time: version.time,
+                old: own,
+            };
+            edited = list::copy(set, old, &mut zip, kit, &mut judge)?;
+            Ok(())
+        })?;
         let (stored, sha256, size) = zip.finish()?.finish()?;
         Ok((stored, sha256, size, edited))
     }

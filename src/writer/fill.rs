@@ -10,7 +10,9 @@ use crate::format::locator::Extent;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_write::Packed;
 use crate::set::Place;
+use crate::writer::known::Stored;
 use crate::writer::pack::Pack;
+use crate::writer::trail::id_of;
 use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer};
 
 impl Writer<'_> {
@@ -18,12 +20,21 @@ impl Writer<'_> {
     pub(crate) fn add_block(&mut self, ui: &mut Ui, hash: &Hash, data: &[u8]) -> Result<bool> {
         let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
         let key = BlockKey::new(hash, size);
-        if self.has(ui, &key)? {
-            self.trail.known(&key);
+        let stored = self.look_up(ui, &key)?;
+        if stored != Stored::No {
+            self.is_known(&key, stored);
             return Ok(false);
         }
         self.step(|writer| writer.add_new(ui, hash, &key, data))?;
         Ok(true)
+    }
+
+    fn is_known(&mut self, key: &BlockKey, stored: Stored) {
+        let set = &*self.set;
+        self.trail.known(key, || match stored {
+            Stored::Before(no) => id_of(&set.volumes().dblock(no)?.0),
+            _ => None,
+        });
     }
 
     /// A content begins: the blocks that are added from now on are its own.
@@ -55,7 +66,9 @@ impl Writer<'_> {
     pub(crate) fn add_list(&mut self, ui: &mut Ui, hash: &Hash, data: &[u8]) -> Result<bool> {
         let size =
             u32::try_from(data.len()).map_err(|_| Error::bug("a blocklist is at most a block"))?;
-        let known = self.has(ui, &BlockKey::new(hash, size))?;
+        let key = BlockKey::new(hash, size);
+        let stored = self.look_up(ui, &key)?;
+        let known = stored != Stored::No;
         self.step(|writer| {
             if !known && !writer.is_dry() {
                 writer.open_pack()?;
@@ -68,7 +81,7 @@ impl Writer<'_> {
         self.trail.part();
         let added = match known {
             true => {
-                self.trail.known(&BlockKey::new(hash, size));
+                self.is_known(&key, stored);
                 Ok(false)
             }
             false => self.add_block(ui, hash, data),

@@ -3,10 +3,45 @@
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
-use crate::format::filelist::Entry;
-use crate::set::{BlockIndex, BlocklistRefs, IndexReport, VolumeNo, broken};
+use crate::format::filelist::{Content, Entry};
+use crate::format::locator::Extent;
+use crate::format::manifest::Params;
+use crate::set::{BlockIndex, BlocklistRefs, IndexReport, Set, VolumeNo, broken};
 use crate::spill::keyset::Keyset;
 use crate::writer::Writer;
+use crate::writer::trail::id_of;
+
+/// Whether a block is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    No,
+    /// By this run.
+    Now,
+    /// Since an earlier run, in this dblock and perhaps others.
+    Before(VolumeNo),
+}
+
+/// Where the only block of a content lies by the index, if it is in hand: the volume alone.
+pub(super) fn only_block(
+    set: &Set,
+    index: Option<&mut (BlockIndex, IndexReport)>,
+    content: &Content,
+    params: &Params,
+) -> Result<Option<Extent>> {
+    let same = params.block_hash == params.file_hash;
+    let (Some((places, _)), true, Ok(size)) =
+        (index, content.lists.is_empty(), u32::try_from(content.size))
+    else {
+        return Ok(None);
+    };
+    let Some(id) = content.single(same).filter(|_| size > 0) else {
+        return Ok(None);
+    };
+    let found = places.find_key(&BlockKey::new(&id, size))?;
+    let mut named = found.iter().filter_map(|no| set.volumes().dblock(*no));
+    let volume = named.find_map(|(name, _)| id_of(&name));
+    Ok(volume.map(Extent::inside))
+}
 
 impl Writer<'_> {
     /// Gives the index to a writer that has not read it.
@@ -105,7 +140,16 @@ impl Writer<'_> {
 
     /// True when the block is stored at the destination or was added in this run.
     pub(crate) fn has(&mut self, ui: &mut Ui, key: &BlockKey) -> Result<bool> {
-        Ok(self.fresh_keys.contains(key)? || self.index(ui)?.0.contains(key)?)
+        Ok(self.look_up(ui, key)? != Stored::No)
+    }
+
+    /// As [`Writer::has`], and where the block is.
+    pub(super) fn look_up(&mut self, ui: &mut Ui, key: &BlockKey) -> Result<Stored> {
+        if self.fresh_keys.contains(key)? {
+            return Ok(Stored::Now);
+        }
+        let found = self.index(ui)?.0.find_key(key)?;
+        Ok(found.first().map_or(Stored::No, |&no| Stored::Before(no)))
     }
 
     /// What an index of ours states the hash of its dblock by (`format.md` 9). Duplicati took SHA256 up to 2.1.0.107 and takes

@@ -8,10 +8,13 @@ use crate::base::sys;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
+use crate::format::locator::VolumeRow;
 use crate::format::names::VolumeName;
 use crate::set::{BlockIndex, IndexReport};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
+use crate::writer::known::only_block;
+use crate::writer::list::Places;
 use crate::writer::retired::{Retired, each_of};
 use crate::writer::{WriteStats, Writer, list};
 
@@ -79,9 +82,14 @@ impl Writer<'_> {
             secret,
             &mut self.deflater,
             self.set.tmp(),
-            &mut |id| match sent.binary_search_by_key(id, |row| row.0) {
-                Ok(at) => sent.get(at).map(|row| row.1),
-                Err(_) => self.set.located(id)?.1,
+            Places {
+                volume: &mut |id| match sent.binary_search_by_key(id, |row| row.0) {
+                    Ok(at) => sent.get(at).map(|&(id, size)| VolumeRow { id, size }),
+                    Err(_) => self.set.row(id),
+                },
+                only: &mut |content| {
+                    only_block(self.set, self.index.as_mut(), content, head.params)
+                },
             },
         )?;
         if self.options.verify_listing && (self.uploads.count > 0 || self.set.folder_exists()) {

@@ -64,12 +64,15 @@ impl Trail {
         }
     }
 
-    /// A block is stored already.
-    pub(super) fn known(&mut self, key: &BlockKey) {
+    /// A block is stored already; `inside` tells the volume, where the place is not remembered.
+    pub(super) fn known(&mut self, key: &BlockKey, inside: impl FnOnce() -> Option<VolumeId>) {
         let spot = self.recent.get(slot(key)).copied().flatten();
         match spot.filter(|spot| spot.key == *key) {
             Some(spot) => self.add(spot.volume, spot.at, spot.len),
-            None => self.lost = true,
+            None => match inside().map(Extent::inside) {
+                Some(extent) => self.add(extent.volume, extent.at, extent.len),
+                None => self.lost = true,
+            },
         }
     }
 

@@ -39,12 +39,12 @@ const KNOWN: [&[u8]; 12] = [
     b"blocklists",
 ];
 
-/// Copies a list entry by entry in its order, as `judge` decides. Entries of unknown types, and without a path, stay. A fault in
-/// the JSON is `Damaged`, and then what was written is of no use. Memory: one entry.
+/// Copies a list entry by entry in its order, as `judge` decides, who is given the list so far. Entries of unknown types, and
+/// without a path, stay. A fault in the JSON is `Damaged`, and then what was written is of no use. Memory: one entry.
 pub(crate) fn edit_list<W: Write>(
     src: &mut dyn Read,
     mut out: ListWriter<W>,
-    judge: &mut dyn FnMut(&Entry) -> Result<Fate>,
+    judge: &mut dyn FnMut(&mut ListWriter<W>, &Entry) -> Result<Fate>,
 ) -> Result<(W, Edited)> {
     let mut done = Edited::default();
     let mut elements = Elements::new(src);
@@ -60,7 +60,7 @@ pub(crate) fn edit_list<W: Write>(
             Ok(())
         })?;
         let fate = match &entry {
-            Some(entry) => judge(entry)?,
+            Some(entry) => judge(&mut out, entry)?,
             None => Fate::Keep,
         };
         match fate {
@@ -99,7 +99,8 @@ mod tests {
         judge: &mut dyn FnMut(&Entry) -> Result<Fate>,
     ) -> Result<(String, Edited)> {
         let mut src = json.as_bytes();
-        let (out, done) = edit_list(&mut src, ListWriter::new(Vec::new(), true), judge)?;
+        let list = ListWriter::new(Vec::new(), true);
+        let (out, done) = edit_list(&mut src, list, &mut |_, entry| judge(entry))?;
         Ok((String::from_utf8(out).expect("text"), done))
     }
 

@@ -13,8 +13,8 @@
 //! - `duplet/volumes` ([`VolumeRow`]): version octet; by number 25 octets each, so that one can be read alone: the 16 random octets of the
 //!   name, 1 where the name ends in `.aes`, the size in 8 octets, little-endian.
 //!
-//! A place is a hint: what lies there counts only by its hash. Whoever rewrites `filelist.json` leaves these entries out or makes
-//! them anew; that they are not of this list is seen by its CRC-32 and sizes.
+//! A place is a hint: what lies there counts only by its hash. Where its length is 0, only the volume is known. Whoever rewrites
+//! `filelist.json` leaves these entries out or makes them anew; that they are not of this list is seen by its CRC-32 and sizes.
 //!
 //! Order, lowest first: this file, `read`, `write`.
 
@@ -53,15 +53,27 @@ pub(crate) struct VolumeRow {
     pub(crate) size: u64,
 }
 
-/// Blocks that lie one behind the other in a dblock.
+/// Blocks that lie one behind the other in a dblock, or somewhere in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) volume: VolumeId,
     /// Where the local header of the first begins in the archive, decrypted.
     pub(crate) at: u64,
-    /// Bytes, local headers included.
+    /// Bytes, local headers included; 0 where only the volume is known, whose directory tells the rest.
     pub(crate) len: u64,
     pub(crate) blocks: u64,
+}
+
+impl Extent {
+    /// A block that is somewhere in the volume.
+    pub(crate) fn inside(volume: VolumeId) -> Extent {
+        Extent {
+            volume,
+            at: 0,
+            len: 0,
+            blocks: 1,
+        }
+    }
 }
 
 /// Where the blocks of an entry are; empty lists where that is not known. A content in several blocks has them in the order in which they
@@ -122,7 +134,8 @@ impl Extents {
     }
 }
 
-/// Adds a block behind those before; `apart`: not to the extent before. False when there are too many extents.
+/// Adds a block behind those before; `apart`: not to the extent before. `len` 0: somewhere in the volume. False when there are too
+/// many extents.
 pub(crate) fn extend(
     list: &mut Vec<Extent>,
     volume: VolumeId,
@@ -133,6 +146,7 @@ pub(crate) fn extend(
     if let Some(last) = list.last_mut()
         && !apart
         && last.volume == volume
+        && (last.len == 0) == (len == 0)
         && last.at.checked_add(last.len) == Some(at)
     {
         last.len = last.len.saturating_add(len);

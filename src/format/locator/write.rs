@@ -19,8 +19,8 @@ const ABOVE_AT_MOST: usize = 1 << 20;
 /// A piece names its volumes itself where they are fewer than one in so many entries; else by number only.
 const NAMES_ONE_IN: usize = 8;
 
-/// Says by which volume an id is meant, from 0, and its size in bytes; `None` for one that is not there.
-pub(crate) type FindVolume<'a> = dyn FnMut(&VolumeId) -> Option<u64> + 'a;
+/// Gives the volume of an id as it is there, with its size; `None` for one that is not.
+pub(crate) type FindVolume<'a> = dyn FnMut(&VolumeId) -> Option<VolumeRow> + 'a;
 
 /// Collects segment by segment. Memory: one segment's places, 8 bytes a volume that is named; the rest waits in temporary files.
 pub(crate) struct Writer {
@@ -40,7 +40,7 @@ pub(crate) struct Writer {
     pieces: BufWriter<Spool>,
     volumes: BufWriter<Spool>,
     /// Numbers given, by id.
-    numbers: std::collections::BTreeMap<VolumeId, (u64, u64)>,
+    numbers: std::collections::BTreeMap<VolumeId, (u64, VolumeRow)>,
 }
 
 /// The segment at hand.
@@ -128,11 +128,10 @@ impl Writer {
             if self.numbers.contains_key(&id) {
                 continue;
             }
-            let Some(size) = find(&id) else {
+            let Some(row) = find(&id) else {
                 return Ok(Vec::new());
             };
-            self.numbers.insert(id, (self.numbers.len() as u64, size));
-            let row = VolumeRow { id, size };
+            self.numbers.insert(id, (self.numbers.len() as u64, row));
             self.volumes.write_all(&row.encode()).map_err(unwrap_io)?;
         }
         Ok(list.to_vec())
@@ -171,10 +170,10 @@ impl Writer {
             (open.named.len() as u64) << 1 | u64::from(names),
         );
         for id in &open.named {
-            let (number, size) = self.numbers.get(id).copied().unwrap_or_default();
-            put(&mut piece, number);
+            let (number, row) = self.numbers.get(id).ok_or_else(unnumbered)?;
+            put(&mut piece, *number);
             if names {
-                piece.extend_from_slice(&VolumeRow { id: *id, size }.encode());
+                piece.extend_from_slice(&row.encode());
             }
         }
         put(&mut piece, open.above.len() as u64);
@@ -343,6 +342,10 @@ impl VolumeRow {
         size.copy_from_slice(&self.size.to_le_bytes());
         row
     }
+}
+
+fn unnumbered() -> Error {
+    Error::bug("a volume that is named has a number")
 }
 
 /// About the memory that a folder takes.

@@ -27,12 +27,12 @@ impl Hints {
         Table::build(spans.finish()?, RECORD, 4, set.tmp()).map(Hints)
     }
 
-    /// A span of the archive in a volume: where the first local header begins, and its length in bytes.
+    /// A span of the archive in a volume: where the first local header begins, and its length in bytes; 0 where that is not known.
     pub(crate) fn record(no: VolumeNo, at: u64, len: u64) -> Vec<u8> {
         [&no.to_be_bytes()[..], &at.to_be_bytes(), &len.to_be_bytes()].concat()
     }
 
-    /// The spans of a volume, in order; none where there are too many.
+    /// The spans of a volume, in order; none where there are too many, or one is not known.
     fn of(&mut self, no: VolumeNo) -> Result<Vec<(u64, u64)>> {
         let mut all: Vec<(u64, u64)> = Vec::new();
         let mut many = false;
@@ -42,7 +42,7 @@ impl Hints {
             let (Ok(at), Ok(len)) = (number(at), number(len)) else {
                 return Err(Error::bug("a hint reads back"));
             };
-            many |= all.len() == SPANS_AT_MOST;
+            many |= all.len() == SPANS_AT_MOST || len == 0;
             if !many && all.last() != Some(&(at, len)) {
                 all.push((at, len));
             }
