@@ -108,6 +108,51 @@ fn every_version_is_what_was_backed_up() {
     }
 }
 
+/// A version says where its blocks are; where it is not right any more, the index does.
+#[test]
+fn the_index_is_read_only_where_a_version_does_not_tell() {
+    const INDEX: &str = "reading where the blocks are";
+    if !can_mount() {
+        return;
+    }
+    for how in WAYS {
+        let scratch = Scratch::new("mount");
+        let source = scratch.folder("source");
+        let mut rand = Rand(5);
+        for n in 0..40 {
+            tree::write(&source.join(format!("f{n}")), &rand.bytes(30_000));
+        }
+        backup(&scratch, &source, how, &[]);
+        for n in 0..20 {
+            tree::write(&source.join(format!("f{n}")), &rand.bytes(30_000));
+        }
+        backup(&scratch, &source, how, &[]);
+        let want = take(&source);
+        for moved in [false, true] {
+            if moved {
+                let dest = scratch.at("dest");
+                let keep = ["delete", text(&dest), "--keep-versions=1", how];
+                scratch
+                    .run(&[&keep[..], &["--threshold=0"]].concat())
+                    .code(&[0]);
+                let _ = fs::remove_dir_all(scratch.folder("cache"));
+            }
+            let mounted = Mounted::start(&scratch, &[how, "--no-cache"]);
+            let seen = inside(&mounted.at("newest"), &source);
+            let one = fs::read(seen.join("f3")).unwrap();
+            assert!(one == fs::read(source.join("f3")).unwrap());
+            same(&want, &take(&seen), But::default(), how);
+            let said = mounted.said();
+            assert_eq!(said.contains(INDEX), moved, "{said}");
+            assert!(
+                !said.contains("damaged") && !said.contains("cannot"),
+                "{said}"
+            );
+            mounted.end("-TERM", 0);
+        }
+    }
+}
+
 /// The folder below which a version of a fixture was made: where what is expected is.
 fn find_root(version: &Path, want: &Snapshot) -> PathBuf {
     let mut at = version.to_owned();
@@ -680,6 +725,7 @@ program=$1 dest=$2 folder=$3 file=$4
 mknod "$TMPDIR/fuse" c 10 229 && chmod 666 "$TMPDIR/fuse" && mount --bind "$TMPDIR/fuse" /dev/fuse || exit 77
 nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; }
 nobody test -x "$program" -a -w "$folder" || exit 77
+command -v fusermount3 >/dev/null || exit 77
 mkfifo "$TMPDIR/said"
 nobody "$program" mount "$dest" "$folder" --no-encryption 2>"$TMPDIR/said" &
 exec 3<"$TMPDIR/said"

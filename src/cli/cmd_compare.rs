@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::cmd_find::filters;
 use crate::cli::options::{EXIT_CODE, FULL_RESULT};
-use crate::cli::session::open_versions;
+use crate::cli::session::{open_versions, report_cost};
 use crate::cli::{Call, Command, Outcome, Section};
 use crate::format::filelist::{Entry, EntryKind};
 use crate::query::compare::{Change, Counts, Totals, compare, only_metadata};
@@ -82,6 +82,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     ui.json(|w| w.end_array());
     counters(ui, &totals);
+    report_cost(&mut set, ui);
     Ok(match totals.is_equal() || !call.options.flag(&EXIT_CODE) {
         true => Outcome::Done,
         false => Outcome::Different,

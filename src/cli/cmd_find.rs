@@ -4,7 +4,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
-use crate::cli::session::{case, case_of_words, open_versions, version_choice};
+use crate::cli::session::{case, case_of_words, open_versions, report_cost, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, listing, restoring};
 use crate::query::find::{Query, find};
 use crate::select::{Case, FilterSet, Selection};
@@ -80,6 +80,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         return Err(e);
     }
     listing::show(ui, hits, &times)?;
+    report_cost(&mut set, ui);
     if found {
         return Ok(Outcome::Done);
     }

@@ -9,7 +9,7 @@ use crate::cli::cmd_find::{filters, name_unmet, nothing_matches};
 use crate::cli::options::{
     ALL_VERSIONS, FULL_RESULT, LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG,
 };
-use crate::cli::session::{case_of_words, open_versions, version_choice};
+use crate::cli::session::{case_of_words, open_versions, report_cost, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, decisions, listing, restoring};
 use crate::query::find::{self, Query};
 use crate::query::folder;
@@ -135,6 +135,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         true => listing::show_long(&mut set, ui, hits, &times)?,
         false => listing::show(ui, hits, &times)?,
     }
+    report_cost(&mut set, ui);
     let asked = !words.is_empty() || !query.filters.is_empty();
     if found || !asked {
         return Ok(Outcome::Done);
@@ -221,6 +222,7 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
         ));
     }
     decisions::name_replaced(set, ui, false)?;
+    report_cost(set, ui);
     Ok(Outcome::Done)
 }
 
@@ -313,6 +315,7 @@ fn list_prefix(set: &mut Set, ui: &mut Ui, versions: &[usize]) -> Result<Outcome
         ui.json(|w| w.string(&folder));
     }
     ui.json(|w| w.end_array());
+    report_cost(set, ui);
     Ok(Outcome::Done)
 }
 

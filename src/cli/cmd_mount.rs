@@ -50,7 +50,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         others: call.options.flag(&o::ALLOW_OTHER),
     };
     mount::check(&options.folder)?;
-    let mut set = session::open_set(call, ui, false)?;
+    let mut set = session::open_versions(call, ui)?;
     mount::run(&mut set, &options, ui)?;
     Ok(Outcome::Done)
 }

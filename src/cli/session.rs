@@ -221,6 +221,22 @@ pub(crate) fn tell_cost(set: &mut Set, ui: &mut Ui) {
     ));
 }
 
+/// As [`tell_cost`], for a command that has no other report; also in the JSON object.
+pub(crate) fn report_cost(set: &mut Set, ui: &mut Ui) {
+    tell_cost(set, ui);
+    let stats = *set.remote().stats();
+    ui.json(|w| {
+        for (key, n) in [
+            ("BytesDownloaded", stats.bytes_down),
+            ("RemoteCalls", stats.calls),
+        ] {
+            w.key(key)?;
+            w.number(n.into())?;
+        }
+        Ok(())
+    });
+}
+
 /// `--version` and `--time` of the call.
 pub(crate) fn version_choice(call: &Call) -> Result<VersionChoice> {
     VersionChoice::parse(

@@ -10,7 +10,7 @@ use crate::base::ui::Ui;
 use crate::format::filelist::{Content, EntryKind};
 use crate::format::manifest::Params;
 use crate::format::meta::Attrs;
-use crate::mount::source::Source;
+use crate::mount::source::{Source, Wanted, Whole};
 use crate::mount::tree::{KNOWN, More, Node, Tree};
 use crate::set::{Told, told};
 
@@ -60,7 +60,7 @@ impl Metas {
         };
         let parent = tree.get(node.parent)?;
         let end = (row + self.count).min(parent.first.saturating_add(parent.count));
-        let mut wanted: Vec<(BlockKey, u64)> = Vec::new();
+        let mut wanted: Vec<Wanted> = Vec::new();
         let mut bytes = 0;
         for at in row..end.max(row + 1) {
             let other = tree.get(at)?;
@@ -68,14 +68,16 @@ impl Metas {
             if other.is(KNOWN) {
                 continue;
             }
-            let meta = tree.entry(&other)?.and_then(|entry| entry.meta);
-            match meta.as_ref().and_then(|meta| single(self.params, meta)) {
-                Some(key) => {
+            let record = tree.record(&other)?;
+            let whole = record.as_ref().and_then(|r| Whole::meta(at, r));
+            match whole.and_then(|whole| Some((single(self.params, whole.content)?, whole))) {
+                Some((key, whole)) => {
                     bytes += u64::from(key.size());
-                    wanted.push((key, at));
+                    let said = source.said(&whole, 0);
+                    wanted.push(Wanted { key, said, tag: at });
                 }
                 // What is of more blocks is read for itself.
-                None if at == row => return self.long(ui, tree, source, row, meta.as_ref()),
+                None if at == row => return self.long(ui, tree, source, row, whole),
                 None => {}
             }
             if bytes >= BYTES_AT_ONCE {
@@ -95,13 +97,15 @@ impl Metas {
         tree: &mut Tree,
         source: &mut Source<'_>,
         row: u64,
-        meta: Option<&Content>,
+        meta: Option<Whole<'_>>,
     ) -> Result<Node> {
         let mut blob = Vec::new();
         let read = match meta {
             None => Ok(()),
-            Some(meta) if meta.size > META_BYTES_AT_MOST => Err(Error::damaged("it is too long")),
-            Some(meta) => source.read(ui, row, (meta, true), 0, meta.size, &mut blob),
+            Some(meta) if meta.content.size > META_BYTES_AT_MOST => {
+                Err(Error::damaged("it is too long"))
+            }
+            Some(meta) => source.read(ui, &meta, 0, meta.content.size, &mut blob),
         };
         let blob = match read {
             Ok(()) => Ok(blob.as_slice()),

@@ -6,8 +6,9 @@
 use crate::base::bytes::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::tmp::Tmp;
-use crate::format::filelist::{Entry, EntryKind};
+use crate::format::filelist::EntryKind;
 use crate::mount::store::Store;
+use crate::set::Record;
 
 /// The row of the mounted folder itself.
 pub(super) const ROOT: u64 = 0;
@@ -199,17 +200,14 @@ impl Tree {
     }
 
     /// What the version says of it; `None` of a folder that no version lists.
-    pub(super) fn entry(&mut self, node: &Node) -> Result<Option<Entry>> {
+    pub(super) fn record(&mut self, node: &Node) -> Result<Option<Record>> {
         if node.entry_len == 0 {
             return Ok(None);
         }
         let mut raw = vec![0; node.entry_len as usize];
         let at = node.name_at + u64::from(node.name_len);
         self.heap.read(at, &mut raw)?;
-        let entry = Entry::decode(&raw);
-        entry
-            .map(Some)
-            .ok_or_else(|| Error::bug("an entry of the tree reads back"))
+        Record::decode(&raw).map(Some)
     }
 
     /// Keeps the text of a link and extended attributes of a node.
@@ -292,6 +290,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
     use super::*;
+    use crate::format::filelist::Entry;
+    use crate::format::locator::Extents;
+    use crate::set::Stamp;
 
     #[test]
     fn nodes_names_and_more_come_back() {
@@ -306,19 +307,24 @@ mod tests {
             let mut node = Node::new(EntryKind::File, ROOT);
             node.size = u64::MAX;
             node.mtime = (-1, 999_999_999);
-            let entry = Entry {
-                kind: EntryKind::File,
-                path: Vec::new(),
-                time: None,
-                content: None,
-                meta: None,
+            let record = Record {
+                entry: Entry {
+                    kind: EntryKind::File,
+                    path: Vec::new(),
+                    time: None,
+                    content: None,
+                    meta: None,
+                },
+                stamp: Stamp::default(),
+                extents: Extents::default(),
             };
             let mut raw = Vec::new();
-            entry.encode(&mut raw);
+            record.encode(&mut raw);
             let row = tree.push(node, name, &raw).unwrap();
             let back = tree.get(row).unwrap();
             assert_eq!(tree.name(&back).unwrap(), *name);
-            assert_eq!(tree.entry(&back).unwrap(), Some(entry));
+            let kept = tree.record(&back).unwrap().unwrap();
+            assert_eq!((kept.entry, kept.extents), (record.entry, record.extents));
             assert_eq!((back.size, back.mtime), (node.size, node.mtime));
         }
         root.first = 1;

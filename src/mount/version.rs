@@ -9,7 +9,7 @@ use crate::base::shown::{beside, parts, shortened};
 use crate::base::sys;
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::format::filelist::{Entry, EntryKind};
+use crate::format::filelist::EntryKind;
 use crate::mount::tree::{NAME_BYTES, Node, Tree};
 use crate::set::{Record, Set};
 use crate::spill::run::{Run, RunWriter};
@@ -62,7 +62,8 @@ fn place(set: &Set, ui: &mut Ui, listed: &Run) -> Result<Stream> {
         if sys::stops_requested() > 0 {
             return Err(Error::new(crate::base::error::Kind::Interrupted, "stopped"));
         }
-        let mut entry = Record::decode(raw)?.entry;
+        let mut record = Record::decode(raw)?;
+        let entry = &mut record.entry;
         let Some(inside) = parts(&entry.path, b"") else {
             let shown = text::safe(&entry.path);
             ui.warn(
@@ -91,7 +92,7 @@ fn place(set: &Set, ui: &mut Ui, listed: &Run) -> Result<Stream> {
         let kind = if folder { LISTED_FOLDER } else { NO_FOLDER };
         entry.path.clear();
         let mut encoded = Vec::new();
-        entry.encode(&mut encoded);
+        record.encode(&mut encoded);
         sorter.add(&key(&names, kind, &encoded))?;
         if !folder {
             names.pop();
@@ -267,7 +268,7 @@ fn node_of(kind: u8, encoded: &[u8], parent: u64) -> Result<Node> {
         node.state = crate::mount::tree::KNOWN;
         return Ok(node);
     }
-    let entry = Entry::decode(encoded).ok_or_else(|| Error::bug("a placed entry reads back"))?;
+    let entry = Record::decode(encoded)?.entry;
     let mut node = Node::new(entry.kind, parent);
     node.size = match (entry.kind, &entry.content) {
         (EntryKind::File, Some(content)) => content.size,

@@ -194,7 +194,7 @@ impl Writer<'_> {
                 time: version.time,
                 old: own,
             };
-            edited = list::copy(set, old, &mut zip, kit, &mut judge)?;
+            edited = list::copy(old, &mut zip, kit, &mut |id| set.row(id), &mut judge)?;
             Ok(())
         })?;
         let (stored, sha256, size) = zip.finish()?.finish()?;

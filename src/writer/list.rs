@@ -14,7 +14,7 @@ use crate::format::manifest::{self, Params};
 use crate::format::raw_json::with_text;
 use crate::format::zip_read::ZipReader;
 use crate::format::zip_write::ZipWriter;
-use crate::set::{Beside, Record, Set};
+use crate::set::{Beside, Record};
 use crate::spill::run::Run;
 use crate::writer::pack::Seal;
 
@@ -165,13 +165,13 @@ pub(super) fn begin(secret: Option<&Secret>, tmp: &Tmp) -> Result<ZipWriter<Seal
     ZipWriter::new(Seal::new(tmp, secret)?, tmp)
 }
 
-/// Copies a dlist of `set`: entries of its list as `judge` decides, the times of archive and version changed, a locator made anew,
-/// everything else as it is.
+/// Copies a dlist: entries of its list as `judge` decides, the times of archive and version changed, a locator made anew of the
+/// volumes that `find` knows, everything else as it is.
 pub(super) fn copy(
-    set: &Set,
     old: &ZipReader<'_>,
     new: &mut ZipWriter<Seal>,
     kit: Kit<'_>,
+    find: &mut FindVolume<'_>,
     judge: &mut dyn FnMut(&Entry) -> Result<Fate>,
 ) -> Result<Edited> {
     let mut edited = None;
@@ -225,7 +225,7 @@ pub(super) fn copy(
                         if let (Some(locating), Some(places)) = (&mut locating, places)
                             && let Some((entry, places)) = staying(&fate, entry, places)
                         {
-                            locating.add(list, entry, &places, &mut |id| set.row(id))?;
+                            locating.add(list, entry, &places, find)?;
                         }
                         Ok(fate)
                     })?;

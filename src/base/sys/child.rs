@@ -42,6 +42,16 @@ pub(crate) struct Moved {
     pub(crate) input_ended: bool,
 }
 
+/// Why a program did not start: one that is in no folder of `path` is missing, also where a folder there may not be entered, for
+/// which the system says that the right is missing.
+fn why_not(e: io::Error, program: &str, path: &OsStr) -> io::Error {
+    let is_there = || std::env::split_paths(path).any(|folder| folder.join(program).is_file());
+    match e.kind() == io::ErrorKind::PermissionDenied && !program.contains('/') && !is_there() {
+        true => io::Error::from_raw_os_error(libc::ENOENT),
+        false => e,
+    }
+}
+
 impl Piped {
     /// Starts a program with its arguments. `unset` says which variables of this program's environment it does not get; `set`
     /// are further ones.
@@ -94,7 +104,8 @@ impl Piped {
                 Ok(())
             });
         }
-        let mut child = command.spawn()?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut child = command.spawn().map_err(|e| why_not(e, program, &path))?;
         let (input, output, errors) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let piped = Piped {
@@ -323,6 +334,26 @@ mod tests {
 
     fn words(script: &str) -> Vec<String> {
         ["sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_is_missing_whatever_may_not_be_looked_at() {
+        let kind = |program: &str, path: &str| {
+            let told = io::Error::from_raw_os_error(libc::EACCES);
+            why_not(told, program, OsStr::new(path)).kind()
+        };
+        let (missing, barred) = (io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            kind("nothing-of-this-name", "/nowhere:/usr/bin:/bin"),
+            missing
+        );
+        assert_eq!(kind("sh", "/nowhere:/usr/bin:/bin"), barred);
+        assert_eq!(kind("/nowhere/sh", "/usr/bin"), barred);
+        let other = io::Error::from_raw_os_error(libc::E2BIG);
+        assert_ne!(
+            why_not(other, "nothing-of-this-name", OsStr::new("")).kind(),
+            missing
+        );
     }
 
     /// All that a child says when it is given `input` and then nothing more.

@@ -162,7 +162,11 @@ fn archive(all: &[(Entry, Extents)], known: u8) -> Spool {
     let packed = DeflateStream::new(Spool::new(&tmp).unwrap(), &mut deflater);
     let mut list = ListWriter::new(packed, true);
     let mut last = 0;
-    let mut find = |id: &VolumeId| (id.guid[0] <= known).then_some(u64::from(id.guid[0]) * 10);
+    let row = |id: &VolumeId| VolumeRow {
+        id: *id,
+        size: u64::from(id.guid[0]) * 10,
+    };
+    let mut find = |id: &VolumeId| (id.guid[0] <= known).then(|| row(id));
     for (entry, extents) in all {
         // Shorter segments than in earnest.
         if list.written() - last > 20_000 {

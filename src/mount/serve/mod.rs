@@ -8,11 +8,12 @@ mod folders;
 use crate::base::error::{Error, Kind};
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::format::filelist::{Entry, EntryKind};
+use crate::format::filelist::EntryKind;
 use crate::mount::meta::Metas;
-use crate::mount::source::Source;
+use crate::mount::source::{Source, Whole};
 use crate::mount::tree::{CLOSED, KNOWN, NAME_BYTES, Node, Tree};
 use crate::mount::wire::{self, Attr, FOREVER, Fields, Reply, Request, can, op};
+use crate::set::Record;
 
 /// Bytes read at once at most, whatever is asked for.
 const READ_AT_MOST: u32 = 1 << 20;
@@ -71,7 +72,7 @@ pub(super) struct Server<'s> {
     metas: Metas,
     /// The versions that are shown: their numbers in the set, by what a closed folder says.
     versions: Vec<usize>,
-    recent: Vec<(u64, Entry)>,
+    recent: Vec<(u64, Record)>,
     /// What both sides agreed on; 0 before that.
     minor: u32,
     /// What was said last, so that who asks again and again for what is lost does not hear it again and again.
@@ -297,23 +298,22 @@ impl<'s> Server<'s> {
         let at = match self.recent.iter().position(|(row, _)| *row == seen.row) {
             Some(at) => at,
             None => {
-                let entry = self.tree.entry(&node)?;
-                let entry = entry.ok_or_else(|| Error::bug("a file has an entry"))?;
+                let record = self.tree.record(&node)?;
+                let record = record.ok_or_else(|| Error::bug("a file has an entry"))?;
                 self.recent.truncate(RECENT - 1);
-                self.recent.insert(0, (seen.row, entry));
+                self.recent.insert(0, (seen.row, record));
                 0
             }
         };
         self.recent[..=at].rotate_right(1);
-        let content = self
-            .recent
-            .first()
-            .and_then(|(_, entry)| entry.content.as_ref());
+        let record = self.recent.first().map(|(_, record)| record);
         let lost = || Error::damaged("the version does not say what it holds");
-        let content = content.ok_or_else(lost)?;
+        let whole = record
+            .and_then(|r| Whole::data(seen.row, r))
+            .ok_or_else(lost)?;
         let size = u64::from(size.min(READ_AT_MOST));
         let (source, out) = (&mut self.source, &mut reply.bytes);
-        Ok(source.read(ui, seen.row, (content, false), offset, size, out)?)
+        Ok(source.read(ui, &whole, offset, size, out)?)
     }
 
     /// `struct fuse_getxattr_in`: `size`, padding, and a name where it is about one.

@@ -1,16 +1,22 @@
-//! Where the bytes come from: the blocks of all versions by key, each compared with its hash before it is given. Volumes are read
-//! in parts, and what was read of them stays in the temporary folder as long as there is room; so do the blocks.
+//! Where the bytes come from: the blocks of all versions by key, each compared with its hash before it is given. As long as a
+//! version says itself where its blocks are, no index volume is read. Volumes are read in parts, and what was read of them stays in the temporary folder as long as there is room; so do the blocks.
 
 mod volumes;
+
+use std::collections::BTreeSet;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::filelist::Content;
+use crate::format::locator::Extent;
 use crate::format::manifest::Params;
 use crate::mount::cache::BlockCache;
-use crate::set::{BlockIndex, Set, Shelf, Told, VolumeNo, blocks as blocks_of, per_list, told};
+use crate::set::{
+    BlockIndex, Record, Set, Shelf, Told, VolumeNo, blocks as blocks_of, per_list, place_of_block,
+    place_of_list, told,
+};
 
 /// Blocks fetched beyond the one that is wanted: at first, and of who goes on reading.
 const AHEAD: [u64; 2] = [2, 16];
@@ -19,9 +25,60 @@ const AHEAD_BYTES: u64 = 2 << 20;
 /// Blocks that were found to be lost, which are not looked for again at once.
 const LOST_AT_MOST: usize = 64;
 
+/// A content that is read, and where the version says that its blocks are.
+#[derive(Clone, Copy)]
+pub(super) struct Whole<'r> {
+    /// Whose it is, for reading ahead.
+    row: u64,
+    pub(super) content: &'r Content,
+    /// It is the metadata of an entry.
+    meta: bool,
+    extents: &'r [Extent],
+}
+
+impl<'r> Whole<'r> {
+    /// The content of a file; `None` where the version states none.
+    pub(super) fn data(row: u64, record: &'r Record) -> Option<Whole<'r>> {
+        Some(Whole {
+            row,
+            content: record.entry.content.as_ref()?,
+            meta: false,
+            extents: &record.extents.data,
+        })
+    }
+
+    /// The metadata of an entry; `None` where the version states none.
+    pub(super) fn meta(row: u64, record: &'r Record) -> Option<Whole<'r>> {
+        Some(Whole {
+            row,
+            content: record.entry.meta.as_ref()?,
+            meta: true,
+            extents: &record.extents.meta,
+        })
+    }
+}
+
+/// A block that is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted {
+    /// The volume in which the version says that it is.
+    pub(super) said: Option<VolumeNo>,
+    pub(super) key: BlockKey,
+    /// What the caller knows it by.
+    pub(super) tag: u64,
+}
+
 /// Receives a block with the number that came with its key, or why it is lost.
 pub(super) type BlockSink<'a> =
     dyn FnMut(&mut Ui, u64, std::result::Result<&[u8], &str>) -> Result<()> + 'a;
+
+/// What makes us look for a block in a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// The version says so, perhaps of a time that is over: whatever is wrong says nothing.
+    Hint,
+    Index,
+}
 
 /// A volume that is open, whole or in parts.
 struct Kept {
@@ -65,8 +122,8 @@ pub(super) struct Source<'s> {
     cache: BlockCache,
     shelves: Vec<Kept>,
     clock: u64,
-    /// By number: the volume cannot be opened, which was told.
-    closed: Vec<bool>,
+    /// Volumes that cannot be opened, which was told.
+    closed: BTreeSet<VolumeNo>,
     way: Way,
     /// The block read last, and whose it is.
     block: Vec<u8>,
@@ -79,7 +136,7 @@ impl<'s> Source<'s> {
         let blocks = reading.keep_bytes / 4 * 3;
         Ok(Source {
             cache: BlockCache::new(set.tmp(), blocks, params.block_size)?,
-            closed: vec![false; set.volumes().dblock_count() as usize],
+            closed: BTreeSet::new(),
             set,
             params,
             reading,
@@ -94,32 +151,32 @@ impl<'s> Source<'s> {
         })
     }
 
-    /// Appends bytes of a content to `out`, fewer where it ends before. `row` tells whose it is, for reading ahead; `meta`:
-    /// it is the metadata of an entry. `Damaged` when a block of them is lost.
+    /// Appends bytes of a content to `out`, fewer where it ends before. `Damaged` when a block of them is lost.
     pub(super) fn read(
         &mut self,
         ui: &mut Ui,
-        row: u64,
-        (content, meta): (&Content, bool),
+        whole: &Whole<'_>,
         at: u64,
         len: u64,
         out: &mut Vec<u8>,
     ) -> Result<()> {
         let block_size = u64::from(self.params.block_size).max(1);
+        let content = whole.content;
         let end = at.saturating_add(len).min(content.size);
         let mut at = at;
         while at < end {
             let number = at / block_size;
             let from = at % block_size;
             let n = (block_size - from).min(end - at);
-            let found = self.ids(ui, content, meta, number, 1)?;
+            let found = self.ids(ui, whole, number, 1)?;
             let key = found
                 .first()
                 .map(|id| self.key(content, id, number))
                 .ok_or_else(|| Error::damaged("the list of its blocks is too short"))?;
             if !self.have(&key) {
-                let ahead = self.ahead(ui, row, content, meta, number)?;
-                let told = self.bring(ui, &key, &ahead);
+                let ahead = self.ahead(ui, whole, number)?;
+                let said = self.said(whole, number);
+                let told = self.bring(ui, &key, said, &ahead);
                 told.map_err(|e| e.doing(format!("read its block at byte {}", at - from)))?;
             }
             self.copy(&key, from, n, out)?;
@@ -165,12 +222,12 @@ impl<'s> Source<'s> {
     fn ids(
         &mut self,
         ui: &mut Ui,
-        content: &Content,
-        meta: bool,
+        whole: &Whole<'_>,
         number: u64,
         count: u64,
     ) -> Result<Vec<Hash>> {
-        let lists = match told(self.params, content, meta) {
+        let content = whole.content;
+        let lists = match told(self.params, content, whole.meta) {
             Told::Empty => return Ok(Vec::new()),
             Told::Untold => return Err(Error::damaged("the version does not say what it holds")),
             Told::Block(_) if content.size > u64::from(self.params.block_size) => {
@@ -192,7 +249,9 @@ impl<'s> Source<'s> {
             size.map_err(|_| Error::damaged("a blocklist is too long"))?,
         );
         if !self.have(&key) {
-            let brought = self.bring(ui, &key, &[]);
+            let place = place_of_list(list, per_list, blocks_of(self.params, content.size));
+            let said = self.volume_at(whole.extents, place);
+            let brought = self.bring(ui, &key, said, &[]);
             brought.map_err(|e| e.doing("read the list of its blocks"))?;
         }
         let count = count.min(in_list.saturating_sub(from));
@@ -204,16 +263,9 @@ impl<'s> Source<'s> {
 
     /// What is fetched together with a block: those that follow it, more and more of them as long as somebody goes on
     /// reading. Nothing where they were fetched before.
-    fn ahead(
-        &mut self,
-        ui: &mut Ui,
-        row: u64,
-        content: &Content,
-        meta: bool,
-        number: u64,
-    ) -> Result<Vec<BlockKey>> {
-        let way = self.way;
-        if meta || way.row == row && number < way.next && number + way.ahead >= way.next {
+    fn ahead(&mut self, ui: &mut Ui, whole: &Whole<'_>, number: u64) -> Result<Vec<Wanted>> {
+        let (way, row) = (self.way, whole.row);
+        if whole.meta || way.row == row && number < way.next && number + way.ahead >= way.next {
             return Ok(Vec::new());
         }
         let [first, most] = AHEAD;
@@ -223,11 +275,15 @@ impl<'s> Source<'s> {
             true => (way.ahead * 2).min(most).min(room).max(first),
             false => first,
         };
-        let ids = self.ids(ui, content, meta, number + 1, count);
+        let ids = self.ids(ui, whole, number + 1, count);
         let mut keys = Vec::new();
         // A list that cannot be read is told when it is its turn.
         for (id, at) in ids.unwrap_or_default().iter().zip(number + 1..) {
-            keys.push(self.key(content, id, at));
+            keys.push(Wanted {
+                said: self.said(whole, at),
+                key: self.key(whole.content, id, at),
+                tag: at,
+            });
         }
         self.way = Way {
             row,
@@ -279,21 +335,60 @@ impl<'s> Source<'s> {
         Ok(found)
     }
 
-    /// Brings a block into hand and into the cache, and with it from the same volume what `ahead` names. `Damaged` when no
-    /// volume holds it intact; other errors are those of the destination.
-    fn bring(&mut self, ui: &mut Ui, key: &BlockKey, ahead: &[BlockKey]) -> Result<()> {
+    /// The volume in which the version says that the `number`th block of a content is, as long as that is the best to go by:
+    /// until the index is in hand.
+    pub(super) fn said(&self, whole: &Whole<'_>, number: u64) -> Option<VolumeNo> {
+        self.volume_at(whole.extents, place_of_block(number, per_list(self.params)))
+    }
+
+    fn volume_at(&self, extents: &[Extent], place: u64) -> Option<VolumeNo> {
+        if self.index.is_some() {
+            return None;
+        }
+        let mut end = 0u64;
+        let extent = extents.iter().find(|extent| {
+            end = end.saturating_add(extent.blocks);
+            place < end
+        });
+        Some(self.set.located(&extent?.volume)?.0)
+    }
+
+    /// Brings a block into hand and into the cache, and with it from the same volume what `ahead` names. `said`: from
+    /// [`Source::said`]. `Damaged` when no volume holds it intact; other errors are those of the destination.
+    fn bring(
+        &mut self,
+        ui: &mut Ui,
+        key: &BlockKey,
+        said: Option<VolumeNo>,
+        ahead: &[Wanted],
+    ) -> Result<()> {
         if let Some((_, why)) = self.lost.iter().find(|(lost, _)| lost == key) {
             return Err(Error::damaged(why.as_str()));
+        }
+        if let Some(no) = said {
+            let mut keys = vec![*key];
+            let with = ahead.iter().filter(|next| next.said == said);
+            keys.extend(with.map(|next| next.key).filter(|k| !self.cache.holds(k)));
+            match self.take(ui, (no, Trust::Hint), key, &keys)? {
+                None => {
+                    self.cache.put(key, &self.block);
+                    self.in_hand = Some(*key);
+                    return Ok(());
+                }
+                Some(bad) => ui.verbose(&format!("not where the version says: {bad}")),
+            }
         }
         let mut why = "it is in no volume of the destination".to_owned();
         for no in self.volumes(ui, key)? {
             let mut keys = vec![*key];
             for next in ahead {
-                if !self.cache.holds(next) && self.learn(ui)?.find_key(next)?.contains(&no) {
-                    keys.push(*next);
+                if !self.cache.holds(&next.key)
+                    && self.learn(ui)?.find_key(&next.key)?.contains(&no)
+                {
+                    keys.push(next.key);
                 }
             }
-            match self.take(ui, no, key, &keys)? {
+            match self.take(ui, (no, Trust::Index), key, &keys)? {
                 None => {
                     self.cache.put(key, &self.block);
                     self.in_hand = Some(*key);
@@ -309,40 +404,47 @@ impl<'s> Source<'s> {
         Err(Error::damaged(why))
     }
 
-    /// Reads blocks that lie anywhere, volume by volume, each into `each` with the number that came with it; one that is lost
-    /// comes with the reason. At most as many at a time as the caller has memory for.
+    /// Reads blocks that lie anywhere, volume by volume, each into `each` with its tag; one that is lost comes with the reason. At
+    /// most as many at a time as the caller has memory for.
     pub(super) fn many(
         &mut self,
         ui: &mut Ui,
-        wanted: &[(BlockKey, u64)],
+        wanted: &[Wanted],
         each: &mut BlockSink<'_>,
     ) -> Result<()> {
         let mut placed = Vec::with_capacity(wanted.len());
-        for (key, number) in wanted {
-            let no = self.volumes(ui, key)?.first().copied();
-            placed.push((no.unwrap_or(VolumeNo::MAX), *key, *number));
+        for one in wanted {
+            let at = match one.said.filter(|_| self.index.is_none()) {
+                Some(no) => Some((no, Trust::Hint)),
+                None => {
+                    let found = self.volumes(ui, &one.key)?;
+                    found.first().map(|&no| (no, Trust::Index))
+                }
+            };
+            placed.push((at, *one));
         }
         placed.sort_unstable();
         for group in placed.chunk_by(|a, b| a.0 == b.0) {
             // All of a volume are fetched with the first of them.
-            let all: Vec<BlockKey> = group.iter().map(|(_, key, _)| *key).collect();
-            for (at, (no, key, number)) in group.iter().enumerate() {
-                let keys = if at == 0 { all.as_slice() } else { &[*key] };
-                let brought = match self.in_hand == Some(*key) {
-                    true => Ok(()),
-                    false if *no == VolumeNo::MAX => self.bring(ui, key, &[]),
-                    false => match self.take(ui, *no, key, keys)? {
+            let all: Vec<BlockKey> = group.iter().map(|(_, one)| one.key).collect();
+            for (n, (at, one)) in group.iter().enumerate() {
+                let key = one.key;
+                let keys = if n == 0 { all.as_slice() } else { &[key] };
+                let brought = match at {
+                    _ if self.in_hand == Some(key) => Ok(()),
+                    None => self.bring(ui, &key, None, &[]),
+                    Some(at) => match self.take(ui, *at, &key, keys)? {
                         None => {
-                            self.in_hand = Some(*key);
+                            self.in_hand = Some(key);
                             Ok(())
                         }
                         // Another volume may have it, too.
-                        Some(_) => self.bring(ui, key, &[]),
+                        Some(_) => self.bring(ui, &key, None, &[]),
                     },
                 };
                 match brought {
-                    Ok(()) => each(ui, *number, Ok(&self.block))?,
-                    Err(e) if e.kind() == Kind::Damaged => each(ui, *number, Err(e.cause()))?,
+                    Ok(()) => each(ui, one.tag, Ok(&self.block))?,
+                    Err(e) if e.kind() == Kind::Damaged => each(ui, one.tag, Err(e.cause()))?,
                     Err(e) => return Err(e),
                 }
             }

@@ -5,8 +5,8 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::sys;
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::mount::source::{Kept, Source};
-use crate::set::{Share, VolumeNo};
+use crate::mount::source::{Kept, Source, Trust};
+use crate::set::{Expected, Share, VolumeNo};
 
 /// Volumes open at a time, whatever their size: each takes up to 150 KiB of memory.
 const SHELVES_AT_MOST: usize = 8;
@@ -16,7 +16,7 @@ impl Source<'_> {
     pub(super) fn take(
         &mut self,
         ui: &mut Ui,
-        no: VolumeNo,
+        at: (VolumeNo, Trust),
         key: &BlockKey,
         keys: &[BlockKey],
     ) -> Result<Option<String>> {
@@ -26,15 +26,18 @@ impl Source<'_> {
             false => Share::Bytes(bytes),
         };
         self.in_hand = None;
-        let mut why = match self.take_by(ui, no, key, keys, share)? {
+        let mut why = match self.take_by(ui, at, key, keys, share)? {
             None => return Ok(None),
             Some(why) => why,
         };
         // Parts tell less than the whole: it may be the transfer that was at fault, or the directory.
+        let (no, trust) = at;
         let parts = |kept: &Kept| kept.no == no && kept.shelf.is_in_parts();
-        if let Some(at) = self.shelves.iter().position(parts) {
-            self.shelves.swap_remove(at);
-            match self.take_by(ui, no, key, keys, Share::All)? {
+        if trust == Trust::Index
+            && let Some(in_parts) = self.shelves.iter().position(parts)
+        {
+            self.shelves.swap_remove(in_parts);
+            match self.take_by(ui, at, key, keys, Share::All)? {
                 None => return Ok(None),
                 Some(whole) => why = whole,
             }
@@ -45,7 +48,7 @@ impl Source<'_> {
     fn take_by(
         &mut self,
         ui: &mut Ui,
-        no: VolumeNo,
+        at: (VolumeNo, Trust),
         key: &BlockKey,
         keys: &[BlockKey],
         share: Share,
@@ -53,7 +56,7 @@ impl Source<'_> {
         if sys::stops_requested() > 0 {
             return Err(Error::new(Kind::Interrupted, "stopped"));
         }
-        let mut kept = match self.open(ui, no, share)? {
+        let mut kept = match self.open(ui, at, share)? {
             Ok(kept) => kept,
             Err(why) => return Ok(Some(why)),
         };
@@ -83,7 +86,7 @@ impl Source<'_> {
     fn open(
         &mut self,
         ui: &mut Ui,
-        no: VolumeNo,
+        (no, trust): (VolumeNo, Trust),
         share: Share,
     ) -> Result<std::result::Result<Kept, String>> {
         self.clock += 1;
@@ -94,11 +97,14 @@ impl Source<'_> {
         }
         let listed = self.set.volumes().dblock(no);
         let (name, size) = listed.ok_or_else(|| Error::bug("a volume that is read is listed"))?;
-        if self.closed.get(no as usize) == Some(&true) {
+        if self.closed.contains(&no) {
             let shown = text::safe(name.as_str().as_bytes());
             return Ok(Err(format!("volume {shown} cannot be read")));
         }
-        let expected = self.learn(ui)?.expected(no)?;
+        let expected = match trust {
+            Trust::Hint => Expected::default(),
+            Trust::Index => self.learn(ui)?.expected(no)?,
+        };
         match self.set.shelf(ui, no, expected, share) {
             Ok(shelf) => Ok(Ok(Kept {
                 no,
@@ -109,11 +115,10 @@ impl Source<'_> {
                 shelf,
                 used: self.clock,
             })),
+            Err(e) if e.kind().is_volume_or_key() && trust == Trust::Hint => Ok(Err(e.to_string())),
             Err(e) if e.kind().is_volume_or_key() => {
                 ui.warn("damaged-dblock", &e.to_string());
-                if let Some(slot) = self.closed.get_mut(no as usize) {
-                    *slot = true;
-                }
+                self.closed.insert(no);
                 let gone = "; what a volume held may be elsewhere now: mount again";
                 let hint = if e.kind() == Kind::Missing { gone } else { "" };
                 Ok(Err(format!("{}{hint}", e.cause())))

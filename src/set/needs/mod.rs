@@ -16,6 +16,8 @@ use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 pub(crate) use dblocks::{ListReader, ListsInDblocks, VolumeFaults};
 use placed::Placed;
+#[cfg(feature = "mount")]
+pub(crate) use placed::{place_of_block, place_of_list};
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use walk::{Needed, Owners, Reference};
 pub(crate) use whole::{ListState, State, Stored};

@@ -121,9 +121,15 @@ fn list_at(place: u64, per_list: u64, blocks: u64) -> Option<u64> {
     (place == place_of_list(k, per_list, blocks)).then_some(k)
 }
 
-fn place_of_list(k: u64, per_list: u64, blocks: u64) -> u64 {
+/// The place of the `k`th blocklist among the blocks of a content, as they are stored.
+pub(crate) fn place_of_list(k: u64, per_list: u64, blocks: u64) -> u64 {
     let named = (k + 1).saturating_mul(per_list).min(blocks);
     named.saturating_add(k)
+}
+
+/// The place of the `number`th block of a content among its blocks and blocklists.
+pub(crate) fn place_of_block(number: u64, per_list: u64) -> u64 {
+    number.saturating_add(number / per_list)
 }
 
 /// The parts of contents, asked for in order.
@@ -272,7 +278,7 @@ impl Needs {
             let (target, meta, offset, key) =
                 parsed().ok_or_else(|| Error::bug("a wanted block reads back"))?;
             let block = offset / block_size;
-            let place = block.saturating_add(block / per_list);
+            let place = place_of_block(block, per_list);
             let Some(part) = parts.find(target, meta, place)? else {
                 return Ok(None);
             };
