@@ -11,6 +11,7 @@
 mod server;
 mod support;
 
+use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 
@@ -125,6 +126,38 @@ fn versions_come_back_and_rclone_reads_the_same() {
     b.server
         .rclone(&["check", "--download", text(&local), "b:bkt/p/x"]);
     b.gives(&second, text(&local), &[]);
+}
+
+/// What one file of many costs, cold, by the simulator's own count.
+#[test]
+fn one_file_takes_eight_requests() {
+    for secret in [PLAIN, "--passphrase=few requests"] {
+        let server = Server::start();
+        server.bucket("bkt");
+        let trip = Trip::new("b2-one", secret, &["--blocksize=10kb", "--dblock-size=1mb"]);
+        let url = server.url(&server.master(), "bkt/p", "&retry-delay=0s");
+        tree::many_small(&trip.source());
+        trip.backup(&url, &["--no-cache"]).code(&[0]);
+        let count = || {
+            let state = server.state();
+            let calls = state["calls"].as_object().unwrap().values();
+            let calls: u64 = calls.map(|n| n.as_u64().unwrap()).sum();
+            (calls, state["sent"].as_u64().unwrap())
+        };
+        let before = count();
+        let path = trip.source().join("d17/in/ner/f33");
+        let args = ["cat", &url, text(&path), secret];
+        let args = [&args[..], &["--no-cache", "--partial-reads=always"]].concat();
+        let ran = trip.command(&args).output().unwrap();
+        assert!(ran.stdout == fs::read(&path).unwrap(), "{ran:?}");
+        let after = count();
+        let (calls, bytes) = (after.0 - before.0, after.1 - before.1);
+        eprintln!("one file: {calls} requests, {bytes} bytes");
+        assert!(
+            calls <= 8 && bytes <= 1 << 20,
+            "{calls} requests, {bytes} bytes"
+        );
+    }
 }
 
 #[test]

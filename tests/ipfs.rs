@@ -112,6 +112,47 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     b.restore(&none, "x", &[PASSPHRASE]).code(&[100]);
 }
 
+/// What one file of many costs, cold, by the node's own count: at the node, and from its root through the gateway.
+#[test]
+fn one_file_takes_eight_requests() {
+    for secret in [PASSPHRASE, "--no-encryption"] {
+        let Some(program) = kubo() else { return };
+        let trip = Trip::new(
+            "ipfs-one",
+            secret,
+            &["--blocksize=10kb", "--dblock-size=1mb"],
+        );
+        let node = Node::start(program, &trip.folder("repo"));
+        tree::many_small(&trip.source());
+        let url = node.url("backups/router", "");
+        trip.backup(&url, &["--no-cache"]).code(&[0]);
+        let root = node.run(&["files", "stat", "--hash", "/backups/router"]);
+        let [checked, path] = ["", "&ipfs-gateway-mode=path"].map(|more| node.content(&root, more));
+        for (who, url, most) in [
+            // A block of IPFS can only be checked as a whole.
+            ("gateway", checked, (8, 4 << 20)),
+            ("gateway", path, (8, 1 << 20)),
+            // There, each file and the folder take a question more.
+            ("api", url, (12, 1 << 20)),
+        ] {
+            let before = node.count(who);
+            let path = trip.source().join("d17/in/ner/f33");
+            let args = ["cat", &url, text(&path), secret];
+            let args = [&args[..], &["--no-cache", "--partial-reads=always"]].concat();
+            let ran = trip.command(&args).output().unwrap();
+            assert!(ran.stdout == fs::read(&path).unwrap(), "{ran:?}");
+            let after = node.count(who);
+            let (calls, bytes) = (after.0 - before.0, after.1 - before.1);
+            eprintln!("one file at the {who}: {calls} requests, {bytes} bytes");
+            assert!(calls > 1, "the node counts");
+            assert!(
+                calls <= most.0 && bytes <= most.1,
+                "{url}: {calls}, {bytes}"
+            );
+        }
+    }
+}
+
 #[test]
 fn fixtures_added_by_other_means_restore_from_their_identifier() {
     let Some(b) = bench("ipfs-fixtures") else {

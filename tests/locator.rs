@@ -25,19 +25,10 @@ fn pick(rand: &mut Rand, below: usize) -> usize {
     usize::try_from(rand.below(below as u64)).unwrap()
 }
 
-/// Thirty folders of ninety small files each, and one file of many blocks.
+/// The folder to back up: thirty folders of ninety small files each, and one file of many blocks.
 fn many(scratch: &Scratch) -> PathBuf {
     let source = scratch.folder("source");
-    let mut rand = Rand(7);
-    for d in 0..30 {
-        let folder = source.join(format!("d{d:02}/in/ner"));
-        fs::create_dir_all(&folder).unwrap();
-        for f in 0..90 {
-            let len = 900 + pick(&mut rand, 900);
-            tree::write(&folder.join(format!("f{f:02}")), &rand.bytes(len));
-        }
-    }
-    tree::write(&source.join("large"), &rand.bytes(400_000));
+    tree::many_small(&source);
     source
 }
 

@@ -73,6 +73,7 @@ class Account:
         self.slots = {}  # upload token -> (simulator's URL, account token)
         self.count = 0
         self.calls = {}
+        self.sent = 0
 
     def note(self, name):
         self.calls[name] = self.calls.get(name, 0) + 1
@@ -276,7 +277,7 @@ class Account:
             for (name, _), f in sorted(bucket.file_name_and_id_to_file.items()):
                 versions.setdefault(f"{bucket.bucket_name}/{name}", []).append(f.action)
                 unfinished += f.action == "start"
-        return {"calls": self.calls, "versions": versions, "unfinished": unfinished}
+        return {"calls": self.calls, "sent": self.sent, "versions": versions, "unfinished": unfinished}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -298,6 +299,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
+            self.account.sent += len(data)
             self.wfile.write(data)
 
     def file(self, headers, data):

@@ -238,3 +238,17 @@ pub fn not_utf8() -> OsString {
 pub fn write(path: &Path, data: &[u8]) {
     fs::write(path, data).unwrap_or_else(|e| panic!("{:?}: {e}", path.as_os_str().as_bytes()));
 }
+
+/// Thirty folders of ninety small files each (`dNN/in/ner/fNN`), and `large`, a file of 400,000 bytes.
+pub fn many_small(source: &Path) {
+    let mut rand = Rand(7);
+    for d in 0..30 {
+        let folder = source.join(format!("d{d:02}/in/ner"));
+        fs::create_dir_all(&folder).unwrap();
+        for f in 0..90 {
+            let len = 900 + usize::try_from(rand.below(900)).unwrap();
+            write(&folder.join(format!("f{f:02}")), &rand.bytes(len));
+        }
+    }
+    write(&source.join("large"), &rand.bytes(400_000));
+}

@@ -182,6 +182,26 @@ impl Node {
         text(&output.stdout)
     }
 
+    /// Requests and bytes of replies so far, by the node's own count; `who` is `api` or `gateway`.
+    pub fn count(&self, who: &str) -> (u64, u64) {
+        let mut tcp = TcpStream::connect(&self.api).expect("it runs");
+        let ask = "GET /debug/metrics/prometheus HTTP/1.0\r\nhost: localhost\r\n\r\n";
+        tcp.write_all(ask.as_bytes()).expect("sent");
+        let mut text = String::new();
+        tcp.read_to_string(&mut text).expect("figures");
+        let handler = format!("handler=\"{who}\"");
+        let sum = |name: &str| {
+            let of = |line: &&str| line.starts_with(name) && line.contains(&handler);
+            let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+            let sum: f64 = text.lines().filter(of).filter_map(value).sum();
+            sum as u64
+        };
+        (
+            sum("ipfs_http_requests_total{"),
+            sum("ipfs_http_response_size_bytes_sum{"),
+        )
+    }
+
     /// Adds a folder with everything below it; its identifier.
     #[track_caller]
     pub fn add_folder(&self, folder: &Path, more: &[&str]) -> String {
