@@ -72,12 +72,18 @@ pub(super) fn hostile_names(start: Start) {
 
 pub(super) fn long_listings(start: Start) {
     let mut b = Bench::open(start, "");
-    for i in 0..20_000 {
+    // Real files take their time; there are no pages there.
+    let count = if b.wire.line().is_some() {
+        20_000
+    } else {
+        4_000
+    };
+    for i in 0..count {
         b.wire
             .store(&format!("duplicati-b{i:032x}.dblock.zip"), b"");
     }
     let found = b.entries().expect("listed").expect("there");
-    assert_eq!(found.len(), 20_000);
+    assert_eq!(found.len(), count);
     assert!(found.iter().all(|(_, size)| *size == Some(0)));
     if b.wire.line().is_some() {
         assert_eq!(b.count(Verb::List), b.wire.pages());
