@@ -20,6 +20,12 @@ mod gcs;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
 pub(crate) mod known;
+#[cfg(feature = "oauth")]
+#[allow(
+    dead_code,
+    reason = "some selections of destinations have no use for all of it"
+)]
+pub(crate) mod logins;
 #[cfg(any(
     feature = "dest-azure",
     feature = "dest-gcs",

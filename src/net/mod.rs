@@ -10,6 +10,8 @@ pub(crate) mod digest;
 pub(crate) mod http;
 #[cfg(feature = "json")]
 pub(crate) mod json;
+#[cfg(feature = "oauth")]
+pub(crate) mod oauth;
 pub(crate) mod opts;
 #[cfg(feature = "http")]
 pub(crate) mod primitives;

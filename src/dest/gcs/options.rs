@@ -2,8 +2,9 @@
 
 use crate::base::error::Result;
 use crate::base::opt::{Kind, Options, Part, ignored, options, row, secret, text};
+use crate::dest::logins;
 use crate::net::checks;
-use crate::net::service::authid;
+use crate::net::oauth;
 use crate::net::service::call::Login;
 use crate::net::service::jwt::{self, ServiceAccount};
 
@@ -14,8 +15,13 @@ options! {
     FILE: row("gcs-service-account-file", Kind::Path, "",
         "JSON file with the key of a service account; also from GOOGLE_APPLICATION_CREDENTIALS.")
         .of_login(Part::Password, "GOOGLE_APPLICATION_CREDENTIALS");
-    AUTHID: authid::AUTHID;
-    OAUTH_URL: authid::OAUTH_URL;
+    AUTHID: oauth::AUTHID;
+    OAUTH_URL: oauth::OAUTH_URL;
+    CLIENT_ID: oauth::CLIENT_ID;
+    CLIENT_SECRET: oauth::CLIENT_SECRET;
+    REFRESH_TOKEN: oauth::REFRESH_TOKEN;
+    TOKEN_URL: oauth::TOKEN_URL;
+    TOKEN_FILE: oauth::TOKEN_FILE;
     PROJECT: text("gcs-project", "Project that a bucket is made in; the service account's own without it.");
     LOCATION: text("gcs-location", "Location that a bucket is made in, such as EU or europe-west3; the service's own without it.");
     CLASS: text("gcs-storage-class", "Storage class of a bucket that is made, such as NEARLINE; the service's own without it.");
@@ -39,11 +45,11 @@ pub(super) fn login(
 ) -> Result<Option<Box<dyn Login>>> {
     match account {
         Some(account) => Ok(Some(jwt::login(account, SCOPE))),
-        None if options.secret(&AUTHID).is_some() => authid::login(options).map(Some),
+        None if oauth::is_given(options) => oauth::login(options, &logins::GCS).map(Some),
         None if options.text(&ENDPOINT).is_some() => Ok(None),
         None => Err(checks::missing(
             "log-in for Google Cloud Storage",
-            "use --gcs-service-account-file with the JSON file of a service account, or --authid",
+            "use --gcs-service-account-file with the JSON file of a service account, --authid, or --oauth-token-file",
         )),
     }
 }

@@ -1,18 +1,16 @@
 //! Log-ins by AuthID (`destinations-more.md` 2.7): Duplicati's token service gives tokens of a provider for one, so that the
 //! provider's own secret stays with it.
 
-use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
-use crate::base::opt::{Kind, Opt, Options, Part, row};
+use crate::base::opt::{Kind, Opt, Part, row};
 use crate::base::secret::Secret;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-use crate::net::redirect::{Chain, foreign, same_origin, split};
+use crate::net::redirect::{Chain, foreign, same_origin};
 use crate::net::service::call::{Login, Token};
 use crate::net::service::refusal::word;
 use crate::net::service::rows;
 use crate::net::service::tokens::{self, Lender, Lent, Tokens};
-use crate::net::service::{Dialect, Form, rules};
-use crate::net::url::is_near;
+use crate::net::service::{Dialect, Form, Verb, rules};
 
 pub(crate) const AUTHID: Opt = row(
     "authid",
@@ -38,34 +36,40 @@ static DIALECT: Dialect = Dialect {
         400 "" => Class::Auth, "the AuthID is not accepted";
         404 "" => Class::Auth, "the token service does not know the AuthID";
         500 "" "authentication provider" => Class::Auth, "the provider does not accept the AuthID any more";
+        500 "" => Class::Transient, "the token service failed", "if that stays, the AuthID is dead: make a new one with 'duplet remote login {scheme}'";
     },
     words: &[word(
         Class::Auth,
         "the AuthID is not accepted",
-        "check --authid; one that was not used for a year is dead: make a new one on the page of the token service",
+        "check --authid; one that was not used for a year is dead: make a new one with 'duplet remote login {scheme}'",
     )],
 };
 
-/// The log-in that the options name: an AuthID has a colon, a token none.
-pub(crate) fn login(options: &Options) -> Result<Box<dyn Login>> {
-    let id = options
-        .secret(&AUTHID)
-        .ok_or_else(|| Error::usage("no AuthID given").hint("use --authid"))?;
-    if !id.reveal().contains(':') {
-        return Ok(Box::new(Token(Some(id))));
+/// The log-in of an AuthID, for which the service of this address gives tokens: it has a colon, a token none. `scheme` is what
+/// `duplet remote login` takes.
+pub(crate) fn of(id: Secret, url: String, scheme: &'static str) -> Box<dyn Login> {
+    match id.reveal().contains(':') {
+        true => Box::new(Tokens::of(AuthId { id, url, scheme })),
+        false => Box::new(Token(Some(id))),
     }
+}
+
+/// The log-in that the options name, for a destination on trial.
+#[cfg(any(test, feature = "trial"))]
+pub(crate) fn login(
+    options: &crate::base::opt::Options,
+) -> crate::base::error::Result<Box<dyn Login>> {
+    let missing = || crate::net::checks::missing("AuthID", "use --authid");
+    let id = options.secret(&AUTHID).ok_or_else(missing)?;
     let url = options.text(&OAUTH_URL).unwrap_or_default().trim();
-    if !(url.starts_with("https://") || url.starts_with("http://") && is_near(split(url).0)) {
-        return Err(Error::usage("--oauth-url is no address of https"));
-    }
-    let url = url.to_owned();
-    Ok(Box::new(Tokens::of(AuthId { id, url })))
+    Ok(of(id, url.to_owned(), "SCHEME"))
 }
 
 /// Tokens of the service.
 struct AuthId {
     id: Secret,
     url: String,
+    scheme: &'static str,
 }
 
 impl AuthId {
@@ -109,7 +113,7 @@ impl Lender for AuthId {
             if !reason.is_empty() {
                 told.message = reason.replace(id, "***");
             }
-            return Err(tokens::fault(&told, &DIALECT));
+            return Err(told.fault(&DIALECT, Verb::Login, &[("scheme", self.scheme)]));
         }
         Lent::of(&rows::row(&mut reply, DIALECT.who)?, "expires")
     }

@@ -1,0 +1,197 @@
+//! Log-ins by OAuth (`destinations-more.md` 2.7): the one place a provider's destination gets its tokens from, whatever the
+//! person has: an AuthID of Duplicati's token service, a file that `duplet remote login` made, a refresh token of an own client,
+//! a client that stands for itself, or a token that was given once.
+//!
+//! How long a token lives is counted by this program's own running time, so that a wrong clock changes nothing.
+
+mod grant;
+pub(crate) mod token_file;
+
+use crate::base::bytes::hex;
+use crate::base::digest::Algo;
+use crate::base::error::{Error, Result};
+use crate::base::opt::{Kind, Opt, Options, Part, row, secret, text};
+use crate::base::secret::Secret;
+use crate::net::checks;
+use crate::net::oauth::grant::{Client, Grant, Source};
+use crate::net::oauth::token_file::TokenFile;
+use crate::net::redirect::split;
+use crate::net::service::authid;
+use crate::net::service::call::Login;
+use crate::net::service::tokens::Tokens;
+use crate::net::url::is_near;
+
+pub(crate) use crate::net::service::authid::{AUTHID, OAUTH_URL};
+
+pub(crate) const CLIENT_ID: Opt = text(
+    "oauth-client-id",
+    "Client id of an own registration at the provider, in place of an AuthID.",
+);
+pub(crate) const CLIENT_SECRET: Opt = secret(
+    "oauth-client-secret",
+    "Secret of that client; without a refresh token the client logs in for itself, where the provider has that.",
+)
+.of_login(Part::Password, "");
+pub(crate) const REFRESH_TOKEN: Opt =
+    secret("oauth-refresh-token", "Refresh token for that client.").of_login(Part::Password, "");
+pub(crate) const TOKEN_URL: Opt = text(
+    "oauth-token-url",
+    "Address at which the provider gives tokens to that client; the provider's usual one without it.",
+);
+pub(crate) const TOKEN_FILE: Opt = row(
+    "oauth-token-file",
+    Kind::Path,
+    "",
+    "File with a log-in, as 'duplet remote login' makes it; a new refresh token is written back.",
+)
+.of_login(Part::Password, "");
+
+/// A provider, as far as log-ins go.
+pub(crate) struct Provider {
+    /// Its name for people.
+    pub(crate) name: &'static str,
+    /// The scheme of its destination, which `duplet remote login` takes.
+    pub(crate) scheme: &'static str,
+    /// Its name at Duplicati's token service; empty: not there.
+    pub(crate) service: &'static str,
+    /// Where it gives tokens to an own client; empty: to none, there is only the token service.
+    pub(crate) token_url: &'static str,
+    /// Where it gives codes that are entered on another device, as a reference from [`Provider::token_url`]; empty: nowhere.
+    pub(crate) device: &'static str,
+    /// The page on which a browser of this machine is asked for consent, as such a reference or an address, with what it
+    /// wants in its query to give a refresh token; empty: none.
+    pub(crate) page: &'static str,
+    /// What is asked for, separated by spaces.
+    pub(crate) scope: &'static str,
+    /// What a client asks for that stands for itself (`client_credentials`), as fields of a form; empty: the provider has that not.
+    pub(crate) own: &'static str,
+}
+
+/// Where the log-in of a provider comes from.
+enum Given {
+    AuthId(Secret, String),
+    Grant(Grant),
+}
+
+/// The log-in that the options name.
+pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
+    Ok(match given(options, provider)? {
+        Given::AuthId(id, url) => authid::of(id, url, provider.scheme),
+        Given::Grant(grant) => Box::new(Tokens::of(grant)),
+    })
+}
+
+/// True when the options name a log-in, of whatever kind.
+pub(crate) fn is_given(options: &Options) -> bool {
+    options.secret(&AUTHID).is_some()
+        || [&TOKEN_FILE, &CLIENT_ID].iter().any(|opt| {
+            options
+                .given(opt.name)
+                .is_some_and(|v| !v.trim().is_empty())
+        })
+}
+
+/// Whose log-in it is, for [`Destination::account`](crate::dest::Destination::account): the same text for the same option
+/// values, of which nothing can be learnt. What comes behind the key of an AuthID does not count.
+pub(crate) fn account(options: &Options) -> String {
+    let id = options.secret(&AUTHID);
+    let id = id.as_ref().map(Secret::reveal).unwrap_or_default();
+    let id = match id.starts_with("v2:") {
+        true => id,
+        false => id.split(':').next().unwrap_or_default(),
+    };
+    let rest = [&TOKEN_FILE, &CLIENT_ID, &REFRESH_TOKEN];
+    let rest = rest
+        .iter()
+        .map(|opt| options.given(opt.name).unwrap_or_default());
+    let all: Vec<&str> = std::iter::once(id).chain(rest).collect();
+    match all.iter().all(|part| part.trim().is_empty()) {
+        true => String::new(),
+        false => hex(&Algo::Sha256.hash(all.join("\n").as_bytes()).as_bytes()[..8]),
+    }
+}
+
+fn given(options: &Options, provider: &'static Provider) -> Result<Given> {
+    if let Some(id) = options.secret(&AUTHID) {
+        return Ok(Given::AuthId(id, service_url(options)?));
+    }
+    let client = Client {
+        provider,
+        id: options
+            .text(&CLIENT_ID)
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+        secret: options.secret(&CLIENT_SECRET),
+        url: token_url(options, provider)?,
+    };
+    if let Some(path) = options.text(&TOKEN_FILE) {
+        let mut file = TokenFile::read(path)?;
+        if let Some(id) = file.take_authid() {
+            let url = file.get(token_file::SERVICE_URL).to_owned();
+            let url = if url.is_empty() {
+                service_url(options)?
+            } else {
+                url
+            };
+            return Ok(Given::AuthId(id, safe_address(&url, path)?));
+        }
+        return Ok(Given::Grant(Grant::of_file(client, file)?));
+    }
+    let way = format!(
+        "use --authid, or --oauth-token-file with the file that 'duplet remote login {}' makes",
+        provider.scheme
+    );
+    if client.id.is_empty() {
+        let what = format!("log-in for {}", provider.name);
+        return Err(checks::missing(&what, &way));
+    }
+    if client.url.is_empty() {
+        let cause = format!("{} has no log-in by an own client here", provider.name);
+        return Err(Error::usage(cause).hint(way));
+    }
+    let source = match options.secret(&REFRESH_TOKEN) {
+        Some(token) => Source::Refresh(token),
+        None if !provider.own.is_empty() && client.secret.is_some() => Source::Own,
+        None => {
+            let what = "refresh token for --oauth-client-id";
+            return Err(checks::missing(
+                what,
+                &format!(
+                    "use --oauth-refresh-token, or --oauth-token-file with the file that 'duplet remote login {}' makes",
+                    provider.scheme
+                ),
+            ));
+        }
+    };
+    Ok(Given::Grant(Grant::new(client, source)))
+}
+
+/// The address of the token service for AuthIDs.
+pub(crate) fn service_url(options: &Options) -> Result<String> {
+    let url = options.text(&OAUTH_URL).unwrap_or_default().trim();
+    safe_address(url, "--oauth-url")
+}
+
+/// Where the provider gives tokens.
+pub(crate) fn token_url(options: &Options, provider: &Provider) -> Result<String> {
+    match options.text(&TOKEN_URL) {
+        Some(url) => safe_address(url.trim(), "--oauth-token-url"),
+        None => Ok(provider.token_url.to_owned()),
+    }
+}
+
+/// An address that secrets may be sent to: over TLS, or of this machine.
+fn safe_address(url: &str, named_by: &str) -> Result<String> {
+    let near = url.starts_with("http://") && is_near(split(url).0);
+    match near || url.starts_with("https://") {
+        true => Ok(url.to_owned()),
+        false => Err(Error::usage(format!(
+            "{} is no address of https",
+            crate::base::text::safe(named_by.as_bytes())
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests;
