@@ -9,7 +9,7 @@ use crate::net::ranged::{Answer, Resume};
 use crate::net::redirect::Chain;
 #[cfg(feature = "json")]
 use crate::net::service::rows::{self, EachRow, Row};
-use crate::net::service::send::onward;
+use crate::net::service::send::{elsewhere, onward};
 use crate::net::service::{Content, Dialect, Refusal, Verb};
 use crate::net::url::decode_percent;
 
@@ -87,6 +87,8 @@ pub(crate) struct Service {
     hidden: Vec<Secret>,
     /// See [`Service::matching`].
     matches: bool,
+    /// See [`Service::hopping`].
+    hops: bool,
     /// What messages may name in braces.
     names: Vec<(&'static str, String)>,
 }
@@ -101,6 +103,7 @@ impl Service {
             expect: false,
             hidden: Vec::new(),
             matches: false,
+            hops: false,
             names: Vec::new(),
         }
     }
@@ -130,6 +133,12 @@ impl Service {
             matches: true,
             ..self
         }
+    }
+
+    /// A download may be sent on to an address of another host, which holds its own permission: it is asked without log-in.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn hopping(self) -> Service {
+        Service { hops: true, ..self }
     }
 
     /// Requests sent so far.
@@ -170,13 +179,31 @@ impl Service {
     }
 
     /// The reply of a success; 416 is one for a download, for it says where the file ends, and 412, that it is another file.
-    pub(crate) fn ask(&mut self, mut call: Call<'_, '_>) -> Result<Result<Reply, Refusal>, Fault> {
+    pub(crate) fn ask(&mut self, call: Call<'_, '_>) -> Result<Result<Reply, Refusal>, Fault> {
+        self.exchange(call, true)
+    }
+
+    /// As [`Service::ask`] of an address that the service gave, whole and with its own permission in it: without log-in.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn ask_given(
+        &mut self,
+        call: Call<'_, '_>,
+    ) -> Result<Result<Reply, Refusal>, Fault> {
+        self.exchange(call, false)
+    }
+
+    fn exchange(
+        &mut self,
+        mut call: Call<'_, '_>,
+        mut signs: bool,
+    ) -> Result<Result<Reply, Refusal>, Fault> {
         let mut renewed = false;
         let (mut chain, mut moved) = (Chain::default(), None);
         loop {
             let url = match moved.take() {
                 Some(url) => url,
-                None => self.address(&call.url)?,
+                None if signs => self.address(&call.url)?,
+                None => call.url.clone(),
             };
             let mut request = Request {
                 method: call.method,
@@ -186,14 +213,24 @@ impl Service {
                 pace: call.pace,
                 expect: self.expect,
             };
-            let login = self
-                .login
-                .sign(&mut self.http, &request, call.content.len())?;
+            let login = match signs {
+                true => self
+                    .login
+                    .sign(&mut self.http, &request, call.content.len())?,
+                false => Signed::new(),
+            };
             let mut headers = call.headers.to_vec();
             headers.extend(login.iter().map(|(name, value)| (*name, value.reveal())));
             request.headers = &headers;
             let sent = call.content.send(&mut self.http, request).0;
             let mut reply = sent.map_err(|fault| self.of_line(fault))?;
+            if self.hops && signs && call.verb == Verb::Get {
+                moved = elsewhere(&url, &reply)?;
+                signs = moved.is_none();
+                if !signs {
+                    continue;
+                }
+            }
             if let Some(to) = onward(&mut chain, &url, call.method, &reply)? {
                 moved = Some(to);
                 continue;
@@ -206,6 +243,10 @@ impl Service {
                 return Ok(Ok(reply));
             }
             let mut refusal = Refusal::of(&mut reply, self.dialect.form);
+            if !signs && call.verb == Verb::Get && matches!(refusal.status, 401 | 403) {
+                let what = "the address that the server gave for the file is not good any more";
+                return Err(Fault::new(Class::Transient, what));
+            }
             let tokens = login.iter().filter_map(|(name, value)| match *name {
                 "authorization" => Some(value.reveal().split_once(' ')?.1),
                 "x-auth-token" => Some(value.reveal()),
@@ -214,7 +255,7 @@ impl Service {
             for token in tokens.chain(self.hidden.iter().map(Secret::reveal)) {
                 refusal.message = refusal.message.replace(token, "***");
             }
-            if renewed || !self.login.renew(&refusal) {
+            if renewed || !signs || !self.login.renew(&refusal) {
                 return Ok(Err(refusal));
             }
             renewed = true;

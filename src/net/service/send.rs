@@ -88,6 +88,16 @@ pub(crate) fn send_home(
     }
 }
 
+/// Where a reply sends the request when that is another address than the request's own.
+pub(crate) fn elsewhere(url: &str, reply: &Reply) -> Result<Option<String>, Fault> {
+    let moved = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+    let Some(location) = reply.location().filter(|_| moved) else {
+        return Ok(None);
+    };
+    let to = Chain::default().follow(url, &location)?;
+    Ok((!same_origin(url, &to)).then_some(to))
+}
+
 /// Where a reply sends the request, as long as that is within its address; `None` for a reply that is the answer.
 pub(crate) fn onward(
     chain: &mut Chain,
