@@ -58,6 +58,7 @@ pub(crate) enum Class {
     feature = "dest-b2",
     feature = "dest-gcs",
     feature = "dest-ipfs",
+    feature = "dest-onedrive",
     feature = "dest-openstack",
     feature = "dest-rclone",
     feature = "dest-s3",

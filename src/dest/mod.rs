@@ -32,6 +32,8 @@ pub(crate) mod logins;
     feature = "dest-openstack"
 ))]
 mod objects;
+#[cfg(feature = "dest-onedrive")]
+mod onedrive;
 #[cfg(feature = "dest-openstack")]
 mod openstack;
 #[cfg(feature = "dest-rclone")]
@@ -284,6 +286,12 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &azure::SCHEME,
     #[cfg(feature = "dest-gcs")]
     &gcs::SCHEME,
+    #[cfg(feature = "dest-onedrive")]
+    &onedrive::ONEDRIVE,
+    #[cfg(feature = "dest-onedrive")]
+    &onedrive::SHAREPOINT,
+    #[cfg(feature = "dest-onedrive")]
+    &onedrive::MSGROUP,
     #[cfg(feature = "trial")]
     &dropbox::SCHEME,
 ];
