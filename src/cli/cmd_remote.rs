@@ -2,6 +2,8 @@
 //! Knows nothing of volumes.
 
 mod dry_run;
+#[cfg(feature = "oauth")]
+mod login;
 mod rows;
 
 use std::fs::{File, OpenOptions};
@@ -35,6 +37,8 @@ delete <url> <name>          removes a file; a missing one is no error
 mkdir  <url>                 makes the folder or bucket
 test   <url>                 lists, writes, reads back, compares and deletes
                              files of its own; the error names the step
+login  <type>                a log-in for onedrivev2, dropbox and others, made
+                             in a browser: --oauth-token-file=FILE keeps it
 get never overwrites a file. Nothing here knows what a backup is: a volume that
 is deleted by hand is lost. With --dry-run it only looks, and says what would
 be stored, removed or made.",
@@ -62,8 +66,9 @@ const ACTIONS: [Action; 6] = [
 ];
 
 /// The names of the actions.
-pub(super) fn actions() -> [&'static str; 6] {
-    ACTIONS.map(|a| a.0)
+pub(super) fn actions() -> Vec<&'static str> {
+    let login = cfg!(feature = "oauth").then_some("login");
+    ACTIONS.iter().map(|a| a.0).chain(login).collect()
 }
 
 /// What every action works with.
@@ -85,6 +90,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         .split_first()
         .ok_or_else(|| Error::bug("remote without an action"))?;
     let wanted = word.to_lowercase();
+    #[cfg(feature = "oauth")]
+    if wanted == "login" && words.is_empty() {
+        return login::run(&call.url, &call.options, ui).map(|()| Outcome::Done);
+    }
     let found = ACTIONS
         .iter()
         .find(|a| a.0 == wanted || a.1 == wanted || (wanted == "createfolder" && a.0 == "mkdir"));

@@ -5,7 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::net::http::{Http, Reply};
-use crate::net::oauth::Provider;
+use crate::net::oauth::provider::{Provider, safe_address};
 use crate::net::oauth::token_file::{self, TokenFile};
 use crate::net::service::refusal::word;
 use crate::net::service::rows::{self, Row};
@@ -31,13 +31,13 @@ pub(super) static DIALECT: Dialect = Dialect {
 };
 
 /// An own client of a provider.
-pub(super) struct Client {
-    pub(super) provider: &'static Provider,
+pub(crate) struct Client {
+    pub(crate) provider: &'static Provider,
     /// Empty where a file is to say it.
-    pub(super) id: String,
-    pub(super) secret: Option<Secret>,
+    pub(crate) id: String,
+    pub(crate) secret: Option<Secret>,
     /// Where tokens are given.
-    pub(super) url: String,
+    pub(crate) url: String,
 }
 
 /// What a token is asked for with.
@@ -123,7 +123,7 @@ impl Grant {
         }
         let url = file.get(token_file::TOKEN_URL).to_owned();
         if !url.is_empty() {
-            client.url = super::safe_address(&url, file.path())?;
+            client.url = safe_address(&url, file.path())?;
         }
         let notices = file.take_notices();
         Ok(Grant {

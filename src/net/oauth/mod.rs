@@ -4,7 +4,9 @@
 //!
 //! How long a token lives is counted by this program's own running time, so that a wrong clock changes nothing.
 
+pub(crate) mod consent;
 mod grant;
+mod provider;
 pub(crate) mod token_file;
 
 use crate::base::bytes::hex;
@@ -15,12 +17,11 @@ use crate::base::secret::Secret;
 use crate::net::checks;
 use crate::net::oauth::grant::{Client, Grant, Source};
 use crate::net::oauth::token_file::TokenFile;
-use crate::net::redirect::split;
 use crate::net::service::authid;
 use crate::net::service::call::Login;
 use crate::net::service::tokens::Tokens;
-use crate::net::url::is_near;
 
+pub(crate) use crate::net::oauth::provider::{Provider, safe_address};
 pub(crate) use crate::net::service::authid::{AUTHID, OAUTH_URL};
 
 pub(crate) const CLIENT_ID: Opt = text(
@@ -38,6 +39,12 @@ pub(crate) const TOKEN_URL: Opt = text(
     "oauth-token-url",
     "Address at which the provider gives tokens to that client; the provider's usual one without it.",
 );
+pub(crate) const PORT: Opt = row(
+    "oauth-port",
+    Kind::Int(0),
+    "53682",
+    "Port of this machine at which 'remote login' waits for the browser.",
+);
 pub(crate) const TOKEN_FILE: Opt = row(
     "oauth-token-file",
     Kind::Path,
@@ -45,27 +52,6 @@ pub(crate) const TOKEN_FILE: Opt = row(
     "File with a log-in, as 'duplet remote login' makes it; a new refresh token is written back.",
 )
 .of_login(Part::Password, "");
-
-/// A provider, as far as log-ins go.
-pub(crate) struct Provider {
-    /// Its name for people.
-    pub(crate) name: &'static str,
-    /// The scheme of its destination, which `duplet remote login` takes.
-    pub(crate) scheme: &'static str,
-    /// Its name at Duplicati's token service; empty: not there.
-    pub(crate) service: &'static str,
-    /// Where it gives tokens to an own client; empty: to none, there is only the token service.
-    pub(crate) token_url: &'static str,
-    /// Where it gives codes that are entered on another device, as a reference from [`Provider::token_url`]; empty: nowhere.
-    pub(crate) device: &'static str,
-    /// The page on which a browser of this machine is asked for consent, as such a reference or an address, with what it
-    /// wants in its query to give a refresh token; empty: none.
-    pub(crate) page: &'static str,
-    /// What is asked for, separated by spaces.
-    pub(crate) scope: &'static str,
-    /// What a client asks for that stands for itself (`client_credentials`), as fields of a form; empty: the provider has that not.
-    pub(crate) own: &'static str,
-}
 
 /// Where the log-in of a provider comes from.
 enum Given {
@@ -115,16 +101,7 @@ fn given(options: &Options, provider: &'static Provider) -> Result<Given> {
     if let Some(id) = options.secret(&AUTHID) {
         return Ok(Given::AuthId(id, service_url(options)?));
     }
-    let client = Client {
-        provider,
-        id: options
-            .text(&CLIENT_ID)
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
-        secret: options.secret(&CLIENT_SECRET),
-        url: token_url(options, provider)?,
-    };
+    let client = client(options, provider)?;
     if let Some(path) = options.text(&TOKEN_FILE) {
         let mut file = TokenFile::read(path)?;
         if let Some(id) = file.take_authid() {
@@ -167,30 +144,27 @@ fn given(options: &Options, provider: &'static Provider) -> Result<Given> {
     Ok(Given::Grant(Grant::new(client, source)))
 }
 
+/// The client that the options name; its id may be empty.
+pub(crate) fn client(options: &Options, provider: &'static Provider) -> Result<Client> {
+    Ok(Client {
+        provider,
+        id: options
+            .text(&CLIENT_ID)
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+        secret: options.secret(&CLIENT_SECRET),
+        url: match options.text(&TOKEN_URL) {
+            Some(url) => safe_address(url.trim(), "--oauth-token-url")?,
+            None => provider.token_url.to_owned(),
+        },
+    })
+}
+
 /// The address of the token service for AuthIDs.
 pub(crate) fn service_url(options: &Options) -> Result<String> {
     let url = options.text(&OAUTH_URL).unwrap_or_default().trim();
     safe_address(url, "--oauth-url")
-}
-
-/// Where the provider gives tokens.
-pub(crate) fn token_url(options: &Options, provider: &Provider) -> Result<String> {
-    match options.text(&TOKEN_URL) {
-        Some(url) => safe_address(url.trim(), "--oauth-token-url"),
-        None => Ok(provider.token_url.to_owned()),
-    }
-}
-
-/// An address that secrets may be sent to: over TLS, or of this machine.
-fn safe_address(url: &str, named_by: &str) -> Result<String> {
-    let near = url.starts_with("http://") && is_near(split(url).0);
-    match near || url.starts_with("https://") {
-        true => Ok(url.to_owned()),
-        false => Err(Error::usage(format!(
-            "{} is no address of https",
-            crate::base::text::safe(named_by.as_bytes())
-        ))),
-    }
 }
 
 #[cfg(test)]

@@ -107,12 +107,37 @@ impl TokenFile {
         std::mem::take(&mut self.notices)
     }
 
-    /// Writes the file: beside itself, to the disk, and then in place of the old one.
-    pub(crate) fn save(&self) -> io::Result<()> {
+    /// For a file of this path that is to be written: one that is there has to be a token file, and its folder has to take files.
+    pub(crate) fn to_write(path: &str) -> Result<TokenFile> {
+        if fs::symlink_metadata(path).is_ok() {
+            TokenFile::read(path)?;
+        }
+        let out = TokenFile::new(path);
+        let (_, temporary) = out.places().map_err(|e| out.cannot(&e))?;
+        let tried = out
+            .write(&temporary)
+            .and_then(|()| fs::remove_file(&temporary));
+        tried.map_err(|e| out.cannot(&e))?;
+        Ok(out)
+    }
+
+    /// The error of a file that cannot be written.
+    pub(crate) fn cannot(&self, e: &io::Error) -> Error {
+        Error::usage(format!("cannot write the token file {}: {e}", self.shown()))
+    }
+
+    /// Where the file is, and another of its folder.
+    fn places(&self) -> io::Result<(PathBuf, PathBuf)> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| PathBuf::from(&self.path));
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("token");
         let random = rand::hex::<8>().map_err(|e| io::Error::other(e.to_string()))?;
         let temporary = path.with_file_name(format!(".{name}-{random}"));
+        Ok((path, temporary))
+    }
+
+    /// Writes the file: beside itself, to the disk, and then in place of the old one.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let (path, temporary) = self.places()?;
         let done = self.write(&temporary).and_then(|()| {
             fs::rename(&temporary, &path)?;
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
