@@ -156,8 +156,9 @@ fn advance(
         let mut reply: Reply = match reply {
             Ok(reply) => reply,
             Err(refusal) => match refusal.status {
-                // 401 and 403 are said of a session that has run out, too; a new one says what is the matter.
-                401 | 403 | 404 | 410 => return Ok(End::Gone),
+                404 | 410 => return Ok(End::Gone),
+                // Said of a session that has run out, too.
+                401 | 403 if at > 0 || asked > 0 => return Ok(End::Gone),
                 416 if asked < ASKS_MAX => {
                     asks = true;
                     continue;

@@ -3,10 +3,11 @@
 
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
+use crate::base::text;
 use crate::base::transfer::{GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::ranged::{Answer, Resume};
-use crate::net::redirect::Chain;
+use crate::net::redirect::{Chain, split};
 #[cfg(feature = "json")]
 use crate::net::service::rows::{self, EachRow, Row};
 use crate::net::service::send::{elsewhere, onward};
@@ -244,8 +245,7 @@ impl Service {
             }
             let mut refusal = Refusal::of(&mut reply, self.dialect.form);
             if !signs && call.verb == Verb::Get && matches!(refusal.status, 401 | 403) {
-                let what = "the address that the server gave for the file is not good any more";
-                return Err(Fault::new(Class::Transient, what));
+                return Err(not_taken(&url));
             }
             let tokens = login.iter().filter_map(|(name, value)| match *name {
                 "authorization" => Some(value.reveal().split_once(' ')?.1),
@@ -325,4 +325,11 @@ impl Service {
         self.resume = resume;
         facts
     }
+}
+
+/// The fault of an address that was given with its own permission and does not take it.
+fn not_taken(url: &str) -> Fault {
+    let host = text::safe_cut(split(url).0.as_bytes(), 80);
+    let what = format!("the server sends us to {host}, which wants a login");
+    Fault::new(Class::Auth, what).hint("ours goes to the server's own address only")
 }

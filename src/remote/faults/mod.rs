@@ -41,6 +41,8 @@ mod gateways;
 mod gcs_only;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs_only;
+#[cfg(feature = "dest-onedrive")]
+mod onedrive_only;
 #[cfg(feature = "dest-openstack")]
 mod openstack_only;
 #[cfg(feature = "dest-rclone")]
@@ -588,6 +590,7 @@ destinations! {
     "dest-b2" b2 http;
     "dest-azure" azure http;
     "dest-gcs" gcs http;
+    "dest-onedrive" onedrive http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;
