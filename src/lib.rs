@@ -41,6 +41,7 @@
         feature = "dest-ftp",
         feature = "dest-gcs",
         feature = "dest-ipfs",
+        feature = "dest-onedrive",
         feature = "dest-rclone",
         feature = "dest-s3",
         feature = "dest-ssh",

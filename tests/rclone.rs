@@ -482,7 +482,6 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
     for (scheme, words) in [
         ("dropbox", "a remote of the type 'dropbox'"),
         ("googledrive", "a remote of the type 'drive'"),
-        ("onedrivev2", "a remote of the type 'onedrive'"),
         ("tahoe", "ssh://USER@HOST:PORT/folder"),
         ("duplicati", "restore with Duplicati"),
         ("filejump", "in a browser"),
@@ -493,7 +492,15 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         let ran = scratch.run(&["list", &url]).code(&[200]).says(words);
         assert!(!ran.err.contains("hunter2"), "{}", ran.all());
     }
-    for native in ["azure", "gcs", "openstack", "cos", "aliyunoss", "storj"] {
+    for native in [
+        "azure",
+        "gcs",
+        "openstack",
+        "cos",
+        "aliyunoss",
+        "storj",
+        "onedrivev2",
+    ] {
         let words = format!("; duplet help {native}");
         assert!(joined.contains(&words), "{native}: {joined}");
     }

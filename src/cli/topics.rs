@@ -75,6 +75,8 @@ topics! {
     "azure" | "azurite" | "blob";
     #[cfg(feature = "dest-gcs")]
     "gcs" | "gs" | "googlecloudstorage";
+    #[cfg(feature = "dest-onedrive")]
+    "onedrive" | "onedrivev2" | "od4b" | "sharepoint" | "mssp" | "msgroup";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -156,6 +158,7 @@ mod tests {
             ("b2", cfg!(feature = "dest-b2")),
             ("azure", cfg!(feature = "dest-azure")),
             ("gcs", cfg!(feature = "dest-gcs")),
+            ("onedrive", cfg!(feature = "dest-onedrive")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

@@ -21,10 +21,6 @@ mod gcs;
 mod ipfs;
 pub(crate) mod known;
 #[cfg(feature = "oauth")]
-#[allow(
-    dead_code,
-    reason = "some selections of destinations have no use for all of it"
-)]
 pub(crate) mod logins;
 #[cfg(any(
     feature = "dest-azure",

@@ -1,7 +1,7 @@
 //! Microsoft Graph as far as drives need it: requests, and what its refusals mean.
 
 use crate::base::error::{Error, Result};
-use crate::base::fault::{Class, Done, Fault};
+use crate::base::fault::{Class, Done};
 use crate::base::opt::Options;
 use crate::dest::onedrive::options as o;
 use crate::net::checks;
@@ -21,13 +21,11 @@ static DIALECT: Dialect = Dialect {
         0 "" "msa accounts" => Class::Unsupported, "a personal account has no sites and no groups", "write onedrivev2://folder";
         0 "" "mysite" => Class::FolderMissing, "the account has no OneDrive yet", "open it in a browser once";
         0 "quotaLimitReached" => Class::Full;
-        0 "activityLimitReached" => Class::Throttled(None);
         509 "" => Class::Throttled(None);
         404 "" [Resume] => Class::NotFound;
         409 "" [MakeFolder] => Class::Exists;
         400 "" "name cannot" => Class::Unsupported, "the service does not take this name", "'duplet help onedrive' says which names there can be";
         400 "" "maximum length" => Class::Unsupported, "the path is too long for the service", "use a folder with a shorter path";
-        400 "" [List] "children of a file" => Class::Usage, "it is a file, not a folder", "name a folder in the URL";
     },
     words: words! {
         Class::FolderMissing => "=the folder does not exist";
@@ -154,9 +152,5 @@ impl Client {
             content,
             pace,
         })
-    }
-
-    pub(super) fn fault(&self, refusal: &Refusal) -> Fault {
-        self.service.fault(refusal, Verb::Resume)
     }
 }

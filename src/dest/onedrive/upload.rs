@@ -1,18 +1,18 @@
 //! Uploads: short files in one request, longer ones in a session, in fragments, of which those that arrived are not sent again
 //! after a break. Drives of organisations have one open session for a name: one that is not gone on with is cancelled.
 
-use serde_json::json;
-
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::dest::Body;
 use crate::dest::onedrive::client::Client;
-use crate::net::http::{Pace, Reply};
+use crate::net::http::Pace;
 use crate::net::service::call::Call;
 use crate::net::service::rows::{self, Row};
 use crate::net::service::{Content, Verb};
 
 /// Longer files go in a session.
+/// What a session is begun with.
+const REPLACE: &[u8] = br#"{"item":{"@microsoft.graph.conflictBehavior":"replace"}}"#;
 const WHOLE_MAX: u64 = 4 << 20;
 /// As long may a file be in one request at all.
 const CONTENT_MAX: u64 = 250_000_000;
@@ -63,8 +63,9 @@ pub(super) fn send(
                 // A session of an earlier attempt is open that cannot be reached any more.
                 None if body.len() <= CONTENT_MAX => return whole(client, at, body),
                 None => {
-                    let what = "an upload of this name was begun before and is still open there";
-                    return Err(Fault::new(Class::Transient, what));
+                    return Err(passing(
+                        "an upload of this name was begun before and is open",
+                    ));
                 }
             },
         };
@@ -82,8 +83,12 @@ pub(super) fn send(
             }
         }
     }
-    let what = "the server forgets the upload each time";
-    Err(Fault::new(Class::Transient, what))
+    Err(passing("the server forgets the upload each time"))
+}
+
+/// The fault of what may go well the next time.
+fn passing(what: &str) -> Fault {
+    Fault::new(Class::Transient, what)
 }
 
 /// One request with all of it.
@@ -101,14 +106,13 @@ fn whole(client: &mut Client, at: &str, body: &mut dyn Body) -> Done<Row> {
 
 /// `None`: there is a session for this name already.
 fn begin(client: &mut Client, at: &str, name: &str, body: &dyn Body) -> Done<Option<Session>> {
-    let about = json!({ "item": { "@microsoft.graph.conflictBehavior": "replace" } }).to_string();
     let url = client.url(&format!("{at}:/createUploadSession"));
     let asked = client.service().ask(Call {
         verb: Verb::Put,
         method: "POST",
         url,
         headers: &[("content-type", "application/json")],
-        content: Content::Bytes(about.as_bytes()),
+        content: Content::Bytes(REPLACE),
         pace: Pace::Short,
     })?;
     let mut reply = match asked {
@@ -153,7 +157,7 @@ fn advance(
             };
             (client.given("PUT", url, &range, part)?, at + 1)
         };
-        let mut reply: Reply = match reply {
+        let mut reply = match reply {
             Ok(reply) => reply,
             Err(refusal) => match refusal.status {
                 404 | 410 => return Ok(End::Gone),
@@ -163,7 +167,7 @@ fn advance(
                     asks = true;
                     continue;
                 }
-                _ => return Err(client.fault(&refusal)),
+                _ => return Err(client.service().fault(&refusal, Verb::Resume)),
             },
         };
         let row = rows::row(&mut reply, WHO)?;
@@ -180,10 +184,7 @@ fn advance(
                 cancel(client, session);
                 return Ok(End::Gone);
             }
-            _ => {
-                let what = "the server takes no more of the file";
-                return Err(Fault::new(Class::Transient, what));
-            }
+            _ => return Err(passing("the server takes no more of the file")),
         }
     }
 }
