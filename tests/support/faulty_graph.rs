@@ -46,7 +46,11 @@ impl Graph {
     pub fn new(address: SocketAddr) -> Graph {
         Graph {
             files: BTreeMap::new(),
-            folders: vec![Some(String::new()), Some("d".to_owned()), Some(FOLDER.to_owned())],
+            folders: vec![
+                Some(String::new()),
+                Some("d".to_owned()),
+                Some(FOLDER.to_owned()),
+            ],
             sessions: BTreeMap::new(),
             begun: 0,
             business: false,
@@ -58,7 +62,9 @@ impl Graph {
     }
 
     fn id(&self, folder: &str) -> Option<usize> {
-        self.folders.iter().position(|f| f.as_deref() == Some(folder))
+        self.folders
+            .iter()
+            .position(|f| f.as_deref() == Some(folder))
     }
 
     fn about(&self, key: &str) -> Reply {
@@ -70,7 +76,9 @@ impl Graph {
                 data.len()
             ),
             None => match self.id(key) {
-                Some(id) => format!(r#"{{"name":{name},"id":"F{id}","folder":{{"childCount":1}}}}"#),
+                Some(id) => {
+                    format!(r#"{{"name":{name},"id":"F{id}","folder":{{"childCount":1}}}}"#)
+                }
                 None => return missing(),
             },
         };
@@ -121,7 +129,11 @@ impl Graph {
         }
         if request.method == "PUT" {
             let range = request.header("content-range").unwrap();
-            let (range, total) = range.strip_prefix("bytes ").unwrap().split_once('/').unwrap();
+            let (range, total) = range
+                .strip_prefix("bytes ")
+                .unwrap()
+                .split_once('/')
+                .unwrap();
             let (from, last) = range.split_once('-').unwrap();
             let total: usize = total.parse().unwrap();
             let (from, last): (usize, usize) = (from.parse().unwrap(), last.parse().unwrap());
@@ -150,7 +162,11 @@ impl Graph {
     }
 
     fn begin(&mut self, request: &Seen, key: String) -> Reply {
-        assert!(request.text.contains(r#""@microsoft.graph.conflictBehavior":"replace""#));
+        assert!(
+            request
+                .text
+                .contains(r#""@microsoft.graph.conflictBehavior":"replace""#)
+        );
         if self.business && self.sessions.values().any(|s| s.key == key) {
             return refuse(409, "nameAlreadyExists", "An upload session already exists");
         }
@@ -177,7 +193,11 @@ impl Graph {
             return missing();
         }
         if self.id(&path).is_some() || self.files.contains_key(&path) {
-            return refuse(409, "nameAlreadyExists", "An item with the same name exists");
+            return refuse(
+                409,
+                "nameAlreadyExists",
+                "An item with the same name exists",
+            );
         }
         self.folders.push(Some(path.clone()));
         let (_, headers, body) = self.about(&path);
@@ -245,7 +265,10 @@ fn missing() -> Reply {
 
 impl Service for Graph {
     fn act(&mut self, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
-        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((&request.target, ""));
         let query: BTreeMap<String, String> = query
             .split('&')
             .filter_map(|p| p.split_once('='))
@@ -268,7 +291,11 @@ impl Service for Graph {
         let elsewhere = self.tokens == 0;
         let good = format!("Bearer acct-{}", self.tokens);
         if !elsewhere && own && request.header("authorization") != Some(&good) {
-            return refuse(401, "InvalidAuthenticationToken", "Access token has expired.");
+            return refuse(
+                401,
+                "InvalidAuthenticationToken",
+                "Access token has expired.",
+            );
         }
         let Some(at) = path.strip_prefix("/v1.0/me/drive") else {
             return refuse(401, "InvalidAuthenticationToken", "Access token is empty.");

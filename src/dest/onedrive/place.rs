@@ -32,9 +32,7 @@ pub(super) fn of(
     options: &Options,
 ) -> Result<(Drive, Vec<String>, &'static Provider)> {
     let whole = format!("{}/{}", url.host, url.path);
-    let address = whole.strip_prefix("https:").unwrap_or(&whole);
-    let address = address.trim_start_matches('/');
-    let levels: Vec<String> = address.split('/').map(decode_percent).collect();
+    let levels: Vec<String> = whole.split('/').map(decode_percent).collect();
     let filled = |levels: &[String]| -> Vec<String> {
         let filled = levels.iter().filter(|l| !l.is_empty()).cloned();
         filled.collect()

@@ -5,12 +5,13 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Kind, Opt, Part, row};
 use crate::base::secret::Secret;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
-use crate::net::redirect::{Chain, foreign, same_origin};
+use crate::net::redirect::{Chain, foreign, same_origin, split};
 use crate::net::service::call::{Login, Token};
 use crate::net::service::refusal::word;
 use crate::net::service::rows;
 use crate::net::service::tokens::{self, Lender, Lent, Tokens};
 use crate::net::service::{Dialect, Form, Verb, rules};
+use crate::net::url::is_near;
 
 pub(crate) const AUTHID: Opt = row(
     "authid",
@@ -90,7 +91,8 @@ impl AuthId {
                 return Ok(reply);
             };
             let to = chain.follow(&url, &location)?;
-            let known = same_origin(&url, &to) || to.starts_with("https://");
+            let near = to.starts_with("http://") && is_near(split(&to).0);
+            let known = near || same_origin(&url, &to) || to.starts_with("https://");
             if hop == HOPS_MAX || !known {
                 return Err(foreign(&to));
             }

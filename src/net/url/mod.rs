@@ -25,6 +25,9 @@ pub(crate) struct DestUrl {
 /// Schemes whose host, user and path Duplicati reads by another rule than all others: a `+` is a plus, a `#` is refused.
 const PLAIN: [&str; 7] = ["aftp", "cifs", "ftp", "ftps", "sftp", "smb", "ssh"];
 
+/// Schemes in whose URLs there may be a whole web address.
+const WEB: [&str; 3] = ["mssp", "od4b", "sharepoint"];
+
 /// Said when a password seems to have broken the URL.
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
 
@@ -47,6 +50,10 @@ impl DestUrl {
         if scheme == "file" {
             return parse_file(place, query);
         }
+        let web = place.strip_prefix("https://");
+        let place = web
+            .filter(|_| WEB.contains(&scheme.as_str()))
+            .unwrap_or(place);
         parse_network(scheme, place, query)
     }
 

@@ -13,6 +13,7 @@ pub mod account;
 pub mod azure;
 pub mod b2;
 pub mod gcs;
+pub mod onedrive;
 pub mod s3;
 pub mod tls;
 

@@ -32,7 +32,7 @@ pub struct Tls {
     home: Home,
 }
 
-fn openssl(folder: &Path, args: &str) {
+pub(super) fn openssl(folder: &Path, args: &str) {
     let done = Command::new("openssl")
         .args(args.split_whitespace())
         .current_dir(folder)
@@ -43,7 +43,7 @@ fn openssl(folder: &Path, args: &str) {
 
 const NEW_KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
-fn authority(folder: &Path, name: &str) {
+pub(super) fn authority(folder: &Path, name: &str) {
     openssl(
         folder,
         &format!(
@@ -53,7 +53,7 @@ fn authority(folder: &Path, name: &str) {
     );
 }
 
-fn leaf(folder: &Path, name: &str, issuer: &str, names: &str, days: i32) {
+pub(super) fn leaf(folder: &Path, name: &str, issuer: &str, names: &str, days: i32) {
     fs::write(
         folder.join(format!("{name}.ext")),
         format!(
