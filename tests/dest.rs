@@ -20,6 +20,8 @@ mod faulty_dav;
 mod faulty_ftp;
 #[path = "support/faulty_gcs.rs"]
 mod faulty_gcs;
+#[path = "support/faulty_graph.rs"]
+mod faulty_graph;
 #[path = "support/faulty_ipfs.rs"]
 mod faulty_ipfs;
 mod support;
@@ -32,6 +34,7 @@ use faulty::Server;
 use faulty_azure::Azure;
 use faulty_dav::Dav;
 use faulty_gcs::Gcs;
+use faulty_graph::Graph;
 use faulty_ipfs::Node;
 use ring::digest::{SHA256, digest};
 use support::servers::{b2, s3};
@@ -100,6 +103,18 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         can_be_missing: false,
         _held: Some(Arc::new(server)),
         ..Place::new("gcs", &["gcs"], url)
+    });
+    let server = Server::start(Graph::new);
+    let at = format!("http://{}", server.address);
+    let login = format!("graph-endpoint={at}&oauth-url={at}/refresh&authid=a:b&http-proxy=none");
+    // One client of one service.
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new(
+            "onedrive",
+            &["onedrivev2", "sharepoint", "msgroup"],
+            format!("onedrivev2://{path}?{login}"),
+        )
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);

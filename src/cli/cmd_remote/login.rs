@@ -8,7 +8,7 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::sys;
 use crate::base::ui::Ui;
-use crate::cli::parse;
+use crate::cli::{options as o, parse};
 use crate::dest::logins;
 use crate::net::http::Http;
 use crate::net::oauth::consent::{Asked, ByService, Device, Loopback, late};
@@ -105,7 +105,7 @@ fn by_client(
         return Err(Error::usage(cause).hint("leave --oauth-client-id out"));
     }
     if provider.device.is_empty() {
-        let port = options.int(&oauth::PORT).unwrap_or_default();
+        let port = options.int(&o::LOGIN_PORT).unwrap_or_default();
         let port = u16::try_from(port).map_err(|_| Error::usage("--oauth-port is no port"))?;
         let login = Loopback::new(port)?;
         let page = login.page(&client);

@@ -113,7 +113,7 @@ impl Device {
             shown: line(&row.text("user_code")),
             page: line(page.unwrap_or_default()),
             pause: Duration::from_secs(
-                row.number("interval").unwrap_or(0).clamp(PAUSE_SECONDS, 60),
+                row.number("interval").unwrap_or(PAUSE_SECONDS).clamp(1, 60),
             ),
             life: Duration::from_secs(row.number("expires_in").unwrap_or(900).clamp(1, 1800)),
         };

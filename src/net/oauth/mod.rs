@@ -39,12 +39,6 @@ pub(crate) const TOKEN_URL: Opt = text(
     "oauth-token-url",
     "Address at which the provider gives tokens to that client; the provider's usual one without it.",
 );
-pub(crate) const PORT: Opt = row(
-    "oauth-port",
-    Kind::Int(0),
-    "53682",
-    "Port of this machine at which 'remote login' waits for the browser.",
-);
 pub(crate) const TOKEN_FILE: Opt = row(
     "oauth-token-file",
     Kind::Path,
