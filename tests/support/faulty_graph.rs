@@ -138,7 +138,10 @@ impl Graph {
             let total: usize = total.parse().unwrap();
             let (from, last): (usize, usize) = (from.parse().unwrap(), last.parse().unwrap());
             assert_eq!(last + 1, from + body.len());
-            assert!(last + 1 == total || body.len() % ALIGN == 0, "aligned");
+            assert!(
+                last + 1 == total || body.len().is_multiple_of(ALIGN),
+                "aligned"
+            );
             if from != session.data.len() {
                 return refuse(416, "invalidRange", "overlap, or out of order");
             }

@@ -43,10 +43,17 @@ pub(crate) struct Client {
 /// What a token is asked for with.
 pub(super) enum Source {
     Refresh(Secret),
-    /// The file, and the refresh token that was last read in it.
-    File(TokenFile, Secret, Secret),
+    File(Box<Kept>),
     /// The client itself.
     Own,
+}
+
+/// A refresh token in a file.
+pub(super) struct Kept {
+    file: TokenFile,
+    token: Secret,
+    /// What the file had when it was last read or written.
+    last: Secret,
 }
 
 /// Tokens for a client.
@@ -128,36 +135,34 @@ impl Grant {
         let notices = file.take_notices();
         Ok(Grant {
             client,
-            source: Source::File(file, token, last),
+            source: Source::File(Box::new(Kept { file, token, last })),
             notices,
         })
     }
 
     /// Takes over a refresh token that another program has written into the file since. True when there is one.
     fn look_again(&mut self) -> bool {
-        let Source::File(file, token, last) = &mut self.source else {
+        let Source::File(kept) = &mut self.source else {
             return false;
         };
-        let Ok(new) = TokenFile::read(file.path()) else {
+        let Ok(new) = TokenFile::read(kept.file.path()) else {
             return false;
         };
         let there = new.get(token_file::REFRESH_TOKEN);
-        if there.is_empty() || there == last.reveal() {
+        if there.is_empty() || there == kept.last.reveal() {
             return false;
         }
-        (*token, *last) = (Secret::new(there.to_owned()), Secret::new(there.to_owned()));
-        *file = new;
+        kept.token = Secret::new(there.to_owned());
+        kept.last = kept.token.duplicate();
+        kept.file = new;
         true
     }
 
     /// Asks once, with what is there.
     fn ask(&self, http: &mut Http) -> Done<std::result::Result<Row, Refusal>> {
         let (fields, secret) = match &self.source {
-            Source::Refresh(token) | Source::File(_, token, _) => {
-                let token = token.reveal().trim();
-                let fields = format!("grant_type=refresh_token&refresh_token={}", encode(token));
-                (fields, token)
-            }
+            Source::Refresh(token) => (refresh(token), token.reveal().trim()),
+            Source::File(kept) => (refresh(&kept.token), kept.token.reveal().trim()),
             Source::Own => {
                 let own = self.client.provider.own;
                 (format!("grant_type=client_credentials{own}"), "")
@@ -179,20 +184,28 @@ impl Grant {
             Source::Own => {}
             _ if new.is_empty() => {}
             Source::Refresh(token) => *token = Secret::new(new.to_owned()),
-            Source::File(_, token, _) if token.reveal() == new => {}
-            Source::File(file, token, last) => {
-                *token = Secret::new(new.to_owned());
-                file.set(token_file::REFRESH_TOKEN, new);
-                match file.save() {
-                    Ok(()) => *last = token.duplicate(),
+            Source::File(kept) if kept.token.reveal() == new => {}
+            Source::File(kept) => {
+                kept.token = Secret::new(new.to_owned());
+                kept.file.set(token_file::REFRESH_TOKEN, new);
+                match kept.file.save() {
+                    Ok(()) => kept.last = kept.token.duplicate(),
                     Err(e) => self.notices.push(format!(
                         "the new refresh token cannot be kept in {}, and the one there may end: {e}",
-                        file.shown()
+                        kept.file.shown()
                     )),
                 }
             }
         }
     }
+}
+
+/// The fields of a form with a refresh token.
+fn refresh(token: &Secret) -> String {
+    format!(
+        "grant_type=refresh_token&refresh_token={}",
+        encode(token.reveal().trim())
+    )
 }
 
 impl Lender for Grant {

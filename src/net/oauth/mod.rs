@@ -47,20 +47,6 @@ pub(crate) const TOKEN_FILE: Opt = row(
 )
 .of_login(Part::Password, "");
 
-/// Where the log-in of a provider comes from.
-enum Given {
-    AuthId(Secret, String),
-    Grant(Grant),
-}
-
-/// The log-in that the options name.
-pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
-    Ok(match given(options, provider)? {
-        Given::AuthId(id, url) => authid::of(id, url, provider.scheme),
-        Given::Grant(grant) => Box::new(Tokens::of(grant)),
-    })
-}
-
 /// True when the options name a log-in, of whatever kind.
 pub(crate) fn is_given(options: &Options) -> bool {
     options.secret(&AUTHID).is_some()
@@ -91,9 +77,10 @@ pub(crate) fn account(options: &Options) -> String {
     }
 }
 
-fn given(options: &Options, provider: &'static Provider) -> Result<Given> {
+/// The log-in that the options name.
+pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
     if let Some(id) = options.secret(&AUTHID) {
-        return Ok(Given::AuthId(id, service_url(options)?));
+        return Ok(authid::of(id, service_url(options)?, provider.scheme));
     }
     let client = client(options, provider)?;
     if let Some(path) = options.text(&TOKEN_FILE) {
@@ -105,9 +92,9 @@ fn given(options: &Options, provider: &'static Provider) -> Result<Given> {
             } else {
                 url
             };
-            return Ok(Given::AuthId(id, safe_address(&url, path)?));
+            return Ok(authid::of(id, safe_address(&url, path)?, provider.scheme));
         }
-        return Ok(Given::Grant(Grant::of_file(client, file)?));
+        return Ok(Box::new(Tokens::of(Grant::of_file(client, file)?)));
     }
     let way = format!(
         "use --authid, or --oauth-token-file with the file that 'duplet remote login {}' makes",
@@ -135,7 +122,7 @@ fn given(options: &Options, provider: &'static Provider) -> Result<Given> {
             ));
         }
     };
-    Ok(Given::Grant(Grant::new(client, source)))
+    Ok(Box::new(Tokens::of(Grant::new(client, source))))
 }
 
 /// The client that the options name; its id may be empty.
