@@ -511,7 +511,10 @@ const PROVIDERS: [(&str, &[&str]); 10] = [
     ("gcs", &["dest/gcs/"]),
     ("cos", &["dest/s3/cos.rs"]),
     // One client of one service for three kinds of drives, and how they are addressed.
-    ("onedrive", &["dest/onedrive/mod.rs"]),
+    (
+        "onedrive",
+        &["dest/onedrive/mod.rs", "dest/onedrive/digest.rs"],
+    ),
     (
         "sharepoint and msgroup",
         &["dest/onedrive/place.rs", "dest/onedrive/options.rs"],

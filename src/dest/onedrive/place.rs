@@ -98,7 +98,7 @@ impl Drive {
         match self {
             Drive::Known(at) => at.clone(),
             Drive::Group(id, mail) => format!("/groups/{id}/{mail}"),
-            Drive::Web(..) => "/sites".to_owned(),
+            Drive::Web(host, ..) => format!("/sites/{host}"),
         }
     }
 

@@ -94,6 +94,22 @@ fn a_broken_session_goes_on_where_the_server_has_it() {
     refused(b.put(&data), "invalidRange");
 }
 
+/// By its digest, where the service tells one.
+#[test]
+fn what_was_stored_is_compared() {
+    let stored = |digest: &str| {
+        let text = format!(r#"{{"size":1000,"file":{{"hashes":{{"quickXorHash":"{digest}"}}}}}}"#);
+        reply(201, text)
+    };
+    let mut b = bench_with("number-of-retries=0");
+    b.script("PUT", ":/content", stored("aCgDG9jwBgAAAAAABQAAAAAAAAA="));
+    b.stored(1000);
+    fails(b.put(&bytes(1000)), Kind::Damaged, "not the one sent");
+    assert_eq!(b.count("DELETE", "dblock"), 1);
+    b.script("PUT", ":/content", stored(""));
+    b.put(&bytes(1000)).expect("by its length");
+}
+
 #[test]
 fn fragments_have_the_length_that_is_asked_for() {
     let data = bytes(LEN);
