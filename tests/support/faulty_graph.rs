@@ -35,6 +35,8 @@ pub struct Graph {
     pub business: bool,
     /// Tokens given so far; only the last is good.
     pub tokens: u64,
+    /// The refresh token that is good; each is so once, and the next is told.
+    pub refresh: String,
     /// How long a token lives, in seconds.
     pub life: u64,
     /// Of the next fragment it keeps so many bytes, and answers this.
@@ -55,6 +57,7 @@ impl Graph {
             begun: 0,
             business: false,
             tokens: 0,
+            refresh: "acct-r".to_owned(),
             life: 3600,
             keeps: None,
             address,
@@ -283,6 +286,23 @@ impl Service for Graph {
             let text = format!(
                 r#"{{"access_token":"acct-{}","expires":{},"type":"onedrivev2"}}"#,
                 self.tokens, self.life
+            );
+            return (200, Vec::new(), text.into_bytes());
+        }
+        if path == "/token" {
+            let good = format!("refresh_token={}&", self.refresh);
+            if !request.text.contains(&good) || !request.text.contains("client_id=own") {
+                let told = format!(
+                    r#"{{"error":"invalid_grant","error_description":"AADSTS700082: {}"}}"#,
+                    request.text.replace('&', " ")
+                );
+                return (400, Vec::new(), told.into_bytes());
+            }
+            self.tokens += 1;
+            self.refresh.push('r');
+            let text = format!(
+                r#"{{"access_token":"acct-{}","expires_in":{},"refresh_token":"{}"}}"#,
+                self.tokens, self.life, self.refresh
             );
             return (200, Vec::new(), text.into_bytes());
         }

@@ -428,3 +428,96 @@ fn free_space_is_told() {
     b.script("PUT", ":/content", Trouble::Close);
     fails(b.put(&bytes(50)), Kind::NoSpace, "10 bytes are free");
 }
+
+/// With a token file, in a folder that goes with it.
+struct InFile {
+    folder: std::path::PathBuf,
+    file: std::path::PathBuf,
+    bench: Bench,
+}
+
+impl InFile {
+    fn new(life: u64) -> InFile {
+        let random = crate::base::rand::hex::<8>().expect("random");
+        let folder = std::env::temp_dir().join(format!("duplet-token-{random}"));
+        std::fs::create_dir(&folder).expect("made");
+        let file = folder.join("token");
+        write(&file, "acct-r");
+        let server = onedrive::server();
+        server.with(|graph| graph.life = life);
+        let base = format!("http://{}", server.address);
+        let url = format!(
+            "onedrivev2://d/b?graph-endpoint={base}&oauth-token-url={base}/token&oauth-token-file={}&retry-delay=0s&http-proxy=none&number-of-retries=0",
+            file.display()
+        );
+        let bench = Special::at(server, &url);
+        InFile {
+            folder,
+            file,
+            bench,
+        }
+    }
+
+    fn kept(&self) -> String {
+        let text = std::fs::read_to_string(&self.file).expect("there");
+        let text = text.split("refresh_token\":\"").nth(1).expect("a token");
+        text.split('"').next().expect("its end").to_owned()
+    }
+}
+
+impl Drop for InFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn write(file: &std::path::Path, token: &str) {
+    let text = format!(r#"{{"client_id":"own","refresh_token":"{token}"}}"#);
+    std::fs::write(file, text).expect("written");
+}
+
+#[test]
+fn a_refresh_token_is_used_once_and_the_next_one_kept() {
+    // Each request needs a token of its own.
+    let mut b = InFile::new(20);
+    b.bench.list().expect("listed");
+    b.bench.list().expect("listed");
+    let given = b.bench.with(|graph| (graph.tokens, graph.refresh.clone()));
+    assert_eq!(
+        (given.0, b.kept()),
+        (3, given.1),
+        "for the folder and two listings"
+    );
+    // Another program has used it and kept the next: that one counts.
+    b.bench
+        .with(|graph| graph.refresh = "acct-other".to_owned());
+    write(&b.file, "acct-other");
+    b.bench.list().expect("listed");
+    assert_eq!(b.kept(), "acct-otherr");
+    // The file is gone, or spoilt: what was there is still known, and where there is a place for it kept again.
+    std::fs::remove_file(&b.file).expect("removed");
+    b.bench.list().expect("listed");
+    std::fs::write(&b.file, b"{").expect("spoilt");
+    b.bench.list().expect("listed");
+    assert_eq!(b.kept(), b.bench.with(|graph| graph.refresh.clone()));
+    assert_eq!(std::fs::read_dir(&b.folder).expect("listed").count(), 1);
+    // It is told in one line how a new one is made, and no token is.
+    b.bench.with(|graph| graph.refresh = "revoked".to_owned());
+    let words = "make a new one with 'duplet remote login onedrivev2'";
+    let told = fails(b.bench.list().map(drop), Kind::Credentials, words);
+    assert!(told.contains("***"), "{told}");
+}
+
+/// By the clock of the program's own running time: whatever the device's says.
+#[test]
+fn a_token_is_used_as_long_as_it_lives() {
+    let mut b = InFile::new(3600);
+    for _ in 0..3 {
+        b.bench.list().expect("listed");
+    }
+    assert_eq!(b.bench.with(|graph| graph.tokens), 1);
+    // Revoked before its time.
+    b.bench.with(|graph| graph.tokens = 7);
+    b.bench.list().expect("with a new one");
+    assert_eq!(b.bench.with(|graph| graph.tokens), 8);
+}
