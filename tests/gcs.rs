@@ -125,6 +125,15 @@ fn long_files_broken_lines_and_an_authid() {
     }
     let ran = scratch.run(&["remote", "list", &url]);
     assert_eq!(ran.out.lines().count(), 4, "{}", ran.all());
+    // The same log-in in a file, as 'remote login' makes it.
+    let kept = format!(
+        r#"{{"authid":"stubkey:stubpass","oauth_url":"{}/refresh"}}"#,
+        stub.base()
+    );
+    let kept = stub.home.write("token", &kept);
+    let by_file = stub.with("box/d", &format!("oauth-token-file={}", text(&kept)));
+    let ran = scratch.run(&["remote", "list", &by_file]);
+    assert_eq!(ran.out.lines().count(), 4, "{}", ran.all());
     for _ in 0..2 {
         scratch.run(&["remote", "delete", &url, odd]).code(&[0]);
     }
