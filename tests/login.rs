@@ -213,7 +213,11 @@ fn on_a_page_of_the_token_service() {
         "onedrivev2://box",
         &format!("oauth-token-file={}", text(&file)),
     );
-    scratch.run(&["remote", "mkdir", &place]).code(&[0]);
+    let ran = scratch.run(&["remote", "mkdir", &place]).code(&[0]);
+    assert!(!ran.err.contains("others can read"), "{}", ran.all());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = scratch.run(&["remote", "mkdir", &place]).code(&[0]);
+    assert!(ran.err.contains("others can read"), "{}", ran.all());
 }
 
 #[test]
@@ -443,6 +447,8 @@ fn what_cannot_be_logged_in_is_said_before_anything_is_asked() {
             "no address of https",
         ),
         (&["dropbox", "--json"], "with a person"),
+        (&["dropbox", "--dry-run"], "without making it"),
+        (&["dropbox", "more"], "too many arguments"),
     ] {
         let ran = scratch
             .run(&[&["remote", "login"], args].concat())

@@ -91,8 +91,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         .ok_or_else(|| Error::bug("remote without an action"))?;
     let wanted = word.to_lowercase();
     #[cfg(feature = "oauth")]
-    if wanted == "login" && words.is_empty() {
-        return login::run(&call.url, &call.options, ui).map(|()| Outcome::Done);
+    if wanted == "login" {
+        return login::run(&call.url, words, &call.options, ui).map(|()| Outcome::Done);
     }
     let found = ACTIONS
         .iter()

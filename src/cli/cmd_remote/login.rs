@@ -25,7 +25,17 @@ const BROWSER_PAUSE: Duration = Duration::from_millis(200);
 const FAILURES_MAX: u8 = 5;
 
 /// `word`: the scheme, or a URL with it.
-pub(super) fn run(word: &str, options: &Options, ui: &mut Ui) -> Result<()> {
+pub(super) fn run(word: &str, more: &[String], options: &Options, ui: &mut Ui) -> Result<()> {
+    if !more.is_empty() {
+        return Err(
+            Error::usage("too many arguments for remote login").hint("try 'duplet help remote'")
+        );
+    }
+    if options.flag(&o::DRY_RUN) {
+        return Err(
+            Error::usage("a log-in cannot be tried without making it").hint("leave --dry-run out")
+        );
+    }
     let provider = provider(word)?;
     if ui.is_json() {
         return Err(Error::usage(

@@ -24,7 +24,7 @@ use crate::net::service::rows::Row;
 use crate::net::service::{Pages, Verb};
 use crate::net::url::{DestUrl, encode};
 use client::Client;
-use place::Drive;
+use place::{Drive, id_in_url};
 use upload::Session;
 
 pub(crate) static ONEDRIVE: Scheme = Scheme {
@@ -126,7 +126,9 @@ impl Folder {
                 let what = "it is a file, not a folder";
                 return Err(Fault::new(Class::Usage, what).hint("name a folder in the URL"));
             }
-            self.found.1 = format!("{drive}/items/{}", encode(&row.text("id")));
+            let id = row.get("id").filter(|id| !id.is_empty());
+            let id = id.ok_or_else(|| Fault::new(Class::Protocol, "the folder has no id"))?;
+            self.found.1 = format!("{drive}/items/{}", id_in_url(id));
         }
         Ok(self.found.1.clone())
     }
@@ -221,7 +223,7 @@ impl Destination for Folder {
                 .client
                 .row(Verb::Look, "GET", &format!("{at}?$select=id"), None)
                 .and_then(|row| {
-                    let id = encode(&row.text("id"));
+                    let id = id_in_url(&row.text("id"));
                     let at = format!("{}/items/{id}/permanentDelete", self.found.0);
                     self.client.call(Verb::Delete, "POST", &at, None)
                 }),

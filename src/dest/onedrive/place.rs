@@ -51,7 +51,7 @@ pub(super) fn of(
                 (true, true) => {
                     return Err(checks::missing("group", "use --group-email or --group-id"));
                 }
-                (false, true) => Drive::Known(format!("/groups/{}/drive", encode(&id))),
+                (false, true) => Drive::Known(format!("/groups/{}/drive", id_in_url(&id))),
                 (_, false) => Drive::Group(id, mail),
             };
             (drive, filled(&levels), &logins::MSGROUP)
@@ -64,7 +64,7 @@ pub(super) fn of(
                     let end = end.filter(|end| end + 1 < levels.len() - 1);
                     Drive::Web(levels[0].clone(), filled(&levels[1..]), end, site)
                 }
-                (false, false) => Drive::Known(format!("/sites/{}/drive", encode(&site))),
+                (false, false) => Drive::Known(format!("/sites/{}/drive", id_in_url(&site))),
                 (false, true) => {
                     let how = "write the address that a browser shows, as sharepoint://TENANT.sharepoint.com/sites/SITE/Documents/folder, or use --site-id";
                     return Err(checks::missing("site", how));
@@ -75,7 +75,7 @@ pub(super) fn of(
         scheme => {
             let drive = match text(&o::DRIVE_ID) {
                 id if id.is_empty() => "/me/drive".to_owned(),
-                id => format!("/drives/{}", encode(&id)),
+                id => format!("/drives/{}", id_in_url(&id)),
             };
             let all = filled(&levels);
             // TENANT-my.sharepoint.com/personal/USER/LIBRARY/folder
@@ -115,7 +115,7 @@ impl Drive {
                 client.rows(&url, &mut |row| found.push(row.text("id")))?;
                 match &found[..] {
                     [one] if id.is_empty() || id == one => {
-                        Ok(format!("/groups/{}/drive", encode(one)))
+                        Ok(format!("/groups/{}/drive", id_in_url(one)))
                     }
                     [_] => Err(usage("--group-id and --group-email are of two groups")),
                     [] => Err(usage("no group has the address of --group-email")),
@@ -141,7 +141,7 @@ impl Drive {
                 match site.is_empty() {
                     true => Err(usage("no site has the address in the destination URL")
                         .hint("copy it from the browser, or use --site-id")),
-                    false => Ok(format!("/sites/{}/drive", encode(site))),
+                    false => Ok(format!("/sites/{}/drive", id_in_url(site))),
                 }
             }
         }
@@ -156,7 +156,7 @@ fn library(
     folders: &mut Vec<String>,
 ) -> Done<String> {
     let (mut best, mut id) = (0, String::new());
-    let url = format!("/sites/{}/drives?$select=id,webUrl", encode(site));
+    let url = format!("/sites/{}/drives?$select=id,webUrl", id_in_url(site));
     client.rows(&url, &mut |row| {
         let web = row.text("webUrl");
         let path: Vec<String> = split(&web)
@@ -180,7 +180,12 @@ fn library(
             .hint("the library comes after the site, such as 'Shared Documents'"));
     }
     *folders = levels[best..].to_vec();
-    Ok(format!("/drives/{}", encode(&id)))
+    Ok(format!("/drives/{}", id_in_url(&id)))
+}
+
+/// An id in an address; the marks that ids have stay, as in the service's own documentation.
+pub(super) fn id_in_url(id: &str) -> String {
+    encode(id).replace("%2C", ",").replace("%21", "!")
 }
 
 fn usage(what: &str) -> Fault {

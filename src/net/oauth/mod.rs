@@ -80,7 +80,8 @@ pub(crate) fn account(options: &Options) -> String {
 /// The log-in that the options name.
 pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
     if let Some(id) = options.secret(&AUTHID) {
-        return Ok(authid::of(id, service_url(options)?, provider.scheme));
+        let url = service_url(options)?;
+        return Ok(authid::of(id, url, provider.scheme, Vec::new()));
     }
     let client = client(options, provider)?;
     if let Some(path) = options.text(&TOKEN_FILE) {
@@ -92,7 +93,8 @@ pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Bo
             } else {
                 url
             };
-            return Ok(authid::of(id, safe_address(&url, path)?, provider.scheme));
+            let (url, notices) = (safe_address(&url, path)?, file.take_notices());
+            return Ok(authid::of(id, url, provider.scheme, notices));
         }
         return Ok(Box::new(Tokens::of(Grant::of_file(client, file)?)));
     }

@@ -47,10 +47,20 @@ static DIALECT: Dialect = Dialect {
 };
 
 /// The log-in of an AuthID, for which the service of this address gives tokens: it has a colon, a token none. `scheme` is what
-/// `duplet remote login` takes.
-pub(crate) fn of(id: Secret, url: String, scheme: &'static str) -> Box<dyn Login> {
+/// `duplet remote login` takes, `notices` what the user has to be told.
+pub(crate) fn of(
+    id: Secret,
+    url: String,
+    scheme: &'static str,
+    notices: Vec<String>,
+) -> Box<dyn Login> {
     match id.reveal().contains(':') {
-        true => Box::new(Tokens::of(AuthId { id, url, scheme })),
+        true => Box::new(Tokens::of(AuthId {
+            id,
+            url,
+            scheme,
+            notices,
+        })),
         false => Box::new(Token(Some(id))),
     }
 }
@@ -63,7 +73,7 @@ pub(crate) fn login(
     let missing = || crate::net::checks::missing("AuthID", "use --authid");
     let id = options.secret(&AUTHID).ok_or_else(missing)?;
     let url = options.text(&OAUTH_URL).unwrap_or_default().trim();
-    Ok(of(id, url.to_owned(), "SCHEME"))
+    Ok(of(id, url.to_owned(), "SCHEME", Vec::new()))
 }
 
 /// Tokens of the service.
@@ -71,6 +81,7 @@ struct AuthId {
     id: Secret,
     url: String,
     scheme: &'static str,
+    notices: Vec<String>,
 }
 
 impl AuthId {
@@ -118,5 +129,9 @@ impl Lender for AuthId {
             return Err(told.fault(&DIALECT, Verb::Login, &[("scheme", self.scheme)]));
         }
         Lent::of(&rows::row(&mut reply, DIALECT.who)?, "expires")
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
     }
 }
