@@ -170,6 +170,15 @@ impl Folder {
     }
 }
 
+/// What was not gone on with stays in the way of its name for days otherwise.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(session) = self.upload.take() {
+            upload::cancel(&mut self.client, &session);
+        }
+    }
+}
+
 impl Destination for Folder {
     fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let listed = self.pages(each);

@@ -75,8 +75,6 @@ pub(super) fn send(
             Err(fault) => {
                 match fault.class {
                     Class::Transient | Class::Throttled(_) => *pending = Some(open),
-                    // Nothing answers there now, and the program is about to end.
-                    Class::Stopped => {}
                     _ => cancel(client, &open),
                 }
                 return Err(fault);

@@ -190,6 +190,16 @@ fn sessions_are_given_up() {
         assert!(b.file().expect("there") == data);
         assert!(b.with(|graph| graph.sessions.is_empty()));
     }
+    // The run ends without it.
+    let mut b = bench_with("number-of-retries=0");
+    b.with(|graph| graph.keeps = Some((MIB, 503)));
+    refused(b.put(&data), "");
+    let Special {
+        server, subject, ..
+    } = b;
+    assert_eq!(server.with(|graph| graph.sessions.len()), 1);
+    drop(subject);
+    assert_eq!(server.with(|graph| graph.sessions.len()), 0);
     // One whose address never came is in the way: the file goes in one request.
     let mut b = bench();
     b.with(|graph| graph.business = true);
