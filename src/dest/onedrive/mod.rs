@@ -228,14 +228,17 @@ impl Destination for Folder {
         let at = self.file(name)?;
         let done = match self.permanent {
             false => self.client.call(Verb::Delete, "DELETE", &at, None),
-            true => self
-                .client
-                .row(Verb::Look, "GET", &format!("{at}?$select=id"), None)
-                .and_then(|row| {
-                    let id = id_in_url(&row.text("id"));
-                    let at = format!("{}/items/{id}/permanentDelete", self.found.0);
+            // The service has this for drives by their ids.
+            true => {
+                let at = format!("{at}?$select=id,parentReference");
+                let row = self.client.row(Verb::Look, "GET", &at, None);
+                row.and_then(|row| {
+                    let [drive, id] = ["parentReference/driveId", "id"].map(|f| row.text(f));
+                    let (drive, id) = (id_in_url(&drive), id_in_url(&id));
+                    let at = format!("/drives/{drive}/items/{id}/permanentDelete");
                     self.client.call(Verb::Delete, "POST", &at, None)
-                }),
+                })
+            }
         };
         match done {
             Err(fault) if fault.class == Class::NotFound => Ok(()),
