@@ -178,6 +178,42 @@ fn damage_at_the_source_is_not_copied_over() {
     }
 }
 
+/// What is gone from the source is named, and with `--verify` what is spoilt at the target comes again.
+#[test]
+fn what_either_side_lacks_is_not_passed_over() {
+    for more in [&[PASSPHRASE][..], &["--no-encryption"]] {
+        let scratch = Scratch::new("copy-lacks");
+        let first = three_versions(&scratch, more);
+        let whole = stored(Path::new(&first));
+        let to = scratch.at("to");
+        let args = ["copy", &first, text(&to), "--no-cache"];
+        let args = [&args[..], more].concat();
+        let gone = volumes(Path::new(&first), "dblock").remove(0);
+        let was = fs::read(&gone).unwrap();
+        fs::remove_file(&gone).unwrap();
+        let name = gone.file_name().unwrap().to_str().unwrap();
+        for extra in [&["--dry-run"][..], &[], &["--verify"]] {
+            let ran = scratch.run(&[&args[..], extra].concat()).code(&[2]);
+            ran.says("lacks 1 data volume").says(name);
+        }
+        scratch
+            .run(&[&args[..], &["--version=2"]].concat())
+            .code(&[0, 3]);
+        fs::write(&gone, &was).unwrap();
+        scratch.run(&args).code(&[0]);
+        assert!(stored(&to) == whole);
+        for word in ["dblock", "dindex", "dlist"] {
+            let hurt = volumes(&to, word).pop().unwrap();
+            flip(&hurt, Some(fs::read(&hurt).unwrap().len() / 2));
+            scratch.run(&args).code(&[0]);
+            assert!(stored(&to) != whole, "{word}");
+            let ran = scratch.run(&[&args[..], &["--verify"]].concat()).code(&[0]);
+            ran.says("damaged there").says("were there and were read");
+            assert!(stored(&to) == whole, "{word}");
+        }
+    }
+}
+
 /// Killed after the n-th volume came, for every n: what came is in the right order, and the next run goes on.
 #[test]
 fn killed_after_every_volume() {

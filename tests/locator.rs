@@ -383,6 +383,17 @@ fn places_outlive_changes_purges_and_compaction() {
         tree::write(&source.join("d17/in/ner/f33"), b"changed");
         backup();
         cheap("changed", "large", 16);
+        // Read again with the same bytes, at its place and at another one.
+        let file = fs::File::options().append(true).open(source.join("large"));
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1 << 30);
+        file.unwrap().set_modified(time).unwrap();
+        backup();
+        cheap("touched", "large", 16);
+        fs::rename(source.join("large"), source.join("moved")).unwrap();
+        backup();
+        cheap("moved", "moved", 16);
+        fs::rename(source.join("moved"), source.join("large")).unwrap();
+        backup();
         cheap("changed", "d17/in/ner/f33", 8);
         let gone = text(&source.join("d05/*")).to_owned();
         run(&[

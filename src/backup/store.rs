@@ -62,11 +62,13 @@ impl Job<'_> {
         let meta;
         (meta, extents.meta) = self.metadata(ui, found.path, &blob)?;
         if let Some(old) = old {
-            if extents.data.is_empty() && old.entry.content == content {
-                extents.data.clone_from(&old.extents.data);
+            if old.entry.content == content {
+                self.writer
+                    .place_better(&mut extents.data, &old.extents.data);
             }
-            if extents.meta.is_empty() && old.entry.meta.as_ref() == Some(&meta) {
-                extents.meta.clone_from(&old.extents.meta);
+            if old.entry.meta.as_ref() == Some(&meta) {
+                self.writer
+                    .place_better(&mut extents.meta, &old.extents.meta);
             }
         }
         if kind == EntryKind::File {

@@ -96,14 +96,23 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             return Err(e);
         }
     };
-    tell(&copied, &orders, target, ui);
+    let stats = target.stats();
+    let down = stats.bytes_down + set.remote().stats().bytes_down;
+    let calls = stats.calls + set.remote().stats().calls;
+    ui.verbose(&format!(
+        "{}, {} downloaded",
+        text::count(calls, "request"),
+        show_size(down)
+    ));
+    tell(&copied, &orders, target, (down, calls), ui);
     Ok(match copied.stopped {
         true => Outcome::Partial,
         false => Outcome::Done,
     })
 }
 
-fn tell(done: &Copied, orders: &Orders, target: &Remote, ui: &mut Ui) {
+/// `asked`: bytes downloaded and requests, of both sides.
+fn tell(done: &Copied, orders: &Orders, target: &Remote, asked: (u64, u64), ui: &mut Ui) {
     let sized = |volumes: u64, bytes: u64| {
         let volumes = text::count(volumes, "volume");
         format!("{volumes} ({})", show_size(bytes))
@@ -123,7 +132,11 @@ fn tell(done: &Copied, orders: &Orders, target: &Remote, ui: &mut Ui) {
     }
     if done.there.volumes > 0 {
         let there = sized(done.there.volumes, done.there.bytes);
-        line.push_str(&format!("; {there} were there"));
+        let read = match orders.read_back && !orders.dry_run && orders.anew.is_none() {
+            true => " and were read",
+            false => "",
+        };
+        line.push_str(&format!("; {there} were there{read}"));
     }
     ui.result(&line);
     if done.beside > 0 {
@@ -153,6 +166,8 @@ fn tell(done: &Copied, orders: &Orders, target: &Remote, ui: &mut Ui) {
             ("LeftOutVolumes", done.left_out + done.without_dblock),
             ("OtherVolumes", done.beside),
             ("BytesUploaded", stats.bytes_up),
+            ("BytesDownloaded", asked.0),
+            ("RemoteCalls", asked.1),
             ("RetryAttempts", stats.retries),
         ] {
             w.key(key)?;

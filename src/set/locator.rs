@@ -10,6 +10,7 @@ use crate::format::locator::{
     Extents, PLACES, Piece, ROW_BYTES, SEGMENTS, Segment, Segments, VOLUMES, VolumeRow, volume_row,
 };
 use crate::format::zip_read::{EntryReader, EntryRef, ZipReader};
+use crate::set::rest::ANNOUNCED_AT_MOST;
 
 /// Entries of a dlist: an archive with more is not looked through.
 const ENTRIES_AT_MOST: usize = 64;
@@ -172,7 +173,9 @@ impl<'a> Beside<'a> {
             let raw = self.parts.places(self.zip, &segment, self.inflater)?;
             let (parts, archive) = (self.parts, self.zip.source());
             let piece = Piece::open(raw, &mut |number| parts.row(archive, number))?;
-            self.volumes.extend(piece.volumes.iter().copied());
+            if self.volumes.len() < ANNOUNCED_AT_MOST {
+                self.volumes.extend(piece.volumes.iter().copied());
+            }
             self.piece = Some(piece);
         }
         self.left -= 1;

@@ -10,6 +10,9 @@ use crate::format::locator::{VolumeId, VolumeRow};
 use crate::format::names::VolumeName;
 use crate::set::{Plain, Protection, Set, StateSum, VolumeNo, Volumes};
 
+/// Volumes that versions name in advance: 60 bytes of memory each.
+pub(super) const ANNOUNCED_AT_MOST: usize = 1 << 17;
+
 impl Set {
     /// Lists again, for a look at what changed while the command ran.
     pub(crate) fn list_again(&mut self, ui: &mut Ui) -> Result<Volumes> {
@@ -104,11 +107,15 @@ impl Set {
     }
 
     /// Takes dblocks that a locator names as there, until the rest is listed: [`Set::located`] then finds them.
+    /// At most [`ANNOUNCED_AT_MOST`] volumes; what lies in others takes the index.
     pub(super) fn announce(&mut self, all: &[VolumeRow]) {
         if !self.only_versions {
             return;
         }
         for row in all {
+            if self.volumes.dblock_count() as usize >= ANNOUNCED_AT_MOST {
+                break;
+            }
             let row = &self.as_sealed(*row);
             if let Some(name) = self.dblock_name(&row.id)
                 && (row.id.sealed || !self.plain.kept_out)

@@ -47,6 +47,16 @@ impl Writer<'_> {
         self.trail.take()
     }
 
+    /// Where the same content was in the version before, if that says more than what is known now and still holds.
+    pub(crate) fn place_better(&self, now: &mut Vec<Extent>, before: &[Extent]) {
+        let exact = |list: &[Extent]| !list.is_empty() && list.iter().all(|e| e.len > 0);
+        let there = |e: &Extent| self.set.row(&e.volume).is_some();
+        if !exact(now) && (now.is_empty() || exact(before)) && before.iter().all(there) {
+            now.clear();
+            now.extend_from_slice(before);
+        }
+    }
+
     pub(super) fn add_new(
         &mut self,
         ui: &mut Ui,

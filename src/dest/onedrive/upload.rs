@@ -10,9 +10,9 @@ use crate::net::service::call::Call;
 use crate::net::service::rows::{self, Row};
 use crate::net::service::{Content, Verb};
 
-/// Longer files go in a session.
 /// What a session is begun with.
 const REPLACE: &[u8] = br#"{"item":{"@microsoft.graph.conflictBehavior":"replace"}}"#;
+/// Longer files go in a session.
 const WHOLE_MAX: u64 = 4 << 20;
 /// As long may a file be in one request at all.
 const CONTENT_MAX: u64 = 250_000_000;

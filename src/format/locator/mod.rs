@@ -25,6 +25,7 @@ pub(crate) use read::{Piece, Segment, Segments, volume_row};
 pub(crate) use write::{FindVolume, SEGMENT_BYTES, Writer};
 
 use crate::base::bytes::Cursor;
+use crate::format::filelist::Entry;
 
 pub(crate) const SEGMENTS: &[u8] = b"duplet/segments";
 pub(crate) const PLACES: &[u8] = b"duplet/places";
@@ -37,6 +38,11 @@ const VERSION: u8 = 1;
 pub(crate) const ROW_BYTES: u64 = 25;
 /// Extents of one content; where it would take more, its place is not told.
 pub(crate) const EXTENTS_AT_MOST: usize = 4096;
+
+/// Volumes that the places of one segment name; of further ones no place is told.
+pub(crate) const VOLUMES_AT_MOST: usize = 1 << 14;
+/// Folders around an entry, in bytes of their paths and more; in deeper ones there is no locator.
+const ABOVE_AT_MOST: usize = 1 << 20;
 
 /// The random part of a dblock's name, and whether it is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,6 +167,11 @@ pub(crate) fn extend(
         blocks,
     });
     list.len() <= EXTENTS_AT_MOST
+}
+
+/// About the memory that a folder takes.
+fn cost(entry: &Entry) -> usize {
+    entry.path.len() + size_of::<(Entry, Extents)>() + 256
 }
 
 /// Appends a varint.

@@ -3,9 +3,11 @@
 use std::io::Read;
 
 use crate::base::bytes::Cursor;
+use crate::base::error::Error;
 use crate::format::filelist::{Entry, read_list};
 use crate::format::locator::{
-    EXTENTS_AT_MOST, Extent, Extents, ROW_BYTES, VERSION, VolumeId, VolumeRow, take, unfolded,
+    ABOVE_AT_MOST, EXTENTS_AT_MOST, Extent, Extents, ROW_BYTES, VERSION, VOLUMES_AT_MOST, VolumeId,
+    VolumeRow, cost, take, unfolded,
 };
 use crate::format::zip_raw::EntryRef;
 
@@ -165,6 +167,9 @@ impl Piece {
         if head & 1 == 1 {
             return Some(Vec::new());
         }
+        if head >> 1 > VOLUMES_AT_MOST as u64 {
+            return None;
+        }
         let mut all = Vec::new();
         for _ in 0..head >> 1 {
             all.push(take(&mut from)?);
@@ -180,7 +185,7 @@ impl Piece {
         let mut from = Cursor::new(&raw);
         let head = take(&mut from)?;
         let (count, named) = (head >> 1, head & 1 == 1);
-        if count > raw.len() as u64 {
+        if count > VOLUMES_AT_MOST as u64 {
             return None;
         }
         let mut volumes = Vec::new();
@@ -193,8 +198,12 @@ impl Piece {
         }
         let len = usize::try_from(take(&mut from)?).ok()?;
         let mut text = from.take(len)?;
-        let mut folders = Vec::new();
+        let (mut folders, mut bytes) = (Vec::new(), 0usize);
         read_list(&mut text, &mut |entry| {
+            bytes = bytes.saturating_add(cost(&entry));
+            if bytes > ABOVE_AT_MOST {
+                return Err(Error::damaged("the folders above are too many"));
+            }
             folders.push(entry);
             Ok(())
         })

@@ -396,3 +396,37 @@ fn an_empty_list_and_one_too_deep_have_no_locator() {
     );
     let _ = std::io::sink().flush();
 }
+
+/// What a hostile locator claims takes no memory.
+#[test]
+fn claims_without_measure_are_refused() {
+    let piece = |volumes: u64, above: &[u8]| {
+        let mut raw = Vec::new();
+        put(&mut raw, volumes << 1);
+        for n in 0..volumes.min(200_000) {
+            put(&mut raw, n);
+        }
+        put(&mut raw, above.len() as u64);
+        raw.extend_from_slice(above);
+        raw.resize(raw.len() + 100_000, 0);
+        raw
+    };
+    let row = |raw: Vec<u8>| {
+        let id = VolumeId {
+            guid: [0; 16],
+            sealed: false,
+        };
+        Piece::open(raw, &mut |_| Some(VolumeRow { id, size: 1 })).is_some()
+    };
+    let list = |count: usize| {
+        let one = r#"{"type":"Folder","path":"/d/"}"#;
+        format!("[{}]", vec![one; count].join(","))
+    };
+    let most = VOLUMES_AT_MOST as u64;
+    assert!(row(piece(most, b"[]")));
+    assert!(Piece::numbers(&piece(most, b"[]")).is_some());
+    assert!(!row(piece(most + 1, b"[]")) && Piece::numbers(&piece(most + 1, b"[]")).is_none());
+    assert!(!row(piece(u64::MAX >> 1, b"[]")));
+    assert!(row(piece(1, list(1000).as_bytes())));
+    assert!(!row(piece(1, list(40_000).as_bytes())));
+}

@@ -8,14 +8,13 @@ use crate::format::crc32::Crc32;
 use crate::format::deflate::{Cut, DeflateStream, Deflater, StreamFacts};
 use crate::format::filelist::{Entry, EntryKind, ListWriter};
 use crate::format::locator::{
-    Extent, Extents, PLACES, SEGMENTS, VERSION, VOLUMES, VolumeId, VolumeRow, folded, put,
+    ABOVE_AT_MOST, Extent, Extents, PLACES, SEGMENTS, VERSION, VOLUMES, VOLUMES_AT_MOST, VolumeId,
+    VolumeRow, cost, folded, put,
 };
 use crate::format::zip_write::{Packed, ZipWriter};
 
 /// Bytes of text after which a segment ends.
 pub(crate) const SEGMENT_BYTES: u64 = 256 << 10;
-/// Folders around an entry, in bytes of their paths and more; in deeper ones there is no locator.
-const ABOVE_AT_MOST: usize = 1 << 20;
 /// A piece names its volumes itself where they are fewer than one in so many entries; else by number only.
 const NAMES_ONE_IN: usize = 8;
 
@@ -111,7 +110,10 @@ impl Writer {
         if let Some(open) = &mut self.open {
             open.entries += 1;
             self.entries += 1;
-            open.put(&known);
+            match open.has_room(&known) {
+                true => open.put(&known),
+                false => open.put(&Extents::default()),
+            }
         }
         if entry.kind == EntryKind::Folder {
             self.above_bytes = self.above_bytes.saturating_add(cost(entry));
@@ -289,6 +291,12 @@ impl Made {
 }
 
 impl Open {
+    /// The volumes of these extents can still be named.
+    fn has_room(&self, extents: &Extents) -> bool {
+        let more = extents.data.len() + extents.meta.len();
+        self.named.len() + more <= VOLUMES_AT_MOST
+    }
+
     fn put(&mut self, extents: &Extents) {
         let lists = [&extents.data, &extents.meta];
         let short = lists.map(|l| u8::try_from(l.len()).unwrap_or(7).min(7));
@@ -346,11 +354,6 @@ impl VolumeRow {
 
 fn unnumbered() -> Error {
     Error::bug("a volume that is named has a number")
-}
-
-/// About the memory that a folder takes.
-fn cost(entry: &Entry) -> usize {
-    entry.path.len() + size_of::<(Entry, Extents)>() + 256
 }
 
 fn whole(out: BufWriter<Spool>) -> Result<Spool> {

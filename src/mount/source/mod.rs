@@ -2,6 +2,7 @@
 //! version says itself where its blocks are, no index volume is read. Volumes are read in parts, and what was read of them stays in the temporary folder as long as there is room; so do the blocks.
 
 mod volumes;
+mod wanted;
 
 use std::collections::BTreeSet;
 
@@ -14,9 +15,11 @@ use crate::format::locator::Extent;
 use crate::format::manifest::Params;
 use crate::mount::cache::BlockCache;
 use crate::set::{
-    BlockIndex, Record, Set, Shelf, Told, VolumeNo, blocks as blocks_of, per_list, place_of_block,
+    BlockIndex, Set, Shelf, Told, VolumeNo, blocks as blocks_of, per_list, place_of_block,
     place_of_list, told,
 };
+
+pub(super) use wanted::{Wanted, Whole};
 
 /// Blocks fetched beyond the one that is wanted: at first, and of who goes on reading.
 const AHEAD: [u64; 2] = [2, 16];
@@ -24,49 +27,6 @@ const AHEAD: [u64; 2] = [2, 16];
 const AHEAD_BYTES: u64 = 2 << 20;
 /// Blocks that were found to be lost, which are not looked for again at once.
 const LOST_AT_MOST: usize = 64;
-
-/// A content that is read, and where the version says that its blocks are.
-#[derive(Clone, Copy)]
-pub(super) struct Whole<'r> {
-    /// Whose it is, for reading ahead.
-    row: u64,
-    pub(super) content: &'r Content,
-    /// It is the metadata of an entry.
-    meta: bool,
-    extents: &'r [Extent],
-}
-
-impl<'r> Whole<'r> {
-    /// The content of a file; `None` where the version states none.
-    pub(super) fn data(row: u64, record: &'r Record) -> Option<Whole<'r>> {
-        Some(Whole {
-            row,
-            content: record.entry.content.as_ref()?,
-            meta: false,
-            extents: &record.extents.data,
-        })
-    }
-
-    /// The metadata of an entry; `None` where the version states none.
-    pub(super) fn meta(row: u64, record: &'r Record) -> Option<Whole<'r>> {
-        Some(Whole {
-            row,
-            content: record.entry.meta.as_ref()?,
-            meta: true,
-            extents: &record.extents.meta,
-        })
-    }
-}
-
-/// A block that is wanted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wanted {
-    /// The volume in which the version says that it is.
-    pub(super) said: Option<VolumeNo>,
-    pub(super) key: BlockKey,
-    /// What the caller knows it by.
-    pub(super) tag: u64,
-}
 
 /// Receives a block with the number that came with its key, or why it is lost.
 pub(super) type BlockSink<'a> =

@@ -86,7 +86,9 @@ impl ListsInDblocks {
                 at_hand = Some((no, shelf));
             }
             if let Some((_, Some(shelf))) = &mut at_hand {
-                let read = shelf.offer(&id, &mut |id, data| to.take(id, data));
+                let read = shelf
+                    .fetch_id(set, ui, &id)
+                    .and_then(|()| shelf.offer(&id, &mut |id, data| to.take(id, data)));
                 usable(ui, read, faults)?;
             }
         }

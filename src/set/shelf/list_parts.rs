@@ -13,6 +13,7 @@ use crate::format::names::VolumeName;
 use crate::format::zip_read::{Layout, ZipReader};
 use crate::set::files::{Listing, Record, Stamp};
 use crate::set::locator::Parts;
+use crate::set::rest::ANNOUNCED_AT_MOST;
 use crate::set::shelf::ranged::{AtRemote, Line, Ranged};
 use crate::set::volume::reading;
 use crate::set::{Set, Summary};
@@ -235,13 +236,17 @@ impl List<'_> {
         let Some(raw) = parts.places(&zip, segment, &mut self.inflater) else {
             return Ok(false);
         };
-        let numbers = Piece::numbers(&raw).unwrap_or_default();
+        let Some(numbers) = Piece::numbers(&raw) else {
+            return Ok(false);
+        };
         let rows = numbers.iter().filter_map(|n| Some((parts.row_at(*n)?, 25)));
         self.ranged.bring(self.line, rows)?;
         let Some(mut piece) = Piece::open(raw, &mut |n| parts.row(&self.ranged, n)) else {
             return Ok(false);
         };
-        found.volumes.append(&mut piece.volumes.clone());
+        if found.volumes.len() < ANNOUNCED_AT_MOST {
+            found.volumes.extend_from_slice(&piece.volumes);
+        }
         let mut raw = Vec::new();
         let mut add = |entry, extents| {
             raw.clear();

@@ -245,6 +245,22 @@ impl Shelf {
         self.fetch_from(&mut line, keys)
     }
 
+    /// As [`Shelf::fetch`] for [`Shelf::offer`]: what is stored under an id, whatever its length.
+    pub(crate) fn fetch_id(&mut self, set: &mut Set, ui: &mut Ui, id: &Hash) -> Result<()> {
+        if !self.is_in_parts() || self.complete {
+            return Ok(());
+        }
+        let of_id = BlockKey::new(id, 0);
+        let found = self.entries(&of_id)?.into_iter();
+        let sizes = found.filter_map(|(_, entry)| u32::try_from(entry.size).ok());
+        let most = self.params.block_size;
+        let keys: Vec<BlockKey> = sizes
+            .filter(|&size| size <= most)
+            .map(|size| BlockKey::new(id, size))
+            .collect();
+        self.fetch(set, ui, &keys)
+    }
+
     fn fetch_from(&mut self, line: &mut dyn Line, keys: &[BlockKey]) -> Result<()> {
         if !self.is_in_parts() || self.complete {
             return Ok(());

@@ -15,6 +15,10 @@ pub(super) struct Chosen {
     pub(super) dlists: Vec<usize>,
     /// dindexes with the dblocks that they state another size of.
     pub(super) resized: Vec<(u32, VolumeNo)>,
+    /// dblocks that an index volume describes and that are not there: a few by name, and how many.
+    pub(super) missing: (Vec<String>, u64),
+    /// Blocks that the versions need and no volume holds.
+    pub(super) lost: u64,
 }
 
 impl Chosen {
@@ -40,6 +44,8 @@ pub(super) fn choose(
             dindexes: vec![true; volumes.dindex_count()],
             dlists: (0..volumes.dlists().len()).rev().collect(),
             resized: report.resized,
+            missing: (report.missing, report.missing_count),
+            lost: 0,
         };
         return Ok((places, chosen));
     };
@@ -58,7 +64,7 @@ pub(super) fn choose(
     let already: Vec<bool> = (0..volumes.dblock_count())
         .map(|no| volumes.dblock(no).is_some_and(|(n, s)| target.has(&n, s)))
         .collect();
-    mark(&keys.finish()?, &places, &already, &mut dblocks)?;
+    let lost = mark(&keys.finish()?, &places, &already, &mut dblocks)?;
     let mut dindexes = vec![false; volumes.dindex_count()];
     for no in (0..volumes.dblock_count()).filter(|&no| dblocks[no as usize]) {
         let own = dindex_of(no, &places, &report.resized);
@@ -74,6 +80,8 @@ pub(super) fn choose(
         dindexes,
         dlists,
         resized: report.resized,
+        missing: (Vec::new(), 0),
+        lost,
     };
     Ok((places, chosen))
 }
@@ -88,8 +96,10 @@ pub(super) fn dindex_of(
     places.dindex_of(no).or_else(other)
 }
 
-/// Marks for each key one volume that holds it: one that is at the target, else one that is marked, else the first.
-fn mark(keys: &Run, places: &BlockIndex, already: &[bool], marks: &mut [bool]) -> Result<()> {
+/// Marks for each key one volume that holds it: one that is at the target, else one that is marked, else the first. How many keys
+/// none holds.
+fn mark(keys: &Run, places: &BlockIndex, already: &[bool], marks: &mut [bool]) -> Result<u64> {
+    let mut lost = 0;
     let mut keys = keys.reader();
     let mut places = places.reader()?;
     let mut place = places.next()?;
@@ -104,6 +114,7 @@ fn mark(keys: &Run, places: &BlockIndex, already: &[bool], marks: &mut [bool]) -
             }
             place = places.next()?;
         }
+        lost += u64::from(holders.is_empty());
         let is = |marks: &[bool], no: VolumeNo| marks.get(no as usize) == Some(&true);
         let found = holders.iter().copied();
         let best = found
@@ -115,5 +126,5 @@ fn mark(keys: &Run, places: &BlockIndex, already: &[bool], marks: &mut [bool]) -
             *mark = true;
         }
     }
-    Ok(())
+    Ok(lost)
 }

@@ -5,7 +5,7 @@
 mod chosen;
 mod target;
 
-use crate::base::digest::Algo;
+use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::secret::Secret;
 use crate::base::sys;
@@ -24,7 +24,7 @@ pub(crate) use target::Target;
 pub(crate) struct Orders {
     /// Only these versions, by number, and what they need; `None`: everything.
     pub(crate) versions: Option<Vec<usize>>,
-    /// Each volume is read back from the target and compared.
+    /// Each volume is read back from the target and compared, also one that was there before.
     pub(crate) read_back: bool,
     pub(crate) dry_run: bool,
     /// The copy is encrypted with this passphrase; `None`: it is what the source is, byte for byte.
@@ -81,6 +81,7 @@ pub(crate) fn copy(
     };
     target.check_passphrase(set, to, ui)?;
     let (places, chosen) = choose(set, ui, &target, orders.versions.as_deref())?;
+    tell_gaps(&chosen, ui);
     if !orders.dry_run {
         if !target.folder_exists {
             by_hand::create_missing_folder(to, ui)?;
@@ -104,6 +105,32 @@ pub(crate) fn copy(
     };
     run.all(&places, &chosen)?;
     Ok(run.done)
+}
+
+/// Names what the source lacks itself: the copy will lack it, too.
+fn tell_gaps(chosen: &Chosen, ui: &mut Ui) {
+    let see = "'duplet list-broken-files URL' tells what is lost";
+    let (named, count) = &chosen.missing;
+    if *count > 0 {
+        let all: Vec<String> = named.iter().map(|n| text::safe(n.as_bytes())).collect();
+        let more = match count.saturating_sub(named.len() as u64) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let line = format!(
+            "the source itself lacks {}, or has it with another length: {}{more} ({see})",
+            text::count(*count, "data volume"),
+            all.join(", ")
+        );
+        // What an index volume still describes, versions may need no more.
+        ui.warn("missing-dblock", &line);
+    }
+    if chosen.lost > 0 {
+        let blocks = text::count(chosen.lost, "block");
+        ui.error(&format!(
+            "the source itself lacks {blocks} of these versions ({see})"
+        ));
+    }
 }
 
 /// Volumes of the target that the source has not. `Usage` when it has none of the source's.
@@ -267,13 +294,17 @@ impl Copying<'_> {
             ));
             return Ok(Came::Not);
         }
-        let done = &mut self.done;
         if self.target.has(name, size) {
-            done.there.add(size.unwrap_or(0));
-            return Ok(Came::There);
+            if self.is_good_there(name, size, expected)? {
+                self.done.there.add(size.unwrap_or(0));
+                return Ok(Came::There);
+            }
+            let shown = text::safe(name.as_str().as_bytes());
+            self.ui
+                .note(&format!("{shown} is damaged there and is copied again"));
         }
         if self.orders.dry_run {
-            done.copied.add(size.unwrap_or(0));
+            self.done.copied.add(size.unwrap_or(0));
             return Ok(Came::Sent);
         }
         let body = match self.anew {
@@ -310,6 +341,35 @@ impl Copying<'_> {
         let shown = text::safe(name.as_str().as_bytes());
         self.ui.verbose(&format!("copied {shown}"));
         Ok(Came::Sent)
+    }
+
+    /// Where volumes are to be read back: whether one that the target has is what the source has. A data volume is compared with the
+    /// hash that the index states, others with the source's own. What is encrypted anew is not read.
+    fn is_good_there(
+        &mut self,
+        name: &VolumeName,
+        size: Option<u64>,
+        expected: Expected,
+    ) -> Result<bool> {
+        if !self.orders.read_back || self.orders.dry_run || self.anew.is_some() {
+            return Ok(true);
+        }
+        let algo = |hash: &Hash| Algo::of_length(hash.as_bytes().len());
+        let (want, algo) = match expected.hash.and_then(|hash| Some((hash, algo(&hash)?))) {
+            Some(known) => known,
+            None => match self.set.fetch_stored(self.ui, name, size, expected) {
+                Ok(mut source) => (digest(&mut source, Algo::Sha256)?, Algo::Sha256),
+                // What the target has is the best there is.
+                Err(e) if e.kind().is_of_one_volume() => return Ok(true),
+                Err(e) => return Err(e),
+            },
+        };
+        let mut there = Spool::new(self.set.tmp())?;
+        match self.to.get(self.ui, name.as_str(), size, &mut there) {
+            Ok(_) => Ok(digest(&mut there, algo)? == want),
+            Err(e) if e.kind().is_of_one_volume() => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// A volume encrypted with the new passphrase. Of a dblock it is noted what it is as a file now.
