@@ -16,6 +16,8 @@ mod faulty;
 mod faulty_azure;
 #[path = "support/faulty_dav.rs"]
 mod faulty_dav;
+#[path = "support/faulty_dropbox.rs"]
+mod faulty_dropbox;
 #[path = "support/faulty_ftp/mod.rs"]
 mod faulty_ftp;
 #[path = "support/faulty_gcs.rs"]
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use faulty::Server;
 use faulty_azure::Azure;
 use faulty_dav::Dav;
+use faulty_dropbox::Dropbox;
 use faulty_gcs::Gcs;
 use faulty_graph::Graph;
 use faulty_ipfs::Node;
@@ -48,6 +51,8 @@ struct Place {
     url: String,
     /// The folder, or the bucket, can be missing.
     can_be_missing: bool,
+    /// Upper and lower case are the same to it.
+    folds_case: bool,
     /// Longer listings than one page are worth their time here.
     quick: bool,
     /// Keeps what the URL points at alive.
@@ -61,6 +66,7 @@ impl Place {
             schemes,
             url,
             can_be_missing: true,
+            folds_case: false,
             quick: true,
             _held: None,
         }
@@ -115,6 +121,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
             &["onedrivev2", "sharepoint", "msgroup"],
             format!("onedrivev2://{path}?{login}"),
         )
+    });
+    let server = Server::start(|_| Dropbox::new(content_hash));
+    let at = server.address;
+    let url = format!("dropbox://{path}?dropbox-endpoint=http://{at}&authid=x&http-proxy=none");
+    all.push(Place {
+        folds_case: true,
+        _held: Some(Arc::new(server)),
+        ..Place::new("dropbox", &["dropbox"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);
@@ -227,6 +241,14 @@ fn on_s3_and_swift(path: &str) -> Vec<Place> {
         ..Place::new("swift itself", &["openstack"], url)
     });
     all
+}
+
+/// Dropbox's digest of a file: of the digests of its blocks of 4 MiB.
+fn content_hash(data: &[u8]) -> String {
+    let blocks = data.chunks(4 << 20).map(|block| digest(&SHA256, block));
+    let all: Vec<u8> = blocks.flat_map(|hash| hash.as_ref().to_vec()).collect();
+    let hash = digest(&SHA256, &all);
+    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The identifier that a node of IPFS gives a file in chunks of 1 MiB, up to 174 of them: `destinations-core.md` 6.5, written anew.
@@ -407,10 +429,12 @@ fn names_stay_what_they_are() {
             "A",
             &"n".repeat(200),
         ];
-        for name in names {
+        let names = names.iter().filter(|n| **n != "A" || !kit.place.folds_case);
+        let names: Vec<&str> = names.copied().collect();
+        for name in &names {
             kit.put(name, name.as_bytes());
         }
-        for name in names {
+        for name in &names {
             assert_eq!(kit.get(name), name.as_bytes(), "{}", kit.place.name);
         }
         let mut want: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();

@@ -53,17 +53,7 @@ pub(crate) enum Class {
 }
 
 /// True for a refusal with this HTTP status whose text says that there is no room: many servers have no status for that.
-#[cfg(any(
-    feature = "dest-azure",
-    feature = "dest-b2",
-    feature = "dest-gcs",
-    feature = "dest-ipfs",
-    feature = "dest-onedrive",
-    feature = "dest-openstack",
-    feature = "dest-rclone",
-    feature = "dest-s3",
-    feature = "dest-webdav"
-))]
+#[cfg(feature = "http")]
 pub(crate) fn says_full(status: u16, text: &str) -> bool {
     const WORDS: [&str; 11] = [
         "no space left",

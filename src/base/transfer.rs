@@ -2,6 +2,9 @@
 
 use std::io::{self, Read, Write};
 
+#[cfg(feature = "dest-dropbox")]
+use crate::base::digest::Algo;
+
 /// The body of an upload: knows its length and digests, and can be read again from the start.
 pub(crate) trait Body: Read {
     /// Exact length in bytes.
@@ -36,6 +39,26 @@ pub(crate) fn look_at(
         done += n as u64;
     }
     Ok(())
+}
+
+/// Of `len` bytes of a body from `from`, the SHA-256 of the digests of blocks of this length, the last one shorter: known before
+/// all is read, and of any stretch of whole blocks.
+#[cfg(feature = "dest-dropbox")]
+pub(crate) fn digest_of_blocks(
+    body: &mut dyn Body,
+    from: u64,
+    len: u64,
+    block: u64,
+) -> io::Result<Vec<u8>> {
+    let (mut all, mut done) = (Algo::Sha256.hasher(), 0);
+    while done < len {
+        let n = block.min(len - done);
+        let mut one = Algo::Sha256.hasher();
+        look_at(body, from + done, n, &mut |part| one.update(part))?;
+        all.update(one.finish().as_bytes());
+        done += n;
+    }
+    Ok(all.finish().as_bytes().to_vec())
 }
 
 /// Exactly so many bytes of a body; a body that is shorter is an error, never an early end.

@@ -77,6 +77,8 @@ topics! {
     "gcs" | "gs" | "googlecloudstorage";
     #[cfg(feature = "dest-onedrive")]
     "onedrive" | "onedrivev2" | "od4b" | "sharepoint" | "mssp" | "msgroup";
+    #[cfg(feature = "dest-dropbox")]
+    "dropbox";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -159,6 +161,7 @@ mod tests {
             ("azure", cfg!(feature = "dest-azure")),
             ("gcs", cfg!(feature = "dest-gcs")),
             ("onedrive", cfg!(feature = "dest-onedrive")),
+            ("dropbox", cfg!(feature = "dest-dropbox")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

@@ -38,6 +38,7 @@ static ALL: &[Known] = &[
     Known("b2", Way::Native("Backblaze B2")),
     Known("azure", Way::Native("Azure Blob Storage")),
     Known("gcs", Way::Native("Google Cloud Storage")),
+    Known("dropbox", Way::Native("Dropbox")),
     Known("openstack", Way::Native("OpenStack Swift")),
     Known("ssh sftp", Way::Native("SFTP")),
     Known("ftp ftps", Way::Native("FTP, with or without TLS")),
@@ -85,7 +86,6 @@ static ALL: &[Known] = &[
     Known("sharepoint", Way::Native("SharePoint")),
     Known("mssp", Way::Native("SharePoint by its old log-in")),
     Known("msgroup", Way::Native("a Microsoft group")),
-    Known("dropbox", Way::Remote("Dropbox", "dropbox")),
     Known("box", Way::Remote("Box", "box")),
     Known("pcloud", Way::Remote("pCloud", "pcloud")),
     Known("jottacloud", Way::Remote("Jottacloud", "jottacloud")),
@@ -230,16 +230,11 @@ mod tests {
         for scheme in SCHEMES {
             let known =
                 |name: &&'static str| ALL.iter().any(|known| known.names().any(|n| n == *name));
-            // Dropbox in a build for trials is both.
             assert!(scheme.names.iter().all(known), "{}", scheme.names[0]);
         }
         for known in ALL {
             let spoken = matches!(known.1, Way::Native(_) | Way::Either(..) | Way::Rclone(..));
-            assert!(
-                spoken || !known.is_built_in() || cfg!(feature = "trial"),
-                "{}",
-                known.0
-            );
+            assert!(spoken || !known.is_built_in(), "{}", known.0);
         }
     }
 }

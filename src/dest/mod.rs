@@ -7,8 +7,8 @@
 mod azure;
 #[cfg(feature = "dest-b2")]
 mod b2;
-#[cfg(any(test, feature = "trial"))]
-pub(crate) mod dropbox;
+#[cfg(feature = "dest-dropbox")]
+mod dropbox;
 #[cfg(feature = "dest-file")]
 mod file;
 #[cfg(any(feature = "dest-ftp", feature = "dest-ssh"))]
@@ -24,6 +24,7 @@ pub(crate) mod known;
 pub(crate) mod logins;
 #[cfg(any(
     feature = "dest-azure",
+    feature = "dest-dropbox",
     feature = "dest-gcs",
     feature = "dest-openstack"
 ))]
@@ -288,6 +289,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &onedrive::SHAREPOINT,
     #[cfg(feature = "dest-onedrive")]
     &onedrive::MSGROUP,
-    #[cfg(feature = "trial")]
+    #[cfg(feature = "dest-dropbox")]
     &dropbox::SCHEME,
 ];

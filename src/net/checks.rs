@@ -9,7 +9,8 @@
 use crate::base::error::{Error, Result};
 use crate::base::opt::{Opt, Options};
 use crate::base::text;
-use crate::net::url::DestUrl;
+use crate::net::redirect::split;
+use crate::net::url::{DestUrl, is_near};
 
 /// What no destination can be reached without is given nowhere; `how` names the way to give it.
 pub(crate) fn missing(what: &str, how: &str) -> Error {
@@ -49,6 +50,17 @@ pub(crate) fn address(
             .hint(format!("write it as {form}")));
     }
     Ok(Some(format!("{scheme}://{rest}")))
+}
+
+/// The address in an option that stands for a service's own, where a log-in may go: over TLS, or to this machine.
+pub(crate) fn own_address(options: &Options, opt: &'static Opt) -> Result<Option<String>> {
+    let own = address(options, opt, "", "http://127.0.0.1:8443")?;
+    let open = |own: &String| own.starts_with("http://") && !is_near(split(own).0);
+    match own.as_ref().is_some_and(open) {
+        true => Err(Error::usage("a log-in is not sent in the clear")
+            .hint(format!("write --{} with https://", opt.name))),
+        false => Ok(own),
+    }
 }
 
 /// How a service names accounts, buckets or containers: small letters and digits, and within the name some marks.

@@ -27,6 +27,19 @@ pub(crate) const LIST_MAX_BYTES: u64 = 256 << 20;
 /// Stands for a byte that is not UTF-8.
 const BAD_BYTE: u8 = 0x7f;
 
+/// JSON in the ASCII that a header may hold.
+#[cfg(feature = "dest-dropbox")]
+pub(crate) fn in_header(value: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for unit in value.to_string().encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte < 0x7f => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    out
+}
+
 /// A value that is neither array nor object.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Value<'a> {

@@ -23,13 +23,7 @@ impl Live {
             let opt = OPTIONS.iter().find(|o| o.name == name).expect("option");
             options.set(opt, value).expect("value");
         }
-        // The trial of a further destination is in no registry.
-        let trial = [&crate::dest::dropbox::SCHEME];
-        let schemes = match url.starts_with("dropbox:") {
-            true => &trial[..],
-            false => SCHEMES,
-        };
-        let plan = open::plan(url, &options, schemes, &|_| None, &mut ui).expect("planned");
+        let plan = open::plan(url, &options, SCHEMES, &|_| None, &mut ui).expect("planned");
         let dest = (plan.scheme.open)(&plan.url, &plan.options).expect("opens");
         let remote = Remote::with(dest, &plan.options, plan.redact, plan.scheme.names[0]);
         Live {

@@ -389,8 +389,6 @@ impl Remote {
 #[cfg(all(test, feature = "dest-b2"))]
 mod b2_service;
 #[cfg(test)]
-mod dropbox_trial;
-#[cfg(test)]
 mod faults;
 #[cfg(all(test, feature = "dest-ipfs"))]
 mod ipfs_kubo;

@@ -81,7 +81,7 @@ static SHAPE: Shape = Shape {
         proof: ("", "EnumerationResults", "NextMarker"),
         ..Listing::PLAIN
     },
-    pieces_above: 5000 << 20,
+    pieces_from: (5000 << 20) + 1,
     pieces_once_broken: 8 << 20,
     pieces: Some((4 << 20, 50_000)),
     ..Shape::plain(&DIALECT)
@@ -151,7 +151,7 @@ impl Api for Container {
         if part.len > 0 {
             let id = encode(&block_id(file, part.number));
             let url = base.url(file.name, &format!("comp=block&blockid={id}"));
-            return sent("PUT", url, vec![("content-md5", base64(&part.md5))]);
+            return sent("PUT", url, vec![("content-md5", base64(&part.digest))]);
         }
         let ids = (0..part.number).map(|n| format!("<Latest>{}</Latest>", block_id(file, n)));
         let ids: String = ids.collect();

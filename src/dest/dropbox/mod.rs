@@ -1,54 +1,43 @@
-//! Dropbox (`destinations-more.md` 2.10), a trial of what a further destination takes: addresses, fields, and a table of
-//! what codes mean. Not in a release.
+//! Dropbox (`destinations-more.md` 2.10): `dropbox://folder/folder`.
 //!
-//! An upload is proven by the server's own digest of what it stored.
+//! An upload is proven by the service's own digest of what it stored. A long one goes in parts, and a break is gone on after: the
+//! service says how much it has.
+
+mod options;
 
 use serde_json::{Value, json};
 
 use crate::base::bytes::hex;
-use crate::base::digest::Algo;
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
-use crate::base::opt::{Kind, Opt, Options, row};
-use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
-    look_at,
-};
-use crate::net::http::{Http, Pace};
-use crate::net::service::authid::{self, AUTHID, OAUTH_URL};
-use crate::net::service::call::{Call, Service};
+use crate::base::opt::Options;
+use crate::base::transfer::digest_of_blocks;
+use crate::dest::logins;
+use crate::dest::objects::{Api, Base, Each, File, Page, Part, Sent, Shape, Store, sent};
+use crate::dest::{Body, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
+use crate::net::checks;
+use crate::net::http::{Reply, iso_time};
+use crate::net::json::{LIST_MAX_BYTES, in_header};
+use crate::net::oauth;
 use crate::net::service::pages::incomplete;
-use crate::net::service::refusal::word;
-use crate::net::service::rows::Row;
-use crate::net::service::{Content, Dialect, Form, Pages, Verb, rules};
-use crate::net::url::DestUrl;
+use crate::net::service::rows::{self, Row};
+use crate::net::service::{Dialect, Form, Refusal, Verb, rules, words};
+use crate::net::url::{DestUrl, decode};
 
-const PAGE: u64 = 2000;
 /// The service's digest is made of those of blocks of this length; parts of an upload are multiples of it.
 const BLOCK: u64 = 4 << 20;
-/// Largest part of an upload.
-const PART_MAX: u64 = 148 << 20;
-
-const API_URL: Opt = row(
-    "dropbox-api-url",
-    Kind::Text,
-    "",
-    "Address that stands for both of the service's own.",
-);
-const PART: Opt = row(
-    "dropbox-part-size",
-    Kind::Size(1 << 20),
-    "64mb",
-    "Files that are larger are sent in parts of this length.",
-);
+const ROOT: &str = "dropbox-api-path-root";
+/// Most such blocks in a part of an upload: the service takes less than 150 MiB at once.
+const BLOCKS_MAX: u64 = 37;
 
 pub(crate) static SCHEME: Scheme = Scheme {
     names: &["dropbox"],
     help: "Dropbox: dropbox://folder/folder?authid=AUTHID",
-    options: &[AUTHID, OAUTH_URL, API_URL, PART],
-    open: |url, options| Ok(Box::new(Folder::new(url, options)?)),
+    options: options::OPTIONS,
+    open: |url, options| Ok(Box::new(open(url, options)?)),
 };
 
+/// What the message is asked for is the summary, whose end is any number of dots.
 static DIALECT: Dialect = Dialect {
     form: Form::Json(".tag", "error_summary"),
     who: "Dropbox",
@@ -56,134 +45,104 @@ static DIALECT: Dialect = Dialect {
         409 "" "insufficient_space" => Class::Full;
         409 "" "too_many_write_operations" => Class::Throttled(None);
         409 "" "payload_too_large" => Class::TooBig;
-        409 "" [Put] "lookup_failed" => Class::Transient;
-        409 "" [Put] "not_found" => Class::Transient;
-        409 "" [Put] "incorrect_offset" => Class::Transient;
+        409 "" "content_hash_mismatch" => Class::Integrity, "the file arrived damaged at the server";
+        409 "" "disallowed_name" => Class::Unsupported, "the service does not take the name";
+        409 "" "malformed_path" => Class::Unsupported, "the service does not take the name", "see the folder in the URL: no part of it is '.' or '..', has a backslash or more than 255 bytes";
+        409 "" "no_write_permission" => Class::Auth, "the account may only read there";
+        409 "" "restricted_content" => Class::Locked, "the service has blocked the file";
+        409 "" "access_restricted" => Class::Auth, "the administrator of the team does not allow it";
+        409 "" "team_folder" => Class::Auth, "a team folder can be changed by its administrator only";
         409 "" [List] "reset" => Class::Transient;
+        409 "" [List] "not_folder" => Class::Unsupported, "the folder of the URL is a file";
         409 "" [List] "not_found" => Class::FolderMissing;
         409 "" "not_found" => Class::NotFound;
-        409 "" [Put] "conflict/file/" => Class::Exists;
+        409 "" "file_ancestor" => Class::Unsupported, "a folder of the URL is a file";
         409 "" [MakeFolder] "conflict/folder" => Class::Exists;
+        409 "" "conflict/folder" => Class::Unsupported, "a folder has the name of the file";
+        409 "" [MakeFolder] "conflict/file" => Class::Unsupported, "the folder of the URL is a file";
+        409 "" "conflict/file" => Class::Exists;
+        401 "missing_scope" => Class::Auth, "the log-in lacks a right", "the app needs files.metadata.read, files.content.read, files.content.write and account_info.read: tick them and log in again";
+        400 "" "required scope" => Class::Auth, "the log-in lacks a right", "the app needs files.metadata.read, files.content.read, files.content.write and account_info.read: tick them and log in again";
+        400 "" "access token" => Class::Auth;
+        422 "" => Class::Auth, "--dropbox-path-root is no place of this account", "leave it out, or see the number of the namespace";
     },
-    words: &[
-        word(Class::FolderMissing, "=the folder does not exist", ""),
-        word(Class::Exists, "a file of this name is there", ""),
-        word(Class::Auth, "access denied", "check --authid"),
-    ],
+    words: words! {
+        Class::FolderMissing => "=the folder does not exist";
+        Class::Exists => "a file of this name is there";
+        Class::Auth => "access denied", "check the log-in: an AuthID that is not accepted is made anew on the page of the token service";
+        Class::Full => "the account has no space left", "what is deleted counts no more at once: delete versions, or get more space";
+    },
+};
+
+static SHAPE: Shape = Shape {
+    refuses_to_replace: true,
+    md5: false,
+    limits_lists: false,
+    ..Shape::plain(&DIALECT)
 };
 
 /// A folder in Dropbox.
 struct Folder {
-    service: Service,
+    /// Addresses for questions, and for what files hold.
     api: String,
     content: String,
-    /// Empty, or with `/` at its beginning and none at its end.
-    folder: String,
-    part: u64,
-    shown: String,
+    /// The header that says where paths begin; no value: at home.
+    root: Option<String>,
+    /// Where they begin is asked for first.
+    asks_root: bool,
+    /// The folder was seen.
+    is_there: bool,
+    /// Name and digest of the file whose upload in parts was begun last and has not come to its end.
+    begun: Option<(String, Vec<u8>)>,
 }
 
-/// What a call wants to be told, in the ASCII that a header may hold.
-fn header(arg: &Value) -> String {
-    let mut out = String::new();
-    for unit in arg.to_string().encode_utf16() {
-        match u8::try_from(unit) {
-            Ok(byte) if byte < 0x7f => out.push(char::from(byte)),
-            _ => out.push_str(&format!("\\u{unit:04x}")),
-        }
-    }
-    out
+fn open(url: &DestUrl, given: &Options) -> Result<Store> {
+    // Duplicati decodes the path twice.
+    let path = decode(&format!("{}/{}", url.host, url.path));
+    let levels = path.split('/').filter(|level| !level.is_empty());
+    let folder: String = levels.map(|level| format!("/{level}")).collect();
+    let own = checks::own_address(given, &options::ENDPOINT)?;
+    let of = |host| {
+        own.clone()
+            .unwrap_or(format!("https://{host}.dropboxapi.com"))
+    };
+    let (root, asks_root) = options::root(given)?;
+    let api = Folder {
+        api: of("api"),
+        content: of("content"),
+        root: root.as_deref().map(namespace),
+        asks_root,
+        is_there: folder.is_empty(),
+        begun: None,
+    };
+    let login = oauth::login(given, &logins::DROPBOX)?;
+    let mut base = Base::new(&SHAPE, given, login, (of("api"), folder), url.display())?;
+    base.account = oauth::account(given);
+    base.place = format!("{} {root:?} {asks_root} ", of("api"));
+    let blocks = given.size(&options::PART).unwrap_or(0) / BLOCK;
+    let part = blocks.clamp(1, BLOCKS_MAX) * BLOCK;
+    (base.page, base.pieces_from, base.pieces) = (2000, part + 1, Some((part, u64::MAX)));
+    let api = Box::new(api);
+    Ok(Store { base, api })
 }
 
-/// The service's digest of a whole file, in hex.
-fn digest(body: &mut dyn Body) -> Done<String> {
-    let (len, mut all, mut at) = (body.len(), Algo::Sha256.hasher(), 0);
-    while at < len {
-        let n = BLOCK.min(len - at);
-        let mut one = Algo::Sha256.hasher();
-        look_at(body, at, n, &mut |part| one.update(part)).map_err(Fault::local)?;
-        all.update(one.finish().as_bytes());
-        at += n;
-    }
-    Ok(hex(all.finish().as_bytes()))
+/// The value of the header that lets paths begin there.
+fn namespace(id: &str) -> String {
+    json!({ ".tag": "namespace_id", "namespace_id": id }).to_string()
 }
 
-impl Folder {
-    fn new(url: &DestUrl, options: &Options) -> Result<Folder> {
-        let path = format!("{}/{}", url.host, url.path);
-        let levels: Vec<&str> = path.split('/').filter(|l| !l.is_empty()).collect();
-        let base = |usual: &str| options.text(&API_URL).unwrap_or(usual).to_owned();
-        let part = options.size(&PART).unwrap_or(BLOCK).min(PART_MAX);
-        Ok(Folder {
-            service: Service::new(Http::new(options)?, &DIALECT, authid::login(options)?),
-            api: base("https://api.dropboxapi.com"),
-            content: base("https://content.dropboxapi.com"),
-            folder: levels.iter().map(|level| format!("/{level}")).collect(),
-            part: (part / BLOCK).max(1) * BLOCK,
-            shown: url.display(),
-        })
-    }
+/// What names a file.
+fn path(base: &Base, name: &str) -> Value {
+    json!({ "path": format!("{}/{name}", base.folder) })
+}
 
-    fn path(&self, name: &str) -> String {
-        format!("{}/{name}", self.folder)
-    }
-
-    /// A call without content, of which one object is the reply.
-    fn ask(&mut self, verb: Verb, name: &str, arg: &Value) -> Done<Row> {
-        let body = arg.to_string();
-        self.service.row(Call {
-            verb,
-            method: "POST",
-            url: format!("{}/2/{name}", self.api),
-            headers: &[("content-type", "application/json")],
-            content: Content::Bytes(body.as_bytes()),
-            pace: Pace::Short,
-        })
-    }
-
-    /// A call with a stretch of a file.
-    fn send(&mut self, name: &str, arg: &Value, content: Content<'_>) -> Done<Row> {
-        let arg = header(arg);
-        let headers = [
-            ("dropbox-api-arg", arg.as_str()),
-            ("content-type", "application/octet-stream"),
-        ];
-        self.service.row(Call {
-            verb: Verb::Put,
-            method: "POST",
-            url: format!("{}/2/files/{name}", self.content),
-            headers: &headers,
-            content,
-            pace: Pace::Upload,
-        })
-    }
-
-    /// Sends a file in parts; it appears with the last one.
-    fn in_parts(&mut self, commit: &Value, body: &mut dyn Body) -> Done<Row> {
-        let (len, mut at, mut session) = (body.len(), 0, String::new());
-        loop {
-            let n = self.part.min(len - at);
-            let cursor = json!({ "session_id": session, "offset": at });
-            let (name, arg) = match at {
-                0 => ("start", json!({ "close": false })),
-                _ if at + n == len => ("finish", json!({ "cursor": cursor, "commit": commit })),
-                _ => ("append_v2", json!({ "cursor": cursor, "close": false })),
-            };
-            let part = Content::Part {
-                body: &mut *body,
-                from: at,
-                len: n,
-            };
-            let row = self.send(&format!("upload_session/{name}"), &arg, part)?;
-            if at == 0 {
-                session = row.text("session_id");
-            }
-            at += n;
-            if at == len {
-                return Ok(row);
-            }
-        }
-    }
+/// How a file is to be stored.
+fn commit(base: &Base, file: &File<'_>) -> Value {
+    let mut arg = path(base, file.name);
+    arg["mode"] = if file.is_new { "add" } else { "overwrite" }.into();
+    (arg["autorename"], arg["mute"]) = (false.into(), true.into());
+    arg["strict_conflict"] = file.is_new.into();
+    arg
 }
 
 /// What an entry is; `None` for what has been deleted.
@@ -192,123 +151,173 @@ fn entry(row: &Row) -> Option<RemoteFile> {
     (kind != "deleted").then(|| RemoteFile {
         name: row.text("name"),
         size: row.number("size"),
-        modified: None,
+        modified: row.get("server_modified").and_then(iso_time),
         is_folder: kind == "folder",
         is_archived: false,
     })
 }
 
-impl Destination for Folder {
-    fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
-        let mut pages = Pages::new(PAGE);
-        let mut name = "list_folder";
-        let mut arg = json!({ "path": self.folder, "limit": PAGE });
-        loop {
-            let (mut entries, body) = (0, arg.to_string());
-            let call = Call {
-                verb: Verb::List,
-                method: "POST",
-                url: format!("{}/2/files/{name}", self.api),
-                headers: &[("content-type", "application/json")],
-                content: Content::Bytes(body.as_bytes()),
-                pace: Pace::List,
-            };
-            let tail = self.service.rows(call, "entries", &mut |row| {
-                entries += 1;
-                entry(row).map_or(Ok(()), |file| each(Listed::Entry(file)))
-            })?;
-            if !tail.is_nested("entries") || !tail.has("has_more") {
-                return Err(incomplete("the reply has no entries or no end"));
+impl Folder {
+    /// A question, with JSON for its body: the reply.
+    fn ask(&mut self, base: &mut Base, verb: Verb, name: &str, arg: &Value) -> Done<Reply> {
+        if std::mem::take(&mut self.asks_root) {
+            let account = self.row(base, "users/get_current_account", &Value::Null);
+            let id = account.map(|row| row.text("root_info/root_namespace_id"));
+            self.asks_root = !matches!(&id, Ok(id) if !id.is_empty());
+            if self.asks_root {
+                let none = Fault::new(Class::Protocol, "the account tells no space of a team");
+                return Err(id.err().unwrap_or(none));
             }
-            if !tail.flag("has_more") {
-                return Ok(());
-            }
-            let cursor = tail.text("cursor");
-            pages.page(&cursor, entries)?;
-            (name, arg) = ("list_folder/continue", json!({ "cursor": cursor }));
+            self.root = id.ok().as_deref().map(namespace);
         }
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        headers.extend(self.root.clone().map(|root| (ROOT, root)));
+        let url = format!("{}/2/{name}", self.api);
+        base.call(verb, &("POST", url, headers, arg.to_string().into_bytes()))
     }
 
-    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
-        let arg = json!({ "path": self.path(name) });
-        let row = self.ask(Verb::Look, "files/get_metadata", &arg)?;
+    /// A question about the account: the fields of the reply.
+    fn row(&mut self, base: &mut Base, name: &str, arg: &Value) -> Done<Row> {
+        rows::row(&mut self.ask(base, Verb::Login, name, arg)?, DIALECT.who)
+    }
+
+    /// What is known of a file or folder.
+    fn about(&mut self, base: &mut Base, verb: Verb, arg: &Value) -> Done<Row> {
+        rows::row(
+            &mut self.ask(base, verb, "files/get_metadata", arg)?,
+            DIALECT.who,
+        )
+    }
+
+    /// A request that carries a stretch of a file.
+    fn carry(&self, name: &str, arg: &Value) -> Sent {
+        let kind = "application/octet-stream".to_owned();
+        let mut headers = vec![("dropbox-api-arg", in_header(arg)), ("content-type", kind)];
+        headers.extend(self.root.clone().map(|root| (ROOT, root)));
+        sent("POST", format!("{}/2/files/{name}", self.content), headers)
+    }
+}
+
+impl Api for Folder {
+    fn page(&mut self, base: &mut Base, _: &str, mark: &str, each: &mut Each<'_>) -> Done<Page> {
+        let (name, arg) = match mark {
+            "" => (
+                "files/list_folder",
+                json!({ "path": base.folder, "limit": base.page }),
+            ),
+            mark => ("files/list_folder/continue", json!({ "cursor": mark })),
+        };
+        let mut reply = self.ask(base, Verb::List, name, &arg)?;
+        let (mut page, max) = (Page::default(), LIST_MAX_BYTES);
+        let tail = rows::rows(&mut reply, DIALECT.who, max, "entries", &mut |row| {
+            page.entries += 1;
+            entry(row).map_or(Ok(()), |file| each(Listed::Entry(file)))
+        })?;
+        let (more, cursor) = (tail.flag("has_more"), tail.text("cursor"));
+        if !tail.is_nested("entries") || !tail.has("has_more") || (more && cursor.is_empty()) {
+            return Err(incomplete("the reply has no entries or no end"));
+        }
+        self.is_there = true;
+        page.next = if more { cursor } else { String::new() };
+        Ok(page)
+    }
+
+    fn look(&mut self, base: &mut Base, name: &str) -> Done<RemoteFile> {
+        let row = self.about(base, Verb::Look, &path(base, name))?;
         // The service does not tell upper from lower case.
-        let found = entry(&row).filter(|file| file.name == name);
+        let found = entry(&row).filter(|file| file.name == name && !file.is_folder);
         found.ok_or_else(|| Fault::new(Class::NotFound, "not found"))
     }
 
-    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
-        let arg = header(&json!({ "path": self.path(name) }));
-        let url = format!("{}/2/files/download", self.content);
-        let headers = [("dropbox-api-arg", arg.as_str())];
-        self.service
-            .download(("GET", &url), &headers, (name, span), into)
+    fn fetch(&mut self, base: &mut Base, of: (&str, Span), into: &mut dyn Sink) -> Done<GetFacts> {
+        if self.asks_root {
+            self.look(base, of.0)?;
+        }
+        let (_, url, headers, _) = self.carry("download", &path(base, of.0));
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        base.service.download(("GET", &url), &headers, of, into)
     }
 
-    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
-        let (len, ours, is_new) = (body.len(), digest(body)?, body.is_new());
-        let commit = json!({
-            "path": self.path(name),
-            "mode": if is_new { "add" } else { "overwrite" },
-            "autorename": false,
-            "mute": true,
-            "strict_conflict": is_new,
-        });
-        let row = match len > self.part {
-            true => self.in_parts(&commit, body)?,
-            false => self.send("upload", &commit, Content::whole(body))?,
-        };
-        if row.number("size") == Some(len) && row.get("content_hash") == Some(&ours) {
+    /// The service makes a missing folder unasked.
+    fn prepare(&mut self, base: &mut Base, _: &str) -> Done<()> {
+        if !self.is_there || self.asks_root {
+            self.about(base, Verb::List, &json!({ "path": base.folder }))?;
+            self.is_there = true;
+        }
+        Ok(())
+    }
+
+    fn digest(&self, body: &mut dyn Body, from: u64, len: u64) -> Done<Vec<u8>> {
+        digest_of_blocks(body, from, len, BLOCK).map_err(Fault::local)
+    }
+
+    fn whole(&self, base: &Base, file: &File<'_>) -> Sent {
+        let mut arg = commit(base, file);
+        arg["content_hash"] = hex(&file.digest).into();
+        self.carry("upload", &arg)
+    }
+
+    fn is_stored(&mut self, _: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
+        self.begun = None;
+        let row = rows::row(reply, DIALECT.who)?;
+        let same = row.get("content_hash") == Some(&hex(&file.digest));
+        Ok(same && row.number("size") == Some(file.len))
+    }
+
+    /// An upload that is not known any more has perhaps come to its end, and only the answer was lost.
+    fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
+        let begun = Some((file.name.to_owned(), file.digest.clone()));
+        if std::mem::replace(&mut self.begun, begun) == self.begun {
+            let found = self.about(base, Verb::Look, &path(base, file.name));
+            if found.is_ok_and(|row| row.get("content_hash") == Some(&hex(&file.digest))) {
+                return Err(Fault::new(Class::Exists, "the file is there already"));
+            }
+        }
+        let request = self.carry("upload_session/start", &json!({ "close": false }));
+        let id = base.row(Verb::Put, &request)?.text("session_id");
+        let none = || Fault::new(Class::Protocol, "the server begins no upload");
+        (!id.is_empty()).then_some(id).ok_or_else(none)
+    }
+
+    fn piece(&self, base: &Base, id: &str, file: &File<'_>, part: &Part) -> Sent {
+        let mut arg = json!({ "cursor": { "session_id": id, "offset": part.from } });
+        if part.len == 0 {
+            arg["commit"] = commit(base, file);
+            return self.carry("upload_session/finish", &arg);
+        }
+        arg["close"] = (part.from + part.len == file.len).into();
+        arg["content_hash"] = hex(&part.digest).into();
+        self.carry("upload_session/append_v2", &arg)
+    }
+
+    fn offset(&self, refusal: &Refusal) -> Option<u64> {
+        let told = refusal.field("correct_offset").parse().ok();
+        // One that is closed has all.
+        told.or(refusal.is("closed").then_some(u64::MAX))
+    }
+
+    fn delete(&mut self, base: &mut Base, name: &str) -> Done<()> {
+        let arg = path(base, name);
+        self.ask(base, Verb::Delete, "files/delete_v2", &arg)?
+            .finish()
+    }
+
+    fn make(&mut self, base: &mut Base) -> Done<()> {
+        if base.folder.is_empty() {
             return Ok(());
         }
-        let _ = self.delete(name);
-        let what = "the stored file is not the one sent";
-        Err(Fault::new(Class::Integrity, what))
+        let arg = json!({ "path": base.folder, "autorename": false });
+        let made = self.ask(base, Verb::MakeFolder, "files/create_folder_v2", &arg);
+        made?.finish()
     }
 
-    fn delete(&mut self, name: &str) -> Done<()> {
-        let arg = json!({ "path": self.path(name) });
-        match self.ask(Verb::Delete, "files/delete_v2", &arg) {
-            Err(fault) if fault.class != Class::NotFound => Err(fault),
-            _ => Ok(()),
-        }
-    }
-
-    fn create_folder(&mut self) -> Done<()> {
-        if self.folder.is_empty() {
-            return Ok(());
-        }
-        let arg = json!({ "path": self.folder, "autorename": false });
-        match self.ask(Verb::MakeFolder, "files/create_folder_v2", &arg) {
-            Err(fault) if fault.class != Class::Exists => Err(fault),
-            _ => Ok(()),
-        }
-    }
-
-    fn about(&self) -> About {
-        About {
-            refuses_to_replace: true,
-            put_is_proof: true,
-            ..About::default()
-        }
-    }
-
-    fn said(&mut self) -> Said {
-        Said {
-            requests: Some(self.service.requests()),
-            ..Said::default()
-        }
-    }
-
-    fn describe(&self) -> String {
-        self.shown.clone()
-    }
-
-    fn quota(&mut self) -> Done<Quota> {
-        let row = self.ask(Verb::Login, "users/get_space_usage", &Value::Null)?;
+    /// Of a team, what is left to all of it.
+    fn quota(&mut self, base: &mut Base) -> Done<Quota> {
+        let row = self.row(base, "users/get_space_usage", &Value::Null)?;
         let total = row.number("allocation/allocated");
-        let used = row.number("used");
-        let free = total.zip(used).map(|(t, u)| t.saturating_sub(u));
+        let used = row.number("allocation/used").or(row.number("used"));
+        let free = total.zip(used);
+        let free = free.map(|(total, used)| total.saturating_sub(used));
         Ok(Quota { total, free })
     }
 }

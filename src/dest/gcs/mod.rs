@@ -73,7 +73,7 @@ static SHAPE: Shape = Shape {
         proof: ("kind", "storage#objects", "kind"),
         ..Listing::PLAIN
     },
-    pieces_above: 8 << 20,
+    pieces_from: (8 << 20) + 1,
     ..Shape::plain(&DIALECT)
 };
 
@@ -134,22 +134,22 @@ impl Bucket {
 
 impl Api for Bucket {
     fn whole(&self, base: &Base, file: &File<'_>) -> Sent {
-        let hash = ("x-goog-hash", format!("md5={}", base64(&file.md5)));
+        let hash = ("x-goog-hash", format!("md5={}", base64(&file.digest)));
         sent("POST", self.upload(base, file, "media"), vec![hash])
     }
 
-    fn is_stored(&self, _: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
+    fn is_stored(&mut self, _: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
         let row = rows::row(reply, DIALECT.who)?;
         let md5 = row.get("md5Hash");
-        let same = md5.is_none_or(|md5| md5 == base64(&file.md5));
+        let same = md5.is_none_or(|md5| md5 == base64(&file.digest));
         Ok(same && row.number("size") == Some(file.len))
     }
 
     /// The address that the rest goes to: who knows it may write.
-    fn begin(&self, base: &mut Base, file: &File<'_>) -> Done<String> {
+    fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
         let url = self.upload(base, file, "resumable");
         // The server compares it with what has arrived in the end.
-        let about = serde_json::json!({ "md5Hash": base64(&file.md5) }).to_string();
+        let about = serde_json::json!({ "md5Hash": base64(&file.digest) }).to_string();
         let headers = vec![
             ("content-type", "application/json; charset=UTF-8".to_owned()),
             (

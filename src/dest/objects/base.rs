@@ -8,7 +8,8 @@ use crate::dest::{Listed, RemoteFile};
 use crate::net::http::{Http, Pace, Reply, parse_date};
 use crate::net::service::call::{Call, Login, Service};
 use crate::net::service::pages::incomplete;
-use crate::net::service::{Content, Verb};
+use crate::net::service::rows::{self, Row};
+use crate::net::service::{Content, Refusal, Verb};
 use crate::net::url::{encode, encode_path};
 
 /// Where entries of a listing go.
@@ -32,6 +33,9 @@ pub(in crate::dest) struct Base {
     pub(in crate::dest) folder: String,
     /// Files asked for at once.
     pub(in crate::dest) page: u64,
+    /// See [`Shape::pieces_from`] and [`Shape::pieces`].
+    pub(in crate::dest) pieces_from: u64,
+    pub(in crate::dest) pieces: Option<(u64, u64)>,
     /// Storage classes whose files cannot be read at once, in lower case.
     pub(in crate::dest) archive: Vec<String>,
     /// See [`About::read_only`].
@@ -61,6 +65,8 @@ impl Base {
             address,
             folder,
             page: 1000,
+            pieces_from: shape.pieces_from,
+            pieces: shape.pieces,
             archive: Vec::new(),
             read_only: None,
             notices: Vec::new(),
@@ -103,19 +109,25 @@ impl Base {
     }
 
     /// As [`Base::call`], with this body.
-    pub(super) fn send(
+    pub(super) fn send(&mut self, verb: Verb, request: &Sent, content: Content<'_>) -> Done<Reply> {
+        let asked = self.ask(verb, request, content)?;
+        asked.map_err(|refusal| self.service.fault(&refusal, verb))
+    }
+
+    /// As [`Base::send`]; a refusal as it was told.
+    pub(super) fn ask(
         &mut self,
         verb: Verb,
         (method, url, headers, _): &Sent,
         content: Content<'_>,
-    ) -> Done<Reply> {
+    ) -> Done<std::result::Result<Reply, Refusal>> {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let pace = match (verb, &content) {
             (Verb::List, _) => Pace::List,
             (_, Content::Part { .. }) => Pace::Upload,
             _ => Pace::Short,
         };
-        self.service.call(Call {
+        self.service.ask(Call {
             verb,
             method,
             url: url.clone(),
@@ -123,6 +135,11 @@ impl Base {
             content,
             pace,
         })
+    }
+
+    /// A request of which one small object is the reply: its fields.
+    pub(in crate::dest) fn row(&mut self, verb: Verb, request: &Sent) -> Done<Row> {
+        rows::row(&mut self.call(verb, request)?, self.shape.dialect.who)
     }
 
     /// A request without headers and body.

@@ -7,12 +7,13 @@ mod base;
 mod shape;
 mod upload;
 
+use crate::base::digest::Algo;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::{
-    About, Body, Destination, GetFacts, Quota, RemoteFile, Said, Sink, Span, WantedDigests,
+    About, Body, Destination, GetFacts, Quota, RemoteFile, Said, Sink, Span, WantedDigests, look_at,
 };
 use crate::net::http::Reply;
-use crate::net::service::{Pages, Verb};
+use crate::net::service::{Pages, Refusal, Verb};
 
 pub(super) use self::base::{Base, Each, Page};
 pub(super) use self::shape::{File, Headers, Listing, Part, Sent, Shape, sent};
@@ -43,6 +44,28 @@ pub(super) trait Api {
         base.page((&start, most), mark, each)
     }
 
+    /// See [`Destination::stat`].
+    fn look(&mut self, base: &mut Base, name: &str) -> Done<RemoteFile> {
+        base.look(name)
+    }
+
+    /// See [`Destination::get`].
+    fn fetch(
+        &mut self,
+        base: &mut Base,
+        (name, span): (&str, Span),
+        into: &mut dyn Sink,
+    ) -> Done<GetFacts> {
+        let url = base.url(name, base.shape.content);
+        let service = &mut base.service;
+        service.download(("GET", &url), &[], (name, span), into)
+    }
+
+    /// Before an upload: a folder that is missing is [`Class::FolderMissing`], where the service would not say so.
+    fn prepare(&mut self, _: &mut Base, _name: &str) -> Done<()> {
+        Ok(())
+    }
+
     /// The request that uploads a file as a whole.
     fn whole(&self, base: &Base, file: &File<'_>) -> Sent {
         let headers = file.headers(base.shape.digest);
@@ -51,26 +74,41 @@ pub(super) trait Api {
 
     /// True when the reply to a finished upload tells of the file that was sent: by [`Shape::digest`], and where it tells
     /// none the file is looked at.
-    fn is_stored(&self, base: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
+    fn is_stored(&mut self, base: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
         let (header, write) = base.shape.digest;
         let told = reply.header(header).map(|t| t.trim_matches('"'));
         let told = told.filter(|told| !told.is_empty()).map(|told| {
-            let ours = write(&file.md5);
+            let ours = write(&file.digest);
             told == ours || told.to_ascii_lowercase() == ours
         });
         reply.finish()?;
         match told {
             Some(same) => Ok(same),
-            None => match base.look(file.name) {
+            None => match self.look(base, file.name) {
                 Err(fault) if fault.class == Class::NotFound => Ok(false),
                 looked => Ok(looked?.size.is_none_or(|size| size == file.len)),
             },
         }
     }
 
+    /// What the service knows so many bytes of a body from a position by.
+    fn digest(&self, body: &mut dyn Body, from: u64, len: u64) -> Done<Vec<u8>> {
+        if let Some(md5) = body.md5().filter(|_| len == body.len()) {
+            return Ok(md5.to_vec());
+        }
+        let mut md5 = Algo::Md5.hasher();
+        look_at(body, from, len, &mut |bytes| md5.update(bytes)).map_err(Fault::local)?;
+        Ok(md5.finish().as_bytes().to_vec())
+    }
+
     /// Begins an upload in pieces: what the service calls it.
-    fn begin(&self, _: &mut Base, _: &File<'_>) -> Done<String> {
+    fn begin(&mut self, _: &mut Base, _: &File<'_>) -> Done<String> {
         Ok(String::new())
+    }
+
+    /// How many bytes the service has of an upload, where it refuses a piece because those are others than we thought.
+    fn offset(&self, _: &Refusal) -> Option<u64> {
+        None
     }
 
     /// The request that sends a piece of an upload that was begun, or without one its end. See [`Shape::pieces`]. An upload that
@@ -113,13 +151,11 @@ impl Destination for Store {
     }
 
     fn stat(&mut self, name: &str) -> Done<RemoteFile> {
-        self.base.look(name)
+        self.api.look(&mut self.base, name)
     }
 
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
-        let url = self.base.url(name, self.base.shape.content);
-        let service = &mut self.base.service;
-        service.download(("GET", &url), &[], (name, span), into)
+        self.api.fetch(&mut self.base, (name, span), into)
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
@@ -132,15 +168,16 @@ impl Destination for Store {
             let what = format!("{who} takes no file of more than {most} GiB in one piece");
             return Err(Fault::new(Class::TooBig, what).hint("use a smaller --dblock-size"));
         }
-        let missing = || Fault::new(Class::Local, "the digest of the upload was not made");
+        api.prepare(base, name)?;
+        let len = body.len();
         let file = File {
             name,
-            len: body.len(),
-            md5: body.md5().ok_or_else(missing)?,
+            len,
+            digest: api.digest(body, 0, len)?,
             sha256: body.sha256(),
             is_new: body.is_new(),
         };
-        let mut reply = upload::send(&**api, base, &file, body)?;
+        let mut reply = upload::send(&mut **api, base, &file, body)?;
         if api.is_stored(base, &file, &mut reply)? {
             return Ok(());
         }
@@ -166,13 +203,13 @@ impl Destination for Store {
     fn about(&self) -> About {
         About {
             wants: WantedDigests {
-                md5: true,
+                md5: self.base.shape.md5,
                 sha1: false,
             },
             refuses_to_replace: self.base.shape.refuses_to_replace,
             put_is_proof: true,
             read_only: self.base.read_only,
-            limits_lists: true,
+            limits_lists: self.base.shape.limits_lists,
             ..About::default()
         }
     }

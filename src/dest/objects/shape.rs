@@ -22,6 +22,10 @@ pub(in crate::dest) struct Shape {
     pub(in crate::dest) dialect: &'static Dialect,
     /// A `/` in the name of an object is sent as `%2F`.
     pub(in crate::dest) encodes_slash: bool,
+    /// The MD5 of an upload is made while it is packed.
+    pub(in crate::dest) md5: bool,
+    /// A listing can be limited to names that begin with a given text.
+    pub(in crate::dest) limits_lists: bool,
     /// Header of an upload, and of its reply, that tells the MD5 of the file, and how it is written.
     pub(in crate::dest) digest: Digest,
     /// An upload can be told to replace nothing.
@@ -37,8 +41,8 @@ pub(in crate::dest) struct Shape {
     pub(in crate::dest) listing: Listing,
     /// Largest file, in bytes; whole GiB.
     pub(in crate::dest) most: u64,
-    /// Longer files, in bytes, go in pieces.
-    pub(in crate::dest) pieces_above: u64,
+    /// Files of so many bytes and more go in pieces.
+    pub(in crate::dest) pieces_from: u64,
     /// Longer files go in pieces once the line has broken on them.
     pub(in crate::dest) pieces_once_broken: u64,
     /// An upload in pieces has pieces of at least so many bytes, at most so many pieces, and an end of its own; `None`: all that
@@ -52,6 +56,8 @@ impl Shape {
         Shape {
             dialect,
             encodes_slash: false,
+            md5: true,
+            limits_lists: true,
             digest: ("content-md5", base64),
             refuses_to_replace: false,
             content: "",
@@ -60,7 +66,7 @@ impl Shape {
             make: "",
             listing: Listing::PLAIN,
             most: u64::MAX,
-            pieces_above: u64::MAX,
+            pieces_from: u64::MAX,
             pieces_once_broken: u64::MAX,
             pieces: None,
         }
@@ -125,7 +131,8 @@ pub(in crate::dest) struct File<'a> {
     pub(in crate::dest) name: &'a str,
     /// In bytes.
     pub(in crate::dest) len: u64,
-    pub(in crate::dest) md5: [u8; 16],
+    /// See [`Api::digest`].
+    pub(in crate::dest) digest: Vec<u8>,
     pub(in crate::dest) sha256: [u8; 32],
     /// It must not replace another.
     pub(in crate::dest) is_new: bool,
@@ -135,7 +142,7 @@ impl File<'_> {
     /// Headers that tell the digest of the file, and that it must replace none.
     pub(in crate::dest) fn headers(&self, (name, write): Digest) -> Headers {
         let condition = self.is_new.then(|| ("if-none-match", "*".to_owned()));
-        let digest = [(name, write(&self.md5))].into_iter();
+        let digest = [(name, write(&self.digest))].into_iter();
         digest.chain(condition).collect()
     }
 }
@@ -148,8 +155,8 @@ pub(in crate::dest) struct Part {
     pub(in crate::dest) len: u64,
     /// How many pieces lie before it.
     pub(in crate::dest) number: u64,
-    /// Of the piece, where pieces have a length of their own.
-    pub(in crate::dest) md5: Vec<u8>,
+    /// See [`Api::digest`]; of the piece, where pieces have a length of their own.
+    pub(in crate::dest) digest: Vec<u8>,
 }
 
 /// An upload in pieces: of which file, and how far it is.

@@ -1,16 +1,17 @@
 //! Uploads: in one request, or in pieces, of which those that arrived are not sent again after a break.
 
-use crate::base::digest::Algo;
 use crate::base::fault::{Class, Done, Fault};
+use crate::dest::Body;
 use crate::dest::objects::Api;
 use crate::dest::objects::base::Base;
 use crate::dest::objects::shape::{File, Part, Upload};
-use crate::dest::{Body, look_at};
 use crate::net::http::Reply;
 use crate::net::service::{Content, Verb};
 
 /// So often one call begins an upload that the service forgets.
 const BEGINS_MAX: u8 = 2;
+/// So often one call is told that the service has other bytes than we thought.
+const MOVES_MAX: u8 = 3;
 
 /// What a service has of an upload.
 enum State {
@@ -18,13 +19,15 @@ enum State {
     Done(Box<Reply>),
     /// So many bytes.
     Has(u64),
+    /// So many bytes, which are others than we thought.
+    At(u64),
     /// It does not know the upload.
     Gone,
 }
 
 /// Sends a file; the reply of its end. A fault of the line leaves the rest of one in pieces for the next call with that file.
 pub(super) fn send(
-    api: &dyn Api,
+    api: &mut dyn Api,
     base: &mut Base,
     file: &File<'_>,
     body: &mut dyn Body,
@@ -36,10 +39,12 @@ pub(super) fn send(
                 api.cancel(base, &id);
             }
             let upload = Upload::new(file);
-            if file.len <= base.shape.pieces_above {
+            if file.len < base.pieces_from {
                 let mut request = api.whole(base, file);
                 let kind = ("content-type", "application/octet-stream".to_owned());
-                request.2.push(kind);
+                if request.2.iter().all(|(name, _)| *name != kind.0) {
+                    request.2.push(kind);
+                }
                 let sent = base.send(Verb::Put, &request, Content::whole(body));
                 let broke = |fault: &Fault| fault.class == Class::Transient;
                 let long = file.len > base.shape.pieces_once_broken;
@@ -56,14 +61,14 @@ pub(super) fn send(
 
 /// Sends what has not arrived.
 fn in_pieces(
-    api: &dyn Api,
+    api: &mut dyn Api,
     base: &mut Base,
     mut upload: Upload,
     file: &File<'_>,
     body: &mut dyn Body,
 ) -> Done<Reply> {
-    let mut asks = upload.id.is_some() && base.shape.pieces.is_none();
-    let mut begun = 0;
+    let mut asks = upload.id.is_some() && base.pieces.is_none();
+    let (mut begun, mut moved) = (0, 0);
     loop {
         if upload.id.is_none() {
             (upload.id, upload.at) = (Some(api.begin(base, file)?), 0);
@@ -78,7 +83,12 @@ fn in_pieces(
                 upload.at = n.min(file.len);
                 continue;
             }
-            Ok(State::Has(_)) => {
+            Ok(State::At(n)) if moved < MOVES_MAX => {
+                upload.at = n.min(file.len);
+                moved += 1;
+                continue;
+            }
+            Ok(State::Has(_) | State::At(_)) => {
                 base.upload = Some(upload);
                 "the server takes no more of the file"
             }
@@ -100,7 +110,7 @@ fn in_pieces(
 
 /// Sends the piece of an upload that begins at a position, or when that is the end of the file the end of the upload.
 fn piece(
-    api: &dyn Api,
+    api: &mut dyn Api,
     base: &mut Base,
     (id, from): (&str, u64),
     file: &File<'_>,
@@ -111,14 +121,12 @@ fn piece(
         from,
         len: left,
         number: 0,
-        md5: Vec::new(),
+        digest: Vec::new(),
     };
-    if let Some((least, most)) = base.shape.pieces {
+    if let Some((least, most)) = base.pieces {
         let size = least.max(file.len.div_ceil(most));
         (part.len, part.number) = (size.min(left), file.len.min(from).div_ceil(size));
-        let mut md5 = Algo::Md5.hasher();
-        look_at(body, from, part.len, &mut |bytes| md5.update(bytes)).map_err(Fault::local)?;
-        part.md5 = md5.finish().as_bytes().to_vec();
+        part.digest = api.digest(body, from, part.len)?;
     }
     let len = part.len;
     let request = api.piece(base, id, file, &part);
@@ -126,12 +134,19 @@ fn piece(
         0 => Content::Bytes(&request.3),
         _ => Content::Part { body, from, len },
     };
-    match base.send(Verb::Resume, &request, content) {
+    let sent = match base.ask(Verb::Resume, &request, content)? {
+        Ok(reply) => Ok(reply),
+        Err(refusal) => match api.offset(&refusal) {
+            Some(n) => return Ok(State::At(n)),
+            None => Err(base.service.fault(&refusal, Verb::Resume)),
+        },
+    };
+    match sent {
         Ok(mut reply) if reply.status == 308 => {
             reply.finish()?;
             Ok(State::Has(received(&reply)))
         }
-        Ok(reply) if len == 0 || base.shape.pieces.is_none() => Ok(State::Done(Box::new(reply))),
+        Ok(reply) if len == 0 || base.pieces.is_none() => Ok(State::Done(Box::new(reply))),
         Ok(mut reply) => reply.finish().map(|()| State::Has(from + len)),
         Err(fault) if fault.class == Class::NotFound => Ok(State::Gone),
         Err(fault) => Err(fault),

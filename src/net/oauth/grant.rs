@@ -18,7 +18,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     who: "a token service",
     rules: rules! {
         0 "invalid_grant interaction_required consent_required login_required" => Class::Auth, "{name} does not accept the log-in any more", "make a new one with 'duplet remote login {scheme}'";
-        0 "invalid_client unauthorized_client" => Class::Auth, "{name} does not accept the client", "check --oauth-client-id and --oauth-client-secret";
+        0 "invalid_client* unauthorized_client" => Class::Auth, "{name} does not accept the client", "check --oauth-client-id and --oauth-client-secret";
         0 "invalid_scope" => Class::Auth, "{name} does not give the client these rights", "give the registration of the client the rights that 'duplet help {scheme}' names";
         0 "temporarily_unavailable" => Class::Throttled(None);
         0 "server_error" => Class::Transient;

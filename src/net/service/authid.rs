@@ -65,17 +65,6 @@ pub(crate) fn of(
     }
 }
 
-/// The log-in that the options name, for a destination on trial.
-#[cfg(any(test, feature = "trial"))]
-pub(crate) fn login(
-    options: &crate::base::opt::Options,
-) -> crate::base::error::Result<Box<dyn Login>> {
-    let missing = || crate::net::checks::missing("AuthID", "use --authid");
-    let id = options.secret(&AUTHID).ok_or_else(missing)?;
-    let url = options.text(&OAUTH_URL).unwrap_or_default().trim();
-    Ok(of(id, url.to_owned(), "SCHEME", Vec::new()))
-}
-
 /// Tokens of the service.
 struct AuthId {
     id: Secret,

@@ -204,11 +204,19 @@ impl Refusal {
         let _ = match form {
             #[cfg(feature = "json")]
             Form::Json(code, message) => {
-                use crate::net::json::{self, Step};
+                use crate::net::json::{self, Step, Value};
                 let max = json::SMALL_MAX_BYTES;
                 json::read(&mut &body[..], max, &unreadable, &mut |step| {
                     let (key, value) = match step {
                         Step::Value { path: [key], value } => (key, value),
+                        // Dropbox's, at any depth.
+                        Step::Value {
+                            path: [error, .., key],
+                            value: Value::Number(n),
+                        } if error == "error" => {
+                            out.more(key, n.to_string());
+                            return Ok(());
+                        }
                         Step::Value {
                             path: [error, key],
                             value,
@@ -267,8 +275,14 @@ impl Refusal {
             self.code = plain_word(value);
         } else if field == message {
             value.clone_into(&mut self.message);
-        } else if self.fields.len() < FIELDS_MAX {
-            self.fields.push((field.to_owned(), value.to_owned()));
+        } else {
+            self.more(field, value.to_owned());
+        }
+    }
+
+    fn more(&mut self, field: &str, value: String) {
+        if self.fields.len() < FIELDS_MAX {
+            self.fields.push((field.to_owned(), value));
         }
     }
 

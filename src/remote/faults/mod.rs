@@ -31,6 +31,8 @@ mod uploads;
 mod azure_only;
 #[cfg(feature = "dest-b2")]
 mod b2_only;
+#[cfg(feature = "dest-dropbox")]
+mod dropbox_only;
 #[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
 mod endless;
 #[cfg(feature = "dest-ftp")]
@@ -591,6 +593,7 @@ destinations! {
     "dest-azure" azure http;
     "dest-gcs" gcs http;
     "dest-onedrive" onedrive http;
+    "dest-dropbox" dropbox http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

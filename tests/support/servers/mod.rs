@@ -12,6 +12,7 @@
 pub mod account;
 pub mod azure;
 pub mod b2;
+pub mod cloud;
 pub mod gcs;
 pub mod onedrive;
 pub mod s3;

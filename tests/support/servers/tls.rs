@@ -140,3 +140,10 @@ impl Tls {
         text.split('=').nth(1).unwrap().trim().to_owned()
     }
 }
+
+/// Makes an authority and a certificate of it for these names, `NAME.pem` and `NAME.key` in the folder; the authority's own.
+pub fn certificate(folder: &Path, name: &str, names: &str) -> PathBuf {
+    authority(folder, "ca");
+    leaf(folder, name, "ca", names, 30);
+    folder.join("ca.pem")
+}

@@ -1,0 +1,171 @@
+//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`), which enforce what the services' documentation says and list what a good
+//! client never asks; and rclone in front of them, as another client: it keeps the services' own host names and is led here by a
+//! proxy and an authority of our own.
+
+#![allow(dead_code, reason = "shared by several test files")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Home, Server, accepts, free_port, installed, tls};
+
+/// The hosts of the services.
+const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com";
+/// How a client logs in that has a registration of its own.
+pub const OWN: &str =
+    "oauth-client-id=stub-client&oauth-client-secret=stub-secret&oauth-refresh-token=stub-refresh";
+
+/// A running stub.
+pub struct Cloud {
+    name: &'static str,
+    port: u16,
+    /// Certificate of the authority, where it speaks TLS.
+    ca: Option<PathBuf>,
+    // Stopped in this order.
+    server: Server,
+    pub home: Home,
+}
+
+impl Cloud {
+    pub fn start(name: &'static str, more: &[&str]) -> Cloud {
+        Cloud::with(name, false, more)
+    }
+
+    /// Over TLS, so that other clients come here, too.
+    pub fn secure(name: &'static str, more: &[&str]) -> Cloud {
+        Cloud::with(name, true, more)
+    }
+
+    fn with(name: &'static str, secure: bool, more: &[&str]) -> Cloud {
+        let home = Home::new(&format!("{name}-stub"));
+        let port = free_port();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("python3");
+        let program = format!("tests/support/servers/{name}.py");
+        command.arg(root.join(program)).args(more);
+        command.args(["--port", &port.to_string()]);
+        let ca = secure.then(|| {
+            let ca = tls::certificate(&home.at(""), "stub", HOSTS);
+            command.arg("--tls-cert").arg(home.at("stub.pem"));
+            command.arg("--tls-key").arg(home.at("stub.key"));
+            ca
+        });
+        let mut server = Server::start(name, command, &home.at("log"));
+        server.wait(&|| accepts(port));
+        Cloud {
+            name,
+            port,
+            ca,
+            server,
+            home,
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    pub fn base(&self) -> String {
+        match self.ca {
+            Some(_) => format!("https://localhost:{}", self.port),
+            None => format!("http://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// A destination URL with this log-in.
+    pub fn url(&self, place: &str, login: &str) -> String {
+        let (base, scheme) = (self.base(), self.scheme());
+        let ca = self
+            .ca
+            .as_ref()
+            .map(|ca| format!("&ssl-ca-file={}", ca.display()));
+        let token = if scheme == "dropbox" {
+            "oauth2/token"
+        } else {
+            "token"
+        };
+        format!(
+            "{scheme}://{place}?{scheme}-endpoint={base}&oauth-url={base}/refresh&oauth-token-url={base}/{token}&http-proxy=none&retry-delay=0s&{login}{}",
+            ca.unwrap_or_default()
+        )
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.name {
+            "gdrive" => "googledrive",
+            name => name,
+        }
+    }
+
+    /// Asks the stub: method, path with query, token, JSON. The reply's body.
+    pub fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
+        let script = "import ssl, sys, urllib.request as u\n\
+            method, url, ca, token, body = sys.argv[1:6]\n\
+            head = {'Authorization': 'Bearer ' + token, 'Content-Type': 'application/json'} if token else {}\n\
+            r = u.Request(url, method=method, data=body.encode() or None, headers=head)\n\
+            c = ssl.create_default_context(cafile=ca) if ca else None\n\
+            h = [u.ProxyHandler({})] + ([u.HTTPSHandler(context=c)] if c else [])\n\
+            sys.stdout.buffer.write(u.build_opener(*h).open(r).read())\n";
+        let ca = self.ca.as_deref().unwrap_or(Path::new(""));
+        let url = format!("{}{path}", self.base());
+        let done = Command::new("python3")
+            .args(["-c", script, method, &url])
+            .arg(ca)
+            .args([token, body])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{method} {path}: {said}");
+        done.stdout
+    }
+
+    /// What the stub counted.
+    pub fn told(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.ask("GET", "/_stub", "", "")).unwrap()
+    }
+
+    /// Nothing was asked that a good client never asks. `noted`: what another client may have done.
+    #[track_caller]
+    pub fn is_content(&self, noted: &[&str]) -> serde_json::Value {
+        let told = self.told();
+        assert_eq!(told["violations"], serde_json::json!([]), "{told:#}");
+        let notes = told["notes"].as_object().unwrap();
+        // Its port was tried.
+        let knock = ["TLS handshake failed"];
+        let known = |note: &str| noted.contains(&note) || knock.contains(&note);
+        let other = notes.keys().find(|note| !known(note.as_str()));
+        assert!(other.is_none(), "{told:#}");
+        told
+    }
+
+    /// Another client, which reaches this by `proxy`; it says `d:` for the root.
+    pub fn rclone(&self, proxy: SocketAddr, args: &[&str]) {
+        let conf = self.home.at("rclone.conf");
+        if !conf.exists() {
+            let kind = match self.name {
+                "gdrive" => "type = drive\nscope = drive\nchunk_size = 1M\nupload_cutoff = 1M",
+                _ => "type = dropbox\nbatch_mode = off\nchunk_size = 4M",
+            };
+            let token = r#"{"access_token":"old","token_type":"Bearer","refresh_token":"stub-refresh","expiry":"2020-01-01T00:00:00Z"}"#;
+            let text = format!(
+                "[d]\n{kind}\nclient_id = stub-client\nclient_secret = stub-secret\ntoken = {token}\n"
+            );
+            fs::write(&conf, text).unwrap();
+        }
+        let done = Command::new(installed("rclone"))
+            .arg("--config")
+            .arg(&conf)
+            .arg("--ca-cert")
+            .arg(self.ca.as_ref().unwrap())
+            .args(args)
+            .env("HTTPS_PROXY", format!("http://{proxy}"))
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "rclone {args:?}: {said}");
+    }
+}
