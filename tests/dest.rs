@@ -16,6 +16,8 @@ mod faulty;
 mod faulty_azure;
 #[path = "support/faulty_dav.rs"]
 mod faulty_dav;
+#[path = "support/faulty_drive.rs"]
+mod faulty_drive;
 #[path = "support/faulty_dropbox.rs"]
 mod faulty_dropbox;
 #[path = "support/faulty_ftp/mod.rs"]
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use faulty::Server;
 use faulty_azure::Azure;
 use faulty_dav::Dav;
+use faulty_drive::Drive;
 use faulty_dropbox::Dropbox;
 use faulty_gcs::Gcs;
 use faulty_graph::Graph;
@@ -121,6 +124,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
             &["onedrivev2", "sharepoint", "msgroup"],
             format!("onedrivev2://{path}?{login}"),
         )
+    });
+    let server = Server::start(|address| Drive::new(address, md5));
+    let at = server.address;
+    let url =
+        format!("googledrive://{path}?googledrive-endpoint=http://{at}&authid=x&http-proxy=none");
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new("googledrive", &["googledrive"], url)
     });
     let server = Server::start(|_| Dropbox::new(content_hash));
     let at = server.address;
@@ -241,6 +252,12 @@ fn on_s3_and_swift(path: &str) -> Vec<Place> {
         ..Place::new("swift itself", &["openstack"], url)
     });
     all
+}
+
+fn md5(data: &[u8]) -> String {
+    use md5::Digest;
+    let hash = md5::Md5::digest(data);
+    hash.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Dropbox's digest of a file: of the digests of its blocks of 4 MiB.

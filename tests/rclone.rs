@@ -480,8 +480,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
     let page = scratch.run(&["help", "destinations"]).code(&[0]).out;
     let joined = page.split_whitespace().collect::<Vec<_>>().join(" ");
     for (scheme, words) in [
-        ("dropbox", "a remote of the type 'dropbox'"),
-        ("googledrive", "a remote of the type 'drive'"),
+        ("box", "a remote of the type 'box'"),
         ("tahoe", "ssh://USER@HOST:PORT/folder"),
         ("duplicati", "restore with Duplicati"),
         ("filejump", "in a browser"),
@@ -500,6 +499,8 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         "aliyunoss",
         "storj",
         "onedrivev2",
+        "googledrive",
+        "dropbox",
     ] {
         let words = format!("; duplet help {native}");
         assert!(joined.contains(&words), "{native}: {joined}");

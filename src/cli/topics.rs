@@ -77,6 +77,8 @@ topics! {
     "gcs" | "gs" | "googlecloudstorage";
     #[cfg(feature = "dest-onedrive")]
     "onedrive" | "onedrivev2" | "od4b" | "sharepoint" | "mssp" | "msgroup";
+    #[cfg(feature = "dest-googledrive")]
+    "googledrive" | "drive";
     #[cfg(feature = "dest-dropbox")]
     "dropbox";
     #[cfg(feature = "dest-ipfs")]
@@ -161,6 +163,7 @@ mod tests {
             ("azure", cfg!(feature = "dest-azure")),
             ("gcs", cfg!(feature = "dest-gcs")),
             ("onedrive", cfg!(feature = "dest-onedrive")),
+            ("googledrive", cfg!(feature = "dest-googledrive")),
             ("dropbox", cfg!(feature = "dest-dropbox")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {

@@ -38,6 +38,7 @@ static ALL: &[Known] = &[
     Known("b2", Way::Native("Backblaze B2")),
     Known("azure", Way::Native("Azure Blob Storage")),
     Known("gcs", Way::Native("Google Cloud Storage")),
+    Known("googledrive", Way::Native("Google Drive")),
     Known("dropbox", Way::Native("Dropbox")),
     Known("openstack", Way::Native("OpenStack Swift")),
     Known("ssh sftp", Way::Native("SFTP")),
@@ -77,7 +78,6 @@ static ALL: &[Known] = &[
             "write openstack://CONTAINER/folder with its address for v2 as --openstack-authuri, and --openstack-apikey",
         ),
     ),
-    Known("googledrive", Way::Remote("Google Drive", "drive")),
     Known("onedrivev2", Way::Native("OneDrive")),
     Known(
         "od4b",

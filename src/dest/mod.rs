@@ -17,6 +17,8 @@ mod folders;
 mod ftp;
 #[cfg(feature = "dest-gcs")]
 mod gcs;
+#[cfg(feature = "dest-googledrive")]
+mod googledrive;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
 pub(crate) mod known;
@@ -26,6 +28,7 @@ pub(crate) mod logins;
     feature = "dest-azure",
     feature = "dest-dropbox",
     feature = "dest-gcs",
+    feature = "dest-googledrive",
     feature = "dest-openstack"
 ))]
 mod objects;
@@ -289,6 +292,8 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &onedrive::SHAREPOINT,
     #[cfg(feature = "dest-onedrive")]
     &onedrive::MSGROUP,
+    #[cfg(feature = "dest-googledrive")]
+    &googledrive::SCHEME,
     #[cfg(feature = "dest-dropbox")]
     &dropbox::SCHEME,
 ];

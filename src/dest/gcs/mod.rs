@@ -10,10 +10,10 @@ use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::dest::Scheme;
-use crate::dest::objects::{Api, Base, File, Listing, Part, Sent, Shape, Store, sent};
+use crate::dest::objects::{Api, Base, File, Listing, Part, Sent, Shape, Store, resumable, sent};
 use crate::net::checks::{self, Naming};
 use crate::net::http::Reply;
-use crate::net::redirect::{foreign, same_origin, split};
+use crate::net::redirect::split;
 use crate::net::service::call::Token;
 use crate::net::service::{Dialect, Form, Verb, rows, rules, words};
 use crate::net::url::{DestUrl, encode, folder, is_near};
@@ -145,44 +145,19 @@ impl Api for Bucket {
         Ok(same && row.number("size") == Some(file.len))
     }
 
-    /// The address that the rest goes to: who knows it may write.
     fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
         let url = self.upload(base, file, "resumable");
         // The server compares it with what has arrived in the end.
-        let about = serde_json::json!({ "md5Hash": base64(&file.digest) }).to_string();
-        let headers = vec![
-            ("content-type", "application/json; charset=UTF-8".to_owned()),
-            (
-                "x-upload-content-type",
-                "application/octet-stream".to_owned(),
-            ),
-            ("x-upload-content-length", file.len.to_string()),
-        ];
-        let request = ("POST", url.clone(), headers, about.into_bytes());
-        let mut reply = base.call(Verb::Put, &request)?;
-        let nowhere = "the server does not say where the file goes";
-        let to = reply.location();
-        let to = to.ok_or_else(|| Fault::new(Class::Protocol, nowhere))?;
-        reply.finish()?;
-        match same_origin(&url, &to) {
-            true => Ok(to),
-            false => Err(foreign(&to)),
-        }
+        let about = serde_json::json!({ "md5Hash": base64(&file.digest) });
+        resumable::begin(base, ("POST", url), file, &about)
     }
 
-    /// All that is missing goes at once.
-    fn piece(&self, _: &Base, id: &str, file: &File<'_>, part: &Part) -> Sent {
-        let range = match part.len {
-            0 => format!("bytes */{}", file.len),
-            _ => format!("bytes {}-{}/{}", part.from, file.len - 1, file.len),
-        };
-        sent("PUT", id.to_owned(), vec![("content-range", range)])
+    fn piece(&self, _: &Base, to: &str, file: &File<'_>, part: &Part) -> Sent {
+        resumable::rest(to, file, part)
     }
 
-    /// What stays vanishes after a week.
-    fn cancel(&self, base: &mut Base, id: &str) {
-        let asked = base.plain(Verb::Delete, "DELETE", id.to_owned());
-        let _ = asked.and_then(|mut reply| reply.finish());
+    fn cancel(&self, base: &mut Base, to: &str) {
+        resumable::cancel(base, to);
     }
 
     fn make(&mut self, base: &mut Base) -> Done<()> {

@@ -4,6 +4,10 @@
 //! Every upload is compared with what the service says it has stored, and removed when it differs.
 
 mod base;
+#[cfg(feature = "dest-googledrive")]
+pub(super) mod ids;
+#[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
+pub(super) mod resumable;
 mod shape;
 mod upload;
 

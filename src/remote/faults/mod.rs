@@ -41,6 +41,8 @@ mod ftp_only;
 mod gateways;
 #[cfg(feature = "dest-gcs")]
 mod gcs_only;
+#[cfg(feature = "dest-googledrive")]
+mod googledrive_only;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs_only;
 #[cfg(feature = "dest-onedrive")]
@@ -362,6 +364,13 @@ impl Bench {
         data
     }
 
+    /// Uploads so far, without questions how far one is.
+    pub(super) fn puts(&self) -> Vec<Seen> {
+        let mut puts = self.asked(Verb::Put);
+        puts.retain(|put| !put.holds("content-range", "*/"));
+        puts
+    }
+
     pub(super) fn file(&self) -> Option<Vec<u8>> {
         self.wire.file(NAME)
     }
@@ -593,6 +602,7 @@ destinations! {
     "dest-azure" azure http;
     "dest-gcs" gcs http;
     "dest-onedrive" onedrive http;
+    "dest-googledrive" googledrive http;
     "dest-dropbox" dropbox http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;

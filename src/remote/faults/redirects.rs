@@ -145,6 +145,7 @@ pub(super) fn logins_stay_where_they_are(start: Start) {
     // One that wants a login is named, and is not given any.
     let mut b = Bench::open(start, "number-of-retries=0");
     if b.wire.follows().1 {
+        b.stored(3);
         other.script(Verb::Get, answer(401));
         let to = format!("http://127.0.0.1:{port}/d/b/{NAME}");
         b.script(Verb::Get, moved(&to));

@@ -11,7 +11,7 @@ pub(super) fn uploads_that_break(start: Start) {
     b.script(Verb::Put, Trouble::Reset(MIB as u64 / 2));
     b.put(&data).expect("stored");
     assert_eq!(b.file().expect("there"), data);
-    assert_eq!(b.count(Verb::Put), 2);
+    assert_eq!(b.puts().len(), 2);
     if b.wire.leaves_parts() {
         assert_eq!(b.count(Verb::Delete), 1, "the part was removed");
     }
@@ -93,7 +93,7 @@ pub(super) fn refused_expectations(start: Start) {
     b.script(Verb::Put, Trouble::Early(417, ""));
     b.put(&data).expect("stored");
     b.put(&data[1..]).expect("stored");
-    let puts = b.asked(Verb::Put);
+    let puts = b.puts();
     let asked: Vec<bool> = puts.iter().map(|p| p.header("expect").is_some()).collect();
     assert_eq!(asked, [b.wire.expects(), false, false]);
     // It costs no attempt where the client has asked, and one where the server speaks of its own accord.

@@ -30,17 +30,21 @@ pub struct Cloud {
 
 impl Cloud {
     pub fn start(name: &'static str, more: &[&str]) -> Cloud {
-        Cloud::with(name, false, more)
+        Cloud::with(name, free_port(), false, more)
+    }
+
+    /// At this port.
+    pub fn start_at(name: &'static str, port: u16, more: &[&str]) -> Cloud {
+        Cloud::with(name, port, false, more)
     }
 
     /// Over TLS, so that other clients come here, too.
     pub fn secure(name: &'static str, more: &[&str]) -> Cloud {
-        Cloud::with(name, true, more)
+        Cloud::with(name, free_port(), true, more)
     }
 
-    fn with(name: &'static str, secure: bool, more: &[&str]) -> Cloud {
+    fn with(name: &'static str, port: u16, secure: bool, more: &[&str]) -> Cloud {
         let home = Home::new(&format!("{name}-stub"));
-        let port = free_port();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new("python3");
         let program = format!("tests/support/servers/{name}.py");
