@@ -28,6 +28,8 @@ pub struct Dropbox {
     pub life: u64,
     /// Of the next part it keeps so many bytes, and says that it failed.
     pub keeps: Option<usize>,
+    /// How often the folder was taken away and another made in its place.
+    pub moved: u64,
     /// Pages of listings sent so far, and what is left of each.
     pages: u64,
     cursors: BTreeMap<String, Vec<Value>>,
@@ -59,6 +61,7 @@ impl Dropbox {
             tokens: None,
             life: 3600,
             keeps: None,
+            moved: 0,
             pages: 0,
             cursors: BTreeMap::new(),
             hash,
@@ -68,7 +71,7 @@ impl Dropbox {
     fn entry(&self, path: &str) -> Option<Value> {
         let (name, data) = self.tree.get(path)?;
         Some(match data {
-            None => json!({ ".tag": "folder", "name": name }),
+            None => json!({ ".tag": "folder", "name": name, "id": format!("id:{}", self.moved) }),
             Some(data) => json!({
                 ".tag": "file", "name": name, "size": data.len(), "content_hash": (self.hash)(data),
                 "server_modified": "2024-01-02T03:04:05Z",

@@ -27,6 +27,11 @@ use crate::net::url::{DestUrl, decode};
 /// The service's digest is made of those of blocks of this length; parts of an upload are multiples of it.
 const BLOCK: u64 = 4 << 20;
 const ROOT: &str = "dropbox-api-path-root";
+const MOVED: &str =
+    "the folder was moved or replaced while files were sent, and they are in two places now";
+const API: &str = "api.dropboxapi.com";
+const META: &str = "files/get_metadata";
+const ACCOUNT: &str = "users/get_current_account";
 /// Most such blocks in a part of an upload: the service takes less than 150 MiB at once.
 const BLOCKS_MAX: u64 = 37;
 
@@ -61,8 +66,7 @@ static DIALECT: Dialect = Dialect {
         409 "" "conflict/folder" => Class::Unsupported, "a folder has the name of the file";
         409 "" [MakeFolder] "conflict/file" => Class::Unsupported, "the folder of the URL is a file";
         409 "" "conflict/file" => Class::Exists;
-        401 "missing_scope" => Class::Auth, "the log-in lacks a right", "the app needs files.metadata.read, files.content.read, files.content.write and account_info.read: tick them and log in again";
-        400 "" "required scope" => Class::Auth, "the log-in lacks a right", "the app needs files.metadata.read, files.content.read, files.content.write and account_info.read: tick them and log in again";
+        0 "" "scope" => Class::Auth, "the log-in lacks a right", "the app needs files.metadata.read, files.content.read, files.content.write and account_info.read: tick them and log in again";
         400 "" "access token" => Class::Auth;
         422 "" => Class::Auth, "--dropbox-path-root is no place of this account", "leave it out, or see the number of the namespace";
     },
@@ -90,8 +94,8 @@ struct Folder {
     root: Option<String>,
     /// Where they begin is asked for first.
     asks_root: bool,
-    /// The folder was seen.
-    is_there: bool,
+    /// Id of the folder, once files were sent there.
+    id: String,
     /// Name and digest of the file whose upload in parts was begun last and has not come to its end.
     begun: Option<(String, Vec<u8>)>,
 }
@@ -102,27 +106,23 @@ fn open(url: &DestUrl, given: &Options) -> Result<Store> {
     let levels = path.split('/').filter(|level| !level.is_empty());
     let folder: String = levels.map(|level| format!("/{level}")).collect();
     let own = checks::own_address(given, &options::ENDPOINT)?;
-    let of = |host| {
-        own.clone()
-            .unwrap_or(format!("https://{host}.dropboxapi.com"))
-    };
+    let of = |host: &str| own.clone().unwrap_or(format!("https://{host}"));
     let (root, asks_root) = options::root(given)?;
-    let api = Folder {
-        api: of("api"),
-        content: of("content"),
+    let api = Box::new(Folder {
+        api: of(API),
+        content: of("content.dropboxapi.com"),
         root: root.as_deref().map(namespace),
         asks_root,
-        is_there: folder.is_empty(),
+        id: String::new(),
         begun: None,
-    };
+    });
     let login = oauth::login(given, &logins::DROPBOX)?;
-    let mut base = Base::new(&SHAPE, given, login, (of("api"), folder), url.display())?;
+    let mut base = Base::new(&SHAPE, given, login, (of(API), folder), url.display())?;
     base.account = oauth::account(given);
-    base.place = format!("{} {root:?} {asks_root} ", of("api"));
+    base.place = format!("{} {root:?} {asks_root} ", of(API));
     let blocks = given.size(&options::PART).unwrap_or(0) / BLOCK;
     let part = blocks.clamp(1, BLOCKS_MAX) * BLOCK;
     (base.page, base.pieces_from, base.pieces) = (2000, part + 1, Some((part, u64::MAX)));
-    let api = Box::new(api);
     Ok(Store { base, api })
 }
 
@@ -158,35 +158,40 @@ fn entry(row: &Row) -> Option<RemoteFile> {
 }
 
 impl Folder {
+    /// Where paths begin is known from now on.
+    fn rooted(&mut self, base: &mut Base) -> Done<()> {
+        if !std::mem::take(&mut self.asks_root) {
+            return Ok(());
+        }
+        let account = self.row(base, Verb::Login, ACCOUNT, &Value::Null);
+        let id = account.map(|row| row.text("root_info/root_namespace_id"));
+        self.asks_root = !matches!(&id, Ok(id) if !id.is_empty());
+        if self.asks_root {
+            let none = Fault::new(Class::Protocol, "the account tells no space of a team");
+            return Err(id.err().unwrap_or(none));
+        }
+        self.root = id.ok().as_deref().map(namespace);
+        Ok(())
+    }
+
     /// A question, with JSON for its body: the reply.
     fn ask(&mut self, base: &mut Base, verb: Verb, name: &str, arg: &Value) -> Done<Reply> {
-        if std::mem::take(&mut self.asks_root) {
-            let account = self.row(base, "users/get_current_account", &Value::Null);
-            let id = account.map(|row| row.text("root_info/root_namespace_id"));
-            self.asks_root = !matches!(&id, Ok(id) if !id.is_empty());
-            if self.asks_root {
-                let none = Fault::new(Class::Protocol, "the account tells no space of a team");
-                return Err(id.err().unwrap_or(none));
-            }
-            self.root = id.ok().as_deref().map(namespace);
-        }
+        self.rooted(base)?;
         let mut headers = vec![("content-type", "application/json".to_owned())];
         headers.extend(self.root.clone().map(|root| (ROOT, root)));
         let url = format!("{}/2/{name}", self.api);
         base.call(verb, &("POST", url, headers, arg.to_string().into_bytes()))
     }
 
-    /// A question about the account: the fields of the reply.
-    fn row(&mut self, base: &mut Base, name: &str, arg: &Value) -> Done<Row> {
-        rows::row(&mut self.ask(base, Verb::Login, name, arg)?, DIALECT.who)
+    /// A question to which one small object is the answer: its fields.
+    fn row(&mut self, base: &mut Base, verb: Verb, name: &str, arg: &Value) -> Done<Row> {
+        rows::row(&mut self.ask(base, verb, name, arg)?, DIALECT.who)
     }
 
-    /// What is known of a file or folder.
-    fn about(&mut self, base: &mut Base, verb: Verb, arg: &Value) -> Done<Row> {
-        rows::row(
-            &mut self.ask(base, verb, "files/get_metadata", arg)?,
-            DIALECT.who,
-        )
+    /// The id of the folder.
+    fn id(&mut self, base: &mut Base) -> Done<String> {
+        let arg = json!({ "path": base.folder });
+        Ok(self.row(base, Verb::List, META, &arg)?.text("id"))
     }
 
     /// A request that carries a stretch of a file.
@@ -217,22 +222,19 @@ impl Api for Folder {
         if !tail.is_nested("entries") || !tail.has("has_more") || (more && cursor.is_empty()) {
             return Err(incomplete("the reply has no entries or no end"));
         }
-        self.is_there = true;
         page.next = if more { cursor } else { String::new() };
         Ok(page)
     }
 
     fn look(&mut self, base: &mut Base, name: &str) -> Done<RemoteFile> {
-        let row = self.about(base, Verb::Look, &path(base, name))?;
+        let row = self.row(base, Verb::Look, META, &path(base, name))?;
         // The service does not tell upper from lower case.
         let found = entry(&row).filter(|file| file.name == name && !file.is_folder);
         found.ok_or_else(|| Fault::new(Class::NotFound, "not found"))
     }
 
     fn fetch(&mut self, base: &mut Base, of: (&str, Span), into: &mut dyn Sink) -> Done<GetFacts> {
-        if self.asks_root {
-            self.look(base, of.0)?;
-        }
+        self.rooted(base)?;
         let (_, url, headers, _) = self.carry("download", &path(base, of.0));
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         base.service.download(("GET", &url), &headers, of, into)
@@ -240,11 +242,19 @@ impl Api for Folder {
 
     /// The service makes a missing folder unasked.
     fn prepare(&mut self, base: &mut Base, _: &str) -> Done<()> {
-        if !self.is_there || self.asks_root {
-            self.about(base, Verb::List, &json!({ "path": base.folder }))?;
-            self.is_there = true;
+        self.rooted(base)?;
+        if self.id.is_empty() && !base.folder.is_empty() {
+            self.id = self.id(base)?;
         }
         Ok(())
+    }
+
+    /// Once the folder is elsewhere the service makes another for the next file.
+    fn finish(&mut self, base: &mut Base) -> Done<()> {
+        if self.id.is_empty() || self.id(base)? == self.id {
+            return Ok(());
+        }
+        Err(Fault::new(Class::Protocol, MOVED).hint("put all of them into one folder"))
     }
 
     fn digest(&self, body: &mut dyn Body, from: u64, len: u64) -> Done<Vec<u8>> {
@@ -268,7 +278,7 @@ impl Api for Folder {
     fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
         let begun = Some((file.name.to_owned(), file.digest.clone()));
         if std::mem::replace(&mut self.begun, begun) == self.begun {
-            let found = self.about(base, Verb::Look, &path(base, file.name));
+            let found = self.row(base, Verb::Look, META, &path(base, file.name));
             if found.is_ok_and(|row| row.get("content_hash") == Some(&hex(&file.digest))) {
                 return Err(Fault::new(Class::Exists, "the file is there already"));
             }
@@ -313,11 +323,11 @@ impl Api for Folder {
 
     /// Of a team, what is left to all of it.
     fn quota(&mut self, base: &mut Base) -> Done<Quota> {
-        let row = self.row(base, "users/get_space_usage", &Value::Null)?;
+        let row = self.row(base, Verb::Login, "users/get_space_usage", &Value::Null)?;
         let total = row.number("allocation/allocated");
         let used = row.number("allocation/used").or(row.number("used"));
-        let free = total.zip(used);
-        let free = free.map(|(total, used)| total.saturating_sub(used));
+        let left = |(total, used): (u64, u64)| total.saturating_sub(used);
+        let free = total.zip(used).map(left);
         Ok(Quota { total, free })
     }
 }

@@ -22,12 +22,11 @@ options! {
 /// The number of the namespace in which paths begin, and whether that is to be asked for.
 pub(super) fn root(given: &Options) -> Result<(Option<String>, bool)> {
     let root = given.text(&PATH_ROOT).unwrap_or("home").trim();
+    let is_id = !root.is_empty() && root.bytes().all(|b| b.is_ascii_digit());
     match root.to_ascii_lowercase().as_str() {
         "home" => Ok((None, false)),
         "team" => Ok((None, true)),
-        id if !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok((Some(id.to_owned()), false))
-        }
+        id if is_id => Ok((Some(id.to_owned()), false)),
         _ => Err(Error::usage("--dropbox-path-root is no place")
             .hint("give it as home, team or the number of a namespace")),
     }

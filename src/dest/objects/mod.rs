@@ -14,7 +14,8 @@ mod upload;
 use crate::base::digest::Algo;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::{
-    About, Body, Destination, GetFacts, Quota, RemoteFile, Said, Sink, Span, WantedDigests, look_at,
+    About, Body, Destination, Fact, GetFacts, Quota, RemoteFile, Said, Sink, Span, WantedDigests,
+    look_at,
 };
 use crate::net::http::Reply;
 use crate::net::service::{Pages, Refusal, Verb};
@@ -136,6 +137,11 @@ pub(super) trait Api {
         base.plain(Verb::MakeFolder, "PUT", url)?.finish()
     }
 
+    /// See [`Destination::finish`].
+    fn finish(&mut self, _: &mut Base) -> Done<()> {
+        Ok(())
+    }
+
     /// See [`Destination::quota`].
     fn quota(&mut self, _: &mut Base) -> Done<Quota> {
         let what = "the destination does not tell its free space";
@@ -226,6 +232,10 @@ impl Destination for Store {
             requests: Some(base.service.requests()),
             ..Said::default()
         }
+    }
+
+    fn finish(&mut self) -> Done<Vec<Fact>> {
+        self.api.finish(&mut self.base).map(|()| Vec::new())
     }
 
     fn describe(&self) -> String {

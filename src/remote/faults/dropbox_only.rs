@@ -219,6 +219,25 @@ fn spaces_of_teams() {
         assert_eq!(root(&b), want, "{given}");
         assert_eq!(b.count("POST", "get_current_account"), asks);
     }
+    // In the root of it, which cannot be looked at; and with a download for the first request.
+    let root_of = |server: Server<Dropbox>| -> Bench {
+        let at = server.address;
+        let query = format!("dropbox-endpoint=http://{at}&authid=fixed&http-proxy=none");
+        Special::at(
+            server,
+            &format!("dropbox://?{query}&dropbox-path-root=team"),
+        )
+    };
+    let mut b = root_of(dropbox::server());
+    b.put_as("n", b"x").expect("stored");
+    assert_eq!(b.count("POST", "get_metadata"), 0);
+    let mut b = root_of(dropbox::server());
+    b.with(|dropbox| {
+        let file = ("n".to_owned(), Some(b"x".to_vec()));
+        dropbox.tree.insert("/n".to_owned(), file)
+    });
+    assert_eq!(b.get("n", None).expect("got"), b"x");
+    assert!(b.asked("GET", "download")[0].holds("dropbox-api-path-root", "77"));
     // https://www.dropbox.com/developers/reference/path-root-header-modes
     let mut b = bench_with("dropbox-path-root=5");
     b.script("POST", "list_folder", reply(422, error("invalid_root")));
@@ -247,6 +266,24 @@ fn paths_are_decoded_twice() {
         assert!(b.with(|d| d.tree.contains_key(&want)), "{url}");
         assert_eq!(b.list().expect("listed"), ["n"], "{url}");
     }
+}
+
+/// The service makes the folder anew for the next file: what was sent is then in two places.
+#[test]
+fn a_folder_that_is_moved_meanwhile_is_told() {
+    let mut b = bench();
+    b.put(b"x").expect("stored");
+    b.finish().expect("all in one place");
+    b.with(|dropbox| dropbox.moved = 1);
+    b.put_as("second", b"y").expect("stored");
+    fails(b.finish(), Kind::Unsupported, "moved or replaced");
+    b.with(|dropbox| dropbox.tree.clear());
+    fails(b.finish(), Kind::Missing, "folder does not exist");
+    // Nothing was sent.
+    let mut b = bench();
+    b.list().expect("listed");
+    b.finish().expect("nothing to look at");
+    assert_eq!(b.count("POST", "get_metadata"), 0);
 }
 
 /// The service does not tell upper from lower case, and so a file may answer to another name.
