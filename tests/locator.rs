@@ -128,6 +128,19 @@ fn cheap_at<S: Service>(
         .says("/d21/in/ner/f89 ");
     let seen = server.seen("").split_off(before);
     assert!(asked(&seen, first).requests <= 6 && touched(&seen) == 0);
+    // So is what is not there.
+    let before = server.seen("").len();
+    let restore = ["restore", url, &path("d21/none"), parts, &to];
+    for args in [&["find", url, &path("d21/none"), parts][..], &restore] {
+        run(args).code(&[100]).says("nothing in the backup matches");
+    }
+    let seen = server.seen("").split_off(before);
+    let whole = |s: &&Seen| s.target.contains("dlist") && s.header("range").is_none();
+    assert!(
+        seen.iter().filter(whole).count() <= 1,
+        "the only version of a restore"
+    );
+    assert!(touched(&seen) == 0);
 }
 
 #[test]

@@ -159,7 +159,10 @@ fn in_parts(
             any = true;
         }
     }
-    Ok((any && query.selection.is_settled(&best)).then_some((run, listing)))
+    // A folder that is not there may be called otherwise.
+    let decided = any && query.selection.is_settled(&best)
+        || query.folder.is_none() && query.selection.is_decided(&best);
+    Ok(decided.then_some((run, listing)))
 }
 
 /// Gives every entry that was read of a version, or all of them.

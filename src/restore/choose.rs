@@ -66,11 +66,12 @@ pub(super) fn choose(set: &mut Set, options: &RestoreOptions, ui: &mut Ui) -> Re
         false => None,
     };
     for &no in &numbers {
-        if let Some(paths) = &paths
-            && let Some(chosen) =
-                choose_in_parts(set, options, (no, paths, numbers.len() == 1), ui)?
-        {
-            return Ok(chosen);
+        if let Some(paths) = &paths {
+            match choose_in_parts(set, options, (no, paths, numbers.len() == 1), ui)? {
+                InParts::Chosen(chosen) => return Ok(chosen),
+                InParts::Nothing => continue,
+                InParts::Unsure => {}
+            }
         }
         let (sorted, full) = match set.sorted_files(ui, no) {
             Ok((run, listing)) => {
@@ -133,21 +134,33 @@ fn told((chosen, best): (Chosen, Best), options: &RestoreOptions, ui: &mut Ui) -
     chosen
 }
 
-/// What is chosen of version `no` by paths, of which each is there (`only`: no other version is asked): then the rest of its list decides nothing. `None`: look in all
-/// of the list.
+/// What parts of a list tell.
+enum InParts {
+    Chosen(Chosen),
+    /// None of the paths is in this version.
+    Nothing,
+    /// All of the list has to be looked at.
+    Unsure,
+}
+
+/// What is chosen of version `no` by paths, of which each is there (`only`: no other version is asked): then the rest of its list
+/// decides nothing.
 fn choose_in_parts(
     set: &mut Set,
     options: &RestoreOptions,
     (no, paths, only): (usize, &[Vec<u8>], bool),
     ui: &mut Ui,
-) -> Result<Option<Chosen>> {
+) -> Result<InParts> {
     let always = options.reading.partial == Partial::Always;
     let Some((sorted, listing)) = set.sorted_parts(ui, no, paths, always)? else {
-        return Ok(None);
+        return Ok(InParts::Unsure);
     };
     let (run, files, any, best) = pick(&sorted, set, options)?;
+    if !any && !only && options.selection.is_decided(&best) {
+        return Ok(InParts::Nothing);
+    }
     if !options.selection.is_settled(&best) || !(files || any && only) {
-        return Ok(None);
+        return Ok(InParts::Unsure);
     }
     let full = listing.full;
     if let Some(line) = listing.misdated {
@@ -156,7 +169,7 @@ fn choose_in_parts(
             &format!("{line}; see 'duplet list URL'"),
         );
     }
-    Ok(Some(Chosen { no, full, run }))
+    Ok(InParts::Chosen(Chosen { no, full, run }))
 }
 
 /// The chosen entries of one version, whether files or anything at all is among them, and what each word found.

@@ -167,6 +167,14 @@ impl Selection {
             .all(|(w, best)| *best == first(w))
     }
 
+    /// As [`Selection::is_settled`], or it is sure that a word has nothing else that it could mean where its path is not there.
+    pub(crate) fn is_decided(&self, best: &Best) -> bool {
+        let alone = |word: &Word| word.here.is_none() && word.decomposed.is_none();
+        let first = |word: &Word| if word.here.is_some() { HERE } else { EXACT };
+        let mut all = self.0.iter().zip(&best.0);
+        all.all(|(w, best)| *best == first(w) || *best == NEVER && alone(w))
+    }
+
     /// Why a word is no pattern, for when it is no name either.
     pub(crate) fn fault(&self) -> Option<Error> {
         let fault = self.0.iter().find_map(|w| w.fault.as_ref())?;
