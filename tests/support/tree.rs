@@ -244,9 +244,9 @@ pub fn many_small(source: &Path) {
     let mut rand = Rand(7);
     for d in 0..30 {
         let folder = source.join(format!("d{d:02}/in/ner"));
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).expect("made");
         for f in 0..90 {
-            let len = 900 + usize::try_from(rand.below(900)).unwrap();
+            let len = 900 + usize::try_from(rand.below(900)).expect("small");
             write(&folder.join(format!("f{f:02}")), &rand.bytes(len));
         }
     }
