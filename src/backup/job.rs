@@ -325,6 +325,7 @@ impl Visitor for Job<'_> {
     }
 
     fn stopped(&mut self) -> bool {
+        self.writer.tick();
         self.stopped |= sys::stops_requested() > 0;
         self.stopped
     }

@@ -191,10 +191,12 @@ pub(crate) fn run(
     } else if let (true, false, Some((name, Some(size)))) =
         (refresh, dry_run || report.partial, newest)
     {
+        writer.settle(ui)?;
         let state = writer.state_after()?;
         ended.remember(&mut writer, (&name, size), was_full, &state, ui);
         report.written = writer.finish(ui)?;
     } else {
+        writer.settle(ui)?;
         report.written = writer.stats();
     }
     Ok(report)

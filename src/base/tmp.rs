@@ -18,6 +18,9 @@ const SMALLER: &str =
 #[derive(Clone)]
 pub(crate) struct Tmp {
     folder: PathBuf,
+    /// Free bytes, for tests.
+    #[cfg(test)]
+    pub(crate) free: Option<std::sync::Arc<std::sync::atomic::AtomicUsize>>,
 }
 
 impl Tmp {
@@ -29,7 +32,11 @@ impl Tmp {
                 .filter(|v| !v.is_empty())
                 .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
         };
-        let tmp = Tmp { folder };
+        let tmp = Tmp {
+            folder,
+            #[cfg(test)]
+            free: None,
+        };
         tmp.file()?;
         Ok(tmp)
     }
@@ -48,6 +55,7 @@ impl Tmp {
     pub(crate) fn full_disk() -> Tmp {
         Tmp {
             folder: PathBuf::from("/dev/full"),
+            free: None,
         }
     }
 
@@ -83,7 +91,7 @@ impl Tmp {
 
     /// Fails with `NoSpace`, naming both figures, when fewer than `bytes` are free. Unknown free space passes.
     pub(crate) fn need(&self, bytes: u64) -> Result<()> {
-        match sys::free_space(&self.folder) {
+        match self.free_space() {
             Some(free) if free < bytes => Err(Error::new(
                 Kind::NoSpace,
                 format!(
@@ -96,6 +104,14 @@ impl Tmp {
             .hint(SMALLER)),
             _ => Ok(()),
         }
+    }
+
+    fn free_space(&self) -> Option<u64> {
+        #[cfg(test)]
+        if let Some(free) = &self.free {
+            return Some(free.load(std::sync::atomic::Ordering::Relaxed) as u64);
+        }
+        sys::free_space(&self.folder)
     }
 
     /// The folder, safe to print.
@@ -217,6 +233,7 @@ mod tests {
         std::fs::create_dir(&folder).expect("folder");
         let tmp = Tmp {
             folder: folder.clone(),
+            free: None,
         };
         let mut spool = Spool::new(&tmp).expect("spool");
         spool.write_all(b"hello world").expect("write");

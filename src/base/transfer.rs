@@ -1,6 +1,8 @@
-//! What passes between this program and a destination: the body of an upload, the span and the sink of a download.
+//! What passes between this program and a destination: the body of an upload, an upload on its way, the span and the sink of a
+//! download.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 #[cfg(feature = "dest-dropbox")]
 use crate::base::digest::Algo;
@@ -21,6 +23,23 @@ pub(crate) trait Body: Read {
     fn md5(&self) -> Option<[u8; 16]>;
     /// True when a file of the name must stay as it is: the answer is then `Exists`.
     fn is_new(&self) -> bool;
+}
+
+/// Fills a buffer with the bytes of a body that follow: how many, at least one. `WouldBlock` when none may go now.
+pub(crate) type NextBytes<'a> = dyn FnMut(&mut [u8]) -> io::Result<usize> + 'a;
+
+/// The one request of an upload, on its way while other work goes on: see `Destination::launch`. Owns its connection and borrows
+/// nothing; what is dropped is broken off.
+pub(crate) trait Flight {
+    /// Moves what can be moved without waiting. True once it has come to an end, whatever that is.
+    fn advance(&mut self, next: &mut NextBytes<'_>) -> bool;
+
+    /// Waits until more can be moved, for at most so long; less when a signal comes.
+    fn wait(&self, at_most: Duration);
+
+    /// Lends what it came to to the destination, whose next `put` of this file takes it as the answer to its first request; one
+    /// that has not come to its end is broken off by that. True when every byte of the body was handed to the connection.
+    fn land(self: Box<Self>) -> bool;
 }
 
 /// Shows `len` bytes of a body from `from` to `each`, piece by piece, such as for a digest.

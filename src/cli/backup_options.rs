@@ -282,6 +282,7 @@ pub(super) fn write_options(call: &Call, params: Params, block_size: u64) -> Res
         dblock_size,
         level,
         verify_listing: !call.options.flag(&o::NO_BACKEND_VERIFICATION),
+        overlapped: false,
     })
 }
 

@@ -56,7 +56,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         (1.., false) => 0,
         _ => u64::from(options.params.block_size),
     };
-    let write = backup_options::write_options(call, options.params, block_size)?;
+    let mut write = backup_options::write_options(call, options.params, block_size)?;
+    write.overlapped = !call.options.flag(&o::SYNCHRONOUS_UPLOAD);
     if let Some(line) = set.strays().line() {
         ui.verbose(&line);
     }

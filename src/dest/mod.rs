@@ -63,7 +63,7 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Opt, Options};
 use crate::net::url::DestUrl;
 
-pub(crate) use crate::base::transfer::{Body, GetFacts, Sink, Span, look_at};
+pub(crate) use crate::base::transfer::{Body, Flight, GetFacts, Sink, Span, look_at};
 
 /// One listed or examined file.
 #[derive(Default)]
@@ -174,6 +174,13 @@ pub(crate) trait Destination {
     /// nothing, where [`About::refuses_to_replace`]. May leave a whole, a partial or no file when
     /// it fails; `remote` settles which.
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()>;
+
+    /// Sends a body that may replace a file on its way, where one request is all that [`Destination::put`] would make of it: its
+    /// first bytes go out when the flight is advanced. The next `put` of this name takes what it came to as the answer to that
+    /// request, whatever it is, and does the rest. `None` where that cannot be, and nothing happened then.
+    fn launch(&mut self, _name: &str, _body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        None
+    }
 
     /// Removes a file; a missing one is success.
     fn delete(&mut self, name: &str) -> Done<()>;

@@ -66,10 +66,21 @@ impl<W: Write> ZipWriter<W> {
 
     /// Adds `data` deflated, or stored when that is not smaller or a sample says so. Memory: one block in `deflater`.
     pub(crate) fn add(&mut self, name: &[u8], data: &[u8], deflater: &mut Deflater) -> Result<()> {
+        self.add_ticking(name, data, deflater, &mut || {})
+    }
+
+    /// As [`ZipWriter::add`]; `tick` is called now and then while the data is deflated.
+    pub(crate) fn add_ticking(
+        &mut self,
+        name: &[u8],
+        data: &[u8],
+        deflater: &mut Deflater,
+        tick: &mut dyn FnMut(),
+    ) -> Result<()> {
         if !deflater.worth_deflating(data) {
             return self.add_stored(name, data);
         }
-        let Some(packed) = deflater.deflate(data) else {
+        let Some(packed) = deflater.deflate_ticking(data, tick) else {
             return self.add_stored(name, data);
         };
         let facts = StreamFacts {

@@ -14,7 +14,8 @@ use crate::remote::throttle::Throttle;
 const NAME_MAX_BYTES: usize = 255;
 /// Longest name that is written, in bytes.
 const WRITTEN_MAX_BYTES: usize = 200;
-const BUFFER_BYTES: usize = 16 * 1024;
+/// Most that is handed to a connection at a time.
+pub(crate) const BUFFER_BYTES: usize = 16 * 1024;
 
 /// True when a listed name can be the name of a file in a flat folder.
 pub(crate) fn good_name(name: &str) -> bool {
@@ -59,12 +60,23 @@ impl Pace {
         }
     }
 
+    /// Fails once the person wants the transfer to end.
+    pub(crate) fn stopped(&self) -> io::Result<()> {
+        match sys::stops_requested() >= self.stops_at {
+            true => Err(Error::new(Kind::Interrupted, "stopped").into()),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`Pace::pass`], for who does not wait: how long these bytes have to.
+    pub(crate) fn take(&mut self, bytes: usize) -> Duration {
+        self.throttle.take(bytes as u64, self.started.elapsed())
+    }
+
     pub(crate) fn pass(&mut self, bytes: usize) -> io::Result<()> {
-        let mut wait = self.throttle.take(bytes as u64, self.started.elapsed());
+        let mut wait = self.take(bytes);
         loop {
-            if sys::stops_requested() >= self.stops_at {
-                return Err(Error::new(Kind::Interrupted, "stopped").into());
-            }
+            self.stopped()?;
             if wait.is_zero() {
                 return Ok(());
             }
@@ -155,15 +167,21 @@ impl Sink for SpoolSink<'_> {
     }
 }
 
+/// The digests of an upload.
+#[derive(Clone, Copy)]
+pub(crate) struct Digests {
+    sha256: [u8; 32],
+    sha1: Option<[u8; 20]>,
+    md5: Option<[u8; 16]>,
+}
+
 /// The body of an upload: exactly `len` bytes of a spool.
 pub(crate) struct SpoolBody<'a> {
     spool: &'a mut Spool,
     pace: &'a mut Pace,
     len: u64,
     at: u64,
-    sha256: [u8; 32],
-    sha1: Option<[u8; 20]>,
-    md5: Option<[u8; 16]>,
+    digests: Digests,
     is_new: bool,
     /// Bytes handed out, all attempts together.
     pub(crate) sent: u64,
@@ -181,23 +199,16 @@ impl<'a> SpoolBody<'a> {
         wants: WantedDigests,
         is_new: bool,
     ) -> Result<Self> {
-        let len = spool.len()?;
         let sha256 = sha256
             .try_into()
             .map_err(|_| Error::bug("the digest of an upload is not SHA-256"))?;
-        let mut body = SpoolBody {
-            spool,
-            pace,
-            len,
-            at: 0,
+        let digests = Digests {
             sha256,
             sha1: None,
             md5: None,
-            is_new,
-            sent: 0,
-            whole: len == 0,
-            own_error: None,
         };
+        let mut body = SpoolBody::with(spool, pace, digests, is_new)?;
+        let len = body.len;
         if wants.sha1 || wants.md5 {
             let mut sha1 = wants.sha1.then(|| Algo::Sha1.hasher());
             let mut md5 = wants.md5.then(|| Algo::Md5.hasher());
@@ -207,10 +218,36 @@ impl<'a> SpoolBody<'a> {
                 }
             });
             looked.map_err(unwrap_io)?;
-            body.sha1 = sha1.and_then(|h| h.finish().as_bytes().try_into().ok());
-            body.md5 = md5.and_then(|h| h.finish().as_bytes().try_into().ok());
+            body.digests.sha1 = sha1.and_then(|h| h.finish().as_bytes().try_into().ok());
+            body.digests.md5 = md5.and_then(|h| h.finish().as_bytes().try_into().ok());
         }
         Ok(body)
+    }
+
+    /// As [`SpoolBody::new`], with digests that are known.
+    pub(crate) fn with(
+        spool: &'a mut Spool,
+        pace: &'a mut Pace,
+        digests: Digests,
+        is_new: bool,
+    ) -> Result<Self> {
+        let len = spool.len()?;
+        Ok(SpoolBody {
+            spool,
+            pace,
+            len,
+            at: 0,
+            digests,
+            is_new,
+            sent: 0,
+            whole: len == 0,
+            own_error: None,
+        })
+    }
+
+    /// For another body of the same bytes.
+    pub(crate) fn digests(&self) -> Digests {
+        self.digests
     }
 
     fn keep(&mut self, e: io::Error) -> io::Error {
@@ -269,15 +306,15 @@ impl Body for SpoolBody<'_> {
     }
 
     fn sha256(&self) -> [u8; 32] {
-        self.sha256
+        self.digests.sha256
     }
 
     fn sha1(&self) -> Option<[u8; 20]> {
-        self.sha1
+        self.digests.sha1
     }
 
     fn md5(&self) -> Option<[u8; 16]> {
-        self.md5
+        self.digests.md5
     }
 
     fn is_new(&self) -> bool {

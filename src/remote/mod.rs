@@ -5,6 +5,7 @@
 
 mod check;
 mod download;
+mod flight;
 mod list;
 mod open;
 mod redact;
@@ -35,6 +36,7 @@ use crate::remote::retry::{Attempts, Policy};
 
 pub(crate) use crate::remote::check::writable_name;
 pub(crate) use crate::remote::download::Passed;
+pub(crate) use crate::remote::flight::Sending;
 pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::remove::Removal;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};

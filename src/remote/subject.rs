@@ -4,6 +4,8 @@
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::download::Passed;
 use super::*;
@@ -46,6 +48,22 @@ pub(super) struct Subject {
     /// Seconds of each wait before a repetition.
     pub(super) waits: Rc<RefCell<Vec<u64>>>,
     secrets: Vec<String>,
+    /// Something was sent on its way, or tried to.
+    asked: bool,
+}
+
+thread_local! {
+    /// Where uploads are counted that are sent on their way; none are where it is `None`.
+    static FLIGHTS: RefCell<Option<Arc<AtomicUsize>>> = const { RefCell::new(None) };
+}
+
+/// Runs a test with all its uploads sent on their way first, where the destination can do that; some must have been.
+pub(super) fn flying(test: impl FnOnce()) {
+    let flights = Arc::new(AtomicUsize::new(0));
+    FLIGHTS.set(Some(flights.clone()));
+    test();
+    FLIGHTS.set(None);
+    assert!(flights.load(Ordering::Relaxed) > 0, "nothing was sent so");
 }
 
 impl Subject {
@@ -62,6 +80,7 @@ impl Subject {
             tmp: Tmp::open(None).expect("tmp"),
             waits,
             secrets: secrets.iter().map(|&s| s.to_owned()).collect(),
+            asked: false,
         }
     }
 
@@ -70,8 +89,31 @@ impl Subject {
     }
 
     pub(super) fn put_as(&mut self, name: &str, data: &[u8]) -> Result<()> {
+        if let Some(flights) = FLIGHTS.with_borrow(Clone::clone) {
+            return self.send_off(name, data, &flights);
+        }
         self.upload(data, |remote, ui, spool, sha| {
             remote.put(ui, name, spool, sha)
+        })
+    }
+
+    /// As [`Subject::put_as`], sent on its way and then waited for.
+    fn send_off(&mut self, name: &str, data: &[u8], flights: &AtomicUsize) -> Result<()> {
+        let first = !std::mem::replace(&mut self.asked, true);
+        self.upload(data, |remote, ui, spool, sha| {
+            let mut sending = remote.launch(ui, name, spool, sha)?;
+            if first && sending.is_none() {
+                // A run knows the server before its first volume is full.
+                let _ = remote.remote.list(ui, &mut |_| Ok(()));
+                sending = remote.launch(ui, name, spool, sha)?;
+            }
+            match sending {
+                Some(sending) => {
+                    flights.fetch_add(1, Ordering::Relaxed);
+                    remote.land(ui, name, (spool, sha), sending)
+                }
+                None => remote.put(ui, name, spool, sha),
+            }
         })
     }
 
@@ -218,9 +260,15 @@ pub(super) fn fails<T>(done: Result<T>, kind: Kind, words: &str) -> String {
 
 /// Does something with every row at the same time: what a row takes is mostly waiting.
 pub(super) fn at_once<T: Send>(rows: impl IntoIterator<Item = T>, act: impl Fn(T) + Sync) {
+    let flights = FLIGHTS.with_borrow(Clone::clone);
     std::thread::scope(|scope| {
         for row in rows {
-            scope.spawn(|| act(row));
+            let flights = flights.clone();
+            let act = &act;
+            scope.spawn(move || {
+                FLIGHTS.set(flights);
+                act(row);
+            });
         }
     });
 }

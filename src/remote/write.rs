@@ -16,6 +16,7 @@ use crate::base::ui::Ui;
 use crate::dest::{Body, Fact, Listed, Span};
 use crate::remote::Remote;
 use crate::remote::check::{Compare, SpoolBody, writable_name};
+use crate::remote::flight::Sending;
 use crate::remote::retry::Attempts;
 
 /// Waits for a file that was accepted but cannot be seen yet.
@@ -74,7 +75,19 @@ impl<'a> RemoteMut<'a> {
         body: &mut Spool,
         sha256: &Hash,
     ) -> Result<()> {
-        match self.place(ui, name, body, sha256, false)? {
+        self.replace(ui, name, body, sha256, None)
+    }
+
+    /// As [`RemoteMut::put`], whose first attempt may be on its way.
+    pub(super) fn replace(
+        &mut self,
+        ui: &mut Ui,
+        name: &str,
+        body: &mut Spool,
+        sha256: &Hash,
+        first: Option<Sending>,
+    ) -> Result<()> {
+        match self.place(ui, name, (body, sha256), false, first)? {
             true => Ok(()),
             false => Err(Error::bug(
                 "an upload that may replace found the name taken",
@@ -91,16 +104,16 @@ impl<'a> RemoteMut<'a> {
         body: &mut Spool,
         sha256: &Hash,
     ) -> Result<bool> {
-        self.place(ui, name, body, sha256, true)
+        self.place(ui, name, (body, sha256), true, None)
     }
 
     fn place(
         &mut self,
         ui: &mut Ui,
         name: &str,
-        body: &mut Spool,
-        sha256: &Hash,
+        (body, sha256): (&mut Spool, &Hash),
         is_new: bool,
+        mut first: Option<Sending>,
     ) -> Result<bool> {
         writable_name(name)?;
         let shown = text::safe(name.as_bytes());
@@ -128,8 +141,11 @@ impl<'a> RemoteMut<'a> {
                     Settled::Absent | Settled::Unknown => {}
                 }
             }
-            let begun = Instant::now();
-            let (result, whole) = self.send(name, body, sha256, is_new, &doing)?;
+            let begun = first.as_ref().map_or_else(Instant::now, Sending::begun);
+            let (result, whole) = match first.take() {
+                Some(sending) => self.arrive(name, body, sending, &doing)?,
+                None => self.send(name, body, sha256, is_new, &doing)?,
+            };
             self.remote.asked(&doing, begun, result.as_ref().err(), ui);
             let mut result = match result {
                 Ok(()) => self.verify(ui, name, body, is_new, &doing)?,

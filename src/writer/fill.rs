@@ -11,7 +11,7 @@ use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_write::Packed;
 use crate::set::Place;
 use crate::writer::known::Stored;
-use crate::writer::pack::Pack;
+use crate::writer::pack::{Finished, Pack};
 use crate::writer::trail::id_of;
 use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer};
 
@@ -20,6 +20,7 @@ impl Writer<'_> {
     pub(crate) fn add_block(&mut self, ui: &mut Ui, hash: &Hash, data: &[u8]) -> Result<bool> {
         let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
         let key = BlockKey::new(hash, size);
+        self.tick();
         let stored = self.look_up(ui, &key)?;
         if stored != Stored::No {
             self.is_known(&key, stored);
@@ -66,8 +67,8 @@ impl Writer<'_> {
     ) -> Result<()> {
         self.stats.new_blocks += 1;
         self.stats.new_block_bytes += u64::from(key.size());
-        self.enter(ui, key, &mut |pack, deflater| {
-            pack.add(hash, data, deflater)
+        self.enter(ui, key, &mut |pack, deflater, tick| {
+            pack.add(hash, data, deflater, tick)
         })
     }
 
@@ -81,6 +82,7 @@ impl Writer<'_> {
         let known = stored != Stored::No;
         self.step(|writer| {
             if !known && !writer.is_dry() {
+                writer.make_room(ui)?;
                 writer.open_pack()?;
             }
             match &mut writer.pack {
@@ -119,7 +121,7 @@ impl Writer<'_> {
         self.step(|writer| {
             writer.stats.copied_blocks += 1;
             writer.stats.copied_bytes += packed.packed_len;
-            writer.enter(ui, &key, &mut |pack, _| pack.copy(id, packed, bytes))
+            writer.enter(ui, &key, &mut |pack, _, _| pack.copy(id, packed, bytes))
         })?;
         Ok(true)
     }
@@ -140,21 +142,28 @@ impl Writer<'_> {
     }
 
     /// Puts a block into the volume being written.
-    fn enter(
-        &mut self,
-        ui: &mut Ui,
-        key: &BlockKey,
-        put: &mut dyn FnMut(&mut Pack, &mut Deflater) -> Result<()>,
-    ) -> Result<()> {
+    fn enter(&mut self, ui: &mut Ui, key: &BlockKey, put: &mut Putting<'_>) -> Result<()> {
         self.fresh_keys.insert(key)?;
         if self.is_dry() {
             return Ok(());
         }
-        let number = self.set.volumes().dblock_count() + self.sent;
+        self.make_room(ui)?;
+        let number = self.next_number();
         self.open_pack()?;
-        if let Some(pack) = &mut self.pack {
+        let Writer {
+            pack,
+            deflater,
+            air,
+            set,
+            ..
+        } = self;
+        if let Some(pack) = pack {
             let at = pack.written();
-            put(pack, &mut self.deflater)?;
+            put(pack, deflater, &mut || {
+                if let Some(air) = air {
+                    air.advance(set.remote());
+                }
+            })?;
             let len = pack.written().saturating_sub(at);
             self.trail.stored(key, pack.name(), at, len);
         }
@@ -166,10 +175,15 @@ impl Writer<'_> {
         self.roll_over(ui)
     }
 
+    /// Bytes that a volume and its index may need in the temporary folder.
+    pub(super) fn room(&self) -> u64 {
+        self.options.dblock_size.saturating_mul(2)
+    }
+
     fn open_pack(&mut self) -> Result<()> {
         if self.pack.is_none() {
             let tmp = self.set.tmp().clone();
-            tmp.need(self.options.dblock_size.saturating_mul(2))?;
+            tmp.need(self.room())?;
             let secret = self.set.seal()?;
             self.pack = Some(Pack::begin(
                 &tmp,
@@ -191,7 +205,7 @@ impl Writer<'_> {
                 || u64::from(pack.entries()) + blocks > u64::from(ENTRIES_AT_MOST)
         });
         if full {
-            self.flush(ui)?;
+            self.step(|writer| writer.send_off(ui))?;
         }
         self.hold = true;
         Ok(())
@@ -217,23 +231,38 @@ impl Writer<'_> {
                     || pack.entries() >= ENTRIES_AT_MOST
                     || pack.lists() >= LISTS_AT_MOST =>
             {
-                self.send_pack(ui)
+                self.send_off(ui)
             }
             _ => Ok(()),
         }
     }
 
     /// Uploads the open volume, if any, and its index.
+    #[cfg(test)]
     pub(crate) fn flush(&mut self, ui: &mut Ui) -> Result<()> {
         self.step(|writer| writer.send_pack(ui))
     }
 
+    /// Nothing is open, and nothing on its way, when it returns.
     pub(super) fn send_pack(&mut self, ui: &mut Ui) -> Result<()> {
-        let Some(pack) = self.pack.take() else {
+        self.land(ui)?;
+        let Some(finished) = self.end_pack(ui)? else {
             return Ok(());
         };
+        self.put_finished(ui, finished)
+    }
+
+    /// Ends the open volume.
+    pub(super) fn end_pack(&mut self, ui: &mut Ui) -> Result<Option<Finished>> {
+        let Some(pack) = self.pack.take() else {
+            return Ok(None);
+        };
         let algo = self.volume_hash(ui)?;
-        let mut finished = pack.finish(algo)?;
+        pack.finish(algo).map(Some)
+    }
+
+    /// Uploads a volume, and its index.
+    pub(super) fn put_finished(&mut self, ui: &mut Ui, mut finished: Finished) -> Result<()> {
         self.put(
             ui,
             &finished.name,
@@ -241,6 +270,11 @@ impl Writer<'_> {
             &finished.sha256,
             finished.size,
         )?;
+        self.put_index(ui, finished)
+    }
+
+    /// Uploads the index of a volume that is there.
+    pub(super) fn put_index(&mut self, ui: &mut Ui, mut finished: Finished) -> Result<()> {
         let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.set.encrypts())?;
         let secret = self.set.seal()?;
         let (mut stored, sha256, size) = finished.index(
@@ -256,3 +290,6 @@ impl Writer<'_> {
         self.uploads.push(&finished, &index, size, false)
     }
 }
+
+/// Puts a block into a volume; what it is given last is called now and then.
+type Putting<'p> = dyn FnMut(&mut Pack, &mut Deflater, &mut dyn FnMut()) -> Result<()> + 'p;

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod again;
+mod air;
 pub(crate) mod by_hand;
 mod commit;
 mod fill;
@@ -29,6 +30,7 @@ use crate::set::{BlockIndex, IndexReport, Set};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunWriter};
 use crate::spill::sorter::Sorter;
+use air::Air;
 #[allow(unused_imports, reason = "for the commands that take volumes away")]
 pub(crate) use commit::{Committed, Judge, List, Rewrite};
 use pack::Pack;
@@ -54,6 +56,8 @@ pub(crate) struct WriteOptions {
     pub(crate) level: u8,
     /// Look at the listing before the dlist goes up.
     pub(crate) verify_listing: bool,
+    /// Pack the next volume while one is on its way, where the destination can do that.
+    pub(crate) overlapped: bool,
 }
 
 /// What was written.
@@ -85,6 +89,8 @@ pub(crate) struct Writer<'a> {
     fresh_keys: Keyset,
     fresh_places: Sorter,
     pack: Option<Pack>,
+    /// The volume before it, on its way.
+    air: Option<Air>,
     uploads: Uploads,
     /// dblocks sent in this run.
     sent: u32,
@@ -128,6 +134,7 @@ impl<'a> Writer<'a> {
             fresh_keys: Keyset::new(&tmp),
             fresh_places: Sorter::new(&tmp, 1 << 20),
             pack: None,
+            air: None,
             uploads: Uploads {
                 file: Spool::new(&tmp)?,
                 count: 0,
@@ -155,6 +162,7 @@ impl<'a> Writer<'a> {
         let done = step(self);
         if let Err(e) = &done {
             self.lost = Some(e.kind());
+            self.abandon();
         }
         done
     }
@@ -209,28 +217,8 @@ impl<'a> Writer<'a> {
         sha256: &Hash,
         size: u64,
     ) -> Result<bool> {
-        let start = format!("{}-", self.set.prefix().as_str());
-        let permit = self
-            .permit
-            .as_ref()
-            .ok_or_else(|| Error::bug("a dry run uploads nothing"))?;
-        let spooled = stored.len()?;
-        if spooled != size {
-            return Err(Error::new(
-                Kind::Local,
-                format!("a temporary file has {spooled} bytes, {size} were written to it"),
-            )
-            .doing(format!("upload {}", name.as_str()))
-            .hint("choose another folder with --tempdir"));
-        }
-        let mut remote = RemoteMut::new(self.set.remote(), permit);
-        if !self.folder_ready {
-            remote.create_missing_folder(ui)?;
-        }
-        if !std::mem::replace(&mut self.tidied, true) {
-            remote.end_unfinished(ui, &start);
-        }
-        ui.verbose(&format!("uploading {} ({size} bytes)", name.as_str()));
+        self.get_ready(ui, name, stored, size)?;
+        let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
         // Other volumes have names of 128 random bits; two versions of one second have one name.
         let placed = match name.kind() {
             VolumeKind::Dlist => remote.put_new(ui, name.as_str(), stored, sha256)?,
@@ -244,6 +232,40 @@ impl<'a> Writer<'a> {
         }
         Ok(placed)
     }
+
+    /// What comes before each upload.
+    fn get_ready(
+        &mut self,
+        ui: &mut Ui,
+        name: &VolumeName,
+        stored: &Spool,
+        size: u64,
+    ) -> Result<()> {
+        let spooled = stored.len()?;
+        if spooled != size {
+            return Err(Error::new(
+                Kind::Local,
+                format!("a temporary file has {spooled} bytes, {size} were written to it"),
+            )
+            .doing(format!("upload {}", name.as_str()))
+            .hint("choose another folder with --tempdir"));
+        }
+        let start = format!("{}-", self.set.prefix().as_str());
+        let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
+        if !self.folder_ready {
+            remote.create_missing_folder(ui)?;
+        }
+        if !std::mem::replace(&mut self.tidied, true) {
+            remote.end_unfinished(ui, &start);
+        }
+        ui.verbose(&format!("uploading {} ({size} bytes)", name.as_str()));
+        Ok(())
+    }
+}
+
+/// The permit of a run that is no dry one.
+fn permit(permit: Option<&Permit>) -> Result<&Permit> {
+    permit.ok_or_else(|| Error::bug("a dry run uploads nothing"))
 }
 
 /// Ends a run that changed the destination: what the destination wants to say about it.

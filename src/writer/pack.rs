@@ -110,9 +110,16 @@ impl Pack {
         })
     }
 
-    /// The caller makes sure that an id comes once.
-    pub(super) fn add(&mut self, hash: &Hash, data: &[u8], deflater: &mut Deflater) -> Result<()> {
-        self.zip.add(&index::block_name(hash), data, deflater)?;
+    /// The caller makes sure that an id comes once. `tick` is called now and then.
+    pub(super) fn add(
+        &mut self,
+        hash: &Hash,
+        data: &[u8],
+        deflater: &mut Deflater,
+        tick: &mut dyn FnMut(),
+    ) -> Result<()> {
+        self.zip
+            .add_ticking(&index::block_name(hash), data, deflater, tick)?;
         let size = u32::try_from(data.len()).map_err(|_| Error::bug("a block is at most 2 GiB"))?;
         self.vol.add(hash, size)?;
         self.entries += 1;

@@ -176,6 +176,7 @@ impl Writer<'_> {
     /// Ends the run: the set knows what was uploaded and deleted, and the cache remembers the index (best effort) if it was
     /// read whole and clean.
     pub(crate) fn finish(mut self, ui: &mut Ui) -> Result<WriteStats> {
+        self.settle(ui)?;
         let index = self.index.take();
         self.sound()?;
         if self.is_dry() {
@@ -206,6 +207,9 @@ impl Writer<'_> {
     /// [`Writer::know`], with what this one stored. The caller remembers it after the last.
     pub(crate) fn hand_on(mut self) -> Result<(WriteStats, Option<(BlockIndex, IndexReport)>)> {
         self.sound()?;
+        if self.air.is_some() {
+            return Err(Error::bug("a volume is on its way when a writer ends"));
+        }
         let mut index = self.index.take();
         if let Some((places, _)) = &mut index {
             self.extend(places)?;

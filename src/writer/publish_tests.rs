@@ -120,6 +120,7 @@ pub(in crate::writer) const WRITE: WriteOptions = WriteOptions {
     dblock_size: 1 << 20,
     level: 1,
     verify_listing: true,
+    overlapped: false,
 };
 
 pub(in crate::writer) fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {

@@ -10,6 +10,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What goes wrong with one request.
@@ -51,6 +52,8 @@ pub enum Trouble {
     Drip(usize, &'static str),
     /// The right reply, with its body in pieces and a pause before each.
     Slow,
+    /// The right reply, once this is true.
+    Held(Arc<AtomicBool>),
     /// A file changes before the request is served.
     Replace(&'static str, Vec<u8>),
 }
@@ -280,6 +283,11 @@ fn serve<S: Service>(stream: &mut BufReader<Box<dyn Stream>>, state: &Mutex<Stat
     let part = |n: u64| &reply[..usize::try_from(n).unwrap().min(reply.len())];
     match trouble {
         Some(Trouble::Swallow) => return Ok(false),
+        Some(Trouble::Held(ref free)) => {
+            while !free.load(Ordering::Relaxed) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
         Some(Trouble::Stall(sent)) => {
             if let Some(n) = sent {
                 headers.push(whole);

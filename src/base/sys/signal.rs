@@ -110,11 +110,24 @@ pub(super) enum Waited {
 
 /// Waits until `fd` can be read, the time is over or a stop is requested; no stop can slip in between check and wait.
 pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Waited> {
-    wait_beyond(fd, time, 0)
+    wait_beyond(fd.map(|fd| (fd, libc::POLLIN)), time, 0)
+}
+
+/// Waits until `fd` can be read, or written if `writes`, for at most `time`; less when another signal comes, and not at all when
+/// more than `known` stops were requested.
+#[cfg(feature = "http")]
+pub(crate) fn wait_ready(fd: RawFd, writes: bool, time: Duration, known: u32) {
+    let events = if writes { libc::POLLOUT } else { libc::POLLIN };
+    // Whatever ended it, the caller looks again.
+    let _ = wait_beyond(Some((fd, events)), Some(time), known);
 }
 
 /// As [`wait`], for one who knows of so many stops already.
-fn wait_beyond(fd: Option<RawFd>, time: Option<Duration>, known: u32) -> io::Result<Waited> {
+fn wait_beyond(
+    fd: Option<(RawFd, libc::c_short)>,
+    time: Option<Duration>,
+    known: u32,
+) -> io::Result<Waited> {
     let limit = time.map(|t| {
         // Some targets have padding that may not be named.
         let mut limit = zeroed_timespec();
@@ -122,9 +135,10 @@ fn wait_beyond(fd: Option<RawFd>, time: Option<Duration>, known: u32) -> io::Res
         limit.tv_nsec = libc::c_long::try_from(t.subsec_nanos()).unwrap_or(0);
         limit
     });
+    let (fd, events) = fd.unwrap_or((-1, libc::POLLIN));
     let mut watched = libc::pollfd {
-        fd: fd.unwrap_or(-1),
-        events: libc::POLLIN,
+        fd,
+        events,
         revents: 0,
     };
     // SAFETY: all structs are plain data and live through the calls; the mask is restored on the only way out.

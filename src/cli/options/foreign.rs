@@ -44,7 +44,6 @@ pub(super) static IGNORED: &[Opt] = &[
     ignored("gpg-encryption-*"),
     ignored("aes-v3-iterations"),
     ignored("asynchronous-*"),
-    ignored("synchronous-upload"),
     ignored("concurrency-*"),
     ignored("cpu-intensity"),
     // All lines go into the file of the result and into the report.

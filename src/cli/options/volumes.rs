@@ -18,6 +18,7 @@ options! { LIST:
     ZIP_METHOD = "zip-compression-method", Choice(&["Deflate", "None"]), "Deflate", WRITING, "How entries of a volume are compressed.";
     SKIP_METADATA = "skip-metadata", Flag, "", SKIPPING, "Neither stores nor restores times, owners, modes and attributes; links keep their target.";
     NEW_BACKUP = "new-backup", Flag, "", BACKUP, "Begins a new backup although the one that was there has vanished, or although the folder holds other files.";
+    SYNCHRONOUS_UPLOAD = "synchronous-upload", Flag, "", BACKUP, "Waits for each volume to be uploaded before the next is packed.";
     UPLOAD_UNCHANGED = "upload-unchanged-backups", Flag, "", BACKUP, "Adds a version even when nothing changed.";
     NO_BACKEND_VERIFICATION = "no-backend-verification", Flag, "", BACKUP, "Does not look again at the listing before a version is published, and checks no samples.";
     BACKUP_TEST_SAMPLES = "backup-test-samples", Int(0), "0", BACKUP, "How many volumes of each kind to download and check after a backup that uploaded something.";

@@ -7,6 +7,7 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
+use crate::dest::Flight;
 use crate::dest::b2::account::{Account, Bucket, Reach};
 use crate::dest::b2::config::Setup;
 use crate::dest::b2::error::{DIALECT, is_expired, is_unknown_version};
@@ -222,6 +223,37 @@ impl Client {
         headers: &[(&str, &str)],
         content: &mut Content<'_>,
     ) -> (Done<Reply>, bool) {
+        let all = self.headers(token, headers, content);
+        let request = request(method, url, op, &all);
+        let billed = &mut self.billed[op.cost as usize];
+        send_home(&mut self.http, request, content, &mut || *billed += 1)
+    }
+
+    /// Gives a request out of hand: see [`Content::launch`]. It is counted by who takes up its answer.
+    pub(super) fn launch(
+        &mut self,
+        method: &str,
+        url: &str,
+        op: &Op,
+        token: &str,
+        headers: &[(&str, &str)],
+        content: &Content<'_>,
+    ) -> Option<Box<dyn Flight>> {
+        let all = self.headers(token, headers, content);
+        content.launch(&mut self.http, &request(method, url, op, &all))
+    }
+
+    /// See [`Http::has_landed`].
+    pub(super) fn has_landed(&self, url: &str) -> bool {
+        self.http.has_landed(url)
+    }
+
+    fn headers<'h>(
+        &self,
+        token: &'h str,
+        headers: &[(&'h str, &'h str)],
+        content: &Content<'_>,
+    ) -> Vec<(&'h str, &'h str)> {
         let mut all = vec![("authorization", token)];
         all.extend_from_slice(headers);
         if let Content::Bytes(_) = content {
@@ -230,16 +262,7 @@ impl Client {
         if let Some(mode) = self.setup.test_mode {
             all.push(("x-bz-test-mode", mode));
         }
-        let request = Request {
-            method,
-            url,
-            headers: &all,
-            payload: Payload::None,
-            pace: op.pace,
-            expect: false,
-        };
-        let billed = &mut self.billed[op.cost as usize];
-        send_home(&mut self.http, request, content, &mut || *billed += 1)
+        all
     }
 
     /// The fault of a refusal.
@@ -263,5 +286,21 @@ impl Client {
             text: clean(fault.text),
             hint: clean(fault.hint),
         }
+    }
+}
+
+fn request<'r>(
+    method: &'r str,
+    url: &'r str,
+    op: &Op,
+    headers: &'r [(&'r str, &'r str)],
+) -> Request<'r> {
+    Request {
+        method,
+        url,
+        headers,
+        payload: Payload::None,
+        pace: op.pace,
+        expect: false,
     }
 }

@@ -22,7 +22,7 @@ use crate::dest::b2::config::Setup;
 use crate::dest::b2::ops::{CREATE_BUCKET, DELETE, DOWNLOAD, UPLOAD};
 use crate::dest::b2::upload::Uploads;
 use crate::dest::{
-    About, Body, Destination, Fact, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
+    About, Body, Destination, Fact, Flight, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
     WantedDigests,
 };
 use crate::net::http::Reply;
@@ -139,6 +139,16 @@ impl Destination for B2Folder {
             }
         }
         Ok(())
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        let full = self.full(name).ok()?;
+        let (client, uploads) = (&mut self.client, &mut self.uploads);
+        client.need(UPLOAD.right).ok()?;
+        if body.len() > client.setup.multipart_from {
+            return None;
+        }
+        upload::launch(client, uploads, &full, body)
     }
 
     /// Removes every version, the oldest first, so that none comes to light when it is interrupted.

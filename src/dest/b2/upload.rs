@@ -13,7 +13,7 @@ use crate::dest::b2::client::Client;
 use crate::dest::b2::config::base_url;
 use crate::dest::b2::error::{DIALECT, is_definite, is_of_upload_url};
 use crate::dest::b2::ops::{DELETE, Op, UPLOAD, UPLOAD_URL};
-use crate::dest::{Body, look_at};
+use crate::dest::{Body, Flight, look_at};
 use crate::net::http::Reply;
 use crate::net::service::{Content, Refusal, rows};
 use crate::net::url::encode_path;
@@ -135,7 +135,9 @@ pub(super) fn send(
 ) -> Result<Stored, Failed> {
     let mut urls = 0;
     loop {
-        let place = match kept.take().filter(|s| s.since.elapsed() < URL_AGE) {
+        let is_good =
+            |s: &Slot| s.since.elapsed() < URL_AGE || urls == 0 && client.has_landed(&s.url);
+        let place = match kept.take().filter(is_good) {
             Some(slot) => slot,
             None => slot(client, piece.ask, piece.ask_body)?,
         };
@@ -189,6 +191,53 @@ pub(super) fn send(
     }
 }
 
+/// What a place for a whole file is asked for with.
+fn asking(client: &mut Client) -> Done<String> {
+    Ok(serde_json::json!({ "bucketId": client.bucket()?.id }).to_string())
+}
+
+fn sha1_of_all(body: &mut dyn Body) -> Done<String> {
+    let len = body.len();
+    match body.sha1() {
+        Some(sha1) => Ok(hex(&sha1)),
+        None => sha1_of(body, 0, len),
+    }
+}
+
+/// The headers of a whole file.
+fn headers<'h>(name: &'h str, sha1: &'h str) -> [(&'h str, &'h str); 3] {
+    [
+        ("x-bz-file-name", name),
+        ("content-type", "application/octet-stream"),
+        ("x-bz-content-sha1", sha1),
+    ]
+}
+
+/// Sends a whole file on its way to the next upload URL, which stays the next: see `Destination::launch`.
+pub(super) fn launch(
+    client: &mut Client,
+    uploads: &mut Uploads,
+    full: &str,
+    body: &mut dyn Body,
+) -> Option<Box<dyn Flight>> {
+    let sha1 = sha1_of_all(body).ok()?;
+    let kept = uploads.slot.take();
+    let place = match kept.filter(|s| s.since.elapsed() < URL_AGE) {
+        Some(slot) => slot,
+        None => {
+            let ask = asking(client).ok()?;
+            slot(client, &UPLOAD_URL, &ask).ok()?
+        }
+    };
+    let name = encode_path(full);
+    let headers = headers(&name, &sha1);
+    let token = place.token.reveal();
+    let content = Content::whole(body);
+    let flight = client.launch("POST", &place.url, &UPLOAD, token, &headers, &content);
+    uploads.slot = Some(place);
+    flight
+}
+
 pub(super) fn whole(
     client: &mut Client,
     uploads: &mut Uploads,
@@ -196,21 +245,14 @@ pub(super) fn whole(
     body: &mut dyn Body,
 ) -> Done<String> {
     let len = body.len();
-    let sha1 = match body.sha1() {
-        Some(sha1) => hex(&sha1),
-        None => sha1_of(body, 0, len)?,
-    };
-    let ask = serde_json::json!({ "bucketId": client.bucket()?.id }).to_string();
+    let sha1 = sha1_of_all(body)?;
+    let ask = asking(client)?;
     let name = encode_path(full);
     let piece = Piece {
         ask: &UPLOAD_URL,
         ask_body: &ask,
         op: &UPLOAD,
-        headers: &[
-            ("x-bz-file-name", &name),
-            ("content-type", "application/octet-stream"),
-            ("x-bz-content-sha1", &sha1),
-        ],
+        headers: &headers(&name, &sha1),
         from: 0,
         len,
     };

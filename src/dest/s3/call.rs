@@ -1,7 +1,11 @@
 //! A request to S3 before it is signed: what it is about, what it carries, and the right it needs.
 
+use crate::base::bytes::hex;
+use crate::dest::Body;
+use crate::dest::s3::config::Setup;
 use crate::net::http::Pace;
 use crate::net::service::{Content, Verb};
+use crate::net::url::{encode, encode_path};
 
 /// What a request is about.
 #[derive(Clone, Copy)]
@@ -9,6 +13,48 @@ pub(super) enum Target<'a> {
     Bucket,
     /// Name of a file in the folder.
     Object(&'a str),
+}
+
+impl Target<'_> {
+    /// Its address.
+    pub(super) fn url(self, setup: &Setup, query: &str) -> String {
+        let Setup {
+            bucket,
+            endpoint,
+            virtual_host,
+            prefix,
+            ..
+        } = setup;
+        let scheme = if endpoint.tls { "https" } else { "http" };
+        let mut url = format!("{scheme}://");
+        if *virtual_host {
+            if !endpoint.host.starts_with(&format!("{bucket}.")) {
+                url.push_str(bucket);
+                url.push('.');
+            }
+            url.push_str(&endpoint.host);
+        } else {
+            url.push_str(&endpoint.host);
+            url.push('/');
+            url.push_str(&encode(bucket));
+        }
+        match self {
+            Target::Bucket => {
+                if *virtual_host || !query.is_empty() {
+                    url.push('/');
+                }
+            }
+            Target::Object(name) => {
+                url.push('/');
+                url.push_str(&encode_path(&format!("{prefix}{name}")));
+            }
+        }
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(query);
+        }
+        url
+    }
 }
 
 /// A request before it is signed.
@@ -41,6 +87,21 @@ impl<'a> Call<'a> {
             pace: Pace::Short,
             right,
             accept: &[],
+        }
+    }
+
+    /// Stores a whole file.
+    pub(super) fn upload(
+        name: &'a str,
+        headers: &'a [(&'a str, &'a str)],
+        body: &'a mut dyn Body,
+    ) -> Call<'a> {
+        Call {
+            headers,
+            sha256: hex(&body.sha256()),
+            content: Content::whole(body),
+            pace: Pace::Upload,
+            ..Call::new("PUT", Target::Object(name), "s3:PutObject")
         }
     }
 

@@ -8,6 +8,7 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::time::Timestamp;
+use crate::dest::Flight;
 use crate::dest::s3::call::{Call, Target};
 use crate::dest::s3::config::{Endpoint, Setup, region_of};
 use crate::dest::s3::error::{Asked, Refusal, SKEW_SECONDS};
@@ -19,7 +20,6 @@ use crate::net::redirect::{Chain, foreign, split};
 use crate::net::service::Content;
 use crate::net::service::clock::Clock;
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
-use crate::net::url::{encode, encode_path};
 
 const REGION_FIXES_MAX: u8 = 2;
 /// A body of this length is not sent before the region is known: many servers refuse one that is signed for another.
@@ -75,50 +75,6 @@ impl Client {
         self.http.requests()
     }
 
-    /// The key of a file.
-    fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.setup.prefix)
-    }
-
-    /// `/bucket/key` encoded, as `x-amz-copy-source` and messages want it.
-    fn url(&self, target: Target<'_>, query: &str) -> String {
-        let Setup {
-            bucket,
-            endpoint,
-            virtual_host,
-            ..
-        } = &self.setup;
-        let scheme = if endpoint.tls { "https" } else { "http" };
-        let mut url = format!("{scheme}://");
-        if *virtual_host {
-            if !endpoint.host.starts_with(&format!("{bucket}.")) {
-                url.push_str(bucket);
-                url.push('.');
-            }
-            url.push_str(&endpoint.host);
-        } else {
-            url.push_str(&endpoint.host);
-            url.push('/');
-            url.push_str(&encode(bucket));
-        }
-        match target {
-            Target::Bucket => {
-                if *virtual_host || !query.is_empty() {
-                    url.push('/');
-                }
-            }
-            Target::Object(name) => {
-                url.push('/');
-                url.push_str(&encode_path(&self.key(name)));
-            }
-        }
-        if !query.is_empty() {
-            url.push('?');
-            url.push_str(query);
-        }
-        url
-    }
-
     fn asked<'b>(&'b self, call: &Call<'_>) -> Asked<'b> {
         Asked {
             manner: self.setup.manner,
@@ -165,7 +121,7 @@ impl Client {
         loop {
             let url = match redirected.take() {
                 Some(url) => url,
-                None => self.url(call.target, &query),
+                None => call.target.url(&self.setup, &query),
             };
             let mut reply = self.once(&url, call)?;
             if (200..300).contains(&reply.status) || call.accept.contains(&reply.status) {
@@ -249,8 +205,35 @@ impl Client {
         }
     }
 
+    /// Gives a call out of hand, once the server has accepted another: see [`Content::launch`].
+    pub(super) fn launch(&mut self, call: &mut Call<'_>) -> Option<Box<dyn Flight>> {
+        if !self.settled || self.lookup.is_some() && !self.found {
+            return None;
+        }
+        let url = call.target.url(&self.setup, &canonical_query(call.query));
+        let mut flight = None;
+        self.signed(&url, call, &mut |http, call, request| {
+            flight = call.content.launch(http, &request);
+        });
+        flight
+    }
+
     /// Signs and sends once.
     fn once(&mut self, url: &str, call: &mut Call<'_>) -> Done<Reply> {
+        let mut sent = Err(Fault::new(Class::Usage, "nothing was sent"));
+        self.signed(url, call, &mut |http, call, request| {
+            sent = call.content.send(http, request).0;
+        });
+        sent
+    }
+
+    /// Shows the request with its signature.
+    fn signed(
+        &mut self,
+        url: &str,
+        call: &mut Call<'_>,
+        send: &mut dyn FnMut(&mut Http, &mut Call<'_>, Request<'_>),
+    ) {
         let (authority, path, query) = split(url);
         let now = self.clock.now();
         let time = Timestamp(now).compact();
@@ -293,7 +276,7 @@ impl Client {
             pace: call.pace,
             expect: self.expect,
         };
-        call.content.send(&mut self.http, request).0
+        send(&mut self.http, call, request);
     }
 
     /// Takes up what the server says is wrong with our picture of it. True = repeat the request.

@@ -31,7 +31,7 @@ pub(crate) use oss::SCHEME as OSS;
 #[cfg(feature = "dest-storj")]
 pub(crate) use storj::SCHEME as STORJ;
 
-use crate::base::bytes::{base64, hex};
+use crate::base::bytes::base64;
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
@@ -44,7 +44,8 @@ use crate::dest::s3::list::Rules;
 use crate::dest::s3::lookup::Lookup;
 use crate::dest::s3::manner::Version;
 use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span, WantedDigests,
+    About, Body, Destination, Flight, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
+    WantedDigests,
 };
 use crate::net::http::{Pace, Reply, parse_date};
 use crate::net::ranged::{Answer, Resume};
@@ -181,31 +182,26 @@ impl S3Folder {
         headers
     }
 
-    fn put_whole(
-        &mut self,
-        name: &str,
-        body: &mut dyn Body,
-        mut headers: Vec<(&'static str, String)>,
-    ) -> Done<()> {
+    /// The headers of a whole upload.
+    fn body_headers(&self, body: &dyn Body) -> Vec<(&'static str, String)> {
+        let mut headers = self.object_headers();
         if let Some(md5) = body.md5() {
             headers.push(("content-md5", base64(&md5)));
         }
-        let sha256 = body.sha256();
         if self.checksum {
-            headers.push(("x-amz-checksum-sha256", base64(&sha256)));
+            headers.push(("x-amz-checksum-sha256", base64(&body.sha256())));
         }
         if body.is_new() && self.conditional {
             headers.push(("if-none-match", "*".to_owned()));
         }
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        headers
+    }
+
+    fn put_whole(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        let headers = self.body_headers(body);
+        let headers = borrowed(&headers);
         let is_new = body.is_new();
-        let mut call = Call {
-            headers: &headers,
-            content: Content::whole(&mut *body),
-            sha256: hex(&sha256),
-            pace: Pace::Upload,
-            ..Call::new("PUT", Target::Object(name), "s3:PutObject")
-        };
+        let mut call = Call::upload(name, &headers, body);
         match self.client.try_call(&mut call)? {
             Ok(reply) => self.no_error_inside(reply, &call),
             Err(refusal) if is_new && refusal.status == 412 => {
@@ -215,9 +211,7 @@ impl S3Folder {
                 self.conditional = false;
                 match self.stat(name) {
                     Ok(_) => Err(Fault::new(Class::Exists, "the name is taken")),
-                    Err(fault) if fault.class == Class::NotFound => {
-                        self.put_whole(name, body, self.object_headers())
-                    }
+                    Err(fault) if fault.class == Class::NotFound => self.put_whole(name, body),
                     Err(fault) => Err(fault),
                 }
             }
@@ -234,6 +228,10 @@ impl S3Folder {
             Err(self.client.fault(&refusal, call))
         }
     }
+}
+
+fn borrowed<'h>(headers: &'h [(&'static str, String)]) -> Vec<(&'h str, &'h str)> {
+    headers.iter().map(|(n, v)| (*n, v.as_str())).collect()
 }
 
 impl Destination for S3Folder {
@@ -283,16 +281,25 @@ impl Destination for S3Folder {
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.tell_of_readers(name);
-        let headers = self.object_headers();
         // What must be new goes in one piece, whose condition every server treats alike.
         if body.len() <= self.multipart_from || body.is_new() && body.len() <= PUT_MAX_BYTES {
-            return self.put_whole(name, body, headers);
+            return self.put_whole(name, body);
         }
         let scaleway = self.client.setup.endpoint.is_under("scw.cloud");
         let limit = if scaleway { 1000 } else { 10_000 };
         let size = multipart::part_size(body.len(), self.part_size, limit);
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        multipart::put(&mut self.client, name, body, size, &headers)
+        let headers = self.object_headers();
+        multipart::put(&mut self.client, name, body, size, &borrowed(&headers))
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        if body.len() > self.multipart_from {
+            return None;
+        }
+        self.tell_of_readers(name);
+        let headers = self.body_headers(body);
+        let headers = borrowed(&headers);
+        self.client.launch(&mut Call::upload(name, &headers, body))
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

@@ -6,6 +6,7 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::text;
+use crate::dest::Flight;
 use crate::dest::webdav::auth::{Auth, Verdict};
 use crate::dest::webdav::config::Login;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
@@ -123,15 +124,35 @@ impl Client {
         }
     }
 
-    fn once(&mut self, url: &str, call: &mut Call<'_>, home: bool) -> Done<Reply> {
+    /// Gives a call below the folder out of hand: see [`Content::launch`].
+    pub(super) fn launch(&mut self, call: Call<'_>) -> Option<Box<dyn Flight>> {
+        let authorization = self.authorization(&call.url, call.method);
+        let mut headers = call.headers.to_vec();
+        headers.extend(authorization.iter().map(|a| ("authorization", a.as_str())));
+        let request = Request {
+            method: call.method,
+            url: &call.url,
+            headers: &headers,
+            payload: Payload::None,
+            pace: call.pace,
+            expect: true,
+        };
+        call.content.launch(&mut self.http, &request)
+    }
+
+    fn authorization(&mut self, url: &str, method: &str) -> Option<String> {
         let (_, path, query) = split(url);
         let mut target = if path.is_empty() { "/" } else { path }.to_owned();
         if !query.is_empty() {
             target.push('?');
             target.push_str(query);
         }
+        self.auth.header(method, &target)
+    }
+
+    fn once(&mut self, url: &str, call: &mut Call<'_>, home: bool) -> Done<Reply> {
         let authorization = match home {
-            true => self.auth.header(call.method, &target),
+            true => self.authorization(url, call.method),
             false => None,
         };
         let mut headers = call.headers.to_vec();

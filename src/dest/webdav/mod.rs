@@ -20,7 +20,7 @@ use crate::dest::webdav::config::{Setup, Temporary, address};
 use crate::dest::webdav::error::{Refusal, web_page};
 use crate::dest::webdav::propfind::Asking;
 use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
+    About, Body, Destination, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
 };
 use crate::net::http::Pace;
 use crate::net::ranged::{Answer, Resume};
@@ -55,6 +55,8 @@ struct Folder {
     cannot_move: bool,
     /// Old temporary files seen in the last listing.
     leftovers: Vec<String>,
+    /// The file that was sent on its way last.
+    launched: Option<upload::Launched>,
     resume: Resume,
     notices: Vec<String>,
 }
@@ -91,6 +93,7 @@ impl Folder {
             named_temporary: false,
             cannot_move: false,
             leftovers: Vec::new(),
+            launched: None,
             resume: Resume::default(),
             notices,
         })
@@ -161,6 +164,10 @@ impl Destination for Folder {
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.upload(name, body)
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        self.send_off(name, body)
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

@@ -3,17 +3,29 @@
 
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::rand;
-use crate::dest::Body;
 use crate::dest::webdav::client::Call;
 use crate::dest::webdav::config::Temporary;
 use crate::dest::webdav::error::Refusal;
 use crate::dest::webdav::{Folder, TEMPORARY};
+use crate::dest::{Body, Flight};
 use crate::net::http::Pace;
 use crate::net::redirect::split;
 use crate::net::service::Content;
 use crate::net::service::Verb;
 
 const LEVELS_MAX: usize = 32;
+/// Of an upload; the second for one that must be new.
+const HEADERS: [(&str, &str); 2] = [
+    ("content-type", "application/octet-stream"),
+    ("if-none-match", "*"),
+];
+
+/// A file on its way.
+pub(super) struct Launched {
+    name: String,
+    /// The name it has first, unless it goes straight to its own.
+    temporary: Option<String>,
+}
 
 fn taken() -> Fault {
     Fault::new(Class::Exists, "the name is taken")
@@ -48,11 +60,14 @@ impl Folder {
             self.folder_exists()?;
         }
         let is_new = body.is_new();
-        if !self.is_careful() {
+        let launched = self.launched.take().filter(|l| l.name == name);
+        let temporary = match launched {
+            Some(launched) => launched.temporary,
+            None => self.temporary_name()?,
+        };
+        let Some(temporary) = temporary else {
             return self.send(name, body, is_new);
-        }
-        let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
-        let temporary = format!("{TEMPORARY}{random}");
+        };
         if let Err(fault) = self.send(&temporary, body, false) {
             if self.refuses_name(&fault, &temporary) {
                 self.go_straight("the server takes no names that begin with a dot");
@@ -71,6 +86,36 @@ impl Folder {
             return Err(fault);
         }
         Ok(())
+    }
+
+    /// Sends a file on its way under the name that it has first: see `Destination::launch`.
+    pub(super) fn send_off(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        if self.client.wants_question() {
+            return None;
+        }
+        let temporary = self.temporary_name().ok()?;
+        let first = temporary.as_deref().unwrap_or(name);
+        let call = Call {
+            headers: &HEADERS[..1],
+            content: Content::whole(body),
+            pace: Pace::Upload,
+            ..Call::new("PUT", self.url(first))
+        };
+        let flight = self.client.launch(call)?;
+        self.launched = Some(Launched {
+            name: name.to_owned(),
+            temporary,
+        });
+        Some(flight)
+    }
+
+    /// A new name for what is not there as a whole, where uploads have one.
+    fn temporary_name(&self) -> Done<Option<String>> {
+        if !self.is_careful() {
+            return Ok(None);
+        }
+        let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
+        Ok(Some(format!("{TEMPORARY}{random}")))
     }
 
     /// True when it is the temporary name that the server will not have, not the content: an empty file is refused as well.
@@ -108,12 +153,8 @@ impl Folder {
     }
 
     fn send(&mut self, name: &str, body: &mut dyn Body, is_new: bool) -> Done<()> {
-        let headers = [
-            ("content-type", "application/octet-stream"),
-            ("if-none-match", "*"),
-        ];
         let call = Call {
-            headers: &headers[..1 + usize::from(is_new)],
+            headers: &HEADERS[..1 + usize::from(is_new)],
             content: Content::whole(&mut *body),
             pace: Pace::Upload,
             ..Call::new("PUT", self.url(name))

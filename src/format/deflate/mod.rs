@@ -44,7 +44,12 @@ impl Deflater {
     /// The raw deflate stream of `data`, in a buffer that stays with the deflater (it keeps the size of the largest block).
     /// `None` when that is not shorter than `data`; gives up as soon as this is certain.
     pub(crate) fn deflate(&mut self, data: &[u8]) -> Option<&[u8]> {
-        self.encoder.deflate(data)
+        self.deflate_ticking(data, &mut || {})
+    }
+
+    /// As [`Deflater::deflate`]; `tick` is called after each 64 KiB or so, and changes nothing of the result.
+    pub(crate) fn deflate_ticking(&mut self, data: &[u8], tick: &mut dyn FnMut()) -> Option<&[u8]> {
+        self.encoder.deflate(data, tick)
     }
 
     /// The compressor of streams, as the last stream left it.

@@ -173,14 +173,7 @@ pub(super) fn fault(e: &ureq::Error, place: &Place, dialling: bool) -> Fault {
             }
         }
         ureq::Error::Protocol(why) => protocol(&why.to_string(), place, &who),
-        ureq::Error::LargeResponseHeader(..) => Fault::new(
-            Class::Protocol,
-            format!(
-                "{who}: the header of the reply is longer than {} KiB",
-                (HEADER_MAX_BYTES + 1) / 1024
-            ),
-        )
-        .hint(HEADER_HINT),
+        ureq::Error::LargeResponseHeader(..) => long_header(&who),
         ureq::Error::Tls(why) => Fault::new(Class::Tls, *why),
         ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
             Fault::new(Class::Usage, "the destination URL makes no valid request")
@@ -190,6 +183,34 @@ pub(super) fn fault(e: &ureq::Error, place: &Place, dialling: bool) -> Fault {
 }
 
 const HEADER_HINT: &str = "that is not a file server's; is another program or a proxy in between?";
+
+/// The fault of a connection on which nothing moved for too long.
+pub(super) fn silent(place: &Place) -> Fault {
+    let who = place.who(false);
+    Fault::new(Class::Transient, format!("{who}: no answer in time"))
+}
+
+/// The fault of a header of a reply that is longer than is taken.
+fn long_header(who: &str) -> Fault {
+    Fault::new(
+        Class::Protocol,
+        format!(
+            "{who}: the header of the reply is longer than {} KiB",
+            (HEADER_MAX_BYTES + 1) / 1024
+        ),
+    )
+    .hint(HEADER_HINT)
+}
+
+/// As [`long_header`], of a server.
+pub(super) fn endless_header(place: &Place) -> Fault {
+    long_header(&place.who(false))
+}
+
+/// The fault of a reply that the HTTP library does not take.
+pub(super) fn not_http(e: &ureq_proto::Error, place: &Place) -> Fault {
+    protocol(&e.to_string(), place, &place.who(false))
+}
 
 /// The fault of bytes that are no good HTTP; `why` in the words of the HTTP library, whose type has no public name.
 fn protocol(why: &str, place: &Place, who: &str) -> Fault {
@@ -262,6 +283,17 @@ impl OwnResolver {
 
     fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to connect to for a URL that needs no proxy; nothing where that cannot be told.
+    pub(super) fn addresses(&self, uri: &ureq::http::Uri) -> Vec<std::net::SocketAddr> {
+        let host = uri.host().unwrap_or_default();
+        let mut names = self.names();
+        let found = names.get(host, Instant::now(), &mut resolve::resolve);
+        let ips = found.unwrap_or_default();
+        let ips = ips.iter().take(resolve::ADDRESSES_MAX);
+        ips.map(|ip| std::net::SocketAddr::new(*ip, port(uri)))
+            .collect()
     }
 
     /// The next request asks for its host again.

@@ -6,6 +6,10 @@
 
 mod cookies;
 mod fault;
+mod flight;
+mod landed;
+mod launch;
+mod line;
 mod link;
 mod pending;
 mod reply;
@@ -15,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
+use ureq::http::request::Builder;
 use ureq::http::{HeaderMap, Request as HttpRequest, Uri};
 use ureq::unversioned::transport::{Connector as _, TcpConnector};
 
@@ -92,6 +97,8 @@ pub(crate) struct Http {
     upload_reply: Duration,
     expect: bool,
     expect_from: u64,
+    /// What a flight came to, until its request is made.
+    strip: landed::Strip,
 }
 
 impl Http {
@@ -157,6 +164,7 @@ impl Http {
             upload_reply: if operation { list } else { UPLOAD_REPLY },
             expect: !options.flag(&opts::NO_EXPECT),
             expect_from: EXPECT_FROM_BYTES,
+            strip: landed::Strip::default(),
         })
     }
 
@@ -217,10 +225,7 @@ impl Http {
                     self.expect = false;
                 }
                 Ok(reply) => {
-                    if (300..400).contains(&reply.status) {
-                        self.cookies
-                            .keep(request.url, &reply.header_all("set-cookie"));
-                    }
+                    self.keep_cookies(request.url, &reply);
                     return Ok(reply);
                 }
                 Err(fault)
@@ -241,6 +246,13 @@ impl Http {
         }
     }
 
+    /// The cookies of a redirect.
+    fn keep_cookies(&mut self, url: &str, reply: &Reply) {
+        if (300..400).contains(&reply.status) {
+            self.cookies.keep(url, &reply.header_all("set-cookie"));
+        }
+    }
+
     fn wants_expect(&self, request: &Request<'_>) -> bool {
         let large = matches!(request.payload, Payload::Stream(_, len) if len >= self.expect_from);
         self.expect && request.expect && large
@@ -251,6 +263,23 @@ impl Http {
         if u128::from(waited_millis) + 50 >= EXPECT_WAIT.as_millis() {
             self.expect = false;
         }
+    }
+
+    /// Method, address and headers, without the length of the body.
+    fn head(&self, request: &Request<'_>, expect: bool) -> Builder {
+        let mut builder = HttpRequest::builder()
+            .method(request.method)
+            .uri(request.url);
+        for (name, value) in request.headers {
+            builder = builder.header(*name, *value);
+        }
+        if let Some(cookies) = self.cookies.of(request.url) {
+            builder = builder.header("cookie", cookies);
+        }
+        if expect {
+            builder = builder.header("expect", "100-continue");
+        }
+        builder
     }
 
     fn attempt(
@@ -274,18 +303,7 @@ impl Http {
             Pace::Download => (self.short, self.transfer, self.short),
             Pace::Upload => (self.upload_reply, self.upload_reply, self.transfer),
         };
-        let mut builder = HttpRequest::builder()
-            .method(request.method)
-            .uri(request.url);
-        for (name, value) in request.headers {
-            builder = builder.header(*name, *value);
-        }
-        if let Some(cookies) = self.cookies.of(request.url) {
-            builder = builder.header("cookie", cookies);
-        }
-        if expect {
-            builder = builder.header("expect", "100-continue");
-        }
+        let mut builder = self.head(request, expect);
         let absolute = proxy.filter(|_| !place.tls);
         if let Some(login) = absolute.and_then(|p| p.login.as_ref()) {
             builder = builder.header("proxy-authorization", login.reveal());
@@ -293,7 +311,7 @@ impl Http {
         let origin = absolute.map(|_| format!("http://{}", place.host));
         self.link.next_absolute(origin);
         self.link.connects.at(Stage::Idle);
-        let run = |body: ureq::SendBody<'_>, builder: ureq::http::request::Builder| {
+        let run = |body: ureq::SendBody<'_>, builder: Builder| {
             let request = builder.body(body).map_err(|_| bad_url())?;
             let request = self
                 .agent
@@ -343,19 +361,24 @@ impl Http {
         let reply = Reply {
             status,
             headers: parts.headers,
-            body: body.into_reader(),
+            body: Box::new(body.into_reader()),
             deadline: bound.map(|bound| (Instant::now() + bound, bound)),
             list: request.pace == Pace::List,
             patience: self.short,
             place,
         };
-        match reply.header("content-encoding") {
-            None | Some("identity" | "") => Ok(reply),
-            Some(_) => Err(Fault::new(
-                Class::Protocol,
-                "a proxy or the server compressed the reply although that was not allowed",
-            )),
-        }
+        plain(reply)
+    }
+}
+
+/// A reply, unless it is compressed.
+fn plain(reply: Reply) -> std::result::Result<Reply, Fault> {
+    match reply.header("content-encoding") {
+        None | Some("identity" | "") => Ok(reply),
+        Some(_) => Err(Fault::new(
+            Class::Protocol,
+            "a proxy or the server compressed the reply although that was not allowed",
+        )),
     }
 }
 

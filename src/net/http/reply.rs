@@ -19,7 +19,7 @@ const ERROR_MAX_BYTES: u64 = 16 * 1024;
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(super) headers: HeaderMap,
-    pub(super) body: ureq::BodyReader<'static>,
+    pub(super) body: Box<dyn Read>,
     /// When the body has to be at its end, and how long that was from its beginning.
     pub(super) deadline: Option<(Instant, Duration)>,
     /// It answers a listing request.

@@ -1,7 +1,7 @@
 //! The body of a request, and sending it: one place that goes back to its start before each attempt.
 
 use crate::base::fault::Fault;
-use crate::base::transfer::{Body, Slice};
+use crate::base::transfer::{Body, Flight, Slice};
 use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, same_origin};
 
@@ -33,7 +33,16 @@ impl<'a> Content<'a> {
         Content::Part { body, from: 0, len }
     }
 
-    /// Sends a request with this body from its beginning; whatever payload the request has is replaced. Also whether the last
+    /// Gives a request with this body out of hand, to be sent while other work goes on: see [`Http::launch`]. `None` where that
+    /// cannot be.
+    pub(crate) fn launch(&self, http: &mut Http, request: &Request<'_>) -> Option<Box<dyn Flight>> {
+        match self {
+            Content::Part { len, .. } => http.launch(request, *len),
+            Content::None | Content::Bytes(_) => None,
+        }
+    }
+
+    /// Sends a request with this body from its beginning, or takes the answer to one that was launched before; whatever payload the request has is replaced. Also whether the last
     /// byte of the body was handed to the connection.
     pub(crate) fn send(
         &mut self,
@@ -47,6 +56,9 @@ impl<'a> Content<'a> {
                 (http.send(Request { payload, ..request }), true)
             }
             Content::Part { body, from, len } => {
+                if let Some(landed) = http.landed(&request) {
+                    return landed;
+                }
                 if let Err(e) = body.seek_to(*from) {
                     return (Err(Fault::local(e)), false);
                 }

@@ -135,6 +135,17 @@ impl<In: Transport> Connector<In> for TlsConnector {
     }
 }
 
+/// The client's side of a connection in TLS; `host` is the name its certificate has to be for.
+pub(crate) fn client(
+    config: &Arc<ClientConfig>,
+    host: &str,
+) -> std::result::Result<ClientConnection, ureq::Error> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned())
+        .map_err(|_| ureq::Error::Tls("the host name cannot be in a certificate"))?;
+    Ok(ClientConnection::new(config.clone(), name)?)
+}
+
 /// Speaks TLS over a connection; `host` is the name its certificate has to be for.
 pub(crate) fn open(
     config: &Arc<ClientConfig>,
@@ -142,10 +153,7 @@ pub(crate) fn open(
     transport: Box<dyn Transport>,
     details: &ConnectionDetails,
 ) -> std::result::Result<TlsTransport, ureq::Error> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(bare.to_owned())
-        .map_err(|_| ureq::Error::Tls("the host name cannot be in a certificate"))?;
-    let mut conn = ClientConnection::new(config.clone(), name)?;
+    let mut conn = client(config, host)?;
     let mut sock = TransportAdapter::new(transport, details.current_time.clone());
     sock.set_timeout(details.timeout);
     if let Err(e) = conn.complete_io(&mut sock) {

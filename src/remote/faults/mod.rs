@@ -578,6 +578,44 @@ macro_rules! rows {
     };
 }
 
+/// The rows about uploads, for destinations that can send them on their way.
+macro_rules! flights {
+    ($start:path) => {
+        flights! { $start;
+            uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body
+                refusals_in_mid_upload refused_expectations ignored_expectations uploads_that_do_not_show
+                a_second_upload_replaces_the_first;
+            redirects: redirects_are_followed redirects_that_lead_nowhere logins_stay_where_they_are;
+            statuses: the_table_of_statuses servers_that_say_how_long_to_wait;
+        }
+    };
+    ($start:path; $($group:ident: $($row:ident)*;)*) => {
+        $($(#[test]
+        fn $row() {
+            super::super::super::subject::flying(|| super::super::$group::$row($start));
+        })*)*
+    };
+}
+
+/// What is true of an upload that is waited for is true of one that is sent on its way.
+mod on_their_way {
+    #[cfg(feature = "dest-s3")]
+    mod s3 {
+        flights!(super::super::s3::start);
+    }
+
+    #[cfg(feature = "dest-webdav")]
+    mod webdav {
+        flights!(super::super::webdav::start);
+        flights!(super::super::webdav::start; uploads: folders_are_made_by_uploads;);
+    }
+
+    #[cfg(feature = "dest-b2")]
+    mod b2 {
+        flights!(super::super::b2::start);
+    }
+}
+
 macro_rules! destinations {
     ($($feature:literal $name:ident $kind:ident;)*) => {
         $(#[cfg(feature = $feature)] pub(super) mod $name;)*

@@ -281,6 +281,7 @@ impl Work<'_> {
             dblock_size: self.how.rules.volume_size,
             level: self.how.level,
             verify_listing: true,
+            overlapped: false,
         };
         let mut writer = Writer::begin(set, permit, options)?;
         if let Some(index) = self.index.take() {

@@ -57,7 +57,8 @@ impl Encoder {
 
     /// The deflate stream of `data`, in a buffer that stays here. `None` when that is not shorter than `data`. The buffer has
     /// seven bytes more than `data`, whatever comes.
-    pub(super) fn deflate(&mut self, data: &[u8]) -> Option<&[u8]> {
+    /// `tick` is called now and then.
+    pub(super) fn deflate(&mut self, data: &[u8], tick: &mut dyn FnMut()) -> Option<&[u8]> {
         let effort = self.effort.filter(|_| data.len() < MOST_BYTES)?;
         let room = data.len().checked_sub(1)?;
         let most = room + bits::SLACK;
@@ -69,7 +70,7 @@ impl Encoder {
             self.matcher.begin(data),
             data.len() as u32,
             &effort,
-            &mut sink,
+            (&mut sink, tick),
         )?;
         let written = sink.finish()?;
         let packed = self.out.get(..written)?;

@@ -68,12 +68,15 @@ const MOST_SKIPPED: u32 = 2048;
 const LEAST_GAIN: u32 = 2;
 const MORE_GAIN: u32 = 4;
 
-/// Goes through a block of `end` bytes. `None` when the sink has no more room.
+/// Bytes after which others get a turn.
+const TICK_BYTES: u32 = 64 * 1024;
+
+/// Goes through a block of `end` bytes, with a `tick` now and then. `None` when the sink has no more room.
 pub(super) fn parse(
     mut finder: Finder<'_>,
     end: u32,
     effort: &Effort,
-    sink: &mut Sink<'_>,
+    (sink, tick): (&mut Sink<'_>, &mut dyn FnMut()),
 ) -> Option<()> {
     finder.three = sink.literal_bits() >= effort.three;
     let first = Search {
@@ -91,6 +94,7 @@ pub(super) fn parse(
     let mut at = 0;
     let mut literals = 0;
     let mut worthy_at = 0;
+    let mut tick_at = TICK_BYTES;
     while at < end {
         let found = finder.find(at, search);
         at += 1;
@@ -109,6 +113,7 @@ pub(super) fn parse(
                     if literals >= MOST_LITERALS {
                         sink.step(literals, 0, 0)?;
                         literals = 0;
+                        tick();
                     }
                 }
                 continue;
@@ -148,6 +153,10 @@ pub(super) fn parse(
         best.length = 0;
         finder.enter(at, next);
         at = at.max(next);
+        if at >= tick_at {
+            tick_at = at + TICK_BYTES;
+            tick();
+        }
     }
     // At the end no match waits: it was taken when there was no place after it.
     if literals > 0 {

@@ -72,7 +72,7 @@ fn mixed(rand: &mut Rand, most: usize) -> Vec<u8> {
 
 /// Deflates by a used state and checks all that holds for every block.
 fn check(encoder: &mut Encoder, data: &[u8]) -> Option<usize> {
-    let packed = encoder.deflate(data).map(<[u8]>::to_vec);
+    let packed = encoder.deflate(data, &mut || {}).map(<[u8]>::to_vec);
     let packed = packed?;
     assert!(packed.len() < data.len());
     assert!(comes_back(&packed, data), "{} bytes", data.len());
@@ -104,11 +104,18 @@ fn a_used_state_writes_as_a_fresh_one() {
         for most in [70_000, 200, 5000, 140_000, 30] {
             let data = mixed(&mut rand, most);
             let mut fresh = Encoder::new(level);
-            let first = fresh.deflate(&data).map(<[u8]>::to_vec);
+            let first = fresh.deflate(&data, &mut || {}).map(<[u8]>::to_vec);
             assert!(fresh.out.len() < data.len() + bits::SLACK);
-            assert_eq!(used.deflate(&data), first.as_deref(), "level {level}");
+            assert_eq!(
+                used.deflate(&data, &mut || {}),
+                first.as_deref(),
+                "level {level}"
+            );
             // Giving up leaves nothing behind, either.
-            assert!(used.deflate(&noise(3000, u64::from(level))).is_none());
+            assert!(
+                used.deflate(&noise(3000, u64::from(level)), &mut || {})
+                    .is_none()
+            );
         }
     }
 }
@@ -122,7 +129,7 @@ fn output_is_the_same_everywhere() {
         let mut encoder = Encoder::new(level);
         for most in [400, 20_000, 90_000] {
             let data = mixed(&mut rand, most);
-            for &byte in encoder.deflate(&data).unwrap_or(&[]) {
+            for &byte in encoder.deflate(&data, &mut || {}).unwrap_or(&[]) {
                 sum = sum
                     .wrapping_mul(0x0100_0000_01b3)
                     .wrapping_add(u64::from(byte));

@@ -1,0 +1,120 @@
+//! A connection that never blocks: bytes in and out as far as they go now, through TLS or not.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ClientConfig, ClientConnection};
+
+use crate::net::tls;
+
+/// What TLS holds back for the socket, in bytes.
+const HELD_BYTES: usize = 64 * 1024;
+/// Addresses that are tried.
+const ADDRESSES_TRIED: usize = 2;
+
+/// A connection to a server, made but not used yet or in use.
+pub(super) struct Line {
+    tcp: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+}
+
+/// What a read came to.
+pub(super) enum Got {
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// The other side has ended the connection.
+    End,
+}
+
+impl Line {
+    /// Connects, and speaks TLS where there is a `config` for it, waiting for each of both for `patience` at most. `host` is the
+    /// name that the certificate has to be for.
+    pub(super) fn open(
+        addresses: &[SocketAddr],
+        patience: Duration,
+        (config, host): (Option<&Arc<ClientConfig>>, &str),
+    ) -> Option<Line> {
+        let mut addresses = addresses.iter().take(ADDRESSES_TRIED);
+        let mut tcp = addresses.find_map(|a| TcpStream::connect_timeout(a, patience).ok())?;
+        tcp.set_nodelay(true).ok()?;
+        let mut tls = None;
+        if let Some(config) = config {
+            let mut conn = tls::client(config, host).ok()?;
+            conn.set_buffer_limit(Some(HELD_BYTES));
+            tcp.set_read_timeout(Some(patience)).ok()?;
+            tcp.set_write_timeout(Some(patience)).ok()?;
+            while conn.is_handshaking() {
+                conn.complete_io(&mut tcp).ok()?;
+            }
+            tls = Some(Box::new(conn));
+        }
+        tcp.set_nonblocking(true).ok()?;
+        Some(Line { tcp, tls })
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.tcp.as_raw_fd()
+    }
+
+    /// Takes as many bytes as go now, perhaps none.
+    pub(super) fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(conn) => conn.writer().write(data),
+            None => now(|| self.tcp.write(data)).map(|n| n.unwrap_or(0)),
+        }
+    }
+
+    /// Hands what was written to the system: how many bytes went now, and whether that was all.
+    pub(super) fn flush(&mut self) -> io::Result<(usize, bool)> {
+        let Some(conn) = &mut self.tls else {
+            return Ok((0, true));
+        };
+        let mut moved = 0;
+        while conn.wants_write() {
+            match now(|| conn.write_tls(&mut self.tcp))? {
+                Some(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Some(n) => moved += n,
+                None => return Ok((moved, false)),
+            }
+        }
+        Ok((moved, true))
+    }
+
+    /// Bytes that are there.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<Got> {
+        let got = |n| match n {
+            Some(0) => Got::End,
+            Some(n) => Got::Bytes(n),
+            None => Got::Nothing,
+        };
+        let Some(conn) = &mut self.tls else {
+            return now(|| self.tcp.read(buf)).map(got);
+        };
+        loop {
+            if let Some(n) = now(|| conn.reader().read(buf))? {
+                return Ok(got(Some(n)));
+            }
+            if now(|| conn.read_tls(&mut self.tcp))?.is_none() {
+                return Ok(Got::Nothing);
+            }
+            conn.process_new_packets()
+                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        }
+    }
+}
+
+/// `None` for what would have to wait; again after a signal.
+fn now<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
+    loop {
+        return match act() {
+            Ok(done) => Ok(Some(done)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => Err(e),
+        };
+    }
+}
