@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete bench-locator fuzz peer manual install dist deb help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete bench-locator bench-overlap fuzz peer manual install dist deb help
 
 all:
 	$(CARGO) build --release --locked
@@ -77,6 +77,10 @@ bench-delete: all
 bench-locator: all
 	DUPLET="$(PROGRAM)" .ci/bench-locator $(SIZES)
 
+# RATES=50,10: megabits a second of the line. MB=256, LEVEL=3.
+bench-overlap: all
+	DUPLET="$(PROGRAM)" MB="$(MB)" LEVEL="$(LEVEL)" .ci/bench-overlap $(RATES)
+
 # INPUTS=N: for each reader. TARGETS=zip,aes: only these. SEED=N: the same inputs again.
 fuzz:
 	INPUTS="$(INPUTS)" TARGETS="$(TARGETS)" SEED="$(SEED)" \
@@ -127,6 +131,7 @@ help:
 	@echo 'make bench-year   400 daily runs with old versions deleted, each tenth checked, beside restic and borg; DAYS=40'
 	@echo 'make bench-delete what delete, compact, purge and repair cost; FILES=100000 of BLOCKS=8 KiB, VERSIONS=10'
 	@echo 'make bench-locator what one file costs, however large the backup; SIZES=1,100,1000 (GB)'
+	@echo 'make bench-overlap what packing on while a volume is on its way saves; RATES=50,10 (Mbit/s), MB=256, LEVEL=3'
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
