@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::base::digest::Hash;
 use crate::base::error::{Error, Result, unwrap_io};
 use crate::base::fault::Fault;
+use crate::base::sys;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::{Body as _, Flight};
@@ -24,6 +25,8 @@ pub(crate) struct Sending {
     flight: Box<dyn Flight>,
     digests: Digests,
     begun: Instant,
+    /// Stops that were requested then: one that comes while it is on its way came in mid-upload.
+    stops: u32,
     /// Bytes of the spool that were handed out.
     at: u64,
     /// The throttle knows of the next bytes; they may go from then on.
@@ -36,6 +39,10 @@ pub(crate) struct Sending {
 impl Sending {
     pub(super) fn begun(&self) -> Instant {
         self.begun
+    }
+
+    pub(super) fn stops(&self) -> u32 {
+        self.stops
     }
 
     /// There is nothing to be done but to take up what it came to.
@@ -110,7 +117,7 @@ impl RemoteMut<'_> {
         sha256: &Hash,
     ) -> Result<Option<Sending>> {
         writable_name(name)?;
-        let begun = Instant::now();
+        let (begun, stops) = (Instant::now(), sys::stops_requested());
         let remote = &mut *self.remote;
         let wants = remote.dest.about().wants;
         let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants, false)?;
@@ -121,6 +128,7 @@ impl RemoteMut<'_> {
             flight,
             digests,
             begun,
+            stops,
             at: 0,
             not_before: None,
             ended: false,
@@ -184,3 +192,7 @@ impl RemoteMut<'_> {
         }
     }
 }
+
+#[cfg(all(test, feature = "dest-s3"))]
+#[path = "flight_tests.rs"]
+mod tests;

@@ -47,6 +47,12 @@ fn der(pem: &[u8]) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem).expect("a certificate")
 }
 
+/// One whose certificate is good for `localhost`, and what a URL has to have for it.
+pub(super) fn good() -> (Server, String) {
+    let ca = crate::net::url::encode(CA_FILE);
+    (server(GOOD), format!("ssl-ca-file={ca}"))
+}
+
 fn server(pem: &[u8]) -> Server {
     chain(&[pem])
 }

@@ -119,7 +119,9 @@ impl<'a> RemoteMut<'a> {
         let shown = text::safe(name.as_bytes());
         let doing = format!("upload {shown} to {}", self.remote.shown);
         let mut attempts = Attempts::new(self.remote.policy);
-        let stops = sys::stops_requested();
+        let stops = first
+            .as_ref()
+            .map_or_else(sys::stops_requested, Sending::stops);
         let mut made_folder = false;
         let mut doubtful = false;
         loop {

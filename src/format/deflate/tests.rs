@@ -148,3 +148,23 @@ fn cut_and_changed_streams_end() {
     }
     assert_eq!(inflate_with(&mut inflater, &good, 3000).unwrap(), data);
 }
+
+/// Others get a turn while a block is deflated, and nothing of the result shows it.
+#[test]
+fn ticks_change_nothing() {
+    for level in 1..=9 {
+        for data in [prose(1 << 20), noise(1 << 20, 5), vec![7; 1 << 20]] {
+            let mut ticks = 0;
+            let mut deflater = Deflater::new(level);
+            let ticked = deflater.deflate_ticking(&data, &mut || ticks += 1);
+            let ticked = ticked.map(<[u8]>::to_vec);
+            assert_eq!(
+                Deflater::new(level).deflate(&data),
+                ticked.as_deref(),
+                "level {level}"
+            );
+            // It gives up early where nothing shrinks.
+            assert!(ticks >= 15 || ticked.is_none(), "level {level}: {ticks}");
+        }
+    }
+}

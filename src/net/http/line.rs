@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ClientConfig, ClientConnection};
 
@@ -47,10 +47,18 @@ impl Line {
             conn.set_buffer_limit(Some(HELD_BYTES));
             tcp.set_read_timeout(Some(patience)).ok()?;
             tcp.set_write_timeout(Some(patience)).ok()?;
-            while conn.is_handshaking() {
-                conn.complete_io(&mut tcp).ok()?;
+            let begun = Instant::now();
+            while conn.is_handshaking() && begun.elapsed() < patience {
+                while conn.wants_write() {
+                    conn.write_tls(&mut tcp).ok()?;
+                }
+                if conn.is_handshaking() && conn.read_tls(&mut tcp).ok()? == 0 {
+                    return None;
+                }
+                conn.process_new_packets().ok()?;
             }
-            tls = Some(Box::new(conn));
+            tls = Some(Box::new(conn)).filter(|conn| !conn.is_handshaking());
+            tls.as_ref()?;
         }
         tcp.set_nonblocking(true).ok()?;
         Some(Line { tcp, tls })
