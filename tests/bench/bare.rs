@@ -123,7 +123,7 @@ impl Packer {
         let out = &mut self.out[..room];
         match &mut self.deflate {
             Deflate::Own(encoder) => {
-                let packed = encoder.deflate(data)?;
+                let packed = encoder.deflate(data, &mut || {})?;
                 out.get_mut(..packed.len())?.copy_from_slice(packed);
                 Some(packed.len())
             }
