@@ -20,8 +20,12 @@ const HEAD_MAX_BYTES: usize = 64 * 1024;
 
 impl Http {
     /// Sends the head of an upload of `len` bytes over a connection of its own, and gives it out of hand; its body is fetched as
-    /// it goes. `None` where that cannot be: through a proxy, or without a connection. [`Http::landed`] then has the answer.
+    /// it goes; [`Http::landed`] then has the answer. `None` where that cannot be: through a proxy, without a connection, in a
+    /// build without the feature.
     pub(crate) fn launch(&mut self, request: &Request<'_>, len: u64) -> Option<Box<dyn Flight>> {
+        if !cfg!(feature = "overlap") {
+            return None;
+        }
         let uri: Uri = request.url.parse().ok()?;
         if self.link.proxy(&uri).ok()?.is_some() {
             return None;
