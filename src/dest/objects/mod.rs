@@ -5,7 +5,9 @@
 
 mod base;
 #[cfg(feature = "dest-googledrive")]
-pub(super) mod ids;
+pub(super) mod by_id;
+#[cfg(feature = "dest-googledrive")]
+mod ids;
 #[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
 pub(super) mod resumable;
 mod shape;
@@ -21,6 +23,8 @@ use crate::net::http::Reply;
 use crate::net::service::{Pages, Refusal, Verb};
 
 pub(super) use self::base::{Base, Each, Page};
+#[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
+pub(super) use self::shape::sent_json;
 pub(super) use self::shape::{File, Headers, Listing, Part, Sent, Shape, sent};
 
 /// A provider. Its methods are given what is the same for all.

@@ -2,7 +2,7 @@
 //! much it has.
 
 use crate::base::fault::{Class, Done, Fault};
-use crate::dest::objects::{Base, File, Part, Sent, sent};
+use crate::dest::objects::{Base, File, Part, Sent, sent, sent_json};
 use crate::net::redirect::{foreign, same_origin};
 use crate::net::service::Verb;
 
@@ -13,13 +13,14 @@ pub(in crate::dest) fn begin(
     file: &File<'_>,
     about: &serde_json::Value,
 ) -> Done<String> {
-    let kind = "application/octet-stream".to_owned();
-    let headers = vec![
-        ("content-type", "application/json; charset=UTF-8".to_owned()),
-        ("x-upload-content-type", kind),
+    let mut request = sent_json(method, url.clone(), about);
+    request.2.extend([
+        (
+            "x-upload-content-type",
+            "application/octet-stream".to_owned(),
+        ),
         ("x-upload-content-length", file.len.to_string()),
-    ];
-    let request = (method, url.clone(), headers, about.to_string().into_bytes());
+    ]);
     let mut reply = base.call(Verb::Put, &request)?;
     let nowhere = "the server does not say where the file goes";
     let to = reply.location();

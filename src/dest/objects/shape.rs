@@ -12,6 +12,18 @@ pub(in crate::dest) type Headers = Vec<(&'static str, String)>;
 /// Name of a header, and how a digest is written in it.
 pub(in crate::dest) type Digest = (&'static str, fn(&[u8]) -> String);
 
+/// A request with JSON for its body.
+#[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
+pub(in crate::dest) fn sent_json(
+    method: &'static str,
+    url: String,
+    about: &serde_json::Value,
+) -> Sent {
+    let kind = "application/json; charset=UTF-8".to_owned();
+    let headers = vec![("content-type", kind)];
+    (method, url, headers, about.to_string().into_bytes())
+}
+
 /// A request without a body, or with a file for it.
 pub(in crate::dest) fn sent(method: &'static str, url: String, headers: Headers) -> Sent {
     (method, url, headers, Vec::new())
@@ -88,6 +100,8 @@ pub(in crate::dest) struct Listing {
     pub(in crate::dest) size: &'static str,
     pub(in crate::dest) modified: &'static str,
     pub(in crate::dest) class: &'static str,
+    /// Field of the time a file was made, where several may have one name.
+    pub(in crate::dest) created: &'static str,
     /// Field beside the rows that has the mark of the next page; empty: the last name marks it, and an empty page is the last.
     pub(in crate::dest) next: &'static str,
     /// So many files of a page that are listed as empty are looked at, for their length may be another; that of more is not known.
@@ -108,6 +122,7 @@ impl Listing {
         size: "",
         modified: "",
         class: "",
+        created: "",
         next: "",
         empty: 0,
         proof: ("", "", ""),

@@ -167,6 +167,15 @@ fn files_of_one_name() {
         assert_eq!(stored(&b, NAME), Vec::<Vec<u8>>::new());
         assert_eq!(stored(&b, &NAME.to_uppercase()).len(), 1);
     }
+    // Of more than are kept the newest is one.
+    let mut b = bench();
+    b.with(|drive| {
+        let folder = drive.folder().expect("there");
+        for n in 0..=100 {
+            drive.add(NAME, &folder, Some(vec![n]));
+        }
+    });
+    assert_eq!(b.get(NAME, None).expect("got"), [100]);
     // A file that another program has replaced since it was listed.
     let mut b = bench();
     b.stored(1000);

@@ -1,0 +1,350 @@
+//! What destinations share whose service knows files and folders by ids of its own: the way to the folder, which file has which
+//! name, and what is done with a file by its name. A service is a [`Tree`]; the functions here are what its [`Api`] does.
+//!
+//! Names need not be unique: of several files of one name the newest is read, an upload replaces it and removes the others.
+
+use crate::base::fault::{Class, Done, Fault};
+use crate::base::text;
+use crate::dest::objects::ids::Ids;
+use crate::dest::objects::{Base, Each, File, Listing};
+use crate::dest::{GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::net::http::iso_time;
+use crate::net::json::LIST_MAX_BYTES;
+use crate::net::service::pages::incomplete;
+use crate::net::service::rows::{self, Row};
+use crate::net::service::{Pages, Verb};
+use crate::net::url::{DestUrl, encode};
+
+/// Files of one name of which more is wanted than that they are there.
+const SAME_MAX: usize = 100;
+
+/// A file or a folder, and its id.
+pub(in crate::dest) struct Found {
+    pub(in crate::dest) id: String,
+    /// When it was made, so written that the order of texts is that of times; empty where names are unique.
+    pub(in crate::dest) created: String,
+    pub(in crate::dest) file: RemoteFile,
+}
+
+/// What is searched in a folder, and what for.
+pub(in crate::dest) struct Search<'a> {
+    pub(in crate::dest) verb: Verb,
+    /// Id of the folder.
+    pub(in crate::dest) parent: &'a str,
+    /// `None`: all that is there.
+    pub(in crate::dest) name: Option<&'a str>,
+    /// Folders are meant, not files.
+    pub(in crate::dest) is_folder: bool,
+}
+
+/// Where finds go; false ends the search.
+pub(in crate::dest) type EachFound<'a> = dyn FnMut(Found) -> Done<bool> + 'a;
+
+/// What a service does with ids.
+pub(in crate::dest) trait Tree {
+    fn folder(&mut self) -> &mut Folder;
+
+    /// Id of the folder in which the way to that of the URL begins.
+    fn root(&self, base: &mut Base) -> Done<String>;
+
+    /// Hands on what is searched, of one name the newest first. All files of a folder may be handed on with the folders in it.
+    fn search(&self, base: &mut Base, search: &Search<'_>, each: &mut EachFound<'_>) -> Done<()>;
+
+    /// Makes a folder in another, also where an earlier attempt has made it: its id.
+    fn make_folder(&mut self, base: &mut Base, parent: &str, name: &str) -> Done<String>;
+
+    /// The address of what the file of this id holds.
+    fn content(&self, id: &str) -> String;
+
+    /// The same of a file that the service has refused as locked, where it gives it to who insists.
+    fn locked_content(&self, _id: &str) -> Option<String> {
+        None
+    }
+
+    /// Removes the file of this id.
+    fn remove(&mut self, base: &mut Base, id: &str) -> Done<()>;
+}
+
+/// The folder of a destination, and what is known of it.
+#[derive(Default)]
+pub(in crate::dest) struct Folder {
+    /// Names of the folders on the way there, and its id once it was found.
+    levels: Vec<String>,
+    id: Option<String>,
+    ids: Ids,
+    /// The name that the service was last asked for, and its files.
+    looked: Option<(String, Vec<Found>)>,
+}
+
+impl Folder {
+    /// The host of a URL is the first level.
+    pub(in crate::dest) fn of(url: &DestUrl) -> Folder {
+        let path = format!("{}/{}", url.host, url.path);
+        let levels = path.split('/').filter(|level| !level.is_empty());
+        Folder {
+            levels: levels.map(str::to_owned).collect(),
+            ..Folder::default()
+        }
+    }
+
+    pub(in crate::dest) fn path(&self) -> String {
+        self.levels.join("/")
+    }
+
+    /// Takes up that this is the file of a name from now on.
+    pub(in crate::dest) fn stored(&mut self, name: &str, id: &str) {
+        self.ids.forget(name);
+        self.ids.add(name, id);
+    }
+}
+
+fn not_found() -> Fault {
+    Fault::new(Class::NotFound, "not found")
+}
+
+/// The fault of a level that is not there, as the service tells it.
+fn missing(base: &Base) -> Fault {
+    let mut words = base.shape.dialect.words.iter();
+    let word = words.find(|word| word.class == Class::FolderMissing);
+    let (text, hint) = word.map_or(("the folder does not exist", ""), |w| (w.text, w.hint));
+    Fault::new(Class::FolderMissing, text.trim_start_matches('=')).hint(hint)
+}
+
+/// What a row of a listing is, by its fields: `id`, and those that the listing names.
+pub(in crate::dest) fn found(listing: &Listing, row: &Row) -> Done<Found> {
+    let text = |field| row.get(field).filter(|text| !text.is_empty());
+    let name = listing.name.iter().find_map(|field| text(field));
+    let (id, name) = text("id")
+        .zip(name)
+        .ok_or_else(|| incomplete("an entry has no id or no name"))?;
+    Ok(Found {
+        id: id.to_owned(),
+        created: row.text(listing.created),
+        file: RemoteFile {
+            name: name.to_owned(),
+            size: row.number(listing.size),
+            modified: row.get(listing.modified).and_then(iso_time),
+            ..RemoteFile::default()
+        },
+    })
+}
+
+/// The rows of all pages of a listing whose first is at `url`, which has a query; false from `each` ends it. What is beside the
+/// rows of a page is given to `check`. Of [`Shape::listing`] this takes where rows and marks are.
+pub(in crate::dest) fn all_pages(
+    base: &mut Base,
+    verb: Verb,
+    url: &str,
+    check: fn(&Row) -> Done<()>,
+    each: &mut dyn FnMut(&Row) -> Done<bool>,
+) -> Done<()> {
+    let (who, listing) = (base.shape.dialect.who, &base.shape.listing);
+    let (mut pages, mut mark, mut goes_on) = (Pages::new(base.page), String::new(), true);
+    while goes_on {
+        let at = match mark.is_empty() {
+            true => url.to_owned(),
+            false => format!("{url}&{}={}", listing.mark, encode(&mark)),
+        };
+        let (mut reply, mut entries) = (base.plain(verb, "GET", at)?, 0);
+        let tail = rows::rows(&mut reply, who, LIST_MAX_BYTES, listing.rows, &mut |row| {
+            entries += 1;
+            goes_on = goes_on && each(row)?;
+            Ok(())
+        })?;
+        check(&tail)?;
+        mark = tail.text(listing.next);
+        if mark.is_empty() {
+            return Ok(());
+        }
+        pages.page(&mark, entries)?;
+    }
+    Ok(())
+}
+
+/// Files or folders of a name, the newest first, [`SAME_MAX`] at most.
+fn named(
+    tree: &dyn Tree,
+    base: &mut Base,
+    verb: Verb,
+    (parent, name): (&str, &str),
+    is_folder: bool,
+) -> Done<Vec<Found>> {
+    let (name, mut all) = (Some(name), Vec::new());
+    let search = Search {
+        verb,
+        parent,
+        name,
+        is_folder,
+    };
+    tree.search(base, &search, &mut |one| {
+        all.push(one);
+        Ok(all.len() < SAME_MAX)
+    })?;
+    all.sort_by(|a: &Found, b| b.created.cmp(&a.created));
+    Ok(all)
+}
+
+/// The id of the folder of this name in another, if there is one.
+fn step(
+    tree: &dyn Tree,
+    base: &mut Base,
+    verb: Verb,
+    (parent, name): (&str, &str),
+) -> Done<Option<String>> {
+    let mut all = named(tree, base, verb, (parent, name), true)?;
+    if all.len() > 1 {
+        let shown = text::safe_cut(name.as_bytes(), 60);
+        let what = format!("{} folders are called '{shown}' side by side", all.len());
+        return Err(Fault::new(Class::Unsupported, what).hint("rename all but one of them"));
+    }
+    Ok(all.pop().map(|one| one.id))
+}
+
+/// The id of the folder.
+pub(in crate::dest) fn parent(tree: &mut dyn Tree, base: &mut Base, verb: Verb) -> Done<String> {
+    if let Some(id) = &tree.folder().id {
+        return Ok(id.clone());
+    }
+    let mut at = tree.root(base)?;
+    for level in tree.folder().levels.clone() {
+        let next = step(tree, base, verb, (&at, &level))?;
+        at = next.ok_or_else(|| missing(base))?;
+    }
+    tree.folder().id = Some(at.clone());
+    Ok(at)
+}
+
+/// See [`Api::make`]: each level is made that is not there.
+pub(in crate::dest) fn make(tree: &mut dyn Tree, base: &mut Base) -> Done<()> {
+    let mut at = tree.root(base)?;
+    for level in tree.folder().levels.clone() {
+        at = match step(tree, base, Verb::MakeFolder, (&at, &level))? {
+            Some(id) => id,
+            None => tree.make_folder(base, &at, &level)?,
+        };
+    }
+    tree.folder().id = Some(at);
+    Ok(())
+}
+
+/// See [`Api::list`]: of several files of one name the newest.
+pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Each<'_>) -> Done<()> {
+    let parent = parent(tree, base, Verb::List)?;
+    let search = Search {
+        verb: Verb::List,
+        parent: &parent,
+        name: None,
+        is_folder: false,
+    };
+    let (mut ids, mut again) = (Ids::default(), 0);
+    tree.search(base, &search, &mut |one| {
+        if one.file.is_folder || ids.add(&one.file.name, &one.id) {
+            each(Listed::Entry(one.file))?;
+        } else {
+            again += 1;
+        }
+        Ok(true)
+    })?;
+    tree.folder().ids = ids;
+    if again > 0 {
+        let files = text::count(again, "file");
+        base.notices.push(format!(
+            "{files} left aside that have the name of a newer one"
+        ));
+    }
+    Ok(())
+}
+
+/// The files of a name, as the service has them now.
+fn files(tree: &mut dyn Tree, base: &mut Base, verb: Verb, name: &str) -> Done<Vec<Found>> {
+    let parent = parent(tree, base, verb)?;
+    let all = named(tree, base, verb, (&parent, name), false)?;
+    let ids = &mut tree.folder().ids;
+    ids.forget(name);
+    for one in &all {
+        ids.add(name, &one.id);
+    }
+    Ok(all)
+}
+
+/// See [`Api::look`].
+pub(in crate::dest) fn look(tree: &mut dyn Tree, base: &mut Base, name: &str) -> Done<RemoteFile> {
+    let all = files(tree, base, Verb::Look, name)?;
+    let first = all.first().map(|one| RemoteFile {
+        name: one.file.name.clone(),
+        ..one.file
+    });
+    tree.folder().looked = Some((name.to_owned(), all));
+    first.ok_or_else(not_found)
+}
+
+/// What the file of this id holds.
+fn read(
+    tree: &dyn Tree,
+    base: &mut Base,
+    id: &str,
+    of: (&str, Span),
+    into: &mut dyn Sink,
+) -> Done<GetFacts> {
+    let mut read = |url: &str| base.service.download(("GET", url), &[], of, into);
+    match read(&tree.content(id)) {
+        Err(fault) if fault.class == Class::Locked => match tree.locked_content(id) {
+            Some(url) => read(&url),
+            None => Err(fault),
+        },
+        done => done,
+    }
+}
+
+/// See [`Api::fetch`].
+pub(in crate::dest) fn fetch(
+    tree: &mut dyn Tree,
+    base: &mut Base,
+    of: (&str, Span),
+    into: &mut dyn Sink,
+) -> Done<GetFacts> {
+    if let Some(id) = tree.folder().ids.get(of.0) {
+        match read(tree, base, &id, of, into) {
+            // It has perhaps been replaced by another of its name.
+            Err(fault) if fault.class == Class::NotFound => {}
+            done => return done,
+        }
+    }
+    let all = files(tree, base, Verb::Get, of.0)?;
+    let newest = all.first().ok_or_else(not_found)?;
+    read(tree, base, &newest.id, of, into)
+}
+
+/// Before an upload: the id of the file that it replaces, after others of its name were removed.
+pub(in crate::dest) fn replaced(
+    tree: &mut dyn Tree,
+    base: &mut Base,
+    file: &File<'_>,
+) -> Done<Option<String>> {
+    let mut all = match tree.folder().looked.take() {
+        Some((name, all)) if name == file.name => all,
+        _ => files(tree, base, Verb::Put, file.name)?,
+    };
+    if file.is_new && !all.is_empty() {
+        return Err(Fault::new(Class::Exists, "a file of this name is there"));
+    }
+    for other in all.drain(1.min(all.len())..) {
+        tree.remove(base, &other.id)?;
+    }
+    Ok(all.pop().map(|newest| newest.id))
+}
+
+/// See [`Api::delete`]: all files of the name.
+pub(in crate::dest) fn delete(tree: &mut dyn Tree, base: &mut Base, name: &str) -> Done<()> {
+    tree.folder().looked = None;
+    if let Some(id) = tree.folder().ids.get(name) {
+        tree.folder().ids.forget(name);
+        match tree.remove(base, &id) {
+            Err(fault) if fault.class == Class::NotFound => {}
+            done => return done,
+        }
+    }
+    let all = files(tree, base, Verb::Delete, name)?;
+    tree.folder().ids.forget(name);
+    all.iter().try_for_each(|one| tree.remove(base, &one.id))
+}
