@@ -28,6 +28,8 @@ mod faulty_gcs;
 mod faulty_graph;
 #[path = "support/faulty_ipfs.rs"]
 mod faulty_ipfs;
+#[path = "support/faulty_jotta.rs"]
+mod faulty_jotta;
 mod support;
 
 use std::any::Any;
@@ -42,6 +44,7 @@ use faulty_dropbox::Dropbox;
 use faulty_gcs::Gcs;
 use faulty_graph::Graph;
 use faulty_ipfs::Node;
+use faulty_jotta::Jotta;
 use ring::digest::{SHA256, digest};
 use support::servers::{b2, s3};
 use support::{Ran, Rand, Scratch, text};
@@ -140,6 +143,15 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         folds_case: true,
         _held: Some(Arc::new(server)),
         ..Place::new("dropbox", &["dropbox"], url)
+    });
+    let server = Server::start(|_| Jotta::new(md5));
+    let at = server.address;
+    let url =
+        format!("jottacloud://{path}?jottacloud-endpoint=http://{at}&authid=x&http-proxy=none");
+    all.push(Place {
+        folds_case: true,
+        _held: Some(Arc::new(server)),
+        ..Place::new("jottacloud", &["jottacloud"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);

@@ -501,6 +501,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         "onedrivev2",
         "googledrive",
         "dropbox",
+        "jottacloud",
     ] {
         let words = format!("; duplet help {native}");
         assert!(joined.contains(&words), "{native}: {joined}");

@@ -81,6 +81,8 @@ topics! {
     "googledrive" | "drive";
     #[cfg(feature = "dest-dropbox")]
     "dropbox";
+    #[cfg(feature = "dest-jottacloud")]
+    "jottacloud" | "jotta";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -165,6 +167,7 @@ mod tests {
             ("onedrive", cfg!(feature = "dest-onedrive")),
             ("googledrive", cfg!(feature = "dest-googledrive")),
             ("dropbox", cfg!(feature = "dest-dropbox")),
+            ("jottacloud", cfg!(feature = "dest-jottacloud")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

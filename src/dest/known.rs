@@ -40,6 +40,7 @@ static ALL: &[Known] = &[
     Known("gcs", Way::Native("Google Cloud Storage")),
     Known("googledrive", Way::Native("Google Drive")),
     Known("dropbox", Way::Native("Dropbox")),
+    Known("jottacloud", Way::Native("Jottacloud")),
     Known("openstack", Way::Native("OpenStack Swift")),
     Known("ssh sftp", Way::Native("SFTP")),
     Known("ftp ftps", Way::Native("FTP, with or without TLS")),
@@ -88,7 +89,6 @@ static ALL: &[Known] = &[
     Known("msgroup", Way::Native("a Microsoft group")),
     Known("box", Way::Remote("Box", "box")),
     Known("pcloud", Way::Remote("pCloud", "pcloud")),
-    Known("jottacloud", Way::Remote("Jottacloud", "jottacloud")),
     Known("sia", Way::Remote("Sia", "sia")),
     Known(
         "tahoe tahoes",

@@ -10,6 +10,7 @@ const MICROSOFT: Provider = Provider {
     token_url: "https://login.microsoftonline.com/common/oauth2/v2.0/token",
     device: "devicecode",
     page: "authorize?response_mode=query",
+    by_login_token: "",
     scope: "",
     own: "&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default",
 };
@@ -21,6 +22,7 @@ const GOOGLE: Provider = Provider {
     token_url: "https://oauth2.googleapis.com/token",
     device: "",
     page: "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent",
+    by_login_token: "",
     scope: "",
     own: "",
 };
@@ -33,6 +35,7 @@ const BY_SERVICE: Provider = Provider {
     token_url: "",
     device: "",
     page: "",
+    by_login_token: "",
     scope: "",
     own: "",
 };
@@ -77,6 +80,7 @@ pub(crate) static DROPBOX: Provider = Provider {
     token_url: "https://api.dropboxapi.com/oauth2/token",
     device: "",
     page: "https://www.dropbox.com/oauth2/authorize?token_access_type=offline",
+    by_login_token: "",
     scope: "account_info.read files.content.read files.content.write files.metadata.read files.metadata.write",
     own: "",
 };
@@ -92,10 +96,14 @@ static PCLOUD: Provider = Provider {
     service: "pcloud",
     ..BY_SERVICE
 };
-static JOTTACLOUD: Provider = Provider {
+/// A refresh token is good for one use.
+pub(crate) static JOTTACLOUD: Provider = Provider {
     name: "Jottacloud",
     scheme: "jottacloud",
     service: "jottacloud",
+    token_url: "https://id.jottacloud.com/auth/realms/jottacloud/protocol/openid-connect/token",
+    by_login_token: "jottacli",
+    scope: "openid offline_access",
     ..BY_SERVICE
 };
 

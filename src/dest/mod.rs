@@ -21,6 +21,8 @@ mod gcs;
 mod googledrive;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs;
+#[cfg(feature = "dest-jottacloud")]
+mod jottacloud;
 pub(crate) mod known;
 #[cfg(feature = "oauth")]
 pub(crate) mod logins;
@@ -29,6 +31,7 @@ pub(crate) mod logins;
     feature = "dest-dropbox",
     feature = "dest-gcs",
     feature = "dest-googledrive",
+    feature = "dest-jottacloud",
     feature = "dest-openstack"
 ))]
 mod objects;
@@ -303,4 +306,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &googledrive::SCHEME,
     #[cfg(feature = "dest-dropbox")]
     &dropbox::SCHEME,
+    #[cfg(feature = "dest-jottacloud")]
+    &jottacloud::SCHEME,
 ];

@@ -5,8 +5,9 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
+use quick_xml::XmlVersion;
 use quick_xml::errors::Error as XmlError;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
@@ -39,7 +40,17 @@ pub(crate) fn read(
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    read_any(&mut input, None, fault, each)
+    read_any(&mut input, (None, false), fault, each)
+}
+
+/// As [`read`]; an attribute is an element with `@` before its name, and its value the text.
+#[cfg(any(feature = "dest-azure", feature = "dest-jottacloud"))]
+pub(crate) fn read_all(
+    mut input: impl Read,
+    fault: &dyn Fn(&io::Error) -> Fault,
+    each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    read_any(&mut input, (None, true), fault, each)
 }
 
 /// As [`read`], for elements of one namespace; the names of all others begin with `:`.
@@ -49,13 +60,13 @@ pub(crate) fn read_in(
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    read_any(&mut input, Some(namespace), fault, each)
+    read_any(&mut input, (Some(namespace), false), fault, each)
 }
 
 // Takes any reader by reference: the parser is in the program once.
 fn read_any(
     input: &mut dyn Read,
-    namespace: Option<&str>,
+    (namespace, attributes): (Option<&str>, bool),
     fault: &dyn Fn(&io::Error) -> Fault,
     each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -78,9 +89,9 @@ fn read_any(
         let own = namespace
             .is_none_or(|wanted| matches!(bound, ResolveResult::Bound(ns) if ns.0 == wanted));
         match event {
-            Event::Start(tag) => state.open(own, tag.local_name().as_ref(), each)?,
+            Event::Start(tag) => state.tag(own, &tag, attributes, each)?,
             Event::Empty(tag) => {
-                state.open(own, tag.local_name().as_ref(), each)?;
+                state.tag(own, &tag, attributes, each)?;
                 state.close(each)?;
             }
             Event::End(_) => state.close(each)?,
@@ -150,6 +161,26 @@ struct State {
 }
 
 impl State {
+    /// The beginning of an element, with its attributes where those are wanted.
+    fn tag(
+        &mut self,
+        own: bool,
+        tag: &BytesStart<'_>,
+        attributes: bool,
+        each: &mut dyn FnMut(Step<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(own, tag.local_name().as_ref(), each)?;
+        for one in tag.attributes().filter(|_| attributes) {
+            let one = one.map_err(|_| broken("it is not well-formed XML"))?;
+            let value = one.normalized_value(XmlVersion::Implicit1_0);
+            let value = value.map_err(|_| broken("it has an unknown entity"))?;
+            self.open(true, &format!("@{}", one.key.local_name().as_ref()), each)?;
+            self.text(&value)?;
+            self.close(each)?;
+        }
+        Ok(())
+    }
+
     fn open(
         &mut self,
         own: bool,

@@ -11,7 +11,7 @@ use crate::base::ui::Ui;
 use crate::cli::{options as o, parse};
 use crate::dest::logins;
 use crate::net::http::Http;
-use crate::net::oauth::consent::{Asked, ByService, Device, Loopback, late};
+use crate::net::oauth::consent::{Asked, ByService, ByToken, Device, Loopback, late};
 use crate::net::oauth::token_file::{self, TokenFile};
 use crate::net::oauth::{self, Provider};
 
@@ -49,6 +49,9 @@ pub(super) fn run(word: &str, more: &[String], options: &Options, ui: &mut Ui) -
     };
     let doing = format!("log in for {}://", provider.scheme);
     let done = match options.text(&oauth::CLIENT_ID) {
+        _ if options.given(o::LOGIN_TOKEN.name).is_some() => {
+            by_token(&mut http, provider, options, &mut file)?
+        }
         None => by_service(&mut http, provider, options, &mut file, ui)?,
         Some(_) => by_client(&mut http, provider, options, &mut file, ui)?,
     };
@@ -101,6 +104,32 @@ fn by_service(
     }))
 }
 
+/// At the provider, by a token that its page showed, for a refresh token.
+fn by_token(
+    http: &mut Http,
+    provider: &'static Provider,
+    options: &Options,
+    file: &mut TokenFile,
+) -> Result<Done<()>> {
+    if provider.by_login_token.is_empty() {
+        let cause = format!("{} has no personal login tokens", provider.name);
+        return Err(Error::usage(cause).hint("leave --oauth-login-token out"));
+    }
+    let mut client = oauth::client(options, provider)?;
+    if client.id.is_empty() {
+        provider.by_login_token.clone_into(&mut client.id);
+    }
+    let token = options.secret(&o::LOGIN_TOKEN);
+    let login = token
+        .as_ref()
+        .and_then(|token| ByToken::new(provider, token));
+    let login = login.ok_or_else(|| {
+        Error::usage("--oauth-login-token is no personal login token of this service")
+            .hint("make one on the page of the account, under 'Security'")
+    })?;
+    Ok(login.ask(http, &client, file))
+}
+
 /// At the provider, for a refresh token of an own client.
 fn by_client(
     http: &mut Http,
@@ -110,7 +139,7 @@ fn by_client(
     ui: &mut Ui,
 ) -> Result<Done<()>> {
     let client = oauth::client(options, provider)?;
-    if client.url.is_empty() {
+    if client.url.is_empty() || provider.page.is_empty() && provider.device.is_empty() {
         let cause = format!("{} has no log-in by an own client here", provider.name);
         return Err(Error::usage(cause).hint("leave --oauth-client-id out"));
     }

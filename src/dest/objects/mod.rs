@@ -115,6 +115,12 @@ pub(super) trait Api {
         Ok(String::new())
     }
 
+    /// How many bytes the service had of the upload that was begun last; all of them: it is asked for a proof, by a piece
+    /// without content.
+    fn had(&self) -> u64 {
+        0
+    }
+
     /// How many bytes the service has of an upload, where it refuses a piece because those are others than we thought.
     fn offset(&self, _: &Refusal) -> Option<u64> {
         None

@@ -60,6 +60,8 @@ pub(in crate::dest) struct Shape {
     /// An upload in pieces has pieces of at least so many bytes, at most so many pieces, and an end of its own; `None`: all that
     /// is missing goes at once, and the service tells how much it has.
     pub(in crate::dest) pieces: Option<(u64, u64)>,
+    /// How much the service has of an upload in pieces is told when it is begun again: see [`Api::had`].
+    pub(in crate::dest) begins_again: bool,
 }
 
 impl Shape {
@@ -81,6 +83,7 @@ impl Shape {
             pieces_from: u64::MAX,
             pieces_once_broken: u64::MAX,
             pieces: None,
+            begins_again: false,
         }
     }
 }

@@ -67,11 +67,15 @@ fn in_pieces(
     file: &File<'_>,
     body: &mut dyn Body,
 ) -> Done<Reply> {
+    if base.shape.begins_again {
+        upload.id = None;
+    }
     let mut asks = upload.id.is_some() && base.pieces.is_none();
     let (mut begun, mut moved) = (0, 0);
     loop {
         if upload.id.is_none() {
-            (upload.id, upload.at) = (Some(api.begin(base, file)?), 0);
+            upload.id = Some(api.begin(base, file)?);
+            upload.at = api.had().min(file.len);
             begun += 1;
         }
         let id = upload.id.as_deref().unwrap_or_default();
@@ -131,6 +135,7 @@ fn piece(
     let len = part.len;
     let request = api.piece(base, id, file, &part);
     let content = match len {
+        0 if request.0 == "GET" => Content::None,
         0 => Content::Bytes(&request.3),
         _ => Content::Part { body, from, len },
     };

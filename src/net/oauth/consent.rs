@@ -6,15 +6,17 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::base::bytes::base64_url;
+use crate::base::bytes::{base64_decode, base64_url};
 use crate::base::digest::Algo;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::rand;
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, wipe};
 use crate::base::text;
 use crate::net::http::Http;
+use crate::net::json::SMALL_MAX_BYTES;
 use crate::net::oauth::grant::{Client, DIALECT};
+use crate::net::oauth::provider::Provider;
 use crate::net::oauth::token_file::{self, TokenFile};
 use crate::net::service::rows::{self, Row};
 use crate::net::service::tokens;
@@ -84,6 +86,47 @@ impl ByService {
                 Err(Fault::new(Class::Auth, what).hint("try again"))
             }
         }
+    }
+}
+
+/// A log-in by a personal token, which is good for one use.
+pub(crate) struct ByToken {
+    user: String,
+    password: Secret,
+}
+
+impl ByToken {
+    /// From the text that the provider's page shows: JSON with the name of the account, a password, and where those are good, in
+    /// Base64. `None` for another text, and for one of another service.
+    pub(crate) fn new(provider: &Provider, token: &Secret) -> Option<ByToken> {
+        let shown = token.reveal().trim().trim_end_matches('=');
+        let mut plain = shown.replace('-', "+").replace('_', "/");
+        plain.push_str(["", "", "==", "="][plain.len() % 4]);
+        let mut json = base64_decode(Secret::new(plain).reveal().as_bytes())?;
+        let io = |_: &io::Error| Fault::new(Class::Local, "");
+        let row = rows::objects(&mut &json[..], &io, SMALL_MAX_BYTES, "", &mut |_| Ok(()));
+        wipe(&mut json);
+        let row = row.ok()?;
+        let (user, password) = (row.text("username"), row.text("auth_token"));
+        let (place, _) = provider.token_url.split_once("protocol/")?;
+        let is_ours = row.text("well_known_link").starts_with(place);
+        (is_ours && !user.is_empty() && !password.is_empty()).then(|| ByToken {
+            user,
+            password: Secret::new(password),
+        })
+    }
+
+    /// Asks for a refresh token.
+    pub(crate) fn ask(&self, http: &mut Http, client: &Client, into: &mut TokenFile) -> Done<()> {
+        let fields = Secret::new(format!(
+            "grant_type=password&username={}&password={}&scope={}",
+            encode(&self.user),
+            encode(self.password.reveal()),
+            encode(client.provider.scope)
+        ));
+        let secret = self.password.reveal();
+        let row = got(http, client, &client.url, fields.reveal(), secret)?;
+        keep(client, &row.map_err(|told| client.fault(&told))?, into)
     }
 }
 

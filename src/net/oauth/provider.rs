@@ -20,6 +20,8 @@ pub(crate) struct Provider {
     /// The page on which a browser of this machine is asked for consent, as such a reference or an address, with what it
     /// wants in its query to give a refresh token; empty: none.
     pub(crate) page: &'static str,
+    /// The client to which it gives a log-in for a token that a page of its shows a person, good for one use; empty: to none.
+    pub(crate) by_login_token: &'static str,
     /// What is asked for, separated by spaces.
     pub(crate) scope: &'static str,
     /// What a client asks for that stands for itself (`client_credentials`), as fields of a form; empty: the provider has that not.

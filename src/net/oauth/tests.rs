@@ -14,6 +14,7 @@ static PROVIDER: Provider = Provider {
     token_url: "https://id.example/v2/token",
     device: "devicecode",
     page: "authorize?x=y",
+    by_login_token: "",
     scope: "files",
     own: "&scope=all",
 };
@@ -28,6 +29,7 @@ const PROVIDER_COPY: Provider = Provider {
     token_url: "https://id.example/v2/token",
     device: "",
     page: "",
+    by_login_token: "",
     scope: "",
     own: "",
 };

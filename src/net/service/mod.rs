@@ -8,6 +8,8 @@
 pub(crate) mod authid;
 pub(crate) mod call;
 pub(crate) mod clock;
+#[cfg(feature = "dest-jottacloud")]
+mod java;
 #[cfg(feature = "json")]
 pub(crate) mod jwt;
 pub(crate) mod pages;

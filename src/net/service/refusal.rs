@@ -25,6 +25,9 @@ pub(crate) enum Form {
     /// As `Json`, or a small page of a heading and a paragraph, as Swift writes it, whose `X-Trans-Id` its operator wants to know.
     #[cfg(feature = "dest-openstack")]
     Paged(&'static str, &'static str),
+    /// An exception of Java, in whose text the code stands: `message` of an element `error`, or JSON with `error_id` and `message`.
+    #[cfg(feature = "dest-jottacloud")]
+    Java,
     /// `Code` and `Message` inside an element of this name.
     #[cfg(feature = "xml")]
     Xml(&'static str),
@@ -246,6 +249,8 @@ impl Refusal {
                 out.tidy();
                 return out;
             }
+            #[cfg(feature = "dest-jottacloud")]
+            Form::Java => return super::java::parse(body, plain_word),
             #[cfg(feature = "xml")]
             Form::Xml(wanted) | Form::Headed(wanted, ..) => {
                 use crate::net::xml::{self, Step};

@@ -48,7 +48,7 @@ impl Row {
         }
     }
 
-    #[cfg(feature = "dest-azure")]
+    #[cfg(any(feature = "dest-azure", feature = "dest-jottacloud"))]
     fn add_text(&mut self, path: &str, text: &str) {
         self.add(path.to_owned(), Field::Text(text.to_owned()));
     }
@@ -235,8 +235,9 @@ pub(crate) fn page(
 }
 
 /// As [`rows`], of XML: the elements at one of these paths (below the root, separated by spaces) are handed on, each with its
-/// own name at the path `""`. What is outside of them is returned, with the name of the root.
-#[cfg(feature = "dest-azure")]
+/// own name at the path `""`. What is outside of them is returned, with the name of the root. Attributes are fields with `@` before
+/// their names.
+#[cfg(any(feature = "dest-azure", feature = "dest-jottacloud"))]
 pub(crate) fn elements(
     reply: &mut Reply,
     who: &str,
@@ -247,7 +248,7 @@ pub(crate) fn elements(
     not_html(reply, "a listing", who)?;
     let io = reply.io_fault();
     let (mut tail, mut row, mut inside, mut theirs) = (Row::default(), Row::default(), None, false);
-    let read = xml::read(reply, &io, &mut |step| {
+    let read = xml::read_all(reply, &io, &mut |step| {
         let path = match &step {
             Step::Open { path } | Step::Close { path, .. } => *path,
         };

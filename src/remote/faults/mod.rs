@@ -45,6 +45,8 @@ mod gcs_only;
 mod googledrive_only;
 #[cfg(feature = "dest-ipfs")]
 mod ipfs_only;
+#[cfg(feature = "dest-jottacloud")]
+mod jottacloud_only;
 #[cfg(feature = "dest-onedrive")]
 mod onedrive_only;
 #[cfg(feature = "dest-openstack")]
@@ -642,6 +644,7 @@ destinations! {
     "dest-onedrive" onedrive http;
     "dest-googledrive" googledrive http;
     "dest-dropbox" dropbox http;
+    "dest-jottacloud" jottacloud http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

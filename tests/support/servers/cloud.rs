@@ -1,4 +1,4 @@
-//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`), which enforce what the services' documentation says and list what a good
+//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `jottacloud.py`), which enforce what the services' documentation says and list what a good
 //! client never asks; and rclone in front of them, as another client: it keeps the services' own host names and is led here by a
 //! proxy and an authority of our own.
 
@@ -12,7 +12,7 @@ use std::process::Command;
 use super::{Home, Server, accepts, free_port, installed, tls};
 
 /// The hosts of the services.
-const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com";
+const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com";
 /// How a client logs in that has a registration of its own.
 pub const OWN: &str =
     "oauth-client-id=stub-client&oauth-client-secret=stub-secret&oauth-refresh-token=stub-refresh";
@@ -85,10 +85,10 @@ impl Cloud {
             .ca
             .as_ref()
             .map(|ca| format!("&ssl-ca-file={}", ca.display()));
-        let token = if scheme == "dropbox" {
-            "oauth2/token"
-        } else {
-            "token"
+        let token = match scheme {
+            "dropbox" => "oauth2/token",
+            "jottacloud" => "auth/realms/jottacloud/protocol/openid-connect/token",
+            _ => "token",
         };
         format!(
             "{scheme}://{place}?{scheme}-endpoint={base}&oauth-url={base}/refresh&oauth-token-url={base}/{token}&http-proxy=none&retry-delay=0s&{login}{}",
@@ -144,6 +144,19 @@ impl Cloud {
         told
     }
 
+    /// The same of a stub that lists refusals and warnings: the refusals are these, by their beginnings.
+    #[track_caller]
+    pub fn refused_only(&self, reasons: &[&str]) -> serde_json::Value {
+        let told = self.told();
+        assert_eq!(told["warnings"], serde_json::json!([]), "{told:#}");
+        for refusal in told["refusals"].as_array().unwrap() {
+            let reason = refusal["reason"].as_str().unwrap();
+            let known = reasons.iter().any(|known| reason.starts_with(known));
+            assert!(known, "{told:#}");
+        }
+        told
+    }
+
     /// Another client, which reaches this by `proxy`; it says `d:` for the root.
     pub fn rclone(&self, proxy: SocketAddr, args: &[&str]) {
         let conf = self.home.at("rclone.conf");
@@ -153,9 +166,17 @@ impl Cloud {
                 _ => "type = dropbox\nbatch_mode = off\nchunk_size = 4M",
             };
             let token = r#"{"access_token":"old","token_type":"Bearer","refresh_token":"stub-refresh","expiry":"2020-01-01T00:00:00Z"}"#;
-            let text = format!(
-                "[d]\n{kind}\nclient_id = stub-client\nclient_secret = stub-secret\ntoken = {token}\n"
-            );
+            let text = match self.name {
+                "jottacloud" => format!(
+                    "[d]\ntype = jottacloud\nconfigVersion = 1\nclient_id = jottacli\nclient_secret =\n\
+                     tokenURL = https://id.jottacloud.com/auth/realms/jottacloud/protocol/openid-connect/token\n\
+                     token = {}\n",
+                    token.replace("stub-refresh", "stub-refresh-0")
+                ),
+                _ => format!(
+                    "[d]\n{kind}\nclient_id = stub-client\nclient_secret = stub-secret\ntoken = {token}\n"
+                ),
+            };
             fs::write(&conf, text).unwrap();
         }
         let done = Command::new(installed("rclone"))
