@@ -14,6 +14,8 @@
 mod faulty;
 #[path = "support/faulty_azure.rs"]
 mod faulty_azure;
+#[path = "support/faulty_box.rs"]
+mod faulty_box;
 #[path = "support/faulty_dav.rs"]
 mod faulty_dav;
 #[path = "support/faulty_drive.rs"]
@@ -38,6 +40,7 @@ use std::sync::Arc;
 
 use faulty::Server;
 use faulty_azure::Azure;
+use faulty_box::BoxCom;
 use faulty_dav::Dav;
 use faulty_drive::Drive;
 use faulty_dropbox::Dropbox;
@@ -45,7 +48,8 @@ use faulty_gcs::Gcs;
 use faulty_graph::Graph;
 use faulty_ipfs::Node;
 use faulty_jotta::Jotta;
-use ring::digest::{SHA256, digest};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use support::craft::base64;
 use support::servers::{b2, s3};
 use support::{Ran, Rand, Scratch, text};
 
@@ -152,6 +156,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         folds_case: true,
         _held: Some(Arc::new(server)),
         ..Place::new("jottacloud", &["jottacloud"], url)
+    });
+    let server = Server::start(|_| BoxCom::new(sha1));
+    let at = server.address;
+    let url = format!("box://{path}?box-endpoint=http://{at}&authid=x&http-proxy=none");
+    all.push(Place {
+        folds_case: true,
+        _held: Some(Arc::new(server)),
+        ..Place::new("box", &["box"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);
@@ -270,6 +282,13 @@ fn md5(data: &[u8]) -> String {
     use md5::Digest;
     let hash = md5::Md5::digest(data);
     hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A SHA-1 in hexadecimal digits and in base 64.
+fn sha1(data: &[u8]) -> (String, String) {
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, data);
+    let digits = hash.as_ref().iter().map(|b| format!("{b:02x}"));
+    (digits.collect(), base64(hash.as_ref()))
 }
 
 /// Dropbox's digest of a file: of the digests of its blocks of 4 MiB.

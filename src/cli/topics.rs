@@ -83,6 +83,8 @@ topics! {
     "dropbox";
     #[cfg(feature = "dest-jottacloud")]
     "jottacloud" | "jotta";
+    #[cfg(feature = "dest-box")]
+    "box";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -168,6 +170,7 @@ mod tests {
             ("googledrive", cfg!(feature = "dest-googledrive")),
             ("dropbox", cfg!(feature = "dest-dropbox")),
             ("jottacloud", cfg!(feature = "dest-jottacloud")),
+            ("box", cfg!(feature = "dest-box")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

@@ -87,7 +87,7 @@ static ALL: &[Known] = &[
     Known("sharepoint", Way::Native("SharePoint")),
     Known("mssp", Way::Native("SharePoint by its old log-in")),
     Known("msgroup", Way::Native("a Microsoft group")),
-    Known("box", Way::Remote("Box", "box")),
+    Known("box", Way::Native("Box")),
     Known("pcloud", Way::Remote("pCloud", "pcloud")),
     Known("sia", Way::Remote("Sia", "sia")),
     Known(

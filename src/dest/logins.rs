@@ -84,10 +84,14 @@ pub(crate) static DROPBOX: Provider = Provider {
     scope: "account_info.read files.content.read files.content.write files.metadata.read files.metadata.write",
     own: "",
 };
-static BOX: Provider = Provider {
+/// An own client's account comes from options. A refresh token is good for one use.
+pub(crate) static BOX: Provider = Provider {
     name: "Box",
     scheme: "box",
     service: "box.com",
+    token_url: "https://api.box.com/oauth2/token",
+    page: "https://account.box.com/api/oauth2/authorize",
+    scope: "root_readwrite",
     ..BY_SERVICE
 };
 static PCLOUD: Provider = Provider {

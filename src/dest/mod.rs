@@ -7,6 +7,8 @@
 mod azure;
 #[cfg(feature = "dest-b2")]
 mod b2;
+#[cfg(feature = "dest-box")]
+mod boxcom;
 #[cfg(feature = "dest-dropbox")]
 mod dropbox;
 #[cfg(feature = "dest-file")]
@@ -28,6 +30,7 @@ pub(crate) mod known;
 pub(crate) mod logins;
 #[cfg(any(
     feature = "dest-azure",
+    feature = "dest-box",
     feature = "dest-dropbox",
     feature = "dest-gcs",
     feature = "dest-googledrive",
@@ -308,4 +311,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &dropbox::SCHEME,
     #[cfg(feature = "dest-jottacloud")]
     &jottacloud::SCHEME,
+    #[cfg(feature = "dest-box")]
+    &boxcom::SCHEME,
 ];

@@ -115,7 +115,7 @@ impl Base {
     }
 
     /// As [`Base::send`]; a refusal as it was told.
-    pub(super) fn ask(
+    pub(in crate::dest) fn ask(
         &mut self,
         verb: Verb,
         (method, url, headers, _): &Sent,
@@ -125,6 +125,8 @@ impl Base {
         let pace = match (verb, &content) {
             (Verb::List, _) => Pace::List,
             (_, Content::Part { .. }) => Pace::Upload,
+            #[cfg(feature = "dest-box")]
+            (_, Content::Form { .. }) => Pace::Upload,
             _ => Pace::Short,
         };
         self.service.ask(Call {

@@ -9,7 +9,7 @@ const NAMES_MAX: usize = 20_000;
 
 /// Files of a folder by the digests of their names.
 #[derive(Default)]
-pub(super) struct Ids(HashMap<[u8; 16], Box<str>>);
+pub(in crate::dest) struct Ids(HashMap<[u8; 16], Box<str>>);
 
 fn key(name: &str) -> [u8; 16] {
     let hash = Algo::Sha256.hash(name.as_bytes());
@@ -20,7 +20,7 @@ fn key(name: &str) -> [u8; 16] {
 
 impl Ids {
     /// Takes up a file; false when there is one of its name already: then the service is asked which is meant.
-    pub(super) fn add(&mut self, name: &str, id: &str) -> bool {
+    pub(in crate::dest) fn add(&mut self, name: &str, id: &str) -> bool {
         let (key, full) = (key(name), self.0.len() >= NAMES_MAX);
         match self.0.get_mut(&key) {
             Some(one) => *one = "".into(),
@@ -31,12 +31,12 @@ impl Ids {
     }
 
     /// The only file of this name, as far as is known.
-    pub(super) fn get(&self, name: &str) -> Option<String> {
+    pub(in crate::dest) fn get(&self, name: &str) -> Option<String> {
         let id = self.0.get(&key(name));
         id.filter(|id| !id.is_empty()).map(|id| id.to_string())
     }
 
-    pub(super) fn forget(&mut self, name: &str) {
+    pub(in crate::dest) fn forget(&mut self, name: &str) {
         self.0.remove(&key(name));
     }
 }

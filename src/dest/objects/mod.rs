@@ -6,8 +6,10 @@
 mod base;
 #[cfg(feature = "dest-googledrive")]
 pub(super) mod by_id;
-#[cfg(feature = "dest-googledrive")]
-mod ids;
+#[cfg(feature = "dest-box")]
+pub(super) mod form;
+#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
+pub(super) mod ids;
 #[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
 pub(super) mod resumable;
 mod shape;
@@ -75,7 +77,8 @@ pub(super) trait Api {
         Ok(())
     }
 
-    /// The request that uploads a file as a whole.
+    /// The request that uploads a file as a whole. What it has for a body is the beginning of a form whose last field the file
+    /// is.
     fn whole(&self, base: &Base, file: &File<'_>) -> Sent {
         let headers = file.headers(base.shape.digest);
         sent("PUT", base.url(file.name, ""), headers)
@@ -130,6 +133,11 @@ pub(super) trait Api {
     /// the service does not know is [`Class::NotFound`] by its table.
     fn piece(&self, base: &Base, _id: &str, file: &File<'_>, _: &Part) -> Sent {
         self.whole(base, file)
+    }
+
+    /// Before the end of an upload in pieces of a length of their own: what that end has to tell.
+    fn before_end(&mut self, _: &mut Base, _id: &str, _: &File<'_>) -> Done<()> {
+        Ok(())
     }
 
     /// Gives up an upload, as well as that can be done.
@@ -224,7 +232,7 @@ impl Destination for Store {
         About {
             wants: WantedDigests {
                 md5: self.base.shape.md5,
-                sha1: false,
+                sha1: self.base.shape.sha1,
             },
             refuses_to_replace: self.base.shape.refuses_to_replace,
             put_is_proof: true,

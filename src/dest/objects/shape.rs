@@ -36,6 +36,8 @@ pub(in crate::dest) struct Shape {
     pub(in crate::dest) encodes_slash: bool,
     /// The MD5 of an upload is made while it is packed.
     pub(in crate::dest) md5: bool,
+    /// So is the SHA-1.
+    pub(in crate::dest) sha1: bool,
     /// A listing can be limited to names that begin with a given text.
     pub(in crate::dest) limits_lists: bool,
     /// Header of an upload, and of its reply, that tells the MD5 of the file, and how it is written.
@@ -71,6 +73,7 @@ impl Shape {
             dialect,
             encodes_slash: false,
             md5: true,
+            sha1: false,
             limits_lists: true,
             digest: ("content-md5", base64),
             refuses_to_replace: false,

@@ -4,6 +4,8 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::dest::Body;
 use crate::dest::objects::Api;
 use crate::dest::objects::base::Base;
+#[cfg(feature = "dest-box")]
+use crate::dest::objects::form;
 use crate::dest::objects::shape::{File, Part, Upload};
 use crate::net::http::Reply;
 use crate::net::service::{Content, Verb};
@@ -45,7 +47,14 @@ pub(super) fn send(
                 if request.2.iter().all(|(name, _)| *name != kind.0) {
                     request.2.push(kind);
                 }
-                let sent = base.send(Verb::Put, &request, Content::whole(body));
+                let sent = match &request.3[..] {
+                    #[cfg(feature = "dest-box")]
+                    head if !head.is_empty() => {
+                        let tail = &form::tail(head);
+                        base.send(Verb::Put, &request, Content::Form { head, body, tail })
+                    }
+                    _ => base.send(Verb::Put, &request, Content::whole(body)),
+                };
                 let broke = |fault: &Fault| fault.class == Class::Transient;
                 let long = file.len > base.shape.pieces_once_broken;
                 if sent.as_ref().is_err_and(broke) && long {
@@ -133,6 +142,12 @@ fn piece(
         part.digest = api.digest(body, from, part.len)?;
     }
     let len = part.len;
+    if len == 0 && base.pieces.is_some() {
+        match api.before_end(base, id, file) {
+            Err(fault) if fault.class == Class::NotFound => return Ok(State::Gone),
+            done => done?,
+        }
+    }
     let request = api.piece(base, id, file, &part);
     let content = match len {
         0 if request.0 == "GET" => Content::None,
@@ -150,6 +165,12 @@ fn piece(
         Ok(mut reply) if reply.status == 308 => {
             reply.finish()?;
             Ok(State::Has(received(&reply)))
+        }
+        // It is still put together.
+        Ok(mut reply) if reply.status == 202 && len == 0 && base.pieces.is_some() => {
+            reply.finish()?;
+            let what = "the server is still working on the file";
+            Err(Fault::new(Class::Throttled(reply.retry_after()), what))
         }
         Ok(reply) if len == 0 || base.pieces.is_none() => Ok(State::Done(Box::new(reply))),
         Ok(mut reply) => reply.finish().map(|()| State::Has(from + len)),

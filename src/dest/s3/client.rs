@@ -243,7 +243,7 @@ impl Client {
             Content::Part { .. } if self.unsigned && url.starts_with("https:") => {
                 UNSIGNED.to_owned()
             }
-            Content::Part { .. } => call.sha256.clone(),
+            _ => call.sha256.clone(),
         };
         let token = self.setup.token.as_ref().map(|t| t.reveal().to_owned());
         let mut amz = vec![

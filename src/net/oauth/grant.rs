@@ -44,8 +44,8 @@ pub(crate) struct Client {
 pub(super) enum Source {
     Refresh(Secret),
     File(Box<Kept>),
-    /// The client itself.
-    Own,
+    /// The client itself, with these fields of a form.
+    Own(String),
 }
 
 /// A refresh token in a file.
@@ -163,10 +163,7 @@ impl Grant {
         let (fields, secret) = match &self.source {
             Source::Refresh(token) => (refresh(token), token.reveal().trim()),
             Source::File(kept) => (refresh(&kept.token), kept.token.reveal().trim()),
-            Source::Own => {
-                let own = self.client.provider.own;
-                (format!("grant_type=client_credentials{own}"), "")
-            }
+            Source::Own(own) => (format!("grant_type=client_credentials{own}"), ""),
         };
         let fields = Secret::new(fields);
         match self
@@ -181,7 +178,7 @@ impl Grant {
     /// Keeps a refresh token that was given in place of the one used.
     fn keep(&mut self, new: &str) {
         match &mut self.source {
-            Source::Own => {}
+            Source::Own(_) => {}
             _ if new.is_empty() => {}
             Source::Refresh(token) => *token = Secret::new(new.to_owned()),
             Source::File(kept) if kept.token.reveal() == new => {}

@@ -79,6 +79,15 @@ pub(crate) fn account(options: &Options) -> String {
 
 /// The log-in that the options name.
 pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
+    login_as(options, provider, provider.own)
+}
+
+/// As [`login`]; `own` in place of [`Provider::own`].
+pub(crate) fn login_as(
+    options: &Options,
+    provider: &'static Provider,
+    own: &str,
+) -> Result<Box<dyn Login>> {
     if let Some(id) = options.secret(&AUTHID) {
         let url = service_url(options)?;
         return Ok(authid::of(id, url, provider.scheme, Vec::new()));
@@ -112,7 +121,7 @@ pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Bo
     }
     let source = match options.secret(&REFRESH_TOKEN) {
         Some(token) => Source::Refresh(token),
-        None if !provider.own.is_empty() && client.secret.is_some() => Source::Own,
+        None if !own.is_empty() && client.secret.is_some() => Source::Own(own.to_owned()),
         None => {
             let what = "refresh token for --oauth-client-id";
             return Err(checks::missing(

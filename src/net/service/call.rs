@@ -317,6 +317,10 @@ impl Service {
                 content: Content::None,
                 pace: Pace::Download,
             })?;
+            if reply.status == 202 {
+                let what = "the server is still working on the file";
+                return Err(Fault::new(Class::Throttled(reply.retry_after()), what));
+            }
             let tag = reply.header("etag").or(reply.header("last-modified"));
             let tag = tag.unwrap_or("").to_owned();
             let sha1 = None;

@@ -224,6 +224,15 @@ impl Refusal {
                             path: [error, key],
                             value,
                         } if error == "error" => (key, value),
+                        // Box's: what has the name, in an array or not.
+                        #[cfg(feature = "dest-box")]
+                        Step::Value {
+                            path: [info, conflicts, .., key],
+                            value: Value::Text(text),
+                        } if info == "context_info" && conflicts == "conflicts" => {
+                            out.more(&format!("conflicts/{key}"), text.to_owned());
+                            return Ok(());
+                        }
                         // Google's: the first of a list.
                         Step::Value {
                             path: [error, list, _, key],

@@ -1,5 +1,8 @@
 //! The body of a request, and sending it: one place that goes back to its start before each attempt.
 
+#[cfg(feature = "dest-box")]
+use std::io::Read;
+
 use crate::base::fault::Fault;
 use crate::base::transfer::{Body, Flight, Slice};
 use crate::net::http::{Http, Payload, Reply, Request};
@@ -15,6 +18,13 @@ pub(crate) enum Content<'a> {
         from: u64,
         len: u64,
     },
+    /// An upload within a form: what stands before and behind it.
+    #[cfg(feature = "dest-box")]
+    Form {
+        head: &'a [u8],
+        body: &'a mut dyn Body,
+        tail: &'a [u8],
+    },
 }
 
 impl<'a> Content<'a> {
@@ -24,6 +34,10 @@ impl<'a> Content<'a> {
             Content::None => 0,
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Part { len, .. } => *len,
+            #[cfg(feature = "dest-box")]
+            Content::Form { head, body, tail } => {
+                head.len() as u64 + body.len() + tail.len() as u64
+            }
         }
     }
 
@@ -38,12 +52,12 @@ impl<'a> Content<'a> {
     pub(crate) fn launch(&self, http: &mut Http, request: &Request<'_>) -> Option<Box<dyn Flight>> {
         match self {
             Content::Part { len, .. } => http.launch(request, *len),
-            Content::None | Content::Bytes(_) => None,
+            _ => None,
         }
     }
 
-    /// Sends a request with this body from its beginning, or takes the answer to one that was launched before; whatever payload the request has is replaced. Also whether the last
-    /// byte of the body was handed to the connection.
+    /// Sends a request with this body from its beginning, or takes the answer to one that was launched before; whatever payload
+    /// the request has is replaced. Also whether the last byte of the body was handed to the connection.
     pub(crate) fn send(
         &mut self,
         http: &mut Http,
@@ -67,7 +81,28 @@ impl<'a> Content<'a> {
                 let sent = http.send(Request { payload, ..request });
                 (sent, slice.left() == 0)
             }
+            #[cfg(feature = "dest-box")]
+            Content::Form { .. } => self.send_form(http, request),
         }
+    }
+}
+
+#[cfg(feature = "dest-box")]
+impl Content<'_> {
+    fn send_form(&mut self, http: &mut Http, request: Request<'_>) -> (Result<Reply, Fault>, bool) {
+        let total = self.len();
+        let Content::Form { head, body, tail } = self else {
+            return (http.send(request), true);
+        };
+        if let Err(e) = body.seek_to(0) {
+            return (Err(Fault::local(e)), false);
+        }
+        let len = body.len();
+        let mut slice = Slice::new(&mut **body, len);
+        let mut whole = (*head).chain(&mut slice).chain(*tail);
+        let payload = Payload::Stream(&mut whole, total);
+        let sent = http.send(Request { payload, ..request });
+        (sent, slice.left() == 0)
     }
 }
 

@@ -31,6 +31,8 @@ mod uploads;
 mod azure_only;
 #[cfg(feature = "dest-b2")]
 mod b2_only;
+#[cfg(feature = "dest-box")]
+mod boxcom_only;
 #[cfg(feature = "dest-dropbox")]
 mod dropbox_only;
 #[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
@@ -645,6 +647,7 @@ destinations! {
     "dest-googledrive" googledrive http;
     "dest-dropbox" dropbox http;
     "dest-jottacloud" jottacloud http;
+    "dest-box" boxcom http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

@@ -1,4 +1,4 @@
-//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `jottacloud.py`), which enforce what the services' documentation says and list what a good
+//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `box.py`, `jottacloud.py`), which enforce what the services' documentation says and list what a good
 //! client never asks; and rclone in front of them, as another client: it keeps the services' own host names and is led here by a
 //! proxy and an authority of our own.
 
@@ -12,7 +12,7 @@ use std::process::Command;
 use super::{Home, Server, accepts, free_port, installed, tls};
 
 /// The hosts of the services.
-const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com";
+const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com,DNS:api.box.com,DNS:upload.box.com,DNS:app.box.com,DNS:dl.boxcloud.com";
 /// How a client logs in that has a registration of its own.
 pub const OWN: &str =
     "oauth-client-id=stub-client&oauth-client-secret=stub-secret&oauth-refresh-token=stub-refresh";
@@ -86,7 +86,7 @@ impl Cloud {
             .as_ref()
             .map(|ca| format!("&ssl-ca-file={}", ca.display()));
         let token = match scheme {
-            "dropbox" => "oauth2/token",
+            "dropbox" | "box" => "oauth2/token",
             "jottacloud" => "auth/realms/jottacloud/protocol/openid-connect/token",
             _ => "token",
         };
@@ -163,9 +163,13 @@ impl Cloud {
         if !conf.exists() {
             let kind = match self.name {
                 "gdrive" => "type = drive\nscope = drive\nchunk_size = 1M\nupload_cutoff = 1M",
+                "box" => "type = box",
                 _ => "type = dropbox\nbatch_mode = off\nchunk_size = 4M",
             };
-            let token = r#"{"access_token":"old","token_type":"Bearer","refresh_token":"stub-refresh","expiry":"2020-01-01T00:00:00Z"}"#;
+            let last = if self.name == "box" { "-0" } else { "" };
+            let token = format!(
+                r#"{{"access_token":"old","token_type":"Bearer","refresh_token":"stub-refresh{last}","expiry":"2020-01-01T00:00:00Z"}}"#
+            );
             let text = match self.name {
                 "jottacloud" => format!(
                     "[d]\ntype = jottacloud\nconfigVersion = 1\nclient_id = jottacli\nclient_secret =\n\
