@@ -14,6 +14,7 @@ mod keyed;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use forward::{Forward, Rules};
@@ -229,6 +230,30 @@ fn what_is_refused_is_named_and_shows_no_secret() {
     assert_eq!(trashed(""), 1);
     put(&url, "f", &small).code(&[0]);
     assert_eq!(trashed("&box-delete-from-trash=true"), 1);
+}
+
+/// A refresh token is good for one use; the file has the next one after it.
+#[test]
+fn a_token_file_keeps_each_new_refresh_token() {
+    let stub = Cloud::start("box", &[]);
+    let scratch = Scratch::new("box");
+    let file = scratch.at("log-in");
+    let url = format!("{}/oauth2/token", stub.base());
+    let log_in = serde_json::json!({
+        "client_id": "stub-client", "client_secret": "stub-secret", "refresh_token": "stub-refresh-0", "token_url": url,
+    });
+    fs::write(&file, log_in.to_string()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let url = stub.url("", &format!("oauth-token-file={}", text(&file)));
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        scratch.run(&["remote", "list", &url]).code(&[0]);
+        let kept: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        tokens.push(kept["refresh_token"].as_str().unwrap().to_owned());
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3);
+    is_content(&stub, &[], &[]);
 }
 
 /// A large file takes no more memory than a small one.
