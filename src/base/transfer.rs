@@ -28,6 +28,9 @@ pub(crate) trait Body: Read {
 /// Fills a buffer with the bytes of a body that follow: how many, at least one. `WouldBlock` when none may go now.
 pub(crate) type NextBytes<'a> = dyn FnMut(&mut [u8]) -> io::Result<usize> + 'a;
 
+/// Whether this build has flights: where it has none, what is said of them takes no room.
+pub(crate) const FLIES: bool = cfg!(feature = "overlap");
+
 /// The one request of an upload, on its way while other work goes on: see `Destination::launch`. Owns its connection and borrows
 /// nothing; what is dropped is broken off.
 pub(crate) trait Flight {

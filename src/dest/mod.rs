@@ -69,7 +69,7 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Opt, Options};
 use crate::net::url::DestUrl;
 
-pub(crate) use crate::base::transfer::{Body, Flight, GetFacts, Sink, Span, look_at};
+pub(crate) use crate::base::transfer::{Body, FLIES, Flight, GetFacts, Sink, Span, look_at};
 
 /// One listed or examined file.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
-use crate::dest::{Body, Fact, Listed, Span};
+use crate::dest::{Body, FLIES, Fact, Listed, Span};
 use crate::remote::Remote;
 use crate::remote::check::{Compare, SpoolBody, writable_name};
 use crate::remote::flight::Sending;
@@ -144,7 +144,7 @@ impl<'a> RemoteMut<'a> {
                 }
             }
             let begun = first.as_ref().map_or_else(Instant::now, Sending::begun);
-            let (result, whole) = match first.take() {
+            let (result, whole) = match first.take().filter(|_| FLIES) {
                 Some(sending) => self.arrive(name, body, sending, &doing)?,
                 None => self.send(name, body, sha256, is_new, &doing)?,
             };

@@ -2,6 +2,7 @@
 //! else is published, so that what becomes visible does so in the order in which it does without.
 
 use crate::base::error::Result;
+use crate::base::transfer::FLIES;
 use crate::base::ui::Ui;
 use crate::remote::{Remote, RemoteMut, Sending};
 use crate::writer::pack::Finished;
@@ -23,7 +24,9 @@ impl Air {
 impl Writer<'_> {
     /// Goes on with what is on its way, without waiting: to be called often by who reads or walks. What it comes to shows later.
     pub(crate) fn tick(&mut self) {
-        if let Some(air) = &mut self.air {
+        if let Some(air) = &mut self.air
+            && FLIES
+        {
             air.advance(self.set.remote());
         }
     }
@@ -41,7 +44,7 @@ impl Writer<'_> {
         self.land(ui)?;
         // Beside this volume the next one and its index need room.
         let fits = || self.set.tmp().need(self.room()).is_ok();
-        if !self.options.overlapped || !fits() {
+        if !FLIES || !self.options.overlapped || !fits() {
             return self.put_finished(ui, finished);
         }
         self.get_ready(ui, &finished.name, &finished.stored, finished.size)?;
@@ -67,7 +70,7 @@ impl Writer<'_> {
         let Some(Air {
             mut finished,
             sending,
-        }) = self.air.take()
+        }) = self.air.take().filter(|_| FLIES)
         else {
             return Ok(());
         };
@@ -82,7 +85,7 @@ impl Writer<'_> {
     /// Before a block is put into a volume: what has landed gets its index, and what has not is waited for where the temporary
     /// folder has no room for a further volume beside it.
     pub(super) fn make_room(&mut self, ui: &mut Ui) -> Result<()> {
-        let Some(air) = &self.air else {
+        let Some(air) = self.air.as_ref().filter(|_| FLIES) else {
             return Ok(());
         };
         let full = || self.pack.is_none() && self.set.tmp().need(self.room()).is_err();
@@ -105,7 +108,7 @@ impl Writer<'_> {
         let Some(Air {
             mut finished,
             sending,
-        }) = self.air.take()
+        }) = self.air.take().filter(|_| FLIES)
         else {
             return;
         };

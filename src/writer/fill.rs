@@ -4,6 +4,7 @@ use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
+use crate::base::transfer::FLIES;
 use crate::base::ui::Ui;
 use crate::format::deflate::Deflater;
 use crate::format::locator::Extent;
@@ -160,7 +161,9 @@ impl Writer<'_> {
         if let Some(pack) = pack {
             let at = pack.written();
             put(pack, deflater, &mut || {
-                if let Some(air) = air {
+                if let Some(air) = air
+                    && FLIES
+                {
                     air.advance(set.remote());
                 }
             })?;

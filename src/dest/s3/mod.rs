@@ -44,8 +44,8 @@ use crate::dest::s3::list::Rules;
 use crate::dest::s3::lookup::Lookup;
 use crate::dest::s3::manner::Version;
 use crate::dest::{
-    About, Body, Destination, Flight, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
-    WantedDigests,
+    About, Body, Destination, FLIES, Flight, GetFacts, Listed, RemoteFile, Said, Scheme, Sink,
+    Span, WantedDigests,
 };
 use crate::net::http::{Pace, Reply, parse_date};
 use crate::net::ranged::{Answer, Resume};
@@ -293,7 +293,7 @@ impl Destination for S3Folder {
     }
 
     fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
-        if body.len() > self.multipart_from {
+        if !FLIES || body.len() > self.multipart_from {
             return None;
         }
         self.tell_of_readers(name);

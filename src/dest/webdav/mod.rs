@@ -20,7 +20,8 @@ use crate::dest::webdav::config::{Setup, Temporary, address};
 use crate::dest::webdav::error::{Refusal, web_page};
 use crate::dest::webdav::propfind::Asking;
 use crate::dest::{
-    About, Body, Destination, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
+    About, Body, Destination, FLIES, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme,
+    Sink, Span,
 };
 use crate::net::http::Pace;
 use crate::net::ranged::{Answer, Resume};
@@ -167,7 +168,10 @@ impl Destination for Folder {
     }
 
     fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
-        self.send_off(name, body)
+        match FLIES {
+            true => self.send_off(name, body),
+            false => None,
+        }
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

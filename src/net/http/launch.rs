@@ -6,7 +6,7 @@ use ureq::http::Uri;
 use ureq_proto::client::{Call, SendRequestResult};
 
 use crate::base::fault::Fault;
-use crate::base::transfer::Flight;
+use crate::base::transfer::{FLIES, Flight};
 use crate::net::http::fault::Place;
 use crate::net::http::flight::{Limits, Upload};
 use crate::net::http::landed::Landed;
@@ -23,7 +23,7 @@ impl Http {
     /// it goes; [`Http::landed`] then has the answer. `None` where that cannot be: through a proxy, without a connection, in a
     /// build without the feature.
     pub(crate) fn launch(&mut self, request: &Request<'_>, len: u64) -> Option<Box<dyn Flight>> {
-        if !cfg!(feature = "overlap") {
+        if !FLIES {
             return None;
         }
         let uri: Uri = request.url.parse().ok()?;
@@ -97,7 +97,7 @@ impl Http {
     /// The answer to a request that was sent on its way before, if it was this one and has landed; also whether the last byte of
     /// its body was handed to the connection. Once.
     pub(crate) fn landed(&mut self, request: &Request<'_>) -> Option<(Result<Reply, Fault>, bool)> {
-        let landed = self.strip.take()?;
+        let landed = self.strip.take().filter(|_| FLIES)?;
         if landed.method != request.method || landed.url != request.url {
             return None;
         }
