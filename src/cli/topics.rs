@@ -99,8 +99,11 @@ topics! {
     "format";
     "limits";
     "security";
+    #[cfg(feature = "developer-pages")]
     "benchmarks";
+    #[cfg(feature = "developer-pages")]
     "building" | "install";
+    #[cfg(feature = "developer-pages")]
     "internals";
 }
 

@@ -6,6 +6,9 @@
 use std::path::Path;
 use std::{env, fs};
 
+/// Pages that a build for a small machine does without.
+const FOR_DEVELOPERS: [&str; 3] = ["benchmarks", "building", "internals"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = env::var("CARGO_MANIFEST_DIR")?;
     let source = Path::new(&root).join("src/manual");
@@ -25,7 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in names {
         let choice = features.contains(&format!("\ndest-{name} = "));
         let on = format!("CARGO_FEATURE_DEST_{}", name.to_ascii_uppercase());
-        if choice && env::var_os(on).is_none() {
+        let more = FOR_DEVELOPERS.contains(&name.as_str());
+        let more_off = env::var_os("CARGO_FEATURE_DEVELOPER_PAGES").is_none();
+        if choice && env::var_os(on).is_none() || more && more_off {
             continue;
         }
         all.extend([name.as_bytes(), b"\0"].concat());
