@@ -18,6 +18,11 @@ pub(super) fn streamed(call: &Call) -> Result<Option<Streamed>> {
     let command = options.text(&o::STDIN_COMMAND);
     let meant = call.words.iter().any(|word| word == WORD);
     let Some(name) = name else {
+        if options.given(o::STDIN_FILENAME.name).is_some() {
+            return Err(
+                Error::usage("--stdin-filename is empty").hint("a name such as db.sql is meant")
+            );
+        }
         return match command {
             Some(_) => Err(
                 Error::usage("--stdin-from-command needs a name for what it writes")

@@ -15,7 +15,7 @@ use crate::dest::b2::ops::{LIST_BUCKETS, LOGIN, Op};
 use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::json;
 use crate::net::redirect::split;
-use crate::net::service::refusal::not_html;
+use crate::net::service::html::not_html;
 use crate::net::service::rows::{self, Row};
 use crate::net::service::send::send_home;
 use crate::net::service::{Content, Refusal};

@@ -13,7 +13,7 @@ use crate::dest::openstack::options::*;
 use crate::net::checks::{self, need, or_missing};
 use crate::net::http::{Http, Reply};
 use crate::net::opts;
-use crate::net::service::refusal::not_html;
+use crate::net::service::html::not_html;
 use crate::net::service::rows::{self, Row};
 use crate::net::service::tokens::{self, Lender, Lent};
 use crate::net::url::DestUrl;

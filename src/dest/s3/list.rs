@@ -9,8 +9,8 @@ use crate::dest::s3::error::Refusal;
 use crate::dest::s3::manner::Version;
 use crate::dest::{Listed, RemoteFile};
 use crate::net::http::{Pace, iso_time};
+use crate::net::service::html::not_html;
 use crate::net::service::pages::{Pages, incomplete, stuck};
-use crate::net::service::refusal::not_html;
 use crate::net::url::decode;
 use crate::net::xml::{self, Step};
 

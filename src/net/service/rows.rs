@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use crate::base::fault::{Class, Fault};
 use crate::net::http::Reply;
 use crate::net::json::{self, Step, Value};
+use crate::net::service::html::not_html;
 use crate::net::service::pages::incomplete;
-use crate::net::service::refusal::not_html;
 
 /// Fields of a row that are kept, and their bytes; more are left out.
 const FIELDS_MAX: usize = 4000;

@@ -194,8 +194,8 @@ impl Node {
             let of = |line: &&str| line.starts_with(name) && line.contains(&handler);
             let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
             let sum: f64 = text.lines().filter(of).filter_map(value).sum();
-            // Large numbers come as 1.5e+06.
-            format!("{sum:.0}").parse().expect("a number")
+            // Large numbers come as 1.5e+06, and none adds up to -0.
+            format!("{:.0}", sum + 0.0).parse().expect("a number")
         };
         (
             sum("ipfs_http_requests_total{"),
