@@ -88,7 +88,12 @@ fn addresses() {
             (&["list", "sftp://"], 200, "ssh://user@host/folder"),
             (&["list", "gdrive://x"], 200, "rclone://REMOTE/folder"),
             (&["list", "nfs://h/x"], 200, "mount it"),
-            (&["list", "googledrive://x"], 200, "rclone"),
+            (&["list", "pcloud://x"], 200, "rclone"),
+            (
+                &["list", "googledrive://x"],
+                200,
+                "duplet remote login googledrive",
+            ),
             (&["list", "s3://b/x?s3-server=h"], 200, "duplet help s3"),
             (
                 &["backup", "s3://b/x?use-ssl=true"],
