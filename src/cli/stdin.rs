@@ -19,9 +19,8 @@ pub(super) fn streamed(call: &Call) -> Result<Option<Streamed>> {
     let meant = call.words.iter().any(|word| word == WORD);
     let Some(name) = name else {
         if options.given(o::STDIN_FILENAME.name).is_some() {
-            return Err(
-                Error::usage("--stdin-filename is empty").hint("a name such as db.sql is meant")
-            );
+            return Err(Error::usage("--stdin-filename is empty")
+                .hint("write --stdin-filename=NAME, such as db.sql"));
         }
         return match command {
             Some(_) => Err(
