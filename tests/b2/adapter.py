@@ -361,7 +361,8 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("H", (Handler,), {"account": account}))
     server.daemon_threads = True
     host, port = server.server_address
-    account.url = f"http://{host}:{port}"
+    # Clients are told to come by this address, such as that of a proxy, if it is named.
+    account.url = sys.argv[1] if len(sys.argv) > 1 else f"http://{host}:{port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"listening {host}:{port}", flush=True)
     sys.stdin.read()
