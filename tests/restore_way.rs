@@ -359,8 +359,11 @@ fn files_that_a_killed_restore_left_go() {
         scratch.at("dest"),
         scratch.at("out"),
     );
+    // All begin with the same block, so they are begun together.
+    let shared = Rand(60).bytes(10 << 10);
     for i in 0..60 {
-        fs::write(source.join(format!("f{i}")), Rand(i).bytes(50_000)).unwrap();
+        let data = [shared.clone(), Rand(i).bytes(40_000)].concat();
+        fs::write(source.join(format!("f{i}")), data).unwrap();
     }
     let src = scratch.at("src");
     scratch

@@ -29,18 +29,15 @@ pub(super) fn arrange(
         return Ok(());
     }
     let slices = target.slices();
-    let full = place.is_full_folder(&slices);
-    let shown = full.then(|| place.shown(&slices));
-    let spot = match place.spot(&slices, false) {
-        Ok(spot) => spot,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let there = match spot.dir.stat(spot.name) {
+    let spot = place.spot(&slices, false);
+    let there = match spot.and_then(|spot| spot.dir.stat(spot.name)) {
         Ok(stat) => stat,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
     };
+    let full = there.kind == FileKind::Folder && place.is_full_folder(&slices);
+    let shown = full.then(|| place.shown(&slices));
+    let spot = place.spot(&slices, false)?;
     let content = entry.content.as_ref();
     let same = |name: &OsStr| -> io::Result<bool> {
         let Some((wanted, size)) = content.and_then(|c| Some((c.hash?, c.size))) else {
@@ -102,7 +99,7 @@ pub(super) fn arrange(
                 Some(choice) => choice,
                 None => (
                     Action::Create,
-                    Some(free_name(spot.dir, spot.name, date, longest)?),
+                    Some(free_name(&spot.dir, spot.name, date, longest)?),
                 ),
             }
         }

@@ -59,7 +59,12 @@ pub(super) fn settle(
 type Each<'a> = dyn FnMut(&[&[u8]], &OsStr) -> Result<()> + 'a;
 
 fn each(targets: &Targets, each: &mut Each<'_>) -> Result<()> {
-    for no in 0..targets.len() {
+    let all = if targets.clears == 0 {
+        0
+    } else {
+        targets.len()
+    };
+    for no in 0..all {
         let target = targets.get(no)?;
         if target.action == Action::Clear
             && let Some((aside, path)) = target.slices().split_last()

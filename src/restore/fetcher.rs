@@ -1,24 +1,21 @@
 //! Volumes, each fetched once, and their blocks written to every file that wants them.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
+use crate::restore::finish::Finish;
 use crate::restore::obey;
 use crate::restore::options::{Partial, Reading};
-use crate::restore::plan::{Plan, want};
-use crate::restore::targets::Targets;
-use crate::restore::tree::{TargetTree, entry_error};
-use crate::set::{BlockIndex, Expected, Goal, Place, Set, Share, Shelf, VolumeNo};
+use crate::restore::plan::{Plan, planned, want};
+use crate::restore::told::Bits;
+use crate::restore::tree::TargetTree;
+use crate::restore::visits::Visits;
+use crate::set::{BlockIndex, Expected, Goal, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
-
-/// Target files kept open.
-const FILES_OPEN: usize = 32;
 
 /// The content is there, but could not be written here; that was told.
 pub(super) const UNWRITTEN: u8 = 2;
@@ -62,10 +59,8 @@ impl Ahead {
 
 /// Receives what the volumes give.
 pub(super) struct Fetcher<'a> {
-    pub(super) place: &'a mut TargetTree,
-    pub(super) targets: &'a Targets,
-    /// Names of files under way: this, then the number.
-    pub(super) temp_name: String,
+    /// What gives files their names, once they are whole.
+    pub(super) finish: Finish<'a>,
     /// Metadata: order key, offset, bytes.
     pub(super) metas: Sorter,
     /// Goals that could not be reached: order key, then 0 for content, 1 for metadata, `UNWRITTEN`.
@@ -76,16 +71,15 @@ pub(super) struct Fetcher<'a> {
     /// How volumes are read; `None`: in parts where little is wanted.
     pub(super) reading: Option<Reading>,
     pub(super) progress: Progress,
-    open: Vec<(u64, File, u64)>,
-    clock: u64,
-    block: Vec<u8>,
+    pub(super) visits: Visits,
+    pub(super) block: Vec<u8>,
     pub(super) volumes: u64,
     /// Records of the plan under way that need no more.
     done: u64,
     /// Everything that was planned was delivered or is in `bad`.
     pub(super) settled: bool,
-    /// Targets that could not be written, which was told: a bit each.
-    unwritten: Vec<u8>,
+    /// Targets that could not be written, which was told.
+    pub(super) unwritten: Bits,
 }
 
 /// The name of the file in which target `no` is put together.
@@ -94,30 +88,22 @@ pub(super) fn temp_name(prefix: &str, no: u64) -> String {
 }
 
 impl<'a> Fetcher<'a> {
-    pub(super) fn new(
-        place: &'a mut TargetTree,
-        targets: &'a Targets,
-        set: &Set,
-        temp_name: String,
-    ) -> Fetcher<'a> {
+    pub(super) fn new(finish: Finish<'a>, set: &Set) -> Fetcher<'a> {
         let tmp = set.tmp();
         Fetcher {
-            place,
-            targets,
-            temp_name,
+            finish,
             metas: Sorter::new(tmp, 1 << 20),
             bad: Sorter::new(tmp, 1 << 18),
             again: Sorter::new(tmp, 1 << 18),
             reading: None,
             failed: vec![false; set.volumes().dblock_count() as usize],
             progress: Progress::default(),
-            open: Vec::new(),
-            clock: 0,
+            visits: Visits::default(),
             block: Vec::new(),
             volumes: 0,
             done: 0,
             settled: false,
-            unwritten: Vec::new(),
+            unwritten: Bits::default(),
         }
     }
 
@@ -172,7 +158,7 @@ impl<'a> Fetcher<'a> {
                 }
                 None => {
                     while let Some(record) = head.take() {
-                        let (place, goal) = planned(&record)?;
+                        let (place, _, goal) = planned(&record)?;
                         if place.no != no {
                             head = Some(record);
                             break;
@@ -184,7 +170,7 @@ impl<'a> Fetcher<'a> {
                 }
             }
         }
-        self.open.clear();
+        self.visits.close();
         Ok(())
     }
 
@@ -233,7 +219,7 @@ impl<'a> Fetcher<'a> {
         let mut wanted = 0u64;
         let mut damaged = 0u64;
         while let Some(record) = head.take() {
-            let (place, _) = planned(&record)?;
+            let (place, ..) = planned(&record)?;
             if place.no != no {
                 *head = Some(record);
                 break;
@@ -246,7 +232,7 @@ impl<'a> Fetcher<'a> {
             wanted += 1;
             // One block goes to all its places while it is in memory; the places are not collected.
             while let Some(record) = group.pop() {
-                let (_, goal) = planned(&record)?;
+                let (_, _, goal) = planned(&record)?;
                 if good {
                     self.deliver(goal, ui)?;
                 } else {
@@ -292,66 +278,15 @@ impl<'a> Fetcher<'a> {
         self.again.add(&want(key, goal))
     }
 
-    /// Puts the block in memory where the goal says. Trouble with one file spoils that file only.
-    fn deliver(&mut self, goal: Goal, ui: &mut Ui) -> Result<()> {
-        if goal.meta {
-            let mut record =
-                order_key(&self.targets.get(goal.target)?.record.entry, goal.target).to_vec();
-            record.extend_from_slice(&goal.offset.to_be_bytes());
-            record.extend_from_slice(&self.block);
-            return self.metas.add(&record);
-        }
-        if self.is_unwritten(goal.target) {
-            return Ok(());
-        }
-        self.progress.bytes += self.block.len() as u64;
-        let targets = self.targets;
-        ui.progress_of("restore", self.progress, || {
-            let target = targets.get(goal.target);
-            target.map_or_else(|_| Vec::new(), |t| t.parts.join(&b'/'))
-        });
-        // The file was made with its full length: what is not written reads as zeros.
-        let zeros = self.block.iter().all(|&b| b == 0);
-        let block = std::mem::take(&mut self.block);
-        let done = self.file(goal.target).and_then(|file| {
-            if zeros {
-                Ok(())
-            } else {
-                file.write_all_at(&block, goal.offset)
-            }
-        });
-        self.block = block;
-        match done {
-            Ok(()) => Ok(()),
-            Err(e) => {
-                let target = self.targets.get(goal.target)?;
-                let why = entry_error(&e)?;
-                let shown = self.place.shown(&target.slices());
-                ui.error(&format!("cannot write {shown}: {why}"));
-                let at = usize::try_from(goal.target / 8).unwrap_or(0);
-                if self.unwritten.len() <= at {
-                    self.unwritten.resize(at + 1, 0);
-                }
-                self.unwritten[at] |= 1 << (goal.target % 8);
-                self.remember(goal.target, UNWRITTEN)
-            }
-        }
-    }
-
-    fn is_unwritten(&self, no: u64) -> bool {
-        let bits = usize::try_from(no / 8).map(|at| self.unwritten.get(at));
-        bits.is_ok_and(|b| b.is_some_and(|b| b >> (no % 8) & 1 == 1))
-    }
-
     /// After a plan that ended early: spoils what it had still to bring.
     pub(super) fn abandon(&mut self, plan: &Plan) -> Result<()> {
-        self.open.clear();
+        self.visits.close();
         let mut reader = plan.run.reader();
         let mut at = 0u64;
         while let Some(record) = reader.next()? {
             at += 1;
             if at > self.done {
-                let (_, goal) = planned(record)?;
+                let (_, _, goal) = planned(record)?;
                 self.spoil(goal.target, goal.meta)?;
             }
         }
@@ -363,51 +298,25 @@ impl<'a> Fetcher<'a> {
         self.remember(no, u8::from(meta))
     }
 
-    fn remember(&mut self, no: u64, what: u8) -> Result<()> {
-        let mut record = order_key(&self.targets.get(no)?.record.entry, no).to_vec();
+    pub(super) fn remember(&mut self, no: u64, what: u8) -> Result<()> {
+        let mut record = order_key(&self.finish.targets.get(no)?.record.entry, no).to_vec();
         record.push(what);
         self.bad.add(&record)
     }
-
-    fn file(&mut self, no: u64) -> io::Result<&File> {
-        self.clock += 1;
-        let clock = self.clock;
-        if let Some(i) = self.open.iter().position(|(n, _, _)| *n == no) {
-            self.open[i].2 = clock;
-            return Ok(&self.open[i].1);
-        }
-        if self.open.len() >= FILES_OPEN
-            && let Some(oldest) = (0..self.open.len()).min_by_key(|&i| self.open[i].2)
-        {
-            self.open.swap_remove(oldest);
-        }
-        let target = self.targets.get(no)?;
-        let file = begin_file(
-            self.place,
-            &target.slices(),
-            &temp_name(&self.temp_name, no),
-            target.record.entry.content.as_ref().map_or(0, |c| c.size),
-        )?;
-        self.open.push((no, file, clock));
-        let last = self.open.len() - 1;
-        Ok(&self.open[last].1)
-    }
 }
 
-/// Opens, or makes with its full length, the file in which a target is put together; nobody else may read it.
+/// Opens, or makes with this length, the file in which a target is put together; nobody else may read it.
 pub(super) fn begin_file(
     place: &mut TargetTree,
     parts: &[&[u8]],
     temp: &str,
     size: u64,
-) -> io::Result<File> {
+) -> io::Result<std::fs::File> {
     let spot = place.spot(parts, true)?;
     let name = std::ffi::OsStr::new(temp);
     match spot.dir.create_file(name, 0o600) {
-        Ok(file) => {
-            file.set_len(size)?;
-            Ok(file)
-        }
+        Ok(file) if size == 0 => Ok(file),
+        Ok(file) => file.set_len(size).map(|()| file),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => spot.dir.open_file(name, true),
         Err(e) => Err(e),
     }
@@ -428,11 +337,4 @@ pub(super) fn order_key(entry: &crate::format::filelist::Entry, no: u64) -> [u8;
 
 fn next(reader: &mut RunReader) -> Result<Option<Vec<u8>>> {
     Ok(reader.next()?.map(<[u8]>::to_vec))
-}
-
-/// A record of the plan.
-fn planned(record: &[u8]) -> Result<(Place, Goal)> {
-    let (place, goal) =
-        Place::decode_by_volume(record).ok_or_else(|| Error::bug("a planned block has a place"))?;
-    Ok((place, Goal::decode(goal)?))
 }

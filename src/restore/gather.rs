@@ -278,7 +278,7 @@ impl Gather<'_> {
         if let Some(place) = self.place.as_mut() {
             let slices = slices(parts);
             let spot = place.spot(&slices, false)?;
-            let name = free_name(spot.dir, spot.name, self.date, longest)?;
+            let name = free_name(&spot.dir, spot.name, self.date, longest)?;
             aside.push(name.into_vec());
         }
         let mut raw = Vec::new();
@@ -312,7 +312,7 @@ impl Gather<'_> {
             }
             return Ok(to);
         }
-        let name: OsString = free_name(spot.dir, spot.name, self.date, longest)?;
+        let name: OsString = free_name(&spot.dir, spot.name, self.date, longest)?;
         if let Some(last) = to.last_mut() {
             *last = name.into_vec();
         }

@@ -4,12 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::base::sys::FileKind;
+use crate::base::sys::{Dir, FileKind};
 use crate::base::time::unix_from_ticks;
 use crate::base::ui::Ui;
 use crate::restore::Existing;
 use crate::restore::fetcher::temp_name;
-use crate::restore::finish::{Finish, Known, tell_attributes};
+use crate::restore::finish::{Finish, Known, On, tell_attributes};
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
 
 /// What is to be done about a link.
@@ -51,28 +51,27 @@ impl Finish<'_> {
             Way::Equal(name) => {
                 self.report.unmodified += 1;
                 if self.options.existing != Existing::Skip {
-                    self.link_attributes(ui, &parts, &name, known);
+                    let dir = self.place.spot(&parts, false)?.dir;
+                    self.link_attributes(ui, &dir, &name, known);
                 }
                 return Ok(());
             }
             Way::New(name) => {
-                let spot = self.place.spot(&parts, true)?;
-                spot.dir.symlink(OsStr::from_bytes(link), &temp)?;
-                self.link_attributes(ui, &parts, &temp, known);
-                let spot = self.place.spot(&parts, false)?;
-                spot.dir.rename_noreplace(&temp, &name)?;
+                let dir = self.place.spot(&parts, true)?.dir;
+                dir.symlink(OsStr::from_bytes(link), &temp)?;
+                self.link_attributes(ui, &dir, &temp, known);
+                dir.rename_noreplace(&temp, &name)?;
                 name
             }
             Way::Replace { folder } => {
                 let spot = self.place.spot(&parts, true)?;
-                let name = spot.name.to_owned();
-                spot.dir.symlink(OsStr::from_bytes(link), &temp)?;
-                self.link_attributes(ui, &parts, &temp, known);
-                let spot = self.place.spot(&parts, false)?;
+                let (dir, name) = (spot.dir, spot.name.to_owned());
+                dir.symlink(OsStr::from_bytes(link), &temp)?;
+                self.link_attributes(ui, &dir, &temp, known);
                 if folder {
-                    spot.dir.rmdir(&name)?;
+                    dir.rmdir(&name)?;
                 }
-                spot.dir.rename(&temp, &name)?;
+                dir.rename(&temp, &name)?;
                 name
             }
         };
@@ -115,7 +114,7 @@ impl Finish<'_> {
             Existing::Rename => {}
         }
         for attempt in 0..ATTEMPTS {
-            let name = beside(spot.name.as_bytes(), &self.date, attempt, longest);
+            let name = beside(spot.name.as_bytes(), self.date, attempt, longest);
             let name = OsString::from_vec(name);
             match spot.dir.stat(&name) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Way::New(name)),
@@ -123,16 +122,18 @@ impl Finish<'_> {
                 there => there.map(|_| ())?,
             }
         }
-        free_name(spot.dir, spot.name, &self.date, longest).map(Way::New)
+        free_name(&spot.dir, spot.name, self.date, longest).map(Way::New)
     }
 
-    fn link_attributes(&mut self, ui: &mut Ui, parts: &[&[u8]], name: &OsStr, known: &Known<'_>) {
+    fn link_attributes(&mut self, ui: &mut Ui, dir: &Dir, name: &OsStr, known: &Known<'_>) {
+        let file = None;
+        let on = On { dir, name, file };
         let mut done = Ok(());
         if self.options.permissions {
-            done = self.owner(ui, parts, name, known);
+            done = self.owner(ui, on, known);
         }
         if self.options.symlink_metadata {
-            done = done.and_then(|()| self.times(parts, name, known.attrs, None));
+            done = done.and_then(|()| self.times(on, known.attrs, None));
         }
         tell_attributes(done, ui, known.shown);
     }

@@ -17,6 +17,7 @@ mod stream;
 mod targets;
 mod told;
 mod tree;
+mod visits;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -44,6 +45,7 @@ pub(crate) use options::{Existing, NOTHING, Partial, Reading, RestoreOptions, Re
 use plan::join;
 pub(crate) use stream::stream;
 use targets::{Action, Targets};
+use told::{Bits, Left};
 use tree::TargetTree;
 
 /// Restores. Trouble with single entries is told through `ui` and counted; the error is for what ends everything.
@@ -60,13 +62,8 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
     if !restore.options.dry_run {
         clear::move_aside(&mut restore.tree, &restore.targets, ui)?;
     }
-    let mut fetcher = Fetcher::new(
-        &mut restore.tree,
-        &restore.targets,
-        set,
-        restore.temp_name.clone(),
-    );
-    fetcher.reading = Some(restore.options.reading);
+    let mut fetcher = Fetcher::new(restore.finisher(), set);
+    fetcher.reading = Some(fetcher.finish.options.reading);
     fetcher.progress = Progress {
         files: 0,
         bytes: 0,
@@ -75,32 +72,37 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
     };
     needs.lost(&mut |number, meta| fetcher.spoil(number, meta))?;
     let (mut plan, mut lost) = find(set, &wanted, &places, &fetcher.failed)?;
-    if !lost.is_empty() && !index.unindexed.is_empty() && !restore.options.reading.no_scan {
+    let scans = !fetcher.finish.options.reading.no_scan;
+    if !lost.is_empty() && !index.unindexed.is_empty() && scans {
         scan(set, &index, &mut places, ui)?;
         (plan, lost) = find(set, &wanted, &places, &fetcher.failed)?;
     }
-    let missed = missed(&lost, &restore.targets, &restore.options)?;
+    let finish = &mut fetcher.finish;
+    let missed = missed(&lost, finish.targets, finish.options)?;
     if missed > 0 {
         tell_lost(missed, &index, ui);
     }
-    restore.report.volume_bytes = plan.bytes;
-    restore.report.volumes = plan.volumes;
-    if restore.options.dry_run {
-        dry_summary(&restore.targets, &mut restore.report, missed, ui)?;
+    finish.report.volume_bytes = plan.bytes;
+    finish.report.volumes = plan.volumes;
+    if finish.options.dry_run {
+        dry_summary(finish.targets, finish.report, missed, ui)?;
         return Ok(restore.report);
     }
     give_up(&mut fetcher, &lost)?;
     let ended = fetch_all(&mut fetcher, set, &mut places, plan, ui).err();
-    restore.report.volumes = fetcher.volumes;
     let Fetcher {
+        mut finish,
         metas,
         bad,
         settled,
+        volumes,
         ..
     } = fetcher;
-    let finished = match ended.is_some() && !settled {
+    finish.report.volumes = volumes;
+    finish.only_whole = ended.is_some();
+    let finished = match finish.only_whole && !settled {
         true => Ok(()),
-        false => restore.finish(metas, bad, ended.is_some(), ui),
+        false => Left::new(metas, bad).and_then(|left| finish.run(left, ui)),
     };
     restore.end(ended.or(finished.err()), ui)?;
     if set.cache().is_on() && index.clean() && index.fetched > 0 {
@@ -187,28 +189,24 @@ impl Restore {
         Ok((restore, needs, selected))
     }
 
-    /// Gives every target its name, its attributes and its metadata. `only_whole`: those that lack nothing.
-    fn finish(&mut self, metas: Sorter, bad: Sorter, only_whole: bool, ui: &mut Ui) -> Result<()> {
-        let mut finish = Finish {
+    /// What gives targets their names, their attributes and their metadata.
+    fn finisher(&mut self) -> Finish<'_> {
+        Finish {
             place: &mut self.tree,
             targets: &self.targets,
             options: &self.options,
             params: self.params,
             temp_name: &self.temp_name,
-            date: self.date.clone(),
-            metas: metas.finish()?,
-            bad: bad.finish()?,
-            meta_head: None,
-            bad_head: None,
+            date: &self.date,
+            visited: Bits::default(),
             users: Users::new(),
             owner_trouble: false,
-            only_whole,
+            only_whole: false,
             umask: sys::umask(),
             root_mode: 0o777,
             root_settled: false,
             report: &mut self.report,
-        };
-        finish.run(ui)
+        }
     }
 
     /// Settles what was moved aside. What ended the restore early leaves no file under way.

@@ -23,9 +23,37 @@ pub(super) fn wanted(record: &[u8]) -> Result<(BlockKey, Goal)> {
     Ok((key, goal))
 }
 
+/// What a record of a plan says: the block and its volume, the first target there that wants it, and one that does.
+pub(super) fn planned(record: &[u8]) -> Result<(Place, u64, Goal)> {
+    let parsed = || {
+        let (no, rest) = record.split_first_chunk::<4>()?;
+        let (first, rest) = rest.split_first_chunk::<LEADER>()?;
+        let (target, _) = first.split_first_chunk::<8>()?;
+        let (key, goal) = rest.split_at_checked(BlockKey::LEN)?;
+        let place = Place {
+            key: BlockKey::from_record(key)?,
+            no: u32::from_be_bytes(*no),
+        };
+        Some((place, u64::from_be_bytes(*target), goal))
+    };
+    let (place, first, goal) = parsed().ok_or_else(|| Error::bug("a planned block has a place"))?;
+    Ok((place, first, Goal::decode(goal)?))
+}
+
+/// The first goal of a block in the order of fetching: target, metadata before content, offset.
+const LEADER: usize = 8 + 1 + 8;
+
+fn leader(goal: Goal) -> [u8; LEADER] {
+    let mut out = [0; LEADER];
+    out[..8].copy_from_slice(&goal.target.to_be_bytes());
+    out[8] = u8::from(!goal.meta);
+    out[9..].copy_from_slice(&goal.offset.to_be_bytes());
+    out
+}
+
 /// The outcome of a join.
 pub(super) struct Plan {
-    /// [`Place::encode_by_volume`], then the goal.
+    /// As [`planned`] takes them apart: by volume, there in the order of the first target that wants a block, then by block.
     pub(super) run: Run,
     /// Volumes needed and their sizes together, as far as listed.
     pub(super) volumes: u64,
@@ -47,7 +75,7 @@ pub(super) fn join(
     let mut places = places.reader()?;
     let mut place = next_place(&mut places)?;
     let mut reader = wants.reader();
-    let mut current: Option<(BlockKey, Option<VolumeNo>)> = None;
+    let mut current: Option<(BlockKey, Option<VolumeNo>, [u8; LEADER])> = None;
     let mut record = Vec::new();
     let mut last: Vec<u8> = Vec::new();
     while let Some(want) = reader.next()? {
@@ -57,7 +85,7 @@ pub(super) fn join(
         last.clear();
         last.extend_from_slice(want);
         let (key, goal) = wanted(want)?;
-        if current.is_none_or(|(k, _)| k != key) {
+        if current.is_none_or(|(k, ..)| k != key) {
             while place.is_some_and(|(k, _)| k < key) {
                 place = next_place(&mut places)?;
             }
@@ -77,12 +105,14 @@ pub(super) fn join(
             if let Some(slot) = choice.and_then(|no| needed.get_mut(no as usize)) {
                 *slot = true;
             }
-            current = Some((key, choice));
+            current = Some((key, choice, leader(goal)));
         }
-        match current.and_then(|(_, choice)| choice) {
-            Some(no) => {
+        match current.and_then(|(_, choice, first)| Some((choice?, first))) {
+            Some((no, first)) => {
                 record.clear();
-                record.extend_from_slice(&Place { key, no }.encode_by_volume());
+                record.extend_from_slice(&no.to_be_bytes());
+                record.extend_from_slice(&first);
+                record.extend_from_slice(key.as_bytes());
                 record.extend_from_slice(want.get(BlockKey::LEN..).unwrap_or_default());
                 plan.add(&record)?;
             }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::base::digest::{Algo, BlockKey};
 use crate::base::error::{Doing, Error, Kind, Result, io_text};
@@ -57,11 +58,14 @@ fn folder_end(path: &[u8], end: usize) -> usize {
     }
 }
 
+/// Folders kept open: a handle and the path each.
+const FOLDERS_OPEN: usize = 16;
+
 /// The tree that is restored into.
 pub(super) struct TargetTree {
-    root: Dir,
+    root: Rc<Dir>,
     /// The folder of the root and its name there; none for `/`.
-    above: Option<(Dir, OsString)>,
+    above: Option<(Rc<Dir>, OsString)>,
     path: PathBuf,
     /// Follow links on the way.
     follow: bool,
@@ -71,8 +75,12 @@ pub(super) struct TargetTree {
     closed: Keyset,
     /// Longest name in bytes.
     pub(super) longest: usize,
-    /// The folder opened last: its parts joined by `/`.
-    last: Option<(Vec<u8>, Dir)>,
+    /// The folders opened last, each with its parts joined by `/`; the last used is the last.
+    open: Vec<(Vec<u8>, Rc<Dir>)>,
+    /// A folder that was not there when it was last looked for; forgotten once this run makes any.
+    absent: Option<Vec<Vec<u8>>>,
+    /// The system has no call that opens a folder by its whole path and follows no link.
+    walks: bool,
 }
 
 /// Mode of a folder that is being filled: nobody else looks in, and the next run sees by the sticky bit, which means nothing
@@ -81,7 +89,7 @@ pub(super) const UNDER_WAY: u32 = 0o1700;
 
 /// A folder of the place and a name in it.
 pub(super) struct Spot<'a> {
-    pub(super) dir: &'a Dir,
+    pub(super) dir: Rc<Dir>,
     pub(super) name: &'a OsStr,
 }
 
@@ -117,17 +125,19 @@ impl TargetTree {
         let root = Dir::open(path).doing(|| format!("open the folder {shown}"))?;
         let above = fs::canonicalize(path).ok().and_then(|real| {
             let name = real.file_name()?.to_owned();
-            Some((Dir::open(real.parent()?).ok()?, name))
+            Some((Rc::new(Dir::open(real.parent()?).ok()?), name))
         });
         Ok(Some(TargetTree {
             longest: root.longest_name(),
-            root,
+            root: Rc::new(root),
             above,
             path: path.to_owned(),
             follow,
             made_root,
             closed: Keyset::new(tmp),
-            last: None,
+            open: Vec::new(),
+            absent: None,
+            walks: false,
         }))
     }
 
@@ -153,7 +163,8 @@ impl TargetTree {
     /// through one is refused, or follows it. `whole`: the last part is to be a folder, too.
     pub(super) fn obstacle(&mut self, parts: &[&[u8]], whole: bool) -> io::Result<Option<usize>> {
         let folders = parts.len().saturating_sub(usize::from(!whole));
-        if self.folder(&parts[..folders], false).is_ok() {
+        let ways = &parts[..folders];
+        if self.folder(ways, false).is_ok() || self.is_absent(ways) {
             return Ok(None);
         }
         for depth in 1..=folders {
@@ -215,48 +226,91 @@ impl TargetTree {
     pub(super) fn spot<'a>(&'a mut self, parts: &[&'a [u8]], make: bool) -> io::Result<Spot<'a>> {
         let Some((name, folders)) = parts.split_last() else {
             return match &self.above {
-                Some((dir, name)) => Ok(Spot { dir, name }),
+                Some((dir, name)) => Ok(Spot {
+                    dir: Rc::clone(dir),
+                    name,
+                }),
                 None => Err(io::Error::from_raw_os_error(libc::EBUSY)),
             };
         };
-        let dir = self.folder(folders, make)?;
         Ok(Spot {
-            dir,
+            dir: self.folder(folders, make)?,
             name: OsStr::from_bytes(name),
         })
     }
 
     /// The folder of these parts.
-    pub(super) fn folder(&mut self, parts: &[&[u8]], make: bool) -> io::Result<&Dir> {
+    pub(super) fn folder(&mut self, parts: &[&[u8]], make: bool) -> io::Result<Rc<Dir>> {
         if parts.is_empty() {
-            return Ok(&self.root);
+            return Ok(Rc::clone(&self.root));
         }
         let joined = parts.join(&b'/');
-        if self.last.as_ref().is_none_or(|(have, _)| *have != joined) {
-            let mut at: Option<Dir> = None;
-            for (i, part) in parts.iter().enumerate() {
-                let name = OsStr::from_bytes(part);
-                let here = at.as_ref().unwrap_or(&self.root);
-                let next = match here.open_dir(name) {
-                    Err(e) if e.kind() == io::ErrorKind::NotFound && make => {
-                        let closed = self.closed.contains(&key_of(&parts[..=i]));
-                        let closed = closed.map_err(|e| io::Error::other(e.to_string()))?;
-                        match here.make_dir(name, if closed { UNDER_WAY } else { 0o777 }) {
-                            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                            _ => here.open_dir(name)?,
-                        }
-                    }
-                    Err(e) => self.around(here, name, e, &parts[..=i])?,
-                    Ok(dir) => dir,
-                };
-                at = Some(next);
+        if let Some(at) = self.open.iter().position(|(have, _)| *have == joined) {
+            self.open[at..].rotate_left(1);
+        } else {
+            if !make && self.is_absent(parts) {
+                return Err(io::ErrorKind::NotFound.into());
             }
-            self.last = at.map(|dir| (joined, dir));
+            let dir = match self.by_path(parts) {
+                Some(dir) => dir,
+                None => self.walk(parts, make)?,
+            };
+            if self.open.len() == FOLDERS_OPEN {
+                self.open.remove(0);
+            }
+            self.open.push((joined, Rc::new(dir)));
         }
-        match &self.last {
-            Some((_, dir)) => Ok(dir),
-            None => Ok(&self.root),
+        let last = self.open.last().map(|(_, dir)| Rc::clone(dir));
+        last.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// True when the folder, or one above it, was not there when it was last looked for.
+    fn is_absent(&self, parts: &[&[u8]]) -> bool {
+        let absent = self.absent.as_ref();
+        absent.is_some_and(|a| a.len() <= parts.len() && a.iter().zip(parts).all(|(a, b)| a == b))
+    }
+
+    /// A folder that is there and to which no link leads, in one call; `None` where that is not to be had.
+    fn by_path(&mut self, parts: &[&[u8]]) -> Option<Dir> {
+        if self.walks || parts.len() == 1 {
+            return None;
         }
+        let opened = self.root.open_below(parts);
+        if let Err(e) = &opened {
+            self.walks = matches!(
+                e.raw_os_error(),
+                Some(libc::ENOSYS | libc::EPERM | libc::EINVAL)
+            );
+        }
+        opened.ok()
+    }
+
+    /// The same one folder after the other.
+    fn walk(&mut self, parts: &[&[u8]], make: bool) -> io::Result<Dir> {
+        let mut at: Option<Dir> = None;
+        for (i, part) in parts.iter().enumerate() {
+            let name = OsStr::from_bytes(part);
+            let here = at.as_ref().unwrap_or(&self.root);
+            let next = match here.open_dir(name) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && make => {
+                    let closed = self.closed.contains(&key_of(&parts[..=i]));
+                    let closed = closed.map_err(|e| io::Error::other(e.to_string()))?;
+                    self.absent = None;
+                    match here.make_dir(name, if closed { UNDER_WAY } else { 0o777 }) {
+                        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                        _ => here.open_dir(name)?,
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    self.absent = Some(parts[..=i].iter().map(|p| p.to_vec()).collect());
+                    return Err(e);
+                }
+                Err(e) => self.around(here, name, e, &parts[..=i])?,
+                Ok(dir) => dir,
+            };
+            at = Some(next);
+        }
+        at.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// The folder that a link leads to, if links are followed; else why `name` could not be entered.

@@ -41,6 +41,26 @@ impl Dir {
             .map(Dir::of)
     }
 
+    /// A folder below, by a path of components, in one call whatever its depth; a symlink on the way is an error (`ELOOP`). Kernels
+    /// before 5.6 lack the call (`ENOSYS`), and containers may forbid it (`EPERM`): then [`Dir::open_dir`] leads there.
+    pub(crate) fn open_below(&self, path: &[&[u8]]) -> io::Result<Dir> {
+        for name in path {
+            component(OsStr::from_bytes(name))?;
+        }
+        let path = c_bytes(&path.join(&b'/'))?;
+        // SAFETY: numbers only, of which the kernel's structure may get more; zero is how those are left out.
+        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+        how.flags = (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+        how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+        let (at, size) = (self.raw(), size_of_val(&how));
+        // SAFETY: the path ends in NUL and `how` has the size given; both live through the call.
+        let fd =
+            unsafe { libc::syscall(libc::SYS_openat2, at, path.as_ptr(), &raw const how, size) };
+        let fd = check(libc::c_int::try_from(fd).unwrap_or(-1))?;
+        // SAFETY: a descriptor that comes back is ours alone.
+        Ok(Dir::of(unsafe { File::from_raw_fd(fd) }))
+    }
+
     /// Makes a folder; `mode` is cut by the umask. An existing entry is `AlreadyExists`.
     pub(crate) fn make_dir(&self, name: &OsStr, mode: u32) -> io::Result<()> {
         let name = component(name)?;
@@ -195,7 +215,7 @@ impl Dir {
 
     /// Sets the time of modification of the entry itself: seconds since 1970 and nanoseconds; the time of access stays.
     pub(crate) fn set_times(&self, name: &OsStr, mtime: (i64, u32)) -> io::Result<()> {
-        set_mtime(self.raw(), &component(name)?, mtime)
+        set_mtime(self.raw(), Some(&component(name)?), mtime)
     }
 
     /// Sets owner and group of the entry itself. The system may clear the set-id bits: set the mode afterwards.
@@ -297,8 +317,18 @@ const SYS_UTIMENSAT: libc::c_long = 4412;
 #[cfg(not(target_pointer_width = "32"))]
 const SYS_UTIMENSAT: libc::c_long = libc::SYS_utimensat;
 
-/// `utimensat` with 64-bit times on every machine; 32-bit kernels before 5.1 take the old call.
-fn set_mtime(at: libc::c_int, name: &CString, (sec, nsec): (i64, u32)) -> io::Result<()> {
+/// As [`Dir::set_times`] for an open file.
+pub(crate) fn set_file_times(file: &File, mtime: (i64, u32)) -> io::Result<()> {
+    set_mtime(file.as_raw_fd(), None, mtime)
+}
+
+/// `utimensat` with 64-bit times on every machine, without a name for what `at` is itself; 32-bit kernels before 5.1 take the
+/// old call.
+fn set_mtime(at: libc::c_int, name: Option<&CString>, (sec, nsec): (i64, u32)) -> io::Result<()> {
+    let (name, flags) = match name {
+        Some(name) => (name.as_ptr(), libc::AT_SYMLINK_NOFOLLOW),
+        None => (std::ptr::null(), 0),
+    };
     let nsec = nsec.min(999_999_999);
     let times = [
         Time64 {
@@ -310,35 +340,35 @@ fn set_mtime(at: libc::c_int, name: &CString, (sec, nsec): (i64, u32)) -> io::Re
             nsec: nsec.into(),
         },
     ];
-    // SAFETY: the name ends in NUL; two times are passed in the layout of the call.
-    let result = unsafe {
-        libc::syscall(
-            SYS_UTIMENSAT,
-            at,
-            name.as_ptr(),
-            times.as_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW,
-        )
-    };
+    // SAFETY: the name, if any, ends in NUL; two times are passed in the layout of the call.
+    let result = unsafe { libc::syscall(SYS_UTIMENSAT, at, name, times.as_ptr(), flags) };
     if result != -1 {
         return Ok(());
     }
     let e = io::Error::last_os_error();
     if cfg!(target_pointer_width = "32") && e.raw_os_error() == Some(libc::ENOSYS) {
-        return set_mtime_old(at, name, sec, nsec);
+        // SAFETY: as above.
+        return unsafe { set_mtime_old(at, name, flags, (sec, nsec)) };
     }
     Err(e)
 }
 
-fn set_mtime_old(at: libc::c_int, name: &CString, sec: i64, nsec: u32) -> io::Result<()> {
-    // SAFETY: the times are plain data (some targets pad them); the name ends in NUL; all live through the call.
+/// # Safety
+///
+/// `name` is null or ends in NUL.
+unsafe fn set_mtime_old(
+    at: libc::c_int,
+    name: *const libc::c_char,
+    flags: libc::c_int,
+    (sec, nsec): (i64, u32),
+) -> io::Result<()> {
+    // SAFETY: the times are plain data (some targets pad them); all live through the call.
     unsafe {
         let mut times: [libc::timespec; 2] = std::mem::zeroed();
         times[0].tv_nsec = libc::UTIME_OMIT;
         times[1].tv_sec = libc::time_t::try_from(sec)
             .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
         times[1].tv_nsec = libc::c_long::try_from(nsec).unwrap_or(0);
-        let flags = libc::AT_SYMLINK_NOFOLLOW;
-        check(libc::utimensat(at, name.as_ptr(), times.as_ptr(), flags)).map(|_| ())
+        check(libc::utimensat(at, name, times.as_ptr(), flags)).map(|_| ())
     }
 }

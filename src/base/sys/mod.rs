@@ -41,7 +41,7 @@ pub(crate) use arguments::wipe_arguments;
 pub(crate) use child::Piped;
 #[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
 pub(crate) use child::{Moved, memory_file};
-pub(crate) use dir::Dir;
+pub(crate) use dir::{Dir, set_file_times};
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 #[cfg(any(test, feature = "mount"))]
 pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};

@@ -1,10 +1,13 @@
 //! The attributes of one restored entry: owner, mode, extended attributes, times.
 
 use std::ffi::OsStr;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, fchown};
 
 use crate::base::error::io_text;
-use crate::base::sys::{self, Stat};
+use crate::base::sys::{self, Dir, Stat};
 use crate::base::text;
 use crate::base::time::{Timestamp, unix_from_ticks};
 use crate::base::ui::Ui;
@@ -54,46 +57,66 @@ pub(in crate::restore) struct Known<'a> {
     pub(in crate::restore) shown: &'a str,
 }
 
+/// What gets attributes: a name in a folder, and the file of that name where it is open.
+#[derive(Clone, Copy)]
+pub(in crate::restore) struct On<'a> {
+    pub(in crate::restore) dir: &'a Dir,
+    pub(in crate::restore) name: &'a OsStr,
+    pub(in crate::restore) file: Option<&'a File>,
+}
+
+impl On<'_> {
+    fn chown(&self, uid: u32, gid: u32) -> io::Result<()> {
+        match self.file {
+            Some(file) => fchown(file, Some(uid), Some(gid)),
+            None => self.dir.chown(self.name, uid, gid),
+        }
+    }
+
+    pub(in crate::restore) fn chmod(&self, mode: u32) -> io::Result<()> {
+        match self.file {
+            Some(file) => file.set_permissions(Permissions::from_mode(mode & 0o7777)),
+            None => self.dir.chmod(self.name, mode),
+        }
+    }
+}
+
 const ACL: &[u8] = b"system.posix_acl_access";
 
 impl Finish<'_> {
-    /// Owner, extended attributes, mode, then the time, on `name` beside the target. What cannot be set is warned about: the
-    /// entry itself is there.
+    /// Owner, extended attributes, mode, then the time. What cannot be set is warned about: the entry itself is there.
     pub(in crate::restore) fn attributes(
         &mut self,
         ui: &mut Ui,
-        parts: &[&[u8]],
-        name: &OsStr,
+        on: On<'_>,
         known: &Known<'_>,
         access: &Access,
     ) {
-        let done = self.all_attributes(ui, parts, name, known, access);
+        let done = self.all_attributes(ui, on, known, access);
         tell_attributes(done, ui, known.shown);
     }
 
     fn all_attributes(
         &mut self,
         ui: &mut Ui,
-        parts: &[&[u8]],
-        name: &OsStr,
+        on: On<'_>,
         known: &Known<'_>,
         access: &Access,
     ) -> io::Result<()> {
         let told = self.options.permissions && known.attrs.is_some_and(|a| a.owner.is_some());
         let mut taken_over = true;
         if told {
-            self.owner(ui, parts, name, known)?;
+            self.owner(ui, on, known)?;
         } else if let Access::Like(there) = access {
-            taken_over = self.take_over(parts, name, there).is_ok();
+            taken_over = take_over(on, known.target, there).is_ok();
         }
         if let Some(attrs) = known.attrs {
-            self.remove_surplus(parts, name, attrs, access)?;
-            let spot = self.place.spot(parts, false)?;
+            self.remove_surplus(on, attrs, access)?;
             for (attribute, value) in &attrs.xattrs {
                 if !self.options.permissions && grants(attribute) {
                     continue;
                 }
-                if let Err(e) = spot.dir.set_xattr(name, attribute, value) {
+                if let Err(e) = on.dir.set_xattr(on.name, attribute, value) {
                     ui.warn(
                         "xattr",
                         &format!(
@@ -110,15 +133,14 @@ impl Finish<'_> {
             let shown = known.shown;
             ui.warn("owner", &format!("{shown} cannot keep the owner or the access list it had: only user {} may use it now", sys::effective_uid()));
         }
-        self.mode(parts, name, known, access, taken_over)?;
-        self.times(parts, name, known.attrs, known.target.record.entry.time)
+        self.mode(on, known, access, taken_over)?;
+        self.times(on, known.attrs, known.target.record.entry.time)
     }
 
-    /// The mode of `name`; `taken_over`: it has the owner and access list of the file it replaces.
+    /// The mode; `taken_over`: the entry has the owner and access list of the file it replaces.
     pub(in crate::restore) fn mode(
         &mut self,
-        parts: &[&[u8]],
-        name: &OsStr,
+        on: On<'_>,
         known: &Known<'_>,
         access: &Access,
         taken_over: bool,
@@ -131,40 +153,19 @@ impl Finish<'_> {
             (None, Access::Like(there)) if taken_over => there.mode,
             (None, Access::Like(_)) => 0o600,
         };
-        self.place.spot(parts, false)?.dir.chmod(name, mode)
-    }
-
-    /// Gives `name` the owner and the access list of the file it will replace.
-    fn take_over(&mut self, parts: &[&[u8]], name: &OsStr, there: &Stat) -> io::Result<()> {
-        let spot = self.place.spot(parts, false)?;
-        let have = spot.dir.stat(name)?;
-        if (have.uid, have.gid) != (there.uid, there.gid) {
-            spot.dir.chown(name, there.uid, there.gid)?;
-        }
-        match spot.dir.get_xattr(spot.name, ACL)? {
-            Some(list) => spot.dir.set_xattr(name, ACL, &list),
-            // One that the folder gave to the new file.
-            None => spot.dir.remove_xattr(name, ACL),
-        }
+        on.chmod(mode)
     }
 
     /// Removes attributes that the version does not have: those of users from what is overwritten, those that grant something
     /// where these are restored. Labels of the system stay, and values that a version cannot hold.
-    fn remove_surplus(
-        &mut self,
-        parts: &[&[u8]],
-        name: &OsStr,
-        attrs: &Attrs,
-        access: &Access,
-    ) -> io::Result<()> {
+    fn remove_surplus(&mut self, on: On<'_>, attrs: &Attrs, access: &Access) -> io::Result<()> {
         let overwrite = matches!(self.options.existing, Existing::Overwrite | Existing::Newer)
             && matches!(access, Access::Keep);
         let permissions = self.options.permissions;
         if *attrs == Attrs::default() || !(overwrite || permissions) {
             return Ok(());
         }
-        let spot = self.place.spot(parts, false)?;
-        for attribute in spot.dir.list_xattrs(name)? {
+        for attribute in on.dir.list_xattrs(on.name)? {
             let is_user = attribute.starts_with(b"user.");
             let grant = attribute.starts_with(b"system.posix_acl_")
                 || attribute.starts_with(b"trusted.")
@@ -172,9 +173,9 @@ impl Finish<'_> {
             let surplus = !attrs.xattrs.iter().any(|(a, _)| *a == attribute)
                 && std::str::from_utf8(&attribute).is_ok();
             if surplus && (is_user && overwrite || grant && permissions) {
-                let value = spot.dir.get_xattr(name, &attribute)?;
+                let value = on.dir.get_xattr(on.name, &attribute)?;
                 if value.is_some_and(|v| !v.is_empty()) {
-                    spot.dir.remove_xattr(name, &attribute)?;
+                    on.dir.remove_xattr(on.name, &attribute)?;
                 }
             }
         }
@@ -182,9 +183,8 @@ impl Finish<'_> {
     }
 
     pub(in crate::restore) fn times(
-        &mut self,
-        parts: &[&[u8]],
-        name: &OsStr,
+        &self,
+        on: On<'_>,
         attrs: Option<&Attrs>,
         fallback: Option<Timestamp>,
     ) -> io::Result<()> {
@@ -193,9 +193,10 @@ impl Finish<'_> {
         }
         let ticks = attrs.and_then(|a| a.modified).filter(|&t| t != 0);
         let time = ticks.map(unix_from_ticks).or(fallback.map(|t| (t.0, 0)));
-        match time {
-            Some(time) => self.place.spot(parts, false)?.dir.set_times(name, time),
-            None => Ok(()),
+        match (time, on.file) {
+            (Some(time), Some(file)) => sys::set_file_times(file, time),
+            (Some(time), None) => on.dir.set_times(on.name, time),
+            (None, _) => Ok(()),
         }
     }
 
@@ -203,8 +204,7 @@ impl Finish<'_> {
     pub(in crate::restore) fn owner(
         &mut self,
         ui: &mut Ui,
-        parts: &[&[u8]],
-        name: &OsStr,
+        on: On<'_>,
         known: &Known<'_>,
     ) -> io::Result<()> {
         let Some((attrs, owner)) = known.attrs.and_then(|a| Some((a, a.owner.as_ref()?))) else {
@@ -221,8 +221,7 @@ impl Finish<'_> {
             .as_deref()
             .and_then(|n| self.users.gid_of(n))
             .unwrap_or(owner.gid);
-        let spot = self.place.spot(parts, false)?;
-        match spot.dir.chown(name, uid, gid) {
+        match on.chown(uid, gid) {
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
                 if !self.owner_trouble {
                     self.owner_trouble = true;
@@ -233,6 +232,20 @@ impl Finish<'_> {
             }
             other => other,
         }
+    }
+}
+
+/// Gives the owner and the access list of the file that will be replaced.
+fn take_over(on: On<'_>, target: &Target, there: &Stat) -> io::Result<()> {
+    let have = on.dir.stat(on.name)?;
+    if (have.uid, have.gid) != (there.uid, there.gid) {
+        on.chown(there.uid, there.gid)?;
+    }
+    let replaced = target.parts.last().map_or(&[][..], Vec::as_slice);
+    match on.dir.get_xattr(OsStr::from_bytes(replaced), ACL)? {
+        Some(list) => on.dir.set_xattr(on.name, ACL, &list),
+        // One that the folder gave to the new file.
+        None => on.dir.remove_xattr(on.name, ACL),
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::base::error::{Kind, Result, unwrap_io};
 use crate::base::size::show_size;
-use crate::base::sys::{self, FileKind, Users};
+use crate::base::sys::{self, Dir, FileKind, Stat, Users};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::filelist::{Content, EntryKind};
@@ -20,11 +20,11 @@ use crate::restore::begun::{hash_file, remove_begun};
 use crate::restore::fetcher::{UNWRITTEN, begin_file, order_key, temp_name};
 use crate::restore::naming::{ATTEMPTS, beside, free_name, shortened};
 use crate::restore::targets::{Action, Target, Targets};
-use crate::restore::tree::{TargetTree, entry_error, is_windows};
+use crate::restore::told::{Bits, Left};
+use crate::restore::tree::{Spot, TargetTree, entry_error, is_windows};
 use crate::restore::{Existing, RestoreOptions, RestoreReport, obey};
-use crate::spill::sorter::Stream;
 use attrs::{Access, Recorded};
-pub(super) use attrs::{Known, tell_attributes};
+pub(super) use attrs::{Known, On, tell_attributes};
 
 /// Metadata longer than this is not believed.
 pub(super) const META_BYTES_AT_MOST: u64 = 8 << 20;
@@ -35,11 +35,9 @@ pub(super) struct Finish<'a> {
     pub(super) options: &'a RestoreOptions,
     pub(super) params: Params,
     pub(super) temp_name: &'a str,
-    pub(super) date: String,
-    pub(super) metas: Stream,
-    pub(super) bad: Stream,
-    pub(super) meta_head: Option<Vec<u8>>,
-    pub(super) bad_head: Option<Vec<u8>>,
+    pub(super) date: &'a str,
+    /// Targets that have got their names, or could not get them, while the volumes were read: a bit each.
+    pub(super) visited: Bits,
     pub(super) users: Users,
     pub(super) owner_trouble: bool,
     /// The restore ended early: finish what is whole, leave the rest.
@@ -63,9 +61,8 @@ enum Proof {
 }
 
 impl Finish<'_> {
-    pub(super) fn run(&mut self, ui: &mut Ui) -> Result<()> {
-        self.meta_head = self.metas.next()?.map(<[u8]>::to_vec);
-        self.bad_head = self.bad.next()?.map(<[u8]>::to_vec);
+    /// Gives every target that has not got it its name, its attributes and its metadata.
+    pub(super) fn run(&mut self, mut left: Left, ui: &mut Ui) -> Result<()> {
         let count = self.targets.len();
         for no in 0..count {
             let stops = sys::stops_requested();
@@ -74,9 +71,12 @@ impl Finish<'_> {
             }
             // After a stop the files that are whole still get their names.
             self.only_whole |= stops > 0;
+            if self.visited.has(no) {
+                continue;
+            }
             let target = self.targets.get(no)?;
             if target.record.entry.kind == EntryKind::File {
-                let done = self.one(ui, no, &target);
+                let done = self.one(ui, no, &target, &mut left);
                 // What ended the restore is told; that it also ends this file adds nothing.
                 if !self.only_whole {
                     done?;
@@ -87,18 +87,19 @@ impl Finish<'_> {
         if self.only_whole {
             return Ok(());
         }
-        for no in 0..count {
+        let links = if self.targets.links == 0 { 0 } else { count };
+        for no in 0..links {
             obey()?;
             let target = self.targets.get(no)?;
             if target.record.entry.kind == EntryKind::Symlink {
-                self.one(ui, no, &target)?;
+                self.one(ui, no, &target, &mut left)?;
             }
         }
         for no in (0..count).rev() {
             obey()?;
             let target = self.targets.get(no)?;
             if target.record.entry.kind == EntryKind::Folder {
-                self.one(ui, no, &target)?;
+                self.one(ui, no, &target, &mut left)?;
             }
         }
         self.open_root(ui);
@@ -119,11 +120,11 @@ impl Finish<'_> {
         tell_attributes(done, ui, &shown);
     }
 
-    fn one(&mut self, ui: &mut Ui, no: u64, target: &Target) -> Result<()> {
+    fn one(&mut self, ui: &mut Ui, no: u64, target: &Target, left: &mut Left) -> Result<()> {
         let key = order_key(&target.record.entry, no);
-        let bad = self.bad_of(&key)?;
+        let bad = left.bad_of(&key)?;
         let (lost_content, lost_meta) = (bad[0], bad[1]);
-        let blob = self.blob_of(&key)?;
+        let blob = left.blob_of(&key)?;
         if matches!(target.action, Action::Leave | Action::Clear)
             || (self.only_whole && (lost_content || lost_meta))
         {
@@ -134,8 +135,36 @@ impl Finish<'_> {
             self.remove_begun(no, target);
             return Ok(());
         }
+        let blob = blob.as_deref().filter(|_| !lost_meta);
+        self.named(ui, no, target, blob, lost_content, None)
+    }
+
+    /// A file whose content was written in one go and whose metadata is at hand.
+    pub(super) fn visit(
+        &mut self,
+        ui: &mut Ui,
+        no: u64,
+        target: &Target,
+        blob: Option<&[u8]>,
+        file: File,
+    ) -> Result<()> {
+        // Whatever comes of it: what is gone is not to be made again without its content.
+        self.visited.set(no);
+        self.named(ui, no, target, blob, false, Some(file))
+    }
+
+    /// `file`: the file in which the target was put together, if it is open.
+    fn named(
+        &mut self,
+        ui: &mut Ui,
+        no: u64,
+        target: &Target,
+        blob: Option<&[u8]>,
+        lost_content: bool,
+        file: Option<File>,
+    ) -> Result<()> {
         let shown = self.place.shown(&target.slices());
-        let (attrs, recorded) = self.metadata(ui, target, blob.as_deref(), lost_meta, &shown);
+        let (attrs, recorded) = self.metadata(ui, target, blob, &shown);
         let known = Known {
             attrs: attrs.as_ref(),
             recorded,
@@ -143,7 +172,7 @@ impl Finish<'_> {
             shown: &shown,
         };
         let done = match target.record.entry.kind {
-            EntryKind::File => self.file(ui, no, &known, lost_content),
+            EntryKind::File => self.file(ui, no, &known, lost_content, file),
             EntryKind::Symlink => self.symlink(ui, no, &known),
             EntryKind::Folder => self.folder(ui, &known),
         };
@@ -165,7 +194,6 @@ impl Finish<'_> {
         ui: &mut Ui,
         target: &Target,
         blob: Option<&[u8]>,
-        lost: bool,
         shown: &str,
     ) -> (Option<Attrs>, Recorded) {
         let wanted = target.record.entry.meta.as_ref().map_or(0, |m| m.size);
@@ -174,7 +202,7 @@ impl Finish<'_> {
         if wanted == 0 {
             return (None, Recorded::Nothing);
         }
-        let whole = blob.filter(|b| b.len() as u64 == wanted && !lost);
+        let whole = blob.filter(|b| b.len() as u64 == wanted);
         match whole.map(Attrs::parse) {
             Some(Ok(attrs)) => {
                 let recorded = attrs
@@ -212,13 +240,24 @@ impl Finish<'_> {
         remove_begun(self.place, self.temp_name, no, target);
     }
 
-    fn file(&mut self, ui: &mut Ui, no: u64, known: &Known<'_>, lost: bool) -> io::Result<()> {
+    fn file(
+        &mut self,
+        ui: &mut Ui,
+        no: u64,
+        known: &Known<'_>,
+        lost: bool,
+        file: Option<File>,
+    ) -> io::Result<()> {
         let (target, shown) = (known.target, known.shown);
         let parts = target.slices();
         if target.action == Action::Attributes {
-            let spot = self.place.spot(&parts, false)?;
-            let name = spot.name.to_owned();
-            self.attributes(ui, &parts, &name, known, &Access::Keep);
+            let Spot { dir, name } = self.place.spot(&parts, false)?;
+            let on = On {
+                dir: &dir,
+                name: &name.to_owned(),
+                file: None,
+            };
+            self.attributes(ui, on, known, &Access::Keep);
             return Ok(());
         }
         let temp_text = temp_name(self.temp_name, no);
@@ -226,7 +265,12 @@ impl Finish<'_> {
         let Some(content) = target.record.entry.content.as_ref().filter(|_| !lost) else {
             return self.incomplete(ui, target, &temp, shown, true);
         };
-        let file = begin_file(self.place, &parts, &temp_text, content.size)?;
+        let file = match file {
+            Some(file) => file,
+            // Nothing was written to it.
+            None if content.size == 0 => begin_file(self.place, &parts, &temp_text, 0)?,
+            None => self.place.spot(&parts, false)?.dir.open_file(&temp, true)?,
+        };
         match self.proof(&file, content)? {
             Proof::Right => {}
             Proof::Wrong => {
@@ -241,38 +285,25 @@ impl Finish<'_> {
             }
             Proof::Unread => {}
         }
-        drop(file);
-        let spot = self.place.spot(&parts, false)?;
+        let Spot { dir, name } = self.place.spot(&parts, false)?;
+        let name = name.to_owned();
         let there = match target.action {
-            Action::Replace => spot.dir.stat(spot.name).ok(),
+            Action::Replace => dir.stat(&name).ok(),
             _ => None,
         };
         let access = match there {
             Some(stat) if stat.kind == FileKind::File => Access::Like(stat),
             _ => Access::New(0o666),
         };
-        self.attributes(ui, &parts, &temp, known, &access);
-        let longest = self.place.longest;
-        let spot = self.place.spot(&parts, false)?;
-        let mut name = spot.name.to_owned();
-        if target.action == Action::Replace {
-            if there.is_some_and(|s| s.kind == FileKind::Folder) {
-                spot.dir.rmdir(spot.name)?;
-            }
-            spot.dir.rename(&temp, spot.name)?;
-        } else {
-            match spot.dir.rename_noreplace(&temp, spot.name) {
-                // By now something has the name: a file restored beside another one, or one made meanwhile.
-                Err(e)
-                    if e.kind() == io::ErrorKind::AlreadyExists
-                        && self.options.existing == Existing::Rename =>
-                {
-                    name = free_name(spot.dir, spot.name, &self.date, longest)?;
-                    spot.dir.rename_noreplace(&temp, &name)?;
-                }
-                done => done?,
-            }
-        }
+        let on = On {
+            dir: &dir,
+            name: &temp,
+            file: Some(&file),
+        };
+        self.attributes(ui, on, known, &access);
+        // Some file systems of the network rename nothing that is open.
+        drop(file);
+        let name = self.rename(target, &dir, &temp, name, there)?;
         self.tell_beside(target, &name);
         let sign = if target.action == Action::Replace {
             '~'
@@ -283,6 +314,34 @@ impl Finish<'_> {
         self.report.files += 1;
         self.report.bytes += content.size;
         Ok(())
+    }
+
+    /// Gives a file its name, or one beside it if that is taken; the name it got.
+    fn rename(
+        &self,
+        target: &Target,
+        dir: &Dir,
+        temp: &OsStr,
+        name: OsString,
+        there: Option<Stat>,
+    ) -> io::Result<OsString> {
+        if target.action == Action::Replace {
+            if there.is_some_and(|s| s.kind == FileKind::Folder) {
+                dir.rmdir(&name)?;
+            }
+            return dir.rename(temp, &name).map(|()| name);
+        }
+        match dir.rename_noreplace(temp, &name) {
+            // By now something has the name: a file restored beside another one, or one made meanwhile.
+            Err(e)
+                if e.kind() == io::ErrorKind::AlreadyExists
+                    && self.options.existing == Existing::Rename =>
+            {
+                let free = free_name(dir, &name, self.date, self.place.longest)?;
+                dir.rename_noreplace(temp, &free).map(|()| free)
+            }
+            done => done.map(|()| name),
+        }
     }
 
     /// What was written and where, at `-v`: new `+`, in the place of another `~`.
@@ -401,8 +460,8 @@ impl Finish<'_> {
             return Ok(());
         }
         self.place.folder(&parts, target.action != Action::Above)?;
-        let name = match self.place.spot(&parts, false) {
-            Ok(spot) => spot.name.to_owned(),
+        let (dir, name) = match self.place.spot(&parts, false) {
+            Ok(spot) => (spot.dir, spot.name.to_owned()),
             // The root folder of this machine keeps its attributes.
             Err(_) if parts.is_empty() => {
                 self.report.folders += 1;
@@ -415,13 +474,18 @@ impl Finish<'_> {
             _ if parts.is_empty() => Access::Keep,
             _ => Access::New(0o777),
         };
+        let on = On {
+            dir: &dir,
+            name: &name,
+            file: None,
+        };
         if target.action == Action::Above {
             let closed = Known {
                 attrs: None,
                 target,
                 ..*known
             };
-            let done = self.mode(&parts, &name, &closed, &access, true);
+            let done = self.mode(on, &closed, &access, true);
             tell_attributes(done, ui, known.shown);
             return Ok(());
         }
@@ -434,7 +498,7 @@ impl Finish<'_> {
         } else {
             self.tell_beside(target, &name);
         }
-        self.attributes(ui, &parts, &name, known, &access);
+        self.attributes(ui, on, known, &access);
         Ok(())
     }
 }

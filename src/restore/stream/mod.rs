@@ -16,9 +16,9 @@ use crate::format::manifest::Params;
 use crate::restore::choose::{Chosen, choose, settle_root, survey};
 use crate::restore::finish::META_BYTES_AT_MOST;
 use crate::restore::options::RestoreOptions;
-use crate::restore::plan::{Plan, wanted};
+use crate::restore::plan::{Plan, planned, wanted};
 use crate::restore::{find, remember, scan, tell_lost, tell_partial};
-use crate::set::{BlockIndex, Goal, Place, Set};
+use crate::set::{BlockIndex, Place, Set};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 use archive::Archive;
@@ -193,10 +193,7 @@ fn split(set: &Set, plan: &Plan, lost: &Run) -> Result<(Wanted, Wanted)> {
     };
     let mut reader = plan.run.reader();
     while let Some(record) = reader.next()? {
-        let (place, goal) = Place::decode_by_volume(record)
-            .ok_or_else(|| Error::bug("a planned block has a place"))?;
-        let goal = Goal::decode(goal)?;
-        let Place { key, no } = place;
+        let (Place { key, no }, _, goal) = planned(record)?;
         add(Planned { goal, no, key })?;
     }
     let mut reader = lost.reader();

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
-use crate::base::read_at::ReadAt;
+use crate::base::read_at::{Page, ReadAt};
 use crate::base::tmp::Tmp;
 use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
@@ -69,7 +69,7 @@ impl Share {
 /// Where the archive is.
 enum Source {
     /// Here: whole, or whatever there is of it when it has a flaw.
-    Whole(Rc<Opened>),
+    Whole(Box<Whole>),
     /// At the destination; parts of it are here.
     Ranged(Box<Ranged>),
 }
@@ -77,9 +77,25 @@ enum Source {
 impl Source {
     fn archive(&self) -> &dyn ReadAt {
         match self {
-            Source::Whole(opened) => &opened.plain,
+            Source::Whole(whole) => &**whole,
             Source::Ranged(ranged) => &**ranged,
         }
+    }
+}
+
+/// A volume that is here, and what was read of it last: blocks are small and mostly wanted in the order of the archive.
+struct Whole {
+    opened: Rc<Opened>,
+    page: Page,
+}
+
+impl ReadAt for Whole {
+    fn len(&self) -> Result<u64> {
+        self.opened.plain.len()
+    }
+
+    fn read_at(&self, buf: &mut [u8], at: u64) -> Result<()> {
+        self.page.read_at(&self.opened.plain, buf, at)
     }
 }
 
@@ -201,7 +217,10 @@ impl Shelf {
             name: opened.name.clone(),
             layout: opened.layout,
             params: opened.params,
-            source: Source::Whole(opened),
+            source: Source::Whole(Box::new(Whole {
+                opened,
+                page: Page::default(),
+            })),
             tmp: tmp.clone(),
             inflater: Inflater::new(),
             complete: true,
@@ -222,7 +241,7 @@ impl Shelf {
     /// What is wrong with the volume as a whole. Then any of its blocks may be missing or spoilt.
     pub(crate) fn flaw(&self) -> Option<&str> {
         match &self.source {
-            Source::Whole(opened) => opened.flaw.as_deref(),
+            Source::Whole(whole) => whole.opened.flaw.as_deref(),
             Source::Ranged(_) => None,
         }
     }

@@ -1,0 +1,165 @@
+//! Files under way, and blocks put where they belong. A file that gets all its blocks in order while it is open, and whose metadata
+//! came just before, is finished at once: made, written, given its attributes and named in one visit.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::base::digest::Hash;
+use crate::base::error::Result;
+use crate::base::ui::Ui;
+use crate::restore::fetcher::{Fetcher, UNWRITTEN, begin_file, order_key, temp_name};
+use crate::restore::targets::Target;
+use crate::restore::tree::entry_error;
+use crate::set::{Goal, Told, told};
+
+/// Files kept open.
+const FILES_OPEN: usize = 32;
+/// Metadata of one block kept for the files that have it, and its longest block in bytes.
+const METAS_KEPT: usize = 32;
+const META_BYTES: usize = 1 << 10;
+
+/// A file under way.
+struct Visit {
+    no: u64,
+    target: Target,
+    file: File,
+    /// All before this byte was written since the file was made.
+    upto: u64,
+}
+
+/// Files under way and metadata seen last. Memory: 32 KiB, and a record for each file.
+#[derive(Default)]
+pub(super) struct Visits {
+    /// The last used is the last.
+    open: Vec<Visit>,
+    /// The last kept is the last.
+    metas: Vec<(Hash, Vec<u8>)>,
+}
+
+impl Visits {
+    /// Leaves all files to be finished later.
+    pub(super) fn close(&mut self) {
+        self.open.clear();
+    }
+
+    fn keep(&mut self, id: Hash, block: &[u8]) {
+        if block.len() <= META_BYTES && !self.metas.iter().any(|(have, _)| *have == id) {
+            if self.metas.len() == METAS_KEPT {
+                self.metas.remove(0);
+            }
+            self.metas.push((id, block.to_vec()));
+        }
+    }
+}
+
+impl Fetcher<'_> {
+    /// Puts the block in memory where the goal says. Trouble with one file spoils that file only.
+    pub(super) fn deliver(&mut self, goal: Goal, ui: &mut Ui) -> Result<()> {
+        if goal.meta {
+            let entry = self.finish.targets.get(goal.target)?.record.entry;
+            let mut record = order_key(&entry, goal.target).to_vec();
+            record.extend_from_slice(&goal.offset.to_be_bytes());
+            record.extend_from_slice(&self.block);
+            self.metas.add(&record)?;
+            if let Some(meta) = &entry.meta
+                && let Told::Block(id) = told(self.finish.params, meta, true)
+            {
+                self.visits.keep(id, &self.block);
+            }
+            return Ok(());
+        }
+        if self.unwritten.has(goal.target) {
+            return Ok(());
+        }
+        self.progress.bytes += self.block.len() as u64;
+        let targets = self.finish.targets;
+        ui.progress_of("restore", self.progress, || {
+            let target = targets.get(goal.target);
+            target.map_or_else(|_| Vec::new(), |t| t.parts.join(&b'/'))
+        });
+        match self.write(goal) {
+            Ok(()) => self.finish_now(ui),
+            Err(e) => {
+                let target = targets.get(goal.target)?;
+                let why = entry_error(&e)?;
+                let shown = self.finish.place.shown(&target.slices());
+                ui.error(&format!("cannot write {shown}: {why}"));
+                self.unwritten.set(goal.target);
+                self.remember(goal.target, UNWRITTEN)
+            }
+        }
+    }
+
+    /// Writes the block into the file, which is the last of the open ones then.
+    fn write(&mut self, goal: Goal) -> io::Result<()> {
+        let open = &mut self.visits.open;
+        match open.iter().position(|visit| visit.no == goal.target) {
+            Some(at) => open[at..].rotate_left(1),
+            None => {
+                if open.len() == FILES_OPEN {
+                    open.remove(0);
+                }
+                let visit = self.begin(goal.target)?;
+                self.visits.open.push(visit);
+            }
+        }
+        let Some(visit) = self.visits.open.last_mut() else {
+            return Ok(());
+        };
+        // The file was made with its full length: what is not written reads as zeros.
+        if self.block.iter().any(|&b| b != 0) {
+            visit.file.write_all_at(&self.block, goal.offset)?;
+        }
+        if goal.offset == visit.upto {
+            visit.upto += self.block.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, no: u64) -> io::Result<Visit> {
+        let target = self.finish.targets.get(no)?;
+        let size = target.record.entry.content.as_ref().map_or(0, |c| c.size);
+        // What one write fills needs no length before.
+        let filled = size == self.block.len() as u64 && self.block.iter().any(|&b| b != 0);
+        let length = if filled { 0 } else { size };
+        let temp = temp_name(self.finish.temp_name, no);
+        let file = begin_file(self.finish.place, &target.slices(), &temp, length)?;
+        Ok(Visit {
+            no,
+            target,
+            file,
+            upto: 0,
+        })
+    }
+
+    /// Names the file that was written to last, if nothing of it is missing.
+    fn finish_now(&mut self, ui: &mut Ui) -> Result<()> {
+        let params = self.finish.params;
+        let metas = &self.visits.metas;
+        let whole = |visit: &mut Visit| {
+            let entry = &visit.target.record.entry;
+            let content = entry.content.as_ref();
+            content.is_some_and(|c| c.size == visit.upto)
+                && entry
+                    .meta
+                    .as_ref()
+                    .is_none_or(|meta| match told(params, meta, true) {
+                        Told::Empty => true,
+                        Told::Block(id) => metas.iter().any(|(have, _)| *have == id),
+                        _ => false,
+                    })
+        };
+        let Some(visit) = self.visits.open.pop_if(whole) else {
+            return Ok(());
+        };
+        let meta = visit.target.record.entry.meta.as_ref();
+        let blob = meta.and_then(|meta| match told(params, meta, true) {
+            Told::Block(id) => metas.iter().find(|(have, _)| *have == id),
+            _ => None,
+        });
+        let blob = blob.map(|(_, blob)| blob.as_slice());
+        self.finish
+            .visit(ui, visit.no, &visit.target, blob, visit.file)
+    }
+}
