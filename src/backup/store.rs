@@ -11,7 +11,7 @@ use crate::backup::split::{Trouble, file_at_most};
 use crate::backup::walk::{Found, left_out};
 use crate::base::error::Result;
 use crate::base::size::show_size;
-use crate::base::sys::{self, stat_of};
+use crate::base::sys::{self, FileKind, stat_of};
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
@@ -159,8 +159,14 @@ impl Job<'_> {
 
     /// Opens a file to store its content; with its size. `None` when that cannot be (warned about).
     fn open(&mut self, ui: &mut Ui, found: &Found<'_>) -> Result<Option<(File, u64)>> {
-        let (file, size) = match found.spot.open_file() {
-            Ok((file, opened)) => (file, opened.size),
+        let seen = found.stat.size;
+        let opened = match sizeless(found, seen) {
+            true => found.spot.open_file().map(|(file, now)| (file, now.size)),
+            // That it is still what was seen is looked at when all of it was read.
+            false => found.spot.open_to_read().map(|file| (file, seen)),
+        };
+        let (file, size) = match opened {
+            Ok(opened) => opened,
             // What asks to be left out need not be readable.
             Err(_) if self.honours(found) && asks_for_exclusion(&found.spot).is_some() => {
                 self.report.excluded += 1;
@@ -190,7 +196,7 @@ impl Job<'_> {
         Ok(Some((file, size)))
     }
 
-    /// Reads a file as far as its `size` when it was opened; `None` when it cannot be stored (warned about) or the run was
+    /// Reads a file as far as its `size` when it was looked at; `None` when it cannot be stored (warned about) or the run was
     /// stopped. `stamp` is taken away when it cannot speak for what was read.
     fn content(
         &mut self,
@@ -200,7 +206,7 @@ impl Job<'_> {
         size: u64,
         stamp: &mut Stamp,
     ) -> Result<Option<Content>> {
-        let sizeless = found.pseudo || size == 0;
+        let sizeless = sizeless(found, size);
         let limit = if sizeless {
             SIZELESS_AT_MOST.min(file_at_most(self.writer.params()))
         } else {
@@ -236,6 +242,10 @@ impl Job<'_> {
                     *stamp = Stamp::default();
                     return Ok(Some(content));
                 };
+                if after.kind != FileKind::File {
+                    self.trouble(ui, found.path, &sys::not_regular());
+                    return Ok(None);
+                }
                 if sizeless && (found.pseudo || after.size == 0) && content.size == limit {
                     let e = io::Error::other(format!(
                         "its size is said to be {}, but it does not end within {}",
@@ -275,4 +285,9 @@ impl Job<'_> {
             Err(Trouble::Fatal(e)) => Err(e),
         }
     }
+}
+
+/// Whether the size of a file says nothing of its content.
+fn sizeless(found: &Found<'_>, size: u64) -> bool {
+    found.pseudo || size == 0
 }

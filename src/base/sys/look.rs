@@ -63,15 +63,20 @@ impl Spot<'_> {
 
     /// A regular file for reading, and what it is now. The access time stays where that is allowed; nothing waits for a pipe.
     pub(crate) fn open_file(&self) -> io::Result<(File, Stat)> {
-        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = match self.open(flags | libc::O_NOATIME) {
-            Err(e) if e.raw_os_error() == Some(libc::EPERM) => self.open(flags)?,
-            other => other?,
-        };
+        let file = self.open_to_read()?;
         let stat = stat_of(&file)?;
         match stat.kind {
             FileKind::File => Ok((file, stat)),
-            _ => Err(io::Error::other("it is no longer a regular file")),
+            _ => Err(not_regular()),
+        }
+    }
+
+    /// As [`Spot::open_file`] for who has seen what it is, and looks again once it was read: by then it may be something else.
+    pub(crate) fn open_to_read(&self) -> io::Result<File> {
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+        match self.open(flags | libc::O_NOATIME) {
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => self.open(flags),
+            other => other,
         }
     }
 
@@ -179,6 +184,11 @@ impl Spot<'_> {
         }
         component(OsStr::from_bytes(self.name))
     }
+}
+
+/// What is said of a file that became something else.
+pub(crate) fn not_regular() -> io::Error {
+    io::Error::other("it is no longer a regular file")
 }
 
 /// Names of the extended attributes of an open file; none where the file system has none. Cheaper than by its name.

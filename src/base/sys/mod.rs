@@ -45,7 +45,7 @@ pub(crate) use dir::{Dir, set_file_times};
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 #[cfg(any(test, feature = "mount"))]
 pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};
-pub(crate) use look::{ITSELF, Spot, stat_of, xattr_names_of, xattr_of};
+pub(crate) use look::{ITSELF, Spot, not_regular, stat_of, xattr_names_of, xattr_of};
 pub(crate) use priority::{be_nice, idle_io};
 #[cfg(feature = "http")]
 pub(crate) use signal::wait_ready;
