@@ -441,3 +441,42 @@ fn files_that_a_killed_restore_left_go() {
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
     assert_eq!(mode(&out.join("in")), mode(&source));
 }
+
+/// A way through a folder that is a link is none, at any depth.
+#[test]
+fn no_link_on_the_way_is_followed() {
+    let scratch = Scratch::new("way-links");
+    let source = scratch.folder("src");
+    for folder in ["a", "a/b", "a/b/c", "d/e/f/g"] {
+        fs::create_dir_all(source.join(folder)).unwrap();
+        fs::write(source.join(folder).join("file"), folder).unwrap();
+    }
+    let dest = scratch.at("dest");
+    let words = ["backup", text(&dest), text(&source), "--no-encryption"];
+    scratch.run(&words).code(&[0]);
+    let outside = scratch.folder("outside/b/c");
+    for (at, to) in [
+        ("a/b/c", "outside/b/c"),
+        ("a/b", "outside/b"),
+        ("a", "outside"),
+        ("d/e/f/g", "nowhere"),
+    ] {
+        let out = scratch.at("out");
+        let _ = fs::remove_dir_all(&out);
+        let link = out.join(at);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(scratch.at(to), &link).unwrap();
+        let ran = restore(&scratch, &["--overwrite"]);
+        ran.sane();
+        assert!(names(&outside).is_empty(), "{at}: {}", ran.all());
+        let all = tree(&scratch.at("outside"));
+        assert!(all.keys().all(|name| !name.contains("file")), "{all:?}");
+        assert!(!scratch.at("nowhere").exists(), "{}", ran.all());
+        // What does not go through the link is there.
+        let (one, other) = match at.starts_with('a') {
+            true => ("d/e/f/g/file", "d/e/f/g"),
+            false => ("a/b/c/file", "a/b/c"),
+        };
+        assert_eq!(fs::read_to_string(out.join(one)).unwrap(), other);
+    }
+}

@@ -1,9 +1,11 @@
 /* Loaded into the program under test: sets its clock, and sends it a signal at one of its steps at the destination.
  *
  * STEER_AT=SECONDS: the time at its start, since 1970; from there the clock goes on.
- * STEER_STEP=N: after the N-th volume that it puts or deletes it gets the signal STEER_SIGNAL. */
+ * STEER_STEP=N: after the N-th volume that it puts or deletes it gets the signal STEER_SIGNAL.
+ * STEER_OPENAT2=NUMBER: what the system answers to openat2, as kernels do that lack it and containers that forbid it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 #include <unistd.h>
 
 static long ahead;
-static int steps, signal_no;
+static int steps, signal_no, openat2_error;
 
 __attribute__((constructor)) static void read_orders(void)
 {
@@ -24,6 +26,7 @@ __attribute__((constructor)) static void read_orders(void)
     ahead = at ? atol(at) - now.tv_sec : 0;
     steps = step ? atoi(step) : 0;
     signal_no = no ? atoi(no) : SIGKILL;
+    openat2_error = getenv("STEER_OPENAT2") ? atoi(getenv("STEER_OPENAT2")) : 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time)
@@ -65,6 +68,10 @@ long syscall(long number, ...)
     static long (*real)(long, ...);
     if (!real)
         real = dlsym(RTLD_NEXT, "syscall");
+    if (number == SYS_openat2 && openat2_error) {
+        errno = openat2_error;
+        return -1;
+    }
     va_list list;
     va_start(list, number);
     long a = va_arg(list, long), b = va_arg(list, long), c = va_arg(list, long);

@@ -49,3 +49,10 @@ pub fn steer(command: &mut Command, at: i64, cut: Option<Cut>) {
             .env("STEER_SIGNAL", signal);
     }
 }
+
+/// Lets the system answer this error number to `openat2`.
+pub fn without_openat2(command: &mut Command, error: i32) {
+    command
+        .env("LD_PRELOAD", library())
+        .env("STEER_OPENAT2", error.to_string());
+}

@@ -172,3 +172,30 @@ fn attributes_below_a_folder() {
         Err(e) => assert_eq!(e.raw_os_error(), Some(libc::ENOTSUP)),
     }
 }
+
+#[test]
+fn a_path_below_leads_through_folders_only() {
+    let (tree, dir) = Tree::new();
+    std::fs::create_dir_all(tree.0.join("in/a/b/c")).unwrap();
+    symlink("../../../out", tree.0.join("in/a/b/link")).unwrap();
+    symlink("c", tree.0.join("in/a/b/near")).unwrap();
+    std::fs::write(tree.0.join("in/a/file"), b"f").unwrap();
+    match dir.open_below(&[b"a", b"b", b"c"]) {
+        Ok(below) => below.make_dir(os("d"), 0o700).unwrap(),
+        // Systems without the call walk.
+        Err(e) => {
+            assert!(matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)));
+            return;
+        }
+    }
+    assert!(tree.0.join("in/a/b/c/d").is_dir());
+    let failed = |path: &[&[u8]]| dir.open_below(path).unwrap_err().raw_os_error();
+    assert_eq!(failed(&[b"linkdir"]), Some(libc::ELOOP));
+    assert_eq!(failed(&[b"a", b"b", b"link"]), Some(libc::ELOOP));
+    assert_eq!(failed(&[b"a", b"b", b"near"]), Some(libc::ELOOP));
+    assert_eq!(failed(&[b"a", b"b", b"none"]), Some(libc::ENOENT));
+    assert_eq!(failed(&[b"a", b"file"]), Some(libc::ENOTDIR));
+    for name in [&b".."[..], b".", b"", b"b/c", b"/"] {
+        assert_eq!(failed(&[b"a", name]), Some(libc::EINVAL));
+    }
+}
