@@ -1,7 +1,9 @@
 //! What passes between this program and a destination: the body of an upload, an upload on its way, the span and the sink of a
 //! download.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 use std::time::Duration;
 
 #[cfg(feature = "dest-dropbox")]
@@ -44,6 +46,9 @@ pub(crate) trait Flight {
     /// that has not come to its end is broken off by that. True when every byte of the body was handed to the connection.
     fn land(self: Box<Self>) -> bool;
 }
+
+/// Where a flight leaves what it came to, for the destination that sent it.
+pub(crate) type Strip<T> = Rc<RefCell<Option<T>>>;
 
 /// Shows `len` bytes of a body from `from` to `each`, piece by piece, such as for a digest.
 pub(crate) fn look_at(

@@ -165,6 +165,7 @@ pub(super) struct BrokenOff(Vec<(String, u8)>);
 impl BrokenOff {
     /// An upload begins: from now on there may be a file of this name.
     pub(super) fn begun(&mut self, name: &str) {
+        self.ended(name);
         if self.0.len() >= BROKEN_MAX {
             self.0.remove(0);
         }

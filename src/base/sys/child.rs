@@ -210,6 +210,15 @@ impl Piped {
         self.child.id()
     }
 
+    /// The descriptor of the pipe to the child's input, or of that from its output, while it is open.
+    #[cfg(feature = "dest-ssh")]
+    pub(crate) fn fd(&self, input: bool) -> Option<RawFd> {
+        match input {
+            true => self.input.as_ref().map(AsRawFd::as_raw_fd),
+            false => self.output.as_ref().map(AsRawFd::as_raw_fd),
+        }
+    }
+
     /// Closes the pipe to the child's input: most programs end then.
     pub(crate) fn close_input(&mut self) {
         self.input = None;

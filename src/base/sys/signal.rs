@@ -115,7 +115,7 @@ pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Wait
 
 /// Waits until `fd` can be read, or written if `writes`, for at most `time`; less when another signal comes, and not at all when
 /// more than `known` stops were requested.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "dest-ssh"))]
 pub(crate) fn wait_ready(fd: RawFd, writes: bool, time: Duration, known: u32) {
     let events = if writes { libc::POLLOUT } else { libc::POLLIN };
     // Whatever ended it, the caller looks again.

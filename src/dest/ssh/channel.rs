@@ -4,6 +4,7 @@
 //! Memory: at most one frame and one read beyond it (321 KiB), as much again that was taken already, and the last 8 KiB of what
 //! the child says beside it.
 
+use std::os::fd::RawFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -62,15 +63,28 @@ impl Channel {
     pub(super) fn receive(&mut self, wait: Wait) -> Result<Frame, Broken> {
         let mut moved = Instant::now();
         loop {
-            match frame(&self.input[self.taken..]) {
-                Begun::Whole(frame, len) => {
-                    self.taken += len;
-                    return Ok(frame);
-                }
-                Begun::Foreign => return Err(Broken::Foreign),
-                Begun::Part => self.exchange(&[], &mut moved, wait)?,
+            match self.ready()? {
+                Some(frame) => return Ok(frame),
+                None => self.exchange(&[], &mut moved, wait)?,
             };
         }
+    }
+
+    /// The next frame, if it has come.
+    pub(super) fn ready(&mut self) -> Result<Option<Frame>, Broken> {
+        match frame(&self.input[self.taken..]) {
+            Begun::Whole(frame, len) => {
+                self.taken += len;
+                Ok(Some(frame))
+            }
+            Begun::Foreign => Err(Broken::Foreign),
+            Begun::Part => Ok(None),
+        }
+    }
+
+    /// What is to be watched for the child to take more, or to say more.
+    pub(super) fn fd(&self, writes: bool) -> Option<RawFd> {
+        self.child.fd(writes)
     }
 
     /// True when the child is still there and has said nothing that nobody asked for.
@@ -85,6 +99,17 @@ impl Channel {
 
     /// Moves something; how much of `bytes` the child took.
     fn exchange(&mut self, bytes: &[u8], last: &mut Instant, wait: Wait) -> Result<usize, Broken> {
+        self.turn(bytes, (last, wait), Duration::MAX)
+    }
+
+    /// Moves what can be moved, waiting for that for `at_most`: how much of `bytes` the child took. `last` says when something
+    /// moved before, and moves on when something does.
+    pub(super) fn turn(
+        &mut self,
+        bytes: &[u8],
+        (last, wait): (&mut Instant, Wait),
+        at_most: Duration,
+    ) -> Result<usize, Broken> {
         let now = Instant::now();
         let quiet = now.saturating_duration_since(*last);
         let mut left = wait.pause.saturating_sub(quiet);
@@ -104,7 +129,7 @@ impl Channel {
             ..
         } = self;
         let moved = child
-            .exchange(bytes, input, room, errors, left)
+            .exchange(bytes, input, room, errors, left.min(at_most))
             .map_err(|_| Broken::Ended)?;
         let over = errors.len().saturating_sub(ERRORS_MAX);
         errors.drain(..over);

@@ -12,7 +12,9 @@ mod pins;
 mod refusal;
 mod session;
 mod transfer;
+mod upload;
 mod wire;
+mod writing;
 
 use std::rc::Rc;
 
@@ -24,15 +26,18 @@ use self::wire::{
     Attrs, DENIED, END, Entry, FAILURE, MKDIR, NO_FILE, OK, OPENDIR, READDIR, REMOVE, SETSTAT,
     Status,
 };
+use self::writing::{Begun, Landed, Sailing};
 use crate::base::error::Result;
 use crate::base::fault::Fault;
 use crate::base::opt::Options;
 use crate::base::time::Timestamp;
+use crate::base::transfer::Strip;
 use crate::dest::folders::{
     self, BrokenOff, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, path_or_root as folder_or_root,
 };
 use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
+    About, Body, Destination, FLIES, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme,
+    Sink, Span,
 };
 use crate::net::url::DestUrl;
 
@@ -59,6 +64,8 @@ struct Folder {
     /// Old temporary files seen in the last listing.
     leftovers: Vec<String>,
     broken_off: BrokenOff,
+    /// Where an upload that was sent on its way comes back with its conversation.
+    strip: Strip<Landed>,
     notices: Vec<String>,
 }
 
@@ -79,16 +86,17 @@ impl Folder {
             session: None,
             leftovers: Vec::new(),
             broken_off: BrokenOff::default(),
+            strip: Strip::default(),
             notices,
         })
     }
 
-    /// Does something in the conversation, which is begun where there is none.
-    fn with<T>(&mut self, act: impl FnOnce(&mut Session) -> Done<T>) -> Done<T> {
+    /// The conversation, which is begun where there is none.
+    fn talk(&mut self) -> Done<Session> {
         // While volumes are made a server may have hung up: that is no failure of what comes now.
         let kept = self.session.take();
-        let mut session = match kept.and_then(|mut kept| kept.is_well().then_some(kept)) {
-            Some(session) => session,
+        match kept.and_then(|mut kept| kept.is_well().then_some(kept)) {
+            Some(session) => Ok(session),
             None => {
                 let program = match &self.program {
                     Some(program) => program.clone(),
@@ -98,14 +106,41 @@ impl Folder {
                 let mut session = Session::open(&self.setup, &program)?;
                 // If this breaks, so does what comes now.
                 let _ = session.remove_broken_off(&mut self.broken_off);
-                session
+                Ok(session)
             }
-        };
+        }
+    }
+
+    /// Does something in the conversation.
+    fn with<T>(&mut self, act: impl FnOnce(&mut Session) -> Done<T>) -> Done<T> {
+        let mut session = self.talk()?;
         let done = act(&mut session);
+        self.keep(session);
+        done
+    }
+
+    fn keep(&mut self, session: Session) {
         if !session.is_broken() {
             self.session = Some(session);
         }
-        done
+    }
+
+    /// Begins an upload, which has the conversation until it is over.
+    fn begin(&mut self, name: &str, body: &mut dyn Body) -> Begun {
+        self.sweep()?;
+        body.seek_to(0).map_err(Fault::local)?;
+        let mut session = self.talk()?;
+        let names = &mut self.broken_off;
+        let begun = session
+            .remove_broken_off(names)
+            .and_then(|()| session.begin(name, body, names));
+        match begun {
+            Ok(upload) => Ok((session, upload)),
+            Err(fault) => {
+                self.keep(session);
+                Err(fault)
+            }
+        }
     }
 
     /// Removes what killed runs left behind. Failures wait for the next run.
@@ -321,15 +356,35 @@ impl Destination for Folder {
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
-        self.sweep()?;
-        body.seek_to(0).map_err(Fault::local)?;
-        let mut broken_off = std::mem::take(&mut self.broken_off);
-        let done = self.with(|s| {
-            s.remove_broken_off(&mut broken_off)?;
-            s.upload(name, body, &mut broken_off)
-        });
-        self.broken_off = broken_off;
+        let landed = self
+            .strip
+            .take()
+            .filter(|(landed, _)| FLIES && landed == name);
+        let (mut session, upload) = match landed {
+            Some((_, begun)) => begun?,
+            None => self.begin(name, body)?,
+        };
+        self.broken_off.begun(&upload.first);
+        let done = session.complete(upload, body, &mut self.broken_off);
+        self.keep(session);
         done
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        if !FLIES {
+            return None;
+        }
+        let begun = self.begin(name, body);
+        if let Ok((_, upload)) = &begun {
+            // What another conversation is begun for meanwhile must not remove it.
+            self.broken_off.ended(&upload.first);
+        }
+        Some(Box::new(Sailing {
+            name: name.to_owned(),
+            begun,
+            ended: false,
+            strip: self.strip.clone(),
+        }))
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

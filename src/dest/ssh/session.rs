@@ -2,7 +2,9 @@
 //!
 //! A conversation that broke is of no use any more: the next call begins another.
 
+use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::cause;
 use super::channel::{Broken, Channel};
@@ -172,13 +174,46 @@ impl Session {
         fill: impl FnOnce(Packet) -> Packet,
         wait: Wait,
     ) -> Done<u32> {
-        let id = self.next;
-        self.next = self.next.wrapping_add(1);
-        let bytes = fill(Packet::new(kind, id)).finish();
+        let (id, bytes) = self.request(kind, fill);
         match self.channel.send(&bytes, wait) {
             Ok(()) => Ok(id),
             Err(why) => Err(self.fault(why)),
         }
+    }
+
+    /// The number and the bytes of a request that is still to be sent.
+    pub(super) fn request(
+        &mut self,
+        kind: u8,
+        fill: impl FnOnce(Packet) -> Packet,
+    ) -> (u32, Vec<u8>) {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        (id, fill(Packet::new(kind, id)).finish())
+    }
+
+    /// See [`Channel::turn`].
+    pub(super) fn turn(
+        &mut self,
+        bytes: &[u8],
+        last: (&mut Instant, Wait),
+        at_most: Duration,
+    ) -> Done<usize> {
+        let turned = self.channel.turn(bytes, last, at_most);
+        turned.map_err(|why| self.fault(why))
+    }
+
+    /// The reply to any request under way, if it has come.
+    pub(super) fn ready(&mut self) -> Done<Option<Frame>> {
+        match self.stash.pop() {
+            Some(frame) => Ok(Some(frame)),
+            None => self.channel.ready().map_err(|why| self.fault(why)),
+        }
+    }
+
+    /// See [`Channel::fd`].
+    pub(super) fn fd(&self, writes: bool) -> Option<RawFd> {
+        self.channel.fd(writes)
     }
 
     /// The reply to any request under way.

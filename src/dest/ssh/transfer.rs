@@ -1,26 +1,23 @@
-//! Downloads and uploads with many requests under way, within one thread.
+//! Downloads with many requests under way, within one thread; what uploads that broke off left, and space.
 //!
 //! Memory: a download holds at most [`WINDOW_MAX`] pieces of 32 KiB that came before their turn (2 MiB; servers that keep the
-//! order need none), an upload one.
+//! order need none).
 
 use std::collections::BTreeMap;
 
 use super::refusal;
 use super::session::{Done, Session};
 use super::wire::{
-    CLOSE, END, EXTENDED, FAILURE, Garbled, NO_FILE, OK, OPEN, OPEN_CREATE, OPEN_EXCLUSIVE,
-    OPEN_READ, OPEN_WRITE, Packet, READ, REMOVE, RENAME, Status, UNSUPPORTED, WRITE,
+    CLOSE, END, EXTENDED, FAILURE, Garbled, NO_FILE, OK, OPEN, OPEN_READ, READ, REMOVE, Status,
 };
 use crate::base::fault::{Class, Fault};
 use crate::base::size::show_size;
-use crate::dest::folders::{
-    self, BrokenOff, Verb, Wait, exists, fill, path_or_root as folder_or_root, short,
-};
-use crate::dest::{Body, GetFacts, Quota, Sink, Span};
+use crate::dest::folders::{self, BrokenOff, Verb, Wait, path_or_root as folder_or_root, short};
+use crate::dest::{GetFacts, Quota, Sink, Span};
 
 /// Requests under way at first; one more with each reply, up to the most.
-const WINDOW: usize = 8;
-const WINDOW_MAX: usize = 64;
+pub(super) const WINDOW: usize = 8;
+pub(super) const WINDOW_MAX: usize = 64;
 
 /// Start of the names that uploads have until they are whole; no volume is called so.
 pub(super) const TEMPORARY: &str = ".duplet-tmp-";
@@ -187,7 +184,7 @@ impl Session {
     }
 
     /// The fault of [`Session::file_in_the_way`], or else this one.
-    fn in_the_way_or(&mut self, fault: Fault) -> Fault {
+    pub(super) fn in_the_way_or(&mut self, fault: Fault) -> Fault {
         match self.file_in_the_way() {
             Ok(None) => fault,
             Ok(Some(fault)) | Err(fault) => fault,
@@ -217,170 +214,8 @@ impl Session {
         })
     }
 
-    /// Stores a body under a name, by way of a temporary one.
-    pub(super) fn upload(
-        &mut self,
-        name: &str,
-        body: &mut dyn Body,
-        broken_off: &mut BrokenOff,
-    ) -> Done<()> {
-        let target = self.path(name);
-        if body.is_new() && self.look(&target)?.is_ok() {
-            return Err(exists());
-        }
-        let first = folders::temporary(TEMPORARY)?;
-        let temporary = self.path(&first);
-        broken_off.begun(&first);
-        let flags = OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE;
-        let reply = self.call(OPEN, |p| p.text(&temporary).u32(flags).u32(0))?;
-        if let Some(status) = self.refused(&reply)? {
-            broken_off.ended(&first);
-            let fault = self.full_or(&status, body.len());
-            return Err(match status.code {
-                FAILURE if fault.class != Class::Full => self.in_the_way_or(fault),
-                _ => fault,
-            });
-        }
-        let handle = reply.handle().map_err(|e| self.garbled(e))?;
-        let stored = self
-            .store(&handle, &temporary, body)
-            .and_then(|()| self.rename(&temporary, &target, body.is_new()));
-        // The first fault counts.
-        let gone = match &stored {
-            Ok(()) => true,
-            Err(_) if self.is_broken() => false,
-            Err(_) => self
-                .status(REMOVE, |p| p.text(&temporary))
-                .is_ok_and(|status| status.code == OK),
-        };
-        if gone {
-            broken_off.ended(&first);
-        }
-        stored
-    }
-
-    /// Writes, closes and looks.
-    fn store(&mut self, handle: &[u8], temporary: &[u8], body: &mut dyn Body) -> Done<()> {
-        let written = self.write_all(handle, body);
-        if self.is_broken() {
-            return written;
-        }
-        // Where it failed for want of space, the space is looked at before anything is removed.
-        let written = written.and_then(|()| self.sync(handle, body.len()));
-        let closed = self.status_within_closing(handle);
-        written?;
-        let status = closed?;
-        if status.code != OK {
-            return Err(self.full_or(&status, body.len()));
-        }
-        let stored = match self.look(temporary)? {
-            Ok(facts) => facts.size,
-            Err(status) => return Err(refusal::refusal(Verb::Put, &status, &self.shown())),
-        };
-        match stored {
-            Some(size) if size != body.len() => Err(folders::stored(size, body.len())),
-            _ => Ok(()),
-        }
-    }
-
-    fn status_within_closing(&mut self, handle: &[u8]) -> Done<Status> {
-        let wait = Wait::short(self.setup().times.closing);
-        let reply = self.call_within(CLOSE, |p| p.text(handle), wait)?;
-        self.expect_status(&reply)
-    }
-
-    /// Has the server write to its medium, where it can.
-    fn sync(&mut self, handle: &[u8], len: u64) -> Done<()> {
-        if !self.offers.fsync {
-            return Ok(());
-        }
-        let wait = Wait::short(self.setup().times.closing);
-        let fill = |p: Packet| p.text(b"fsync@openssh.com").text(handle);
-        let reply = self.call_within(EXTENDED, fill, wait)?;
-        let status = self.expect_status(&reply)?;
-        match status.code {
-            OK | UNSUPPORTED => Ok(()),
-            _ => Err(self.full_or(&status, len)),
-        }
-    }
-
-    fn write_all(&mut self, handle: &[u8], body: &mut dyn Body) -> Done<()> {
-        let wait = Wait::moving(self.setup().times.transfer);
-        let (mut under_way, mut window, mut at) = (Vec::new(), WINDOW, 0);
-        let mut buffer = vec![0; self.chunk];
-        let mut fault = None;
-        loop {
-            while fault.is_none() && under_way.len() < window && at < body.len() {
-                match fill(body, &mut buffer) {
-                    Ok(0) => {
-                        fault = Some(folders::body_short(at, body.len()));
-                    }
-                    Err(e) => fault = Some(Fault::local(e)),
-                    Ok(n) => {
-                        let data = &buffer[..n];
-                        let fill = |p: Packet| p.text(handle).u64(at).text(data);
-                        under_way.push(self.post(WRITE, fill, wait)?);
-                        at += n as u64;
-                    }
-                }
-            }
-            if under_way.is_empty() {
-                return fault.map_or(Ok(()), Err);
-            }
-            let reply = self.any(wait)?;
-            match under_way.iter().position(|&id| id == reply.id) {
-                Some(found) => drop(under_way.swap_remove(found)),
-                None => return Err(self.garbled(Garbled)),
-            }
-            let status = self.expect_status(&reply)?;
-            if status.code != OK && fault.is_none() {
-                self.settle(std::mem::take(&mut under_way).len());
-                if self.is_broken() {
-                    return Err(refusal::refusal(Verb::Put, &status, &self.shown()));
-                }
-                let left = body.len().saturating_sub(at) + self.chunk as u64;
-                fault = Some(self.full_or(&status, left));
-            }
-            window = (window + 1).min(WINDOW_MAX);
-        }
-    }
-
-    /// Gives a whole file its name.
-    fn rename(&mut self, from: &[u8], to: &[u8], is_new: bool) -> Done<()> {
-        if self.offers.posix_rename && !is_new {
-            let name = b"posix-rename@openssh.com";
-            let status = self.status(EXTENDED, |p| p.text(name).text(from).text(to))?;
-            match status.code {
-                OK => return Ok(()),
-                UNSUPPORTED => self.offers.posix_rename = false,
-                _ => return Err(self.full_or(&status, 0)),
-            }
-        }
-        let status = self.status(RENAME, |p| p.text(from).text(to))?;
-        if status.code == OK {
-            return Ok(());
-        }
-        let there = self.look(to)?.is_ok();
-        if !there {
-            return Err(self.full_or(&status, 0));
-        }
-        if is_new {
-            return Err(exists());
-        }
-        // It replaces nothing: for a moment there is no file of the name.
-        let removed = self.status(REMOVE, |p| p.text(to))?;
-        if removed.code != OK {
-            return Err(refusal::refusal(Verb::Put, &removed, &self.shown()));
-        }
-        let status = self.status(RENAME, |p| p.text(from).text(to))?;
-        match status.code {
-            OK => Ok(()),
-            _ => Err(refusal::refusal(Verb::Put, &status, &self.shown())),
-        }
-    }
-
     /// What a refusal of an upload means: servers have one code for all failures, and a full disk is one of them.
-    fn full_or(&mut self, status: &Status, need: u64) -> Fault {
+    pub(super) fn full_or(&mut self, status: &Status, need: u64) -> Fault {
         let fault = refusal::refusal(Verb::Put, status, &self.shown());
         if status.code != FAILURE || fault.class == Class::Full {
             return fault;

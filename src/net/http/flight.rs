@@ -14,11 +14,11 @@ use ureq_proto::client::{
 
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
-use crate::base::transfer::{Flight, NextBytes};
+use crate::base::transfer::{Flight, NextBytes, Strip};
 use crate::net::http::fault::{
     Late, Place, closed_early, endless_header, io_fault, not_http, silent,
 };
-use crate::net::http::landed::{Answered, Landed, Strip};
+use crate::net::http::landed::{Answered, Landed};
 use crate::net::http::line::{Got, Line};
 use crate::net::http::{BUFFER_BYTES, EXPECT_WAIT, HEADER_MAX_BYTES};
 
@@ -84,7 +84,7 @@ pub(super) struct Upload {
     limits: Limits,
     place: Place,
     landed: Landed,
-    strip: Strip,
+    strip: Strip<Landed>,
 }
 
 /// `None`: later than any run lasts.
@@ -104,7 +104,7 @@ impl Upload {
         len: u64,
         limits: Limits,
         place: Place,
-        (landed, strip): (Landed, Strip),
+        (landed, strip): (Landed, Strip<Landed>),
     ) -> Upload {
         Upload {
             line,

@@ -1,8 +1,6 @@
 //! What a flight came to, as it lies ready for the request that it was sent for.
 
-use std::cell::RefCell;
 use std::io::{self, Cursor, Read};
-use std::rc::Rc;
 
 use ureq::http::HeaderMap;
 
@@ -27,9 +25,6 @@ impl Answered {
         (self.headers, body)
     }
 }
-
-/// Where a flight leaves what it came to.
-pub(super) type Strip = Rc<RefCell<Option<Landed>>>;
 
 /// What a flight came to.
 pub(super) struct Landed {

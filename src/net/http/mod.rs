@@ -26,6 +26,7 @@ use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
+use crate::base::transfer::Strip;
 use crate::net::http::cookies::Cookies;
 use crate::net::http::fault::{OwnResolver, Place, closed_early, fault};
 use crate::net::http::link::{Dial, Link, Through, refusal};
@@ -98,7 +99,7 @@ pub(crate) struct Http {
     expect: bool,
     expect_from: u64,
     /// What a flight came to, until its request is made.
-    strip: landed::Strip,
+    strip: Strip<landed::Landed>,
 }
 
 impl Http {
@@ -164,7 +165,7 @@ impl Http {
             upload_reply: if operation { list } else { UPLOAD_REPLY },
             expect: !options.flag(&opts::NO_EXPECT),
             expect_from: EXPECT_FROM_BYTES,
-            strip: landed::Strip::default(),
+            strip: Strip::default(),
         })
     }
 

@@ -593,6 +593,12 @@ macro_rules! flights {
             statuses: the_table_of_statuses servers_that_say_how_long_to_wait;
         }
     };
+    (own $of:ident: $($row:ident)*) => {
+        $(#[test]
+        fn $row() {
+            super::super::super::subject::flying(super::super::$of::$row);
+        })*
+    };
     ($start:path; $($group:ident: $($row:ident)*;)*) => {
         $($(#[test]
         fn $row() {
@@ -617,6 +623,18 @@ mod on_their_way {
     #[cfg(feature = "dest-b2")]
     mod b2 {
         flights!(super::super::b2::start);
+    }
+
+    #[cfg(feature = "dest-ssh")]
+    mod ssh {
+        flights! { super::super::ssh::start;
+            uploads: a_second_upload_replaces_the_first folders_are_made_by_uploads;
+        }
+        flights! { own ssh_only:
+            children_that_end_in_mid_transfer every_request_of_an_upload_can_break_or_be_refused
+            own_leftovers_go_with_the_next_conversation a_full_disk_is_final_and_leaves_nothing
+            servers_that_cannot_replace lost_replies_are_no_second_file
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 const DATA: usize = 3 * MIB + 77;
 
 #[test]
-fn children_that_end_in_mid_transfer() {
+pub(super) fn children_that_end_in_mid_transfer() {
     for trouble in [
         "die",
         "kill",
@@ -52,7 +52,7 @@ fn a_child_that_is_gone_while_nothing_is_asked_is_no_failure() {
 }
 
 #[test]
-fn every_request_of_an_upload_can_break_or_be_refused() {
+pub(super) fn every_request_of_an_upload_can_break_or_be_refused() {
     for kind in ["open", "write", "extended", "close", "stat"] {
         let wire = Sftp::new("");
         let mut s = wire.subject("");
@@ -76,7 +76,7 @@ fn every_request_of_an_upload_can_break_or_be_refused() {
 
 /// What an upload left that broke with its conversation goes when there is another one, and nothing else does.
 #[test]
-fn own_leftovers_go_with_the_next_conversation() {
+pub(super) fn own_leftovers_go_with_the_next_conversation() {
     const FOREIGN: &str = ".duplet-tmp-0123456789abcdef";
     type Act = fn(&mut Subject);
     let next: [Act; 4] = [
@@ -110,7 +110,7 @@ fn own_leftovers_go_with_the_next_conversation() {
 }
 
 #[test]
-fn a_full_disk_is_final_and_leaves_nothing() {
+pub(super) fn a_full_disk_is_final_and_leaves_nothing() {
     for (mode, line, words) in [
         ("", "write 5 full", "no space left on the server"),
         ("", "write 1 full", "no space left on the server"),
@@ -552,7 +552,7 @@ fn links_folders_pipes_and_leftovers_in_a_listing() {
 }
 
 #[test]
-fn servers_that_cannot_replace() {
+pub(super) fn servers_that_cannot_replace() {
     let wire = Sftp::new("plain");
     let mut s = wire.subject("number-of-retries=0");
     for data in [&b"one"[..], b"two", b"three"] {
@@ -572,7 +572,7 @@ fn servers_that_cannot_replace() {
 }
 
 #[test]
-fn lost_replies_are_no_second_file() {
+pub(super) fn lost_replies_are_no_second_file() {
     let wire = Sftp::new("");
     let mut s = wire.subject("");
     wire.script("rename 1 die\n");
