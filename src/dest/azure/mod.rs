@@ -66,6 +66,7 @@ static DIALECT: Dialect = Dialect {
 };
 
 static SHAPE: Shape = Shape {
+    flies: true,
     refuses_to_replace: true,
     class: "x-ms-access-tier",
     make: "restype=container",

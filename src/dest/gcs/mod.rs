@@ -59,6 +59,7 @@ static BUCKET: Naming = Naming {
     ..Naming::PLAIN
 };
 static SHAPE: Shape = Shape {
+    flies: true,
     encodes_slash: true,
     refuses_to_replace: true,
     content: "alt=media",

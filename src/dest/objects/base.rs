@@ -4,7 +4,7 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Done};
 use crate::base::opt::Options;
 use crate::dest::objects::shape::{Sent, Shape, Upload, sent};
-use crate::dest::{Listed, RemoteFile};
+use crate::dest::{Body, Flight, Listed, RemoteFile};
 use crate::net::http::{Http, Pace, Reply, parse_date};
 use crate::net::service::call::{Call, Login, Service};
 use crate::net::service::pages::incomplete;
@@ -118,10 +118,10 @@ impl Base {
     pub(in crate::dest) fn ask(
         &mut self,
         verb: Verb,
-        (method, url, headers, _): &Sent,
+        request: &Sent,
         content: Content<'_>,
     ) -> Done<std::result::Result<Reply, Refusal>> {
-        let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let headers = headers(request);
         let pace = match (verb, &content) {
             (Verb::List, _) => Pace::List,
             (_, Content::Part { .. }) => Pace::Upload,
@@ -131,11 +131,27 @@ impl Base {
         };
         self.service.ask(Call {
             verb,
-            method,
-            url: url.clone(),
+            method: request.0,
+            url: request.1.clone(),
             headers: &headers,
             content,
             pace,
+        })
+    }
+
+    /// Sends an upload on its way: see [`Service::launch`].
+    pub(super) fn launch(
+        &mut self,
+        request: &Sent,
+        body: &mut dyn Body,
+    ) -> Option<Box<dyn Flight>> {
+        self.service.launch(Call {
+            verb: Verb::Put,
+            method: request.0,
+            url: request.1.clone(),
+            headers: &headers(request),
+            content: Content::whole(body),
+            pace: Pace::Upload,
         })
     }
 
@@ -240,4 +256,9 @@ impl Base {
         }
         Ok(page)
     }
+}
+
+/// The headers of a request.
+fn headers((_, _, headers, _): &Sent) -> Vec<(&str, &str)> {
+    headers.iter().map(|(n, v)| (*n, v.as_str())).collect()
 }

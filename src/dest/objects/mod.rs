@@ -18,8 +18,8 @@ mod upload;
 use crate::base::digest::Algo;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::{
-    About, Body, Destination, Fact, GetFacts, Quota, RemoteFile, Said, Sink, Span, WantedDigests,
-    look_at,
+    About, Body, Destination, FLIES, Fact, Flight, GetFacts, Quota, RemoteFile, Said, Sink, Span,
+    WantedDigests, look_at,
 };
 use crate::net::http::Reply;
 use crate::net::service::{Pages, Refusal, Verb};
@@ -167,6 +167,18 @@ pub(super) trait Api {
     }
 }
 
+/// What is known of a file that is to be uploaded.
+fn file<'a>(api: &dyn Api, name: &'a str, body: &mut dyn Body) -> Done<File<'a>> {
+    let len = body.len();
+    Ok(File {
+        name,
+        len,
+        digest: api.digest(body, 0, len)?,
+        sha256: body.sha256(),
+        is_new: body.is_new(),
+    })
+}
+
 /// A container of a provider, or the files in it below a folder.
 pub(super) struct Store {
     pub(super) base: Base,
@@ -197,14 +209,7 @@ impl Destination for Store {
             return Err(Fault::new(Class::TooBig, what).hint("use a smaller --dblock-size"));
         }
         api.prepare(base, name)?;
-        let len = body.len();
-        let file = File {
-            name,
-            len,
-            digest: api.digest(body, 0, len)?,
-            sha256: body.sha256(),
-            is_new: body.is_new(),
-        };
+        let file = file(&**api, name, body)?;
         let mut reply = upload::send(&mut **api, base, &file, body)?;
         if api.is_stored(base, &file, &mut reply)? {
             return Ok(());
@@ -212,6 +217,16 @@ impl Destination for Store {
         let _ = api.delete(base, name);
         let what = "the stored file is not the one sent";
         Err(Fault::new(Class::Integrity, what))
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        let Store { base, api } = self;
+        let takes = base.read_only.is_none() && body.len() <= base.shape.most;
+        if !FLIES || !base.shape.flies || !takes {
+            return None;
+        }
+        let file = file(&**api, name, body).ok()?;
+        upload::launch(&mut **api, base, &file, body)
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

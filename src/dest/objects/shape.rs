@@ -40,6 +40,8 @@ pub(in crate::dest) struct Shape {
     pub(in crate::dest) sha1: bool,
     /// A listing can be limited to names that begin with a given text.
     pub(in crate::dest) limits_lists: bool,
+    /// An upload that does not go in pieces is one request, and nothing comes before it: it can be sent on its way.
+    pub(in crate::dest) flies: bool,
     /// Header of an upload, and of its reply, that tells the MD5 of the file, and how it is written.
     pub(in crate::dest) digest: Digest,
     /// An upload can be told to replace nothing.
@@ -75,6 +77,7 @@ impl Shape {
             md5: true,
             sha1: false,
             limits_lists: true,
+            flies: false,
             digest: ("content-md5", base64),
             refuses_to_replace: false,
             content: "",

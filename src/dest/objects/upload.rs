@@ -1,12 +1,12 @@
 //! Uploads: in one request, or in pieces, of which those that arrived are not sent again after a break.
 
 use crate::base::fault::{Class, Done, Fault};
-use crate::dest::Body;
 use crate::dest::objects::Api;
 use crate::dest::objects::base::Base;
 #[cfg(feature = "dest-box")]
 use crate::dest::objects::form;
-use crate::dest::objects::shape::{File, Part, Upload};
+use crate::dest::objects::shape::{File, Part, Sent, Upload};
+use crate::dest::{Body, Flight};
 use crate::net::http::Reply;
 use crate::net::service::{Content, Verb};
 
@@ -42,11 +42,7 @@ pub(super) fn send(
             }
             let upload = Upload::new(file);
             if file.len < base.pieces_from {
-                let mut request = api.whole(base, file);
-                let kind = ("content-type", "application/octet-stream".to_owned());
-                if request.2.iter().all(|(name, _)| *name != kind.0) {
-                    request.2.push(kind);
-                }
+                let request = whole(api, base, file);
                 let sent = match &request.3[..] {
                     #[cfg(feature = "dest-box")]
                     head if !head.is_empty() => {
@@ -66,6 +62,30 @@ pub(super) fn send(
         }
     };
     in_pieces(api, base, upload, file, body)
+}
+
+/// The request that uploads a file as a whole.
+fn whole(api: &mut dyn Api, base: &Base, file: &File<'_>) -> Sent {
+    let mut request = api.whole(base, file);
+    let kind = ("content-type", "application/octet-stream".to_owned());
+    if request.2.iter().all(|(name, _)| *name != kind.0) {
+        request.2.push(kind);
+    }
+    request
+}
+
+/// Sends a file on its way that [`send`] would send as a whole; `None` where it would not.
+pub(super) fn launch(
+    api: &mut dyn Api,
+    base: &mut Base,
+    file: &File<'_>,
+    body: &mut dyn Body,
+) -> Option<Box<dyn Flight>> {
+    if base.upload.is_some() || file.len >= base.pieces_from {
+        return None;
+    }
+    let request = whole(api, base, file);
+    base.launch(&request, body)
 }
 
 /// Sends what has not arrived.

@@ -51,6 +51,7 @@ static DIALECT: Dialect = Dialect {
 };
 
 static SHAPE: Shape = Shape {
+    flies: true,
     digest: ("etag", hex),
     // Unless its operator changed that.
     most: 5 << 30,

@@ -21,7 +21,8 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::size::show_span;
 use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, Quota, RemoteFile, Said, Scheme, Sink, Span,
+    About, Body, Destination, FLIES, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme,
+    Sink, Span,
 };
 use crate::net::json::{LIST_MAX_BYTES, SMALL_MAX_BYTES};
 use crate::net::service::rows::{Row, objects, page};
@@ -106,11 +107,9 @@ impl Folder {
         if self.mode == Mode::Command {
             return Ok(None);
         }
-        if self
-            .helper
-            .as_mut()
-            .is_none_or(|helper| !helper.run.lives())
-        {
+        let launched = self.helper.as_mut().map(|h| &mut h.launched);
+        let launched = FLIES && launched.is_some_and(std::mem::take);
+        if !launched && self.helper.as_mut().is_none_or(|h| !h.run.lives()) {
             self.drop_helper();
             match Serving::start(&self.setup) {
                 Ok(helper) => self.helper = Some(helper),
@@ -125,7 +124,9 @@ impl Folder {
             return Ok(None);
         };
         helper.run.listen();
-        helper.run.errors.clear();
+        if !launched {
+            helper.run.errors.clear();
+        }
         let done = act(helper);
         let done = helper.judge(done);
         if done.as_ref().is_err_and(|f| f.class == Class::Transient) {
@@ -303,11 +304,18 @@ impl Destination for Folder {
             let words = ["lsjson", "--stat", "--no-modtime"];
             self.run_to_end(Verb::MakeFolder, &words, None)?;
         }
-        let put = self.serve(|helper| helper.call(Verb::Put, "POST", name, Content::whole(body)));
-        match put? {
+        match self.serve(|helper| helper.put(name, body))? {
             Some(_) => Ok(()),
             None => self.put_by_command(name, body),
         }
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        if !FLIES || self.setup.keep_missing {
+            return None;
+        }
+        let launched = self.serve(|helper| Ok(helper.launch(name, body)));
+        launched.ok().flatten().flatten()
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

@@ -13,11 +13,14 @@ use crate::base::secret::Secret;
 use crate::dest::rclone::config::Setup;
 use crate::dest::rclone::run::Run;
 use crate::dest::rclone::told;
+use crate::dest::{Body, Flight};
 use crate::net::http::{Http, Pace, Reply, Request};
 use crate::net::service::call::{Call, Login, Service, Signed};
 use crate::net::service::{Content, Dialect, Form, Verb};
 use crate::net::url::encode;
 
+/// Method of an upload.
+const PUT: &str = "POST";
 /// Longest wait for the first connection.
 const REACHED_WITHIN: Duration = Duration::from_secs(10);
 const OUT_OF_REACH: &str = "the helper of rclone cannot be reached on this machine's loopback";
@@ -38,8 +41,30 @@ impl Login for Basic {
     }
 }
 
+fn request<'c>(
+    verb: Verb,
+    method: &'static str,
+    url: String,
+    content: Content<'c>,
+) -> Call<'static, 'c> {
+    let pace = match verb {
+        Verb::Put => Pace::Upload,
+        _ => Pace::Short,
+    };
+    Call {
+        verb,
+        method,
+        url,
+        headers: &[("content-type", "application/octet-stream")],
+        content,
+        pace,
+    }
+}
+
 /// A helper with the way to it.
 pub(super) struct Serving {
+    /// A file was sent on its way, and nothing was asked since: what came of it is still to be heard, also from one that has ended.
+    pub(super) launched: bool,
     pub(super) run: Run,
     pub(super) service: Service,
     address: String,
@@ -83,6 +108,7 @@ impl Serving {
         }
         let http = Http::new(&setup.http).map_err(|e| Fault::new(Class::Usage, e.to_string()))?;
         Ok(Serving {
+            launched: false,
             run,
             service: Service::new(http, &DIALECT, Box::new(Basic(login))),
             address,
@@ -100,18 +126,20 @@ impl Serving {
         name: &str,
         content: Content<'_>,
     ) -> Done<Reply> {
-        let pace = match verb {
-            Verb::Put => Pace::Upload,
-            _ => Pace::Short,
-        };
-        self.service.call(Call {
-            verb,
-            method,
-            url: self.url(name),
-            headers: &[("content-type", "application/octet-stream")],
-            content,
-            pace,
-        })
+        let call = request(verb, method, self.url(name), content);
+        self.service.call(call)
+    }
+
+    pub(super) fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<Reply> {
+        self.call(Verb::Put, PUT, name, Content::whole(body))
+    }
+
+    /// Sends a file on its way: the next [`Serving::put`] of it takes the answer.
+    pub(super) fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        let call = request(Verb::Put, PUT, self.url(name), Content::whole(body));
+        let flight = self.service.launch(call)?;
+        self.launched = true;
+        Some(flight)
     }
 
     /// What came of a request, with rclone's own words where it said any.

@@ -4,7 +4,7 @@
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::secret::Secret;
 use crate::base::text;
-use crate::base::transfer::{GetFacts, Sink, Span};
+use crate::base::transfer::{FLIES, Flight, GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::redirect::{Chain, split};
@@ -220,8 +220,7 @@ impl Service {
                     .sign(&mut self.http, &request, call.content.len())?,
                 false => Signed::new(),
             };
-            let mut headers = call.headers.to_vec();
-            headers.extend(login.iter().map(|(name, value)| (*name, value.reveal())));
+            let headers = with_login(call.headers, &login);
             request.headers = &headers;
             let sent = call.content.send(&mut self.http, request).0;
             let mut reply = sent.map_err(|fault| self.of_line(fault))?;
@@ -260,6 +259,28 @@ impl Service {
             }
             renewed = true;
         }
+    }
+
+    /// Gives a request out of hand, to be sent while other work goes on: see [`Content::launch`]. The next call that is the same
+    /// takes its answer.
+    pub(crate) fn launch(&mut self, call: Call<'_, '_>) -> Option<Box<dyn Flight>> {
+        if !FLIES {
+            return None;
+        }
+        let url = self.address(&call.url).ok()?;
+        let mut request = Request {
+            method: call.method,
+            url: &url,
+            headers: call.headers,
+            payload: Payload::None,
+            pace: call.pace,
+            expect: self.expect,
+        };
+        let len = call.content.len();
+        let login = self.login.sign(&mut self.http, &request, len).ok()?;
+        let headers = with_login(call.headers, &login);
+        request.headers = &headers;
+        call.content.launch(&mut self.http, &request)
     }
 
     /// As [`Service::ask`]; every refusal is a fault.
@@ -329,6 +350,12 @@ impl Service {
         self.resume = resume;
         facts
     }
+}
+
+/// The headers of a request, with those of the log-in.
+fn with_login<'h>(headers: &[(&'h str, &'h str)], login: &'h Signed) -> Vec<(&'h str, &'h str)> {
+    let login = login.iter().map(|(name, value)| (*name, value.reveal()));
+    headers.iter().copied().chain(login).collect()
 }
 
 /// The fault of an address that was given with its own permission and does not take it.

@@ -625,6 +625,31 @@ mod on_their_way {
         flights!(super::super::b2::start);
     }
 
+    #[cfg(feature = "dest-azure")]
+    mod azure {
+        flights!(super::super::azure::start);
+    }
+
+    #[cfg(feature = "dest-gcs")]
+    mod gcs {
+        flights!(super::super::gcs::start);
+    }
+
+    #[cfg(feature = "dest-openstack")]
+    mod openstack {
+        flights!(super::super::openstack::start);
+    }
+
+    #[cfg(feature = "dest-rclone")]
+    mod rclone {
+        flights! { super::super::rclone::start;
+            uploads: uploads_that_break lost_replies_are_no_second_upload answers_before_the_body
+                refusals_in_mid_upload a_second_upload_replaces_the_first folders_are_made_by_uploads;
+            statuses: the_table_of_statuses;
+        }
+        flights!(own rclone_only: a_helper_that_ends_is_started_anew);
+    }
+
     #[cfg(feature = "dest-ssh")]
     mod ssh {
         flights! { super::super::ssh::start;

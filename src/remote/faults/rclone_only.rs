@@ -79,7 +79,7 @@ fn codes_and_words_are_faults() {
 }
 
 #[test]
-fn a_helper_that_ends_is_started_anew() {
+pub(super) fn a_helper_that_ends_is_started_anew() {
     let wire = Rclone::new();
     wire.once("(sleep 0.5; kill -KILL $$) >/dev/null 2>&1 & true");
     let mut s = wire.subject("http-operation-timeout=2s");
