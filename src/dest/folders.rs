@@ -273,6 +273,11 @@ pub(super) fn stored(found: u64, wanted: u64) -> Fault {
     Fault::new(Class::Integrity, text)
 }
 
+/// An upload that nobody waits for any more.
+pub(super) fn broken_off() -> Fault {
+    Fault::new(Class::Stopped, "the upload was broken off")
+}
+
 /// A body that ended early.
 pub(super) fn body_short(found: u64, wanted: u64) -> Fault {
     let text = format!("{found} bytes were read instead of {wanted}");

@@ -46,6 +46,8 @@ mod openstack;
 mod rclone;
 #[cfg(feature = "dest-s3")]
 mod s3;
+#[cfg(any(feature = "dest-ftp", feature = "dest-ssh"))]
+mod sailing;
 #[cfg(feature = "dest-ssh")]
 mod ssh;
 #[cfg(any(feature = "dest-rclone", feature = "dest-storj"))]

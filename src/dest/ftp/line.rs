@@ -1,7 +1,8 @@
 //! Connections to the server, in the clear or in TLS, with an end to every wait; the one for commands gives replies.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use super::wire::{REPLY_MAX, Replies, Reply};
 use crate::base::secret::Secret;
 use crate::dest::folders::Wait;
+use crate::net::http::line::Line;
 
 /// A socket whose waits have an end.
 pub(super) struct Sock {
@@ -128,40 +130,28 @@ impl Stream {
         }
     }
 
-    pub(super) fn is_tls(&self) -> bool {
-        matches!(self, Stream::Tls(_))
-    }
-
     /// True in a version of TLS whose sessions are good for one connection each.
     pub(super) fn is_tls13(&self) -> bool {
         matches!(self, Stream::Tls(tls) if tls.conn.protocol_version() == Some(ProtocolVersion::TLSv1_3))
     }
 
-    /// Says that nothing more comes from here.
-    fn farewell(&mut self) -> io::Result<()> {
-        if let Stream::Tls(tls) = self {
-            tls.conn.send_close_notify();
-            tls.flush()?;
-        }
-        Ok(())
-    }
-
     /// The end of a download; nothing is waited for, as some servers wait for us.
     pub(super) fn end_download(mut self) {
-        let _ = self.farewell();
+        if let Stream::Tls(tls) = &mut self {
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
     }
 
-    /// The end of an upload. In TLS it is read to its end: tickets for further connections would else be lost, and closing on
-    /// unread bytes is a reset, at which servers throw the upload away.
-    pub(super) fn end_upload(mut self, wait: Wait) -> io::Result<()> {
-        self.sock().bound(wait);
-        self.farewell()?;
-        self.sock().tcp.shutdown(Shutdown::Write)?;
-        if self.is_tls() {
-            let mut buffer = [0; 512];
-            while matches!(self.read(&mut buffer), Ok(1..)) {}
+    /// The same connection, on which nothing waits.
+    pub(super) fn into_line(self) -> io::Result<Line> {
+        match self {
+            Stream::Plain(sock) => Line::of(sock.tcp, None),
+            Stream::Tls(tls) => {
+                let (conn, sock) = tls.into_parts();
+                Line::of(sock.tcp, Some(Box::new(conn)))
+            }
         }
-        Ok(())
     }
 }
 
@@ -280,6 +270,14 @@ impl Control {
     fn foreign(&self) -> Broken {
         let head = &self.input[..self.input.len().min(100)];
         Broken::Foreign(String::from_utf8_lossy(head).into_owned())
+    }
+
+    /// What is to be watched for the next reply; `None` where TLS failed.
+    pub(super) fn fd(&self) -> Option<RawFd> {
+        match self.stream.as_ref()? {
+            Stream::Plain(sock) => Some(sock.tcp.as_raw_fd()),
+            Stream::Tls(tls) => Some(tls.sock.tcp.as_raw_fd()),
+        }
     }
 
     /// False when the server has hung up or says something that nobody asked for, as it does before it hangs up.

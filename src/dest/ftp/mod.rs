@@ -10,6 +10,7 @@ mod data;
 mod line;
 mod listing;
 mod refusal;
+mod sending;
 mod session;
 mod transfer;
 mod upload;
@@ -18,13 +19,17 @@ mod wire;
 use std::rc::Rc;
 
 use self::config::Setup;
+use self::sending::Begun;
 use self::session::Session;
+use self::upload::Upload;
 use crate::base::error::Result;
 use crate::base::fault::{Done, Fault};
 use crate::base::opt::{Opt, Options};
+use crate::base::transfer::Strip;
 use crate::dest::folders::BrokenOff;
+use crate::dest::sailing::{Landed, Sailing};
 use crate::dest::{
-    About, Body, Destination, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
+    About, Body, Destination, FLIES, Flight, GetFacts, Listed, RemoteFile, Said, Scheme, Sink, Span,
 };
 use crate::net::url::DestUrl;
 
@@ -55,6 +60,8 @@ struct Folder {
     /// What may be old temporary files in the last listing.
     leftovers: Vec<String>,
     broken_off: BrokenOff,
+    /// Where an upload that was sent on its way comes back with its conversation.
+    strip: Strip<Landed<Begun>>,
     notices: Vec<String>,
     warned: bool,
     warnings: Vec<String>,
@@ -81,10 +88,33 @@ impl Folder {
             tls12: false,
             leftovers: Vec::new(),
             broken_off: BrokenOff::default(),
+            strip: Strip::default(),
             notices,
             warned: false,
             warnings: Vec::new(),
         }))
+    }
+
+    /// Begins an upload, and does something with it.
+    fn begin<T>(
+        &mut self,
+        name: &str,
+        body: &mut dyn Body,
+        act: &mut dyn FnMut(&mut Session, &mut dyn Body, Upload, &mut BrokenOff) -> Done<T>,
+    ) -> Done<T> {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        if !leftovers.is_empty() {
+            self.with(&mut |s| s.sweep(&leftovers))?;
+        }
+        let mut broken_off = std::mem::take(&mut self.broken_off);
+        let done = self.with(&mut |s| {
+            body.seek_to(0).map_err(Fault::local)?;
+            s.remove_broken_off(&mut broken_off)?;
+            let upload = s.begin_upload(name, body, &mut broken_off)?;
+            act(s, body, upload, &mut broken_off)
+        });
+        self.broken_off = broken_off;
+        done
     }
 
     /// Does something in the conversation, which is begun where there is none. It is done once more where the server had hung up
@@ -148,18 +178,46 @@ impl Destination for Folder {
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
-        let leftovers = std::mem::take(&mut self.leftovers);
-        if !leftovers.is_empty() {
-            self.with(&mut |s| s.sweep(&leftovers))?;
+        let landed = self.strip.take().filter(|(of, _)| FLIES && of == name);
+        if let Some((_, begun)) = landed {
+            let Begun {
+                mut session,
+                upload,
+            } = begun?;
+            self.broken_off.begun(&upload.first);
+            let done = session.complete_upload(upload, body, &mut self.broken_off);
+            let older = done.is_err() && session.wants_tls12() && !self.tls12;
+            self.tls12 |= older;
+            if !session.is_broken() && !older {
+                self.session = Some(session);
+            }
+            if !older {
+                return done;
+            }
         }
-        let mut broken_off = std::mem::take(&mut self.broken_off);
-        let done = self.with(&mut |s| {
-            body.seek_to(0).map_err(Fault::local)?;
-            s.remove_broken_off(&mut broken_off)?;
-            s.upload(name, body, &mut broken_off)
+        self.begin(name, body, &mut |s, body, upload, broken_off| {
+            s.complete_upload(upload, body, broken_off)
+        })
+    }
+
+    fn launch(&mut self, name: &str, body: &mut dyn Body) -> Option<Box<dyn Flight>> {
+        if !FLIES {
+            return None;
+        }
+        let upload = self.begin(name, body, &mut |_, _, upload, broken_off| {
+            // What another conversation is begun for meanwhile must not remove it.
+            broken_off.ended(&upload.first);
+            Ok(upload)
         });
-        self.broken_off = broken_off;
-        done
+        let begun = match (upload, self.session.take()) {
+            (Ok(upload), Some(session)) => Ok(Begun { session, upload }),
+            (Ok(_), None) => return None,
+            (Err(fault), session) => {
+                self.session = session;
+                Err(fault)
+            }
+        };
+        Sailing::send(name, begun, &self.strip)
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

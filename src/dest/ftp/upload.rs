@@ -1,15 +1,29 @@
 //! Uploads: a file has another name until it is whole.
 
-use std::io::Write as _;
-
-use super::line::Stream;
 use super::listing::{TEMPORARY, is_old};
+use super::sending::Sending;
 use super::session::Session;
-use super::transfer::PIECE;
 use super::wire::time;
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::Body;
-use crate::dest::folders::{self, BrokenOff, Verb, Wait, body_short, exists, fill};
+use crate::dest::folders::{self, BrokenOff, Verb, exists};
+
+/// Whether there is something to remove, and why.
+type Failed = (bool, Fault);
+
+fn begun(fault: Fault) -> Failed {
+    (true, fault)
+}
+
+/// An upload that was begun.
+pub(super) struct Upload {
+    /// The name that it has until it is whole, and its own.
+    pub(super) first: String,
+    name: String,
+    is_new: bool,
+    len: u64,
+    pub(super) sending: Sending,
+}
 
 impl Session {
     /// Removes what uploads that were killed left behind.
@@ -33,113 +47,126 @@ impl Session {
         })
     }
 
-    /// Stores a body under a name, by way of a temporary one.
-    pub(super) fn upload(
+    /// Begins an upload, under a temporary name where it gets its own later.
+    pub(super) fn begin_upload(
         &mut self,
         name: &str,
         body: &mut dyn Body,
         broken_off: &mut BrokenOff,
-    ) -> Done<()> {
+    ) -> Done<Upload> {
         if body.is_new() && self.is_there(name)? {
             return Err(exists());
         }
-        let rename = self.setup.rename;
-        let first = match rename {
+        let first = match self.setup.rename {
             true => folders::temporary(TEMPORARY)?,
             false => name.to_owned(),
         };
-        if rename {
+        if self.setup.rename {
             broken_off.begun(&first);
         }
-        let stored = self.store(&first, body).and_then(|()| match rename {
-            true => self.rename(&first, name, body.is_new()),
+        match self.open_upload(&first, body.len()) {
+            Ok(sending) => Ok(Upload {
+                first,
+                name: name.to_owned(),
+                is_new: body.is_new(),
+                len: body.len(),
+                sending,
+            }),
+            Err(failed) => Err(self.clear_away(&first, failed, broken_off)),
+        }
+    }
+
+    /// Sends what is left of an upload, and gives the file its name.
+    pub(super) fn complete_upload(
+        &mut self,
+        upload: Upload,
+        body: &mut dyn Body,
+        broken_off: &mut BrokenOff,
+    ) -> Done<()> {
+        let Upload {
+            first,
+            name,
+            is_new,
+            len,
+            sending,
+        } = upload;
+        let sent = self.send(sending, body).map_err(begun);
+        let stored = sent.and_then(|()| self.look_whether(&first, len));
+        let stored = stored.and_then(|()| match self.setup.rename {
+            true => self.rename(&first, &name, is_new),
             false => Ok(()),
         });
         match stored {
-            Err((begun, fault)) => {
-                let mut gone = !begun;
-                if begun && !self.is_broken() {
-                    // The first fault counts.
-                    let path = self.path(&first)?;
-                    let removed = self.call(&format!("DELE {path}"));
-                    gone = removed.is_ok_and(|reply| reply.is_good());
-                }
-                if gone {
-                    broken_off.ended(&first);
-                }
-                Err(fault)
-            }
             Ok(()) => {
                 broken_off.ended(&first);
                 Ok(())
             }
+            Err(failed) => Err(self.clear_away(&first, failed, broken_off)),
         }
     }
 
-    /// Sends the whole and looks. The fault, and whether there is something to remove.
-    fn store(&mut self, name: &str, body: &mut dyn Body) -> Result<(), (bool, Fault)> {
-        let not_begun = |fault| (false, fault);
-        let begun = |fault| (true, fault);
-        let path = self.path(name).map_err(not_begun)?;
+    /// Removes what a failed upload left, if something was begun. The first fault counts.
+    fn clear_away(
+        &mut self,
+        first: &str,
+        (begun, fault): Failed,
+        broken_off: &mut BrokenOff,
+    ) -> Fault {
+        let mut gone = !begun;
+        if begun
+            && !self.is_broken()
+            && let Ok(path) = self.path(first)
+        {
+            let removed = self.call(&format!("DELE {path}"));
+            gone = removed.is_ok_and(|reply| reply.is_good());
+        }
+        if gone {
+            broken_off.ended(first);
+        }
+        fault
+    }
+
+    fn open_upload(&mut self, name: &str, len: u64) -> Result<Sending, Failed> {
+        let path = self.path(name).map_err(|fault| (false, fault))?;
         let started = self.begin_transfer(&format!("STOR {path}"), 0);
-        let stream = match started.map_err(begun)? {
-            Ok(stream) => stream,
+        match started.map_err(begun)? {
+            Ok(stream) => {
+                let sending = Sending::new(stream, len, self.setup.times);
+                sending.map_err(|e| begun(self.blame(Verb::Put, &e)))
+            }
             Err(reply) => {
                 let fault = match (reply.code, self.enter()) {
                     (550 | 553 | 450, Err(fault)) => fault,
                     _ => self.refuse(Verb::Put, &reply),
                 };
-                return Err((false, fault));
+                Err((false, fault))
             }
-        };
-        let len = body.len();
-        self.send(stream, body).map_err(begun)?;
+        }
+    }
+
+    /// Whether a file that was sent has its length.
+    fn look_whether(&mut self, name: &str, len: u64) -> Result<(), Failed> {
         if !self.setup.verify {
             return Ok(());
         }
         std::thread::sleep(self.setup.delay);
         match self.stat(name) {
-            Ok(Some(size)) if size != len => Err((true, folders::stored(size, len))),
+            Ok(Some(size)) if size != len => Err(begun(folders::stored(size, len))),
             Ok(_) => Ok(()),
             // It was taken a moment ago.
             Err(fault) if fault.class == Class::NotFound => {
                 let text = "the server says that it took the file, and then that there is none";
                 let fault = Fault::new(Class::Transient, text.to_owned());
                 let hint = "if the account may not ask for sizes: --disable-upload-verify";
-                Err((true, fault.hint(hint)))
+                Err(begun(fault.hint(hint)))
             }
-            Err(fault) => Err((true, fault)),
+            Err(fault) => Err(begun(fault)),
         }
-    }
-
-    fn send(&mut self, mut stream: Stream, body: &mut dyn Body) -> Done<()> {
-        stream.sock().bound(Wait::moving(self.setup.times.transfer));
-        let mut buffer = vec![0; PIECE];
-        let mut at = 0;
-        while at < body.len() {
-            let n = match fill(body, &mut buffer) {
-                Ok(0) => Err(body_short(at, body.len())),
-                Ok(n) => Ok(n),
-                Err(e) => Err(Fault::local(e)),
-            };
-            let n = n.inspect_err(|_| self.give_up())?;
-            if let Err(e) = stream.write_all(&buffer[..n]) {
-                drop(stream);
-                return Err(self.blame(Verb::Put, &e));
-            }
-            at += n as u64;
-        }
-        let wait = Wait::short(self.setup.times.closing);
-        if let Err(e) = stream.end_upload(wait) {
-            return Err(self.blame(Verb::Put, &e));
-        }
-        self.end_transfer(Verb::Put, wait).map(drop)
     }
 
     /// Gives a whole file its name.
-    fn rename(&mut self, from: &str, to: &str, is_new: bool) -> Result<(), (bool, Fault)> {
-        let done = self.rename_once(from, to, is_new);
-        done.map_err(|fault| (true, fault))
+    fn rename(&mut self, from: &str, to: &str, is_new: bool) -> Result<(), Failed> {
+        self.rename_once(from, to, is_new).map_err(begun)
     }
 
     fn rename_once(&mut self, from: &str, to: &str, is_new: bool) -> Done<()> {

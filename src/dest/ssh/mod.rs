@@ -26,7 +26,7 @@ use self::wire::{
     Attrs, DENIED, END, Entry, FAILURE, MKDIR, NO_FILE, OK, OPENDIR, READDIR, REMOVE, SETSTAT,
     Status,
 };
-use self::writing::{Begun, Landed, Sailing};
+use self::writing::Begun;
 use crate::base::error::Result;
 use crate::base::fault::Fault;
 use crate::base::opt::Options;
@@ -35,6 +35,7 @@ use crate::base::transfer::Strip;
 use crate::dest::folders::{
     self, BrokenOff, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, path_or_root as folder_or_root,
 };
+use crate::dest::sailing::{Landed, Sailing};
 use crate::dest::{
     About, Body, Destination, FLIES, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme,
     Sink, Span,
@@ -65,7 +66,7 @@ struct Folder {
     leftovers: Vec<String>,
     broken_off: BrokenOff,
     /// Where an upload that was sent on its way comes back with its conversation.
-    strip: Strip<Landed>,
+    strip: Strip<Landed<Begun>>,
     notices: Vec<String>,
 }
 
@@ -126,7 +127,7 @@ impl Folder {
     }
 
     /// Begins an upload, which has the conversation until it is over.
-    fn begin(&mut self, name: &str, body: &mut dyn Body) -> Begun {
+    fn begin(&mut self, name: &str, body: &mut dyn Body) -> Done<Begun> {
         self.sweep()?;
         body.seek_to(0).map_err(Fault::local)?;
         let mut session = self.talk()?;
@@ -135,7 +136,7 @@ impl Folder {
             .remove_broken_off(names)
             .and_then(|()| session.begin(name, body, names));
         match begun {
-            Ok(upload) => Ok((session, upload)),
+            Ok(upload) => Ok(Begun { session, upload }),
             Err(fault) => {
                 self.keep(session);
                 Err(fault)
@@ -360,7 +361,10 @@ impl Destination for Folder {
             .strip
             .take()
             .filter(|(landed, _)| FLIES && landed == name);
-        let (mut session, upload) = match landed {
+        let Begun {
+            mut session,
+            upload,
+        } = match landed {
             Some((_, begun)) => begun?,
             None => self.begin(name, body)?,
         };
@@ -375,16 +379,11 @@ impl Destination for Folder {
             return None;
         }
         let begun = self.begin(name, body);
-        if let Ok((_, upload)) = &begun {
+        if let Ok(Begun { upload, .. }) = &begun {
             // What another conversation is begun for meanwhile must not remove it.
             self.broken_off.ended(&upload.first);
         }
-        Some(Box::new(Sailing {
-            name: name.to_owned(),
-            begun,
-            ended: false,
-            strip: self.strip.clone(),
-        }))
+        Sailing::send(name, begun, &self.strip)
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

@@ -10,11 +10,12 @@ use super::session::{Done, Session};
 use super::transfer::{WINDOW, WINDOW_MAX};
 use super::upload::Upload;
 use super::wire::{Frame, Garbled, OK, Packet, Status, WRITE};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::Fault;
 use crate::base::sys;
-use crate::base::transfer::{NextBytes, Strip};
+use crate::base::transfer::NextBytes;
+use crate::dest::Body;
 use crate::dest::folders::{self, Verb, Wait, fill};
-use crate::dest::{Body, Flight};
+use crate::dest::sailing::Busy;
 
 /// So often is moved what can be moved before the caller gets its turn again.
 const ROUNDS_MAX: u32 = 128;
@@ -60,11 +61,6 @@ impl Writing {
             fault: None,
             broken: None,
         }
-    }
-
-    /// All bytes are with the child.
-    fn is_whole(&self) -> bool {
-        self.at == self.len && self.out.is_empty()
     }
 
     fn is_open(&self) -> bool {
@@ -177,55 +173,37 @@ impl Writing {
     }
 }
 
-/// What an upload that was sent on its way came to: the conversation with it, or why it was not begun.
-pub(super) type Begun = Done<(Session, Upload)>;
-/// With the name of the file.
-pub(super) type Landed = (String, Begun);
-
-/// An upload on its way. It has the conversation for itself.
-pub(super) struct Sailing {
-    pub(super) name: String,
-    pub(super) begun: Begun,
-    pub(super) ended: bool,
-    pub(super) strip: Strip<Landed>,
+/// The conversation with an upload that was begun in it.
+pub(super) struct Begun {
+    pub(super) session: Session,
+    pub(super) upload: Upload,
 }
 
-impl Flight for Sailing {
+impl Busy for Begun {
     fn advance(&mut self, next: &mut NextBytes<'_>) -> bool {
-        if let (Ok((session, upload)), false) = (&mut self.begun, self.ended) {
-            let moved = upload.writing.advance(session, next, Duration::ZERO);
-            self.ended = moved.unwrap_or_else(|fault| {
-                upload.writing.broken = Some(fault);
-                true
-            });
-            return self.ended;
+        let writing = &mut self.upload.writing;
+        let moved = writing.advance(&mut self.session, next, Duration::ZERO);
+        moved.unwrap_or_else(|fault| {
+            writing.broken = Some(fault);
+            true
+        })
+    }
+
+    fn wait(&self, at_most: Duration) -> bool {
+        let writing = &self.upload.writing;
+        let writes = !writing.out.is_empty();
+        match self.session.fd(writes).filter(|_| !writing.held) {
+            Some(fd) => sys::wait_ready(fd, writes, at_most, 1),
+            None => return false,
         }
         true
     }
 
-    fn wait(&self, at_most: Duration) {
-        match &self.begun {
-            Ok((session, upload)) if !self.ended && !upload.writing.held => {
-                let writes = !upload.writing.out.is_empty();
-                if let Some(fd) = session.fd(writes) {
-                    sys::wait_ready(fd, writes, at_most, 1);
-                }
-            }
-            _ => drop(sys::sleep_beyond(at_most, 1)),
+    fn land(&mut self, ended: bool) -> bool {
+        let writing = &mut self.upload.writing;
+        if !ended && writing.refused.is_none() {
+            writing.fault.get_or_insert_with(folders::broken_off);
         }
-    }
-
-    fn land(mut self: Box<Self>) -> bool {
-        let mut whole = false;
-        if let Ok((_, upload)) = &mut self.begun {
-            let writing = &mut upload.writing;
-            whole = writing.is_whole();
-            if !self.ended && writing.refused.is_none() {
-                let broken_off = || Fault::new(Class::Stopped, "the upload was broken off");
-                writing.fault.get_or_insert_with(broken_off);
-            }
-        }
-        self.strip.replace(Some((self.name, self.begun)));
-        whole
+        writing.at == writing.len && writing.out.is_empty()
     }
 }

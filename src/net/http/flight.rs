@@ -165,24 +165,11 @@ impl Upload {
 
     /// Hands to the system what is to go out; true when that was all.
     fn push(&mut self) -> io::Result<bool> {
-        loop {
-            let rest = self.out.get(self.out_at..).unwrap_or_default();
-            let taken = match rest.is_empty() {
-                true => 0,
-                false => self.line.write(rest)?,
-            };
-            self.out_at += taken;
-            let (moved, all) = self.line.flush()?;
-            if moved > 0 || taken > 0 {
-                self.moved = Instant::now();
-            }
-            if self.out_at >= self.out.len() {
-                return Ok(all);
-            }
-            if taken == 0 || !all {
-                return Ok(false);
-            }
+        let (moved, all) = self.line.push(&self.out, &mut self.out_at)?;
+        if moved {
+            self.moved = Instant::now();
         }
+        Ok(all)
     }
 
     /// Nothing goes out: the fault once that lasts too long.

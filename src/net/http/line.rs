@@ -1,6 +1,8 @@
 //! A connection that never blocks: bytes in and out as far as they go now, through TLS or not.
 
 use std::io::{self, Read as _, Write as _};
+#[cfg(feature = "dest-ftp")]
+use std::net::Shutdown;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
@@ -16,13 +18,13 @@ const HELD_BYTES: usize = 64 * 1024;
 const ADDRESSES_TRIED: usize = 2;
 
 /// A connection to a server, made but not used yet or in use.
-pub(super) struct Line {
+pub(crate) struct Line {
     tcp: TcpStream,
     tls: Option<Box<ClientConnection>>,
 }
 
 /// What a read came to.
-pub(super) enum Got {
+pub(crate) enum Got {
     Bytes(usize),
     /// Nothing now.
     Nothing,
@@ -64,12 +66,59 @@ impl Line {
         Some(Line { tcp, tls })
     }
 
-    pub(super) fn fd(&self) -> RawFd {
+    /// Of a connection that is made, and TLS on it that is agreed on.
+    #[cfg(feature = "dest-ftp")]
+    pub(crate) fn of(tcp: TcpStream, tls: Option<Box<ClientConnection>>) -> io::Result<Line> {
+        tcp.set_nonblocking(true)?;
+        Ok(Line { tcp, tls })
+    }
+
+    #[cfg(feature = "dest-ftp")]
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Nothing more is to be sent; what that takes goes with the next [`Line::flush`].
+    #[cfg(feature = "dest-ftp")]
+    pub(crate) fn say_end(&mut self) {
+        if let Some(conn) = &mut self.tls {
+            conn.send_close_notify();
+        }
+    }
+
+    /// Ends what goes out.
+    #[cfg(feature = "dest-ftp")]
+    pub(crate) fn shut(&self) -> io::Result<()> {
+        self.tcp.shutdown(Shutdown::Write)
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
         self.tcp.as_raw_fd()
     }
 
+    /// Hands to the system what it takes now of what is left of `out` behind `at`: whether a byte moved, and whether that was all.
+    pub(crate) fn push(&mut self, out: &[u8], at: &mut usize) -> io::Result<(bool, bool)> {
+        let mut any = false;
+        loop {
+            let rest = out.get(*at..).unwrap_or_default();
+            let taken = match rest.is_empty() {
+                true => 0,
+                false => self.write(rest)?,
+            };
+            *at += taken;
+            let (moved, all) = self.flush()?;
+            any |= moved > 0 || taken > 0;
+            if *at >= out.len() {
+                return Ok((any, all));
+            }
+            if taken == 0 || !all {
+                return Ok((any, false));
+            }
+        }
+    }
+
     /// Takes as many bytes as go now, perhaps none.
-    pub(super) fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(conn) => conn.writer().write(data),
             None => now(|| self.tcp.write(data)).map(|n| n.unwrap_or(0)),
@@ -77,7 +126,7 @@ impl Line {
     }
 
     /// Hands what was written to the system: how many bytes went now, and whether that was all.
-    pub(super) fn flush(&mut self) -> io::Result<(usize, bool)> {
+    pub(crate) fn flush(&mut self) -> io::Result<(usize, bool)> {
         let Some(conn) = &mut self.tls else {
             return Ok((0, true));
         };
@@ -93,7 +142,7 @@ impl Line {
     }
 
     /// Bytes that are there.
-    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<Got> {
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<Got> {
         let got = |n| match n {
             Some(0) => Got::End,
             Some(n) => Got::Bytes(n),

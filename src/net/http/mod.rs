@@ -9,7 +9,7 @@ mod fault;
 mod flight;
 mod landed;
 mod launch;
-mod line;
+pub(crate) mod line;
 mod link;
 mod pending;
 mod reply;

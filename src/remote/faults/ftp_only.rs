@@ -13,7 +13,7 @@ fn says(reply: &str) -> Odd {
 }
 
 #[test]
-fn servers_of_every_kind() {
+pub(super) fn servers_of_every_kind() {
     type Change = fn(&mut Modes);
     let kinds: [(&str, Change); 14] = [
         ("as it should be", |_| ()),
@@ -65,7 +65,7 @@ fn servers_of_every_kind() {
 }
 
 #[test]
-fn folders_are_made_and_missed() {
+pub(super) fn folders_are_made_and_missed() {
     for query in ["", "aftp-use-cwd-names"] {
         let wire = Ftp::new(|_| ());
         wire.0.unmake();
@@ -79,7 +79,7 @@ fn folders_are_made_and_missed() {
 }
 
 #[test]
-fn downloads_and_uploads_that_break() {
+pub(super) fn downloads_and_uploads_that_break() {
     for (verb, trouble) in [
         ("RETR", Odd::Part(300_000, "426 broken off".to_owned())),
         ("RETR", Odd::Part(300_000, "226 done".to_owned())),
@@ -198,7 +198,7 @@ fn a_conversation_that_ended_while_nothing_was_asked_is_no_failure() {
 }
 
 #[test]
-fn refusals_and_what_they_mean() {
+pub(super) fn refusals_and_what_they_mean() {
     for (verb, reply, kind, words) in [
         (
             "PASS",
@@ -288,7 +288,7 @@ fn refusals_and_what_they_mean() {
 }
 
 #[test]
-fn what_fails_for_a_moment_is_not_missing_and_costs_no_file() {
+pub(super) fn what_fails_for_a_moment_is_not_missing_and_costs_no_file() {
     for reply in ["450 Busy.", "451 Local error.", "426 Cut.", "425 No way."] {
         let wire = Ftp::new(|_| ());
         wire.stored(10);
@@ -329,7 +329,7 @@ fn what_fails_for_a_moment_is_not_missing_and_costs_no_file() {
 }
 
 #[test]
-fn writes_that_fail_on_the_server_are_for_want_of_space() {
+pub(super) fn writes_that_fail_on_the_server_are_for_want_of_space() {
     for reply in [
         "451 Failure writing to local file.",
         "451-Error during write to file\r\n451-1 MB were sent\r\n451 0.017 seconds (measured here)",
@@ -478,7 +478,7 @@ fn replies_that_are_none() {
 }
 
 #[test]
-fn tls_of_every_kind() {
+pub(super) fn tls_of_every_kind() {
     let reuse = |m: &mut Modes| m.reuse = true;
     type Change = fn(&mut Modes);
     let kinds: [(Tls, &str, Change); 7] = [
@@ -513,7 +513,7 @@ fn tls_of_every_kind() {
 }
 
 #[test]
-fn tls_that_goes_wrong() {
+pub(super) fn tls_that_goes_wrong() {
     let new = |query: &str| {
         let wire = Ftp::new(|m| m.tls = Tls::Explicit);
         wire.stored(1000);
@@ -563,7 +563,7 @@ fn tls_that_goes_wrong() {
 }
 
 #[test]
-fn uploads_without_renaming() {
+pub(super) fn uploads_without_renaming() {
     let wire = Ftp::new(|m| m.no_rename = true);
     let mut s = wire.subject("aftp-no-rename&aftp-use-cwd-names");
     s.put(b"one").expect("stored");
@@ -578,7 +578,7 @@ fn uploads_without_renaming() {
 
 /// What an upload left that broke with its conversation goes when there is another one, and nothing else does.
 #[test]
-fn own_leftovers_go_with_the_next_conversation() {
+pub(super) fn own_leftovers_go_with_the_next_conversation() {
     const FOREIGN: &str = "duplet-tmp-0123456789abcdef";
     type Act = fn(&mut Subject);
     let next: [Act; 4] = [
@@ -603,7 +603,7 @@ fn own_leftovers_go_with_the_next_conversation() {
 }
 
 #[test]
-fn leftovers_of_killed_runs_go_after_a_day() {
+pub(super) fn leftovers_of_killed_runs_go_after_a_day() {
     for lists in [Lists::Facts, Lists::Unix] {
         let wire = Ftp::new(|m| m.lists = lists);
         wire.0.store_aged("duplet-tmp-0123456789abcdef", b"1", 3);

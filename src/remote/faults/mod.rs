@@ -640,6 +640,20 @@ mod on_their_way {
         flights!(super::super::openstack::start);
     }
 
+    #[cfg(feature = "dest-ftp")]
+    mod ftp {
+        flights! { super::super::ftp::start;
+            uploads: a_second_upload_replaces_the_first folders_are_made_by_uploads;
+        }
+        flights! { own ftp_only:
+            servers_of_every_kind folders_are_made_and_missed downloads_and_uploads_that_break
+            refusals_and_what_they_mean
+            what_fails_for_a_moment_is_not_missing_and_costs_no_file writes_that_fail_on_the_server_are_for_want_of_space
+            tls_of_every_kind tls_that_goes_wrong uploads_without_renaming
+            own_leftovers_go_with_the_next_conversation leftovers_of_killed_runs_go_after_a_day
+        }
+    }
+
     #[cfg(feature = "dest-rclone")]
     mod rclone {
         flights! { super::super::rclone::start;
