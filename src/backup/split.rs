@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use crate::base::digest::Hash;
 use crate::base::error::{Error, Result};
+use crate::base::transfer::FLIES;
 use crate::base::ui::Ui;
 use crate::format::filelist::{Content, LISTS_AT_MOST};
 use crate::format::manifest::Params;
@@ -14,6 +15,18 @@ pub(super) struct Splitter {
     block: Vec<u8>,
     list: Vec<u8>,
 }
+
+/// A source has nothing to be read now; it is asked again.
+#[derive(Debug)]
+pub(super) struct Idle;
+
+impl std::fmt::Display for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("nothing to be read now")
+    }
+}
+
+impl std::error::Error for Idle {}
 
 /// Why a file was not stored.
 pub(super) enum Trouble {
@@ -73,7 +86,8 @@ impl Splitter {
             if !tick(ui, read) {
                 return Err(Trouble::Stopped);
             }
-            let n = fill(source, &mut self.block).map_err(Trouble::Source)?;
+            let n =
+                fill(source, &mut self.block, &mut || writer.tick()).map_err(Trouble::Source)?;
             if n == 0 {
                 break;
             }
@@ -172,14 +186,15 @@ fn push_list(
     Ok(())
 }
 
-/// Fills the buffer as far as the source goes.
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+/// Fills the buffer as far as the source goes; `idle` is called while that is [`Idle`].
+fn fill(source: &mut dyn Read, buffer: &mut [u8], idle: &mut dyn FnMut()) -> io::Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
         match source.read(&mut buffer[n..]) {
             Ok(0) => break,
             Ok(more) => n += more,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if FLIES && e.get_ref().is_some_and(|e| e.is::<Idle>()) => idle(),
             Err(e) => return Err(e),
         }
     }

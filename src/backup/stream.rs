@@ -2,16 +2,18 @@
 //! end or the version is not made: half a dump under the name of a whole one is worse than none.
 
 use std::io::{self, Read};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use crate::backup::job::{Job, kind_index, tell};
 use crate::backup::source::Source;
-use crate::backup::split::Trouble;
+use crate::backup::split::{Idle, Trouble};
 use crate::base::error::{Error, Kind, Result, io_text};
 use crate::base::sys::{self, Identity, Piped, Users};
 use crate::base::text;
 use crate::base::time::{Timestamp, ticks_from_unix};
+use crate::base::transfer::FLIES;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::{Content, Entry, EntryKind};
 use crate::format::locator::Extents;
@@ -22,6 +24,8 @@ use crate::set::{Record, Stamp};
 const PIECE: usize = 256 << 10;
 /// How often it is seen whether a command that closed its output has ended, or a stop has come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// After so long without input a volume that is on its way gets its turn.
+const TURN: Duration = Duration::from_millis(20);
 /// What is read is private to who backed it up.
 const MODE: u32 = 0o600;
 
@@ -114,13 +118,16 @@ impl Reader {
 }
 
 impl Read for Reader {
-    /// Fails once a stop is requested, however long nothing comes.
+    /// Fails once a stop is requested, however long nothing comes; [`Idle`] from time to time until then.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if sys::stops_requested() > 0 {
                 return Err(io::Error::other("stopped"));
             }
             match self {
+                Reader::Input if FLIES && !has_input() => {
+                    return Err(io::Error::other(Idle));
+                }
                 Reader::Input => match io::stdin().read(buffer) {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     done => return done,
@@ -135,14 +142,23 @@ impl Read for Reader {
                     }
                     ready.clear();
                     *at = 0;
-                    let moved = child.exchange(b"", ready, PIECE, &mut Vec::new(), LOOK_EVERY)?;
+                    let turn = if FLIES { TURN } else { LOOK_EVERY };
+                    let moved = child.exchange(b"", ready, PIECE, &mut Vec::new(), turn)?;
                     if ready.is_empty() && moved.output_ended {
                         return Ok(0);
+                    }
+                    if FLIES && ready.is_empty() {
+                        return Err(io::Error::other(Idle));
                     }
                 }
             }
         }
     }
+}
+
+/// Waits a little for standard input, whose end counts, too.
+fn has_input() -> bool {
+    sys::wait_ready(io::stdin().as_raw_fd(), false, TURN, 0)
 }
 
 fn obey() -> Result<()> {

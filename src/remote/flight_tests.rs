@@ -198,6 +198,40 @@ fn a_throttle_holds_it_back_without_a_wait() {
     assert!(sending.not_before.is_some());
 }
 
+/// The request after a flight goes over its connection where the one before is no more.
+#[test]
+fn its_connection_is_used_again() {
+    let (tls, ca) = s3_tls::good();
+    let clear = Server::start();
+    let data = bytes(MIB);
+    for (server, url) in [
+        (&tls, url("s3s", "localhost", &tls, &ca)),
+        (&clear, url("s3", "127.0.0.1", &clear, "use-ssl=false")),
+    ] {
+        for (keeps, made) in [(true, 2), (false, 3)] {
+            server.with(|s3| s3.files.clear());
+            let mut s = Subject::open(&url, &[]);
+            let before = server.connections();
+            server.script("GET", "", Trouble::CloseAfter);
+            let mut spool = spool_of(&s, &data);
+            if !keeps {
+                let end = vec![("connection", "close".to_owned())];
+                server.script("PUT", NAME, Trouble::More(end));
+            }
+            let sending = launch(&mut s, &mut spool, &data);
+            let sha = Algo::Sha256.hash(&data);
+            let mut remote = RemoteMut::new(&mut s.remote, &Permit::to_write());
+            let landed = remote.land(&mut s.ui, NAME, (&mut spool, &sha), sending);
+            landed.expect("landed");
+            for n in 0..3 {
+                s.put_as(&format!("{NAME}{n}"), b"small").expect("stored");
+            }
+            assert_eq!(s.retries(), 0);
+            assert_eq!(server.connections() - before, made, "{url} {keeps}");
+        }
+    }
+}
+
 /// What is broken off is no file, and costs the next upload nothing.
 #[test]
 fn what_is_broken_off_is_forgotten() {

@@ -188,6 +188,11 @@ impl<S: Service> Server<S> {
         of.cloned().collect()
     }
 
+    /// Connections so far.
+    pub fn connections(&self) -> u64 {
+        self.state.lock().unwrap().connections
+    }
+
     pub fn with<T>(&self, act: impl FnOnce(&mut S) -> T) -> T {
         act(&mut self.state.lock().unwrap().service)
     }

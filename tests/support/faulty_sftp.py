@@ -4,7 +4,7 @@
 
 FOLDER/script holds one trouble a line, taken away when it has happened: KIND NUMBER TROUBLE [VALUE]. KIND is a request (`read`,
 `write`, `open`, ...) or `start`; the trouble comes at the NUMBER-th request of that kind. FOLDER/log gets a line for each request.
-Troubles: `die`, `hang`, `kill` (with words on standard error), `status CODE[:message]`, `bare CODE` (a status without words),
+Troubles: `die`, `hang`, `pause` (until there is FOLDER/go), `kill` (with words on standard error), `status CODE[:message]`, `bare CODE` (a status without words),
 `garbage`, `huge`, `cut`, `wrong-id`, `wrong-kind`, `say TEXT` (plain text), `error TEXT` (on standard error, and it ends), `exit CODE`,
 `more` (data that nobody asked for), `full` (from now on nothing can be written and statvfs says so), `drip`, `empty`.
 What is refused (`status`, `bare`, `full`) is not done; all else is done before it goes wrong.
@@ -233,6 +233,10 @@ def go_wrong(trouble, value, kind, number, good):
         os._exit(int(value))
     if trouble == "hang":
         time.sleep(3600)
+    if trouble == "pause":
+        while not os.path.exists(os.path.join(HOME, "go")):
+            time.sleep(0.01)
+        return good
     if trouble == "error":
         sys.stderr.write(value.replace("\\n", "\n") + "\n")
         sys.stderr.flush()

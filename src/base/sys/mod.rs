@@ -47,11 +47,9 @@ pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unna
 pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};
 pub(crate) use look::{ITSELF, Spot, not_regular, stat_of, xattr_names_of, xattr_of};
 pub(crate) use priority::{be_nice, idle_io};
-#[cfg(any(feature = "http", feature = "dest-ssh"))]
-pub(crate) use signal::wait_ready;
 pub(crate) use signal::{
     forget_stops, install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible,
-    stops_requested,
+    stops_requested, wait_ready,
 };
 pub(crate) use terminal::{read_secret_line, terminal_width};
 pub(crate) use users::{Identity, Users};

@@ -114,12 +114,11 @@ pub(super) fn wait(fd: Option<RawFd>, time: Option<Duration>) -> io::Result<Wait
 }
 
 /// Waits until `fd` can be read, or written if `writes`, for at most `time`; less when another signal comes, and not at all when
-/// more than `known` stops were requested.
-#[cfg(any(feature = "http", feature = "dest-ssh"))]
-pub(crate) fn wait_ready(fd: RawFd, writes: bool, time: Duration, known: u32) {
+/// more than `known` stops were requested. True when it can.
+pub(crate) fn wait_ready(fd: RawFd, writes: bool, time: Duration, known: u32) -> bool {
     let events = if writes { libc::POLLOUT } else { libc::POLLIN };
-    // Whatever ended it, the caller looks again.
-    let _ = wait_beyond(Some((fd, events)), Some(time), known);
+    let waited = wait_beyond(Some((fd, events)), Some(time), known);
+    matches!(waited, Ok(Waited::Ready))
 }
 
 /// As [`wait`], for one who knows of so many stops already.

@@ -223,11 +223,9 @@ impl Busy for Begun {
     fn wait(&self, at_most: Duration) -> bool {
         let sending = &self.upload.sending;
         let watched = sending.fd(&self.session.control);
-        match watched.filter(|_| !sending.held) {
-            Some((fd, writes)) => sys::wait_ready(fd, writes, at_most, 1),
-            None => return false,
-        }
-        true
+        let watched = watched.filter(|_| !sending.held);
+        let wait = |(fd, writes)| sys::wait_ready(fd, writes, at_most, 1);
+        watched.map(wait).is_some()
     }
 
     fn land(&mut self, ended: bool) -> bool {

@@ -192,11 +192,9 @@ impl Busy for Begun {
     fn wait(&self, at_most: Duration) -> bool {
         let writing = &self.upload.writing;
         let writes = !writing.out.is_empty();
-        match self.session.fd(writes).filter(|_| !writing.held) {
-            Some(fd) => sys::wait_ready(fd, writes, at_most, 1),
-            None => return false,
-        }
-        true
+        let watched = self.session.fd(writes).filter(|_| !writing.held);
+        let wait = |fd| sys::wait_ready(fd, writes, at_most, 1);
+        watched.map(wait).is_some()
     }
 
     fn land(&mut self, ended: bool) -> bool {

@@ -340,12 +340,17 @@ impl Upload {
             headers: parts.headers,
             body: Vec::new(),
             broken: None,
+            keeps: false,
         };
         let next = call.proceed();
         Ok(match next {
             Some(RecvResponseResult::RecvBody(call)) => {
                 Step::On(Phase::Rest(call, answered, until(self.limits.body)))
             }
+            Some(RecvResponseResult::Cleanup(call)) => Step::Done(Answered {
+                keeps: !call.must_close_connection(),
+                ..answered
+            }),
             Some(_) => Step::Done(answered),
             None => return Err(closed_early(&self.place)),
         })
@@ -375,11 +380,10 @@ impl Upload {
         }
         let closes = matches!(call.body_mode(), ureq_proto::BodyMode::CloseDelimited);
         if call.can_proceed() && !closes {
-            return Ok(match call.proceed() {
-                Some(RecvBodyResult::Cleanup(_) | RecvBodyResult::Redirect(_)) | None => {
-                    Step::Done(answered)
-                }
-            });
+            if let Some(RecvBodyResult::Cleanup(call)) = call.proceed() {
+                answered.keeps = !call.must_close_connection();
+            }
+            return Ok(Step::Done(answered));
         }
         if answered.body.len() >= BODY_MAX_BYTES {
             let long = io::Error::new(io::ErrorKind::InvalidData, "the reply is too long");
@@ -428,6 +432,10 @@ impl Flight for Upload {
         let mut landed = self.landed;
         landed.whole = whole;
         landed.begun = self.left < self.len;
+        let keeps = matches!(&landed.outcome, Some(Ok(answered)) if answered.keeps);
+        if keeps && self.input.is_empty() && self.failed.is_none() {
+            landed.line = Some(self.line);
+        }
         landed
             .outcome
             .get_or_insert_with(|| Err(Fault::new(Class::Stopped, "the upload was broken off")));

@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Read};
 use ureq::http::HeaderMap;
 
 use crate::base::fault::Fault;
+use crate::net::http::line::Line;
 
 /// A reply that came whole, or as far as it goes.
 pub(super) struct Answered {
@@ -13,6 +14,8 @@ pub(super) struct Answered {
     pub(super) body: Vec<u8>,
     /// Why the body is not at its end.
     pub(super) broken: Option<io::Error>,
+    /// Neither side ends the connection after it.
+    pub(super) keeps: bool,
 }
 
 impl Answered {
@@ -38,6 +41,8 @@ pub(super) struct Landed {
     pub(super) begun: bool,
     pub(super) whole: bool,
     pub(super) outcome: Option<Result<Answered, Fault>>,
+    /// The connection, where it is good for another request.
+    pub(super) line: Option<Line>,
 }
 
 /// A body that breaks off.

@@ -58,6 +58,7 @@ impl Http {
             begun: false,
             whole: false,
             outcome: None,
+            line: None,
         };
         self.strip.replace(None);
         let strip = (landed, self.strip.clone());
@@ -103,6 +104,9 @@ impl Http {
         }
         if landed.unheard {
             self.expect = false;
+        }
+        if let (Some(line), Ok(uri)) = (landed.line, request.url.parse()) {
+            self.link.hand_over(&uri, line);
         }
         let answered = match landed.outcome? {
             Ok(answered) => answered,

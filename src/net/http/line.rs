@@ -73,7 +73,6 @@ impl Line {
         Ok(Line { tcp, tls })
     }
 
-    #[cfg(feature = "dest-ftp")]
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -90,6 +89,11 @@ impl Line {
     #[cfg(feature = "dest-ftp")]
     pub(crate) fn shut(&self) -> io::Result<()> {
         self.tcp.shutdown(Shutdown::Write)
+    }
+
+    /// The other side has neither ended it nor said anything.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.tcp.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
     pub(crate) fn fd(&self) -> RawFd {

@@ -6,6 +6,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use ureq::http::Uri;
@@ -14,10 +15,15 @@ use ureq::unversioned::transport::{
 };
 
 use crate::base::fault::{Class, Fault};
+#[cfg(feature = "overlap")]
+use crate::net::http::handed::Handed;
+use crate::net::http::line::Line;
 use crate::net::http::user_agent;
 use crate::net::proxy::{Proxies, Proxy};
 use crate::net::tls::{self, Connects, Stage, Told};
 
+/// A connection that was idle for longer is not used again: servers may have ended it.
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Longest head of an answer to `CONNECT`.
 const ANSWER_MAX_BYTES: usize = 16 * 1024;
 
@@ -27,11 +33,24 @@ pub(super) struct Link {
     pub(super) connects: Arc<Connects>,
     /// `http://host:port` of the next request in absolute form, until its first line is written.
     absolute: Mutex<Option<String>>,
+    /// Connections are used again.
+    keeps: bool,
+    handed: Mutex<Option<HandedOver>>,
+}
+
+/// A connection that a flight is done with: to which origin, and since when.
+struct HandedOver {
+    origin: String,
+    line: Line,
+    since: Instant,
 }
 
 impl Link {
-    pub(super) fn new(proxies: Proxies) -> Link {
+    /// `keeps`: connections are used again.
+    pub(super) fn new(proxies: Proxies, keeps: bool) -> Link {
         Link {
+            keeps,
+            handed: Mutex::new(None),
             proxies,
             connects: Arc::new(Connects::new()),
             absolute: Mutex::new(None),
@@ -50,6 +69,26 @@ impl Link {
         *self.absolute.lock().unwrap_or_else(PoisonError::into_inner) = origin;
     }
 
+    /// Keeps a connection for the next request to its origin that would make one.
+    pub(super) fn hand_over(&self, uri: &Uri, line: Line) {
+        let handed = HandedOver {
+            origin: origin(uri),
+            line,
+            since: Instant::now(),
+        };
+        let mut held = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(handed).filter(|_| self.keeps);
+    }
+
+    /// Such a connection, if it is still good.
+    #[cfg(feature = "overlap")]
+    fn take_handed(&self, uri: &Uri) -> Option<Line> {
+        let mut held = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        let handed = held.take().filter(|h| h.origin == origin(uri))?;
+        let good = handed.since.elapsed() < IDLE_MAX && handed.line.is_quiet();
+        good.then_some(handed.line)
+    }
+
     fn take_absolute(&self) -> Option<String> {
         let mut held = self.absolute.lock().unwrap_or_else(PoisonError::into_inner);
         held.take()
@@ -60,6 +99,11 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Link")
     }
+}
+
+fn origin(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    format!("{:?} {host} {}", uri.scheme_str(), port(uri))
 }
 
 /// The port of a URL, also where it names none.
@@ -74,6 +118,28 @@ pub(super) fn port(uri: &Uri) -> u16 {
 #[derive(Debug)]
 pub(super) struct Dial(pub(super) Arc<Link>);
 
+#[cfg(feature = "overlap")]
+impl<In: Transport> Connector<In> for Dial {
+    type Out = Either<In, Handed>;
+
+    /// The connection of a flight that has landed is as good as one of the pool, and counts as such.
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        self.0.connects.at(Stage::Dialling);
+        Ok(match self.0.take_handed(details.uri) {
+            Some(line) => {
+                self.0.connects.reuse();
+                Some(Either::B(Handed::new(line, details)))
+            }
+            None => chained.map(Either::A),
+        })
+    }
+}
+
+#[cfg(not(feature = "overlap"))]
 impl<In: Transport> Connector<In> for Dial {
     type Out = In;
 

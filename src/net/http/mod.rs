@@ -7,6 +7,8 @@
 mod cookies;
 mod fault;
 mod flight;
+#[cfg(feature = "overlap")]
+mod handed;
 mod landed;
 mod launch;
 pub(crate) mod line;
@@ -118,7 +120,7 @@ impl Http {
         let short = span(&opts::SHORT_TIMEOUT, 1);
         let transfer = span(&opts::READ_WRITE_TIMEOUT, 1);
         let idle = usize::from(!options.flag(&opts::NO_REUSE));
-        let link = Arc::new(Link::new(Proxies::new(options)?));
+        let link = Arc::new(Link::new(Proxies::new(options)?, idle > 0));
         let tls = tls::config(options)?;
         let cut = Arc::new(Cut::default());
         let config = Agent::config_builder()
@@ -133,7 +135,7 @@ impl Http {
             .max_response_header_size(HEADER_MAX_BYTES)
             .max_idle_connections(idle)
             .max_idle_connections_per_host(idle)
-            .max_idle_age(Duration::from_secs(15))
+            .max_idle_age(link::IDLE_MAX)
             .timeout_connect(Some(short))
             .timeout_await_100(Some(EXPECT_WAIT))
             .proxy(None)

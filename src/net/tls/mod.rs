@@ -9,7 +9,7 @@ mod verify;
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustls::pki_types::ServerName;
@@ -44,6 +44,8 @@ pub(crate) struct Connects {
     base: Instant,
     ready_millis: AtomicUsize,
     stage: AtomicUsize,
+    /// The connection being made is one that was made before.
+    reused: AtomicBool,
 }
 
 impl Connects {
@@ -53,6 +55,7 @@ impl Connects {
             base: Instant::now(),
             ready_millis: AtomicUsize::new(0),
             stage: AtomicUsize::new(Stage::Idle as usize),
+            reused: AtomicBool::new(false),
         }
     }
 
@@ -78,8 +81,16 @@ impl Connects {
         self.stage.load(Ordering::Relaxed) == stage as usize
     }
 
+    /// The connection that comes next is not a new one.
+    #[cfg(feature = "overlap")]
+    pub(crate) fn reuse(&self) {
+        self.reused.store(true, Ordering::Relaxed);
+    }
+
     fn note(&self) {
-        self.made.fetch_add(1, Ordering::Relaxed);
+        if !self.reused.swap(false, Ordering::Relaxed) {
+            self.made.fetch_add(1, Ordering::Relaxed);
+        }
         // Not every processor has atomic 64-bit numbers.
         let now = usize::try_from(self.now()).unwrap_or(usize::MAX);
         self.ready_millis.store(now, Ordering::Relaxed);
