@@ -404,6 +404,113 @@ fn a_browser_that_brings_a_refusal_and_ports_that_are_taken() {
         .code(&[200]);
 }
 
+/// Its tokens do not expire, and are good at the server that the browser names.
+#[test]
+fn by_a_browser_at_a_provider_whose_tokens_last() {
+    let scratch = Scratch::new("login");
+    let file = scratch.at("token");
+    let kept = format!("--oauth-token-file={}", text(&file));
+    let given = r#"{"result":0,"access_token":"secrettoken","userid":1,"locationid":2}"#;
+    let refused = r#"{"result":2012,"error":"Invalid 'code' provided."}"#;
+    for (answer, code) in [(refused, 100), (given, 0)] {
+        let server = provider(vec![(200, answer.to_owned())]);
+        let at = token_url(server.address);
+        let secret = "--oauth-client-secret=hunter2";
+        let args = ["pcloud", "--oauth-client-id=own", secret, "--oauth-port=0"];
+        let waiting = Waiting::start(&scratch, &[&args[..], &[&at, &kept]].concat());
+        let page = "https://my.pcloud.com/oauth2/authorize?response_type=code&client_id=own&";
+        assert!(waiting.page.starts_with(page), "{}", waiting.page);
+        let (back, state) = (waiting.value("redirect_uri"), waiting.value("state"));
+        let host = back.strip_prefix("http://").unwrap().trim_end_matches('/');
+        let more = "code=secretcode&locationid=2&hostname=eapi.pcloud.com";
+        browse(host, &format!("/?state={state}&{more}"));
+        let (got, out, err) = waiting.end();
+        assert_eq!(got, code, "{out}{err}");
+        for secret in ["secrettoken", "secretcode", "hunter2"] {
+            assert!(!format!("{out}{err}").contains(secret), "{out}{err}");
+        }
+        let forms = server.with(|id| id.forms.clone());
+        assert!(forms[0].contains("code=secretcode"), "{forms:?}");
+        match code {
+            0 => {
+                let words = "pcloud://eapi.pcloud.com/FOLDER";
+                assert!(format!("{out}{err}").contains(words), "{out}{err}");
+            }
+            _ => {
+                assert!(
+                    err.contains("gives no token; it says: Invalid 'code'"),
+                    "{err}"
+                );
+                assert!(!file.exists());
+            }
+        }
+    }
+    let there = fs::read_to_string(&file).unwrap();
+    assert!(there.contains(r#""authid":"secrettoken""#), "{there}");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// The page of the token service shows the token; nobody can fetch it from there.
+#[test]
+fn by_a_token_that_is_entered() {
+    let scratch = Scratch::new("login");
+    let waiting = Waiting::start(&scratch, &["pcloud"]);
+    let page = "https://oauth-service.duplicati.com/?type=pcloud&token=";
+    assert!(waiting.page.starts_with(page), "{}", waiting.page);
+    let (code, _, err) = waiting.end();
+    assert_eq!(code, 200, "{err}");
+    assert!(err.contains("is entered at a terminal"), "{err}");
+    let file = scratch.at("token");
+    let kept = format!("--oauth-token-file={}", text(&file));
+    // At a terminal: what it shows, and the exit code.
+    let script = "import os, pty, sys\n\
+        pid, fd = pty.fork()\n\
+        if pid == 0: os.execv(sys.argv[2], sys.argv[2:])\n\
+        shown, entered = b'', False\n\
+        while True:\n\
+        \x20   try: piece = os.read(fd, 4096)\n\
+        \x20   except OSError: break\n\
+        \x20   if not piece: break\n\
+        \x20   shown += piece\n\
+        \x20   if b'access token: ' in shown and not entered:\n\
+        \x20       entered = True\n\
+        \x20       os.write(fd, sys.argv[1].encode() + b'\\n')\n\
+        sys.stdout.buffer.write(shown)\n\
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+    let enter = |token: &str, kept: &str| {
+        let program = env!("CARGO_BIN_EXE_duplet");
+        let args = [
+            "-c",
+            script,
+            token,
+            program,
+            "remote",
+            "login",
+            "pcloud",
+            "--oauth-url=http://127.0.0.1:1/refresh",
+            kept,
+        ];
+        let mut command = scratch.other(&["python3"], &args);
+        let done = command.output().unwrap();
+        let shown = String::from_utf8_lossy(&done.stdout).into_owned();
+        (done.status.code().unwrap(), shown)
+    };
+    for bad in ["", "Server error, you must de-authorize", "a:b"] {
+        let (code, shown) = enter(bad, &kept);
+        assert_eq!(code, 200, "{shown}");
+        assert!(shown.contains("that is no access token"), "{shown}");
+        assert!(!file.exists());
+    }
+    let (code, shown) = enter(" secrettoken", &kept);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("http://127.0.0.1:1/?type=pcloud"), "{shown}");
+    assert!(shown.contains("pcloud://SERVER/FOLDER"), "{shown}");
+    assert!(!shown.contains("secrettoken"), "nothing is echoed: {shown}");
+    let there = fs::read_to_string(&file).unwrap();
+    assert_eq!(there.trim_end(), r#"{"authid":"secrettoken"}"#);
+}
+
 #[test]
 fn waiting_ends_when_it_is_interrupted() {
     let service = TokenService::start(&[]);
@@ -431,7 +538,7 @@ fn what_cannot_be_logged_in_is_said_before_anything_is_asked() {
         ),
         (&["onedrivev2://x?authid=hunter2"], "not read from a URL"),
         (
-            &["pcloud", "--oauth-client-id=own"],
+            &["jottacloud", "--oauth-client-id=own"],
             "no log-in by an own client",
         ),
         (

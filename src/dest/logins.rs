@@ -11,6 +11,7 @@ const MICROSOFT: Provider = Provider {
     device: "devicecode",
     page: "authorize?response_mode=query",
     by_login_token: "",
+    hosts: &[],
     scope: "",
     own: "&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default",
 };
@@ -23,6 +24,7 @@ const GOOGLE: Provider = Provider {
     device: "",
     page: "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent",
     by_login_token: "",
+    hosts: &[],
     scope: "",
     own: "",
 };
@@ -36,6 +38,7 @@ const BY_SERVICE: Provider = Provider {
     device: "",
     page: "",
     by_login_token: "",
+    hosts: &[],
     scope: "",
     own: "",
 };
@@ -81,6 +84,7 @@ pub(crate) static DROPBOX: Provider = Provider {
     device: "",
     page: "https://www.dropbox.com/oauth2/authorize?token_access_type=offline",
     by_login_token: "",
+    hosts: &[],
     scope: "account_info.read files.content.read files.content.write files.metadata.read files.metadata.write",
     own: "",
 };
@@ -94,10 +98,14 @@ pub(crate) static BOX: Provider = Provider {
     scope: "root_readwrite",
     ..BY_SERVICE
 };
-static PCLOUD: Provider = Provider {
+/// An AuthID is an access token, which does not expire.
+pub(crate) static PCLOUD: Provider = Provider {
     name: "pCloud",
     scheme: "pcloud",
     service: "pcloud",
+    token_url: "https://api.pcloud.com/oauth2_token",
+    page: "https://my.pcloud.com/oauth2/authorize",
+    hosts: &["api.pcloud.com", "eapi.pcloud.com"],
     ..BY_SERVICE
 };
 /// A refresh token is good for one use.

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, unwrap_io};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
+use crate::base::secret::Secret;
 use crate::base::sys;
 use crate::base::ui::Ui;
 use crate::cli::{options as o, parse};
@@ -18,6 +19,8 @@ use crate::net::oauth::{self, Provider};
 /// How long the page of the token service is good for, and how often it is looked whether somebody was there.
 const SERVICE_LIFE: Duration = Duration::from_secs(300);
 const SERVICE_PAUSE: Duration = Duration::from_secs(3);
+/// The token service that has the pages of providers whose tokens do not expire: see [`Provider::hosts`].
+const SHOWS_TOKENS: &str = "https://oauth-service.duplicati.com/refresh";
 /// The same for a browser of this machine.
 const BROWSER_LIFE: Duration = Duration::from_secs(600);
 const BROWSER_PAUSE: Duration = Duration::from_millis(200);
@@ -52,6 +55,7 @@ pub(super) fn run(word: &str, more: &[String], options: &Options, ui: &mut Ui) -
         _ if options.given(o::LOGIN_TOKEN.name).is_some() => {
             by_token(&mut http, provider, options, &mut file)?
         }
+        None if !provider.hosts.is_empty() => by_hand(provider, options, &mut file, ui)?,
         None => by_service(&mut http, provider, options, &mut file, ui)?,
         Some(_) => by_client(&mut http, provider, options, &mut file, ui)?,
     };
@@ -102,6 +106,43 @@ fn by_service(
         let asked = login.ask(http, file);
         asked.map(|asked| (asked, SERVICE_PAUSE))
     }))
+}
+
+/// On a page of the token service, which shows an access token: it is entered here.
+fn by_hand(
+    provider: &'static Provider,
+    options: &Options,
+    file: &mut TokenFile,
+    ui: &mut Ui,
+) -> Result<Done<()>> {
+    let url = match options.given(oauth::OAUTH_URL.name) {
+        Some(_) => oauth::service_url(options)?,
+        None => SHOWS_TOKENS.to_owned(),
+    };
+    let page = ByService::new(&url)?.page(provider.service);
+    show(
+        ui,
+        "open this page on any device and log in; it shows an access token and a server:",
+        &page,
+    )?;
+    let entered = sys::read_secret_line("access token: ");
+    let entered = entered.map_err(|e| unwrap_io(e).doing("read the token from the terminal"))?;
+    let token = match entered.map(String::from_utf8) {
+        Some(Ok(token)) => Secret::new(token),
+        _ => {
+            let cause = "the access token is entered at a terminal";
+            return Err(Error::usage(cause)
+                .hint("or give it as authid=TOKEN in a parameters file of mode 0600"));
+        }
+    };
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if token.is_blank() || !token.reveal().trim().bytes().all(good) {
+        return Err(
+            Error::usage("that is no access token").hint("copy it as a whole from the page")
+        );
+    }
+    file.set(token_file::AUTHID, token.reveal().trim());
+    Ok(Ok(()))
 }
 
 /// At the provider, by a token that its page showed, for a refresh token.
@@ -217,8 +258,13 @@ fn keep(file: &TokenFile, provider: &Provider, ui: &mut Ui) -> Result<()> {
     if !file.path().is_empty() {
         file.save().map_err(|e| file.cannot(&e))?;
         ui.result(&format!("logged in; the log-in is in {}", file.shown()));
+        let server = match (provider.hosts, file.get(token_file::SERVER)) {
+            ([], _) => String::new(),
+            (_, "") => "SERVER/".to_owned(),
+            (_, server) => format!("{server}/"),
+        };
         ui.note(&format!(
-            "use it as {}://FOLDER with --oauth-token-file={}",
+            "use it as {}://{server}FOLDER with --oauth-token-file={}",
             provider.scheme,
             file.shown()
         ));

@@ -229,15 +229,21 @@ impl Loopback {
     /// The page that the browser has to open.
     pub(crate) fn page(&self, client: &Client) -> String {
         let page = beside(&client.url, client.provider.page);
-        let digest = Algo::Sha256.hash(self.verifier.reveal().as_bytes());
-        let challenge = base64_url(digest.as_bytes());
-        format!(
-            "{page}{}response_type=code&client_id={}&redirect_uri={}&scope={}&state={}&code_challenge_method=S256&code_challenge={}",
+        let page = format!(
+            "{page}{}response_type=code&client_id={}&redirect_uri={}&state={}",
             if page.contains('?') { '&' } else { '?' },
             encode(&client.id),
             encode(&self.back),
-            encode(client.provider.scope),
             self.state,
+        );
+        if !client.provider.hosts.is_empty() {
+            return page;
+        }
+        let digest = Algo::Sha256.hash(self.verifier.reveal().as_bytes());
+        let challenge = base64_url(digest.as_bytes());
+        format!(
+            "{page}&scope={}&code_challenge_method=S256&code_challenge={}",
+            encode(client.provider.scope),
             challenge.trim_end_matches('='),
         )
     }
@@ -252,8 +258,8 @@ impl Loopback {
         let Ok((stream, _)) = self.listener.accept() else {
             return Ok(Asked::NotYet);
         };
-        let code = match self.answer(stream) {
-            Some(Ok(code)) => code,
+        let (code, host) = match self.answer(stream) {
+            Some(Ok(found)) => found,
             Some(Err(fault)) => return Err(fault),
             None => return Ok(Asked::NotYet),
         };
@@ -263,13 +269,23 @@ impl Loopback {
             encode(&self.back),
             encode(self.verifier.reveal()),
         ));
-        let row = got(http, client, &client.url, fields.reveal(), code.reveal())?;
+        let hosts = client.provider.hosts;
+        let host = hosts.iter().find(|known| **known == host);
+        let url = match host {
+            // An address of one's own stays.
+            Some(host) if client.url == client.provider.token_url => {
+                client.url.replace(hosts[0], host)
+            }
+            _ => client.url.clone(),
+        };
+        let row = got(http, client, &url, fields.reveal(), code.reveal())?;
         let row = row.map_err(|told| client.fault(&told))?;
+        into.set(token_file::SERVER, host.unwrap_or(&""));
         keep(client, &row, into).map(|()| Asked::Given)
     }
 
-    /// The code that a browser brings, or the provider's refusal; `None` when it is something else.
-    fn answer(&self, mut stream: TcpStream) -> Option<Done<Secret>> {
+    /// The code that a browser brings with the host where it is good, or the provider's refusal; `None` when it is something else.
+    fn answer(&self, mut stream: TcpStream) -> Option<Done<(Secret, String)>> {
         let target = target(&mut stream).unwrap_or_default();
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let value = |name: &str| {
@@ -278,7 +294,10 @@ impl Loopback {
         };
         let ours = value("state").is_some_and(|state| state == self.state);
         let found = match (ours, value("code"), value("error")) {
-            (true, Some(code), _) => Some(Ok(Secret::new(code))),
+            (true, Some(code), _) => {
+                let host = value("hostname").unwrap_or_default();
+                Some(Ok((Secret::new(code), host)))
+            }
             (true, None, Some(error)) if error == "access_denied" => Some(Err(declined())),
             (true, None, Some(error)) => {
                 let what = text::safe_cut(error.as_bytes(), 60);
@@ -338,6 +357,17 @@ fn got(
 
 /// Takes over what was given.
 fn keep(client: &Client, row: &Row, into: &mut TokenFile) -> Done<()> {
+    if !client.provider.hosts.is_empty() {
+        let Some(token) = row.get("access_token").filter(|t| !t.is_empty()) else {
+            let why = text::safe_cut(row.text("error").as_bytes(), 200);
+            let why = why.trim_end_matches('.');
+            let what = format!("{} gives no token; it says: {why}", client.provider.name);
+            let hint = "check --oauth-client-id and --oauth-client-secret";
+            return Err(Fault::new(Class::Auth, what).hint(hint));
+        };
+        into.set(token_file::AUTHID, token);
+        return Ok(());
+    }
     let Some(token) = row.get("refresh_token").filter(|t| !t.is_empty()) else {
         let what = format!("{} gives no refresh token", client.provider.name);
         return Err(

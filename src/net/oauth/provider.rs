@@ -22,6 +22,9 @@ pub(crate) struct Provider {
     pub(crate) page: &'static str,
     /// The client to which it gives a log-in for a token that a page of its shows a person, good for one use; empty: to none.
     pub(crate) by_login_token: &'static str,
+    /// Hosts of [`Provider::token_url`], of which the browser's return names one, where it gives access tokens that do not expire
+    /// and nothing to renew them; empty: it gives refresh tokens. The page of the token service shows such a token.
+    pub(crate) hosts: &'static [&'static str],
     /// What is asked for, separated by spaces.
     pub(crate) scope: &'static str,
     /// What a client asks for that stands for itself (`client_credentials`), as fields of a form; empty: the provider has that not.

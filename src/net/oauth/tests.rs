@@ -15,6 +15,7 @@ static PROVIDER: Provider = Provider {
     device: "devicecode",
     page: "authorize?x=y",
     by_login_token: "",
+    hosts: &[],
     scope: "files",
     own: "&scope=all",
 };
@@ -30,6 +31,7 @@ const PROVIDER_COPY: Provider = Provider {
     device: "",
     page: "",
     by_login_token: "",
+    hosts: &[],
     scope: "",
     own: "",
 };

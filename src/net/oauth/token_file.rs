@@ -21,13 +21,16 @@ pub(crate) const CLIENT_ID: &str = "client_id";
 pub(crate) const CLIENT_SECRET: &str = "client_secret";
 pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
 pub(crate) const TOKEN_URL: &str = "token_url";
-const FIELDS: [&str; 6] = [
+/// The host at which an access token is good, for who makes the URL.
+pub(crate) const SERVER: &str = "server";
+const FIELDS: [&str; 7] = [
     AUTHID,
     SERVICE_URL,
     CLIENT_ID,
     CLIENT_SECRET,
     REFRESH_TOKEN,
     TOKEN_URL,
+    SERVER,
 ];
 
 /// Far longer than any log-in.
