@@ -32,6 +32,8 @@ mod faulty_graph;
 mod faulty_ipfs;
 #[path = "support/faulty_jotta.rs"]
 mod faulty_jotta;
+#[path = "support/faulty_pcloud.rs"]
+mod faulty_pcloud;
 mod support;
 
 use std::any::Any;
@@ -48,6 +50,7 @@ use faulty_gcs::Gcs;
 use faulty_graph::Graph;
 use faulty_ipfs::Node;
 use faulty_jotta::Jotta;
+use faulty_pcloud::PCloud;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use support::craft::base64;
 use support::servers::{b2, s3};
@@ -164,6 +167,15 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         folds_case: true,
         _held: Some(Arc::new(server)),
         ..Place::new("box", &["box"], url)
+    });
+    let server = Server::start(|address| PCloud::new(address, pcloud_digests));
+    let at = server.address;
+    let url = format!(
+        "pcloud://api.pcloud.com/{path}?pcloud-endpoint=http://{at}&authid=x&http-proxy=none"
+    );
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new("pcloud", &["pcloud"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);
@@ -289,6 +301,13 @@ fn sha1(data: &[u8]) -> (String, String) {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, data);
     let digits = hash.as_ref().iter().map(|b| format!("{b:02x}"));
     (digits.collect(), base64(hash.as_ref()))
+}
+
+/// What pCloud tells of a file in the EU.
+fn pcloud_digests(data: &[u8]) -> Vec<(&'static str, String)> {
+    let hash = digest(&SHA256, data);
+    let sha256 = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    vec![("sha1", sha1(data).0), ("sha256", sha256)]
 }
 
 /// Dropbox's digest of a file: of the digests of its blocks of 4 MiB.

@@ -88,7 +88,11 @@ fn addresses() {
             (&["list", "sftp://"], 200, "ssh://user@host/folder"),
             (&["list", "gdrive://x"], 200, "rclone://REMOTE/folder"),
             (&["list", "nfs://h/x"], 200, "mount it"),
-            (&["list", "pcloud://x"], 200, "rclone"),
+            (
+                &["list", "pcloud://x"],
+                200,
+                "write pcloud://api.pcloud.com/folder",
+            ),
             (
                 &["list", "googledrive://x"],
                 200,

@@ -85,6 +85,8 @@ topics! {
     "jottacloud" | "jotta";
     #[cfg(feature = "dest-box")]
     "box";
+    #[cfg(feature = "dest-pcloud")]
+    "pcloud";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -174,6 +176,7 @@ mod tests {
             ("dropbox", cfg!(feature = "dest-dropbox")),
             ("jottacloud", cfg!(feature = "dest-jottacloud")),
             ("box", cfg!(feature = "dest-box")),
+            ("pcloud", cfg!(feature = "dest-pcloud")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

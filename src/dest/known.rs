@@ -88,7 +88,7 @@ static ALL: &[Known] = &[
     Known("mssp", Way::Native("SharePoint by its old log-in")),
     Known("msgroup", Way::Native("a Microsoft group")),
     Known("box", Way::Native("Box")),
-    Known("pcloud", Way::Remote("pCloud", "pcloud")),
+    Known("pcloud", Way::Native("pCloud")),
     Known("sia", Way::Remote("Sia", "sia")),
     Known(
         "tahoe tahoes",

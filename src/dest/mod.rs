@@ -35,13 +35,16 @@ pub(crate) mod logins;
     feature = "dest-gcs",
     feature = "dest-googledrive",
     feature = "dest-jottacloud",
-    feature = "dest-openstack"
+    feature = "dest-openstack",
+    feature = "dest-pcloud"
 ))]
 mod objects;
 #[cfg(feature = "dest-onedrive")]
 mod onedrive;
 #[cfg(feature = "dest-openstack")]
 mod openstack;
+#[cfg(feature = "dest-pcloud")]
+mod pcloud;
 #[cfg(feature = "dest-rclone")]
 mod rclone;
 #[cfg(feature = "dest-s3")]
@@ -315,4 +318,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &jottacloud::SCHEME,
     #[cfg(feature = "dest-box")]
     &boxcom::SCHEME,
+    #[cfg(feature = "dest-pcloud")]
+    &pcloud::SCHEME,
 ];

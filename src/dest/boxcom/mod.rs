@@ -10,14 +10,13 @@ use serde_json::json;
 
 use self::client::{Client, DIALECT, FILE, entry};
 use crate::base::bytes::{base64, hex};
-use crate::base::digest::Algo;
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::dest::logins;
 use crate::dest::objects::ids::Ids;
-use crate::dest::objects::{Api, Base, Each, File, Part, Sent, Shape, Store, form, sent};
-use crate::dest::{Body, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span, look_at};
+use crate::dest::objects::{Api, Base, Each, File, Part, Sent, Shape, Store, form, sent, sha1_of};
+use crate::dest::{Body, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
 use crate::net::checks;
 use crate::net::http::Reply;
 use crate::net::oauth;
@@ -118,12 +117,7 @@ impl Api for Client {
     }
 
     fn digest(&self, body: &mut dyn Body, from: u64, len: u64) -> Done<Vec<u8>> {
-        if let Some(sha1) = body.sha1().filter(|_| len == body.len()) {
-            return Ok(sha1.to_vec());
-        }
-        let mut sha1 = Algo::Sha1.hasher();
-        look_at(body, from, len, &mut |bytes| sha1.update(bytes)).map_err(Fault::local)?;
-        Ok(sha1.finish().as_bytes().to_vec())
+        sha1_of(body, from, len)
     }
 
     fn prepare(&mut self, base: &mut Base, name: &str) -> Done<()> {
@@ -146,8 +140,9 @@ impl Api for Client {
         };
         let url = format!("{}/files{at}/content", self.upload);
         // So the service calls it.
-        let digest = ("content-md5", hex(&file.digest));
-        form::of(url, file, &[("attributes", &about.to_string())], digest)
+        let headers = vec![("content-md5", hex(&file.digest))];
+        let fields = [("attributes", &about.to_string()[..])];
+        form::of(url, ("file", file), &fields, headers)
     }
 
     /// An upload that is not known any more has perhaps come to its end, and only the answer was lost.

@@ -6,6 +6,7 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::dest::googledrive::SHAPE;
 use crate::dest::objects::by_id::{self, EachFound, Folder, Search, Tree};
 use crate::dest::objects::{Base, sent, sent_json};
+use crate::dest::{GetFacts, Sink, Span};
 use crate::net::service::pages::incomplete;
 use crate::net::service::rows::Row;
 use crate::net::service::{Dialect, Form, Verb, rules, words};
@@ -151,13 +152,20 @@ impl Tree for Client {
         Ok(id)
     }
 
-    fn content(&self, id: &str) -> String {
-        self.url(&format!("drive/v3/files/{}", encode(id)), "alt=media")
-    }
-
-    /// One that it takes for malware.
-    fn locked_content(&self, id: &str) -> Option<String> {
-        Some(self.content(id) + "&acknowledgeAbuse=true")
+    fn read(
+        &mut self,
+        base: &mut Base,
+        id: &str,
+        of: (&str, Span),
+        into: &mut dyn Sink,
+    ) -> Done<GetFacts> {
+        let url = self.url(&format!("drive/v3/files/{}", encode(id)), "alt=media");
+        let mut read = |url: &str| base.service.download(("GET", url), &[], of, into);
+        match read(&url) {
+            // One that it takes for malware.
+            Err(fault) if fault.class == Class::Locked => read(&(url + "&acknowledgeAbuse=true")),
+            done => done,
+        }
     }
 
     /// Into the trash where the account may do no more.

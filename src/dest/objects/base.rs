@@ -125,7 +125,7 @@ impl Base {
         let pace = match (verb, &content) {
             (Verb::List, _) => Pace::List,
             (_, Content::Part { .. }) => Pace::Upload,
-            #[cfg(feature = "dest-box")]
+            #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
             (_, Content::Form { .. }) => Pace::Upload,
             _ => Pace::Short,
         };

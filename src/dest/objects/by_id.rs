@@ -53,13 +53,14 @@ pub(in crate::dest) trait Tree {
     /// Makes a folder in another, also where an earlier attempt has made it: its id.
     fn make_folder(&mut self, base: &mut Base, parent: &str, name: &str) -> Done<String>;
 
-    /// The address of what the file of this id holds.
-    fn content(&self, id: &str) -> String;
-
-    /// The same of a file that the service has refused as locked, where it gives it to who insists.
-    fn locked_content(&self, _id: &str) -> Option<String> {
-        None
-    }
+    /// What the file of this id holds: see [`Api::fetch`].
+    fn read(
+        &mut self,
+        base: &mut Base,
+        id: &str,
+        of: (&str, Span),
+        into: &mut dyn Sink,
+    ) -> Done<GetFacts>;
 
     /// Removes the file of this id.
     fn remove(&mut self, base: &mut Base, id: &str) -> Done<()>;
@@ -79,7 +80,10 @@ pub(in crate::dest) struct Folder {
 impl Folder {
     /// The host of a URL is the first level.
     pub(in crate::dest) fn of(url: &DestUrl) -> Folder {
-        let path = format!("{}/{}", url.host, url.path);
+        Folder::at(&format!("{}/{}", url.host, url.path))
+    }
+
+    pub(in crate::dest) fn at(path: &str) -> Folder {
         let levels = path.split('/').filter(|level| !level.is_empty());
         Folder {
             levels: levels.map(str::to_owned).collect(),
@@ -91,10 +95,33 @@ impl Folder {
         self.levels.join("/")
     }
 
+    /// Its id, once it was found.
+    #[cfg(feature = "dest-pcloud")]
+    pub(in crate::dest) fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
+    }
+
+    /// The id of the file of a name, as far as is known.
+    #[cfg(feature = "dest-pcloud")]
+    pub(in crate::dest) fn known(&self, name: &str) -> Option<String> {
+        self.ids.get(name)
+    }
+
     /// Takes up that this is the file of a name from now on.
     pub(in crate::dest) fn stored(&mut self, name: &str, id: &str) {
         self.ids.forget(name);
         self.ids.add(name, id);
+    }
+}
+
+impl Folder {
+    /// A folder that is gone is looked for again.
+    fn noting<T>(&mut self, done: Done<T>) -> Done<T> {
+        let gone = |fault: &Fault| fault.class == Class::FolderMissing;
+        if done.as_ref().is_err_and(gone) {
+            self.id = None;
+        }
+        done
     }
 }
 
@@ -237,15 +264,16 @@ pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Eac
         is_folder: false,
     };
     let (mut ids, mut again) = (Ids::default(), 0);
-    tree.search(base, &search, &mut |one| {
+    let searched = tree.search(base, &search, &mut |one| {
         if one.file.is_folder || ids.add(&one.file.name, &one.id) {
             each(Listed::Entry(one.file))?;
         } else {
             again += 1;
         }
         Ok(true)
-    })?;
+    });
     tree.folder().ids = ids;
+    tree.folder().noting(searched)?;
     if again > 0 {
         let files = text::count(again, "file");
         base.notices.push(format!(
@@ -258,7 +286,8 @@ pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Eac
 /// The files of a name, as the service has them now.
 fn files(tree: &mut dyn Tree, base: &mut Base, verb: Verb, name: &str) -> Done<Vec<Found>> {
     let parent = parent(tree, base, verb)?;
-    let all = named(tree, base, verb, (&parent, name), false)?;
+    let found = named(tree, base, verb, (&parent, name), false);
+    let all = tree.folder().noting(found)?;
     let ids = &mut tree.folder().ids;
     ids.forget(name);
     for one in &all {
@@ -278,24 +307,6 @@ pub(in crate::dest) fn look(tree: &mut dyn Tree, base: &mut Base, name: &str) ->
     first.ok_or_else(not_found)
 }
 
-/// What the file of this id holds.
-fn read(
-    tree: &dyn Tree,
-    base: &mut Base,
-    id: &str,
-    of: (&str, Span),
-    into: &mut dyn Sink,
-) -> Done<GetFacts> {
-    let mut read = |url: &str| base.service.download(("GET", url), &[], of, into);
-    match read(&tree.content(id)) {
-        Err(fault) if fault.class == Class::Locked => match tree.locked_content(id) {
-            Some(url) => read(&url),
-            None => Err(fault),
-        },
-        done => done,
-    }
-}
-
 /// See [`Api::fetch`].
 pub(in crate::dest) fn fetch(
     tree: &mut dyn Tree,
@@ -304,7 +315,7 @@ pub(in crate::dest) fn fetch(
     into: &mut dyn Sink,
 ) -> Done<GetFacts> {
     if let Some(id) = tree.folder().ids.get(of.0) {
-        match read(tree, base, &id, of, into) {
+        match tree.read(base, &id, of, into) {
             // It has perhaps been replaced by another of its name.
             Err(fault) if fault.class == Class::NotFound => {}
             done => return done,
@@ -312,7 +323,7 @@ pub(in crate::dest) fn fetch(
     }
     let all = files(tree, base, Verb::Get, of.0)?;
     let newest = all.first().ok_or_else(not_found)?;
-    read(tree, base, &newest.id, of, into)
+    tree.read(base, &newest.id, of, into)
 }
 
 /// Before an upload: the id of the file that it replaces, after others of its name were removed.

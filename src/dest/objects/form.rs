@@ -1,17 +1,19 @@
 //! A file as a field of a form (RFC 7578), for services that take uploads so: its fields stand before it.
 
 use crate::base::bytes::hex;
-use crate::dest::objects::{File, Sent};
+use crate::dest::objects::{File, Headers, Sent};
 
-/// The request with a file and fields before it; what it has for a body is the form up to the file. No file has the line that
-/// ends it, for its own digest is in that.
+/// The request with a file of this name and fields before it; what it has for a body is the form up to the file. No file has the
+/// line that ends it, for its own digest is in that. `headers` are further ones.
 pub(in crate::dest) fn of(
     url: String,
-    file: &File<'_>,
+    (name, file): (&str, &File<'_>),
     fields: &[(&str, &str)],
-    digest: (&'static str, String),
+    mut headers: Headers,
 ) -> Sent {
     let boundary = format!("duplet-{}", hex(&file.sha256[..20]));
+    let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+    let name = quoted.replace(['\r', '\n'], "_");
     let mut head = String::new();
     for (name, value) in fields {
         head += &format!(
@@ -19,11 +21,11 @@ pub(in crate::dest) fn of(
         );
     }
     head += &format!(
-        "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"file\"\r\n\
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
          content-type: application/octet-stream\r\n\r\n"
     );
     let kind = format!("multipart/form-data; boundary={boundary}");
-    let headers = vec![("content-type", kind), digest];
+    headers.push(("content-type", kind));
     ("POST", url, headers, head.into_bytes())
 }
 

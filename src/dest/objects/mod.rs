@@ -4,11 +4,15 @@
 //! Every upload is compared with what the service says it has stored, and removed when it differs.
 
 mod base;
-#[cfg(feature = "dest-googledrive")]
+#[cfg(any(feature = "dest-googledrive", feature = "dest-pcloud"))]
 pub(super) mod by_id;
-#[cfg(feature = "dest-box")]
+#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
 pub(super) mod form;
-#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
+#[cfg(any(
+    feature = "dest-box",
+    feature = "dest-googledrive",
+    feature = "dest-pcloud"
+))]
 pub(super) mod ids;
 #[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
 pub(super) mod resumable;
@@ -177,6 +181,17 @@ fn file<'a>(api: &dyn Api, name: &'a str, body: &mut dyn Body) -> Done<File<'a>>
         sha256: body.sha256(),
         is_new: body.is_new(),
     })
+}
+
+/// The SHA-1 of so many bytes of a body from a position.
+#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+pub(super) fn sha1_of(body: &mut dyn Body, from: u64, len: u64) -> Done<Vec<u8>> {
+    if let Some(sha1) = body.sha1().filter(|_| len == body.len()) {
+        return Ok(sha1.to_vec());
+    }
+    let mut sha1 = Algo::Sha1.hasher();
+    look_at(body, from, len, &mut |bytes| sha1.update(bytes)).map_err(Fault::local)?;
+    Ok(sha1.finish().as_bytes().to_vec())
 }
 
 /// A container of a provider, or the files in it below a folder.

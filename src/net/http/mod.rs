@@ -100,6 +100,8 @@ pub(crate) struct Http {
     upload_reply: Duration,
     expect: bool,
     expect_from: u64,
+    /// See [`Http::hear_early`].
+    hears_early: bool,
     /// What a flight came to, until its request is made.
     strip: Strip<landed::Landed>,
 }
@@ -167,6 +169,7 @@ impl Http {
             upload_reply: if operation { list } else { UPLOAD_REPLY },
             expect: !options.flag(&opts::NO_EXPECT),
             expect_from: EXPECT_FROM_BYTES,
+            hears_early: false,
             strip: Strip::default(),
         })
     }
@@ -174,6 +177,12 @@ impl Http {
     /// From now on bodies of at least so many bytes are announced with `Expect`, where the request wants it.
     pub(crate) fn expect_from(&mut self, bytes: u64) {
         self.expect_from = bytes;
+    }
+
+    /// From now on a success is handed on that comes before the body has gone out: what the reply says is looked at.
+    #[cfg(feature = "dest-pcloud")]
+    pub(crate) fn hear_early(&mut self) {
+        self.hears_early = true;
     }
 
     /// False once `Expect` turned out to be of no use, or by option.
@@ -352,7 +361,7 @@ impl Http {
                 run(ureq::SendBody::from_reader(&mut watched), builder)?
             }
         };
-        if self.cut.is_answered() && response.status().is_success() {
+        if self.cut.is_answered() && response.status().is_success() && !self.hears_early {
             return Err(closed_early(&place));
         }
         let (parts, body) = response.into_parts();

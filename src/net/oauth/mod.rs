@@ -77,6 +77,36 @@ pub(crate) fn account(options: &Options) -> String {
     }
 }
 
+/// The log-in that the options name at a provider whose tokens do not expire: one is what an AuthID is there.
+#[cfg(feature = "dest-pcloud")]
+pub(crate) fn token(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
+    let way = format!("'duplet remote login {}' gives one", provider.scheme);
+    let (token, notices) = match (options.secret(&AUTHID), options.text(&TOKEN_FILE)) {
+        (Some(token), _) => (token, Vec::new()),
+        (None, Some(path)) => {
+            let mut file = TokenFile::read(path)?;
+            let none = || Error::usage(format!("{} has no access token", file.shown()));
+            let token = file.get(token_file::AUTHID).to_owned();
+            if token.is_empty() {
+                return Err(none().hint(way));
+            }
+            (Secret::new(token), file.take_notices())
+        }
+        (None, None) => {
+            let what = format!("access token for {}", provider.name);
+            let how = format!("use --authid, or --oauth-token-file; {way}");
+            return Err(checks::missing(&what, &how));
+        }
+    };
+    match token.reveal().contains(':') {
+        true => {
+            let cause = format!("the log-in is no access token of {}", provider.name);
+            Err(Error::usage(cause).hint(way))
+        }
+        false => Ok(authid::token(token, notices)),
+    }
+}
+
 /// The log-in that the options name.
 pub(crate) fn login(options: &Options, provider: &'static Provider) -> Result<Box<dyn Login>> {
     login_as(options, provider, provider.own)

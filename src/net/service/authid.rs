@@ -7,6 +7,8 @@ use crate::base::secret::Secret;
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, same_origin, split};
 use crate::net::service::call::{Login, Token};
+#[cfg(feature = "dest-pcloud")]
+use crate::net::service::call::{Signed, bearer};
 use crate::net::service::refusal::word;
 use crate::net::service::rows;
 use crate::net::service::tokens::{self, Lender, Lent, Tokens};
@@ -62,6 +64,30 @@ pub(crate) fn of(
             notices,
         })),
         false => Box::new(Token(Some(id))),
+    }
+}
+
+/// The log-in of a token that was given once. `notices`: see [`of`].
+#[cfg(feature = "dest-pcloud")]
+pub(crate) fn token(token: Secret, notices: Vec<String>) -> Box<dyn Login> {
+    Box::new(Given { token, notices })
+}
+
+/// Such a token.
+#[cfg(feature = "dest-pcloud")]
+struct Given {
+    token: Secret,
+    notices: Vec<String>,
+}
+
+#[cfg(feature = "dest-pcloud")]
+impl Login for Given {
+    fn sign(&mut self, _: &mut Http, _: &Request<'_>, _: u64) -> Done<Signed> {
+        Ok(vec![("authorization", bearer(&self.token))])
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
     }
 }
 

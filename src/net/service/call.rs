@@ -8,6 +8,8 @@ use crate::base::transfer::{FLIES, Flight, GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::redirect::{Chain, split};
+#[cfg(feature = "dest-pcloud")]
+use crate::net::service::Form;
 #[cfg(feature = "json")]
 use crate::net::service::rows::{self, EachRow, Row};
 use crate::net::service::send::{elsewhere, onward};
@@ -92,6 +94,8 @@ pub(crate) struct Service {
     hops: bool,
     /// What messages may name in braces.
     names: Vec<(&'static str, String)>,
+    /// The log-in of the last request.
+    signed: Signed,
 }
 
 impl Service {
@@ -106,6 +110,7 @@ impl Service {
             matches: false,
             hops: false,
             names: Vec::new(),
+            signed: Signed::new(),
         }
     }
 
@@ -140,6 +145,13 @@ impl Service {
     #[cfg(feature = "oauth")]
     pub(crate) fn hopping(self) -> Service {
         Service { hops: true, ..self }
+    }
+
+    /// In replies a number tells whether they are a success: see [`Service::told`], by which all are to be asked.
+    #[cfg(feature = "dest-pcloud")]
+    pub(crate) fn telling(mut self) -> Service {
+        self.http.hear_early();
+        self
     }
 
     /// Requests sent so far.
@@ -214,13 +226,13 @@ impl Service {
                 pace: call.pace,
                 expect: self.expect,
             };
-            let login = match signs {
+            self.signed = match signs {
                 true => self
                     .login
                     .sign(&mut self.http, &request, call.content.len())?,
                 false => Signed::new(),
             };
-            let headers = with_login(call.headers, &login);
+            let headers = with_login(call.headers, &self.signed);
             request.headers = &headers;
             let sent = call.content.send(&mut self.http, request).0;
             let mut reply = sent.map_err(|fault| self.of_line(fault))?;
@@ -246,14 +258,7 @@ impl Service {
             if !signs && call.verb == Verb::Get && matches!(refusal.status, 401 | 403) {
                 return Err(not_taken(&url));
             }
-            let tokens = login.iter().filter_map(|(name, value)| match *name {
-                "authorization" => Some(value.reveal().split_once(' ')?.1),
-                "x-auth-token" => Some(value.reveal()),
-                _ => None,
-            });
-            for token in tokens.chain(self.hidden.iter().map(Secret::reveal)) {
-                refusal.message = refusal.message.replace(token, "***");
-            }
+            self.mask(&mut refusal);
             if renewed || !signs || !self.login.renew(&refusal) {
                 return Ok(Err(refusal));
             }
@@ -281,6 +286,38 @@ impl Service {
         let headers = with_login(call.headers, &login);
         request.headers = &headers;
         call.content.launch(&mut self.http, &request)
+    }
+
+    /// Takes what is secret out of a refusal.
+    fn mask(&self, refusal: &mut Refusal) {
+        let tokens = self.signed.iter().filter_map(|(name, value)| match *name {
+            "authorization" => Some(value.reveal().split_once(' ')?.1),
+            "x-auth-token" => Some(value.reveal()),
+            _ => None,
+        });
+        for token in tokens.chain(self.hidden.iter().map(Secret::reveal)) {
+            refusal.message = refusal.message.replace(token, "***");
+        }
+    }
+
+    /// The fields of a reply in which a number, as the field of the code, tells whether it is a success, whatever its status says: 0.
+    #[cfg(feature = "dest-pcloud")]
+    pub(crate) fn told(&self, row: Row, verb: Verb) -> Result<Row, Fault> {
+        let (code, message) = match self.dialect.form {
+            Form::Json(code, message) => (row.number(code), message),
+            _ => return Ok(row),
+        };
+        if code == Some(0) {
+            return Ok(row);
+        }
+        let mut refusal = Refusal {
+            status: 200,
+            code: code.map(|n| n.to_string()).unwrap_or_default(),
+            message: row.text(message),
+            ..Refusal::default()
+        };
+        self.mask(&mut refusal);
+        Err(self.fault(&refusal, verb))
     }
 
     /// As [`Service::ask`]; every refusal is a fault.
@@ -319,6 +356,27 @@ impl Service {
         &mut self,
         (method, url): (&'static str, &str),
         headers: &[(&str, &str)],
+        of: (&str, Span),
+        into: &mut dyn Sink,
+    ) -> Result<GetFacts, Fault> {
+        self.fetch((method, url, true), headers, of, into)
+    }
+
+    /// As [`Service::download`] from an address that the service gave, whole and with its own permission in it: without log-in.
+    #[cfg(feature = "dest-pcloud")]
+    pub(crate) fn download_given(
+        &mut self,
+        url: &str,
+        of: (&str, Span),
+        into: &mut dyn Sink,
+    ) -> Result<GetFacts, Fault> {
+        self.fetch(("GET", url, false), &[], of, into)
+    }
+
+    fn fetch(
+        &mut self,
+        (method, url, signs): (&'static str, &str, bool),
+        headers: &[(&str, &str)],
         (name, span): (&str, Span),
         into: &mut dyn Sink,
     ) -> Result<GetFacts, Fault> {
@@ -330,14 +388,16 @@ impl Service {
             if self.matches && tag.len() > 2 {
                 headers.push(("if-match", &tag));
             }
-            let reply = self.call(Call {
+            let call = Call {
                 verb: Verb::Get,
                 method,
                 url: url.to_owned(),
                 headers: &headers,
                 content: Content::None,
                 pace: Pace::Download,
-            })?;
+            };
+            let asked = self.exchange(call, signs)?;
+            let reply = asked.map_err(|refusal| self.fault(&refusal, Verb::Get))?;
             if reply.status == 202 {
                 let what = "the server is still working on the file";
                 return Err(Fault::new(Class::Throttled(reply.retry_after()), what));

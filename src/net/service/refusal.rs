@@ -401,7 +401,11 @@ impl Refusal {
         let most = if self.html { PAGE_SHOWN_MAX } else { SHOWN_MAX };
         let line: Vec<&str> = self.message.split_whitespace().collect();
         let message = text::safe_cut(line.join(" ").as_bytes(), most);
-        let mut out = format!("the server says {}", self.status);
+        let mut out = "the server says".to_owned();
+        // A code is all that there is where the status is that of a success.
+        if self.status != 200 || self.code.is_empty() {
+            out.push_str(&format!(" {}", self.status));
+        }
         if !self.code.is_empty() {
             out.push(' ');
             out.push_str(&self.code);

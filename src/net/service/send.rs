@@ -1,6 +1,6 @@
 //! The body of a request, and sending it: one place that goes back to its start before each attempt.
 
-#[cfg(feature = "dest-box")]
+#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
 use std::io::Read;
 
 use crate::base::fault::Fault;
@@ -19,7 +19,7 @@ pub(crate) enum Content<'a> {
         len: u64,
     },
     /// An upload within a form: what stands before and behind it.
-    #[cfg(feature = "dest-box")]
+    #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
     Form {
         head: &'a [u8],
         body: &'a mut dyn Body,
@@ -34,7 +34,7 @@ impl<'a> Content<'a> {
             Content::None => 0,
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Part { len, .. } => *len,
-            #[cfg(feature = "dest-box")]
+            #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
             Content::Form { head, body, tail } => {
                 head.len() as u64 + body.len() + tail.len() as u64
             }
@@ -81,13 +81,13 @@ impl<'a> Content<'a> {
                 let sent = http.send(Request { payload, ..request });
                 (sent, slice.left() == 0)
             }
-            #[cfg(feature = "dest-box")]
+            #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
             Content::Form { .. } => self.send_form(http, request),
         }
     }
 }
 
-#[cfg(feature = "dest-box")]
+#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
 impl Content<'_> {
     fn send_form(&mut self, http: &mut Http, request: Request<'_>) -> (Result<Reply, Fault>, bool) {
         let total = self.len();

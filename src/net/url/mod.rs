@@ -23,7 +23,9 @@ pub(crate) struct DestUrl {
 }
 
 /// Schemes whose host, user and path Duplicati reads by another rule than all others: a `+` is a plus, a `#` is refused.
-const PLAIN: [&str; 7] = ["aftp", "cifs", "ftp", "ftps", "sftp", "smb", "ssh"];
+const PLAIN: [&str; 8] = [
+    "aftp", "cifs", "ftp", "ftps", "pcloud", "sftp", "smb", "ssh",
+];
 
 /// Schemes in whose URLs there may be a whole web address.
 const WEB: [&str; 3] = ["mssp", "od4b", "sharepoint"];

@@ -53,6 +53,8 @@ mod jottacloud_only;
 mod onedrive_only;
 #[cfg(feature = "dest-openstack")]
 mod openstack_only;
+#[cfg(feature = "dest-pcloud")]
+mod pcloud_only;
 #[cfg(feature = "dest-rclone")]
 mod rclone_only;
 #[cfg(all(
@@ -705,6 +707,7 @@ destinations! {
     "dest-dropbox" dropbox http;
     "dest-jottacloud" jottacloud http;
     "dest-box" boxcom http;
+    "dest-pcloud" pcloud http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

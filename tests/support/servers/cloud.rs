@@ -1,4 +1,4 @@
-//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `box.py`, `jottacloud.py`), which enforce what the services' documentation says and list what a good
+//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `box.py`, `jottacloud.py`, `pcloud.py`), which enforce what the services' documentation says and list what a good
 //! client never asks; and rclone in front of them, as another client: it keeps the services' own host names and is led here by a
 //! proxy and an authority of our own.
 
@@ -12,7 +12,7 @@ use std::process::Command;
 use super::{Home, Server, accepts, free_port, installed, tls};
 
 /// The hosts of the services.
-const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com,DNS:api.box.com,DNS:upload.box.com,DNS:app.box.com,DNS:dl.boxcloud.com";
+const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com,DNS:api.box.com,DNS:upload.box.com,DNS:app.box.com,DNS:dl.boxcloud.com,DNS:api.pcloud.com,DNS:eapi.pcloud.com,DNS:c1.pcloud.com,DNS:c2.pcloud.com";
 /// How a client logs in that has a registration of its own.
 pub const OWN: &str =
     "oauth-client-id=stub-client&oauth-client-secret=stub-secret&oauth-refresh-token=stub-refresh";
@@ -90,8 +90,13 @@ impl Cloud {
             "jottacloud" => "auth/realms/jottacloud/protocol/openid-connect/token",
             _ => "token",
         };
+        let server = if scheme == "pcloud" {
+            "api.pcloud.com/"
+        } else {
+            ""
+        };
         format!(
-            "{scheme}://{place}?{scheme}-endpoint={base}&oauth-url={base}/refresh&oauth-token-url={base}/{token}&http-proxy=none&retry-delay=0s&{login}{}",
+            "{scheme}://{server}{place}?{scheme}-endpoint={base}&oauth-url={base}/refresh&oauth-token-url={base}/{token}&http-proxy=none&retry-delay=0s&{login}{}",
             ca.unwrap_or_default()
         )
     }
@@ -171,6 +176,9 @@ impl Cloud {
                 r#"{{"access_token":"old","token_type":"Bearer","refresh_token":"stub-refresh{last}","expiry":"2020-01-01T00:00:00Z"}}"#
             );
             let text = match self.name {
+                "pcloud" => "[d]\ntype = pcloud\nhostname = api.pcloud.com\n\
+                     token = {\"access_token\":\"stub-token\",\"token_type\":\"bearer\",\"expiry\":\"0001-01-01T00:00:00Z\"}\n"
+                    .to_owned(),
                 "jottacloud" => format!(
                     "[d]\ntype = jottacloud\nconfigVersion = 1\nclient_id = jottacli\nclient_secret =\n\
                      tokenURL = https://id.jottacloud.com/auth/realms/jottacloud/protocol/openid-connect/token\n\
