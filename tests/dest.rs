@@ -34,6 +34,8 @@ mod faulty_ipfs;
 mod faulty_jotta;
 #[path = "support/faulty_pcloud.rs"]
 mod faulty_pcloud;
+#[path = "support/faulty_tahoe.rs"]
+mod faulty_tahoe;
 mod support;
 
 use std::any::Any;
@@ -51,6 +53,7 @@ use faulty_graph::Graph;
 use faulty_ipfs::Node;
 use faulty_jotta::Jotta;
 use faulty_pcloud::PCloud;
+use faulty_tahoe::{Tahoe, capability};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use support::craft::base64;
 use support::servers::{b2, s3};
@@ -176,6 +179,14 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     all.push(Place {
         _held: Some(Arc::new(server)),
         ..Place::new("pcloud", &["pcloud"], url)
+    });
+    let server = Server::start(|_| Tahoe::new());
+    let (at, own) = (server.address, capability());
+    let plus = path.replace("%2B", "+");
+    let url = format!("tahoe://{at}/uri/{own}/{plus}?http-proxy=none");
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new("tahoe", &["tahoe"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);

@@ -535,6 +535,7 @@ const PROVIDERS: [(&str, &[&str]); 15] = [
     ("boxes", &["dest/boxcom/client.rs"]),
     ("box", &["dest/boxcom/mod.rs", "dest/boxcom/options.rs"]),
     ("googledrive", &["dest/googledrive/"]),
+    ("tahoe", &["dest/tahoe/"]),
 ];
 const PROVIDER_LINES: usize = 300;
 

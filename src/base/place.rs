@@ -32,6 +32,9 @@ pub(crate) fn right_form(scheme: &str) -> &'static str {
         "file" => "write file:///folder",
         "ipfs" => "write ipfs://host:5001/folder",
         "ipns" => "write ipns://name",
+        "tahoe" | "tahoes" | "uri" => {
+            "for a directory of Tahoe-LAFS write tahoe://127.0.0.1:3456/uri/ and its capability"
+        }
         _ => MOUNT,
     }
 }
@@ -223,6 +226,8 @@ mod tests {
             ("%TARGET%", "the value itself"),
             ("\"/mnt/secret\"", "leave the quotes out"),
             ("'/mnt/x", "leave the quotes out"),
+            ("URI:DIR2:secret:secret", "write tahoe://"),
+            ("tahoe:URI:DIR2:secret", "write tahoe://"),
             ("s3//bucket/secret", "write s3://"),
             ("webdavs//host/x", "write webdavs://"),
             ("", "not set"),

@@ -135,14 +135,15 @@ pub(super) fn rules_of(path: &str, name: &str) -> Result<Vec<String>> {
     Ok(rules.map(str::to_owned).collect())
 }
 
-/// True for a URL with a password, or with an option whose value is a secret.
+/// True for a URL with a password, with an option whose value is a secret, or with a path that is one.
 fn holds_secret(url: &str) -> bool {
     DestUrl::parse(url).is_ok_and(|(url, _)| {
         let mut query = url.query.iter();
         let hides = |(key, value): &(String, Secret)| {
             options::find(key).is_some_and(|o| o.hides(value.reveal()))
         };
-        url.password.is_some_and(|p| !p.is_blank()) || query.any(hides)
+        let has_path = url.secret_path().next().is_some();
+        has_path || url.password.is_some_and(|p| !p.is_blank()) || query.any(hides)
     })
 }
 

@@ -8,6 +8,7 @@ use crate::base::opt::{Kind, Opt, empty, parse_flag};
 use crate::base::place;
 use crate::base::text;
 use crate::cli::options;
+use crate::net::url::capable_from;
 
 /// One command line taken apart; every option known, no value checked yet.
 #[derive(Default)]
@@ -424,6 +425,9 @@ pub(super) fn secret_from(arg: &[u8], after_secret: &mut bool) -> Option<usize> 
 
 /// Where in a URL, or in a word that looks like one (`s3:bucket?key=secret`), the secret part begins.
 fn secret_of_url(arg: &[u8]) -> Option<usize> {
+    if let Some(at) = std::str::from_utf8(arg).ok().and_then(capable_from) {
+        return Some(at);
+    }
     let Some(scheme) = arg.windows(3).position(|w| w == b"://") else {
         let address = std::str::from_utf8(arg).is_ok_and(|a| place::elsewhere(a).is_some());
         return arg.iter().position(|&b| b == b':').filter(|_| address);

@@ -182,6 +182,10 @@ fn secrets_are_found_in_arguments() {
         ("s3://user:pw@host/p?a=b", "s3://user:"),
         ("s3://user@host/p?a=b", "s3://user@host/p?"),
         ("s3://host:80/p", "s3://host:80/p"),
+        ("tahoe://h:3456/uri/URI:DIR2:k:f/a?x=y", "tahoe://"),
+        ("Tahoes://h/uri/URI:DIR2", "Tahoes://"),
+        ("http://h/uri/URI%3ADIR2%3Ak", "http://h/uri/"),
+        ("URI:DIR2:k:f", ""),
         ("--http-proxy=http://u:p@h", "--http-proxy="),
         ("--", "--"),
     ] {

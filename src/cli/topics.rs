@@ -87,6 +87,8 @@ topics! {
     "box";
     #[cfg(feature = "dest-pcloud")]
     "pcloud";
+    #[cfg(feature = "dest-tahoe")]
+    "tahoe" | "tahoes" | "tahoe-lafs" | "lafs";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -177,6 +179,7 @@ mod tests {
             ("jottacloud", cfg!(feature = "dest-jottacloud")),
             ("box", cfg!(feature = "dest-box")),
             ("pcloud", cfg!(feature = "dest-pcloud")),
+            ("tahoe", cfg!(feature = "dest-tahoe")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

@@ -90,13 +90,7 @@ static ALL: &[Known] = &[
     Known("box", Way::Native("Box")),
     Known("pcloud", Way::Native("pCloud")),
     Known("sia", Way::Remote("Sia", "sia")),
-    Known(
-        "tahoe tahoes",
-        Way::Never(
-            "Tahoe-LAFS is not spoken",
-            "let the node serve SFTP ([sftpd] in tahoe.cfg) and write ssh://USER@HOST:PORT/folder",
-        ),
-    ),
+    Known("tahoe tahoes", Way::Native("Tahoe-LAFS")),
     Known(
         "duplicati",
         Way::Never(

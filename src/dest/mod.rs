@@ -36,7 +36,8 @@ pub(crate) mod logins;
     feature = "dest-googledrive",
     feature = "dest-jottacloud",
     feature = "dest-openstack",
-    feature = "dest-pcloud"
+    feature = "dest-pcloud",
+    feature = "dest-tahoe"
 ))]
 mod objects;
 #[cfg(feature = "dest-onedrive")]
@@ -55,6 +56,8 @@ mod sailing;
 mod ssh;
 #[cfg(any(feature = "dest-rclone", feature = "dest-storj"))]
 mod storj;
+#[cfg(feature = "dest-tahoe")]
+mod tahoe;
 #[cfg(feature = "dest-webdav")]
 mod webdav;
 
@@ -320,4 +323,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &boxcom::SCHEME,
     #[cfg(feature = "dest-pcloud")]
     &pcloud::SCHEME,
+    #[cfg(feature = "dest-tahoe")]
+    &tahoe::SCHEME,
 ];

@@ -16,7 +16,7 @@ use crate::base::text;
 
 /// Longest string and number.
 const TEXT_MAX_BYTES: usize = 4 << 10;
-const KEY_MAX_BYTES: usize = 256;
+const KEY_MAX_BYTES: usize = TEXT_MAX_BYTES;
 /// JSON bytes of one token with the white space around it: a string of [`TEXT_MAX_BYTES`] with every byte escaped.
 const TOKEN_MAX_BYTES: usize = 32 << 10;
 const DEPTH_MAX: usize = 32;
@@ -47,8 +47,10 @@ pub(crate) enum Value<'a> {
     Bool(bool),
     /// Whole and not negative.
     Number(u64),
-    /// Any other number.
+    /// Negative.
     Other,
+    /// Not whole.
+    Real(f64),
     Text(&'a str),
 }
 
@@ -304,8 +306,8 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         self.0.value(Value::Other)
     }
 
-    fn visit_f64<E: serde_core::de::Error>(self, _: f64) -> Result<(), E> {
-        self.0.value(Value::Other)
+    fn visit_f64<E: serde_core::de::Error>(self, n: f64) -> Result<(), E> {
+        self.0.value(Value::Real(n))
     }
 
     fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<(), E> {

@@ -22,7 +22,7 @@ const SAMPLE: &str = r#" {"a":[1,"x\u00e9",null],"b":{"c":true,"d":-1.5e3},"e":"
 fn events_in_order() {
     assert_eq!(
         walked(SAMPLE.as_bytes(), 100).expect("good"),
-        "+ +a =a/[]Number(1) =a/[]Text(\"xé\") =a/[]Null -a +b =b/cBool(true) =b/dOther -b =eText(\"12\") - "
+        "+ +a =a/[]Number(1) =a/[]Text(\"xé\") =a/[]Null -a +b =b/cBool(true) =b/dReal(-1500.0) -b =eText(\"12\") - "
     );
 }
 

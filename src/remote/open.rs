@@ -242,6 +242,10 @@ fn secrets(url: &DestUrl, options: &Options) -> Redact {
     if let Some(password) = &url.password {
         redact.add(password.reveal(), url.user.as_deref());
     }
+    for part in url.secret_path() {
+        redact.add(part, None);
+        redact.hide_capabilities();
+    }
     redact
 }
 

@@ -13,6 +13,8 @@ pub(crate) mod html;
 mod java;
 #[cfg(feature = "json")]
 pub(crate) mod jwt;
+#[cfg(feature = "dest-tahoe")]
+mod lafs;
 pub(crate) mod pages;
 pub(crate) mod refusal;
 #[cfg(feature = "json")]

@@ -28,6 +28,9 @@ pub(crate) enum Form {
     /// An exception of Java, in whose text the code stands: `message` of an element `error`, or JSON with `error_id` and `message`.
     #[cfg(feature = "dest-jottacloud")]
     Java,
+    /// A text, a page or an exception of Python, as the part of Tahoe-LAFS has it that is asked.
+    #[cfg(feature = "dest-tahoe")]
+    Lafs,
     /// `Code` and `Message` inside an element of this name.
     #[cfg(feature = "xml")]
     Xml(&'static str),
@@ -260,6 +263,8 @@ impl Refusal {
             }
             #[cfg(feature = "dest-jottacloud")]
             Form::Java => return super::java::parse(body, plain_word),
+            #[cfg(feature = "dest-tahoe")]
+            Form::Lafs => return super::lafs::parse(body, plain_word),
             #[cfg(feature = "xml")]
             Form::Xml(wanted) | Form::Headed(wanted, ..) => {
                 use crate::net::xml::{self, Step};

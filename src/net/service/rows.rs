@@ -168,7 +168,7 @@ pub(crate) fn objects(
                     Value::Null => Field::Null,
                     Value::Bool(flag) => Field::Flag(flag),
                     Value::Number(n) => Field::Number(n),
-                    Value::Other => Field::Other,
+                    Value::Other | Value::Real(_) => Field::Other,
                     Value::Text(text) => Field::Text(text.to_owned()),
                 };
                 match inside {

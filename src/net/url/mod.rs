@@ -23,15 +23,24 @@ pub(crate) struct DestUrl {
 }
 
 /// Schemes whose host, user and path Duplicati reads by another rule than all others: a `+` is a plus, a `#` is refused.
-const PLAIN: [&str; 8] = [
-    "aftp", "cifs", "ftp", "ftps", "pcloud", "sftp", "smb", "ssh",
+const PLAIN: [&str; 10] = [
+    "aftp", "cifs", "ftp", "ftps", "pcloud", "sftp", "smb", "ssh", "tahoe", "tahoes",
 ];
+
+/// Schemes whose path is a secret: whoever knows it reads, and mostly changes, what is there.
+const CAPABLE: [&str; 2] = ["tahoe", "tahoes"];
+/// How such a path begins, wherever it stands.
+const CAPABILITIES: [&str; 3] = ["URI:", "URI%3A", "URI%3a"];
 
 /// Schemes in whose URLs there may be a whole web address.
 const WEB: [&str; 3] = ["mssp", "od4b", "sharepoint"];
 
 /// Said when a password seems to have broken the URL.
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
+
+/// How a URL with a secret path is written.
+pub(crate) const CAPABLE_HINT: &str =
+    "write tahoe://127.0.0.1:3456/uri/URI:DIR2:... with the capability of the directory";
 
 impl DestUrl {
     /// Takes a URL apart; text without `scheme://` is a local path, taken as it is, and refused when it looks like the address
@@ -59,8 +68,21 @@ impl DestUrl {
         parse_network(scheme, place, query)
     }
 
-    /// `scheme://host[:port]/path`: without user, password and query; safe to print.
+    /// The path as a whole is a secret, and so are these parts of it; none of another scheme.
+    pub(crate) fn secret_path(&self) -> impl Iterator<Item = &str> {
+        let is_secret = CAPABLE.contains(&self.scheme.as_str());
+        let path = Some(self.path.as_str()).filter(|path| is_secret && !path.is_empty());
+        let levels = path.into_iter().flat_map(|path| path.split('/'));
+        let parts = levels.flat_map(|level| std::iter::once(level).chain(level.split(':')));
+        // What is shorter is no key.
+        path.into_iter().chain(parts.filter(|part| part.len() > 20))
+    }
+
+    /// `scheme://host[:port]/path`: without user, password and query, and without a path that is a secret; safe to print.
     pub(crate) fn display(&self) -> String {
+        if CAPABLE.contains(&self.scheme.as_str()) {
+            return self.display_capable();
+        }
         let mut out = format!("{}://{}", self.scheme, self.host);
         if let Some(port) = self.port {
             out.push_str(&format!(":{port}"));
@@ -71,10 +93,42 @@ impl DestUrl {
         out.push_str(&self.path);
         text::safe(out.as_bytes())
     }
+
+    /// What of the host is none may be the secret itself, in the wrong place.
+    fn display_capable(&self) -> String {
+        let is_host =
+            self.host.len() < 64 && (self.host.starts_with('[') || !self.host.contains(':'));
+        let host = if is_host { self.host.as_str() } else { "***" };
+        let port = self.port.map(|port| format!(":{port}"));
+        let out = format!("{}://{host}{}/***", self.scheme, port.unwrap_or_default());
+        text::safe(out.as_bytes())
+    }
+}
+
+/// Where in a text a capability begins, whatever kind of URL it may be part of.
+pub(crate) fn capability_at(text: &str) -> Option<usize> {
+    let begins = CAPABILITIES.iter().filter_map(|begin| text.find(begin));
+    begins.min()
+}
+
+/// Where in an argument that is, or has at its end, a URL what is secret as a whole begins.
+pub(crate) fn capable_from(text: &str) -> Option<usize> {
+    let scheme = text.split_once("://").filter(|(scheme, _)| {
+        let name = scheme.rsplit('=').next().unwrap_or_default();
+        CAPABLE.contains(&name.to_ascii_lowercase().as_str())
+    });
+    let whole = scheme.map(|(scheme, _)| scheme.len() + 3);
+    whole.or(capability_at(text))
 }
 
 /// A URL that could not be taken apart, cut so that no user name, password or option can show.
 pub(crate) fn display_raw(text: &str) -> String {
+    if let Some(at) = capable_from(text) {
+        let head = text[..at]
+            .split_once("://")
+            .map_or("", |(scheme, _)| scheme);
+        return text::safe_cut(format!("{head}://*").as_bytes(), 60);
+    }
     let (scheme, whole) = text.split_once("://").unwrap_or(("", text));
     let rest = whole.split('?').next().unwrap_or("");
     let first = rest.find('/').unwrap_or(rest.len());
@@ -151,6 +205,10 @@ fn parse_network(
     place: &str,
     query: Vec<(String, Secret)>,
 ) -> Result<(DestUrl, Vec<String>)> {
+    if CAPABLE.contains(&scheme.as_str()) && capability_at(place) == Some(0) {
+        let cause = "the destination URL has no host before the capability";
+        return Err(Error::usage(cause).hint(CAPABLE_HINT));
+    }
     let (user, password, rest) = split_user(place);
     let (host, rest) = split_host(rest);
     let (port, rest) = split_port(rest)?;

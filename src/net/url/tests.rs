@@ -151,6 +151,46 @@ fn shown_without_secrets() {
         assert!(!display_raw(text).contains("secret"), "{text}");
     }
     assert_eq!(display_raw("foo://host/p"), "foo://host/p");
+    for (text, want) in [
+        (
+            "tahoe://h:3456/uri/URI:DIR2:secret:secret/a?x=1",
+            "tahoe://h:3456/***",
+        ),
+        (
+            "TAHOES://[::1]/uri/URI%3ADIR2%3Asecret",
+            "tahoes://[::1]/***",
+        ),
+        ("tahoe://h", "tahoe://h/***"),
+        ("tahoe://DIR2%3Asecret%3Asecret/x", "tahoe://***/***"),
+    ] {
+        let (url, _) = DestUrl::parse(text).expect(text);
+        assert_eq!(url.display(), want);
+    }
+    for text in [
+        "tahoe://h/uri/URI:DIR2:secret",
+        "tahoe://URI:DIR2:secret:secret",
+        "http://localhost:3456/uri/URI:DIR2:secret",
+        "http://localhost/uri/URI%3ADIR2:secret",
+        "URI:DIR2:secret",
+    ] {
+        assert!(!display_raw(text).contains("secret"), "{text}");
+        assert!(!display_raw(text).contains("DIR2"), "{text}");
+    }
+}
+
+#[test]
+fn a_path_that_is_a_secret_is_one_in_its_parts() {
+    let (key, print) = ("k".repeat(26), "f".repeat(52));
+    let text = format!("tahoe://h/uri/URI%3ADIR2%3A{key}:{print}/folder");
+    let (url, _) = DestUrl::parse(&text).expect("a URL");
+    let parts: Vec<&str> = url.secret_path().collect();
+    let whole = format!("URI:DIR2:{key}:{print}");
+    assert_eq!(
+        parts,
+        [&format!("uri/{whole}/folder"), &whole, &key, &print]
+    );
+    let (url, _) = DestUrl::parse("webdav://h/uri/URI:DIR2").expect("a URL");
+    assert_eq!(url.secret_path().count(), 0);
 }
 
 #[test]

@@ -67,6 +67,8 @@ mod s3_like_only;
 mod s3_only;
 #[cfg(feature = "dest-ssh")]
 mod ssh_only;
+#[cfg(feature = "dest-tahoe")]
+mod tahoe_only;
 #[cfg(feature = "dest-webdav")]
 mod webdav_only;
 
@@ -92,6 +94,9 @@ pub(super) const SECRETS: &[&str] = &[
     "dXNlcjpzM2NyM3QvK3ZhbHVl",
     "acct-",
     "up-1",
+    // Parts of a capability.
+    "sesame",
+    "fingerprint",
 ];
 
 /// What a request is for.
@@ -708,6 +713,7 @@ destinations! {
     "dest-jottacloud" jottacloud http;
     "dest-box" boxcom http;
     "dest-pcloud" pcloud http;
+    "dest-tahoe" tahoe http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

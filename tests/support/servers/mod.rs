@@ -16,6 +16,7 @@ pub mod cloud;
 pub mod gcs;
 pub mod onedrive;
 pub mod s3;
+pub mod tahoe;
 pub mod tls;
 
 use std::fs;
