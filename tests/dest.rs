@@ -22,6 +22,8 @@ mod faulty_dav;
 mod faulty_drive;
 #[path = "support/faulty_dropbox.rs"]
 mod faulty_dropbox;
+#[path = "support/faulty_filen.rs"]
+mod faulty_filen;
 #[path = "support/faulty_ftp/mod.rs"]
 mod faulty_ftp;
 #[path = "support/faulty_gcs.rs"]
@@ -48,6 +50,7 @@ use faulty_box::BoxCom;
 use faulty_dav::Dav;
 use faulty_drive::Drive;
 use faulty_dropbox::Dropbox;
+use faulty_filen::Filen;
 use faulty_gcs::Gcs;
 use faulty_graph::Graph;
 use faulty_ipfs::Node;
@@ -187,6 +190,16 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
     all.push(Place {
         _held: Some(Arc::new(server)),
         ..Place::new("tahoe", &["tahoe"], url)
+    });
+    let server = Server::start(|_| Filen::new("pw"));
+    let at = server.address;
+    let url = format!(
+        "filen://{path}?filen-endpoint=http://{at}&auth-username=u&auth-password=pw&http-proxy=none"
+    );
+    all.push(Place {
+        folds_case: true,
+        _held: Some(Arc::new(server)),
+        ..Place::new("filen", &["filen"], url)
     });
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);

@@ -503,6 +503,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         "box",
         "pcloud",
         "tahoe",
+        "filen",
     ] {
         let words = format!("; duplet help {native}");
         assert!(joined.contains(&words), "{native}: {joined}");

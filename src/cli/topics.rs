@@ -66,7 +66,7 @@ topics! {
     #[cfg(feature = "dest-ftp")]
     "ftp" | "ftps" | "aftp";
     #[cfg(feature = "dest-rclone")]
-    "rclone" | "smb" | "cifs" | "mega" | "filen" | "drimecloud";
+    "rclone" | "smb" | "cifs" | "mega" | "drimecloud";
     #[cfg(feature = "dest-openstack")]
     "openstack" | "swift";
     #[cfg(feature = "dest-b2")]
@@ -89,6 +89,8 @@ topics! {
     "pcloud";
     #[cfg(feature = "dest-tahoe")]
     "tahoe" | "tahoes" | "tahoe-lafs" | "lafs";
+    #[cfg(any(feature = "dest-filen", feature = "dest-rclone"))]
+    "filen";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -180,6 +182,10 @@ mod tests {
             ("box", cfg!(feature = "dest-box")),
             ("pcloud", cfg!(feature = "dest-pcloud")),
             ("tahoe", cfg!(feature = "dest-tahoe")),
+            (
+                "filen",
+                cfg!(any(feature = "dest-filen", feature = "dest-rclone")),
+            ),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

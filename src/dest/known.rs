@@ -63,7 +63,7 @@ static ALL: &[Known] = &[
     ),
     Known(
         "filen",
-        Way::Rclone(
+        Way::Either(
             "Filen",
             "let Filen's own program serve WebDAV and write webdav://",
         ),

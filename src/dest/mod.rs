@@ -13,6 +13,8 @@ mod boxcom;
 mod dropbox;
 #[cfg(feature = "dest-file")]
 mod file;
+#[cfg(feature = "dest-filen")]
+mod filen;
 #[cfg(any(feature = "dest-ftp", feature = "dest-ssh"))]
 mod folders;
 #[cfg(feature = "dest-ftp")]
@@ -32,6 +34,7 @@ pub(crate) mod logins;
     feature = "dest-azure",
     feature = "dest-box",
     feature = "dest-dropbox",
+    feature = "dest-filen",
     feature = "dest-gcs",
     feature = "dest-googledrive",
     feature = "dest-jottacloud",
@@ -325,4 +328,6 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &pcloud::SCHEME,
     #[cfg(feature = "dest-tahoe")]
     &tahoe::SCHEME,
+    #[cfg(feature = "dest-filen")]
+    &filen::SCHEME,
 ];

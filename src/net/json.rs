@@ -15,10 +15,10 @@ use crate::base::fault::{Class, Fault};
 use crate::base::text;
 
 /// Longest string and number.
-const TEXT_MAX_BYTES: usize = 4 << 10;
-const KEY_MAX_BYTES: usize = TEXT_MAX_BYTES;
+const TEXT_MAX_BYTES: usize = 8 << 10;
+const KEY_MAX_BYTES: usize = 4 << 10;
 /// JSON bytes of one token with the white space around it: a string of [`TEXT_MAX_BYTES`] with every byte escaped.
-const TOKEN_MAX_BYTES: usize = 32 << 10;
+const TOKEN_MAX_BYTES: usize = 64 << 10;
 const DEPTH_MAX: usize = 32;
 /// Whole reply to a small question.
 pub(crate) const SMALL_MAX_BYTES: u64 = 1 << 20;

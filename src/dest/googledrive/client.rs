@@ -152,6 +152,7 @@ impl Tree for Client {
         Ok(id)
     }
 
+    /// One that it takes for malware it gives to who insists.
     fn read(
         &mut self,
         base: &mut Base,
@@ -162,7 +163,6 @@ impl Tree for Client {
         let url = self.url(&format!("drive/v3/files/{}", encode(id)), "alt=media");
         let mut read = |url: &str| base.service.download(("GET", url), &[], of, into);
         match read(&url) {
-            // One that it takes for malware.
             Err(fault) if fault.class == Class::Locked => read(&(url + "&acknowledgeAbuse=true")),
             done => done,
         }

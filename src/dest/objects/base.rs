@@ -125,6 +125,8 @@ impl Base {
         let pace = match (verb, &content) {
             (Verb::List, _) => Pace::List,
             (_, Content::Part { .. }) => Pace::Upload,
+            #[cfg(feature = "dest-filen")]
+            (_, Content::Once(_)) => Pace::Upload,
             #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
             (_, Content::Form { .. }) => Pace::Upload,
             _ => Pace::Short,

@@ -47,13 +47,18 @@ pub(in crate::dest) trait Tree {
     /// Id of the folder in which the way to that of the URL begins.
     fn root(&self, base: &mut Base) -> Done<String>;
 
-    /// Hands on what is searched, of one name the newest first. All files of a folder may be handed on with the folders in it.
+    /// Hands on what is searched. All files of a folder may be handed on with the folders in it.
     fn search(&self, base: &mut Base, search: &Search<'_>, each: &mut EachFound<'_>) -> Done<()>;
 
     /// Makes a folder in another, also where an earlier attempt has made it: its id.
     fn make_folder(&mut self, base: &mut Base, parent: &str, name: &str) -> Done<String>;
 
-    /// What the file of this id holds: see [`Api::fetch`].
+    /// Whether [`Tree::search`] hands on the newest file of a name first.
+    fn newest_first(&self) -> bool {
+        true
+    }
+
+    /// What the file of this id holds, as [`Api::fetch`].
     fn read(
         &mut self,
         base: &mut Base,
@@ -111,6 +116,12 @@ impl Folder {
     pub(in crate::dest) fn stored(&mut self, name: &str, id: &str) {
         self.ids.forget(name);
         self.ids.add(name, id);
+    }
+
+    /// The id of the only file of this name, as far as is known; `None` within: it is one of several, or no id is known.
+    #[cfg(feature = "dest-filen")]
+    pub(in crate::dest) fn only(&self, name: &str) -> Option<Option<String>> {
+        self.ids.has(name).then(|| self.ids.get(name))
     }
 }
 
@@ -263,17 +274,24 @@ pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Eac
         name: None,
         is_folder: false,
     };
-    let (mut ids, mut again) = (Ids::default(), 0);
+    let (mut ids, mut again, mut twice) = (Ids::default(), 0, Vec::new());
+    let sorted = tree.newest_first();
     let searched = tree.search(base, &search, &mut |one| {
         if one.file.is_folder || ids.add(&one.file.name, &one.id) {
             each(Listed::Entry(one.file))?;
         } else {
             again += 1;
+            if !sorted && twice.len() < SAME_MAX {
+                twice.push((one.file.name, None::<Found>));
+            }
         }
         Ok(true)
     });
-    tree.folder().ids = ids;
     tree.folder().noting(searched)?;
+    if !twice.is_empty() {
+        newest(tree, base, &search, twice, each)?;
+    }
+    tree.folder().ids = ids;
     if again > 0 {
         let files = text::count(again, "file");
         base.notices.push(format!(
@@ -281,6 +299,36 @@ pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Eac
         ));
     }
     Ok(())
+}
+
+/// Lists once more: of these names the newest file.
+fn newest(
+    tree: &dyn Tree,
+    base: &mut Base,
+    search: &Search<'_>,
+    mut twice: Vec<(String, Option<Found>)>,
+    each: &mut Each<'_>,
+) -> Done<()> {
+    twice.sort_by(|a, b| a.0.cmp(&b.0));
+    twice.dedup_by(|a, b| a.0 == b.0);
+    each(Listed::Restart)?;
+    tree.search(base, search, &mut |one| {
+        let at = twice.binary_search_by(|(name, _)| name.as_str().cmp(&one.file.name));
+        match at.ok().filter(|_| !one.file.is_folder) {
+            None => each(Listed::Entry(one.file))?,
+            Some(at) => {
+                let best = &mut twice[at].1;
+                if best.as_ref().is_none_or(|best| best.created < one.created) {
+                    *best = Some(one);
+                }
+            }
+        }
+        Ok(true)
+    })?;
+    let found = twice.into_iter().filter_map(|(_, best)| best);
+    found
+        .map(|one| Listed::Entry(one.file))
+        .try_for_each(&mut *each)
 }
 
 /// The files of a name, as the service has them now.
@@ -323,7 +371,8 @@ pub(in crate::dest) fn fetch(
     }
     let all = files(tree, base, Verb::Get, of.0)?;
     let newest = all.first().ok_or_else(not_found)?;
-    tree.read(base, &newest.id, of, into)
+    let id = newest.id.clone();
+    tree.read(base, &id, of, into)
 }
 
 /// Before an upload: the id of the file that it replaces, after others of its name were removed.

@@ -36,6 +36,12 @@ impl Ids {
         id.filter(|id| !id.is_empty()).map(|id| id.to_string())
     }
 
+    /// Whether there is a file of this name, or several.
+    #[cfg(feature = "dest-filen")]
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(&key(name))
+    }
+
     pub(in crate::dest) fn forget(&mut self, name: &str) {
         self.0.remove(&key(name));
     }

@@ -4,12 +4,17 @@
 //! Every upload is compared with what the service says it has stored, and removed when it differs.
 
 mod base;
-#[cfg(any(feature = "dest-googledrive", feature = "dest-pcloud"))]
+#[cfg(any(
+    feature = "dest-filen",
+    feature = "dest-googledrive",
+    feature = "dest-pcloud"
+))]
 pub(super) mod by_id;
 #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
 pub(super) mod form;
 #[cfg(any(
     feature = "dest-box",
+    feature = "dest-filen",
     feature = "dest-googledrive",
     feature = "dest-pcloud"
 ))]
@@ -29,7 +34,11 @@ use crate::net::http::Reply;
 use crate::net::service::{Pages, Refusal, Verb};
 
 pub(super) use self::base::{Base, Each, Page};
-#[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
+#[cfg(any(
+    feature = "dest-filen",
+    feature = "dest-gcs",
+    feature = "dest-googledrive"
+))]
 pub(super) use self::shape::sent_json;
 pub(super) use self::shape::{File, Headers, Listing, Part, Sent, Shape, sent};
 
@@ -137,6 +146,17 @@ pub(super) trait Api {
     /// the service does not know is [`Class::NotFound`] by its table.
     fn piece(&self, base: &Base, _id: &str, file: &File<'_>, _: &Part) -> Sent {
         self.whole(base, file)
+    }
+
+    /// What is sent of a piece in place of its bytes, or as the end of an upload, where that is not they themselves.
+    #[cfg(feature = "dest-filen")]
+    fn sealed(&mut self, _: &mut dyn Body, _: &Part) -> Done<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// The reply to a piece that is not the last; an upload that the service does not know is [`Class::NotFound`].
+    fn taken(&mut self, _: &mut Base, reply: &mut Reply) -> Done<()> {
+        reply.finish()
     }
 
     /// Before the end of an upload in pieces of a length of their own: what that end has to tell.

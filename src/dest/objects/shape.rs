@@ -13,7 +13,11 @@ pub(in crate::dest) type Headers = Vec<(&'static str, String)>;
 pub(in crate::dest) type Digest = (&'static str, fn(&[u8]) -> String);
 
 /// A request with JSON for its body.
-#[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
+#[cfg(any(
+    feature = "dest-filen",
+    feature = "dest-gcs",
+    feature = "dest-googledrive"
+))]
 pub(in crate::dest) fn sent_json(
     method: &'static str,
     url: String,

@@ -168,8 +168,12 @@ fn piece(
             done => done?,
         }
     }
+    #[cfg(feature = "dest-filen")]
+    let sealed = api.sealed(body, &part)?;
     let request = api.piece(base, id, file, &part);
     let content = match len {
+        #[cfg(feature = "dest-filen")]
+        _ if sealed.is_some() => Content::Once(sealed.as_deref().unwrap_or_default()),
         0 if request.0 == "GET" => Content::None,
         0 => Content::Bytes(&request.3),
         _ => Content::Part { body, from, len },
@@ -193,7 +197,10 @@ fn piece(
             Err(Fault::new(Class::Throttled(reply.retry_after()), what))
         }
         Ok(reply) if len == 0 || base.pieces.is_none() => Ok(State::Done(Box::new(reply))),
-        Ok(mut reply) => reply.finish().map(|()| State::Has(from + len)),
+        Ok(mut reply) => match api.taken(base, &mut reply) {
+            Err(fault) if fault.class == Class::NotFound => Ok(State::Gone),
+            done => done.map(|()| State::Has(from + len)),
+        },
         Err(fault) if fault.class == Class::NotFound => Ok(State::Gone),
         Err(fault) => Err(fault),
     }

@@ -103,6 +103,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     storj::GRANT,
     storj::BUCKET,
     storj::FOLDER,
+    #[cfg(not(feature = "dest-filen"))]
     API_KEY,
     API_TOKEN,
     WORKSPACE,
@@ -110,7 +111,9 @@ pub(super) static OPTIONS: &[Opt] = &[
     idle("rclone-local-repository"),
     idle("read-buffer-size"),
     idle("write-buffer-size"),
+    #[cfg(not(feature = "dest-filen"))]
     idle("two-factor-code"),
+    #[cfg(not(feature = "dest-filen"))]
     idle("move-to-trash"),
     idle("api-url"),
     idle("page-size"),

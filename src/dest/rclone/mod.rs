@@ -37,6 +37,7 @@ pub(crate) static SCHEME: Scheme = Scheme {
         "mega",
         #[cfg(not(feature = "dest-storj"))]
         "storj",
+        #[cfg(not(feature = "dest-filen"))]
         "filen",
         "drimecloud",
     ],

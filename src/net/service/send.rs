@@ -12,6 +12,9 @@ use crate::net::redirect::{Chain, foreign, same_origin};
 pub(crate) enum Content<'a> {
     None,
     Bytes(&'a [u8]),
+    /// A transfer from memory; as with one of a file, no second one is begun quietly where the line breaks.
+    #[cfg(feature = "dest-filen")]
+    Once(&'a [u8]),
     /// `len` bytes of an upload from `from`.
     Part {
         body: &'a mut dyn Body,
@@ -33,6 +36,8 @@ impl<'a> Content<'a> {
         match self {
             Content::None => 0,
             Content::Bytes(bytes) => bytes.len() as u64,
+            #[cfg(feature = "dest-filen")]
+            Content::Once(bytes) => bytes.len() as u64,
             Content::Part { len, .. } => *len,
             #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
             Content::Form { head, body, tail } => {
@@ -68,6 +73,13 @@ impl<'a> Content<'a> {
             Content::Bytes(bytes) => {
                 let payload = Payload::Bytes(bytes);
                 (http.send(Request { payload, ..request }), true)
+            }
+            #[cfg(feature = "dest-filen")]
+            Content::Once(bytes) => {
+                let (mut rest, len) = (*bytes, bytes.len() as u64);
+                let payload = Payload::Stream(&mut rest, len);
+                let sent = http.send(Request { payload, ..request });
+                (sent, rest.is_empty())
             }
             Content::Part { body, from, len } => {
                 if let Some(landed) = http.landed(&request) {

@@ -37,6 +37,8 @@ mod boxcom_only;
 mod dropbox_only;
 #[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
 mod endless;
+#[cfg(feature = "dest-filen")]
+mod filen_only;
 #[cfg(feature = "dest-ftp")]
 mod ftp_only;
 #[cfg(feature = "dest-ipfs")]
@@ -714,6 +716,7 @@ destinations! {
     "dest-box" boxcom http;
     "dest-pcloud" pcloud http;
     "dest-tahoe" tahoe http;
+    "dest-filen" filen http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

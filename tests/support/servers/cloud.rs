@@ -1,4 +1,4 @@
-//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `box.py`, `jottacloud.py`, `pcloud.py`), which enforce what the services' documentation says and list what a good
+//! Stubs of cloud drives (`dropbox.py`, `gdrive.py`, `box.py`, `jottacloud.py`, `pcloud.py`, `filen.py`), which enforce what the services' documentation says and list what a good
 //! client never asks; and rclone in front of them, as another client: it keeps the services' own host names and is led here by a
 //! proxy and an authority of our own.
 
@@ -12,7 +12,7 @@ use std::process::Command;
 use super::{Home, Server, accepts, free_port, installed, tls};
 
 /// The hosts of the services.
-const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com,DNS:api.box.com,DNS:upload.box.com,DNS:app.box.com,DNS:dl.boxcloud.com,DNS:api.pcloud.com,DNS:eapi.pcloud.com,DNS:c1.pcloud.com,DNS:c2.pcloud.com";
+const HOSTS: &str = "DNS:localhost,IP:127.0.0.1,DNS:www.googleapis.com,DNS:oauth2.googleapis.com,DNS:api.dropboxapi.com,DNS:content.dropboxapi.com,DNS:id.jottacloud.com,DNS:api.jottacloud.com,DNS:jfs.jottacloud.com,DNS:up.jottacloud.com,DNS:api.box.com,DNS:upload.box.com,DNS:app.box.com,DNS:dl.boxcloud.com,DNS:api.pcloud.com,DNS:eapi.pcloud.com,DNS:c1.pcloud.com,DNS:c2.pcloud.com,DNS:gateway.filen.io,DNS:ingest.filen.io,DNS:egest.filen.io";
 /// How a client logs in that has a registration of its own.
 pub const OWN: &str =
     "oauth-client-id=stub-client&oauth-client-secret=stub-secret&oauth-refresh-token=stub-refresh";
@@ -85,6 +85,12 @@ impl Cloud {
             .ca
             .as_ref()
             .map(|ca| format!("&ssl-ca-file={}", ca.display()));
+        let ca = ca.unwrap_or_default();
+        if scheme == "filen" {
+            return format!(
+                "filen://{place}?filen-endpoint={base}&http-proxy=none&retry-delay=0s&{login}{ca}"
+            );
+        }
         let token = match scheme {
             "dropbox" | "box" => "oauth2/token",
             "jottacloud" => "auth/realms/jottacloud/protocol/openid-connect/token",
@@ -96,8 +102,7 @@ impl Cloud {
             ""
         };
         format!(
-            "{scheme}://{server}{place}?{scheme}-endpoint={base}&oauth-url={base}/refresh&oauth-token-url={base}/{token}&http-proxy=none&retry-delay=0s&{login}{}",
-            ca.unwrap_or_default()
+            "{scheme}://{server}{place}?{scheme}-endpoint={base}&oauth-url={base}/refresh&oauth-token-url={base}/{token}&http-proxy=none&retry-delay=0s&{login}{ca}"
         )
     }
 
@@ -175,10 +180,22 @@ impl Cloud {
             let token = format!(
                 r#"{{"access_token":"old","token_type":"Bearer","refresh_token":"stub-refresh{last}","expiry":"2020-01-01T00:00:00Z"}}"#
             );
+            let obscured = |secret: &str| {
+                let done = Command::new(installed("rclone"))
+                    .args(["obscure", secret])
+                    .output()
+                    .unwrap();
+                String::from_utf8(done.stdout).unwrap()
+            };
             let text = match self.name {
                 "pcloud" => "[d]\ntype = pcloud\nhostname = api.pcloud.com\n\
                      token = {\"access_token\":\"stub-token\",\"token_type\":\"bearer\",\"expiry\":\"0001-01-01T00:00:00Z\"}\n"
                     .to_owned(),
+                "filen" => format!(
+                    "[d]\ntype = filen\nemail = stub@example.com\npassword = {}api_key = {}",
+                    obscured("stub-password"),
+                    obscured("stub-api-key")
+                ),
                 "jottacloud" => format!(
                     "[d]\ntype = jottacloud\nconfigVersion = 1\nclient_id = jottacli\nclient_secret =\n\
                      tokenURL = https://id.jottacloud.com/auth/realms/jottacloud/protocol/openid-connect/token\n\
