@@ -13,8 +13,11 @@ use crate::net::service::rows::{self, Row};
 use crate::net::service::{Dialect, Form, Verb, rules, words};
 use crate::net::url::encode;
 
+/// Fields of every reply: the number, and what is said of it.
+pub(super) const TOLD: (&str, &str) = ("result", "error");
+
 pub(super) static DIALECT: Dialect = Dialect {
-    form: Form::Json("result", "error"),
+    form: Form::Json(TOLD.0, TOLD.1),
     who: "pCloud",
     rules: rules! {
         0 "1000 2000 2094" => Class::Auth, "the access token is not accepted", "eapi.pcloud.com is for accounts in the EU, api.pcloud.com for all others; 'duplet remote login pcloud' makes a new token";
@@ -75,7 +78,7 @@ impl Client {
     pub(super) fn ask(&self, base: &mut Base, verb: Verb, what: &str) -> Done<Row> {
         let url = format!("{}/{what}", self.api);
         let row = base.row(verb, &sent("GET", url, Vec::new()))?;
-        base.service.told(row, verb)
+        base.service.told(row, TOLD, verb)
     }
 
     /// Where what a file holds is, for some hours, and for who asks from here.
@@ -119,7 +122,7 @@ impl Tree for Client {
             Ok(())
         };
         let tail = rows::rows(&mut reply, DIALECT.who, LIST_MAX_BYTES, array, each)?;
-        match tail.has("result") && base.service.told(tail, search.verb)?.is_nested(array) {
+        match tail.has(TOLD.0) && base.service.told(tail, TOLD, search.verb)?.is_nested(array) {
             true => Ok(()),
             false => Err(incomplete("the reply has no result or no files")),
         }

@@ -6,7 +6,7 @@
 mod client;
 mod options;
 
-use self::client::{Client, DIALECT, entry};
+use self::client::{Client, DIALECT, TOLD, entry};
 use crate::base::bytes::hex;
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
@@ -101,7 +101,7 @@ impl Api for Client {
 
     fn is_stored(&mut self, base: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
         let row = rows::row(reply, DIALECT.who)?;
-        let row = base.service.told(row, Verb::Put)?;
+        let row = base.service.told(row, TOLD, Verb::Put)?;
         let none = || Fault::new(Class::Protocol, "the server does not show the stored file");
         let id = row.number("metadata/[]/fileid").ok_or_else(none)?;
         self.folder.stored(file.name, &id.to_string());

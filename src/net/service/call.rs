@@ -8,8 +8,6 @@ use crate::base::transfer::{FLIES, Flight, GetFacts, Sink, Span};
 use crate::net::http::{Http, Pace, Payload, Reply, Request};
 use crate::net::ranged::{Answer, Resume};
 use crate::net::redirect::{Chain, split};
-#[cfg(feature = "dest-pcloud")]
-use crate::net::service::Form;
 #[cfg(feature = "json")]
 use crate::net::service::rows::{self, EachRow, Row};
 use crate::net::service::send::{elsewhere, onward};
@@ -300,20 +298,18 @@ impl Service {
         }
     }
 
-    /// The fields of a reply in which a number, as the field of the code, tells whether it is a success, whatever its status says: 0.
+    /// The fields of a reply in which a number tells whether it is a success, whatever its status says: 0. `fields` are that and
+    /// the one of the message.
     #[cfg(feature = "dest-pcloud")]
-    pub(crate) fn told(&self, row: Row, verb: Verb) -> Result<Row, Fault> {
-        let (code, message) = match self.dialect.form {
-            Form::Json(code, message) => (row.number(code), message),
-            _ => return Ok(row),
-        };
+    pub(crate) fn told(&self, row: Row, fields: (&str, &str), verb: Verb) -> Result<Row, Fault> {
+        let code = row.number(fields.0);
         if code == Some(0) {
             return Ok(row);
         }
         let mut refusal = Refusal {
             status: 200,
             code: code.map(|n| n.to_string()).unwrap_or_default(),
-            message: row.text(message),
+            message: row.text(fields.1),
             ..Refusal::default()
         };
         self.mask(&mut refusal);
