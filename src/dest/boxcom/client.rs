@@ -5,14 +5,14 @@ use std::cell::Cell;
 use serde_json::{Value, json};
 
 use crate::base::fault::{Class, Done, Fault};
-use crate::dest::RemoteFile;
-use crate::dest::objects::ids::Ids;
+use crate::dest::boxcom::SHAPE;
+use crate::dest::objects::by_id::{self, EachFound, Folder, Found, Search, Tree};
 use crate::dest::objects::{Base, Sent, sent};
-use crate::net::http::iso_time;
+use crate::dest::{GetFacts, Sink, Span};
 use crate::net::json::LIST_MAX_BYTES;
 use crate::net::service::pages::incomplete;
-use crate::net::service::rows::{self, EachRow, Row};
-use crate::net::service::{Content, Dialect, Form, Pages, Verb, rules, words};
+use crate::net::service::rows::{self, Row};
+use crate::net::service::{Content, Dialect, Form, Verb, rules, words};
 use crate::net::url::encode;
 
 /// What is asked of files, and of what may be a folder on the way to them.
@@ -44,10 +44,10 @@ pub(super) static DIALECT: Dialect = Dialect {
     },
 };
 
-/// What has a name in a folder.
-pub(super) struct Found {
+/// The file of a name.
+pub(super) struct Old {
     pub(super) id: String,
-    /// Digest of a file, in hexadecimal digits.
+    /// Its digest, in hexadecimal digits.
     pub(super) sha1: String,
 }
 
@@ -57,14 +57,11 @@ pub(super) struct Client {
     /// Addresses for questions and for what files hold.
     pub(super) api: String,
     pub(super) upload: String,
-    /// Names of the folders on the way there, and its id once it was found.
-    pub(super) levels: Vec<String>,
-    pub(super) id: Option<String>,
-    pub(super) ids: Ids,
+    pub(super) folder: Folder,
     /// Deleted files go from the trash, too.
     pub(super) purges: bool,
     /// The file that the next upload replaces.
-    pub(super) old: Option<Found>,
+    pub(super) old: Option<Old>,
     /// Name and digest of the file whose upload in parts was begun last and has not come to its end.
     pub(super) begun: Option<(String, Vec<u8>)>,
     /// What the end of that upload has to list, and where its part ends that was sent last.
@@ -72,20 +69,20 @@ pub(super) struct Client {
     pub(super) sent: Cell<u64>,
 }
 
-fn missing() -> Fault {
-    Fault::new(Class::FolderMissing, "the folder does not exist")
+/// What an entry is; `None` for what is no file and no folder.
+pub(super) fn entry(row: &Row) -> Done<Option<Found>> {
+    let mut one = by_id::found(&SHAPE.listing, row)?;
+    let kind = row.get("type").unwrap_or_default();
+    one.file.is_folder = kind == "folder";
+    Ok(matches!(kind, "file" | "folder").then_some(one))
 }
 
-/// What an entry is; `None` for what is no file and no folder.
-pub(super) fn entry(row: &Row) -> Option<RemoteFile> {
-    let kind = row.get("type")?;
-    matches!(kind, "file" | "folder").then(|| RemoteFile {
-        name: row.text("name"),
-        size: row.number("size"),
-        modified: row.get("modified_at").and_then(iso_time),
-        is_folder: kind == "folder",
-        is_archived: false,
-    })
+/// A page has entries, or is none.
+fn whole(tail: &Row) -> Done<()> {
+    match tail.is_nested("entries") {
+        true => Ok(()),
+        false => Err(incomplete("the reply has no entries")),
+    }
 }
 
 impl Client {
@@ -100,99 +97,23 @@ impl Client {
         format!("{}/files/{}{behind}", self.api, encode(id))
     }
 
-    /// The entries of a folder, from all its pages; false from `each` ends it.
-    pub(super) fn entries(
+    /// What has this name in a folder, by the question whether a file of it could be stored.
+    pub(super) fn find(
         &self,
         base: &mut Base,
         verb: Verb,
-        (folder, fields): (&str, &str),
-        each: &mut dyn FnMut(&Row) -> Done<bool>,
-    ) -> Done<()> {
-        let (mut pages, mut mark, mut goes_on) = (Pages::new(base.page), String::new(), true);
-        while goes_on {
-            let limit = base.page;
-            let mut url = format!(
-                "{}/folders/{}/items{fields}&limit={limit}&usemarker=true",
-                self.api,
-                encode(folder)
-            );
-            if !mark.is_empty() {
-                url += &format!("&marker={}", encode(&mark));
-            }
-            let (mut reply, mut entries) = (base.plain(verb, "GET", url)?, 0);
-            let each: &mut EachRow<'_> = &mut |row| {
-                entries += 1;
-                if row.get("id").is_none_or(str::is_empty) {
-                    return Err(incomplete("an entry has no id"));
-                }
-                goes_on = goes_on && each(row)?;
-                Ok(())
-            };
-            let tail = rows::rows(&mut reply, DIALECT.who, LIST_MAX_BYTES, "entries", each)?;
-            if !tail.is_nested("entries") {
-                return Err(incomplete("the reply has no entries"));
-            }
-            mark = tail.text("next_marker");
-            if mark.is_empty() {
-                return Ok(());
-            }
-            pages.page(&mark, entries)?;
-        }
-        Ok(())
-    }
-
-    /// The id of a folder in another, if it is there. The service does not tell upper from lower case.
-    pub(super) fn step(
-        &self,
-        base: &mut Base,
-        verb: Verb,
-        parent: &str,
-        name: &str,
-    ) -> Done<Option<String>> {
-        let (lower, mut found) = (name.to_lowercase(), None);
-        self.entries(base, verb, (parent, FOLDER), &mut |row| {
-            if row.text("name").to_lowercase() != lower {
-                return Ok(true);
-            }
-            if row.get("type") != Some("folder") {
-                let what = "a folder of the URL is a file";
-                return Err(Fault::new(Class::Unsupported, what));
-            }
-            found = Some(row.text("id"));
-            Ok(false)
-        })?;
-        Ok(found)
-    }
-
-    /// The id of the folder.
-    pub(super) fn parent(&mut self, base: &mut Base, verb: Verb) -> Done<String> {
-        if let Some(id) = &self.id {
-            return Ok(id.clone());
-        }
-        // A folder is looked for, whatever it is for.
-        let verb = if verb.is_of_file() { Verb::List } else { verb };
-        let mut at = "0".to_owned();
-        for level in &self.levels {
-            at = self.step(base, verb, &at, level)?.ok_or_else(missing)?;
-        }
-        self.id = Some(at.clone());
-        Ok(at)
-    }
-
-    /// What has this name, by the question whether a file of it could be stored.
-    pub(super) fn find(&mut self, base: &mut Base, verb: Verb, name: &str) -> Done<Option<Found>> {
-        let parent = self.parent(base, verb)?;
+        (parent, name): (&str, &str),
+    ) -> Done<Option<Old>> {
         let about = json!({ "name": name, "parent": { "id": parent } });
         let ask = Client::tell("OPTIONS", format!("{}/files/content", self.api), &about);
         let told = match base.ask(verb, &ask, Content::Bytes(&ask.3))? {
             Ok(mut reply) => {
                 let row = rows::row(&mut reply, DIALECT.who)?;
-                if !row.has("upload_url") {
-                    let what = "the reply does not say whether the file can be stored";
-                    return Err(Fault::new(Class::Protocol, what));
-                }
-                self.ids.forget(name);
-                return Ok(None);
+                let what = "the reply does not say whether the file can be stored";
+                return match row.has("upload_url") {
+                    true => Ok(None),
+                    false => Err(Fault::new(Class::Protocol, what)),
+                };
             }
             Err(told) => told,
         };
@@ -205,36 +126,24 @@ impl Client {
             (false, _) => "a folder has the name of the file",
             (_, false) => "a file has the same name but for upper and lower case",
         };
-        if !other.is_empty() {
-            return match verb.is_of_file() {
-                true => Ok(None),
-                false => Err(Fault::new(Class::Unsupported, other)),
-            };
+        let field = |name| told.field(name).to_owned();
+        let (id, sha1) = (field("conflicts/id"), field("conflicts/sha1"));
+        match (other, id.is_empty()) {
+            ("", false) => Ok(Some(Old { id, sha1 })),
+            ("", true) => {
+                let what = "the server does not say which file has the name";
+                Err(Fault::new(Class::Protocol, what))
+            }
+            _ if verb.is_of_file() => Ok(None),
+            _ => Err(Fault::new(Class::Unsupported, other)),
         }
-        let id = told.field("conflicts/id").to_owned();
-        if id.is_empty() {
-            let what = "the server does not say which file has the name";
-            return Err(Fault::new(Class::Protocol, what));
-        }
-        self.ids.forget(name);
-        self.ids.add(name, &id);
-        let sha1 = told.field("conflicts/sha1").to_owned();
-        Ok(Some(Found { id, sha1 }))
     }
 
-    /// Into the trash, or for good.
-    pub(super) fn remove(&self, base: &mut Base, id: &str) -> Done<()> {
-        let gone = base.plain(Verb::Delete, "DELETE", self.file(id, ""));
-        let gone = gone.and_then(|mut reply| reply.finish());
-        match gone {
-            // By an attempt whose answer was lost.
-            Err(fault) if fault.class == Class::NotFound && self.purges => {}
-            Err(fault) => return Err(fault),
-            Ok(()) if !self.purges => return Ok(()),
-            Ok(()) => {}
-        }
-        base.plain(Verb::Delete, "DELETE", self.file(id, "/trash"))?
-            .finish()
+    /// The file of this name in the folder, before an upload.
+    pub(super) fn find_old(&mut self, base: &mut Base, name: &str) -> Done<Option<Old>> {
+        let parent = by_id::parent(self, base, Verb::Put)?;
+        let found = self.find(base, Verb::Put, (&parent, name));
+        self.folder.noting(found)
     }
 
     /// What an upload has of a file, for its end.
@@ -284,5 +193,97 @@ impl Client {
         parts.sort_by_key(|(at, _)| *at);
         self.parts = parts.into_iter().map(|(_, part)| part).collect();
         Ok(())
+    }
+}
+
+impl Tree for Client {
+    fn folder(&mut self) -> &mut Folder {
+        &mut self.folder
+    }
+
+    fn root(&self, _: &mut Base) -> Done<String> {
+        Ok("0".to_owned())
+    }
+
+    /// Of a file only its id is told. The service does not tell upper from lower case.
+    fn search(&self, base: &mut Base, search: &Search<'_>, each: &mut EachFound<'_>) -> Done<()> {
+        let (verb, lower) = (search.verb, search.name.map(str::to_lowercase));
+        if let Some(name) = search.name.filter(|_| !search.is_folder) {
+            let found = self.find(base, verb, (search.parent, name))?;
+            return found.map_or(Ok(()), |old| {
+                let (name, id) = (name.to_owned(), old.id);
+                each(Found::of(id, name)).map(drop)
+            });
+        }
+        // A folder is looked for, whatever it is for.
+        let verb = if verb.is_of_file() { Verb::List } else { verb };
+        let fields = if search.is_folder { FOLDER } else { FILE };
+        let parent = encode(search.parent);
+        let (api, limit) = (&self.api, base.page);
+        let url = format!("{api}/folders/{parent}/items{fields}&limit={limit}&usemarker=true");
+        by_id::all_pages(base, verb, &url, whole, &mut |row| {
+            let Some(one) = entry(row)? else {
+                return Ok(true);
+            };
+            match &lower {
+                Some(lower) if one.file.name.to_lowercase() != *lower => Ok(true),
+                Some(_) if !one.file.is_folder => {
+                    let what = "a folder of the URL is a file";
+                    Err(Fault::new(Class::Unsupported, what))
+                }
+                Some(_) => each(one).map(|_| false),
+                None => each(one),
+            }
+        })
+    }
+
+    fn make_folder(&mut self, base: &mut Base, parent: &str, name: &str) -> Done<String> {
+        let about = json!({ "name": name, "parent": { "id": parent } });
+        let request = Client::tell("POST", format!("{}/folders", self.api), &about);
+        let mut id = String::new();
+        match base.row(Verb::MakeFolder, &request) {
+            // By another, or by an earlier attempt.
+            Err(fault) if fault.class == Class::Exists => {
+                let search = Search {
+                    verb: Verb::MakeFolder,
+                    parent,
+                    name: Some(name),
+                    is_folder: true,
+                };
+                self.search(base, &search, &mut |one| {
+                    id = one.id;
+                    Ok(false)
+                })?;
+            }
+            made => id = made?.text("id"),
+        }
+        let none = || Fault::new(Class::Protocol, "the server does not show the folder");
+        Some(id).filter(|id| !id.is_empty()).ok_or_else(none)
+    }
+
+    fn read(
+        &mut self,
+        base: &mut Base,
+        id: &str,
+        of: (&str, Span),
+        into: &mut dyn Sink,
+    ) -> Done<GetFacts> {
+        let url = self.file(id, "/content");
+        base.service.download(("GET", &url), &[], of, into)
+    }
+
+    /// Into the trash, or for good.
+    fn remove(&mut self, base: &mut Base, id: &str) -> Done<()> {
+        let gone = base.plain(Verb::Delete, "DELETE", self.file(id, ""));
+        let gone = gone.and_then(|mut reply| reply.finish());
+        match gone {
+            // By an attempt whose answer was lost.
+            Err(fault) if fault.class == Class::NotFound && self.purges => {}
+            Err(fault) => return Err(fault),
+            Ok(()) if !self.purges => return Ok(()),
+            Ok(()) => {}
+        }
+        base.plain(Verb::Delete, "DELETE", self.file(id, "/trash"))?
+            .finish()
     }
 }

@@ -14,9 +14,11 @@ use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::dest::logins;
-use crate::dest::objects::ids::Ids;
-use crate::dest::objects::{Api, Base, Each, File, Part, Sent, Shape, Store, form, sent, sha1_of};
-use crate::dest::{Body, GetFacts, Listed, Quota, RemoteFile, Scheme, Sink, Span};
+use crate::dest::objects::by_id::{self, Folder};
+use crate::dest::objects::{
+    Api, Base, Each, File, Listing, Part, Sent, Shape, Store, form, sent, sha1_of,
+};
+use crate::dest::{Body, GetFacts, Quota, RemoteFile, Scheme, Sink, Span};
 use crate::net::checks;
 use crate::net::http::Reply;
 use crate::net::oauth;
@@ -43,25 +45,29 @@ static SHAPE: Shape = Shape {
     md5: false,
     sha1: true,
     limits_lists: false,
+    listing: Listing {
+        rows: "entries",
+        size: "size",
+        modified: "modified_at",
+        next: "next_marker",
+        ..Listing::PLAIN
+    },
     pieces_once_broken: PARTS_FROM,
     ..Shape::plain(&DIALECT)
 };
 
 fn open(url: &DestUrl, given: &Options) -> Result<Store> {
-    let path = format!("{}/{}", url.host, url.path);
-    let levels = path.split('/').filter(|level| !level.is_empty());
-    let levels: Vec<String> = levels.map(str::to_owned).collect();
     let own = checks::own_address(given, &options::ENDPOINT)?;
     let of = |host: &str, at: &str| format!("{}{at}", own.as_deref().unwrap_or(host));
     let api = Box::new(Client {
         api: of("https://api.box.com", "/2.0"),
         upload: of("https://upload.box.com", "/api/2.0"),
-        levels,
+        folder: Folder::of(url),
         purges: given.flag(&options::PURGE),
         ..Client::default()
     });
     let subject = options::subject(given)?;
-    let at = (format!("{} {subject}", api.api), api.levels.join("/"));
+    let at = (format!("{} {subject}", api.api), api.folder.path());
     let login = oauth::login_as(given, &logins::BOX, &subject)?;
     let mut base = Base::new(&SHAPE, given, login, at, url.display())?;
     let from = given.size(&options::PARTS).unwrap_or(WHOLE_MAX);
@@ -72,48 +78,20 @@ fn open(url: &DestUrl, given: &Options) -> Result<Store> {
 
 impl Api for Client {
     fn list(&mut self, base: &mut Base, _: &str, each: &mut Each<'_>) -> Done<()> {
-        let (folder, mut ids) = (self.parent(base, Verb::List)?, Ids::default());
-        let listed = self.entries(base, Verb::List, (&folder, FILE), &mut |row| {
-            if let Some(file) = entry(row) {
-                if !file.is_folder {
-                    ids.add(&file.name, &row.text("id"));
-                }
-                each(Listed::Entry(file))?;
-            }
-            Ok(true)
-        });
-        self.ids = ids;
-        self.noting(listed)
+        by_id::list(self, base, each)
     }
 
     fn look(&mut self, base: &mut Base, name: &str) -> Done<RemoteFile> {
+        by_id::look(self, base, name)?;
         let none = || Fault::new(Class::NotFound, "not found");
-        let found = self.find(base, Verb::Look, name)?.ok_or_else(none)?;
-        let url = self.file(&found.id, FILE);
+        let url = self.file(&self.folder.known(name).ok_or_else(none)?, FILE);
         let row = base.row(Verb::Look, &sent("GET", url, Vec::new()))?;
-        entry(&row)
-            .filter(|file| file.name == name)
-            .ok_or_else(none)
+        let found = entry(&row)?.filter(|one| one.file.name == name);
+        found.map(|one| one.file).ok_or_else(none)
     }
 
     fn fetch(&mut self, base: &mut Base, of: (&str, Span), into: &mut dyn Sink) -> Done<GetFacts> {
-        let mut known = self.ids.get(of.0);
-        loop {
-            let was_known = known.is_some();
-            let id = match known.take() {
-                Some(id) => id,
-                None => match self.find(base, Verb::Get, of.0)? {
-                    Some(found) => found.id,
-                    None => return Err(Fault::new(Class::NotFound, "not found")),
-                },
-            };
-            let url = self.file(&id, "/content");
-            match base.service.download(("GET", &url), &[], of, into) {
-                // It has perhaps been replaced by another of its name.
-                Err(fault) if fault.class == Class::NotFound && was_known => {}
-                done => return done,
-            }
-        }
+        by_id::fetch(self, base, of, into)
     }
 
     fn digest(&self, body: &mut dyn Body, from: u64, len: u64) -> Done<Vec<u8>> {
@@ -121,8 +99,7 @@ impl Api for Client {
     }
 
     fn prepare(&mut self, base: &mut Base, name: &str) -> Done<()> {
-        let found = self.find(base, Verb::Put, name);
-        self.old = self.noting(found)?;
+        self.old = self.find_old(base, name)?;
         Ok(())
     }
 
@@ -133,8 +110,7 @@ impl Api for Client {
                 json!({ "name": file.name }),
             ),
             None => {
-                let parent = self.id.as_deref().unwrap_or("0");
-                let about = json!({ "name": file.name, "parent": { "id": parent } });
+                let about = json!({ "name": file.name, "parent": { "id": self.folder.id() } });
                 (String::new(), about)
             }
         };
@@ -149,7 +125,7 @@ impl Api for Client {
     fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
         let begun = Some((file.name.to_owned(), file.digest.clone()));
         let again = std::mem::replace(&mut self.begun, begun) == self.begun;
-        let old = self.find(base, Verb::Put, file.name)?;
+        let old = self.find_old(base, file.name)?;
         let is_there = |sha1: &str| sha1 == hex(&file.digest);
         if old
             .as_ref()
@@ -161,7 +137,7 @@ impl Api for Client {
             Some(old) => (format!("/{}", encode(&old.id)), json!({})),
             None => (
                 String::new(),
-                json!({ "folder_id": self.id, "file_name": file.name }),
+                json!({ "folder_id": self.folder.id(), "file_name": file.name }),
             ),
         };
         about["file_size"] = file.len.into();
@@ -211,50 +187,18 @@ impl Api for Client {
     fn is_stored(&mut self, _: &mut Base, file: &File<'_>, reply: &mut Reply) -> Done<bool> {
         (self.begun, self.parts, self.old) = Default::default();
         let row = rows::row(reply, DIALECT.who)?;
-        self.ids.forget(file.name);
         let text = |field| row.text(&format!("entries/[]/{field}"));
-        self.ids.add(file.name, &text("id"));
+        self.folder.stored(file.name, &text("id"));
         let same = text("sha1").eq_ignore_ascii_case(&hex(&file.digest));
         Ok(same && row.number("entries/[]/size") == Some(file.len))
     }
 
     fn delete(&mut self, base: &mut Base, name: &str) -> Done<()> {
-        if let Some(id) = self.ids.get(name) {
-            self.ids.forget(name);
-            match self.remove(base, &id) {
-                Err(fault) if fault.class == Class::NotFound => {}
-                done => return done,
-            }
-        }
-        match self.find(base, Verb::Delete, name)? {
-            Some(found) => {
-                self.ids.forget(name);
-                self.remove(base, &found.id)
-            }
-            None => Ok(()),
-        }
+        by_id::delete(self, base, name)
     }
 
     fn make(&mut self, base: &mut Base) -> Done<()> {
-        let mut at = "0".to_owned();
-        for level in self.levels.clone() {
-            let mut next = self.step(base, Verb::MakeFolder, &at, &level)?;
-            if next.is_none() {
-                let about = json!({ "name": level, "parent": { "id": at } });
-                let request = Client::tell("POST", format!("{}/folders", self.api), &about);
-                next = match base.row(Verb::MakeFolder, &request) {
-                    // By another, or by an earlier attempt.
-                    Err(fault) if fault.class == Class::Exists => {
-                        self.step(base, Verb::MakeFolder, &at, &level)?
-                    }
-                    made => made?.get("id").map(str::to_owned),
-                };
-            }
-            let none = || Fault::new(Class::Protocol, "the server does not show the folder");
-            at = next.filter(|id| !id.is_empty()).ok_or_else(none)?;
-        }
-        (self.id, self.ids) = (Some(at), Ids::default());
-        Ok(())
+        by_id::make(self, base)
     }
 
     fn quota(&mut self, base: &mut Base) -> Done<Quota> {
@@ -264,16 +208,5 @@ impl Api for Client {
         let used = total.zip(row.number("space_used"));
         let free = used.map(|(total, used)| total.saturating_sub(used));
         Ok(Quota { total, free })
-    }
-}
-
-impl Client {
-    /// What a folder that is gone leaves to be looked for again.
-    fn noting<T>(&mut self, done: Done<T>) -> Done<T> {
-        let gone = |fault: &Fault| fault.class == Class::FolderMissing;
-        if done.as_ref().is_err_and(gone) {
-            self.id = None;
-        }
-        done
     }
 }

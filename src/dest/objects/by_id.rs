@@ -26,6 +26,21 @@ pub(in crate::dest) struct Found {
     pub(in crate::dest) file: RemoteFile,
 }
 
+#[cfg(feature = "dest-box")]
+impl Found {
+    /// A file of which no more is known.
+    pub(in crate::dest) fn of(id: String, name: String) -> Found {
+        Found {
+            id,
+            created: String::new(),
+            file: RemoteFile {
+                name,
+                ..RemoteFile::default()
+            },
+        }
+    }
+}
+
 /// What is searched in a folder, and what for.
 pub(in crate::dest) struct Search<'a> {
     pub(in crate::dest) verb: Verb,
@@ -101,13 +116,13 @@ impl Folder {
     }
 
     /// Its id, once it was found.
-    #[cfg(feature = "dest-pcloud")]
+    #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
     pub(in crate::dest) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()
     }
 
     /// The id of the file of a name, as far as is known.
-    #[cfg(feature = "dest-pcloud")]
+    #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
     pub(in crate::dest) fn known(&self, name: &str) -> Option<String> {
         self.ids.get(name)
     }
@@ -127,7 +142,7 @@ impl Folder {
 
 impl Folder {
     /// A folder that is gone is looked for again.
-    fn noting<T>(&mut self, done: Done<T>) -> Done<T> {
+    pub(in crate::dest) fn noting<T>(&mut self, done: Done<T>) -> Done<T> {
         let gone = |fault: &Fault| fault.class == Class::FolderMissing;
         if done.as_ref().is_err_and(gone) {
             self.id = None;
@@ -261,7 +276,7 @@ pub(in crate::dest) fn make(tree: &mut dyn Tree, base: &mut Base) -> Done<()> {
             None => tree.make_folder(base, &at, &level)?,
         };
     }
-    tree.folder().id = Some(at);
+    (tree.folder().id, tree.folder().ids) = (Some(at), Ids::default());
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 mod base;
 #[cfg(any(
     feature = "dest-filen",
+    feature = "dest-box",
     feature = "dest-googledrive",
     feature = "dest-pcloud"
 ))]
@@ -18,7 +19,7 @@ pub(super) mod form;
     feature = "dest-googledrive",
     feature = "dest-pcloud"
 ))]
-pub(super) mod ids;
+mod ids;
 #[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
 pub(super) mod resumable;
 mod shape;

@@ -59,8 +59,8 @@ fn sentence(page: &str) -> String {
 /// `allmydata.interfaces.SomeError: text`, the last of such lines.
 fn last_exception(trace: &str) -> String {
     let lines = trace.lines().filter(|line| !line.starts_with([' ', '\t']));
-    let lines = lines.map(|line| line.trim_start_matches("Failure: "));
-    let last = lines.filter(|line| line.contains("Error:")).last();
+    let mut lines = lines.map(|line| line.trim_start_matches("Failure: "));
+    let last = lines.rfind(|line| line.contains("Error:"));
     // A space keeps the name of one without a text apart.
     format!("{} ", last.unwrap_or("the gateway failed").trim_end())
 }

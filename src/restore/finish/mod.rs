@@ -254,7 +254,7 @@ impl Finish<'_> {
             let Spot { dir, name } = self.place.spot(&parts, false)?;
             let on = On {
                 dir: &dir,
-                name: &name.to_owned(),
+                name: name,
                 file: None,
             };
             self.attributes(ui, on, known, &Access::Keep);
