@@ -252,9 +252,10 @@ impl Finish<'_> {
         let parts = target.slices();
         if target.action == Action::Attributes {
             let Spot { dir, name } = self.place.spot(&parts, false)?;
+            let name = name.to_owned();
             let on = On {
                 dir: &dir,
-                name: name,
+                name: &name,
                 file: None,
             };
             self.attributes(ui, on, known, &Access::Keep);
