@@ -8,6 +8,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+#[path = "support/forward.rs"]
+mod forward;
 #[path = "support/servers/smb.rs"]
 mod smb;
 mod support;
@@ -19,6 +21,8 @@ use std::process::{Child, Command, Stdio};
 use support::life::{FAST, remote, restored_alike, slow_upload, until, whole_life};
 use support::servers::account::PASSWORD_IN_URL;
 use support::servers::b2::programs;
+use support::servers::cloud::{Cloud, OWN};
+use support::servers::s3;
 use support::{Rand, Scratch, fixture, fixture_names, is_root, peak_kib, text};
 
 /// The new rclone, and the old one where it is installed.
@@ -387,6 +391,52 @@ fn urls_of_duplicati_become_remotes_and_no_secret_is_seen() {
             &[("TYPE", "storj"), ("SATELLITE_ADDRESS", "us1.storj.io:7777"), ("API_KEY", "S"), ("PASSPHRASE", "S")],
         ),
         (
+            format!("webdavs://me:{IN_URL}@Nas:8443/a%20b/c/?through=rclone"),
+            "duplet:a b/c",
+            &[("TYPE", "webdav"), ("URL", "https://Nas:8443/"), ("VENDOR", "other"), ("USER", "me"), ("PASS", "=S")],
+        ),
+        (
+            format!("s3://bucket/a/b?through=rclone&s3-server-name=127.0.0.1:9000&aws-access-key-id=me&aws-secret-access-key={IN_URL}&s3-location-constraint=eu&s3-storage-class=COLD"),
+            "duplet:bucket/a/b",
+            &[
+                ("TYPE", "s3"), ("PROVIDER", "Other"), ("ENDPOINT", "http://127.0.0.1:9000"), ("ACCESS_KEY_ID", "me"),
+                ("SECRET_ACCESS_KEY", "S"), ("REGION", "eu"), ("LOCATION_CONSTRAINT", "eu"), ("STORAGE_CLASS", "COLD"),
+            ],
+        ),
+        (
+            format!("cos://a/b?through=rclone&cos-bucket=box&cos-app-id=12&cos-region=ap-x&{login}"),
+            "duplet:box-12/a/b",
+            &[("TYPE", "s3"), ("PROVIDER", "TencentCOS"), ("ENDPOINT", "https://cos.ap-x.myqcloud.com"), ("ACCESS_KEY_ID", "me@x"), ("SECRET_ACCESS_KEY", "S")],
+        ),
+        (
+            format!("aliyunoss://a?through=rclone&oss-bucket-name=box&oss-endpoint=oss-x&{login}"),
+            "duplet:box/a",
+            &[("TYPE", "s3"), ("PROVIDER", "Alibaba"), ("ENDPOINT", "https://oss-x.aliyuncs.com"), ("ACCESS_KEY_ID", "me@x"), ("SECRET_ACCESS_KEY", "S")],
+        ),
+        (
+            format!("b2://bucket/a?through=rclone&b2-accountid=me&b2-applicationkey={IN_URL}"),
+            "duplet:bucket/a",
+            &[("TYPE", "b2"), ("ACCOUNT", "me"), ("KEY", "S"), ("HARD_DELETE", "true")],
+        ),
+        (
+            format!("azure://box/a?through=rclone&azure-account-name=me&azure-access-key={IN_URL}"),
+            "duplet:box",
+            &[("TYPE", "azureblob"), ("ACCOUNT", "me"), ("KEY", "S")],
+        ),
+        (
+            format!("gcs://bucket/a?through=rclone&gcs-service-account-json={IN_URL}&gcs-location=EU"),
+            "duplet:bucket/a",
+            &[("TYPE", "google cloud storage"), ("SERVICE_ACCOUNT_CREDENTIALS", "S"), ("LOCATION", "EU")],
+        ),
+        (
+            format!("googledrive://a/b?through=rclone&oauth-client-id=me&oauth-client-secret={IN_URL}&oauth-refresh-token=x&googledrive-teamdrive-id=t"),
+            "duplet:a/b",
+            &[
+                ("TYPE", "drive"), ("CLIENT_ID", "me"), ("CLIENT_SECRET", "S"), ("SCOPE", "drive"), ("TEAM_DRIVE", "t"), ("USE_TRASH", "false"),
+                ("TOKEN", r#"{"access_token":"none","expiry":"2001-01-01T00:00:00Z","refresh_token":"x","token_type":"Bearer"}"#),
+            ],
+        ),
+        (
             format!("rclone://Remote//abs/x/?rclone-option=-v+--sftp-pass={IN_URL}+--drive-token+{IN_URL}").replace("%20", "%5C%20"),
             "Remote:/abs/x",
             &[],
@@ -430,6 +480,97 @@ fn urls_of_duplicati_become_remotes_and_no_secret_is_seen() {
                 }
                 assert!(given.contains(&"arg -v"), "{given:?}");
             }
+        }
+    }
+}
+
+/// What one way writes the other reads, by the same URL.
+#[test]
+fn a_destination_with_a_way_of_its_own_goes_by_rclone_if_that_is_said() {
+    let scratch = Scratch::new("rclone");
+    let source = scratch.folder("source");
+    fs::write(source.join("a"), Rand(3).bytes(300_000)).unwrap();
+    let by = format!("through=rclone&rclone-executable={}", text(&new_one()));
+    let server = s3::juicefs();
+    let own = server.url("carried/p\u{e4}th%20a%2Bb/x", "");
+    let carried = format!("{own}&{by}");
+    let secret = "--passphrase=x";
+    for (to, from) in [(&carried, &own), (&own, &carried)] {
+        let options = ["--no-cache", FAST[0], secret];
+        fs::write(source.join("more"), to).unwrap();
+        let ran = scratch.run(&[&["backup", to, text(&source), "-v"][..], &options].concat());
+        let ran = ran.code(&[0]);
+        assert_eq!(
+            ran.err.contains("s3:// goes through rclone"),
+            to == &carried,
+            "{}",
+            ran.all()
+        );
+        let out = scratch.at("out");
+        let _ = fs::remove_dir_all(&out);
+        let restore = format!("--restore-path={}", text(&out));
+        scratch
+            .run(&[&["restore", from, &restore][..], &options].concat())
+            .code(&[0]);
+        assert_eq!(fs::read_to_string(out.join("more")).unwrap(), *to);
+        scratch
+            .run(&[&["verify", from, "all"][..], &options].concat())
+            .code(&[0]);
+    }
+}
+
+/// The log-in of an own registration is told to rclone, which writes no token down.
+#[test]
+fn a_log_in_by_an_own_registration_goes_to_rclone() {
+    let scratch = Scratch::new("rclone");
+    let stub = Cloud::secure("dropbox", &[]);
+    let proxy = forward::Forward::start(forward::Rules {
+        to: Some(stub.address()),
+        ..forward::Rules::default()
+    });
+    let ca = stub.home.at("ca.pem");
+    let url = format!(
+        "dropbox://box/sub?through=rclone&{OWN}&retry-delay=0s&rclone-executable={}&rclone-option=--ca-cert+{}",
+        text(&new_one()),
+        text(&ca)
+    );
+    let home = scratch.folder("home");
+    let at = format!("http://{}", proxy.address);
+    let env = [
+        ("HTTPS_PROXY", at.as_str()),
+        ("HOME", text(&home)),
+        ("NO_PROXY", "127.0.0.1"),
+        ("XDG_CONFIG_HOME", text(&home)),
+    ];
+    let file = scratch.at("file");
+    fs::write(&file, Rand(3).bytes(300_000)).unwrap();
+    for args in [
+        &["remote", "mkdir", &url][..],
+        &["remote", "put", &url, "f", text(&file)],
+        &["remote", "get", &url, "f", text(&scratch.at("back"))],
+    ] {
+        scratch.run_env(args, &env).code(&[0]);
+    }
+    assert_eq!(
+        fs::read(scratch.at("back")).unwrap(),
+        fs::read(&file).unwrap()
+    );
+    let own = stub.url("box/sub", OWN);
+    let other = scratch.at("natively");
+    scratch
+        .run(&["remote", "get", &own, "f", text(&other)])
+        .code(&[0]);
+    assert_eq!(fs::read(other).unwrap(), fs::read(&file).unwrap());
+    let mut open = vec![home];
+    while let Some(path) = open.pop() {
+        match path.is_dir() {
+            true => open.extend(support::names(&path).into_iter().map(|n| path.join(n))),
+            false => assert!(
+                !fs::read_to_string(&path)
+                    .unwrap_or_default()
+                    .contains("stub-refresh"),
+                "{path:?}"
+            ),
         }
     }
 }

@@ -103,6 +103,17 @@ fn the_list_of_options_is_up_to_date() {
     assert!(kept.contains(all.trim_end()), "run make manual");
 }
 
+/// The table is that of the registry, with a line for every type there is.
+#[test]
+fn the_list_of_destination_types_is_up_to_date() {
+    let scratch = Scratch::new("destinations");
+    let all = scratch.run(&["help", "destinations"]).code(&[0]).out;
+    let named = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    assert!(all.lines().filter(named).count() > 35, "{all}");
+    let kept = page("src/manual/destinations.md").text;
+    assert!(kept.contains(all.trim_end()), "run make manual");
+}
+
 #[test]
 fn every_command_and_exit_code_is_in_the_manual() {
     let scratch = Scratch::new("commands");

@@ -12,7 +12,7 @@ use crate::cli::options::{
 use crate::cli::parameters_file::{Extra, expand, read_file, rules_of};
 use crate::cli::parse::{self, Line};
 use crate::cli::{Call, Command};
-use crate::dest::{SCHEMES, Scheme};
+use crate::dest::{SCHEMES, Scheme, of_carrier};
 use crate::net::url::decode;
 use crate::remote;
 use crate::select::Rule;
@@ -307,6 +307,11 @@ fn take_query(url: &str, notes: &mut Vec<String>) -> Result<(String, Vec<(&'stat
         // The type of the destination is what is wrong, and said so when it is opened.
         return Ok((place.to_owned(), Vec::new()));
     };
+    let names: Vec<String> = query
+        .split('&')
+        .map(|part| decode(part.split('=').next().unwrap_or(part)).to_lowercase())
+        .collect();
+    let carrier = of_carrier(names.iter().map(String::as_str));
     let mut left = String::new();
     let mut taken = Vec::new();
     let mut after_secret = false;
@@ -316,7 +321,7 @@ fn take_query(url: &str, notes: &mut Vec<String>) -> Result<(String, Vec<(&'stat
             None => (part, None),
         };
         let name = decode(name).to_lowercase();
-        let known = || row.options.iter().chain(remote::OPTIONS);
+        let known = || row.options.iter().chain(remote::OPTIONS).chain(carrier);
         let theirs = known().find(|o| o.is_named(&name));
         let theirs = theirs.or_else(|| known().find(|o| o.covers(&name)));
         let opt = match theirs {

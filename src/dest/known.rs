@@ -92,6 +92,41 @@ static ALL: &[Known] = &[
     Known("sia", Way::Remote("Sia", "sia")),
     Known("tahoe tahoes", Way::Native("Tahoe-LAFS")),
     Known(
+        "onedrive",
+        Way::Never(
+            "OneDrive is no longer reached as it was before 2018",
+            "write onedrivev2://folder: the files are the same",
+        ),
+    ),
+    Known(
+        "skydrive",
+        Way::Never(
+            "SkyDrive has become OneDrive",
+            "write onedrivev2://folder: the files are the same",
+        ),
+    ),
+    Known(
+        "googledocs",
+        Way::Never(
+            "Google Docs has become Google Drive",
+            "write googledrive://folder: the files are the same",
+        ),
+    ),
+    Known(
+        "telegram",
+        Way::Never(
+            "Telegram is not spoken",
+            "download the files of the channel and name their folder",
+        ),
+    ),
+    Known(
+        "amzcd hubic",
+        Way::Never(
+            "the service was closed, Amazon Cloud Drive in 2023 and hubiC in 2024",
+            "name the folder that its files were downloaded to",
+        ),
+    ),
+    Known(
         "duplicati",
         Way::Never(
             "Duplicati's own storage gives its files to registered machines only",
@@ -128,13 +163,14 @@ impl Known {
     /// One sentence on what it is here, and one on what to do; either may be empty.
     fn sentences(&self) -> (String, String) {
         match (&self.1, self.is_built_in()) {
-            (Way::Native(what) | Way::Either(what, _), true) => (
-                format!(
-                    "{what}; duplet help {}",
-                    self.0.split(' ').next().unwrap_or_default()
-                ),
-                String::new(),
-            ),
+            (Way::Native(what) | Way::Either(what, _), true) => {
+                let name = self.0.split(' ').next().unwrap_or_default();
+                let other = match goes_through_rclone(name) {
+                    true => "; also ?through=rclone",
+                    false => "",
+                };
+                (format!("{what}; duplet help {name}{other}"), String::new())
+            }
             (Way::Native(what) | Way::Either(what, _), false) => (
                 format!("{what}: this program was built without it"),
                 "build it with all destinations, or mount it and name the folder".to_owned(),
@@ -171,6 +207,14 @@ pub(crate) fn why_not(scheme: &str) -> Option<(String, String)> {
     Some(known.sentences())
 }
 
+/// The destination has a way of its own, and rclone carries it by the same URL.
+fn goes_through_rclone(name: &str) -> bool {
+    #[cfg(feature = "dest-rclone")]
+    return crate::dest::rclone::TRANSLATED.contains(&name);
+    #[cfg(not(feature = "dest-rclone"))]
+    return name.is_empty();
+}
+
 /// How a scheme that rclone carries is reached without, as the end of a sentence; empty for others.
 #[cfg(feature = "dest-rclone")]
 pub(crate) fn other_way(scheme: &str) -> String {
@@ -196,21 +240,29 @@ pub(crate) fn table() -> impl Iterator<Item = (&'static str, String)> {
     })
 }
 
+/// Every destination type that a version of Duplicati accepted from 2014 to 2026: those of its overview page, those that only
+/// other pages or its source have, those that went, and the names that ask for TLS.
+#[cfg(test)]
+pub(crate) const DUPLICATI: [&str; 4] = [
+    "file s3 webdav b2 ssh ftp aftp rclone openstack azure gcs onedrivev2 sharepoint msgroup googledrive dropbox box pcloud \
+     tahoe cos aliyunoss storj jottacloud filen mega filejump od4b mssp",
+    "smb cifs e2 duplicati drimecloud movistarcloud sia cloudfiles",
+    "tardigrade onedrive skydrive googledocs amzcd hubic telegram",
+    "ftps s3s webdavs tahoes",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every destination type in Duplicati's source and on its pages, the alias with TLS too.
-    const DUPLICATI: &str = "file s3 webdav b2 ssh ftp ftps aftp rclone openstack azure gcs onedrivev2 sharepoint msgroup \
-         googledrive dropbox box pcloud tahoe tahoes cos aliyunoss storj jottacloud filen mega filejump od4b mssp smb cifs e2 \
-         duplicati drimecloud movistarcloud sia cloudfiles";
-
     #[test]
     fn every_type_of_duplicati_is_known_once() {
-        for name in DUPLICATI.split_whitespace() {
+        for name in DUPLICATI.iter().flat_map(|names| names.split_whitespace()) {
             let rows = ALL.iter().filter(|known| known.names().any(|n| n == name));
-            assert_eq!(rows.count(), 1, "{name}");
-            let (cause, hint) = why_not(name).expect(name);
+            let stem = name.strip_suffix('s').unwrap_or(name);
+            let stems = ALL.iter().filter(|known| known.names().any(|n| n == stem));
+            assert!(rows.count().max(stems.count()) == 1, "{name}");
+            let (cause, hint) = why_not(name).or(why_not(stem)).expect(name);
             assert!(
                 !cause.is_empty() && cause.len() + hint.len() < 250,
                 "{name}: {cause}; {hint}"

@@ -77,7 +77,7 @@ pub(crate) use webdav::fuzz_multistatus;
 
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
-use crate::base::opt::{Opt, Options};
+use crate::base::opt::{Kind, Opt, Options, row};
 use crate::net::url::DestUrl;
 
 pub(crate) use crate::base::transfer::{Body, FLIES, Flight, GetFacts, Sink, Span, look_at};
@@ -272,6 +272,38 @@ pub(crate) struct Scheme {
     pub(crate) options: &'static [Opt],
     /// Validates only; no network.
     pub(crate) open: fn(&DestUrl, &Options) -> Result<Box<dyn Destination>>,
+}
+
+/// Goes by rclone where a destination has a way of its own.
+#[cfg(feature = "dest-rclone")]
+pub(crate) const THROUGH: Opt = row(
+    "through",
+    Kind::Choice(&["rclone"]),
+    "",
+    "Let an rclone on this machine carry a destination that has a way of its own: rclone.",
+);
+
+/// Opens a destination; validates only, no network.
+pub(crate) fn open(
+    scheme: &Scheme,
+    url: &DestUrl,
+    options: &Options,
+) -> Result<Box<dyn Destination>> {
+    #[cfg(feature = "dest-rclone")]
+    if options.choice(&THROUGH).is_some() && url.scheme != "rclone" {
+        return rclone::carry(url, options);
+    }
+    (scheme.open)(url, options)
+}
+
+/// The options that a URL may have beside its destination's own where it has those of these names: of what carries it.
+pub(crate) fn of_carrier<'a>(mut names: impl Iterator<Item = &'a str>) -> &'static [Opt] {
+    #[cfg(feature = "dest-rclone")]
+    if names.any(|name| name == THROUGH.name) {
+        return rclone::SCHEME.options;
+    }
+    let _ = names.next();
+    &[]
 }
 
 /// The destinations compiled in.

@@ -95,7 +95,7 @@ impl Remote {
     pub(crate) fn open(url: &str, options: &Options, ui: &mut Ui) -> Result<Remote> {
         let env = |name: &str| std::env::var(name).ok();
         let plan = open::plan(url, options, SCHEMES, &env, ui)?;
-        let dest = (plan.scheme.open)(&plan.url, &plan.options)?;
+        let dest = crate::dest::open(plan.scheme, &plan.url, &plan.options)?;
         if plan.options.flag(&crate::net::opts::SSL_ANY) && plan.scheme.names[0] != "file" {
             ui.note(
                 "every certificate is accepted: anybody on the way can read and change the traffic",

@@ -5,7 +5,7 @@ use crate::base::opt::{Kind, Opt, Options, Part, empty, row};
 use crate::base::place;
 use crate::base::text;
 use crate::base::ui::Ui;
-use crate::dest::{Scheme, known};
+use crate::dest::{Scheme, known, of_carrier};
 use crate::net::opts;
 use crate::net::url::{DestUrl, display_raw};
 use crate::remote::redact::Redact;
@@ -82,6 +82,8 @@ pub(crate) static OPTIONS: &[Opt] = &[
     THROTTLE_DOWNLOAD,
     NO_THROTTLE,
     NO_THROTTLE_FOR,
+    #[cfg(feature = "dest-rclone")]
+    crate::dest::THROUGH,
     row(
         "disable-streaming-transfers",
         Kind::Ignored,
@@ -116,8 +118,9 @@ pub(crate) fn plan(
     for (opt, value) in given.all() {
         options.set(opt, value)?;
     }
+    let carrier = of_carrier(url.query.iter().map(|(key, _)| key.as_str()));
     for (key, value) in &url.query {
-        match option_of(scheme, key) {
+        match option_of(scheme, key).or_else(|| carrier.iter().find(|o| o.is_named(key))) {
             Some(opt) => {
                 options.set(opt, value.reveal())?;
             }
@@ -371,5 +374,63 @@ mod tests {
         assert_eq!(get(&p, "auth-username"), "u");
         assert_eq!(get(&p, "auth-password"), "envpass");
         assert_eq!(p.redact.clean("x envpass".to_owned()), "x ***");
+    }
+
+    /// No network: a URL of each is told what is missing in it, or what to do instead, or opened.
+    #[test]
+    fn no_url_of_duplicati_is_of_an_unknown_type() {
+        let schemes = crate::dest::SCHEMES;
+        for name in known::DUPLICATI
+            .iter()
+            .flat_map(|names| names.split_whitespace())
+        {
+            let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+            let url = format!("{name}://user:hunter2@host/folder/sub");
+            let planned = plan(&url, &Options::default(), schemes, &|_| None, &mut ui);
+            let opened = planned.and_then(|p| crate::dest::open(p.scheme, &p.url, &p.options));
+            let Some(told) = opened.err() else {
+                continue;
+            };
+            let told = told.to_string();
+            assert!(!told.contains("unknown destination type"), "{told}");
+            assert!(!told.contains("hunter2") && told.contains(" ("), "{told}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "dest-rclone")]
+    fn what_carries_a_destination_has_options_in_its_url() {
+        let schemes = crate::dest::SCHEMES;
+        let planned = |url: &str| {
+            let mut ui = Ui::new(Volume::Quiet, false, Some(false));
+            let planned = plan(url, &Options::default(), schemes, &|_| None, &mut ui)?;
+            crate::dest::open(planned.scheme, &planned.url, &planned.options).map(drop)
+        };
+        planned("webdav://h/a?through=rclone&rclone-executable=x").expect("carried");
+        planned("webdav://h/a?rclone-executable=x").expect_err("not carried");
+        planned("webdav://h/a?through=other").expect_err("no such way");
+        for (name, words) in [
+            ("box", "'box'"),
+            ("jottacloud", "replaced with each use"),
+            ("onedrivev2", "'onedrive'"),
+            ("ssh", "'sftp'"),
+            ("file", "does not reach file://"),
+            ("tahoe", "does not reach tahoe://"),
+            ("ipfs", "does not reach ipfs://"),
+        ] {
+            let Some(told) = planned(&format!("{name}://h/a?through=rclone")).err() else {
+                assert!(schemes.iter().all(|s| !s.names.contains(&name)), "{name}");
+                continue;
+            };
+            assert!(told.to_string().contains(words), "{told}");
+        }
+        // Of every scheme with a way of its own something is said, or it is carried.
+        for scheme in schemes.iter().filter(|s| s.names[0] != "rclone") {
+            for name in scheme.names {
+                let told = planned(&format!("{name}://h/a?through=rclone")).err();
+                let told = told.map_or(String::new(), |e| e.to_string());
+                assert!(!told.contains("internal"), "{name}: {told}");
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::base::secret::Secret;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::dest::rclone::secrets::{code, is_secret, obscure, words};
+use crate::dest::rclone::through::{CARRIED, translated};
 use crate::dest::storj;
 use crate::net::opts;
 use crate::net::url::DestUrl;
@@ -195,7 +196,8 @@ impl Setup {
         let shown = match url.scheme.as_str() {
             "rclone" => format!("rclone://{remote}/{path}"),
             "smb" | "cifs" => format!("smb://{}/{path}", host(url)),
-            scheme => format!("{scheme}://{path}"),
+            scheme if CARRIED.contains(&scheme) => format!("{scheme}://{path}"),
+            _ => url.display(),
         };
         Ok(Setup {
             scheme: url.scheme.clone(),
@@ -290,8 +292,16 @@ fn host(url: &DestUrl) -> String {
 /// A scheme of Duplicati's as a remote that only the environment of rclone describes.
 fn carried(url: &DestUrl, options: &Options, set: &mut Vec<(String, Secret)>) -> Result<Where> {
     let mut add = |name: &str, value: String| {
-        set.push((format!("{OWN_VARIABLES}{name}"), Secret::new(value)));
+        let name = match name.starts_with("RCLONE_") {
+            true => name.to_owned(),
+            false => format!("{OWN_VARIABLES}{name}"),
+        };
+        set.push((name, Secret::new(value)));
     };
+    if let Some((path, account)) = translated(url, options, &mut add)? {
+        let path = clean(path.trim_start_matches('/'))?;
+        return Ok((OWN.to_owned(), path, account));
+    }
     let (user, password) = opts::login(url, options, None);
     let missing = |what: &str, how: &str| {
         Err(Error::usage(format!("no {what} given for {}://", url.scheme)).hint(how))

@@ -8,6 +8,7 @@ mod config;
 mod run;
 mod secrets;
 mod serving;
+mod through;
 mod told;
 
 use std::io::{self, Read};
@@ -48,9 +49,9 @@ pub(crate) static SCHEME: Scheme = Scheme {
 
 #[cfg(feature = "dest-storj")]
 pub(crate) use self::config::{MODE, PROGRAM, WORDS};
+pub(crate) use self::through::TRANSLATED;
 
-/// A scheme that is carried by rclone where it has no way of its own.
-#[cfg(feature = "dest-storj")]
+/// A scheme that is carried by rclone because it has no way of its own, or by request.
 pub(crate) fn carry(url: &DestUrl, options: &Options) -> Result<Box<dyn Destination>> {
     Ok(Box::new(Folder::new(url, options)?))
 }
