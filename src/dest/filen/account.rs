@@ -32,6 +32,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         200 "wrong_2fa" => Class::Auth, "the code of the second factor is not accepted", "codes live half a minute; --api-key needs none";
         200 "folder_not_found" => Class::FolderMissing;
         200 "file_not_found upload_not_found" => Class::NotFound;
+        200 "uuid_already_exists" => Class::Exists, "a file of this name is there";
         200 "max_storage_reached" => Class::Full;
         200 "rate_limited too_many_requests" => Class::Throttled(None);
         200 "internal_error chunks_missing" => Class::Transient;

@@ -74,6 +74,13 @@ fn files_go_in_chunks_and_broken_ones_go_on() {
     b.script("POST", DONE, says("upload_not_found"));
     b.put(&data).expect("in the end");
     assert!(b.file().expect("there") == data && sent(&b).len() == 6);
+    // An empty one has no chunks, and is there although the answer was lost.
+    let mut b = bench();
+    b.script("POST", "/v3/upload/empty", later(503, "1"));
+    b.script("POST", "/v3/upload/empty", Trouble::Swallow);
+    b.script("POST", "/v3/file/exists", later(503, "1"));
+    b.put(b"").expect("in the end");
+    assert_eq!(b.file().as_deref(), Some(&b""[..]));
     for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1] {
         let mut b = bench();
         b.put(&bytes(len)).expect("stored");
