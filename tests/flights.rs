@@ -2,6 +2,7 @@
 //! stops are obeyed, and nothing waits for the source.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod support;
 
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use faulty::{Server, Service, Wrap};
 use support::snapshot::{But, same, take};
-use support::{Ran, Rand, Scratch, text, tree};
+use support::{Ran, Rand, Scratch, peak_kib, text, tree};
 
 const OPTIONS: [&str; 4] = [
     "--passphrase=on its way",
@@ -372,7 +373,11 @@ impl World {
     }
 
     fn start(&self) -> Child {
-        let args = ["backup", &self.place.url, text(&self.source), VOLUMES];
+        self.start_with(&[VOLUMES])
+    }
+
+    fn start_with(&self, more: &[&str]) -> Child {
+        let args = [&["backup", &self.place.url, text(&self.source)], more].concat();
         let all: Vec<&str> = args.iter().chain(&OPTIONS).copied().collect();
         self.scratch.start(&all)
     }
@@ -583,4 +588,34 @@ fn a_volume_arrives_while_the_source_is_waited_for() {
         let args = ["verify", url, "all", "--full-remote-verification"];
         world.run(&args, &["--no-cache"]).code(&[0]);
     }
+}
+
+/// Above a run that waits for each upload it takes 2 MiB of memory at most, and it has one task.
+#[test]
+fn memory_and_tasks() {
+    for kind in KINDS {
+        let peak = |more: &[&str]| {
+            let world = World::new(kind);
+            let child = world.start_with(&[&[VOLUMES], more].concat());
+            let (peak, ended) = peak_kib(child);
+            assert!(ended.success(), "{kind:?}");
+            assert_eq!(world.place.volumes(".dblock.").len(), 3, "{kind:?}");
+            peak
+        };
+        let (flown, waited) = (peak(&[]), peak(&["--synchronous-upload=true"]));
+        println!("{kind:?}: {flown} KiB, waiting {waited} KiB");
+        assert!(
+            flown <= waited + 2048,
+            "{kind:?}: {flown} > {waited} + 2048 KiB"
+        );
+    }
+    let world = World::new(Kind::Azure);
+    let gate = &world.place.gate;
+    gate.shut(VOLUME as u64 / 2);
+    let mut child = world.start();
+    wait_for("an upload", || gate.is_reached());
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    assert_eq!(tasks.count(), 1);
+    gate.open();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -1,5 +1,6 @@
 //! An upload on its way that has a conversation with the server for itself, and brings it back when it lands.
 
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use crate::base::fault::Done;
@@ -11,8 +12,8 @@ pub(super) trait Busy {
     /// As [`Flight::advance`].
     fn advance(&mut self, next: &mut NextBytes<'_>) -> bool;
 
-    /// As [`Flight::wait`], where there is something to wait for; else false.
-    fn wait(&self, at_most: Duration) -> bool;
+    /// What has to become ready for more to be moved, and whether to be written to; `None` where only time helps.
+    fn watched(&self) -> Option<(RawFd, bool)>;
 
     /// Nothing more is moved; `ended`: it has come to its end. See [`Flight::land`].
     fn land(&mut self, ended: bool) -> bool;
@@ -55,13 +56,11 @@ impl<T: Busy> Flight for Sailing<T> {
     }
 
     fn wait(&self, at_most: Duration) {
-        let waited = match &self.begun {
-            Ok(busy) if !self.ended => busy.wait(at_most),
-            _ => false,
+        let busy = self.begun.as_ref().ok().filter(|_| !self.ended);
+        match busy.and_then(T::watched) {
+            Some((fd, writes)) => sys::wait_ready(fd, writes, at_most, 1),
+            None => sys::sleep_beyond(at_most, 1),
         };
-        if !waited {
-            sys::sleep_beyond(at_most, 1);
-        }
     }
 
     fn land(mut self: Box<Self>) -> bool {

@@ -66,7 +66,6 @@ static DIALECT: Dialect = Dialect {
 };
 
 static SHAPE: Shape = Shape {
-    flies: true,
     refuses_to_replace: true,
     class: "x-ms-access-tier",
     make: "restype=container",
@@ -85,7 +84,7 @@ static SHAPE: Shape = Shape {
     pieces_from: (5000 << 20) + 1,
     pieces_once_broken: 8 << 20,
     pieces: Some((4 << 20, 50_000)),
-    ..Shape::plain(&DIALECT)
+    ..Shape::flying(&DIALECT)
 };
 
 /// A container.

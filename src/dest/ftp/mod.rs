@@ -7,6 +7,7 @@
 
 mod config;
 mod data;
+mod flight;
 mod line;
 mod listing;
 mod refusal;
@@ -19,7 +20,7 @@ mod wire;
 use std::rc::Rc;
 
 use self::config::Setup;
-use self::sending::Begun;
+use self::flight::Begun;
 use self::session::Session;
 use self::upload::Upload;
 use crate::base::error::Result;

@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 use super::line::{Control, Stream};
 use super::session::Session;
 use super::transfer::PIECE;
-use super::upload::Upload;
 use crate::base::fault::{Done, Fault};
 use crate::base::sys;
 use crate::base::transfer::NextBytes;
 use crate::dest::Body;
 use crate::dest::folders::{self, Times, Verb, Wait, fill};
-use crate::dest::sailing::Busy;
 use crate::net::http::line::{Got, Line};
 
 /// So often is moved what can be moved before the caller gets its turn again.
@@ -85,7 +83,7 @@ impl Sending {
 
     /// Moves what can be moved without waiting. True once the server has something to say or should have, or nothing more can be
     /// sent.
-    fn advance(&mut self, control: &mut Control, next: &mut NextBytes<'_>) -> bool {
+    pub(super) fn move_on(&mut self, control: &mut Control, next: &mut NextBytes<'_>) -> bool {
         for _ in 0..ROUNDS_MAX {
             if self.fault.is_some() || self.failed.is_some() {
                 return true;
@@ -174,13 +172,22 @@ impl Sending {
         Step::On
     }
 
-    /// What is to be watched, and whether for being written to.
-    fn fd(&self, control: &Control) -> Option<(RawFd, bool)> {
+    /// See [`Busy::watched`](crate::dest::sailing::Busy::watched).
+    pub(super) fn watched(&self, control: &Control) -> Option<(RawFd, bool)> {
         match self.phase {
+            _ if self.held => None,
             Phase::Content | Phase::Closing => Some((self.line.fd(), true)),
             Phase::Awaiting(_) if self.open => Some((self.line.fd(), false)),
             Phase::Awaiting(_) => control.fd().map(|fd| (fd, false)),
         }
+    }
+
+    /// Nothing more is sent. True when all bytes were handed to the connection.
+    pub(super) fn land(&mut self, ended: bool) -> bool {
+        if !ended {
+            self.fault.get_or_insert_with(folders::broken_off);
+        }
+        matches!(self.phase, Phase::Awaiting(_))
     }
 }
 
@@ -188,8 +195,8 @@ impl Session {
     /// Sends what is left, and waits until the server has it.
     pub(super) fn send(&mut self, mut sending: Sending, body: &mut dyn Body) -> Done<()> {
         let mut next = |buffer: &mut [u8]| fill(body, buffer);
-        while !sending.advance(&mut self.control, &mut next) {
-            if let Some((fd, writes)) = sending.fd(&self.control) {
+        while !sending.move_on(&mut self.control, &mut next) {
+            if let Some((fd, writes)) = sending.watched(&self.control) {
                 sys::wait_ready(fd, writes, LOOK, u32::MAX);
             }
         }
@@ -206,33 +213,5 @@ impl Session {
             Some(e) => Err(self.blame(Verb::Put, &e)),
             None => self.end_transfer(Verb::Put, wait).map(drop),
         }
-    }
-}
-
-/// The conversation with an upload that was begun in it.
-pub(super) struct Begun {
-    pub(super) session: Session,
-    pub(super) upload: Upload,
-}
-
-impl Busy for Begun {
-    fn advance(&mut self, next: &mut NextBytes<'_>) -> bool {
-        self.upload.sending.advance(&mut self.session.control, next)
-    }
-
-    fn wait(&self, at_most: Duration) -> bool {
-        let sending = &self.upload.sending;
-        let watched = sending.fd(&self.session.control);
-        let watched = watched.filter(|_| !sending.held);
-        let wait = |(fd, writes)| sys::wait_ready(fd, writes, at_most, 1);
-        watched.map(wait).is_some()
-    }
-
-    fn land(&mut self, ended: bool) -> bool {
-        let sending = &mut self.upload.sending;
-        if !ended {
-            sending.fault.get_or_insert_with(folders::broken_off);
-        }
-        matches!(sending.phase, Phase::Awaiting(_))
     }
 }

@@ -59,7 +59,6 @@ static BUCKET: Naming = Naming {
     ..Naming::PLAIN
 };
 static SHAPE: Shape = Shape {
-    flies: true,
     encodes_slash: true,
     refuses_to_replace: true,
     content: "alt=media",
@@ -75,7 +74,7 @@ static SHAPE: Shape = Shape {
         ..Listing::PLAIN
     },
     pieces_from: (8 << 20) + 1,
-    ..Shape::plain(&DIALECT)
+    ..Shape::flying(&DIALECT)
 };
 
 /// A bucket.

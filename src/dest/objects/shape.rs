@@ -73,6 +73,19 @@ pub(in crate::dest) struct Shape {
 }
 
 impl Shape {
+    /// As [`Shape::plain`], for one whose uploads can be sent on their way: see [`Shape::flies`].
+    #[cfg(any(
+        feature = "dest-azure",
+        feature = "dest-gcs",
+        feature = "dest-openstack"
+    ))]
+    pub(in crate::dest) const fn flying(dialect: &'static Dialect) -> Shape {
+        Shape {
+            flies: true,
+            ..Shape::plain(dialect)
+        }
+    }
+
     /// What most have; a provider changes what it has otherwise.
     pub(in crate::dest) const fn plain(dialect: &'static Dialect) -> Shape {
         Shape {

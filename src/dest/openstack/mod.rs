@@ -51,7 +51,6 @@ static DIALECT: Dialect = Dialect {
 };
 
 static SHAPE: Shape = Shape {
-    flies: true,
     digest: ("etag", hex),
     // Unless its operator changed that.
     most: 5 << 30,
@@ -65,7 +64,7 @@ static SHAPE: Shape = Shape {
         empty: 1000,
         ..Listing::PLAIN
     },
-    ..Shape::plain(&DIALECT)
+    ..Shape::flying(&DIALECT)
 };
 
 struct Swift;

@@ -6,6 +6,7 @@
 mod cause;
 mod channel;
 mod config;
+mod flight;
 mod helper;
 mod launch;
 mod pins;
@@ -19,6 +20,7 @@ mod writing;
 use std::rc::Rc;
 
 use self::config::Setup;
+use self::flight::Begun;
 use self::launch::Program;
 use self::session::{Done, Session};
 use self::transfer::TEMPORARY;
@@ -26,7 +28,6 @@ use self::wire::{
     Attrs, DENIED, END, Entry, FAILURE, MKDIR, NO_FILE, OK, OPENDIR, READDIR, REMOVE, SETSTAT,
     Status,
 };
-use self::writing::Begun;
 use crate::base::error::Result;
 use crate::base::fault::Fault;
 use crate::base::opt::Options;

@@ -3,19 +3,17 @@
 //! Memory: one request and its data, of 32 KiB each.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use super::refusal;
 use super::session::{Done, Session};
 use super::transfer::{WINDOW, WINDOW_MAX};
-use super::upload::Upload;
 use super::wire::{Frame, Garbled, OK, Packet, Status, WRITE};
 use crate::base::fault::Fault;
-use crate::base::sys;
 use crate::base::transfer::NextBytes;
 use crate::dest::Body;
 use crate::dest::folders::{self, Verb, Wait, fill};
-use crate::dest::sailing::Busy;
 
 /// So often is moved what can be moved before the caller gets its turn again.
 const ROUNDS_MAX: u32 = 128;
@@ -171,37 +169,28 @@ impl Writing {
             (None, None) => done,
         }
     }
-}
 
-/// The conversation with an upload that was begun in it.
-pub(super) struct Begun {
-    pub(super) session: Session,
-    pub(super) upload: Upload,
-}
-
-impl Busy for Begun {
-    fn advance(&mut self, next: &mut NextBytes<'_>) -> bool {
-        let writing = &mut self.upload.writing;
-        let moved = writing.advance(&mut self.session, next, Duration::ZERO);
+    /// Moves what can be moved without waiting. True once it has come to an end, whatever that is.
+    pub(super) fn move_on(&mut self, s: &mut Session, next: &mut NextBytes<'_>) -> bool {
+        let moved = self.advance(s, next, Duration::ZERO);
         moved.unwrap_or_else(|fault| {
-            writing.broken = Some(fault);
+            self.broken = Some(fault);
             true
         })
     }
 
-    fn wait(&self, at_most: Duration) -> bool {
-        let writing = &self.upload.writing;
-        let writes = !writing.out.is_empty();
-        let watched = self.session.fd(writes).filter(|_| !writing.held);
-        let wait = |fd| sys::wait_ready(fd, writes, at_most, 1);
-        watched.map(wait).is_some()
+    /// See [`Busy::watched`](crate::dest::sailing::Busy::watched).
+    pub(super) fn watched(&self, s: &Session) -> Option<(RawFd, bool)> {
+        let writes = !self.out.is_empty();
+        let fd = s.fd(writes).filter(|_| !self.held);
+        fd.map(|fd| (fd, writes))
     }
 
-    fn land(&mut self, ended: bool) -> bool {
-        let writing = &mut self.upload.writing;
-        if !ended && writing.refused.is_none() {
-            writing.fault.get_or_insert_with(folders::broken_off);
+    /// Nothing more is sent. True when all bytes are with the child.
+    pub(super) fn land(&mut self, ended: bool) -> bool {
+        if !ended && self.refused.is_none() {
+            self.fault.get_or_insert_with(folders::broken_off);
         }
-        writing.at == writing.len && writing.out.is_empty()
+        self.at == self.len && self.out.is_empty()
     }
 }
