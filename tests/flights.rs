@@ -223,15 +223,12 @@ struct Place {
     gate: Gate,
 }
 
-fn web<S: Service>(
+fn web<S: Service + 'static>(
     gate: &Gate,
     make: impl FnOnce(std::net::SocketAddr) -> S,
     files: fn(&S) -> BTreeMap<String, usize>,
     url: impl FnOnce(std::net::SocketAddr) -> String,
-) -> (Box<dyn Seen>, String)
-where
-    S: 'static,
-{
+) -> (Box<dyn Seen>, String) {
     let server = Server::start_at("127.0.0.1:0", gate.wrap(), make);
     let url = url(server.address);
     (Box::new(Web(server, files)), url)

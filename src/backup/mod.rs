@@ -309,3 +309,7 @@ fn now_nanos() -> i64 {
         .unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
+
+#[cfg(all(test, feature = "dest-file", feature = "overlap"))]
+#[path = "turns_tests.rs"]
+mod tests;

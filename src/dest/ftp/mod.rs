@@ -51,6 +51,9 @@ pub(crate) static AFTP: Scheme = Scheme {
     open: |url, options| Folder::open(url, options, config::AFTP),
 };
 
+/// What is done with an upload that was begun.
+type Act<'a, T> = dyn FnMut(&mut Session, &mut dyn Body, Upload, &mut BrokenOff) -> Done<T> + 'a;
+
 /// A folder on a server.
 struct Folder {
     setup: Rc<Setup>,
@@ -97,12 +100,7 @@ impl Folder {
     }
 
     /// Begins an upload, and does something with it.
-    fn begin<T>(
-        &mut self,
-        name: &str,
-        body: &mut dyn Body,
-        act: &mut dyn FnMut(&mut Session, &mut dyn Body, Upload, &mut BrokenOff) -> Done<T>,
-    ) -> Done<T> {
+    fn begin<T>(&mut self, name: &str, body: &mut dyn Body, act: &mut Act<'_, T>) -> Done<T> {
         let leftovers = std::mem::take(&mut self.leftovers);
         if !leftovers.is_empty() {
             self.with(&mut |s| s.sweep(&leftovers))?;

@@ -42,6 +42,10 @@ pub(super) struct Landed {
     pub(super) whole: bool,
     pub(super) outcome: Option<Result<Answered, Fault>>,
     /// The connection, where it is good for another request.
+    #[cfg_attr(
+        not(feature = "overlap"),
+        allow(dead_code, reason = "there are no flights")
+    )]
     pub(super) line: Option<Line>,
 }
 

@@ -105,6 +105,7 @@ impl Http {
         if landed.unheard {
             self.expect = false;
         }
+        #[cfg(feature = "overlap")]
         if let (Some(line), Ok(uri)) = (landed.line, request.url.parse()) {
             self.link.hand_over(&uri, line);
         }

@@ -73,6 +73,7 @@ impl Line {
         Ok(Line { tcp, tls })
     }
 
+    #[cfg(any(feature = "overlap", feature = "dest-ftp"))]
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -92,6 +93,7 @@ impl Line {
     }
 
     /// The other side has neither ended it nor said anything.
+    #[cfg(feature = "overlap")]
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self.tcp.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }

@@ -6,7 +6,9 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(feature = "overlap")]
+use std::time::Instant;
 
 use rustls::ClientConfig;
 use ureq::http::Uri;
@@ -17,6 +19,7 @@ use ureq::unversioned::transport::{
 use crate::base::fault::{Class, Fault};
 #[cfg(feature = "overlap")]
 use crate::net::http::handed::Handed;
+#[cfg(feature = "overlap")]
 use crate::net::http::line::Line;
 use crate::net::http::user_agent;
 use crate::net::proxy::{Proxies, Proxy};
@@ -34,11 +37,14 @@ pub(super) struct Link {
     /// `http://host:port` of the next request in absolute form, until its first line is written.
     absolute: Mutex<Option<String>>,
     /// Connections are used again.
+    #[cfg(feature = "overlap")]
     keeps: bool,
+    #[cfg(feature = "overlap")]
     handed: Mutex<Option<HandedOver>>,
 }
 
 /// A connection that a flight is done with: to which origin, and since when.
+#[cfg(feature = "overlap")]
 struct HandedOver {
     origin: String,
     line: Line,
@@ -47,9 +53,15 @@ struct HandedOver {
 
 impl Link {
     /// `keeps`: connections are used again.
+    #[cfg_attr(
+        not(feature = "overlap"),
+        allow(unused_variables, reason = "there are no flights")
+    )]
     pub(super) fn new(proxies: Proxies, keeps: bool) -> Link {
         Link {
+            #[cfg(feature = "overlap")]
             keeps,
+            #[cfg(feature = "overlap")]
             handed: Mutex::new(None),
             proxies,
             connects: Arc::new(Connects::new()),
@@ -70,6 +82,7 @@ impl Link {
     }
 
     /// Keeps a connection for the next request to its origin that would make one.
+    #[cfg(feature = "overlap")]
     pub(super) fn hand_over(&self, uri: &Uri, line: Line) {
         let handed = HandedOver {
             origin: origin(uri),
@@ -101,6 +114,7 @@ impl std::fmt::Debug for Link {
     }
 }
 
+#[cfg(feature = "overlap")]
 fn origin(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
     format!("{:?} {host} {}", uri.scheme_str(), port(uri))

@@ -21,6 +21,7 @@ use ureq::unversioned::transport::{
 
 use crate::base::fault::{Class, Fault};
 use crate::base::text;
+use crate::base::transfer::FLIES;
 
 pub(crate) use crate::net::tls::refusal::{fault, may_be_the_key};
 pub(crate) use crate::net::tls::verify::{Tls, config};
@@ -88,7 +89,7 @@ impl Connects {
     }
 
     fn note(&self) {
-        if !self.reused.swap(false, Ordering::Relaxed) {
+        if !(FLIES && self.reused.swap(false, Ordering::Relaxed)) {
             self.made.fetch_add(1, Ordering::Relaxed);
         }
         // Not every processor has atomic 64-bit numbers.
