@@ -8,6 +8,7 @@ use std::time::Duration;
 
 #[cfg(feature = "dest-dropbox")]
 use crate::base::digest::Algo;
+use crate::base::fault::Fault;
 
 /// The body of an upload: knows its length and digests, and can be read again from the start.
 pub(crate) trait Body: Read {
@@ -125,6 +126,24 @@ impl Read for Slice<'_> {
 pub(crate) trait Sink: Write {
     /// What comes next is the file from its first byte, although a later one was asked for.
     fn restart(&mut self) -> io::Result<()>;
+
+    /// Takes what follows from here to the end of the file, to read it on when there is time; gives it back where it is to come
+    /// now.
+    fn later(&mut self, rest: Box<dyn Incoming>) -> Option<Box<dyn Incoming>> {
+        Some(rest)
+    }
+}
+
+/// What follows in a download, on its way while other work goes on. What is dropped is broken off.
+pub(crate) trait Incoming {
+    /// Bytes that have come; 0 at the end, `WouldBlock` when there are none yet.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// All that has not been read, and what is still to come is waited for. Errors of `into` are of the class `Local`.
+    fn copy(&mut self, into: &mut dyn Write) -> Result<(), Fault>;
+
+    /// The fault of what could not be read.
+    fn fault(&self, e: &io::Error) -> Fault;
 }
 
 /// Which bytes of a file a download is for.

@@ -80,7 +80,9 @@ use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
 use crate::net::url::DestUrl;
 
-pub(crate) use crate::base::transfer::{Body, FLIES, Flight, GetFacts, Sink, Span, look_at};
+pub(crate) use crate::base::transfer::{
+    Body, FLIES, Flight, GetFacts, Incoming, Sink, Span, look_at,
+};
 
 /// One listed or examined file.
 #[derive(Default)]
@@ -197,6 +199,12 @@ pub(crate) trait Destination {
     /// request, whatever it is, and does the rest. `None` where that cannot be, and nothing happened then.
     fn launch(&mut self, _name: &str, _body: &mut dyn Body) -> Option<Box<dyn Flight>> {
         None
+    }
+
+    /// [`Destination::get`] gives what follows the head of a reply to a sink that takes it [later](Sink::later): so a file can be
+    /// asked for before there is time to read it.
+    fn can_be_asked_ahead(&self) -> bool {
+        false
     }
 
     /// Removes a file; a missing one is success.

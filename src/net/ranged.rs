@@ -2,7 +2,7 @@
 //! a reply really holds, what may be gone on with, and what has to begin again. Once for all services over HTTP.
 
 use crate::base::fault::{Class, Fault};
-use crate::base::transfer::{GetFacts, Sink, Span};
+use crate::base::transfer::{FLIES, GetFacts, Sink, Span};
 use crate::net::http::Reply;
 
 /// The content of a reply to `GET`, with the total length of the file if the server states it.
@@ -41,9 +41,12 @@ pub(crate) struct Answer {
 /// Asks for a file: with this `Range`, if any, on condition that it still has this tag, unless that is empty.
 pub(crate) type Ask<'a> = dyn FnMut(Option<&str>, &str) -> Result<Answer, Fault> + 'a;
 
-/// The file whose download may be gone on with.
+/// Downloads that may be gone on with at a time: one while another is on its way.
+const KNOWN_MAX: usize = 2;
+
+/// The files whose downloads may be gone on with, the last one at the end.
 #[derive(Default)]
-pub(crate) struct Resume(Option<Known>);
+pub(crate) struct Resume(Vec<Known>);
 
 impl Resume {
     /// See `Destination::get`. A bounded span of a file that has been replaced since it was last asked for is
@@ -55,7 +58,9 @@ impl Resume {
         into: &mut dyn Sink,
         ask: &mut Ask<'_>,
     ) -> Result<GetFacts, Fault> {
-        let known = self.0.take().filter(|k| span.from > 0 && k.name == name);
+        let known = self.0.iter().position(|k| k.name == name);
+        let known = known.map(|at| self.0.remove(at));
+        let known = known.filter(|_| span.from > 0);
         if let Some(facts) = self.once(name, span, known, into, ask)? {
             return Ok(facts);
         }
@@ -126,14 +131,35 @@ impl Resume {
                 ));
             }
         };
-        self.0 = Some(Known {
+        if self.0.len() >= KNOWN_MAX {
+            self.0.remove(0);
+        }
+        self.0.push(Known {
             name: name.to_owned(),
             tag,
             total,
             sha1,
         });
-        reply.copy(span.end() - first, into)?;
+        match FLIES && span == Span::WHOLE {
+            true => later(reply, into)?,
+            false => drop(reply.copy(span.end() - first, into)?),
+        }
         Ok(Some(GetFacts { total, sha1 }))
+    }
+}
+
+/// The whole content into a sink that may have no time for it now.
+fn later(mut reply: Reply, into: &mut dyn Sink) -> Result<(), Fault> {
+    let rest = match reply.into_rest() {
+        Ok(rest) => into.later(rest),
+        Err(same) => {
+            reply = same;
+            return reply.copy(u64::MAX, into).map(drop);
+        }
+    };
+    match rest {
+        Some(mut rest) => rest.copy(into),
+        None => Ok(()),
     }
 }
 

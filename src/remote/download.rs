@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::base::digest::Algo;
 use crate::base::error::{Error, Result, unwrap_io};
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::sys;
 use crate::base::text;
 use crate::base::tmp::Spool;
@@ -32,6 +32,35 @@ pub(crate) struct Passed {
     pub(crate) from_start: bool,
 }
 
+/// What an attempt to download a file came to.
+pub(super) struct Attempt {
+    begun: Instant,
+    result: Done<GetFacts>,
+    /// Bytes of the file that are here.
+    have: u64,
+    /// All bytes that arrived.
+    received: u64,
+    /// More bytes came than expected.
+    too_long: bool,
+    own_error: Option<Error>,
+    /// Its failure is none of the server's, and not counted.
+    pub(super) spared: bool,
+}
+
+impl Attempt {
+    pub(super) fn of(begun: Instant, result: Done<GetFacts>, sink: SpoolSink<'_>) -> Attempt {
+        Attempt {
+            begun,
+            result,
+            have: sink.position(),
+            received: sink.received,
+            too_long: sink.too_long,
+            own_error: sink.own_error,
+            spared: false,
+        }
+    }
+}
+
 impl Remote {
     /// Fetches a file into `into`, which is emptied first and rewound at the end. An interrupted transfer goes on where it
     /// stopped. `size` is what the listing said; any other length is damage. The caller has seen the file in a listing or a
@@ -52,25 +81,25 @@ impl Remote {
         let mut attempts = Attempts::new(self.policy);
         let stops = sys::stops_requested();
         let (mut have, mut best) = (0, 0);
+        let mut first = self.first_attempt(name, size, into);
         loop {
-            self.stats.calls += 1;
-            self.stats.gets += 1;
-            let mut sink = SpoolSink::new(into, &mut self.down, have, size);
-            let begun = Instant::now();
-            let result = self.dest.get(name, Span::starting(have), &mut sink);
-            have = sink.position();
-            self.stats.bytes_down += sink.received;
-            let too_long = sink.too_long;
-            if let Some(e) = sink.own_error {
+            let done = match first.take() {
+                Some(done) => done,
+                None => self.attempt(name, size, have, into),
+            };
+            have = done.have;
+            self.stats.bytes_down += done.received;
+            if let Some(e) = done.own_error {
                 return Err(e.doing(doing));
             }
-            self.asked(&doing, begun, result.as_ref().err(), ui);
-            let result = match result {
-                _ if too_long => Err(Fault::new(
+            self.asked(&doing, done.begun, done.result.as_ref().err(), ui);
+            let result = match done.result {
+                _ if done.too_long => Err(Fault::new(
                     Class::Integrity,
                     format!("it is longer than the {} bytes listed", size.unwrap_or(0)),
                 )),
                 Ok(facts) => complete(have, size, &facts, into),
+                Err(_) if done.spared => continue,
                 Err(fault) => Err(fault),
             };
             let fault = match result {
@@ -92,6 +121,16 @@ impl Remote {
             best = best.max(have);
             self.again_or_absent(&mut attempts, fault, &doing, stops, ui)?;
         }
+    }
+
+    /// One request for what follows the first `have` bytes of a file.
+    fn attempt(&mut self, name: &str, size: Option<u64>, have: u64, into: &mut Spool) -> Attempt {
+        self.stats.calls += 1;
+        self.stats.gets += 1;
+        let begun = Instant::now();
+        let mut sink = SpoolSink::new(into, &mut self.down, have, size);
+        let result = self.dest.get(name, Span::starting(have), &mut sink);
+        Attempt::of(begun, result, sink)
     }
 
     /// Passes the bytes `from..from + len` of a file to `into`, fewer only where the file ends before; `into.restart()` makes

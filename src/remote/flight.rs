@@ -12,13 +12,10 @@ use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::{Body as _, FLIES, Flight};
 use crate::remote::check::{BUFFER_BYTES, Digests, SpoolBody, writable_name};
-use crate::remote::{Remote, RemoteMut};
+use crate::remote::{LONGEST_HELD, Remote, RemoteMut};
 
 /// Longest wait between two looks at what the person wants.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// No throttle holds bytes back for longer.
-const LONGEST_HELD: Duration = Duration::from_secs(86_400);
 
 /// A first attempt on its way. The caller keeps the spool, and gives the same one each time.
 pub(crate) struct Sending {
@@ -166,6 +163,7 @@ impl RemoteMut<'_> {
         doing: &str,
     ) -> Result<(std::result::Result<(), Fault>, bool)> {
         while !self.remote.advance(&mut sending, spool) {
+            self.remote.look_ahead();
             sending.wait();
         }
         self.take_up(name, spool, sending)

@@ -3,6 +3,7 @@
 //!
 //! [`Remote`] can only read. [`RemoteMut`] adds what changes the destination and needs a [`Permit`].
 
+mod ahead;
 mod check;
 mod download;
 mod flight;
@@ -34,12 +35,16 @@ use crate::remote::check::Pace;
 use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
 
+pub(crate) use crate::remote::ahead::Meanwhile;
 pub(crate) use crate::remote::check::writable_name;
 pub(crate) use crate::remote::download::Passed;
 pub(crate) use crate::remote::flight::Sending;
 pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::remove::Removal;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};
+
+/// No throttle holds bytes back for longer.
+const LONGEST_HELD: Duration = Duration::from_secs(86_400);
 
 /// What went over the wire, all attempts together; `files_*` count successes.
 #[derive(Clone, Copy, Default, Debug)]
@@ -86,6 +91,7 @@ pub(crate) struct Remote {
     size_unknown_told: bool,
     /// What is missing: folder or bucket, in words and with what to do.
     missing: Option<(String, String)>,
+    ahead: ahead::Ahead,
     /// Waits unless more stop signals come than the number given.
     sleep: Box<dyn FnMut(Duration, u32)>,
 }
@@ -139,6 +145,7 @@ impl Remote {
             heard: false,
             size_unknown_told: false,
             missing: None,
+            ahead: ahead::Ahead::default(),
             sleep: Box::new(|time, stops| {
                 sys::sleep_beyond(time, stops);
             }),

@@ -55,6 +55,20 @@ pub(super) struct Subject {
 thread_local! {
     /// Where uploads are counted that are sent on their way; none are where it is `None`.
     static FLIGHTS: RefCell<Option<Arc<AtomicUsize>>> = const { RefCell::new(None) };
+    /// Where downloads are counted that are asked for before they are wanted, and how often each is looked after until then.
+    static AHEAD: RefCell<Option<(Arc<AtomicUsize>, u32)>> = const { RefCell::new(None) };
+}
+
+/// Runs a test with all its downloads asked for before they are wanted, where the destination can do that; some must have been.
+/// Once nobody looks after them until then, once they come in the meantime.
+pub(super) fn asked_ahead(test: impl Fn()) {
+    for looks in [0, 50] {
+        let count = Arc::new(AtomicUsize::new(0));
+        AHEAD.set(Some((count.clone(), looks)));
+        test();
+        AHEAD.set(None);
+        assert!(count.load(Ordering::Relaxed) > 0, "nothing was asked for");
+    }
 }
 
 /// Runs a test with all its uploads sent on their way first, where the destination can do that; some must have been.
@@ -138,12 +152,28 @@ impl Subject {
     }
 
     pub(super) fn get(&mut self, name: &str, size: Option<u64>) -> Result<Vec<u8>> {
+        if let Some((count, looks)) = AHEAD.with_borrow(Clone::clone) {
+            self.ask_ahead(name, size.unwrap_or(u64::MAX), looks);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let mut spool = Spool::new(&self.tmp)?;
         let done = self.remote.get(&mut self.ui, name, size, &mut spool);
         done.map_err(|e| self.checked(e))?;
         let mut data = Vec::new();
         spool.read_to_end(&mut data).expect("read");
         Ok(data)
+    }
+
+    /// Asks for a file that is wanted later, and looks after it so often.
+    pub(super) fn ask_ahead(&mut self, name: &str, size: u64, looks: u32) {
+        self.remote.expect("", Some((name, size)));
+        assert_eq!(self.remote.expected(), Some(size));
+        let spool = Spool::new(&self.tmp).expect("a spool");
+        self.remote.ask_ahead(&mut self.ui, spool);
+        for _ in 0..looks {
+            self.remote.look_ahead();
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// A part of a file, and what is said of it.
@@ -261,12 +291,14 @@ pub(super) fn fails<T>(done: Result<T>, kind: Kind, words: &str) -> String {
 /// Does something with every row at the same time: what a row takes is mostly waiting.
 pub(super) fn at_once<T: Send>(rows: impl IntoIterator<Item = T>, act: impl Fn(T) + Sync) {
     let flights = FLIGHTS.with_borrow(Clone::clone);
+    let ahead = AHEAD.with_borrow(Clone::clone);
     std::thread::scope(|scope| {
         for row in rows {
-            let flights = flights.clone();
+            let (flights, ahead) = (flights.clone(), ahead.clone());
             let act = &act;
             scope.spawn(move || {
                 FLIGHTS.set(flights);
+                AHEAD.set(ahead);
                 act(row);
             });
         }

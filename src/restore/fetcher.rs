@@ -12,6 +12,7 @@ use crate::restore::options::{Partial, Reading};
 use crate::restore::plan::{Plan, planned, want};
 use crate::restore::told::Bits;
 use crate::restore::tree::TargetTree;
+use crate::restore::upcoming::{Upcoming, next};
 use crate::restore::visits::Visits;
 use crate::set::{BlockIndex, Expected, Goal, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
@@ -19,43 +20,6 @@ use crate::spill::sorter::Sorter;
 
 /// The content is there, but could not be written here; that was told.
 pub(super) const UNWRITTEN: u8 = 2;
-
-/// Blocks of one volume that are fetched one by one; of more than these all of it is fetched: 36 bytes of memory each.
-const KEYS_AT_MOST: usize = 1 << 14;
-
-/// What comes next in a plan, volume by volume.
-struct Ahead {
-    reader: RunReader,
-    head: Option<Vec<u8>>,
-}
-
-impl Ahead {
-    fn new(plan: &Plan) -> Result<Ahead> {
-        let mut reader = plan.run.reader();
-        let head = next(&mut reader)?;
-        Ok(Ahead { reader, head })
-    }
-
-    /// The different blocks wanted of the next volume, which is `no`; `None` when they are many.
-    fn keys(&mut self, no: VolumeNo) -> Result<Option<Vec<BlockKey>>> {
-        let mut keys: Vec<BlockKey> = Vec::new();
-        let mut many = false;
-        while let Some(record) = &self.head {
-            let place = planned(record)?.0;
-            if place.no != no {
-                break;
-            }
-            if keys.last() != Some(&place.key) {
-                many |= keys.len() == KEYS_AT_MOST;
-                if !many {
-                    keys.push(place.key);
-                }
-            }
-            self.head = next(&mut self.reader)?;
-        }
-        Ok((!many).then_some(keys))
-    }
-}
 
 /// Receives what the volumes give.
 pub(super) struct Fetcher<'a> {
@@ -118,7 +82,7 @@ impl<'a> Fetcher<'a> {
         self.done = 0;
         let mut reader = plan.run.reader();
         let mut head = next(&mut reader)?;
-        let mut ahead = Ahead::new(plan)?;
+        let mut ahead = Upcoming::new(plan)?;
         while let Some(first) = head.clone() {
             obey()?;
             let no = planned(&first)?.0.no;
@@ -130,6 +94,13 @@ impl<'a> Fetcher<'a> {
             ui.progress_at("restore", self.progress, name.as_str().as_bytes());
             let keys = ahead.keys(no)?;
             let expected = places.expected(no)?;
+            if set.looks_ahead() {
+                let next = ahead.after()?.map(|(next, keys)| {
+                    let share = keys.map_or(Share::All, |keys| self.share(keys));
+                    Ok((next, places.expected(next)?, share))
+                });
+                set.expect(no, next.transpose()?);
+            }
             let shelf = match self.parts(set, ui, no, expected, keys)? {
                 Some(shelf) => Ok(shelf),
                 None => set.shelf(ui, no, expected, Share::All),
@@ -154,7 +125,7 @@ impl<'a> Fetcher<'a> {
             match shelf {
                 Some(shelf) => {
                     let sure = !places.is_of_version();
-                    self.volume(shelf, (no, sure), &mut reader, &mut head, ui)?;
+                    self.volume(set, shelf, (no, sure), (&mut reader, &mut head), ui)?;
                 }
                 None => {
                     while let Some(record) = head.take() {
@@ -170,8 +141,15 @@ impl<'a> Fetcher<'a> {
                 }
             }
         }
+        set.expect_none();
         self.visits.close();
         Ok(())
+    }
+
+    /// How much of a volume these blocks are.
+    fn share(&self, keys: &[BlockKey]) -> Share {
+        let partial = self.reading.map_or(Partial::Auto, |r| r.partial);
+        partial.share(keys.iter().map(|k| u64::from(k.size())).sum())
     }
 
     /// A volume of which little is wanted, with that of it which is wanted; `None` where all of it is to be fetched: because
@@ -187,9 +165,7 @@ impl<'a> Fetcher<'a> {
         let Some(keys) = keys else {
             return Ok(None);
         };
-        let partial = self.reading.map_or(Partial::Auto, |r| r.partial);
-        let wanted = keys.iter().map(|k| u64::from(k.size())).sum();
-        let Some(mut shelf) = set.parts_of(ui, no, expected, partial.share(wanted))? else {
+        let Some(mut shelf) = set.parts_of(ui, no, expected, self.share(&keys))? else {
             return Ok(None);
         };
         match shelf.fetch(set, ui, &keys) {
@@ -210,10 +186,10 @@ impl<'a> Fetcher<'a> {
     /// All wanted blocks of one volume; `sure`: an index says that they are in it.
     fn volume(
         &mut self,
+        set: &mut Set,
         mut shelf: Shelf,
         (no, sure): (VolumeNo, bool),
-        reader: &mut RunReader,
-        head: &mut Option<Vec<u8>>,
+        (reader, head): (&mut RunReader, &mut Option<Vec<u8>>),
         ui: &mut Ui,
     ) -> Result<()> {
         let mut wanted = 0u64;
@@ -225,6 +201,7 @@ impl<'a> Fetcher<'a> {
                 break;
             }
             obey()?;
+            set.look_ahead(ui);
             let key = place.key;
             let mut group = vec![record];
             let mut failed = false;
@@ -333,8 +310,4 @@ pub(super) fn order_key(entry: &crate::format::filelist::Entry, no: u64) -> [u8;
     let mut key = [class; 9];
     key[1..].copy_from_slice(&n.to_be_bytes());
     key
-}
-
-fn next(reader: &mut RunReader) -> Result<Option<Vec<u8>>> {
-    Ok(reader.next()?.map(<[u8]>::to_vec))
 }

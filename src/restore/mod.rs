@@ -17,6 +17,7 @@ mod stream;
 mod targets;
 mod told;
 mod tree;
+mod upcoming;
 mod visits;
 
 use std::ffi::OsStr;

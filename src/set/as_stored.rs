@@ -9,6 +9,7 @@ use crate::format::aes_read;
 use crate::format::aes_slice::AesSlice;
 use crate::format::names::VolumeName;
 use crate::format::zip_read::ZipReader;
+use crate::remote::Meanwhile;
 use crate::set::volume::{Expected, only_zip, reading};
 use crate::set::{Protection, Set, gpg};
 
@@ -45,14 +46,16 @@ impl Set {
         expected: Expected,
     ) -> Result<Spool> {
         let stored = self.fetch_stored(ui, name, size, expected)?;
-        let mut archive = self.passphrase_or_damage(self.decrypt(name, stored))?;
+        let archive = self.decrypt(name, stored);
+        let mut archive = self.passphrase_or_damage(archive)?;
         archive.rewind()?;
         Ok(archive)
     }
 
     /// The archive in a file that has this name elsewhere. Errors as those of a volume of the set.
-    pub(crate) fn archive_in(&self, name: &VolumeName, stored: Spool) -> Result<Spool> {
-        let mut archive = self.passphrase_or_damage(self.decrypt(name, stored))?;
+    pub(crate) fn archive_in(&mut self, name: &VolumeName, stored: Spool) -> Result<Spool> {
+        let archive = self.decrypt(name, stored);
+        let mut archive = self.passphrase_or_damage(archive)?;
         ZipReader::open(&archive)?;
         archive.rewind()?;
         Ok(archive)
@@ -93,10 +96,14 @@ impl Set {
     fn is_sound(&mut self, name: &VolumeName, stored: &mut Spool) -> Result<()> {
         stored.rewind()?;
         let encryption = name.encryption().map(str::to_ascii_lowercase);
-        let secret = self.passphrase();
+        let secret = self.passphrase.as_ref().map(|known| &known.secret);
         match (encryption.as_deref(), secret) {
             (Some("aes"), Some(secret)) => {
-                aes_read::decrypt(stored, secret, &mut io::sink()).map(drop)
+                let mut stored = Meanwhile {
+                    remote: &mut self.remote,
+                    inner: stored,
+                };
+                aes_read::decrypt(&mut stored, secret, &mut io::sink()).map(drop)
             }
             (Some("gpg"), _) => {
                 let program = self.gpg_program.as_str();

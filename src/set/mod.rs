@@ -1,6 +1,7 @@
 //! Layer 4: what is there. [`Set`] is one destination as this run's listing shows it: volumes, versions, parameters, and
 //! the ways to read them. Only what this run itself did changes what a set knows after it was opened ([`Set::change`]).
 
+mod ahead;
 mod as_stored;
 mod block_index;
 mod blocklist_refs;

@@ -11,6 +11,7 @@ use crate::format::aes_read;
 use crate::format::manifest::{self, Params};
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_read::{Layout, ZipReader};
+use crate::remote::Meanwhile;
 use crate::set::{Protection, Set, Share, gpg};
 
 /// A decrypted volume on disk, not in memory.
@@ -159,18 +160,24 @@ impl Set {
     ) -> Result<Spool> {
         let mut stored = Spool::new(&self.tmp)?;
         if let Some(size) = size {
-            let need = size.saturating_mul(2);
+            let here = self.remote.has_ahead(name.as_str());
+            let need = size.saturating_mul(2).saturating_sub(here);
             match self.tmp.need(need) {
                 Err(_) if self.judged.release() => self.tmp.need(need)?,
                 enough => enough?,
             }
         }
         self.remote.get(ui, name.as_str(), size, &mut stored)?;
+        self.ask_ahead(ui, size.unwrap_or(0).max(1));
         Ok(stored)
     }
 
     /// `Damaged` for a stored file that is not what its index says.
-    pub(super) fn differs(&self, stored: &mut Spool, expected: Expected) -> Result<Option<Error>> {
+    pub(super) fn differs(
+        &mut self,
+        stored: &mut Spool,
+        expected: Expected,
+    ) -> Result<Option<Error>> {
         let length = stored.len()?;
         if let Some(wanted) = expected.size.filter(|&s| s != length) {
             let what = format!("it has {length} bytes, its index says {wanted}");
@@ -179,8 +186,8 @@ impl Set {
         let Some(wanted) = expected.hash else {
             return Ok(None);
         };
-        let same =
-            digest(stored, Algo::Sha256)? == wanted || self.matches_file_hash(stored, &wanted)?;
+        let same = self.digest(stored, Algo::Sha256)? == wanted
+            || self.matches_file_hash(stored, &wanted)?;
         Ok((!same).then(|| Error::damaged("its hash differs from the one in its index")))
     }
 
@@ -205,16 +212,23 @@ impl Set {
     }
 
     /// Volume hashes are SHA-256 in old backups and the file hash algorithm in new ones (R23a).
-    fn matches_file_hash(&self, stored: &mut Spool, wanted: &Hash) -> Result<bool> {
+    fn matches_file_hash(&mut self, stored: &mut Spool, wanted: &Hash) -> Result<bool> {
         for algo in [Algo::Md5, Algo::Sha1, Algo::Sha384, Algo::Sha512] {
             if algo.len() == wanted.as_bytes().len() {
-                return Ok(digest(stored, algo)? == *wanted);
+                return Ok(self.digest(stored, algo)? == *wanted);
             }
         }
         Ok(false)
     }
 
-    pub(super) fn decrypt(&self, name: &VolumeName, stored: Spool) -> Result<Spool> {
+    /// As [`digest`], while what was asked for comes in.
+    fn digest(&mut self, spool: &mut Spool, algo: Algo) -> Result<Hash> {
+        let hash = hash_while(spool, algo, &mut || self.remote.look_ahead())?;
+        spool.rewind()?;
+        Ok(hash)
+    }
+
+    pub(super) fn decrypt(&mut self, name: &VolumeName, stored: Spool) -> Result<Spool> {
         let (plain, flaw) = self.decrypted(name, stored, false)?;
         match flaw {
             None => Ok(plain),
@@ -224,7 +238,7 @@ impl Set {
 
     /// `far`: with what came out in spite of a flaw, which is given beside it; else nothing that has one need be written.
     pub(super) fn decrypted(
-        &self,
+        &mut self,
         name: &VolumeName,
         mut stored: Spool,
         far: bool,
@@ -241,14 +255,17 @@ impl Set {
         match encryption.as_deref() {
             None => Ok((stored, None)),
             Some("aes") => {
-                let secret = self
-                    .passphrase()
-                    .ok_or_else(|| no_passphrase().doing(reading(name)))?;
+                let key = self.passphrase.as_ref();
+                let key = key.ok_or_else(|| no_passphrase().doing(reading(name)))?;
                 let mut plain = Spool::new(&self.tmp)?;
+                let mut stored = Meanwhile {
+                    remote: &mut self.remote,
+                    inner: &mut stored,
+                };
                 let flaw = if far {
-                    aes_read::decrypt_far(&mut stored, secret, &mut plain)
+                    aes_read::decrypt_far(&mut stored, &key.secret, &mut plain)
                 } else {
-                    aes_read::decrypt(&mut stored, secret, &mut plain).map(|_| None)
+                    aes_read::decrypt(&mut stored, &key.secret, &mut plain).map(|_| None)
                 }
                 .doing(|| reading(name))?;
                 plain.rewind()?;
@@ -392,6 +409,11 @@ pub(crate) fn digest(spool: &mut Spool, algo: Algo) -> Result<Hash> {
 
 /// As [`digest`] without moving anything.
 pub(crate) fn hash_of(spool: &Spool, algo: Algo) -> Result<Hash> {
+    hash_while(spool, algo, &mut || {})
+}
+
+/// As [`hash_of`]; `between` two pieces something else may be done.
+fn hash_while(spool: &Spool, algo: Algo, between: &mut dyn FnMut()) -> Result<Hash> {
     let mut hasher = algo.hasher();
     let mut buffer = vec![0; 64 * 1024];
     let (len, mut at) = (spool.len()?, 0);
@@ -400,6 +422,7 @@ pub(crate) fn hash_of(spool: &Spool, algo: Algo) -> Result<Hash> {
         spool.read_at(&mut buffer[..n], at)?;
         hasher.update(&buffer[..n]);
         at += n as u64;
+        between();
     }
     Ok(hasher.finish())
 }

@@ -120,6 +120,10 @@ impl Destination for B2Folder {
         })
     }
 
+    fn can_be_asked_ahead(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         let full = self.full(name)?;
         let (client, uploads) = (&mut self.client, &mut self.uploads);

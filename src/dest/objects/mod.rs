@@ -234,6 +234,10 @@ impl Destination for Store {
         self.api.fetch(&mut self.base, (name, span), into)
     }
 
+    fn can_be_asked_ahead(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         let Store { base, api } = self;
         if let Some(why) = base.read_only {

@@ -200,6 +200,10 @@ impl Destination for Folder {
         service.download(("GET", &url), &[], (name, span), into)
     }
 
+    fn can_be_asked_ahead(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         let at = self.file(name)?;
         let Folder {

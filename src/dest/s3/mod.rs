@@ -279,6 +279,10 @@ impl Destination for S3Folder {
         })
     }
 
+    fn can_be_asked_ahead(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.tell_of_readers(name);
         // What must be new goes in one piece, whose condition every server treats alike.

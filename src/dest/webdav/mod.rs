@@ -163,6 +163,10 @@ impl Destination for Folder {
         })
     }
 
+    fn can_be_asked_ahead(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.upload(name, body)
     }

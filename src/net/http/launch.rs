@@ -130,6 +130,7 @@ impl Http {
             list: false,
             patience: self.short,
             place: Place::of(request.url, None),
+            glance: None,
         };
         self.keep_cookies(request.url, &reply);
         Some((plain(reply), landed.whole))

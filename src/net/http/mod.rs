@@ -15,6 +15,8 @@ pub(crate) mod line;
 mod link;
 mod pending;
 mod reply;
+mod rest;
+mod wire;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::request::Builder;
 use ureq::http::{HeaderMap, Request as HttpRequest, Uri};
-use ureq::unversioned::transport::{Connector as _, TcpConnector};
+use ureq::unversioned::transport::Connector as _;
 
 use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
@@ -33,6 +35,7 @@ use crate::net::http::cookies::Cookies;
 use crate::net::http::fault::{OwnResolver, Place, closed_early, fault};
 use crate::net::http::link::{Dial, Link, Through, refusal};
 use crate::net::http::pending::{Cut, PendingConnector};
+use crate::net::http::wire::{Glance, WireConnector};
 use crate::net::opts;
 use crate::net::proxy::Proxies;
 use crate::net::tls::{self, Connects, Stage, Tls, TlsConnector};
@@ -94,6 +97,7 @@ pub(crate) struct Http {
     /// Requests sent so far.
     requests: u64,
     cut: Arc<Cut>,
+    glance: Arc<Glance>,
     short: Duration,
     list: Duration,
     transfer: Duration,
@@ -124,7 +128,7 @@ impl Http {
         let idle = usize::from(!options.flag(&opts::NO_REUSE));
         let link = Arc::new(Link::new(Proxies::new(options)?, idle > 0));
         let tls = tls::config(options)?;
-        let cut = Arc::new(Cut::default());
+        let (cut, glance) = (Arc::new(Cut::default()), Arc::new(Glance::default()));
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -144,7 +148,7 @@ impl Http {
             .build();
         let connector = ()
             .chain(Dial(link.clone()))
-            .chain(TcpConnector::default())
+            .chain(WireConnector(glance.clone()))
             .chain(PendingConnector(cut.clone()))
             .chain(Through {
                 link: link.clone(),
@@ -163,6 +167,7 @@ impl Http {
             cookies: Cookies::default(),
             requests: 0,
             cut,
+            glance,
             short,
             list,
             transfer,
@@ -378,6 +383,7 @@ impl Http {
             list: request.pace == Pace::List,
             patience: self.short,
             place,
+            glance: Some(self.glance.clone()),
         };
         plain(reply)
     }

@@ -1,6 +1,7 @@
 //! A reply: its headers as values, its body as a stream (`destinations-core.md` 0.5).
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::HeaderMap;
@@ -9,6 +10,7 @@ use crate::base::fault::Fault;
 use crate::base::time::Civil;
 use crate::net::http::BUFFER_BYTES;
 use crate::net::http::fault::{Late, Place, io_fault};
+use crate::net::http::wire::Glance;
 
 /// Most of a body that is held between two writes.
 const COPY_BYTES: usize = 4 * BUFFER_BYTES;
@@ -27,6 +29,8 @@ pub(crate) struct Reply {
     /// Longest time for the body when it is not the transfer that was asked for.
     pub(super) patience: Duration,
     pub(super) place: Place,
+    /// What lets its connection take only what has come; `None`: it has none of its own.
+    pub(super) glance: Option<Arc<Glance>>,
 }
 
 impl Read for Reply {

@@ -591,6 +591,42 @@ macro_rules! rows {
     };
 }
 
+/// The rows about downloads, for destinations whose files can be asked for before they are wanted.
+macro_rules! ahead {
+    ($start:path) => {
+        ahead! { $start;
+            downloads: downloads_that_break ranges_that_are_ignored compressed_replies silent_downloads slow_downloads
+                files_absent_for_a_moment files_replaced_meanwhile files_that_are_not_what_was_listed files_that_are_gone;
+            redirects: redirects_are_followed redirects_that_lead_nowhere logins_stay_where_they_are;
+            statuses: the_table_of_statuses servers_that_say_how_long_to_wait;
+        }
+    };
+    ($start:path; $($group:ident: $($row:ident)*;)*) => {
+        $($(#[test]
+        fn $row() {
+            super::super::super::subject::asked_ahead(|| super::super::$group::$row($start));
+        })*)*
+    };
+}
+
+macro_rules! all_ahead {
+    ($($feature:literal $name:ident)*) => {
+        $(#[cfg(feature = $feature)]
+        mod $name {
+            ahead!(super::super::$name::start);
+        })*
+    };
+}
+
+/// What is true of a download that is wanted now is true of one that is asked for ahead.
+mod ahead {
+    all_ahead! {
+        "dest-s3" s3 "dest-webdav" webdav "dest-b2" b2 "dest-azure" azure "dest-gcs" gcs "dest-openstack" openstack
+        "dest-onedrive" onedrive "dest-dropbox" dropbox "dest-box" boxcom "dest-googledrive" googledrive
+        "dest-jottacloud" jottacloud
+    }
+}
+
 /// The rows about uploads, for destinations that can send them on their way.
 macro_rules! flights {
     ($start:path) => {

@@ -61,7 +61,7 @@ pub(crate) enum Share {
 
 impl Share {
     /// True when a volume of `size` bytes is better read in parts: less than half of it is wanted.
-    fn is_in_parts(self, size: u64) -> bool {
+    pub(super) fn is_in_parts(self, size: u64) -> bool {
         matches!(self, Share::Bytes(wanted) if wanted < size / 2)
     }
 }
@@ -154,7 +154,7 @@ impl Set {
 
     /// Whether a volume is encrypted, so that it takes the passphrase to read parts of it; `None` for one that can only be read
     /// whole.
-    fn takes_key(&self, name: &VolumeName) -> Option<bool> {
+    pub(super) fn takes_key(&self, name: &VolumeName) -> Option<bool> {
         if self.sends_whole || only_zip(name).is_err() || self.judged.knows(name) {
             return None;
         }

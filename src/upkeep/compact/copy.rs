@@ -140,6 +140,7 @@ impl Copier {
                 shelf.fetch(writer.set, ui, &keys)?;
             }
             for wanted in &some {
+                writer.set.look_ahead(ui);
                 let copied = match &mut shelf {
                     Some(shelf) => copy(writer, ui, shelf, wanted, &self.tmp)?,
                     None => false,
@@ -222,6 +223,27 @@ impl Source {
         let part = u128::from(self.size) * u128::from(self.wanted) / u128::from(self.data.max(1));
         Share::Bytes(u64::try_from(part).unwrap_or(self.size))
     }
+}
+
+/// Says which volume is opened after `now`, so that it is asked for while that is worked on.
+pub(super) fn expect(
+    writer: &mut Writer<'_>,
+    ui: &mut Ui,
+    now: Source,
+    next: Option<Source>,
+) -> Result<()> {
+    if !writer.set.looks_ahead() {
+        return Ok(());
+    }
+    let next = match next {
+        Some(next) => {
+            let expected = writer.index(ui)?.0.expected(next.no)?;
+            Some((next.no, expected, next.share()))
+        }
+        None => None,
+    };
+    writer.set.expect(now.no, next);
+    Ok(())
 }
 
 /// `None`, and a warning, when it cannot be opened at all.

@@ -242,6 +242,7 @@ impl Work<'_> {
         while at < order.len() && writer.stats().dblocks < batch {
             if sys::stops_requested() > 0 {
                 self.report.stopped = true;
+                writer.set.expect_none();
                 return Ok(at);
             }
             ui.progress(
@@ -252,16 +253,22 @@ impl Work<'_> {
                     ..Progress::default()
                 },
             );
-            let no = order[at];
-            let size = writer.set.volumes().dblock(no).and_then(|(_, size)| size);
-            let (wanted, data) = wanted[at];
-            let source = Source {
-                at: Error::fits(at)?,
-                no,
-                wanted,
-                data,
-                size: size.unwrap_or(0),
+            let source = |at: usize| {
+                let no = order[at];
+                let size = writer.set.volumes().dblock(no).and_then(|(_, size)| size);
+                let (wanted, data) = wanted[at];
+                Ok::<_, Error>(Source {
+                    at: Error::fits(at)?,
+                    no,
+                    wanted,
+                    data,
+                    size: size.unwrap_or(0),
+                })
             };
+            let next = (at + 1..order.len()).find(|&next| wanted[next].0 > 0);
+            let (next, source) = (next.map(source).transpose()?, source(at)?);
+            copy::expect(&mut writer, ui, source, next)?;
+            let no = source.no;
             if copier.copy_from(&mut writer, ui, source)? {
                 self.retire(&mut writer, no)?;
             }

@@ -1,7 +1,7 @@
 //! Dblocks byte by byte against their index, and which blocks are lost by what is wrong there.
 
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Progress;
@@ -120,7 +120,8 @@ impl Volumes {
         let mut head = expected.next()?.map(<[u8]>::to_vec);
         let mut found = Sorter::new(&self.tmp, SORT_CAP);
         let numbers = (0..).zip(&picked).filter(|(_, picked)| **picked);
-        for (done, (no, _)) in numbers.enumerate() {
+        let mut numbers = numbers.map(|(no, _)| no).enumerate().peekable();
+        while let Some((done, no)) = numbers.next() {
             let progress = Progress {
                 files: done as u64,
                 files_total: total,
@@ -134,6 +135,11 @@ impl Volumes {
             };
             let indexed = places.dindex_of(no).is_some();
             let facts = places.expected(no)?;
+            let next = numbers.peek().map(|&(_, next)| {
+                let expected = places.expected(next)?;
+                Ok::<_, Error>((next, expected, Share::All))
+            });
+            run.set.expect(no, next.transpose()?);
             self.dblock(run, facts, indexed, &mut wanted, &mut found)?;
             while wanted.next()?.is_some() {}
         }
@@ -182,6 +188,7 @@ impl Volumes {
         let mut foreign = None;
         let mut record = [0; BlockKey::LEN + 1];
         let walked = shelf.prove(&mut |key, proof| {
+            set.look_ahead(ui);
             report.blocks_hashed += 1;
             if let Proof::Foreign(why) = proof {
                 foreign.get_or_insert_with(|| why.to_owned());
