@@ -149,15 +149,8 @@ impl Resume {
 }
 
 /// The whole content into a sink that may have no time for it now.
-fn later(mut reply: Reply, into: &mut dyn Sink) -> Result<(), Fault> {
-    let rest = match reply.into_rest() {
-        Ok(rest) => into.later(rest),
-        Err(same) => {
-            reply = same;
-            return reply.copy(u64::MAX, into).map(drop);
-        }
-    };
-    match rest {
+fn later(reply: Reply, into: &mut dyn Sink) -> Result<(), Fault> {
+    match into.later(reply.into_rest()) {
         Some(mut rest) => rest.copy(into),
         None => Ok(()),
     }

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use crate::base::digest::Hash;
 use crate::base::error::{Result, unwrap_io};
 use crate::base::fault::{Class, Done};
 use crate::base::tmp::Spool;
@@ -12,7 +13,7 @@ use crate::base::ui::Ui;
 use crate::dest::{FLIES, GetFacts, Incoming, Sink, Span};
 use crate::remote::check::{Pace, SpoolSink};
 use crate::remote::download::Attempt;
-use crate::remote::{LONGEST_HELD, Remote};
+use crate::remote::{LONGEST_HELD, Remote, RemoteMut};
 
 /// Most that is held between two writes.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -154,6 +155,12 @@ impl Remote {
         self.ahead.asked.is_none().then_some(next.1)
     }
 
+    /// A file is on its way that was asked for.
+    pub(crate) fn is_ahead(&self) -> bool {
+        let asked = self.ahead.asked.as_ref().filter(|_| FLIES);
+        asked.is_some_and(|asked| asked.rest.is_some())
+    }
+
     /// Bytes of a file that came before it was wanted.
     pub(crate) fn has_ahead(&self, name: &str) -> u64 {
         let asked = self
@@ -251,6 +258,27 @@ impl Remote {
         let mut attempt = Attempt::of(asked.begun, result, sink);
         attempt.spared = spared;
         Some(attempt)
+    }
+}
+
+impl RemoteMut<'_> {
+    /// As [`RemoteMut::put`]; `meanwhile` gets a turn again and again until the file is there, where the destination can be sent one
+    /// without being waited for.
+    pub(crate) fn put_while(
+        &mut self,
+        ui: &mut Ui,
+        name: &str,
+        (spool, sha256): (&mut Spool, &Hash),
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<()> {
+        let Some(mut sending) = self.launch(ui, name, spool, sha256)? else {
+            return self.put(ui, name, spool, sha256);
+        };
+        while !self.remote.advance(&mut sending, spool) {
+            meanwhile();
+            sending.wait();
+        }
+        self.land(ui, name, (spool, sha256), sending)
     }
 }
 

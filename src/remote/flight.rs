@@ -48,7 +48,7 @@ impl Sending {
     }
 
     /// Until more can be done, a signal comes or it is time to look around.
-    fn wait(&self) {
+    pub(super) fn wait(&self) {
         let now = Instant::now();
         let held = self
             .not_before

@@ -96,7 +96,7 @@ impl<'a> Fetcher<'a> {
             let expected = places.expected(no)?;
             if set.looks_ahead() {
                 let next = ahead.after()?.map(|(next, keys)| {
-                    let share = keys.map_or(Share::All, |keys| self.share(keys));
+                    let share = keys.as_ref().map_or(Share::All, |keys| self.share(keys));
                     Ok((next, places.expected(next)?, share))
                 });
                 set.expect(no, next.transpose()?);

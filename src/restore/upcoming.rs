@@ -40,14 +40,14 @@ impl Upcoming {
     }
 
     /// The volume after the one that was asked about last, and what is wanted of it.
-    pub(super) fn after(&mut self) -> Result<Option<(VolumeNo, Option<&[BlockKey]>)>> {
+    pub(super) fn after(&mut self) -> Result<Option<(VolumeNo, &Keys)>> {
         if self.next.is_none()
             && let Some(record) = &self.head
         {
             let no = planned(record)?.0.no;
             self.next = Some((no, self.read(no)?));
         }
-        Ok(self.next.as_ref().map(|(no, keys)| (*no, keys.as_deref())))
+        Ok(self.next.as_ref().map(|(no, keys)| (*no, keys)))
     }
 
     fn read(&mut self, no: VolumeNo) -> Result<Keys> {

@@ -51,6 +51,16 @@ impl Set {
         self.remote.look_ahead();
     }
 
+    /// A volume is on its way that was asked for.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.remote.is_ahead()
+    }
+
+    /// As [`Set::look_ahead`], and asks for nothing.
+    pub(crate) fn take_ahead(&mut self) {
+        self.remote.look_ahead();
+    }
+
     /// Asks for what is expected, if it is not asked for yet and there is room. `beside`: bytes that will be written in the meantime.
     pub(super) fn ask_ahead(&mut self, ui: &mut Ui, beside: u64) {
         let Some(size) = self.remote.expected() else {

@@ -22,6 +22,18 @@ pub(crate) fn put(remote: &mut Remote, ui: &mut Ui, name: &str, body: &mut Spool
     change(remote).put(ui, name, body, &hash)
 }
 
+/// As [`put`], and `meanwhile` gets a turn again and again.
+pub(crate) fn put_while(
+    remote: &mut Remote,
+    ui: &mut Ui,
+    name: &str,
+    body: &mut Spool,
+    meanwhile: &mut dyn FnMut(),
+) -> Result<()> {
+    let hash = digest(body, Algo::Sha256)?;
+    change(remote).put_while(ui, name, (body, &hash), meanwhile)
+}
+
 /// Removes a file; a missing one is success.
 pub(crate) fn delete(remote: &mut Remote, ui: &mut Ui, name: &str) -> Result<()> {
     change(remote).delete(ui, name)

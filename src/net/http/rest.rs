@@ -7,12 +7,9 @@ use crate::base::transfer::Incoming;
 use crate::net::http::Reply;
 
 impl Reply {
-    /// Its whole body, for who has no time now; the reply itself where its connection can only be waited for.
-    pub(crate) fn into_rest(self) -> Result<Box<dyn Incoming>, Reply> {
-        match self.glance {
-            Some(_) => Ok(Box::new(Rest(self))),
-            None => Err(self),
-        }
+    /// Its body, for who has no time for it now.
+    pub(crate) fn into_rest(self) -> Box<dyn Incoming> {
+        Box::new(Rest(self))
     }
 }
 

@@ -205,10 +205,9 @@ impl Transport for Wire {
 
     /// An idle connection is good as long as nothing comes, not even its end.
     fn is_open(&mut self) -> bool {
-        let nothing = self.set_glances(true).and_then(|()| {
-            let peeked = self.tcp.peek(&mut [0]);
-            Ok(peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock))
-        });
-        nothing.unwrap_or(false)
+        let peeked = self
+            .set_glances(true)
+            .and_then(|()| self.tcp.peek(&mut [0]));
+        peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
     }
 }

@@ -4,6 +4,7 @@
 
 mod chosen;
 mod target;
+mod upcoming;
 
 use crate::base::digest::{Algo, Hash};
 use crate::base::error::{Doing, Error, Kind, Result};
@@ -193,10 +194,12 @@ struct Copying<'a> {
 impl Copying<'_> {
     fn all(&mut self, places: &BlockIndex, chosen: &Chosen) -> Result<()> {
         let mut left = chosen.dindexes.clone();
+        let mut after = 0;
         for (no, _) in (0u32..).zip(&chosen.dblocks).filter(|(_, m)| **m) {
             let Some((name, size)) = self.set.volumes().dblock(no) else {
                 continue;
             };
+            self.expect(no, &mut after, (places, chosen))?;
             let own = dindex_of(no, places, &chosen.resized);
             let arrived = self.dblock(no, own, &name, size, places.expected(no)?)?;
             let Some(mark) = own.and_then(|i| left.get_mut(i as usize)).filter(|m| **m) else {
@@ -333,7 +336,13 @@ impl Copying<'_> {
             None => name.clone(),
             Some(_) => name.sealed()?,
         };
-        by_hand::put(self.to, self.ui, name.as_str(), &mut body)?;
+        match self.set.is_ahead() {
+            true => {
+                let meanwhile = &mut || self.set.take_ahead();
+                by_hand::put_while(self.to, self.ui, name.as_str(), &mut body, meanwhile)?;
+            }
+            false => by_hand::put(self.to, self.ui, name.as_str(), &mut body)?,
+        }
         if self.orders.read_back {
             self.compare(&name, &mut body, bytes)?;
         }
