@@ -18,6 +18,8 @@ mod faulty_azure;
 mod faulty_box;
 #[path = "support/faulty_dav.rs"]
 mod faulty_dav;
+#[path = "support/faulty_drime.rs"]
+mod faulty_drime;
 #[path = "support/faulty_drive.rs"]
 mod faulty_drive;
 #[path = "support/faulty_dropbox.rs"]
@@ -36,6 +38,8 @@ mod faulty_ipfs;
 mod faulty_jotta;
 #[path = "support/faulty_pcloud.rs"]
 mod faulty_pcloud;
+#[path = "support/faulty_storage.rs"]
+mod faulty_storage;
 #[path = "support/faulty_tahoe.rs"]
 mod faulty_tahoe;
 mod support;
@@ -48,6 +52,7 @@ use faulty::Server;
 use faulty_azure::Azure;
 use faulty_box::BoxCom;
 use faulty_dav::Dav;
+use faulty_drime::Drime;
 use faulty_drive::Drive;
 use faulty_dropbox::Dropbox;
 use faulty_filen::Filen;
@@ -56,6 +61,7 @@ use faulty_graph::Graph;
 use faulty_ipfs::Node;
 use faulty_jotta::Jotta;
 use faulty_pcloud::PCloud;
+use faulty_storage::Storage;
 use faulty_tahoe::{Tahoe, capability};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use support::craft::base64;
@@ -201,6 +207,7 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         _held: Some(Arc::new(server)),
         ..Place::new("filen", &["filen"], url)
     });
+    all.extend(drime_and_storage(&path));
     let server = Server::start(|_| Dav::new());
     let url = format!("webdav://{}/d/b/{path}?http-proxy=none", server.address);
     all.push(Place {
@@ -261,6 +268,51 @@ fn places(scratch: &Scratch, case: &str) -> Vec<Place> {
         });
     }
     all
+}
+
+/// Drime, and Duplicati's own storage by its gateway and by keys of an S3 server.
+fn drime_and_storage(path: &str) -> Vec<Place> {
+    let mut all = Vec::new();
+    let server = Server::start(|_| Drime::new());
+    let at = server.address;
+    let url = format!("drimecloud://{path}?api-url=http://{at}/api/v1&api-token=x&http-proxy=none");
+    // What is the same of FileJump; nothing is written there.
+    all.push(Place {
+        _held: Some(Arc::new(server)),
+        ..Place::new("drimecloud", &["drimecloud", "filejump"], url)
+    });
+    let keys = serde_json::json!({
+        "mode": "direct", "endpoint": s3::juicefs().endpoint(), "bucket": path.split_once('/').unwrap().0,
+        "accessKeyId": "duplet", "secretKey": "duplet-secret-key", "prefix": "lent/x",
+    });
+    for keys in [None, Some(keys)] {
+        let server = Server::start(|_| Storage::new(digests));
+        let at = server.address;
+        let lends = keys.is_some();
+        server.with(|it| (it.is_made, it.keys) = (false, keys));
+        let url = format!(
+            "duplicati://?duplicati-endpoint=http://{at}&duplicati-backup-id=b1&duplicati-auth-apiid=o&duplicati-auth-apikey=k&http-proxy=none"
+        );
+        let held: Arc<dyn Any> = Arc::new((server, s3::juicefs()));
+        let name = if lends {
+            "duplicati by keys"
+        } else {
+            "duplicati"
+        };
+        all.push(Place {
+            quick: !lends,
+            _held: Some(held),
+            ..Place::new(name, &["duplicati"], url)
+        });
+    }
+    all
+}
+
+/// MD5 and SHA-256 in base 64.
+fn digests(data: &[u8]) -> (String, String) {
+    use md5::Digest;
+    let sha256 = digest(&SHA256, data);
+    (base64(&md5::Md5::digest(data)), base64(sha256.as_ref()))
 }
 
 /// The schemes on the client of S3, and OpenStack, at servers that run for S3.

@@ -376,11 +376,6 @@ fn urls_of_duplicati_become_remotes_and_no_secret_is_seen() {
             &[("TYPE", "filen"), ("EMAIL", "me@x"), ("PASSWORD", "=S"), ("API_KEY", "=S")],
         ),
         (
-            format!("drimecloud://Back/Up?api-token={IN_URL}&workspace-id=7&page-size=5"),
-            "duplet:Back/Up",
-            &[("TYPE", "drime"), ("ACCESS_TOKEN", "S"), ("WORKSPACE_ID", "7"), ("HARD_DELETE", "true")],
-        ),
-        (
             format!("storj://x?storj-auth-method=Access%20grant&storj-shared-access={IN_URL}&storj-folder=a/b&storj-via=rclone"),
             "duplet:duplicati/a/b",
             &[("TYPE", "storj"), ("ACCESS_GRANT", "S")],
@@ -603,7 +598,6 @@ fn urls_that_lack_something() {
             "filen://x?auth-username=u&auth-password=hunter2",
             "--api-key",
         ),
-        ("drimecloud://x", "--api-token"),
         ("storj://x", "--storj-shared-access"),
         (
             "storj://x?storj-auth-method=API%20key&storj-shared-access=hunter2",
@@ -621,8 +615,7 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
     let page = scratch.run(&["help", "destinations"]).code(&[0]).out;
     let joined = page.split_whitespace().collect::<Vec<_>>().join(" ");
     for (scheme, words) in [
-        ("duplicati", "restore with Duplicati"),
-        ("filejump", "in a browser"),
+        ("skydrive", "onedrivev2://folder"),
         ("movistarcloud", "in a browser"),
     ] {
         assert!(joined.contains(words), "{scheme}: {joined}");
@@ -645,6 +638,9 @@ fn every_type_of_duplicati_is_said_what_becomes_of_it() {
         "pcloud",
         "tahoe",
         "filen",
+        "drimecloud",
+        "filejump",
+        "duplicati",
     ] {
         let words = format!("; duplet help {native}");
         assert!(joined.contains(&words), "{native}: {joined}");

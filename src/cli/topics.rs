@@ -66,7 +66,7 @@ topics! {
     #[cfg(feature = "dest-ftp")]
     "ftp" | "ftps" | "aftp";
     #[cfg(feature = "dest-rclone")]
-    "rclone" | "smb" | "cifs" | "mega" | "drimecloud";
+    "rclone" | "smb" | "cifs" | "mega";
     #[cfg(feature = "dest-openstack")]
     "openstack" | "swift";
     #[cfg(feature = "dest-b2")]
@@ -91,6 +91,10 @@ topics! {
     "tahoe" | "tahoes" | "tahoe-lafs" | "lafs";
     #[cfg(any(feature = "dest-filen", feature = "dest-rclone"))]
     "filen";
+    #[cfg(any(feature = "dest-drimecloud", feature = "dest-rclone"))]
+    "drimecloud" | "drime" | "filejump";
+    #[cfg(feature = "dest-duplicati")]
+    "storage";
     #[cfg(feature = "dest-ipfs")]
     "ipfs" | "ipns";
     "tasks" | "restic" | "borg" | "others";
@@ -186,6 +190,11 @@ mod tests {
                 "filen",
                 cfg!(any(feature = "dest-filen", feature = "dest-rclone")),
             ),
+            (
+                "drimecloud",
+                cfg!(any(feature = "dest-drimecloud", feature = "dest-rclone")),
+            ),
+            ("storage", cfg!(feature = "dest-duplicati")),
             ("ipfs", cfg!(feature = "dest-ipfs")),
         ] {
             assert_eq!(TOPICS.iter().any(|t| t.name == name), there, "{name}");

@@ -70,7 +70,7 @@ static ALL: &[Known] = &[
     ),
     Known(
         "drimecloud",
-        Way::Rclone("Drime", "download the volumes and name their folder"),
+        Way::Either("Drime", "download the volumes and name their folder"),
     ),
     Known(
         "cloudfiles",
@@ -126,19 +126,10 @@ static ALL: &[Known] = &[
             "name the folder that its files were downloaded to",
         ),
     ),
-    Known(
-        "duplicati",
-        Way::Never(
-            "Duplicati's own storage gives its files to registered machines only",
-            "restore with Duplicati, or copy the volumes to a folder and name that",
-        ),
-    ),
+    Known("duplicati", Way::Native("Duplicati's own storage")),
     Known(
         "filejump",
-        Way::Never(
-            "FileJump closed its interface for programs in 2025",
-            "download the volumes in a browser and name their folder",
-        ),
+        Way::Native("FileJump, which closed its interface for programs in 2025, to restore from"),
     ),
     Known(
         "movistarcloud",

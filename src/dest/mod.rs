@@ -7,10 +7,14 @@
 mod azure;
 #[cfg(feature = "dest-b2")]
 mod b2;
+#[cfg(feature = "dest-drimecloud")]
+mod bedrive;
 #[cfg(feature = "dest-box")]
 mod boxcom;
 #[cfg(feature = "dest-dropbox")]
 mod dropbox;
+#[cfg(feature = "dest-duplicati")]
+mod duplicati;
 #[cfg(feature = "dest-file")]
 mod file;
 #[cfg(feature = "dest-filen")]
@@ -33,8 +37,10 @@ pub(crate) mod logins;
 #[cfg(any(
     feature = "dest-azure",
     feature = "dest-box",
+    feature = "dest-drimecloud",
     feature = "dest-dropbox",
     feature = "dest-filen",
+    feature = "dest-duplicati",
     feature = "dest-gcs",
     feature = "dest-googledrive",
     feature = "dest-jottacloud",
@@ -370,4 +376,10 @@ pub(crate) static SCHEMES: &[&Scheme] = &[
     &tahoe::SCHEME,
     #[cfg(feature = "dest-filen")]
     &filen::SCHEME,
+    #[cfg(feature = "dest-drimecloud")]
+    &bedrive::DRIMECLOUD,
+    #[cfg(feature = "dest-drimecloud")]
+    &bedrive::FILEJUMP_SCHEME,
+    #[cfg(feature = "dest-duplicati")]
+    &duplicati::SCHEME,
 ];

@@ -33,8 +33,10 @@ pub struct S3 {
     pub page: usize,
     /// Address that it gives to who exchanges an access grant of Storj; no grants without it.
     pub gateway: Option<String>,
-    /// Keys given for grants so far; only the last are good.
+    /// Keys given so far; only the last are good.
     pub granted: u64,
+    /// What is told beside keys that are lent.
+    pub lends: String,
 }
 
 pub struct Server(pub faulty::Server<S3>);
@@ -128,6 +130,9 @@ fn act(state: &mut S3, request: &Seen, body: Vec<u8>, twist: Twist) -> Reply {
         if target == "/v1/access" {
             return granted(state, request, &gateway);
         }
+        if target == "/credentials" {
+            return lent(state, request, &gateway);
+        }
         let sent = request.header("authorization").unwrap_or("");
         if !sent.contains(&format!("Credential=granted{}/", state.granted)) {
             return refuse(403, "InvalidAccessKeyId");
@@ -216,6 +221,20 @@ fn granted(state: &mut S3, request: &Seen, gateway: &str) -> Reply {
     let id = format!("granted{}", state.granted);
     let body =
         format!(r#"{{"access_key_id":"{id}","secret_key":"acct-{id}","endpoint":"{gateway}"}}"#);
+    (200, Vec::new(), body.into_bytes())
+}
+
+/// Keys as Duplicati's own storage lends them.
+fn lent(state: &mut S3, request: &Seen, gateway: &str) -> Reply {
+    let heads = ["x-api-key", "x-organization-id", "x-backup-id"];
+    if heads.iter().any(|name| request.header(name).is_none()) {
+        return (401, Vec::new(), Vec::new());
+    }
+    state.granted += 1;
+    let (id, more) = (format!("granted{}", state.granted), &state.lends);
+    let body = format!(
+        r#"{{"mode":"direct","accessKeyId":"{id}","secretKey":"acct-{id}","endpoint":"{gateway}","bucket":"bkt","prefix":"p"{more}}}"#
+    );
     (200, Vec::new(), body.into_bytes())
 }
 

@@ -173,7 +173,7 @@ impl Api for Filen {
     }
 
     fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
-        let old = by_id::replaced(&mut self.client, base, file)?;
+        let old = by_id::replaced(&mut self.client, base, (file.name, file.is_new))?;
         let parent = by_id::parent(&mut self.client, base, Verb::Put)?;
         if old.is_none() {
             self.is_free(base, &parent, file.name)?;

@@ -82,7 +82,7 @@ impl Api for Client {
     /// A file of the name is replaced.
     fn begin(&mut self, base: &mut Base, file: &File<'_>) -> Done<String> {
         let parent = by_id::parent(self, base, Verb::Put)?;
-        let (method, behind, about) = match by_id::replaced(self, base, file)? {
+        let (method, behind, about) = match by_id::replaced(self, base, (file.name, file.is_new))? {
             Some(old) => ("PATCH", format!("/{}", encode(&old)), json!({})),
             None => {
                 let id = self.new_id(base, format!("{} {}", hex(&file.sha256), file.name))?;

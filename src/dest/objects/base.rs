@@ -127,7 +127,7 @@ impl Base {
             (_, Content::Part { .. }) => Pace::Upload,
             #[cfg(feature = "dest-filen")]
             (_, Content::Once(_)) => Pace::Upload,
-            #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+            #[cfg(feature = "form")]
             (_, Content::Form { .. }) => Pace::Upload,
             _ => Pace::Short,
         };

@@ -6,7 +6,7 @@
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::text;
 use crate::dest::objects::ids::Ids;
-use crate::dest::objects::{Base, Each, File, Listing};
+use crate::dest::objects::{Base, Each, Listing};
 use crate::dest::{GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::net::http::iso_time;
 use crate::net::json::LIST_MAX_BYTES;
@@ -73,6 +73,12 @@ pub(in crate::dest) trait Tree {
         true
     }
 
+    /// The service cannot be asked for one name, so that a search for it lists the folder: one that the last listing of the whole
+    /// folder had not, and that was not stored since, is not there.
+    fn relies_on_lists(&self) -> bool {
+        false
+    }
+
     /// What the file of this id holds, as [`Api::fetch`].
     fn read(
         &mut self,
@@ -93,6 +99,9 @@ pub(in crate::dest) struct Folder {
     levels: Vec<String>,
     id: Option<String>,
     ids: Ids,
+    /// All files of the folder are among the ids; and whether that is so again once the upload on its way has come to its end.
+    is_whole: bool,
+    was_whole: bool,
     /// The name that the service was last asked for, and its files.
     looked: Option<(String, Vec<Found>)>,
 }
@@ -116,7 +125,11 @@ impl Folder {
     }
 
     /// Its id, once it was found.
-    #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+    #[cfg(any(
+        feature = "dest-box",
+        feature = "dest-drimecloud",
+        feature = "dest-pcloud"
+    ))]
     pub(in crate::dest) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()
     }
@@ -131,6 +144,12 @@ impl Folder {
     pub(in crate::dest) fn stored(&mut self, name: &str, id: &str) {
         self.ids.forget(name);
         self.ids.add(name, id);
+        self.is_whole |= self.was_whole;
+    }
+
+    /// Takes up that files come or go of which it is not known yet whether that succeeds.
+    fn in_doubt(&mut self) {
+        self.was_whole = std::mem::take(&mut self.is_whole);
     }
 
     /// The id of the only file of this name, as far as is known; `None` within: it is one of several, or no id is known.
@@ -163,6 +182,7 @@ fn missing(base: &Base) -> Fault {
     Fault::new(Class::FolderMissing, text.trim_start_matches('=')).hint(hint)
 }
 
+#[cfg(feature = "dest-googledrive")]
 /// What a row of a listing is, by its fields: `id`, and those that the listing names.
 pub(in crate::dest) fn found(listing: &Listing, row: &Row) -> Done<Found> {
     let text = |field| row.get(field).filter(|text| !text.is_empty());
@@ -182,6 +202,7 @@ pub(in crate::dest) fn found(listing: &Listing, row: &Row) -> Done<Found> {
     })
 }
 
+#[cfg(feature = "dest-googledrive")]
 /// The rows of all pages of a listing whose first is at `url`, which has a query; false from `each` ends it. What is beside the
 /// rows of a page is given to `check`. Of [`Shape::listing`] this takes where rows and marks are.
 pub(in crate::dest) fn all_pages(
@@ -306,7 +327,7 @@ pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Eac
     if !twice.is_empty() {
         newest(tree, base, &search, twice, each)?;
     }
-    tree.folder().ids = ids;
+    (tree.folder().ids, tree.folder().is_whole) = (ids, true);
     if again > 0 {
         let files = text::count(again, "file");
         base.notices.push(format!(
@@ -348,6 +369,10 @@ fn newest(
 
 /// The files of a name, as the service has them now.
 fn files(tree: &mut dyn Tree, base: &mut Base, verb: Verb, name: &str) -> Done<Vec<Found>> {
+    #[cfg(feature = "dest-drimecloud")]
+    if tree.relies_on_lists() && tree.folder().is_whole && tree.folder().ids.lacks(name) {
+        return Ok(Vec::new());
+    }
     let parent = parent(tree, base, verb)?;
     let found = named(tree, base, verb, (&parent, name), false);
     let all = tree.folder().noting(found)?;
@@ -390,17 +415,18 @@ pub(in crate::dest) fn fetch(
     tree.read(base, &id, of, into)
 }
 
-/// Before an upload: the id of the file that it replaces, after others of its name were removed.
+/// Before an upload: the id of the file that it replaces, after others of its name were removed. `is_new`: it must replace none.
 pub(in crate::dest) fn replaced(
     tree: &mut dyn Tree,
     base: &mut Base,
-    file: &File<'_>,
+    (name, is_new): (&str, bool),
 ) -> Done<Option<String>> {
     let mut all = match tree.folder().looked.take() {
-        Some((name, all)) if name == file.name => all,
-        _ => files(tree, base, Verb::Put, file.name)?,
+        Some((looked, all)) if looked == name => all,
+        _ => files(tree, base, Verb::Put, name)?,
     };
-    if file.is_new && !all.is_empty() {
+    tree.folder().in_doubt();
+    if is_new && !all.is_empty() {
         return Err(Fault::new(Class::Exists, "a file of this name is there"));
     }
     for other in all.drain(1.min(all.len())..) {
@@ -412,14 +438,20 @@ pub(in crate::dest) fn replaced(
 /// See [`Api::delete`]: all files of the name.
 pub(in crate::dest) fn delete(tree: &mut dyn Tree, base: &mut Base, name: &str) -> Done<()> {
     tree.folder().looked = None;
-    if let Some(id) = tree.folder().ids.get(name) {
-        tree.folder().ids.forget(name);
-        match tree.remove(base, &id) {
+    let known = tree.folder().ids.get(name);
+    if let Some(id) = &known {
+        match tree.remove(base, id) {
             Err(fault) if fault.class == Class::NotFound => {}
-            done => return done,
+            done => {
+                tree.folder().ids.forget(name);
+                tree.folder().is_whole &= done.is_ok();
+                return done;
+            }
         }
     }
     let all = files(tree, base, Verb::Delete, name)?;
     tree.folder().ids.forget(name);
-    all.iter().try_for_each(|one| tree.remove(base, &one.id))
+    let done = all.iter().try_for_each(|one| tree.remove(base, &one.id));
+    tree.folder().is_whole &= done.is_ok();
+    done
 }

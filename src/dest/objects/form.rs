@@ -15,9 +15,9 @@ pub(in crate::dest) fn of(
     let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
     let name = quoted.replace(['\r', '\n'], "_");
     let mut head = String::new();
-    for (name, value) in fields {
+    for (field, value) in fields {
         head += &format!(
-            "--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"
         );
     }
     head += &format!(

@@ -42,6 +42,12 @@ impl Ids {
         self.0.contains_key(&key(name))
     }
 
+    /// True when there is no file of this name, if all files of the folder were taken up.
+    #[cfg(any(feature = "dest-drimecloud", feature = "dest-duplicati"))]
+    pub(in crate::dest) fn lacks(&self, name: &str) -> bool {
+        self.0.len() < NAMES_MAX && !self.0.contains_key(&key(name))
+    }
+
     pub(in crate::dest) fn forget(&mut self, name: &str) {
         self.0.remove(&key(name));
     }

@@ -5,21 +5,24 @@
 
 mod base;
 #[cfg(any(
-    feature = "dest-filen",
     feature = "dest-box",
+    feature = "dest-drimecloud",
+    feature = "dest-filen",
     feature = "dest-googledrive",
     feature = "dest-pcloud"
 ))]
 pub(super) mod by_id;
-#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+#[cfg(feature = "form")]
 pub(super) mod form;
 #[cfg(any(
     feature = "dest-box",
+    feature = "dest-drimecloud",
+    feature = "dest-duplicati",
     feature = "dest-filen",
     feature = "dest-googledrive",
     feature = "dest-pcloud"
 ))]
-mod ids;
+pub(super) mod ids;
 #[cfg(any(feature = "dest-gcs", feature = "dest-googledrive"))]
 pub(super) mod resumable;
 mod shape;
@@ -37,6 +40,7 @@ use crate::net::service::{Pages, Refusal, Verb};
 pub(super) use self::base::{Base, Each, Page};
 #[cfg(any(
     feature = "dest-filen",
+    feature = "dest-drimecloud",
     feature = "dest-gcs",
     feature = "dest-googledrive"
 ))]
@@ -244,8 +248,12 @@ impl Destination for Store {
             return Err(Fault::new(Class::Unsupported, why));
         }
         if body.len() > base.shape.most {
-            let (who, most) = (base.shape.dialect.who, base.shape.most >> 30);
-            let what = format!("{who} takes no file of more than {most} GiB in one piece");
+            let (who, most) = (base.shape.dialect.who, base.shape.most >> 20);
+            let (most, unit) = match most % 1024 {
+                0 => (most >> 10, "GiB"),
+                _ => (most, "MiB"),
+            };
+            let what = format!("{who} takes no file of more than {most} {unit} in one piece");
             return Err(Fault::new(Class::TooBig, what).hint("use a smaller --dblock-size"));
         }
         api.prepare(base, name)?;

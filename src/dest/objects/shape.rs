@@ -15,6 +15,7 @@ pub(in crate::dest) type Digest = (&'static str, fn(&[u8]) -> String);
 /// A request with JSON for its body.
 #[cfg(any(
     feature = "dest-filen",
+    feature = "dest-drimecloud",
     feature = "dest-gcs",
     feature = "dest-googledrive"
 ))]
@@ -59,7 +60,7 @@ pub(in crate::dest) struct Shape {
     /// Query for making the container.
     pub(in crate::dest) make: &'static str,
     pub(in crate::dest) listing: Listing,
-    /// Largest file, in bytes; whole GiB.
+    /// Largest file, in bytes; whole MiB.
     pub(in crate::dest) most: u64,
     /// Files of so many bytes and more go in pieces.
     pub(in crate::dest) pieces_from: u64,

@@ -3,7 +3,7 @@
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::objects::Api;
 use crate::dest::objects::base::Base;
-#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+#[cfg(feature = "form")]
 use crate::dest::objects::form;
 use crate::dest::objects::shape::{File, Part, Sent, Upload};
 use crate::dest::{Body, Flight};
@@ -44,7 +44,7 @@ pub(super) fn send(
             if file.len < base.pieces_from {
                 let request = whole(api, base, file);
                 let sent = match &request.3[..] {
-                    #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+                    #[cfg(feature = "form")]
                     head if !head.is_empty() => {
                         let tail = &form::tail(head);
                         base.send(Verb::Put, &request, Content::Form { head, body, tail })

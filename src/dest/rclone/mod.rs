@@ -40,6 +40,8 @@ pub(crate) static SCHEME: Scheme = Scheme {
         "storj",
         #[cfg(not(feature = "dest-filen"))]
         "filen",
+        #[cfg(not(feature = "dest-drimecloud"))]
+        #[cfg(not(feature = "dest-drimecloud"))]
         "drimecloud",
     ],
     help: "what rclone reaches, with an rclone on this machine: rclone://REMOTE/folder, smb://user@host/SHARE/folder",

@@ -72,7 +72,7 @@ impl Client {
 
     /// Requests sent so far.
     pub(super) fn requests(&self) -> u64 {
-        self.http.requests()
+        self.http.requests() + self.lookup.as_ref().map_or(0, Lookup::requests)
     }
 
     fn asked<'b>(&'b self, call: &Call<'_>) -> Asked<'b> {
@@ -374,7 +374,8 @@ impl Client {
 
     /// Asks once for what has to be known before the first request.
     fn find_host(&mut self) -> Done<()> {
-        let Some(lookup) = self.lookup.as_ref().filter(|_| !self.found) else {
+        let due = |lookup: &&Lookup| !self.found || lookup.is_over();
+        let Some(lookup) = self.lookup.as_ref().filter(due) else {
             return Ok(());
         };
         lookup.find(&mut self.http, &mut self.setup)?;

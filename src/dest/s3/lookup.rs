@@ -9,6 +9,8 @@ use crate::net::url::encode;
 
 #[cfg(feature = "dest-storj")]
 use crate::dest::s3::grant::Grant;
+#[cfg(feature = "dest-duplicati")]
+use crate::dest::s3::lent::Purse;
 
 /// A question that comes before all others.
 pub(super) enum Lookup {
@@ -17,6 +19,9 @@ pub(super) enum Lookup {
     /// Storj: keys and server for an access grant.
     #[cfg(feature = "dest-storj")]
     Grant(Grant),
+    /// Keys that are lent for a time.
+    #[cfg(feature = "dest-duplicati")]
+    Lent(Box<Purse>),
 }
 
 impl Lookup {
@@ -26,6 +31,26 @@ impl Lookup {
             Lookup::E2(base) => find_e2(base, http, setup),
             #[cfg(feature = "dest-storj")]
             Lookup::Grant(grant) => grant.find(http, setup),
+            #[cfg(feature = "dest-duplicati")]
+            Lookup::Lent(purse) => purse.find(setup),
+        }
+    }
+
+    /// True when what was found is not good any more.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            #[cfg(feature = "dest-duplicati")]
+            Lookup::Lent(purse) => purse.is_over(),
+            _ => false,
+        }
+    }
+
+    /// Requests sent beside those of the client.
+    pub(super) fn requests(&self) -> u64 {
+        match self {
+            #[cfg(feature = "dest-duplicati")]
+            Lookup::Lent(purse) => purse.requests(),
+            _ => 0,
         }
     }
 

@@ -12,6 +12,8 @@ mod cos;
 mod error;
 #[cfg(feature = "dest-storj")]
 mod grant;
+#[cfg(feature = "dest-duplicati")]
+mod lent;
 mod list;
 mod lookup;
 mod manner;
@@ -26,6 +28,8 @@ mod unfinished;
 
 #[cfg(feature = "dest-cos")]
 pub(crate) use cos::SCHEME as COS;
+#[cfg(feature = "dest-duplicati")]
+pub(crate) use lent::{Lender, Lent, either, either_number};
 #[cfg(feature = "dest-aliyunoss")]
 pub(crate) use oss::SCHEME as OSS;
 #[cfg(feature = "dest-storj")]
@@ -85,6 +89,19 @@ pub(crate) static E2: Scheme = Scheme {
         )?))
     },
 };
+
+/// The place that keys are lent for. `shown`: as messages name it.
+#[cfg(feature = "dest-duplicati")]
+pub(crate) fn lent(
+    shown: String,
+    lender: Lender,
+    lent: Lent,
+    given: &Options,
+) -> Result<Box<dyn Destination>> {
+    let (setup, purse) = lent::setup(lender, lent)?;
+    let lookup = Some(Lookup::Lent(Box::new(purse)));
+    Ok(Box::new(S3Folder::new(shown, setup, lookup, given)?))
+}
 
 /// A prefix of a bucket.
 struct S3Folder {

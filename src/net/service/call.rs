@@ -140,7 +140,7 @@ impl Service {
     }
 
     /// A download may be sent on to an address of another host, which holds its own permission: it is asked without log-in.
-    #[cfg(feature = "oauth")]
+    #[cfg(any(feature = "oauth", feature = "dest-drimecloud"))]
     pub(crate) fn hopping(self) -> Service {
         Service { hops: true, ..self }
     }
@@ -290,7 +290,7 @@ impl Service {
     fn mask(&self, refusal: &mut Refusal) {
         let tokens = self.signed.iter().filter_map(|(name, value)| match *name {
             "authorization" => Some(value.reveal().split_once(' ')?.1),
-            "x-auth-token" => Some(value.reveal()),
+            "x-api-key" | "x-auth-token" => Some(value.reveal()),
             _ => None,
         });
         for token in tokens.chain(self.hidden.iter().map(Secret::reveal)) {

@@ -236,6 +236,16 @@ impl Refusal {
                             out.more(&format!("conflicts/{key}"), text.to_owned());
                             return Ok(());
                         }
+                        // Laravel's: which field of the request is wrong, and why.
+                        #[cfg(feature = "dest-drimecloud")]
+                        Step::Value {
+                            path: [errors, field, ..],
+                            value: Value::Text(text),
+                        } if errors == "errors" && code.is_empty() => {
+                            out.code = plain_word(field);
+                            out.more("errors", text.to_owned());
+                            return Ok(());
+                        }
                         // Google's: the first of a list.
                         Step::Value {
                             path: [error, list, _, key],
@@ -281,6 +291,10 @@ impl Refusal {
                 })
             }
         };
+        #[cfg(feature = "dest-drimecloud")]
+        if !out.message.contains(out.field("errors")) {
+            out.message = format!("{} {}", out.message, out.field("errors"));
+        }
         if out.code.is_empty() && out.message.is_empty() {
             out.is_plain = true;
             out.html = body.first() == Some(&b'<');

@@ -88,6 +88,27 @@ impl Row {
         })
     }
 
+    /// The object in this field as a row.
+    #[cfg(feature = "dest-drimecloud")]
+    pub(crate) fn inside(&self, field: &str) -> Row {
+        let mut out = Row::default();
+        for (path, value) in &self.fields {
+            if let Some(below) = path.strip_prefix(field).and_then(|p| p.strip_prefix('/')) {
+                out.add(below.to_owned(), value.clone());
+            }
+        }
+        out
+    }
+
+    /// The first text whose path begins so.
+    #[cfg(feature = "dest-drimecloud")]
+    pub(crate) fn below(&self, start: &str) -> Option<&str> {
+        self.fields.iter().find_map(|(path, field)| match field {
+            Field::Text(text) if path.starts_with(start) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
     /// The objects of the array at this path, their fields by the paths below it. Of a very long row what is left of it.
     #[cfg(feature = "dest-openstack")]
     pub(crate) fn inner(&self, array: &str) -> Vec<Row> {

@@ -1,6 +1,6 @@
 //! The body of a request, and sending it: one place that goes back to its start before each attempt.
 
-#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+#[cfg(feature = "form")]
 use std::io::Read;
 
 use crate::base::fault::Fault;
@@ -22,7 +22,7 @@ pub(crate) enum Content<'a> {
         len: u64,
     },
     /// An upload within a form: what stands before and behind it.
-    #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+    #[cfg(feature = "form")]
     Form {
         head: &'a [u8],
         body: &'a mut dyn Body,
@@ -39,7 +39,7 @@ impl<'a> Content<'a> {
             #[cfg(feature = "dest-filen")]
             Content::Once(bytes) => bytes.len() as u64,
             Content::Part { len, .. } => *len,
-            #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+            #[cfg(feature = "form")]
             Content::Form { head, body, tail } => {
                 head.len() as u64 + body.len() + tail.len() as u64
             }
@@ -93,13 +93,13 @@ impl<'a> Content<'a> {
                 let sent = http.send(Request { payload, ..request });
                 (sent, slice.left() == 0)
             }
-            #[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+            #[cfg(feature = "form")]
             Content::Form { .. } => self.send_form(http, request),
         }
     }
 }
 
-#[cfg(any(feature = "dest-box", feature = "dest-pcloud"))]
+#[cfg(feature = "form")]
 impl Content<'_> {
     fn send_form(&mut self, http: &mut Http, request: Request<'_>) -> (Result<Reply, Fault>, bool) {
         let total = self.len();

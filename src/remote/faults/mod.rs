@@ -33,6 +33,8 @@ mod azure_only;
 mod b2_only;
 #[cfg(feature = "dest-box")]
 mod boxcom_only;
+#[cfg(feature = "dest-drimecloud")]
+mod drime_only;
 #[cfg(feature = "dest-dropbox")]
 mod dropbox_only;
 #[cfg(all(feature = "dest-webdav", feature = "dest-s3"))]
@@ -69,6 +71,8 @@ mod s3_like_only;
 mod s3_only;
 #[cfg(feature = "dest-ssh")]
 mod ssh_only;
+#[cfg(feature = "dest-duplicati")]
+mod storage_only;
 #[cfg(feature = "dest-tahoe")]
 mod tahoe_only;
 #[cfg(feature = "dest-webdav")]
@@ -753,6 +757,9 @@ destinations! {
     "dest-pcloud" pcloud http;
     "dest-tahoe" tahoe http;
     "dest-filen" filen http;
+    "dest-drimecloud" drime http;
+    "dest-duplicati" duplicati http;
+    "dest-duplicati" storage http;
     "dest-ipfs" ipfs http;
     "dest-ftp" ftp local;
     "dest-ssh" ssh local;

@@ -78,11 +78,20 @@ pub(super) fn leaf(folder: &Path, name: &str, issuer: &str, names: &str, days: i
 impl Tls {
     /// `plain` is the port of the server behind.
     pub fn in_front_of(plain: u16) -> Tls {
+        Tls::start(plain, "off")
+    }
+
+    /// As [`Tls::in_front_of`]; the server gets each body with its length, also of a client that does not say it.
+    pub fn gathering(plain: u16) -> Tls {
+        Tls::start(plain, "on")
+    }
+
+    fn start(plain: u16, gathers: &str) -> Tls {
         let home = Home::new("tls");
         let folder = home.at("");
         authority(&folder, "ca");
         authority(&folder, "other");
-        let here = "DNS:localhost,DNS:*.localhost,IP:127.0.0.1";
+        let here = "DNS:localhost,DNS:*.localhost,DNS:app.drime.cloud,IP:127.0.0.1";
         leaf(&folder, "None", "ca", here, 30);
         leaf(&folder, "WrongHost", "ca", "DNS:example.org", 30);
         leaf(&folder, "Expired", "ca", here, -1);
@@ -103,7 +112,7 @@ impl Tls {
             conf.push_str(&format!(
                 "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {flaw:?}.pem; ssl_certificate_key {flaw:?}.key;\n\
                  client_max_body_size 0; location / {{ proxy_pass http://127.0.0.1:{plain}; proxy_set_header Host $http_host;\n\
-                 proxy_http_version 1.1; proxy_request_buffering off; proxy_buffering off; }} }}\n"
+                 proxy_http_version 1.1; proxy_request_buffering {gathers}; proxy_buffering off; }} }}\n"
             ));
         }
         conf.push('}');
