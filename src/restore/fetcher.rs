@@ -129,7 +129,7 @@ impl<'a> Fetcher<'a> {
                 }
                 None => {
                     while let Some(record) = head.take() {
-                        let (place, _, goal) = planned(&record)?;
+                        let (place, goal) = planned(&record)?;
                         if place.no != no {
                             head = Some(record);
                             break;
@@ -195,7 +195,7 @@ impl<'a> Fetcher<'a> {
         let mut wanted = 0u64;
         let mut damaged = 0u64;
         while let Some(record) = head.take() {
-            let (place, ..) = planned(&record)?;
+            let (place, _) = planned(&record)?;
             if place.no != no {
                 *head = Some(record);
                 break;
@@ -209,7 +209,7 @@ impl<'a> Fetcher<'a> {
             wanted += 1;
             // One block goes to all its places while it is in memory; the places are not collected.
             while let Some(record) = group.pop() {
-                let (_, _, goal) = planned(&record)?;
+                let (_, goal) = planned(&record)?;
                 if good {
                     self.deliver(goal, ui)?;
                 } else {
@@ -263,7 +263,7 @@ impl<'a> Fetcher<'a> {
         while let Some(record) = reader.next()? {
             at += 1;
             if at > self.done {
-                let (_, _, goal) = planned(record)?;
+                let (_, goal) = planned(record)?;
                 self.spoil(goal.target, goal.meta)?;
             }
         }

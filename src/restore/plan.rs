@@ -23,21 +23,19 @@ pub(super) fn wanted(record: &[u8]) -> Result<(BlockKey, Goal)> {
     Ok((key, goal))
 }
 
-/// What a record of a plan says: the block and its volume, the first target there that wants it, and one that does.
-pub(super) fn planned(record: &[u8]) -> Result<(Place, u64, Goal)> {
+/// What a record of a plan says: a block and its volume, and where it goes.
+pub(super) fn planned(record: &[u8]) -> Result<(Place, Goal)> {
     let parsed = || {
         let (no, rest) = record.split_first_chunk::<4>()?;
-        let (first, rest) = rest.split_first_chunk::<LEADER>()?;
-        let (target, _) = first.split_first_chunk::<8>()?;
-        let (key, goal) = rest.split_at_checked(BlockKey::LEN)?;
+        let (key, goal) = rest.get(LEADER..)?.split_at_checked(BlockKey::LEN)?;
         let place = Place {
             key: BlockKey::from_record(key)?,
             no: u32::from_be_bytes(*no),
         };
-        Some((place, u64::from_be_bytes(*target), goal))
+        Some((place, goal))
     };
-    let (place, first, goal) = parsed().ok_or_else(|| Error::bug("a planned block has a place"))?;
-    Ok((place, first, Goal::decode(goal)?))
+    let (place, goal) = parsed().ok_or_else(|| Error::bug("a planned block has a place"))?;
+    Ok((place, Goal::decode(goal)?))
 }
 
 /// The first goal of a block in the order of fetching: target, metadata before content, offset.

@@ -135,31 +135,25 @@ impl Fetcher<'_> {
 
     /// Names the file that was written to last, if nothing of it is missing.
     fn finish_now(&mut self, ui: &mut Ui) -> Result<()> {
-        let params = self.finish.params;
-        let metas = &self.visits.metas;
-        let whole = |visit: &mut Visit| {
-            let entry = &visit.target.record.entry;
-            let content = entry.content.as_ref();
-            content.is_some_and(|c| c.size == visit.upto)
-                && entry
-                    .meta
-                    .as_ref()
-                    .is_none_or(|meta| match told(params, meta, true) {
-                        Told::Empty => true,
-                        Told::Block(id) => metas.iter().any(|(have, _)| *have == id),
-                        _ => false,
-                    })
-        };
-        let Some(visit) = self.visits.open.pop_if(whole) else {
+        let Some(visit) = self.visits.open.last() else {
             return Ok(());
         };
-        let meta = visit.target.record.entry.meta.as_ref();
-        let blob = meta.and_then(|meta| match told(params, meta, true) {
-            Told::Block(id) => metas.iter().find(|(have, _)| *have == id),
-            _ => None,
-        });
-        let blob = blob.map(|(_, blob)| blob.as_slice());
-        self.finish
-            .visit(ui, visit.no, &visit.target, blob, visit.file)
+        let entry = &visit.target.record.entry;
+        let whole = entry.content.as_ref().map(|c| c.size) == Some(visit.upto);
+        let meta = entry.meta.as_ref();
+        let blob = match meta.map_or(Told::Empty, |meta| told(self.finish.params, meta, true)) {
+            Told::Empty => None,
+            Told::Block(id) => match self.visits.metas.iter().find(|(have, _)| *have == id) {
+                Some((_, blob)) => Some(blob.as_slice()),
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        match self.visits.open.pop_if(|_| whole) {
+            Some(visit) => self
+                .finish
+                .visit(ui, visit.no, &visit.target, blob, visit.file),
+            None => Ok(()),
+        }
     }
 }

@@ -193,7 +193,7 @@ fn split(set: &Set, plan: &Plan, lost: &Run) -> Result<(Wanted, Wanted)> {
     };
     let mut reader = plan.run.reader();
     while let Some(record) = reader.next()? {
-        let (Place { key, no }, _, goal) = planned(record)?;
+        let (Place { key, no }, goal) = planned(record)?;
         add(Planned { goal, no, key })?;
     }
     let mut reader = lost.reader();
