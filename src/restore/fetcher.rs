@@ -1,25 +1,19 @@
 //! Volumes, each fetched once, and their blocks written to every file that wants them.
 
-use std::io;
-
 use crate::base::digest::BlockKey;
 use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::{Progress, Ui};
+use crate::restore::begun::{Visits, order_key};
 use crate::restore::finish::Finish;
 use crate::restore::obey;
 use crate::restore::options::{Partial, Reading};
 use crate::restore::plan::{Plan, planned, want};
 use crate::restore::told::Bits;
-use crate::restore::tree::TargetTree;
 use crate::restore::upcoming::{Upcoming, next};
-use crate::restore::visits::Visits;
 use crate::set::{BlockIndex, Expected, Goal, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::RunReader;
 use crate::spill::sorter::Sorter;
-
-/// The content is there, but could not be written here; that was told.
-pub(super) const UNWRITTEN: u8 = 2;
 
 /// Receives what the volumes give.
 pub(super) struct Fetcher<'a> {
@@ -44,11 +38,6 @@ pub(super) struct Fetcher<'a> {
     pub(super) settled: bool,
     /// Targets that could not be written, which was told.
     pub(super) unwritten: Bits,
-}
-
-/// The name of the file in which target `no` is put together.
-pub(super) fn temp_name(prefix: &str, no: u64) -> String {
-    format!("{prefix}-{no:x}")
 }
 
 impl<'a> Fetcher<'a> {
@@ -280,34 +269,4 @@ impl<'a> Fetcher<'a> {
         record.push(what);
         self.bad.add(&record)
     }
-}
-
-/// Opens, or makes with this length, the file in which a target is put together; nobody else may read it.
-pub(super) fn begin_file(
-    place: &mut TargetTree,
-    parts: &[&[u8]],
-    temp: &str,
-    size: u64,
-) -> io::Result<std::fs::File> {
-    let spot = place.spot(parts, true)?;
-    let name = std::ffi::OsStr::new(temp);
-    match spot.dir.create_file(name, 0o600) {
-        Ok(file) if size == 0 => Ok(file),
-        Ok(file) => file.set_len(size).map(|()| file),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => spot.dir.open_file(name, true),
-        Err(e) => Err(e),
-    }
-}
-
-/// Files first, then links, then folders from the deepest: byte order of the order of finishing.
-pub(super) fn order_key(entry: &crate::format::filelist::Entry, no: u64) -> [u8; 9] {
-    use crate::format::filelist::EntryKind;
-    let (class, n) = match entry.kind {
-        EntryKind::File => (0u8, no),
-        EntryKind::Symlink => (1, no),
-        EntryKind::Folder => (2, u64::MAX - no),
-    };
-    let mut key = [class; 9];
-    key[1..].copy_from_slice(&n.to_be_bytes());
-    key
 }

@@ -8,7 +8,7 @@ use crate::base::sys::{Dir, FileKind};
 use crate::base::time::unix_from_ticks;
 use crate::base::ui::Ui;
 use crate::restore::Existing;
-use crate::restore::fetcher::temp_name;
+use crate::restore::begun::temp_name;
 use crate::restore::finish::{Finish, Known, On, tell_attributes};
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
 

@@ -1,57 +1,15 @@
 //! Files under way, and blocks put where they belong. A file that gets all its blocks in order while it is open, and whose metadata
 //! came just before, is finished at once: made, written, given its attributes and named in one visit.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::base::digest::Hash;
 use crate::base::error::Result;
 use crate::base::ui::Ui;
-use crate::restore::fetcher::{Fetcher, UNWRITTEN, begin_file, order_key, temp_name};
-use crate::restore::targets::Target;
+use crate::restore::begun::{FILES_OPEN, UNWRITTEN, Visit, begin_file, order_key, temp_name};
+use crate::restore::fetcher::Fetcher;
 use crate::restore::tree::entry_error;
 use crate::set::{Goal, Told, told};
-
-/// Files kept open.
-const FILES_OPEN: usize = 32;
-/// Metadata of one block kept for the files that have it, and its longest block in bytes.
-const METAS_KEPT: usize = 32;
-const META_BYTES: usize = 1 << 10;
-
-/// A file under way.
-struct Visit {
-    no: u64,
-    target: Target,
-    file: File,
-    /// All before this byte was written since the file was made.
-    upto: u64,
-}
-
-/// Files under way and metadata seen last. Memory: 32 KiB, and a record for each file.
-#[derive(Default)]
-pub(super) struct Visits {
-    /// The last used is the last.
-    open: Vec<Visit>,
-    /// The last kept is the last.
-    metas: Vec<(Hash, Vec<u8>)>,
-}
-
-impl Visits {
-    /// Leaves all files to be finished later.
-    pub(super) fn close(&mut self) {
-        self.open.clear();
-    }
-
-    fn keep(&mut self, id: Hash, block: &[u8]) {
-        if block.len() <= META_BYTES && !self.metas.iter().any(|(have, _)| *have == id) {
-            if self.metas.len() == METAS_KEPT {
-                self.metas.remove(0);
-            }
-            self.metas.push((id, block.to_vec()));
-        }
-    }
-}
 
 impl Fetcher<'_> {
     /// Puts the block in memory where the goal says. Trouble with one file spoils that file only.
