@@ -46,10 +46,9 @@ pub(crate) use lock::RunLock;
 #[allow(unused_imports, reason = "for the commands that count references")]
 pub(crate) use needs::{Goal, Needed, Needs, Owners, Reference};
 pub(crate) use needs::{ListReader, ListState, ListsInDblocks, State, Stored, VolumeFaults};
+pub(crate) use needs::{Told, told};
 #[cfg(feature = "mount")]
-pub(crate) use needs::{Told, blocks, per_list, told};
-#[cfg(feature = "mount")]
-pub(crate) use needs::{place_of_block, place_of_list};
+pub(crate) use needs::{blocks, per_list, place_of_block, place_of_list};
 pub(crate) use permit::permit_by_hand;
 pub(crate) use place::Place;
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};

@@ -182,8 +182,8 @@ fn missing(base: &Base) -> Fault {
     Fault::new(Class::FolderMissing, text.trim_start_matches('=')).hint(hint)
 }
 
-#[cfg(feature = "dest-googledrive")]
 /// What a row of a listing is, by its fields: `id`, and those that the listing names.
+#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
 pub(in crate::dest) fn found(listing: &Listing, row: &Row) -> Done<Found> {
     let text = |field| row.get(field).filter(|text| !text.is_empty());
     let name = listing.name.iter().find_map(|field| text(field));
@@ -202,9 +202,9 @@ pub(in crate::dest) fn found(listing: &Listing, row: &Row) -> Done<Found> {
     })
 }
 
-#[cfg(feature = "dest-googledrive")]
 /// The rows of all pages of a listing whose first is at `url`, which has a query; false from `each` ends it. What is beside the
 /// rows of a page is given to `check`. Of [`Shape::listing`] this takes where rows and marks are.
+#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
 pub(in crate::dest) fn all_pages(
     base: &mut Base,
     verb: Verb,
