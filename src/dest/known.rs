@@ -92,16 +92,9 @@ static ALL: &[Known] = &[
     Known("sia", Way::Remote("Sia", "sia")),
     Known("tahoe tahoes", Way::Native("Tahoe-LAFS")),
     Known(
-        "onedrive",
+        "onedrive skydrive",
         Way::Never(
-            "OneDrive is no longer reached as it was before 2018",
-            "write onedrivev2://folder: the files are the same",
-        ),
-    ),
-    Known(
-        "skydrive",
-        Way::Never(
-            "SkyDrive has become OneDrive",
+            "OneDrive is no longer reached so",
             "write onedrivev2://folder: the files are the same",
         ),
     ),
