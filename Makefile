@@ -60,6 +60,7 @@ bench: all
 	VOLUMES="$(VOLUMES)" TLS="$(TLS)" $(CARGO) bench --locked --bench bench_s3
 
 # V1=FOLDER V2=FOLDER: two versions of a tree of your own. LIMIT=32: one backup within that many MiB of memory.
+# TREES=small,images,photos: trees made here. PROGRAMS=duplet,restic: only these. Other programs at their newest: .ci/peers
 bench-peers: all
 	DUPLET="$(PROGRAM)" LIMIT="$(LIMIT)" .ci/bench-peers $(V1) $(V2)
 
@@ -77,7 +78,8 @@ bench-delete: all
 bench-locator: all
 	DUPLET="$(PROGRAM)" .ci/bench-locator $(SIZES)
 
-# RATES=50,10: megabits a second of the line. MB=256, LEVEL=3.
+# RATES=50,10: megabits a second of the line. TO=s3,webdav,b2,sftp. MB=256, NOISE=0.5 (the share of random bytes), LEVEL=3.
+# RUN=qemu-x86_64-static PROGRAM=target/static/x86_64-unknown-linux-gnu/release/duplet: a slow processor.
 bench-overlap: all
 	DUPLET="$(PROGRAM)" MB="$(MB)" LEVEL="$(LEVEL)" .ci/bench-overlap $(RATES)
 
@@ -127,11 +129,11 @@ help:
 	@echo 'make image        a container image with nothing but the static program, by podman, docker or buildah; NAME=duplet'
 	@echo 'make test         run all tests (installs the tools they need, if it may)'
 	@echo 'make check        format, lints, layers, list of crates'
-	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, LIMIT=32 (MiB of memory)'
+	@echo 'make bench-peers  the same tree by other backup programs, too; V1=FOLDER V2=FOLDER, TREES=small, LIMIT=32 (MiB of memory)'
 	@echo 'make bench-year   400 daily runs with old versions deleted, each tenth checked, beside restic and borg; DAYS=40'
 	@echo 'make bench-delete what delete, compact, purge and repair cost; FILES=100000 of BLOCKS=8 KiB, VERSIONS=10'
 	@echo 'make bench-locator what one file costs, however large the backup; SIZES=1,100,1000 (GB)'
-	@echo 'make bench-overlap what packing on while a volume is on its way saves; RATES=50,10 (Mbit/s), MB=256, LEVEL=3'
+	@echo 'make bench-overlap whether a slow line waits for the processor; RATES=50,10 (Mbit/s), TO=s3,webdav,b2,sftp, MB=256'
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'

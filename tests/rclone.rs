@@ -371,7 +371,7 @@ fn urls_of_duplicati_become_remotes_and_no_secret_is_seen() {
             &[("TYPE", "mega"), ("USER", "me@x"), ("PASS", "=S"), ("HARD_DELETE", "true")],
         ),
         (
-            format!("filen://Back?{login}&api-key={IN_URL}&move-to-trash"),
+            format!("filen://Back?through=rclone&{login}&api-key={IN_URL}&move-to-trash"),
             "duplet:Back",
             &[("TYPE", "filen"), ("EMAIL", "me@x"), ("PASSWORD", "=S"), ("API_KEY", "=S")],
         ),
@@ -595,7 +595,7 @@ fn urls_that_lack_something() {
             "base32",
         ),
         (
-            "filen://x?auth-username=u&auth-password=hunter2",
+            "filen://x?through=rclone&auth-username=u&auth-password=hunter2",
             "--api-key",
         ),
         ("storj://x", "--storj-shared-access"),

@@ -16,7 +16,7 @@ use super::faulty::{Reply, Seen, Service, Twist, decode, etag, ranged};
 /// What lets one change the directory, and what only read it: the secrets.
 pub const KEY: &str = "sesamesesamesesamesesamese";
 pub const READ_KEY: &str = "sesamereadsesamereadsesame";
-pub const FINGERPRINT: &str = "fingerprintfingerprintfingerprintfingerprintfingerpr";
+pub const FINGERPRINT: &str = "fingerpr2ntfingerpr2ntfingerpr2ntfingerpr2ntfingerpr";
 /// Where the files of [`Service::keep`] are.
 pub const FOLDER: &str = "/bkt";
 /// Shorter contents are in the capability itself, and have no tag.

@@ -106,8 +106,11 @@ pub(super) static OPTIONS: &[Opt] = &[
     storj::FOLDER,
     #[cfg(not(feature = "dest-filen"))]
     API_KEY,
+    #[cfg(not(feature = "dest-drimecloud"))]
     API_TOKEN,
+    #[cfg(not(feature = "dest-drimecloud"))]
     WORKSPACE,
+    #[cfg(not(feature = "dest-drimecloud"))]
     SOFT_DELETE,
     idle("rclone-local-repository"),
     idle("read-buffer-size"),
@@ -117,6 +120,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     #[cfg(not(feature = "dest-filen"))]
     idle("move-to-trash"),
     idle("api-url"),
+    #[cfg(not(feature = "dest-drimecloud"))]
     idle("page-size"),
 ];
 

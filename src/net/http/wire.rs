@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "overlap")]
+use ureq::unversioned::transport::Either;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
@@ -35,6 +37,41 @@ impl Glance {
 #[derive(Debug)]
 pub(super) struct WireConnector(pub(super) Arc<Glance>);
 
+impl WireConnector {
+    fn wire(&self, details: &ConnectionDetails) -> Result<Wire, ureq::Error> {
+        let patience = details.timeout.not_zero().map(|time| *time);
+        let tcp = dial(&details.addrs, patience)?;
+        tcp.set_nodelay(true)?;
+        let config = details.config;
+        Ok(Wire {
+            tcp,
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+            glance: self.0.clone(),
+            glances: false,
+            read: None,
+            write: None,
+        })
+    }
+}
+
+#[cfg(feature = "overlap")]
+impl<In: Transport> Connector<In> for WireConnector {
+    type Out = Either<In, Wire>;
+
+    /// A connection that was handed over needs no other.
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let there = chained.map(Either::A);
+        there
+            .map_or_else(|| self.wire(details).map(Either::B), Ok)
+            .map(Some)
+    }
+}
+
+#[cfg(not(feature = "overlap"))]
 impl<In: Transport> Connector<In> for WireConnector {
     type Out = Wire;
 
@@ -43,18 +80,7 @@ impl<In: Transport> Connector<In> for WireConnector {
         details: &ConnectionDetails,
         _: Option<In>,
     ) -> Result<Option<Wire>, ureq::Error> {
-        let patience = details.timeout.not_zero().map(|time| *time);
-        let tcp = dial(&details.addrs, patience)?;
-        tcp.set_nodelay(true)?;
-        let config = details.config;
-        Ok(Some(Wire {
-            tcp,
-            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
-            glance: self.0.clone(),
-            glances: false,
-            read: None,
-            write: None,
-        }))
+        self.wire(details).map(Some)
     }
 }
 

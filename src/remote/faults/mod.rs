@@ -102,7 +102,7 @@ pub(super) const SECRETS: &[&str] = &[
     "up-1",
     // Parts of a capability.
     "sesame",
-    "fingerprint",
+    "fingerpr2nt",
 ];
 
 /// What a request is for.

