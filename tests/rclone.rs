@@ -598,6 +598,10 @@ fn urls_that_lack_something() {
             "filen://x?through=rclone&auth-username=u&auth-password=hunter2",
             "--api-key",
         ),
+        (
+            "pcloud://backup/x?through=rclone&authid=hunter2",
+            "no server of pCloud",
+        ),
         ("storj://x", "--storj-shared-access"),
         (
             "storj://x?storj-auth-method=API%20key&storj-shared-access=hunter2",

@@ -148,7 +148,7 @@ impl Writer<'_> {
             return Ok(());
         }
         Err(Error::new(Kind::Busy, "another program wrote to the destination during this run")
-            .hint("make sure that only one program writes there, then run again; what was uploaded is reused"))
+            .hint("or an upload of a run that was killed arrived late; make sure that only one program writes there, then run again; what was uploaded is reused"))
     }
 
     /// State of the listing as it is after what this run uploaded and deleted.

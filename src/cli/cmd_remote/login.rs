@@ -132,7 +132,7 @@ fn by_hand(
         _ => {
             let cause = "the access token is entered at a terminal";
             return Err(Error::usage(cause)
-                .hint("or give it as authid=TOKEN in a parameters file of mode 0600"));
+                .hint("or give it as --authid=TOKEN in a parameters file of mode 0600"));
         }
     };
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');

@@ -330,9 +330,8 @@ pub(in crate::dest) fn list(tree: &mut dyn Tree, base: &mut Base, each: &mut Eac
     (tree.folder().ids, tree.folder().is_whole) = (ids, true);
     if again > 0 {
         let files = text::count(again, "file");
-        base.notices.push(format!(
-            "{files} left aside that have the name of a newer one"
-        ));
+        base.notices
+            .push(format!("{files} left aside with the name of a newer one"));
     }
     Ok(())
 }

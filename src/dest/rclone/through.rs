@@ -56,7 +56,7 @@ const REMOTES: [(&str, &str, &str); 14] = [
     ),
 ];
 /// Schemes with a way of their own whose URLs rclone takes, by their canonical names.
-pub(crate) const TRANSLATED: [&str; 10] = [
+pub(crate) const TRANSLATED: [&str; 12] = [
     "webdav",
     "s3",
     "cos",
@@ -67,6 +67,8 @@ pub(crate) const TRANSLATED: [&str; 10] = [
     "pcloud",
     "googledrive",
     "dropbox",
+    "filen",
+    "drimecloud",
 ];
 const ROTATES: &str =
     "its log-in is replaced with each use, and rclone keeps it in its configuration";
@@ -169,10 +171,15 @@ pub(super) fn translated(
             (whole, String::new())
         }
         "pcloud" => {
+            // The token goes to no other host.
+            let host = url.host.to_ascii_lowercase();
+            if !["api.pcloud.com", "eapi.pcloud.com"].contains(&&*host) || url.port.is_some() {
+                return Err(Error::usage("the URL names no server of pCloud").hint("write pcloud://api.pcloud.com/folder, or pcloud://eapi.pcloud.com/folder for an account in the EU"));
+            }
             let token = given.need("authid")?;
             let token = json!({ "access_token": token, "token_type": "bearer", "expiry": "0001-01-01T00:00:00Z" });
             add("TYPE", "pcloud".to_owned());
-            add("HOSTNAME", url.host.to_ascii_lowercase());
+            add("HOSTNAME", host);
             add("TOKEN", token.to_string());
             (url.path.clone(), String::new())
         }

@@ -20,6 +20,8 @@ use crate::net::url::{CAPABLE_HINT, DestUrl, encode, is_near};
 
 use options::Directory;
 
+const UNKNOWN: &str = "the gateway does not know the capability in the URL";
+const UNKNOWN_HINT: &str = "copy it again, to its last letter";
 const IS_FILE: &str = "the folder of the URL is a file";
 const READ_ONLY: &str = "write with the directory's own capability: the one in the URL only reads";
 
@@ -34,7 +36,7 @@ static DIALECT: Dialect = Dialect {
     form: Form::Lafs,
     who: "a gateway of Tahoe-LAFS",
     rules: rules! {
-        0 "UnrecoverableFileError NoSharesError NotEnoughSharesError" => Class::Transient, "=too few storage servers answer to read that", "see the gateway's page with a browser: servers are away, or what was stored is lost";
+        0 "UnrecoverableFileError NoSharesError NotEnoughSharesError" => Class::Transient, "=too few storage servers answer to read that", "see the gateway's page with a browser: servers are away, the capability is mistyped, or what was stored is lost";
         0 "UploadUnhappinessError" "(of which 0 placed none due to the server being full" => Class::Transient, "too few storage servers take the file", "see the gateway's page with a browser, and shares.happy in its tahoe.cfg";
         0 "UploadUnhappinessError" "due to the server being full" => Class::Full, "the storage servers have no space left";
         0 "UploadUnhappinessError NotEnoughServersError NoServersError" => Class::Transient, "too few storage servers take the file", "see the gateway's page with a browser, and shares.happy in its tahoe.cfg";

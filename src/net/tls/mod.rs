@@ -208,7 +208,7 @@ fn no_tls(place: &str, what: &str) -> Fault {
         Class::Refused,
         format!("{place}: {what} when TLS was begun; it may not speak TLS on this port"),
     )
-    .hint("use another port, or use-ssl=false")
+    .hint("use another port, or no TLS: use-ssl=false, or a URL without the s")
 }
 
 /// A connection inside TLS.

@@ -192,7 +192,8 @@ pub(crate) fn fault(e: &TlsError) -> Fault {
         TlsError::NoCertificatesPresented => tls("the server shows no certificate"),
         TlsError::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-        ) => tls("peer does not speak TLS on this port").hint("use another port, or use-ssl=false"),
+        ) => tls("peer does not speak TLS on this port")
+            .hint("use another port, or no TLS: use-ssl=false, or a URL without the s"),
         TlsError::AlertReceived(alert) => of_alert(*alert),
         TlsError::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
