@@ -508,7 +508,14 @@ fn by_a_token_that_is_entered() {
     assert!(shown.contains("pcloud://SERVER/FOLDER"), "{shown}");
     assert!(!shown.contains("secrettoken"), "nothing is echoed: {shown}");
     let there = fs::read_to_string(&file).unwrap();
-    assert_eq!(there.trim_end(), r#"{"authid":"secrettoken"}"#);
+    assert_eq!(
+        there.trim_end(),
+        r#"{"authid":"secrettoken","scheme":"pcloud"}"#
+    );
+    // It is shown to no other service.
+    let option = format!("--oauth-token-file={}", file.display());
+    let ran = scratch.run(&["list", "box://folder", &option]).code(&[200]);
+    ran.says("holds a log-in for pcloud://");
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(super) fn run(word: &str, more: &[String], options: &Options, ui: &mut Ui) -
         Some(path) => TokenFile::to_write(path)?,
         None => TokenFile::new(""),
     };
+    file.set(token_file::SCHEME, provider.scheme);
     let doing = format!("log in for {}://", provider.scheme);
     let done = match options.text(&oauth::CLIENT_ID) {
         _ if options.given(o::LOGIN_TOKEN.name).is_some() => {

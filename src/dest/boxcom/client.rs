@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::boxcom::SHAPE;
 use crate::dest::objects::by_id::{self, EachFound, Folder, Found, Search, Tree};
+use crate::dest::objects::id_pages;
 use crate::dest::objects::{Base, Sent, sent};
 use crate::dest::{GetFacts, Sink, Span};
 use crate::net::json::LIST_MAX_BYTES;
@@ -71,7 +72,7 @@ pub(super) struct Client {
 
 /// What an entry is; `None` for what is no file and no folder.
 pub(super) fn entry(row: &Row) -> Done<Option<Found>> {
-    let mut one = by_id::found(&SHAPE.listing, row)?;
+    let mut one = id_pages::found(&SHAPE.listing, row)?;
     let kind = row.get("type").unwrap_or_default();
     one.file.is_folder = kind == "folder";
     Ok(matches!(kind, "file" | "folder").then_some(one))
@@ -221,7 +222,7 @@ impl Tree for Client {
         let parent = encode(search.parent);
         let (api, limit) = (&self.api, base.page);
         let url = format!("{api}/folders/{parent}/items{fields}&limit={limit}&usemarker=true");
-        by_id::all_pages(base, verb, &url, whole, &mut |row| {
+        id_pages::all_pages(base, verb, &url, whole, &mut |row| {
             let Some(one) = entry(row)? else {
                 return Ok(true);
             };

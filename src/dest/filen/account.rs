@@ -13,7 +13,7 @@ use crate::dest::filen::keys::{self, Derived, Keys};
 use crate::dest::objects::{Base, sent, sent_json};
 use crate::net::http::{Http, Request};
 use crate::net::service::call::{Login, Signed, bearer};
-use crate::net::service::refusal::plain_word;
+use crate::net::service::fill::plain_word;
 use crate::net::service::rows::Row;
 use crate::net::service::{Dialect, Form, Refusal, Verb, rules, words};
 

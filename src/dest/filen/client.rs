@@ -14,8 +14,8 @@ use crate::dest::objects::{Base, sent_json};
 use crate::dest::{GetFacts, RemoteFile, Sink, Span};
 use crate::net::json::LIST_MAX_BYTES;
 use crate::net::service::Verb;
+use crate::net::service::fill::plain_word;
 use crate::net::service::pages::incomplete;
-use crate::net::service::refusal::plain_word;
 use crate::net::service::rows::{self, Row};
 
 /// A chunk that is read: what it is, and what there is of it, still encrypted until it is whole.

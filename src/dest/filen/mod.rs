@@ -29,7 +29,7 @@ use crate::net::checks::{self, or_missing};
 use crate::net::http::Reply;
 use crate::net::opts;
 use crate::net::service::Verb;
-use crate::net::service::refusal::plain_word;
+use crate::net::service::fill::plain_word;
 use crate::net::service::rows;
 use crate::net::url::DestUrl;
 

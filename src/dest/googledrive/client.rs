@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::base::fault::{Class, Done, Fault};
 use crate::dest::googledrive::SHAPE;
-use crate::dest::objects::by_id::{self, EachFound, Folder, Search, Tree};
+use crate::dest::objects::by_id::{EachFound, Folder, Search, Tree};
+use crate::dest::objects::id_pages;
 use crate::dest::objects::{Base, sent, sent_json};
 use crate::dest::{GetFacts, Sink, Span};
 use crate::net::service::pages::incomplete;
@@ -130,8 +131,8 @@ impl Tree for Client {
             query += &format!("&includeItemsFromAllDrives=true&corpora=drive&driveId={drive}");
         }
         let url = self.url("drive/v3/files", &query);
-        by_id::all_pages(base, search.verb, &url, whole, &mut |row| {
-            let one = by_id::found(&SHAPE.listing, row)?;
+        id_pages::all_pages(base, search.verb, &url, whole, &mut |row| {
+            let one = id_pages::found(&SHAPE.listing, row)?;
             // The search does not tell upper from lower case.
             match search.name.is_none_or(|name| one.file.name == name) {
                 true => each(one),

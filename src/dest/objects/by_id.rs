@@ -6,14 +6,10 @@
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::text;
 use crate::dest::objects::ids::Ids;
-use crate::dest::objects::{Base, Each, Listing};
+use crate::dest::objects::{Base, Each};
 use crate::dest::{GetFacts, Listed, RemoteFile, Sink, Span};
-use crate::net::http::iso_time;
-use crate::net::json::LIST_MAX_BYTES;
-use crate::net::service::pages::incomplete;
-use crate::net::service::rows::{self, Row};
-use crate::net::service::{Pages, Verb};
-use crate::net::url::{DestUrl, encode};
+use crate::net::service::Verb;
+use crate::net::url::DestUrl;
 
 /// Files of one name of which more is wanted than that they are there.
 const SAME_MAX: usize = 100;
@@ -180,59 +176,6 @@ fn missing(base: &Base) -> Fault {
     let word = words.find(|word| word.class == Class::FolderMissing);
     let (text, hint) = word.map_or(("the folder does not exist", ""), |w| (w.text, w.hint));
     Fault::new(Class::FolderMissing, text.trim_start_matches('=')).hint(hint)
-}
-
-/// What a row of a listing is, by its fields: `id`, and those that the listing names.
-#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
-pub(in crate::dest) fn found(listing: &Listing, row: &Row) -> Done<Found> {
-    let text = |field| row.get(field).filter(|text| !text.is_empty());
-    let name = listing.name.iter().find_map(|field| text(field));
-    let (id, name) = text("id")
-        .zip(name)
-        .ok_or_else(|| incomplete("an entry has no id or no name"))?;
-    Ok(Found {
-        id: id.to_owned(),
-        created: row.text(listing.created),
-        file: RemoteFile {
-            name: name.to_owned(),
-            size: row.number(listing.size),
-            modified: row.get(listing.modified).and_then(iso_time),
-            ..RemoteFile::default()
-        },
-    })
-}
-
-/// The rows of all pages of a listing whose first is at `url`, which has a query; false from `each` ends it. What is beside the
-/// rows of a page is given to `check`. Of [`Shape::listing`] this takes where rows and marks are.
-#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
-pub(in crate::dest) fn all_pages(
-    base: &mut Base,
-    verb: Verb,
-    url: &str,
-    check: fn(&Row) -> Done<()>,
-    each: &mut dyn FnMut(&Row) -> Done<bool>,
-) -> Done<()> {
-    let (who, listing) = (base.shape.dialect.who, &base.shape.listing);
-    let (mut pages, mut mark, mut goes_on) = (Pages::new(base.page), String::new(), true);
-    while goes_on {
-        let at = match mark.is_empty() {
-            true => url.to_owned(),
-            false => format!("{url}&{}={}", listing.mark, encode(&mark)),
-        };
-        let (mut reply, mut entries) = (base.plain(verb, "GET", at)?, 0);
-        let tail = rows::rows(&mut reply, who, LIST_MAX_BYTES, listing.rows, &mut |row| {
-            entries += 1;
-            goes_on = goes_on && each(row)?;
-            Ok(())
-        })?;
-        check(&tail)?;
-        mark = tail.text(listing.next);
-        if mark.is_empty() {
-            return Ok(());
-        }
-        pages.page(&mark, entries)?;
-    }
-    Ok(())
 }
 
 /// Files or folders of a name, the newest first, [`SAME_MAX`] at most.

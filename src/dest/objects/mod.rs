@@ -14,6 +14,8 @@ mod base;
 pub(super) mod by_id;
 #[cfg(feature = "form")]
 pub(super) mod form;
+#[cfg(any(feature = "dest-box", feature = "dest-googledrive"))]
+pub(super) mod id_pages;
 #[cfg(any(
     feature = "dest-box",
     feature = "dest-drimecloud",

@@ -7,7 +7,8 @@ use crate::base::fault::{Class, Fault};
 use crate::base::size::show_span;
 use crate::dest::s3::manner::Manner;
 use crate::net::http::{Reply, iso_time};
-use crate::net::service::refusal::{plain_word, word};
+use crate::net::service::fill::plain_word;
+use crate::net::service::refusal::word;
 use crate::net::service::{self, Dialect, Form, Verb, rules};
 
 /// A clock that is off by more than this is refused by servers.

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ureq::http::HeaderMap;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
@@ -336,6 +337,25 @@ impl Resolver for OwnResolver {
             return Err(not_found("no such host".to_owned()));
         }
         Ok(out)
+    }
+}
+
+/// True for a reply in absolute form that the proxy made itself, as far as one can see.
+pub(super) fn by_proxy(status: u16, headers: &HeaderMap) -> bool {
+    let says = |name: &str, words: &[&str]| {
+        let value = headers.get(name).and_then(|v| v.to_str().ok());
+        let value = value.unwrap_or("").to_ascii_lowercase();
+        words.iter().any(|w| value.contains(w))
+    };
+    match status {
+        407 | 502 | 504 => true,
+        400 | 403 | 405 | 501 | 503 => {
+            headers.contains_key("x-squid-error")
+                || headers.contains_key("proxy-status")
+                || headers.contains_key("proxy-authenticate")
+                || says("server", &["squid", "tinyproxy", "privoxy", "proxy"])
+        }
+        _ => false,
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::http::request::Builder;
-use ureq::http::{HeaderMap, Request as HttpRequest, Uri};
+use ureq::http::{Request as HttpRequest, Uri};
 use ureq::unversioned::transport::Connector as _;
 
 use crate::base::error::Result;
@@ -32,7 +32,7 @@ use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::transfer::Strip;
 use crate::net::http::cookies::Cookies;
-use crate::net::http::fault::{OwnResolver, Place, closed_early, fault};
+use crate::net::http::fault::{OwnResolver, Place, by_proxy, closed_early, fault};
 use crate::net::http::link::{Dial, Link, Through, refusal};
 use crate::net::http::pending::{Cut, PendingConnector};
 use crate::net::http::wire::{Glance, WireConnector};
@@ -407,25 +407,6 @@ fn user_agent() -> String {
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS
     )
-}
-
-/// True for a reply in absolute form that the proxy made itself, as far as one can see.
-fn by_proxy(status: u16, headers: &HeaderMap) -> bool {
-    let says = |name: &str, words: &[&str]| {
-        let value = headers.get(name).and_then(|v| v.to_str().ok());
-        let value = value.unwrap_or("").to_ascii_lowercase();
-        words.iter().any(|w| value.contains(w))
-    };
-    match status {
-        407 | 502 | 504 => true,
-        400 | 403 | 405 | 501 | 503 => {
-            headers.contains_key("x-squid-error")
-                || headers.contains_key("proxy-status")
-                || headers.contains_key("proxy-authenticate")
-                || says("server", &["squid", "tinyproxy", "privoxy", "proxy"])
-        }
-        _ => false,
-    }
 }
 
 /// When the first byte of a body was taken.

@@ -85,6 +85,7 @@ pub(crate) fn token(options: &Options, provider: &'static Provider) -> Result<Bo
         (Some(token), _) => (token, Vec::new()),
         (None, Some(path)) => {
             let mut file = TokenFile::read(path)?;
+            file.check_is_for(provider.scheme)?;
             let none = || Error::usage(format!("{} has no access token", file.shown()));
             let token = file.get(token_file::AUTHID).to_owned();
             if token.is_empty() {
@@ -125,6 +126,7 @@ pub(crate) fn login_as(
     let client = client(options, provider)?;
     if let Some(path) = options.text(&TOKEN_FILE) {
         let mut file = TokenFile::read(path)?;
+        file.check_is_for(provider.scheme)?;
         if let Some(id) = file.take_authid() {
             let url = file.get(token_file::SERVICE_URL).to_owned();
             let url = if url.is_empty() {

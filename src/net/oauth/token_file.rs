@@ -23,7 +23,9 @@ pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
 pub(crate) const TOKEN_URL: &str = "token_url";
 /// The host at which an access token is good, for who makes the URL.
 pub(crate) const SERVER: &str = "server";
-const FIELDS: [&str; 7] = [
+/// The type of destination that the log-in is for, as 'duplet remote login' was told it; files of before do not say.
+pub(crate) const SCHEME: &str = "scheme";
+const FIELDS: [&str; 8] = [
     AUTHID,
     SERVICE_URL,
     CLIENT_ID,
@@ -31,6 +33,7 @@ const FIELDS: [&str; 7] = [
     REFRESH_TOKEN,
     TOKEN_URL,
     SERVER,
+    SCHEME,
 ];
 
 /// Far longer than any log-in.
@@ -98,6 +101,19 @@ impl TokenFile {
         if let Some(at) = FIELDS.iter().position(|f| *f == field) {
             self.values[at] = Secret::new(value.to_owned());
         }
+    }
+
+    /// Refuses a log-in that is for another type of destination: it is not to be shown to a foreign service.
+    pub(super) fn check_is_for(&self, scheme: &str) -> Result<()> {
+        let own = text::safe_cut(self.get(SCHEME).as_bytes(), 40);
+        if own.is_empty() || own == scheme {
+            return Ok(());
+        }
+        let cause = format!("{} holds a log-in for {own}://", self.shown());
+        let hint = format!(
+            "'duplet remote login {scheme} --oauth-token-file=FILE' makes one for {scheme}://"
+        );
+        Err(Error::usage(cause).hint(hint))
     }
 
     /// The AuthID, where the file holds one.

@@ -8,6 +8,7 @@
 pub(crate) mod authid;
 pub(crate) mod call;
 pub(crate) mod clock;
+pub(crate) mod fill;
 pub(crate) mod html;
 #[cfg(feature = "dest-jottacloud")]
 mod java;

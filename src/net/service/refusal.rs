@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::base::fault::{Class, Fault, says_full};
 use crate::base::text;
 use crate::net::http::Reply;
+use crate::net::service::fill::{fill, plain_word};
 use crate::net::service::tables::rules;
 use crate::net::service::{Verb, class_of_status};
 
@@ -435,24 +436,6 @@ impl Refusal {
         }
         out
     }
-}
-
-/// A text with what stands in braces replaced by what it names.
-fn fill(text: &str, names: &[(&str, &str)]) -> String {
-    let mut out = text.to_owned();
-    for (name, value) in names {
-        let mark = format!("{{{name}}}");
-        if out.contains(&mark) {
-            out = out.replace(&mark, &text::safe_cut(value.as_bytes(), 120));
-        }
-    }
-    out
-}
-
-/// A code that may go into a message, a header or a host name.
-pub(crate) fn plain_word(text: &str) -> String {
-    let good = |&c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-    text.trim().chars().filter(good).take(120).collect()
 }
 
 #[cfg(all(test, feature = "dest-openstack"))]
