@@ -155,8 +155,9 @@ impl Home {
         static COUNT: Mutex<u32> = Mutex::new(0);
         let mut count = COUNT.lock().unwrap();
         *count += 1;
+        // Not as a scratch folder of a test may be called.
         let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("{name}-{}-{count}", std::process::id()));
+            .join(format!("{name}-s{count}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a writable target folder");
         Home(path)
     }
