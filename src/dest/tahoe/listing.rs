@@ -65,7 +65,9 @@ pub(super) fn read(reply: &mut Reply, who: &str, each: &mut Each<'_>) -> Done<()
         "dirnode" if has_children => Ok(()),
         "filenode" => Err(Fault::new(Class::Unsupported, super::IS_FILE)),
         // A capability that is none, for all the gateway can tell.
-        "unknown" => Err(Fault::new(Class::Auth, super::UNKNOWN).hint(super::UNKNOWN_HINT)),
+        "unknown" if !has_children => {
+            Err(Fault::new(Class::Auth, super::UNKNOWN).hint(super::UNKNOWN_HINT))
+        }
         _ => Err(incomplete("the reply is no directory")),
     }
 }
