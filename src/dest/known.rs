@@ -92,7 +92,14 @@ static ALL: &[Known] = &[
     Known("sia", Way::Remote("Sia", "sia")),
     Known("tahoe tahoes", Way::Native("Tahoe-LAFS")),
     Known(
-        "onedrive skydrive",
+        "onedrive",
+        Way::Never(
+            "OneDrive is no longer reached so",
+            "write onedrivev2://folder: the files are the same",
+        ),
+    ),
+    Known(
+        "skydrive",
         Way::Never(
             "OneDrive is no longer reached so",
             "write onedrivev2://folder: the files are the same",

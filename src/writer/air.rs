@@ -61,8 +61,18 @@ impl Writer<'_> {
                 self.tick();
                 Ok(())
             }
-            None => self.put_finished(ui, finished),
+            None => {
+                let name = finished.name.as_str();
+                remote.put(ui, name, &mut finished.stored, &finished.sha256)?;
+                self.arrived(ui, finished)
+            }
         }
+    }
+
+    /// A volume is there: counts it, and uploads its index.
+    fn arrived(&mut self, ui: &mut Ui, finished: Finished) -> Result<()> {
+        self.stats.stored_bytes += finished.size;
+        self.put_index(ui, finished)
     }
 
     /// Waits for what is on its way, and uploads its index.
@@ -77,9 +87,7 @@ impl Writer<'_> {
         let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
         let spool = (&mut finished.stored, &finished.sha256);
         remote.land(ui, finished.name.as_str(), spool, sending)?;
-        self.folder_ready = true;
-        self.stats.stored_bytes += finished.size;
-        self.put_index(ui, finished)
+        self.arrived(ui, finished)
     }
 
     /// Before a block is put into a volume: what has landed gets its index, and what has not is waited for where the temporary

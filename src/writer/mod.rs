@@ -226,7 +226,6 @@ impl<'a> Writer<'a> {
                 .put(ui, name.as_str(), stored, sha256)
                 .map(|()| true)?,
         };
-        self.folder_ready = true;
         if placed {
             self.stats.stored_bytes += size;
         }
@@ -254,6 +253,7 @@ impl<'a> Writer<'a> {
         let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
         if !self.folder_ready {
             remote.create_missing_folder(ui)?;
+            self.folder_ready = true;
         }
         if !std::mem::replace(&mut self.tidied, true) {
             remote.end_unfinished(ui, &start);
