@@ -6,7 +6,7 @@ FOLDER/script holds one trouble a line, taken away when it has happened: KIND NU
 `write`, `open`, ...) or `start`; the trouble comes at the NUMBER-th request of that kind. FOLDER/log gets a line for each request.
 Troubles: `die`, `hang`, `pause` (until there is FOLDER/go), `kill` (with words on standard error), `status CODE[:message]`, `bare CODE` (a status without words),
 `garbage`, `huge`, `cut`, `wrong-id`, `wrong-kind`, `say TEXT` (plain text), `error TEXT` (on standard error, and it ends), `exit CODE`,
-`more` (data that nobody asked for), `full` (from now on nothing can be written and statvfs says so), `drip`, `empty`.
+`more` (data that nobody asked for), `early` (facts of a file as if it were empty yet), `full` (from now on nothing can be written and statvfs says so), `drip`, `empty`.
 What is refused (`status`, `bare`, `full`) is not done; all else is done before it goes wrong.
 FOLDER/mode holds words that count for the whole run: `shuffle` (replies in another order), `short` (reads answer with a part),
 `plain` (no extensions), `no-attrs`, `more-attrs`, `version2`, `no-size`, `blind` (facts of files are never told), `small` (limits).
@@ -267,6 +267,8 @@ def go_wrong(trouble, value, kind, number, good):
         return frame(105, number, struct.pack(">I", 0)) if kind != "stat" else frame(103, number, word(b"x"))
     if trouble == "empty":
         return frame(103, number, word(b"")) if kind == "read" else frame(104, number, struct.pack(">I", 0))
+    if trouble == "early":
+        return frame(105, number, struct.pack(">IQ", 1, 0))
     if trouble == "more":
         return frame(103, number, word(b"x" * 70000))
     if trouble == "drip":

@@ -289,7 +289,8 @@ impl Session {
         self.attrs(&reply)
     }
 
-    fn attrs(&mut self, reply: &Frame) -> Done<Result<Attrs, Status>> {
+    /// Facts that a reply tells, or why it does not.
+    pub(super) fn attrs(&mut self, reply: &Frame) -> Done<Result<Attrs, Status>> {
         match self.refused(reply)? {
             Some(status) => Ok(Err(status)),
             None => reply.attrs().map(Ok).map_err(|e| self.garbled(e)),

@@ -4,8 +4,8 @@ use super::refusal;
 use super::session::{Done, Session};
 use super::transfer::TEMPORARY;
 use super::wire::{
-    CLOSE, EXTENDED, FAILURE, OK, OPEN, OPEN_CREATE, OPEN_EXCLUSIVE, OPEN_WRITE, Packet, REMOVE,
-    RENAME, Status, UNSUPPORTED,
+    Attrs, CLOSE, EXTENDED, FAILURE, OK, OPEN, OPEN_CREATE, OPEN_EXCLUSIVE, OPEN_WRITE, REMOVE,
+    RENAME, STAT, UNSUPPORTED,
 };
 use super::writing::Writing;
 use crate::base::fault::Class;
@@ -31,16 +31,30 @@ impl Session {
         broken_off: &mut BrokenOff,
     ) -> Done<Upload> {
         let (target, is_new) = (self.path(name), body.is_new());
-        if is_new && self.look(&target)?.is_ok() {
-            return Err(exists());
-        }
         let first = folders::temporary(TEMPORARY)?;
         let temporary = self.path(&first);
+        let wait = Wait::short(self.setup().times.short);
         broken_off.begun(&first);
+        // Both at once: the way to the server and back takes as long as some 100 KB.
+        let look = match is_new {
+            true => Some(self.post(STAT, |p| p.text(&target), wait)?),
+            false => None,
+        };
         let flags = OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE;
-        let reply = self.call(OPEN, |p| p.text(&temporary).u32(flags).u32(0))?;
+        let open = self.post(OPEN, |p| p.text(&temporary).u32(flags).u32(0), wait)?;
+        let there = match look {
+            Some(look) => {
+                let reply = self.reply(look, wait)?;
+                self.attrs(&reply)?.is_ok()
+            }
+            None => false,
+        };
+        let reply = self.reply(open, wait)?;
         if let Some(status) = self.refused(&reply)? {
             broken_off.ended(&first);
+            if there {
+                return Err(exists());
+            }
             let fault = self.full_or(&status, body.len());
             return Err(match status.code {
                 FAILURE if fault.class != Class::Full => self.in_the_way_or(fault),
@@ -48,6 +62,13 @@ impl Session {
             });
         }
         let handle = reply.handle().map_err(|e| self.garbled(e))?;
+        if there {
+            self.close(&handle)?;
+            if self.status(REMOVE, |p| p.text(&temporary))?.code == OK {
+                broken_off.ended(&first);
+            }
+            return Err(exists());
+        }
         Ok(Upload {
             first,
             temporary,
@@ -94,42 +115,51 @@ impl Session {
             return written;
         }
         let (handle, len) = (&upload.writing.handle, upload.writing.len);
-        // Where it failed for want of space, the space is looked at before anything is removed.
-        let written = written.and_then(|()| self.sync(handle, len));
-        let closed = self.status_within_closing(handle);
-        written?;
-        let status = closed?;
-        if status.code != OK {
+        let wait = Wait::short(self.setup().times.closing);
+        if written.is_err() {
+            let close = self.post(CLOSE, |p| p.text(handle), wait)?;
+            self.reply(close, wait)?;
+            return written;
+        }
+        // All at once, as with the beginning. The server writes to its medium, where it can.
+        let sync = match self.offers.fsync {
+            true => {
+                let name = b"fsync@openssh.com";
+                Some(self.post(EXTENDED, |p| p.text(name).text(handle), wait)?)
+            }
+            false => None,
+        };
+        let close = self.post(CLOSE, |p| p.text(handle), wait)?;
+        let look = self.post(STAT, |p| p.text(&upload.temporary), wait)?;
+        let mut refused = None;
+        for (id, may_lack) in sync
+            .map(|id| (id, true))
+            .into_iter()
+            .chain([(close, false)])
+        {
+            let reply = self.reply(id, wait)?;
+            let status = self.expect_status(&reply)?;
+            let fine = status.code == OK || may_lack && status.code == UNSUPPORTED;
+            if !fine && refused.is_none() {
+                refused = Some(status);
+            }
+        }
+        let reply = self.reply(look, wait)?;
+        let mut found = self.attrs(&reply)?;
+        if let Some(status) = refused {
             return Err(self.full_or(&status, len));
         }
-        let stored = match self.look(&upload.temporary)? {
-            Ok(facts) => facts.size,
-            Err(status) => return Err(refusal::refusal(Verb::Put, &status, &self.shown())),
-        };
-        match stored {
-            Some(size) if size != len => Err(folders::stored(size, len)),
-            _ => Ok(()),
+        let other = |facts: &Attrs| facts.size.is_some_and(|size| size != len);
+        if found.as_ref().is_ok_and(other) {
+            // A server may have looked before it had closed.
+            found = self.look(&upload.temporary)?;
         }
-    }
-
-    fn status_within_closing(&mut self, handle: &[u8]) -> Done<Status> {
-        let wait = Wait::short(self.setup().times.closing);
-        let reply = self.call_within(CLOSE, |p| p.text(handle), wait)?;
-        self.expect_status(&reply)
-    }
-
-    /// Has the server write to its medium, where it can.
-    fn sync(&mut self, handle: &[u8], len: u64) -> Done<()> {
-        if !self.offers.fsync {
-            return Ok(());
-        }
-        let wait = Wait::short(self.setup().times.closing);
-        let fill = |p: Packet| p.text(b"fsync@openssh.com").text(handle);
-        let reply = self.call_within(EXTENDED, fill, wait)?;
-        let status = self.expect_status(&reply)?;
-        match status.code {
-            OK | UNSUPPORTED => Ok(()),
-            _ => Err(self.full_or(&status, len)),
+        match found {
+            Ok(facts) => match facts.size {
+                Some(size) if size != len => Err(folders::stored(size, len)),
+                _ => Ok(()),
+            },
+            Err(status) => Err(refusal::refusal(Verb::Put, &status, &self.shown())),
         }
     }
 

@@ -719,6 +719,7 @@ mod on_their_way {
             uploads: a_second_upload_replaces_the_first folders_are_made_by_uploads;
         }
         flights! { own ssh_only:
+            a_server_may_look_before_it_has_closed
             children_that_end_in_mid_transfer every_request_of_an_upload_can_break_or_be_refused
             own_leftovers_go_with_the_next_conversation a_full_disk_is_final_and_leaves_nothing
             servers_that_cannot_replace lost_replies_are_no_second_file

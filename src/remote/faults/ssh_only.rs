@@ -74,6 +74,20 @@ pub(super) fn every_request_of_an_upload_can_break_or_be_refused() {
     }
 }
 
+/// The end of an upload is one way to the server and back, whatever order it takes the requests in.
+#[test]
+pub(super) fn a_server_may_look_before_it_has_closed() {
+    let wire = Sftp::new("");
+    let mut s = wire.subject("number-of-retries=0");
+    wire.script("stat 1 early\n");
+    s.put(b"some bytes").expect("looked at again");
+    assert_eq!(wire.file(NAME).expect("there"), b"some bytes");
+    wire.script("stat 1 early\nstat 1 early\n");
+    refused(s.put(b"other bytes"), "0 bytes were stored instead of 11");
+    assert_eq!(wire.file(NAME).expect("as it was"), b"some bytes");
+    assert_eq!(wire.names(), [NAME], "no temporary file stays");
+}
+
 /// What an upload left that broke with its conversation goes when there is another one, and nothing else does.
 #[test]
 pub(super) fn own_leftovers_go_with_the_next_conversation() {
