@@ -3,6 +3,7 @@
 //! Only with the feature `fuzz`, never in a release. A call must return: it may not panic, hang, or take memory without bound.
 //! What the readers answer is of no interest here; the unit tests check that.
 
+mod blocks;
 mod replies;
 
 use std::io::{self, Read, Write};
@@ -40,6 +41,7 @@ pub const TARGETS: &[&str] = &[
     "names",
     "values",
     "deflate",
+    "blocks",
     #[cfg(feature = "ipld")]
     "ipld",
     "slice",
@@ -118,7 +120,8 @@ pub fn one(target: &str, data: &[u8]) {
             drop(Prefix::parse(text));
         }),
         "values" => values(data),
-        "deflate" => deflate(data),
+        "deflate" => blocks::deflate(data),
+        "blocks" => blocks::made(data),
         "slice" => slice(data),
         "ranged" => drop(crate::set::fuzz_ranged(ranged_front(), data)),
         #[cfg(feature = "ipld")]
@@ -294,17 +297,6 @@ fn far_archive() -> &'static [u8] {
 
 fn ranged_front() -> &'static [u8] {
     &far_archive()[..FRONT_BYTES]
-}
-
-/// A level, then a block: it shrinks or is refused, twice the same. That it comes back the encoder asserts itself.
-fn deflate(data: &[u8]) {
-    let Some((&level, block)) = data.split_first() else {
-        return;
-    };
-    let mut deflater = Deflater::new(level % 10);
-    let first = deflater.deflate(block).map(<[u8]>::to_vec);
-    assert!(first.as_ref().is_none_or(|out| out.len() < block.len()));
-    assert_eq!(deflater.deflate(block), first.as_deref(), "a used state");
 }
 
 /// Text, runs, and every byte, at some levels.
