@@ -1,49 +1,5 @@
-//! CRC-32 as zip uses it, sixteen bytes a step from tables (16 KiB) that the first use builds: in the program file they would
-//! take as much.
-//!
-//! Safe code only; deliberately no carry-less multiplication.
-
-use std::sync::OnceLock;
-
-/// Reflected polynomial of ISO 3309.
-const POLYNOMIAL: u32 = 0xedb8_8320;
-
-static TABLES: OnceLock<Box<Tables>> = OnceLock::new();
-
-/// `[k][b]`: the CRC of byte `b` followed by `k` zeros.
-type Tables = [[u32; 256]; 16];
-
-#[allow(clippy::cast_possible_truncation, reason = "0 to 255")]
-#[allow(clippy::indexing_slicing, reason = "constant bounds")]
-fn tables() -> Box<Tables> {
-    let mut out = Box::new([[0; 256]; 16]);
-    let mut i = 0;
-    while i < 256 {
-        let mut crc = i as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ POLYNOMIAL
-            } else {
-                crc >> 1
-            };
-            bit += 1;
-        }
-        out[0][i] = crc;
-        i += 1;
-    }
-    let mut k = 1;
-    while k < 16 {
-        let mut i = 0;
-        while i < 256 {
-            let before = out[k - 1][i];
-            out[k][i] = before >> 8 ^ out[0][(before & 0xff) as usize];
-            i += 1;
-        }
-        k += 1;
-    }
-    out
-}
+//! CRC-32 as zip uses it: by the processor's own instructions where it has them (x86-64 and aarch64, by `crc32fast`, which looks
+//! for them first), elsewhere from tables.
 
 /// A running CRC-32.
 #[derive(Clone, Copy)]
@@ -51,7 +7,7 @@ pub(crate) struct Crc32(u32);
 
 impl Crc32 {
     pub(crate) fn new() -> Crc32 {
-        Crc32(!0)
+        Crc32(0)
     }
 
     /// CRC of one slice.
@@ -61,44 +17,32 @@ impl Crc32 {
         crc.finish()
     }
 
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "arrays of 256 and 16 under bytes and constants"
-    )]
     pub(crate) fn update(&mut self, data: &[u8]) {
-        let t = TABLES.get_or_init(tables);
-        let (chunks, rest) = data.as_chunks::<16>();
-        let mut crc = self.0;
-        for c in chunks {
-            let head = (u32::from_le_bytes([c[0], c[1], c[2], c[3]]) ^ crc).to_le_bytes();
-            crc = t[15][usize::from(head[0])]
-                ^ t[14][usize::from(head[1])]
-                ^ t[13][usize::from(head[2])]
-                ^ t[12][usize::from(head[3])]
-                ^ t[11][usize::from(c[4])]
-                ^ t[10][usize::from(c[5])]
-                ^ t[9][usize::from(c[6])]
-                ^ t[8][usize::from(c[7])]
-                ^ t[7][usize::from(c[8])]
-                ^ t[6][usize::from(c[9])]
-                ^ t[5][usize::from(c[10])]
-                ^ t[4][usize::from(c[11])]
-                ^ t[3][usize::from(c[12])]
-                ^ t[2][usize::from(c[13])]
-                ^ t[1][usize::from(c[14])]
-                ^ t[0][usize::from(c[15])];
-        }
-        for &b in rest {
-            let [low, ..] = crc.to_le_bytes();
-            crc = crc >> 8 ^ t[0][usize::from(low ^ b)];
-        }
-        self.0 = crc;
+        self.0 = by::after(self.0, data);
     }
 
     pub(crate) fn finish(self) -> u32 {
-        !self.0
+        self.0
     }
 }
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use instructions as by;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use tables as by;
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod instructions {
+    /// The CRC of what has the CRC `before`, followed by `data`.
+    pub(super) fn after(before: u32, data: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new_with_initial(before);
+        hasher.update(data);
+        hasher.finalize()
+    }
+}
+
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod tables;
 
 #[cfg(test)]
 mod tests {
@@ -113,24 +57,67 @@ mod tests {
             (b"The quick brown fox jumps over the lazy dog", 0x414f_a339),
         ] {
             assert_eq!(Crc32::of(data), want);
+            assert_eq!(tables::after(0, data), want);
         }
+    }
+
+    /// By the definition, a bit at a time.
+    fn slow(data: &[u8]) -> u32 {
+        let mut crc = !0;
+        for &b in data {
+            crc ^= u32::from(b);
+            for _ in 0..8 {
+                crc = crc >> 1 ^ (if crc & 1 == 1 { 0xedb8_8320 } else { 0 });
+            }
+        }
+        !crc
     }
 
     #[test]
     fn any_cut_gives_the_same() {
         let data: Vec<u8> = (0..=255u8).cycle().take(300).collect();
-        let mut slow = !0u32;
-        for &b in &data {
-            slow ^= u32::from(b);
-            for _ in 0..8 {
-                slow = slow >> 1 ^ (if slow & 1 == 1 { POLYNOMIAL } else { 0 });
-            }
-        }
         for cut in 0..data.len() {
             let mut crc = Crc32::new();
             crc.update(&data[..cut]);
             crc.update(&data[cut..]);
-            assert_eq!(crc.finish(), !slow);
+            assert_eq!(crc.finish(), slow(&data));
+            assert_eq!(
+                tables::after(tables::after(0, &data[..cut]), &data[cut..]),
+                slow(&data)
+            );
+        }
+    }
+
+    #[test]
+    fn any_length_and_alignment_gives_the_same_either_way() {
+        let mut seed = 12_345u64;
+        let mut next = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005);
+            seed = seed.wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((seed >> 33) % below).expect("small")
+        };
+        let data: Vec<u8> = (0..70_000)
+            .map(|_| u8::try_from(next(256)).expect("a byte"))
+            .collect();
+        for turn in 0..2000 {
+            let start = next(64);
+            // Most are as short as what is not folded, and about as long as a few steps.
+            let len = next(if turn % 20 == 0 { 69_000 } else { 400 });
+            let part = &data[start..start + len];
+            let mut crc = Crc32::new();
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (head, tail) = rest.split_at(1 + next(rest.len() as u64));
+                crc.update(head);
+                rest = tail;
+            }
+            let want = if len < 400 {
+                slow(part)
+            } else {
+                tables::after(0, part)
+            };
+            assert_eq!(crc.finish(), want, "{len} bytes from {start}");
+            assert_eq!(tables::after(0, part), want, "{len} bytes from {start}");
         }
     }
 }
