@@ -14,23 +14,19 @@ pub(crate) fn base64_url(data: &[u8]) -> String {
 }
 
 fn encode(data: &[u8], alphabet: &[u8; 64]) -> String {
-    let mut out = String::with_capacity(data.len().div_ceil(3) * 4);
-    for chunk in data.chunks(3) {
+    let mut out = vec![b'='; data.len().div_ceil(3) * 4];
+    for (chunk, out) in data.chunks(3).zip(out.chunks_mut(4)) {
         let b = [
             chunk[0],
             chunk.get(1).copied().unwrap_or(0),
             chunk.get(2).copied().unwrap_or(0),
         ];
         let n = u32::from(b[0]) << 16 | u32::from(b[1]) << 8 | u32::from(b[2]);
-        for i in 0..4 {
-            if i <= chunk.len() {
-                out.push(char::from(alphabet[(n >> (18 - 6 * i) & 63) as usize]));
-            } else {
-                out.push('=');
-            }
+        for (i, digit) in out.iter_mut().enumerate().take(chunk.len() + 1) {
+            *digit = alphabet[(n >> (18 - 6 * i) & 63) as usize];
         }
     }
-    out
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Decodes canonical padded base64 of either alphabet; `None` for anything else (length, alphabet, padding, stray bits).

@@ -7,8 +7,12 @@ use std::io::{self, Write};
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for chunk in text.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
+        let mut rest = chunk.valid();
+        while let Some(at) = rest.find(is_escaped) {
+            let (plain, tail) = rest.split_at(at);
+            out.extend_from_slice(plain.as_bytes());
+            let mut chars = tail.chars();
+            match chars.next().unwrap_or_default() {
                 '"' => out.extend_from_slice(b"\\\""),
                 '\\' => out.extend_from_slice(b"\\\\"),
                 '\u{8}' => out.extend_from_slice(b"\\b"),
@@ -16,17 +20,23 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
                 '\n' => out.extend_from_slice(b"\\n"),
                 '\u{c}' => out.extend_from_slice(b"\\f"),
                 '\r' => out.extend_from_slice(b"\\r"),
-                '\0'..='\u{1f}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
-                    out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
-                }
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
             }
+            rest = chars.as_str();
         }
+        out.extend_from_slice(rest.as_bytes());
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
     out.push(b'"');
+}
+
+fn is_escaped(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '\\' | '\0'..='\u{1f}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 /// A compact JSON document written piece by piece. Memory: one small buffer and one bit of state a level.
