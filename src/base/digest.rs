@@ -148,6 +148,11 @@ impl Hash {
         &self.bytes[..usize::from(self.len)]
     }
 
+    /// Its bytes, if there are `N`.
+    pub(crate) fn array<const N: usize>(&self) -> Option<[u8; N]> {
+        self.as_bytes().try_into().ok()
+    }
+
     /// Number of its bytes, 16 to 64, as records state it.
     pub(crate) fn len_octet(&self) -> u8 {
         self.len
@@ -208,32 +213,92 @@ impl BlockKey {
     }
 }
 
+/// Digests beside SHA-256 that a destination wants to have of every upload.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct WantedDigests {
+    pub(crate) sha1: bool,
+    pub(crate) md5: bool,
+}
+
+/// The digests of one file, as far as they were made: SHA-256 always.
+#[derive(Clone, Copy)]
+pub(crate) struct Digests {
+    pub(crate) sha256: Hash,
+    pub(crate) sha1: Option<Hash>,
+    pub(crate) md5: Option<Hash>,
+}
+
+impl From<Hash> for Digests {
+    fn from(sha256: Hash) -> Digests {
+        Digests {
+            sha256,
+            sha1: None,
+            md5: None,
+        }
+    }
+}
+
+/// Running digests of one file beside SHA-256.
+pub(crate) struct MoreHashers {
+    sha1: Option<Hasher>,
+    md5: Option<Hasher>,
+}
+
+impl MoreHashers {
+    /// Of those that are wanted.
+    pub(crate) fn new(wants: WantedDigests) -> MoreHashers {
+        MoreHashers {
+            sha1: wants.sha1.then(|| Algo::Sha1.hasher()),
+            md5: wants.md5.then(|| Algo::Md5.hasher()),
+        }
+    }
+
+    pub(crate) fn update(&mut self, data: &[u8]) {
+        for hasher in [&mut self.sha1, &mut self.md5].into_iter().flatten() {
+            hasher.update(data);
+        }
+    }
+
+    /// Adds them to the others.
+    pub(crate) fn finish(self, into: &mut Digests) {
+        for (hasher, digest) in [(self.sha1, &mut into.sha1), (self.md5, &mut into.md5)] {
+            *digest = hasher.map(Hasher::finish).or(*digest);
+        }
+    }
+}
+
 /// A `Write` that hashes and counts exactly what the inner writer accepted.
 pub(crate) struct HashWriter<W> {
     inner: W,
-    hasher: Hasher,
+    sha256: Hasher,
+    more: MoreHashers,
     written: u64,
 }
 
 impl<W: std::io::Write> HashWriter<W> {
-    pub(crate) fn new(inner: W, algo: Algo) -> Self {
+    /// SHA-256, and what is wanted beside it.
+    pub(crate) fn new(inner: W, wants: WantedDigests) -> Self {
         HashWriter {
             inner,
-            hasher: algo.hasher(),
+            sha256: Algo::Sha256.hasher(),
+            more: MoreHashers::new(wants),
             written: 0,
         }
     }
 
-    /// Inner writer, digest, and bytes written.
-    pub(crate) fn finish(self) -> (W, Hash, u64) {
-        (self.inner, self.hasher.finish(), self.written)
+    /// Inner writer, digests, and bytes written.
+    pub(crate) fn finish(self) -> (W, Digests, u64) {
+        let mut digests = self.sha256.finish().into();
+        self.more.finish(&mut digests);
+        (self.inner, digests, self.written)
     }
 }
 
 impl<W: std::io::Write> std::io::Write for HashWriter<W> {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
         let n = self.inner.write(data)?;
-        self.hasher.update(&data[..n]);
+        self.sha256.update(&data[..n]);
+        self.more.update(&data[..n]);
         self.written += n as u64;
         Ok(n)
     }

@@ -51,6 +51,12 @@ pub(crate) trait Flight {
 /// Where a flight leaves what it came to, for the destination that sent it.
 pub(crate) type Strip<T> = Rc<RefCell<Option<T>>>;
 
+#[cfg(test)]
+thread_local! {
+    /// Bytes of bodies that were looked at on this thread.
+    pub(crate) static LOOKED_AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Shows `len` bytes of a body from `from` to `each`, piece by piece, such as for a digest.
 pub(crate) fn look_at(
     body: &mut dyn Body,
@@ -66,6 +72,8 @@ pub(crate) fn look_at(
         each(&buffer[..n]);
         done += n as u64;
     }
+    #[cfg(test)]
+    LOOKED_AT.set(LOOKED_AT.get() + len);
     Ok(())
 }
 

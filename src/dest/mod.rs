@@ -81,6 +81,7 @@ pub(crate) use ssh::fuzz as fuzz_sftp;
 #[cfg(all(feature = "fuzz", feature = "dest-webdav"))]
 pub(crate) use webdav::fuzz_multistatus;
 
+pub(crate) use crate::base::digest::WantedDigests;
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
@@ -111,17 +112,11 @@ pub(crate) enum Listed {
     Restart,
 }
 
-/// Digests beside SHA-256 that a destination wants to have of every upload.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct WantedDigests {
-    pub(crate) sha1: bool,
-    pub(crate) md5: bool,
-}
-
 /// What can be relied on at a destination.
 #[derive(Clone, Copy)]
 pub(crate) struct About {
-    /// Digests to compute for uploads.
+    /// Digests of uploads: those of a volume are made while it is written, as the destination is known to want them then; what
+    /// is missing is made before the upload.
     pub(crate) wants: WantedDigests,
     /// False when an interrupted upload can leave a partial file under its final name.
     pub(crate) atomic_put: bool,

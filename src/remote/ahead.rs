@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use crate::base::digest::Hash;
+use crate::base::digest::Digests;
 use crate::base::error::{Result, unwrap_io};
 use crate::base::fault::{Class, Done};
 use crate::base::tmp::Spool;
@@ -268,17 +268,17 @@ impl RemoteMut<'_> {
         &mut self,
         ui: &mut Ui,
         name: &str,
-        (spool, sha256): (&mut Spool, &Hash),
+        (spool, digests): (&mut Spool, &Digests),
         meanwhile: &mut dyn FnMut(),
     ) -> Result<()> {
-        let Some(mut sending) = self.launch(ui, name, spool, sha256)? else {
-            return self.put(ui, name, spool, sha256);
+        let Some(mut sending) = self.launch(ui, name, spool, digests)? else {
+            return self.put(ui, name, spool, digests);
         };
         while !self.remote.advance(&mut sending, spool) {
             meanwhile();
             sending.wait();
         }
-        self.land(ui, name, (spool, sha256), sending)
+        self.land(ui, name, (spool, digests), sending)
     }
 }
 

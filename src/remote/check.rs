@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
-use crate::base::digest::Algo;
+use crate::base::digest::{Digests, MoreHashers};
 use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::sys;
 use crate::base::tmp::Spool;
@@ -167,14 +167,6 @@ impl Sink for SpoolSink<'_> {
     }
 }
 
-/// The digests of an upload.
-#[derive(Clone, Copy)]
-pub(crate) struct Digests {
-    sha256: [u8; 32],
-    sha1: Option<[u8; 20]>,
-    md5: Option<[u8; 16]>,
-}
-
 /// The body of an upload: exactly `len` bytes of a spool.
 pub(crate) struct SpoolBody<'a> {
     spool: &'a mut Spool,
@@ -191,46 +183,41 @@ pub(crate) struct SpoolBody<'a> {
 }
 
 impl<'a> SpoolBody<'a> {
-    /// Computes what the destination wants beside SHA-256 in one pass over the spool.
+    /// What the destination wants beside the digests that are known is computed in one pass over the spool, once for all attempts:
+    /// it is added to them. An upload is checked by the digests of what was written, whatever became of the spool since.
     pub(crate) fn new(
         spool: &'a mut Spool,
         pace: &'a mut Pace,
-        sha256: &[u8],
+        digests: &mut Digests,
         wants: WantedDigests,
         is_new: bool,
     ) -> Result<Self> {
-        let sha256 = sha256
-            .try_into()
-            .map_err(|_| Error::bug("the digest of an upload is not SHA-256"))?;
-        let digests = Digests {
-            sha256,
-            sha1: None,
-            md5: None,
+        let mut body = SpoolBody::with(spool, pace, *digests, is_new)?;
+        let missing = WantedDigests {
+            sha1: wants.sha1 && digests.sha1.is_none(),
+            md5: wants.md5 && digests.md5.is_none(),
         };
-        let mut body = SpoolBody::with(spool, pace, digests, is_new)?;
-        let len = body.len;
-        if wants.sha1 || wants.md5 {
-            let mut sha1 = wants.sha1.then(|| Algo::Sha1.hasher());
-            let mut md5 = wants.md5.then(|| Algo::Md5.hasher());
-            let looked = look_at(&mut body, 0, len, &mut |part| {
-                for hasher in [&mut sha1, &mut md5].into_iter().flatten() {
-                    hasher.update(part);
-                }
-            });
+        if missing.sha1 || missing.md5 {
+            let mut more = MoreHashers::new(missing);
+            let len = body.len;
+            let looked = look_at(&mut body, 0, len, &mut |part| more.update(part));
             looked.map_err(unwrap_io)?;
-            body.digests.sha1 = sha1.and_then(|h| h.finish().as_bytes().try_into().ok());
-            body.digests.md5 = md5.and_then(|h| h.finish().as_bytes().try_into().ok());
+            more.finish(digests);
+            body.digests = *digests;
         }
         Ok(body)
     }
 
-    /// As [`SpoolBody::new`], with digests that are known.
+    /// As [`SpoolBody::new`], with all digests that are wanted.
     pub(crate) fn with(
         spool: &'a mut Spool,
         pace: &'a mut Pace,
         digests: Digests,
         is_new: bool,
     ) -> Result<Self> {
+        if digests.sha256.array::<32>().is_none() {
+            return Err(Error::bug("the digest of an upload is not SHA-256"));
+        }
         let len = spool.len()?;
         Ok(SpoolBody {
             spool,
@@ -243,11 +230,6 @@ impl<'a> SpoolBody<'a> {
             whole: len == 0,
             own_error: None,
         })
-    }
-
-    /// For another body of the same bytes.
-    pub(crate) fn digests(&self) -> Digests {
-        self.digests
     }
 
     fn keep(&mut self, e: io::Error) -> io::Error {
@@ -306,15 +288,16 @@ impl Body for SpoolBody<'_> {
     }
 
     fn sha256(&self) -> [u8; 32] {
-        self.digests.sha256
+        // It was looked at when the body was made.
+        self.digests.sha256.array().unwrap_or_default()
     }
 
     fn sha1(&self) -> Option<[u8; 20]> {
-        self.digests.sha1
+        self.digests.sha1.and_then(|hash| hash.array())
     }
 
     fn md5(&self) -> Option<[u8; 16]> {
-        self.digests.md5
+        self.digests.md5.and_then(|hash| hash.array())
     }
 
     fn is_new(&self) -> bool {
@@ -367,6 +350,7 @@ impl Sink for Compare<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::digest::Algo;
     use crate::base::tmp::Tmp;
 
     #[test]
@@ -407,8 +391,9 @@ mod tests {
             md5: true,
         };
         let sha = Algo::Sha256.hash(b"Welcome to Amazon S3.");
+        let mut digests = Digests::from(sha);
         let mut body =
-            SpoolBody::new(&mut spool, &mut pace, sha.as_bytes(), wants, false).expect("body");
+            SpoolBody::new(&mut spool, &mut pace, &mut digests, wants, false).expect("body");
         for _ in 0..2 {
             body.seek_to(0).expect("seek");
             let mut text = String::new();
@@ -422,6 +407,34 @@ mod tests {
         let sha1 = crate::base::bytes::hex(&body.sha1().expect("sha1"));
         assert_eq!(sha1, "c81b76d259763a3f44bf77c7ae44c7c23faa4999");
         assert_eq!(sha.as_bytes(), body.sha256());
+    }
+
+    #[test]
+    fn digests_that_are_known_are_not_made_again() {
+        let tmp = Tmp::open(None).expect("tmp");
+        let mut spool = Spool::new(&tmp).expect("spool");
+        spool.write_all(b"as it is now").expect("write");
+        let mut pace = Pace::new(0);
+        let wants = WantedDigests {
+            sha1: true,
+            md5: true,
+        };
+        let written = Algo::Md5.hash(b"as it was written");
+        let mut digests = Digests {
+            md5: Some(written),
+            ..Algo::Sha256.hash(b"as it was written").into()
+        };
+        for _ in 0..2 {
+            let body = SpoolBody::new(&mut spool, &mut pace, &mut digests, wants, false);
+            let body = body.expect("body");
+            assert_eq!(body.md5(), written.array());
+            let now = Algo::Sha1.hash(b"as it is now");
+            assert_eq!(body.sha1(), now.array());
+            // The other attempt does not read it.
+            spool.clear().expect("empty");
+        }
+        let mut short = written.into();
+        assert!(SpoolBody::new(&mut spool, &mut pace, &mut short, wants, false).is_err());
     }
 
     #[test]

@@ -4,14 +4,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::base::digest::Hash;
+use crate::base::digest::Digests;
 use crate::base::error::{Error, Result, unwrap_io};
 use crate::base::fault::Fault;
 use crate::base::sys;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::{Body as _, FLIES, Flight};
-use crate::remote::check::{BUFFER_BYTES, Digests, SpoolBody, writable_name};
+use crate::remote::check::{BUFFER_BYTES, SpoolBody, writable_name};
 use crate::remote::{LONGEST_HELD, Remote, RemoteMut};
 
 /// Longest wait between two looks at what the person wants.
@@ -111,7 +111,7 @@ impl RemoteMut<'_> {
         ui: &mut Ui,
         name: &str,
         spool: &mut Spool,
-        sha256: &Hash,
+        digests: &Digests,
     ) -> Result<Option<Sending>> {
         if !FLIES {
             return Ok(None);
@@ -120,8 +120,8 @@ impl RemoteMut<'_> {
         let (begun, stops) = (Instant::now(), sys::stops_requested());
         let remote = &mut *self.remote;
         let wants = remote.dest.about().wants;
-        let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants, false)?;
-        let digests = body.digests();
+        let mut digests = *digests;
+        let mut body = SpoolBody::new(spool, &mut remote.up, &mut digests, wants, false)?;
         let flight = remote.dest.launch(name, &mut body);
         remote.tell(ui);
         Ok(flight.map(|flight| Sending {
@@ -142,10 +142,10 @@ impl RemoteMut<'_> {
         &mut self,
         ui: &mut Ui,
         name: &str,
-        (spool, sha256): (&mut Spool, &Hash),
+        (spool, digests): (&mut Spool, &Digests),
         sending: Sending,
     ) -> Result<()> {
-        self.replace(ui, name, spool, sha256, Some(sending))
+        self.replace(ui, name, spool, digests, Some(sending))
     }
 
     /// Breaks off what was launched. Best effort: what stays is found by the next run.

@@ -72,7 +72,7 @@ fn without_the_right_certificate_nothing_is_sent() {
         &[],
     );
     let mut spool = spool_of(&s, b"bytes");
-    let sha = Algo::Sha256.hash(b"bytes");
+    let sha = Algo::Sha256.hash(b"bytes").into();
     let mut remote = RemoteMut::new(&mut s.remote, &Permit::to_write());
     let launched = remote.launch(&mut s.ui, NAME, &mut spool, &sha);
     assert!(launched.expect("no error").is_none());
@@ -146,7 +146,7 @@ fn spool_of(s: &Subject, data: &[u8]) -> Spool {
 /// Launches an upload at a server that is known.
 fn launch(s: &mut Subject, spool: &mut Spool, data: &[u8]) -> Sending {
     s.list().expect("listed");
-    let sha = Algo::Sha256.hash(data);
+    let sha = Algo::Sha256.hash(data).into();
     let mut remote = RemoteMut::new(&mut s.remote, &Permit::to_write());
     let sending = remote.launch(&mut s.ui, NAME, spool, &sha);
     sending.expect("no error").expect("on its way")
@@ -171,7 +171,7 @@ fn only_the_reply_ends_it() {
     }
     assert!(!sending.has_ended());
     free.store(true, Ordering::Relaxed);
-    let sha = Algo::Sha256.hash(&data);
+    let sha = Algo::Sha256.hash(&data).into();
     let mut remote = RemoteMut::new(&mut s.remote, &Permit::to_write());
     let landed = remote.land(&mut s.ui, NAME, (&mut spool, &sha), sending);
     landed.expect("landed");
@@ -219,7 +219,7 @@ fn its_connection_is_used_again() {
                 server.script("PUT", NAME, Trouble::More(end));
             }
             let sending = launch(&mut s, &mut spool, &data);
-            let sha = Algo::Sha256.hash(&data);
+            let sha = Algo::Sha256.hash(&data).into();
             let mut remote = RemoteMut::new(&mut s.remote, &Permit::to_write());
             let landed = remote.land(&mut s.ui, NAME, (&mut spool, &sha), sending);
             landed.expect("landed");

@@ -127,7 +127,7 @@ fn files_of_every_size_are_taken_and_given_back() {
     for size in sizes {
         let mut spool = Spool::new(&tmp).expect("spool");
         spool.write_all(&data[..size]).expect("written");
-        let sha = Algo::Sha256.hash(&data[..size]);
+        let sha = Algo::Sha256.hash(&data[..size]).into();
         let name = format!("file-{size}");
         let mut writer = RemoteMut::new(&mut remote, &Permit::to_write());
         let done = writer.put(&mut ui, &name, &mut spool, &sha);

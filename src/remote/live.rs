@@ -36,7 +36,7 @@ impl Live {
     fn put(&mut self, name: &str, data: &[u8]) {
         let mut spool = Spool::new(&self.tmp).expect("spool");
         spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
+        let sha = Algo::Sha256.hash(data).into();
         let done = RemoteMut::new(&mut self.remote, &Permit::to_write()).put(
             &mut self.ui,
             name,

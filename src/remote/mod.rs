@@ -30,7 +30,7 @@ use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 #[cfg(test)]
 use crate::dest::Listed;
-use crate::dest::{Billed, Destination, Quota, RemoteFile, SCHEMES};
+use crate::dest::{Billed, Destination, Quota, RemoteFile, SCHEMES, WantedDigests};
 use crate::remote::check::Pace;
 use crate::remote::redact::Redact;
 use crate::remote::retry::{Attempts, Policy};
@@ -202,6 +202,11 @@ impl Remote {
     /// [`Remote::list_from`] is cheaper than a whole listing.
     pub(crate) fn limits_lists(&self) -> bool {
         self.dest.about().limits_lists
+    }
+
+    /// Digests that the destination wants to have of uploads, as far as it knows now.
+    pub(crate) fn wants(&self) -> WantedDigests {
+        self.dest.about().wants
     }
 
     pub(crate) fn stats(&self) -> &RemoteStats {

@@ -3,13 +3,14 @@
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::download::Passed;
 use super::*;
-use crate::base::digest::Hash;
+use crate::base::digest::{Digests, HashWriter};
 use crate::base::error::Kind;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
@@ -131,6 +132,21 @@ impl Subject {
         })
     }
 
+    /// As the writer uploads: what the destination wants to know is made while the file is written. `damaged`: a byte of it changes
+    /// after that.
+    pub(super) fn put_written(&mut self, data: &[u8], damaged: bool) -> Result<()> {
+        let mut out = HashWriter::new(Spool::new(&self.tmp)?, self.remote.wants());
+        out.write_all(data).expect("write");
+        let (mut spool, digests, _) = out.finish();
+        if damaged {
+            let other = [data[10] ^ 1];
+            spool.file().write_all_at(&other, 10).expect("write");
+        }
+        let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
+        let done = remote.put(&mut self.ui, NAME, &mut spool, &digests);
+        done.map_err(|e| self.checked(e))
+    }
+
     /// Whether the name was free.
     pub(super) fn put_new(&mut self, data: &[u8]) -> Result<bool> {
         self.upload(data, |remote, ui, spool, sha| {
@@ -141,11 +157,11 @@ impl Subject {
     fn upload<T>(
         &mut self,
         data: &[u8],
-        act: impl FnOnce(&mut RemoteMut, &mut Ui, &mut Spool, &Hash) -> Result<T>,
+        act: impl FnOnce(&mut RemoteMut, &mut Ui, &mut Spool, &Digests) -> Result<T>,
     ) -> Result<T> {
         let mut spool = Spool::new(&self.tmp)?;
         spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
+        let sha = Algo::Sha256.hash(data).into();
         let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
         let done = act(&mut remote, &mut self.ui, &mut spool, &sha);
         done.map_err(|e| self.checked(e))

@@ -281,7 +281,7 @@ impl Bench {
     fn put(&mut self, data: &[u8]) -> Result<()> {
         let mut spool = Spool::new(&self.tmp)?;
         spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
+        let sha = Algo::Sha256.hash(data).into();
         let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
         remote.put(&mut self.ui, "new", &mut spool, &sha)
     }
@@ -290,7 +290,7 @@ impl Bench {
     fn put_new(&mut self, data: &[u8]) -> Option<bool> {
         let mut spool = Spool::new(&self.tmp).expect("spool");
         spool.write_all(data).expect("write");
-        let sha = Algo::Sha256.hash(data);
+        let sha = Algo::Sha256.hash(data).into();
         let mut remote = RemoteMut::new(&mut self.remote, &Permit::to_write());
         remote.put_new(&mut self.ui, "new", &mut spool, &sha).ok()
     }
@@ -667,7 +667,7 @@ fn uploads_can_be_looked_for_in_the_listing() {
 fn hostile_names_are_never_written() {
     let mut b = bench(&[], vec![]);
     let mut spool = Spool::new(&b.tmp).expect("spool");
-    let sha = Algo::Sha256.hash(b"");
+    let sha = Algo::Sha256.hash(b"").into();
     let e =
         RemoteMut::new(&mut b.remote, &Permit::to_write()).put(&mut b.ui, "../x", &mut spool, &sha);
     assert_eq!(e.expect_err("refused").kind(), Kind::Usage);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::base::digest::Hash;
+use crate::base::digest::Digests;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
@@ -66,16 +66,16 @@ impl<'a> RemoteMut<'a> {
         RemoteMut { remote }
     }
 
-    /// Uploads the whole spool under `name`, replacing a file of that name. `sha256` is the digest of the spool. When it
-    /// returns, the destination has said that it holds a file of this length.
+    /// Uploads the whole spool under `name`, replacing a file of that name. `digests` are those of what was written to the
+    /// spool; what the destination wants beside them is read from it. When it returns, the destination has said that it holds a file of this length.
     pub(crate) fn put(
         &mut self,
         ui: &mut Ui,
         name: &str,
         body: &mut Spool,
-        sha256: &Hash,
+        digests: &Digests,
     ) -> Result<()> {
-        self.replace(ui, name, body, sha256, None)
+        self.replace(ui, name, body, digests, None)
     }
 
     /// As [`RemoteMut::put`], whose first attempt may be on its way.
@@ -84,10 +84,10 @@ impl<'a> RemoteMut<'a> {
         ui: &mut Ui,
         name: &str,
         body: &mut Spool,
-        sha256: &Hash,
+        digests: &Digests,
         first: Option<Sending>,
     ) -> Result<()> {
-        match self.place(ui, name, (body, sha256), false, first)? {
+        match self.place(ui, name, (body, digests), false, first)? {
             true => Ok(()),
             false => Err(Error::bug(
                 "an upload that may replace found the name taken",
@@ -102,22 +102,23 @@ impl<'a> RemoteMut<'a> {
         ui: &mut Ui,
         name: &str,
         body: &mut Spool,
-        sha256: &Hash,
+        digests: &Digests,
     ) -> Result<bool> {
-        self.place(ui, name, (body, sha256), true, None)
+        self.place(ui, name, (body, digests), true, None)
     }
 
     fn place(
         &mut self,
         ui: &mut Ui,
         name: &str,
-        (body, sha256): (&mut Spool, &Hash),
+        (body, digests): (&mut Spool, &Digests),
         is_new: bool,
         mut first: Option<Sending>,
     ) -> Result<bool> {
         writable_name(name)?;
         let shown = text::safe(name.as_bytes());
         let doing = format!("upload {shown} to {}", self.remote.shown);
+        let mut digests = *digests;
         let mut attempts = Attempts::new(self.remote.policy);
         let stops = first
             .as_ref()
@@ -146,7 +147,7 @@ impl<'a> RemoteMut<'a> {
             let begun = first.as_ref().map_or_else(Instant::now, Sending::begun);
             let (result, whole) = match first.take().filter(|_| FLIES) {
                 Some(sending) => self.arrive(name, body, sending, &doing)?,
-                None => self.send(name, body, sha256, is_new, &doing)?,
+                None => self.send(name, body, &mut digests, is_new, &doing)?,
             };
             self.remote.asked(&doing, begun, result.as_ref().err(), ui);
             let mut result = match result {
@@ -209,13 +210,13 @@ impl<'a> RemoteMut<'a> {
         &mut self,
         name: &str,
         spool: &mut Spool,
-        sha256: &Hash,
+        digests: &mut Digests,
         is_new: bool,
         doing: &str,
     ) -> Result<(std::result::Result<(), Fault>, bool)> {
         let remote = &mut *self.remote;
         let wants = remote.dest.about().wants;
-        let mut body = SpoolBody::new(spool, &mut remote.up, sha256.as_bytes(), wants, is_new)?;
+        let mut body = SpoolBody::new(spool, &mut remote.up, digests, wants, is_new)?;
         remote.stats.calls += 1;
         remote.stats.puts += 1;
         let result = match body.seek_to(0) {

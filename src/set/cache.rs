@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::base::bytes::Cursor;
-use crate::base::digest::{Algo, Hash, HashWriter};
+use crate::base::digest::{Algo, Hash, HashWriter, WantedDigests};
 use crate::base::error::{Doing, Result};
 use crate::base::rand;
 use crate::format::names::VolumeName;
@@ -205,10 +205,13 @@ impl Cache {
                 .mode(0o600)
                 .open(&temporary)
                 .doing(|| "write the cache".to_owned())?;
-            let mut out = HashWriter::new(BufWriter::with_capacity(64 * 1024, file), Algo::Sha256);
+            let mut out = HashWriter::new(
+                BufWriter::with_capacity(64 * 1024, file),
+                WantedDigests::default(),
+            );
             body(&mut out)?;
-            let (mut out, digest, _) = out.finish();
-            out.write_all(digest.as_bytes())
+            let (mut out, digests, _) = out.finish();
+            out.write_all(digests.sha256.as_bytes())
                 .and_then(|()| out.flush())
                 .doing(|| "write the cache".to_owned())?;
             fs::rename(&temporary, &path).doing(|| "write the cache".to_owned())

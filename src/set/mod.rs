@@ -49,7 +49,7 @@ pub(crate) use needs::{ListReader, ListState, ListsInDblocks, State, Stored, Vol
 pub(crate) use needs::{Told, told};
 #[cfg(feature = "mount")]
 pub(crate) use needs::{blocks, per_list, place_of_block, place_of_list};
-pub(crate) use permit::permit_by_hand;
+pub(crate) use permit::{Sealing, permit_by_hand};
 pub(crate) use place::Place;
 pub(crate) use seal::{Passphrase, Plain, Protection, Said};
 #[cfg(feature = "fuzz")]

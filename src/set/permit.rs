@@ -1,5 +1,6 @@
 //! Who may change a destination, and what encrypts what is written there.
 
+use crate::base::digest::WantedDigests;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::secret::Secret;
 use crate::remote::Permit;
@@ -24,14 +25,25 @@ impl Set {
         self.protection == Protection::Aes
     }
 
-    /// What encrypts what is written here; `None` for a plain destination.
-    pub(crate) fn seal(&self) -> Result<Option<&Secret>> {
-        match (self.encrypts(), self.passphrase()) {
-            (false, _) => Ok(None),
-            (true, Some(secret)) => Ok(Some(secret)),
-            (true, None) => Err(Error::bug("encryption needs a passphrase")),
-        }
+    /// How volumes are written here.
+    pub(crate) fn seal(&self) -> Result<Sealing<'_>> {
+        let secret = match (self.encrypts(), self.passphrase()) {
+            (false, _) => None,
+            (true, Some(secret)) => Some(secret),
+            (true, None) => return Err(Error::bug("encryption needs a passphrase")),
+        };
+        let wants = self.remote.wants();
+        Ok(Sealing { secret, wants })
     }
+}
+
+/// How volumes are written.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sealing<'a> {
+    /// What encrypts them; `None` for a plain destination.
+    pub(crate) secret: Option<&'a Secret>,
+    /// Digests that the destination wants to have of them.
+    pub(crate) wants: WantedDigests,
 }
 
 /// The permit to change single files as a person asks for it, where nobody knows of volumes.

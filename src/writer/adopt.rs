@@ -182,17 +182,17 @@ impl Writer<'_> {
         let mut finished = Finished {
             name: name.clone(),
             stored: Spool::new(&tmp)?,
-            sha256: hash,
+            digests: hash.into(),
             volume_hash: stated.map(|_| hash),
             size: length,
             vol: found.vol,
             lists: found.lists,
             list_ids: found.list_ids,
         };
-        let secret = self.set.seal()?;
-        let (mut stored, sha256, index_size) =
-            finished.index(&self.options.params, secret, &mut self.deflater, &tmp)?;
-        self.put(ui, &index, &mut stored, &sha256, index_size)?;
+        let sealing = self.set.seal()?;
+        let (mut stored, digests, index_size) =
+            finished.index(&self.options.params, sealing, &mut self.deflater, &tmp)?;
+        self.put(ui, &index, &mut stored, &digests, index_size)?;
         self.uploads.push(&finished, &index, index_size, true)
     }
 

@@ -53,7 +53,7 @@ impl Writer<'_> {
             ui,
             finished.name.as_str(),
             &mut finished.stored,
-            &finished.sha256,
+            &finished.digests,
         )?;
         match sending {
             Some(sending) => {
@@ -63,7 +63,7 @@ impl Writer<'_> {
             }
             None => {
                 let name = finished.name.as_str();
-                remote.put(ui, name, &mut finished.stored, &finished.sha256)?;
+                remote.put(ui, name, &mut finished.stored, &finished.digests)?;
                 self.arrived(ui, finished)
             }
         }
@@ -85,7 +85,7 @@ impl Writer<'_> {
             return Ok(());
         };
         let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
-        let spool = (&mut finished.stored, &finished.sha256);
+        let spool = (&mut finished.stored, &finished.digests);
         remote.land(ui, finished.name.as_str(), spool, sending)?;
         self.arrived(ui, finished)
     }

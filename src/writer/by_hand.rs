@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::base::digest::{Algo, Hash, HashWriter};
+use crate::base::digest::{Algo, Digests, Hash, HashWriter, WantedDigests};
 use crate::base::error::{Error, Result};
 use crate::base::tmp::{Spool, Tmp};
 use crate::base::ui::Ui;
@@ -19,7 +19,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Uploads the whole spool under `name`, replacing a file of that name.
 pub(crate) fn put(remote: &mut Remote, ui: &mut Ui, name: &str, body: &mut Spool) -> Result<()> {
     let hash = digest(body, Algo::Sha256)?;
-    change(remote).put(ui, name, body, &hash)
+    change(remote).put(ui, name, body, &hash.into())
 }
 
 /// As [`put`], and `meanwhile` gets a turn again and again.
@@ -31,7 +31,7 @@ pub(crate) fn put_while(
     meanwhile: &mut dyn FnMut(),
 ) -> Result<()> {
     let hash = digest(body, Algo::Sha256)?;
-    change(remote).put_while(ui, name, (body, &hash), meanwhile)
+    change(remote).put_while(ui, name, (body, &hash.into()), meanwhile)
 }
 
 /// Removes a file; a missing one is success.
@@ -166,15 +166,15 @@ fn round(
     for at in 0..trial.files {
         let span = trial.most.saturating_sub(trial.least);
         let len = trial.least + span * at / trial.files.saturating_sub(1).max(1);
-        let hash = invent(&mut spool, len)?;
+        let digests = invent(&mut spool, len, remote.wants())?;
         probes.push(Probe {
             name: format!("duplet-test-{}.tmp", rand::hex::<8>()?),
-            hash,
+            hash: digests.sha256,
             len,
             made: true,
         });
         if let Some(probe) = probes.last() {
-            change(remote).put(ui, &probe.name, &mut spool, &probe.hash)?;
+            change(remote).put(ui, &probe.name, &mut spool, &digests)?;
         }
     }
     let bytes: u64 = probes.iter().map(|p| p.len).sum();
@@ -228,9 +228,9 @@ fn round(
 }
 
 /// Fills the spool with `len` random bytes and rewinds it.
-fn invent(spool: &mut Spool, len: u64) -> Result<Hash> {
+fn invent(spool: &mut Spool, len: u64, wants: WantedDigests) -> Result<Digests> {
     spool.clear()?;
-    let mut out = HashWriter::new(&mut *spool, Algo::Sha256);
+    let mut out = HashWriter::new(&mut *spool, wants);
     let mut buffer = [0; BUFFER_BYTES];
     let mut left = len;
     while left > 0 {
@@ -240,9 +240,9 @@ fn invent(spool: &mut Spool, len: u64) -> Result<Hash> {
             .map_err(crate::base::error::unwrap_io)?;
         left -= n as u64;
     }
-    let (_, hash, _) = out.finish();
+    let (_, digests, _) = out.finish();
     spool.rewind()?;
-    Ok(hash)
+    Ok(digests)
 }
 
 /// Removes what a failed test left, and says so when it could not.

@@ -148,7 +148,7 @@ impl Writer<'_> {
                 break;
             }
             let name = VolumeName::list(self.set.prefix(), version.time, self.set.encrypts())?;
-            let (mut stored, sha256, size, edited) = self.edited(ui, version, judge)?;
+            let (mut stored, digests, size, edited) = self.edited(ui, version, judge)?;
             for (sum, n) in [
                 (&mut done.entries.kept, edited.kept),
                 (&mut done.entries.dropped, edited.dropped),
@@ -160,7 +160,7 @@ impl Writer<'_> {
                 ui.result(&format!("would upload {}", name.as_str()));
                 done.lists.push((name, 0));
             } else {
-                self.put(ui, &name, &mut stored, &sha256, size)?;
+                self.put(ui, &name, &mut stored, &digests, size)?;
                 self.lists.push((name.clone(), size));
                 done.lists.push((name, size));
             }
@@ -197,8 +197,8 @@ impl Writer<'_> {
             edited = list::copy(old, &mut zip, kit, &mut |id| set.row(id), &mut judge)?;
             Ok(())
         })?;
-        let (stored, sha256, size) = zip.finish()?.finish()?;
-        Ok((stored, sha256, size, edited))
+        let (stored, digests, size) = zip.finish()?.finish()?;
+        Ok((stored, digests, size, edited))
     }
 
     fn take_down(&mut self, ui: &mut Ui, done: &mut Committed) -> Result<()> {

@@ -187,12 +187,12 @@ impl Writer<'_> {
         if self.pack.is_none() {
             let tmp = self.set.tmp().clone();
             tmp.need(self.room())?;
-            let secret = self.set.seal()?;
+            let sealing = self.set.seal()?;
             self.pack = Some(Pack::begin(
                 &tmp,
                 self.set.prefix(),
                 &self.options.params,
-                secret,
+                sealing,
                 &mut self.deflater,
             )?);
         }
@@ -270,7 +270,7 @@ impl Writer<'_> {
             ui,
             &finished.name,
             &mut finished.stored,
-            &finished.sha256,
+            &finished.digests,
             finished.size,
         )?;
         self.put_index(ui, finished)
@@ -279,14 +279,14 @@ impl Writer<'_> {
     /// Uploads the index of a volume that is there.
     pub(super) fn put_index(&mut self, ui: &mut Ui, mut finished: Finished) -> Result<()> {
         let index = VolumeName::block(self.set.prefix(), VolumeKind::Dindex, self.set.encrypts())?;
-        let secret = self.set.seal()?;
-        let (mut stored, sha256, size) = finished.index(
+        let sealing = self.set.seal()?;
+        let (mut stored, digests, size) = finished.index(
             &self.options.params,
-            secret,
+            sealing,
             &mut self.deflater,
             self.set.tmp(),
         )?;
-        self.put(ui, &index, &mut stored, &sha256, size)?;
+        self.put(ui, &index, &mut stored, &digests, size)?;
         self.stats.dblocks += 1;
         self.stats.last_dblock = finished.size;
         self.sent += 1;

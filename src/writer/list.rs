@@ -2,9 +2,8 @@
 
 use std::io::{self, BufWriter, Read, Write};
 
-use crate::base::digest::Hash;
+use crate::base::digest::Digests;
 use crate::base::error::{Doing, Error, Result};
-use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
 use crate::format::deflate::{Cut, DeflateStream, Deflater, Inflater};
@@ -14,7 +13,7 @@ use crate::format::manifest::{self, Params};
 use crate::format::raw_json::with_text;
 use crate::format::zip_read::ZipReader;
 use crate::format::zip_write::ZipWriter;
-use crate::set::{Beside, Record};
+use crate::set::{Beside, Record, Sealing};
 use crate::spill::run::Run;
 use crate::writer::pack::Seal;
 
@@ -83,18 +82,18 @@ impl Locating {
     }
 }
 
-/// Builds the dlist from records sorted by path, with a [locator](crate::format::locator): its stored bytes (rewound), SHA-256,
+/// Builds the dlist from records sorted by path, with a [locator](crate::format::locator): its stored bytes (rewound), digests,
 /// size.
 pub(super) fn build(
     run: &Run,
     head: &Head<'_>,
-    secret: Option<&Secret>,
+    sealing: Sealing<'_>,
     deflater: &mut Deflater,
     tmp: &Tmp,
     mut places: Places<'_>,
-) -> Result<(Spool, Hash, u64)> {
+) -> Result<(Spool, Digests, u64)> {
     let params = head.params;
-    let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
+    let mut zip = ZipWriter::new(Seal::new(tmp, sealing)?, tmp)?;
     zip.add(
         b"manifest",
         &manifest::manifest_bytes(params, head.created),
@@ -157,12 +156,12 @@ pub(super) struct Kit<'k> {
     pub(super) old: Timestamp,
 }
 
-/// Stored bytes (rewound), SHA-256, size, and what was done to the entries.
-pub(super) type Rewritten = (Spool, Hash, u64, Edited);
+/// Stored bytes (rewound), digests, size, and what was done to the entries.
+pub(super) type Rewritten = (Spool, Digests, u64, Edited);
 
 /// An archive to copy a dlist into.
-pub(super) fn begin(secret: Option<&Secret>, tmp: &Tmp) -> Result<ZipWriter<Seal>> {
-    ZipWriter::new(Seal::new(tmp, secret)?, tmp)
+pub(super) fn begin(sealing: Sealing<'_>, tmp: &Tmp) -> Result<ZipWriter<Seal>> {
+    ZipWriter::new(Seal::new(tmp, sealing)?, tmp)
 }
 
 /// Copies a dlist: entries of its list as `judge` decides, the times of archive and version changed, a locator made anew of the

@@ -35,7 +35,7 @@ fn copied(old: &[(&str, &str)], keep: bool) -> Result<(Vec<(String, String)>, Ed
     let tmp = Tmp::open(None)?;
     let spool = archive(&tmp, old);
     let zip = ZipReader::open(&spool)?;
-    let mut new = begin(None, &tmp)?;
+    let mut new = begin(Sealing::default(), &tmp)?;
     let mut deflater = Deflater::new(1);
     let kit = Kit {
         deflater: &mut deflater,

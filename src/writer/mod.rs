@@ -17,7 +17,7 @@ mod retired;
 mod trail;
 mod uploads;
 
-use crate::base::digest::{Algo, Hash};
+use crate::base::digest::{Algo, Digests};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
@@ -195,10 +195,10 @@ impl<'a> Writer<'a> {
         ui: &mut Ui,
         name: &VolumeName,
         stored: &mut Spool,
-        sha256: &Hash,
+        digests: &Digests,
         size: u64,
     ) -> Result<()> {
-        match self.place(ui, name, stored, sha256, size)? {
+        match self.place(ui, name, stored, digests, size)? {
             true => Ok(()),
             false => Err(
                 Error::new(Kind::Busy, format!("{} is there already", name.as_str()))
@@ -214,16 +214,16 @@ impl<'a> Writer<'a> {
         ui: &mut Ui,
         name: &VolumeName,
         stored: &mut Spool,
-        sha256: &Hash,
+        digests: &Digests,
         size: u64,
     ) -> Result<bool> {
         self.get_ready(ui, name, stored, size)?;
         let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
         // Other volumes have names of 128 random bits; two versions of one second have one name.
         let placed = match name.kind() {
-            VolumeKind::Dlist => remote.put_new(ui, name.as_str(), stored, sha256)?,
+            VolumeKind::Dlist => remote.put_new(ui, name.as_str(), stored, digests)?,
             _ => remote
-                .put(ui, name.as_str(), stored, sha256)
+                .put(ui, name.as_str(), stored, digests)
                 .map(|()| true)?,
         };
         if placed {

@@ -2,9 +2,8 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use crate::base::digest::{Algo, Hash, HashWriter};
+use crate::base::digest::{Algo, Digests, Hash, HashWriter};
 use crate::base::error::{Doing, Error, Result, unwrap_io};
-use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::base::tmp::{Spool, Tmp};
 use crate::format::aes_write::AesWriter;
@@ -13,8 +12,9 @@ use crate::format::index::{self, VolWriter};
 use crate::format::manifest::{self, Params};
 use crate::format::names::{Prefix, VolumeKind, VolumeName};
 use crate::format::zip_write::{Packed, ZipWriter};
+use crate::set::Sealing;
 
-/// Encrypted or plain, the bytes go on to the spool through a hash.
+/// Encrypted or plain, the bytes go on to the spool through the digests of its upload.
 #[allow(
     clippy::large_enum_variant,
     reason = "one at a time, moved once a volume"
@@ -25,23 +25,23 @@ pub(super) enum Seal {
 }
 
 impl Seal {
-    pub(super) fn new(tmp: &Tmp, secret: Option<&Secret>) -> Result<Seal> {
-        let out = HashWriter::new(Spool::new(tmp)?, Algo::Sha256);
-        match secret {
+    pub(super) fn new(tmp: &Tmp, sealing: Sealing<'_>) -> Result<Seal> {
+        let out = HashWriter::new(Spool::new(tmp)?, sealing.wants);
+        match sealing.secret {
             None => Ok(Seal::Plain(out)),
             Some(secret) => Ok(Seal::Aes(AesWriter::new(out, secret)?)),
         }
     }
 
-    /// The stored bytes (rewound), their SHA-256 and their number.
-    pub(super) fn finish(self) -> Result<(Spool, Hash, u64)> {
+    /// The stored bytes (rewound), their digests and their number.
+    pub(super) fn finish(self) -> Result<(Spool, Digests, u64)> {
         let out = match self {
             Seal::Plain(out) => out,
             Seal::Aes(aes) => aes.finish()?,
         };
-        let (mut spool, hash, size) = out.finish();
+        let (mut spool, digests, size) = out.finish();
         spool.rewind()?;
-        Ok((spool, hash, size))
+        Ok((spool, digests, size))
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Pack {
 pub(super) struct Finished {
     pub(super) name: VolumeName,
     pub(super) stored: Spool,
-    pub(super) sha256: Hash,
+    pub(super) digests: Digests,
     /// As the index states it, if it states one.
     pub(super) volume_hash: Option<Hash>,
     pub(super) size: u64,
@@ -89,11 +89,11 @@ impl Pack {
         tmp: &Tmp,
         prefix: &Prefix,
         params: &Params,
-        secret: Option<&Secret>,
+        sealing: Sealing<'_>,
         deflater: &mut Deflater,
     ) -> Result<Pack> {
-        let name = VolumeName::block(prefix, VolumeKind::Dblock, secret.is_some())?;
-        let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
+        let name = VolumeName::block(prefix, VolumeKind::Dblock, sealing.secret.is_some())?;
+        let mut zip = ZipWriter::new(Seal::new(tmp, sealing)?, tmp)?;
         zip.add(
             b"manifest",
             &manifest::manifest_bytes(params, Timestamp::now()),
@@ -181,16 +181,16 @@ impl Pack {
 
     /// Closes the archive. `algo`: what the index states the hash by; `None` to state none.
     pub(super) fn finish(self, algo: Option<Algo>) -> Result<Finished> {
-        let (mut stored, sha256, size) = self.zip.finish()?.finish()?;
+        let (mut stored, digests, size) = self.zip.finish()?.finish()?;
         let volume_hash = match algo {
             None => None,
-            Some(Algo::Sha256) => Some(sha256),
+            Some(Algo::Sha256) => Some(digests.sha256),
             Some(algo) => Some(crate::set::digest(&mut stored, algo)?),
         };
         Ok(Finished {
             name: self.name,
             stored,
-            sha256,
+            digests,
             volume_hash,
             size,
             vol: self.vol,
@@ -201,15 +201,15 @@ impl Pack {
 }
 
 impl Finished {
-    /// The dindex: its stored bytes (rewound), SHA-256, size. Once only.
+    /// The dindex: its stored bytes (rewound), digests, size. Once only.
     pub(super) fn index(
         &mut self,
         params: &Params,
-        secret: Option<&Secret>,
+        sealing: Sealing<'_>,
         deflater: &mut Deflater,
         tmp: &Tmp,
-    ) -> Result<(Spool, Hash, u64)> {
-        let mut zip = ZipWriter::new(Seal::new(tmp, secret)?, tmp)?;
+    ) -> Result<(Spool, Digests, u64)> {
+        let mut zip = ZipWriter::new(Seal::new(tmp, sealing)?, tmp)?;
         zip.add(
             b"manifest",
             &manifest::manifest_bytes(params, Timestamp::now()),
@@ -250,3 +250,7 @@ pub(super) fn add_vol(
     packed.rewind()?;
     zip.add_stream(&index::vol_name(dblock), &facts, &mut packed)
 }
+
+#[cfg(all(test, feature = "dest-file"))]
+#[path = "digests_tests.rs"]
+mod tests;

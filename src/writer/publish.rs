@@ -69,17 +69,17 @@ impl Writer<'_> {
         alone: bool,
     ) -> Result<Option<(VolumeName, u64)>> {
         let name = VolumeName::list(self.set.prefix(), time, self.set.encrypts())?;
-        let secret = self.set.seal()?;
+        let sealing = self.set.seal()?;
         let head = list::Head {
             params: &self.options.params,
             created: time,
             full,
         };
         let sent = self.uploads.sizes()?;
-        let (mut stored, sha256, size) = list::build(
+        let (mut stored, digests, size) = list::build(
             run,
             &head,
-            secret,
+            sealing,
             &mut self.deflater,
             self.set.tmp(),
             Places {
@@ -96,7 +96,7 @@ impl Writer<'_> {
             self.check_listing(ui, alone)
                 .map_err(|e| e.doing("finish the version"))?;
         }
-        if !self.place(ui, &name, &mut stored, &sha256, size)? {
+        if !self.place(ui, &name, &mut stored, &digests, size)? {
             return Ok(None);
         }
         self.lists.push((name.clone(), size));

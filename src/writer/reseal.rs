@@ -13,6 +13,7 @@ use crate::format::index::{self, IndexEntry, VolWriter};
 use crate::format::names::VolumeName;
 use crate::format::zip_read::{EntryRef, ZipReader};
 use crate::format::zip_write::{Packed, ZipWriter};
+use crate::set::Sealing;
 use crate::writer::pack::{Seal, add_vol};
 
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -65,10 +66,18 @@ impl<'a> Resealer<'a> {
         }
     }
 
+    /// The copy is uploaded by whoever asked for it, who makes the digests.
+    fn sealing(&self) -> Sealing<'a> {
+        Sealing {
+            secret: Some(self.secret),
+            ..Sealing::default()
+        }
+    }
+
     /// An archive as it is: the stored bytes, rewound, and their number.
     pub(crate) fn seal(&self, archive: &mut Spool, tmp: &Tmp) -> Result<(Spool, u64)> {
         archive.rewind()?;
-        let mut seal = Seal::new(tmp, Some(self.secret))?;
+        let mut seal = Seal::new(tmp, self.sealing())?;
         io::copy(archive, &mut seal).doing(|| "encrypt a volume".to_owned())?;
         let (stored, _, size) = seal.finish()?;
         Ok((stored, size))
@@ -82,7 +91,7 @@ impl<'a> Resealer<'a> {
         stated: &mut dyn FnMut(&str) -> Stated,
     ) -> Result<Index> {
         let zip = ZipReader::open(archive)?;
-        let mut out = ZipWriter::new(Seal::new(tmp, Some(self.secret))?, tmp)?;
+        let mut out = ZipWriter::new(Seal::new(tmp, self.sealing())?, tmp)?;
         let (mut described, mut later) = (false, false);
         zip.entries(&mut |name, entry| match index::parse_index_entry(name) {
             Some(IndexEntry::Vol(dblock)) => match stated(dblock) {

@@ -2,6 +2,7 @@
 
 use super::b2::faulty_b2::B2;
 use super::*;
+use crate::base::transfer::LOOKED_AT;
 
 const FULL: &str = "p/duplicati-b1.dblock.zip";
 
@@ -126,6 +127,23 @@ fn digests_and_names_that_the_server_states_are_compared() {
         assert_eq!(b.calls("/upload/"), 2);
         assert_eq!(b.calls("b2_delete_file_version"), 1);
     }
+}
+
+#[test]
+fn the_sha1_is_the_one_made_while_the_file_was_written() {
+    let mut b = bench();
+    let data = bytes(MIB);
+    let looked = LOOKED_AT.get();
+    b.put_written(&data, false).expect("stored");
+    b.holds_once(&data);
+    assert_eq!(LOOKED_AT.get(), looked, "it is read once, to be sent");
+    b.put(&data).expect("stored");
+    assert_eq!(LOOKED_AT.get(), looked + MIB as u64);
+    // What the temporary folder spoiled meanwhile is no upload.
+    let mut b = bench();
+    b.put_written(&data, true).expect_err("refused");
+    assert_eq!(b.versions(), 0);
+    assert!(b.calls("/upload/") > 1, "it is tried again");
 }
 
 #[test]

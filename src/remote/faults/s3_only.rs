@@ -2,6 +2,9 @@
 
 use super::faulty_s3::{S3, Server, error};
 use super::*;
+use crate::base::bytes::base64;
+use crate::base::digest::Algo;
+use crate::base::transfer::LOOKED_AT;
 
 const WRONG_REGION: &str = "AuthorizationHeaderMalformed";
 
@@ -27,6 +30,24 @@ fn holding(len: usize) -> Bench {
 /// A refusal as the server sends it.
 fn says(status: u16, code: &str, more: &str) -> Trouble {
     reply(status, error(code, more))
+}
+
+#[test]
+fn the_md5_is_the_one_made_while_the_file_was_written() {
+    let data = bytes(MIB);
+    let md5 = base64(Algo::Md5.hash(&data).as_bytes());
+    for damaged in [false, true] {
+        let mut b = bench();
+        let looked = LOOKED_AT.get();
+        b.script("PUT", NAME, says(503, "SlowDown", ""));
+        b.put_written(&data, damaged).expect("stored");
+        assert_eq!(LOOKED_AT.get(), looked, "it is read to be sent alone");
+        let puts = b.asked("PUT", NAME);
+        assert_eq!(puts.len(), 2);
+        for put in puts {
+            assert_eq!(put.header("content-md5"), Some(&md5[..]));
+        }
+    }
 }
 
 #[test]
