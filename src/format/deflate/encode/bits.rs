@@ -1,6 +1,7 @@
 //! Bits out, the first of a byte lowest, as deflate wants them.
 
 /// Writes bits to a buffer whose owner has checked the room: what does not fit is lost, never written elsewhere.
+#[derive(Default)]
 pub(super) struct BitWriter<'a> {
     out: &'a mut [u8],
     /// Whole bytes written.
@@ -28,12 +29,12 @@ impl<'a> BitWriter<'a> {
         self.at as u64 * 8 + u64::from(self.count)
     }
 
-    /// The low `count` bits of `bits`, which has no others. At most 56 bits between two flushes.
+    /// The low `count` bits of `bits`, which has no others. Fewer than 64 bits wait at any time: at most 56 between two flushes.
     #[inline(always)]
     pub(super) fn put(&mut self, bits: u32, count: u32) {
         self.waiting |= u64::from(bits) << self.count;
         self.count += count;
-        debug_assert!(self.count <= 64 && u64::from(bits) >> count == 0);
+        debug_assert!(self.count < 64 && u64::from(bits) >> count == 0);
     }
 
     /// A code as [`super::lengths::codes`] makes it.
@@ -42,7 +43,15 @@ impl<'a> BitWriter<'a> {
         self.put(code >> 8, code & 0xff);
     }
 
-    /// Moves whole bytes to the buffer; at most 7 bits stay.
+    /// Moves whole bytes to the buffer when a literal, of 14 bits at most, might bring 64 bits or more.
+    #[inline(always)]
+    pub(super) fn make_room(&mut self) {
+        if self.count >= 50 {
+            self.flush();
+        }
+    }
+
+    /// Moves whole bytes to the buffer; at most 7 bits stay. Fewer than 64 wait.
     #[inline(always)]
     pub(super) fn flush(&mut self) {
         if let Some(room) = self

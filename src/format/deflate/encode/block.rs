@@ -17,13 +17,38 @@ const DISTANCE_LIMIT: usize = 15;
 /// Bytes of one stored block at most.
 const STORED_BYTES: usize = 0xffff;
 
-/// Some literals, then a match.
+/// Some literals, then a match; or literals alone. In one word, as many are kept: a length in the low 9 bits (0: no match), the
+/// literals above, in 8 bits where a distance follows.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Step {
-    pub(super) literals: u32,
-    /// 0 for none.
-    pub(super) length: u16,
-    pub(super) distance: u16,
+pub(super) struct Step(u32);
+
+/// Literals of a step that has a match, at most.
+pub(super) const MOST_BEFORE: u32 = 255;
+
+impl Step {
+    /// At most [`MOST_BEFORE`] literals, then a match.
+    #[inline(always)]
+    pub(super) fn new(literals: u32, length: u32, distance: u32) -> Step {
+        Step(length | literals << 9 | distance << 17)
+    }
+
+    /// Literals and no match.
+    pub(super) fn of_literals(literals: u32) -> Step {
+        Step(literals << 9)
+    }
+
+    #[inline(always)]
+    pub(super) fn literals(self) -> usize {
+        self.parts().0
+    }
+
+    /// Literals, length, distance.
+    #[inline(always)]
+    fn parts(self) -> (usize, u32, u32) {
+        let length = self.0 & 0x1ff;
+        let literals = self.0 >> 9 & if length > 0 { MOST_BEFORE } else { u32::MAX };
+        (literals as usize, length, self.0 >> 17)
+    }
 }
 
 /// The codes of one block.
@@ -31,7 +56,7 @@ struct Tables {
     literal_lengths: [u8; LITERAL_SYMBOLS + 2],
     distance_lengths: [u8; DISTANCE_SYMBOLS],
     literals: [Code; LITERAL_SYMBOLS + 2],
-    distances: [Code; DISTANCE_SYMBOLS],
+    distances: [Code; 32],
     matches: [Code; 256],
 }
 
@@ -52,7 +77,7 @@ pub(super) fn write(
         literal_lengths: [0; LITERAL_SYMBOLS + 2],
         distance_lengths: [0; DISTANCE_SYMBOLS],
         literals: [0; LITERAL_SYMBOLS + 2],
-        distances: [0; DISTANCE_SYMBOLS],
+        distances: [0; 32],
         matches: [0; 256],
     };
     code_lengths(
@@ -132,49 +157,44 @@ fn write_stored(out: &mut BitWriter<'_>, data: &[u8], last: bool) {
 
 /// Writes what `steps` says of `data` from `at` on. Where they end; `None` when a match is none.
 fn write_steps(
-    out: &mut BitWriter<'_>,
+    to: &mut BitWriter<'_>,
     data: &[u8],
     mut at: usize,
     steps: &[Step],
     t: &Tables,
 ) -> Option<usize> {
+    // By itself it is kept in registers.
+    let mut out = std::mem::take(to);
     for step in steps {
-        let literals = data.get(at..at + step.literals as usize)?;
-        at += literals.len();
-        let mut few = literals;
-        if literals.len() >= 8 {
-            let (fours, left) = literals.as_chunks::<4>();
-            for four in fours {
-                for &byte in four {
-                    out.code(t.literals[usize::from(byte)]);
-                }
-                out.flush();
-            }
-            few = left;
-        }
-        for &byte in few {
+        let (count, length, distance) = step.parts();
+        let literals = data.get(at..at + count)?;
+        at += count;
+        for &byte in literals {
             out.code(t.literals[usize::from(byte)]);
-            out.flush();
+            out.make_room();
         }
-        if step.length > 0 {
-            let length = usize::from(step.length);
-            let from = at.checked_sub(usize::from(step.distance))?;
-            let known = (SHORTEST as usize..=LONGEST as usize).contains(&length) && from < at;
-            if !known || data.get(from..from + length)? != data.get(at..at + length)? {
+        if length > 0 {
+            let from = at.checked_sub(distance as usize)?;
+            let end = at + length as usize;
+            let known = (SHORTEST..=LONGEST).contains(&length) && from < at;
+            if !known || data.get(from..from + length as usize)? != data.get(at..end)? {
                 return None;
             }
-            at += length;
-            out.code(t.matches[(length - 3) & 0xff]);
-            let distance = u32::from(step.distance);
-            let slot = distance_slot(distance).min(DISTANCE_SYMBOLS - 1);
+            at = end;
+            // At most 7 bits wait; these are at most 14 + 5 + 15 + 13.
+            out.flush();
+            out.code(t.matches[(length - SHORTEST) as usize & 0xff]);
+            let slot = distance_slot(distance) & 31;
             out.code(t.distances[slot]);
             let extra = distance_extra(slot);
             out.put((distance - 1) & ((1 << extra) - 1), extra);
-            out.flush();
+            out.make_room();
         }
     }
+    out.flush();
     out.code(t.literals[END]);
     out.flush();
+    *to = out;
     Some(at)
 }
 

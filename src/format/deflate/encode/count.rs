@@ -89,10 +89,7 @@ fn entropy(counts: &[u32], more: Option<&[u32]>) -> u64 {
 
 /// n times its binary logarithm, in 256ths; 0 for 0. Integers only, so that every machine comes to the same blocks.
 fn n_log_n(n: u32) -> u64 {
-    if n < 2 {
-        return 0;
-    }
-    let high = n.ilog2();
+    let high = (n | 1).ilog2();
     // The 8 bits below the highest choose the fraction.
     let below = ((u64::from(n) << 8 >> high) & 0xff) as usize;
     let log = high << 8 | u32::from(FRACTIONS[below]);

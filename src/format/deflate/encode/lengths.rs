@@ -25,7 +25,7 @@ pub(super) fn code_lengths(counts: &[u32], limit: usize, lengths: &mut [u8]) {
         return;
     }
     let leaves = &mut leaves[..used];
-    leaves.sort_unstable();
+    sort_by_count(leaves);
     let mut of_length = leaves_of_length(leaves, limit);
     repair(&mut of_length, limit);
     // The rarest symbols have the longest codes.
@@ -34,6 +34,32 @@ pub(super) fn code_lengths(counts: &[u32], limit: usize, lengths: &mut [u8]) {
         for leaf in rest.by_ref().take(of_length[length] as usize) {
             lengths[(leaf & 0xffff) as usize] = length as u8;
         }
+    }
+}
+
+/// Sorts by what is above 16 bits, a byte of it at a time, lowest first; equals stay in their order.
+fn sort_by_count(leaves: &mut [u64]) {
+    let all = leaves.iter().fold(0, |all, leaf| all | leaf);
+    let mut sorted = [0u64; MOST];
+    let mut shift = 16;
+    while all >> shift > 0 {
+        let byte = |leaf: u64| (leaf >> shift & 0xff) as usize;
+        let mut ends = [0u16; 256];
+        for &leaf in &*leaves {
+            ends[byte(leaf)] += 1;
+        }
+        let mut end = 0;
+        for slot in &mut ends {
+            end += *slot;
+            *slot = end;
+        }
+        for &leaf in leaves.iter().rev() {
+            let slot = &mut ends[byte(leaf)];
+            *slot -= 1;
+            sorted[usize::from(*slot)] = leaf;
+        }
+        leaves.copy_from_slice(&sorted[..leaves.len()]);
+        shift += 8;
     }
 }
 

@@ -7,7 +7,7 @@ use super::slots::LONGEST;
 
 /// How far back a match may begin, and so many links are kept.
 const WINDOW: u32 = 1 << 15;
-const HEAD_BITS: u32 = 14;
+const HEAD_BITS: u32 = 15;
 const FEWEST_HEAD_BITS: u32 = 8;
 const NEAR_BITS: u32 = 13;
 /// A match of three bytes from farther away costs as much as its literals.
@@ -35,7 +35,7 @@ pub(super) struct Search {
     pub(super) above: u32,
 }
 
-/// The tables (208 KiB), for blocks one after the other.
+/// The tables (272 KiB), for blocks one after the other.
 ///
 /// A place is kept as its offset in the block plus [`WINDOW`]: 0 is "none", and a place is within the window of offset `at` exactly
 /// when its value is above `at`.
@@ -52,7 +52,7 @@ struct Tables {
 type Heads = [u32; 1 << HEAD_BITS];
 /// The place before each place of the window, with the same hash.
 type Links = [u32; WINDOW as usize];
-/// Low half of the offset of the newest place of each hash of three bytes.
+/// Low half of the newest place of each hash of three bytes, as in [`Tables`] counted from [`WINDOW`] on.
 type Near = [u16; 1 << NEAR_BITS];
 
 impl Matcher {
@@ -66,7 +66,7 @@ impl Matcher {
 
     /// Forgets the last block. A small block uses a small part of the heads, so that little has to be cleared.
     pub(super) fn begin<'a>(&'a mut self, data: &'a [u8]) -> Finder<'a> {
-        let bits = (data.len() | 1).ilog2();
+        let bits = (data.len() | 1).ilog2() + 1;
         let bits = bits.clamp(FEWEST_HEAD_BITS, HEAD_BITS);
         self.0.heads[..1 << bits].fill(0);
         // What is left of the last block would do no harm, but the output would depend on it.
@@ -74,7 +74,7 @@ impl Matcher {
         let mut finder = Finder {
             data,
             tables: &mut self.0,
-            head_shift: 32 - bits,
+            head_mask: (1 << bits) - 1,
             next_hash: 0,
             next_head: 0,
             three: true,
@@ -88,7 +88,7 @@ impl Matcher {
 pub(super) struct Finder<'a> {
     data: &'a [u8],
     tables: &'a mut Tables,
-    head_shift: u32,
+    head_mask: u32,
     /// Hash of the next place to enter, and the newest place that had it: asked for early, as memory is slow.
     next_hash: u32,
     next_head: u32,
@@ -97,15 +97,17 @@ pub(super) struct Finder<'a> {
 }
 
 impl Finder<'_> {
+    /// Eight bytes from `at` on.
     #[inline(always)]
-    pub(super) fn byte(&self, at: u32) -> u8 {
-        self.data.get(at as usize).copied().unwrap_or(0)
+    pub(super) fn bytes(&self, at: u32) -> u64 {
+        load(self.data, at)
     }
 
     #[inline(always)]
     fn make_ready(&mut self, bytes: u64) {
         let four = (bytes & 0xffff_ffff) as u32;
-        self.next_hash = four.wrapping_mul(0x9e37_79b1) >> self.head_shift;
+        let hash = four.wrapping_mul(0x9e37_79b1) >> (32 - HEAD_BITS);
+        self.next_hash = hash & self.head_mask;
         self.next_head = self.tables.heads[self.next_hash as usize % (1 << HEAD_BITS)];
     }
 
@@ -163,24 +165,22 @@ impl Finder<'_> {
         self.make_ready(load(self.data, at));
     }
 
-    /// Enters the place `at` and looks for the longest match there. Its length is `search.above` when none is longer.
+    /// Enters the place `at`, whose bytes are `bytes` and which is not the first, and looks for the longest match there. Its length
+    /// is `search.above` when none is longer.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: u32, search: Search) -> Match {
+    pub(super) fn find(&mut self, at: u32, bytes: u64, search: Search) -> Match {
         let data = self.data;
-        let bytes = load(data, at);
         let mut place = self.enter_chain(at, bytes);
         let mut best = Match {
             length: search.above,
             distance: 0,
         };
-        let most = LONGEST.min(data.len() as u32 - at);
         if self.three {
             let back = self.enter_near(at, bytes);
-            let fits = back.wrapping_sub(1) < NEAR && back <= at;
-            let there = if fits { at - back } else { at };
-            let same = (load(data, there) ^ bytes).trailing_zeros() >> 3;
-            let same = same.min(most);
-            let better = fits & (same >= 3) & (same > best.length);
+            // A place that is none or too far is as good as the one before this.
+            let back = if back.wrapping_sub(1) < NEAR { back } else { 1 };
+            let same = (load(data, at - back) ^ bytes).trailing_zeros() >> 3;
+            let better = same > best.length;
             best.length = if better { same } else { best.length };
             best.distance = if better { back } else { 0 };
         }
@@ -188,25 +188,28 @@ impl Finder<'_> {
         if best.length < SHORT {
             // Eight bytes at once tell all that matters.
             while place > at && left > 0 {
-                let next = self.tables.links[(place % WINDOW) as usize];
                 let same = (load(data, place - WINDOW) ^ bytes).trailing_zeros() >> 3;
+                let here = place;
+                place = self.tables.links[(place % WINDOW) as usize];
+                left -= 1;
                 let better = same > best.length;
                 best.length = if better { same } else { best.length };
                 best.distance = if better {
-                    at + WINDOW - place
+                    at + WINDOW - here
                 } else {
                     best.distance
                 };
-                place = next;
-                left -= 1;
                 if same >= SHORT {
                     break;
                 }
             }
             if best.length < SHORT {
-                best.length = best.length.min(most);
+                best.length = best.length.min(data.len() as u32 - at);
                 return best;
             }
+        }
+        let most = LONGEST.min(data.len() as u32 - at);
+        if best.distance > 0 {
             best.length = same_bytes(data, at - best.distance, at, SHORT, most);
         }
         let nice = search.nice.min(most);
@@ -216,7 +219,7 @@ impl Finder<'_> {
         // What a better match must end with, and more than four bytes after its begin.
         let mut end = best.length - 3;
         let mut tail = load4(data, at + end);
-        while best.length < nice && place > at && left > 0 {
+        while place > at && left > 0 {
             let there = place - WINDOW;
             place = self.tables.links[(place % WINDOW) as usize];
             left -= 1;
@@ -227,6 +230,9 @@ impl Finder<'_> {
                         length: same,
                         distance: at - there,
                     };
+                    if same >= nice {
+                        break;
+                    }
                     end = same - 3;
                     tail = load4(data, at + end);
                 }
@@ -236,14 +242,15 @@ impl Finder<'_> {
     }
 }
 
+/// Of the place `at`: what is 0 in the table is too far away from every place of the first window.
 #[inline(always)]
 fn low_half(at: u32) -> u16 {
-    (at & 0xffff) as u16
+    ((at + WINDOW) & 0xffff) as u16
 }
 
 /// Eight bytes at `at`, the first lowest; zeros where the block has ended.
 #[inline(always)]
-pub(super) fn load(data: &[u8], at: u32) -> u64 {
+fn load(data: &[u8], at: u32) -> u64 {
     match data.get(at as usize..at as usize + 8) {
         Some(bytes) => bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b)),
         None => load_end(data, at),

@@ -3,7 +3,7 @@
 
 use super::matcher::{Finder, Match, NEAR, Search};
 use super::pieces::{MOST_LITERALS, Sink};
-use super::slots::SHORTEST;
+use super::slots::{LONGEST, SHORTEST};
 
 /// How hard a level tries.
 #[derive(Clone, Copy)]
@@ -16,10 +16,14 @@ pub(super) struct Effort {
     lazy: u32,
     /// Matches of three bytes are looked for while literals take at least so many bits each, in 256ths.
     three: u32,
+    /// Places within a match that can be found later: of a longer match no others than these first ones.
+    inside: u32,
     /// Places are left out where the data is dull: what comes again only from there is then not found.
     skips: bool,
 }
 
+/// Places within a match that level 1 enters, and others of the longest match: runs of one byte are mostly those.
+const FEW_INSIDE: u32 = 4;
 /// Where literals take less, a match of three bytes seldom pays for the time. In text it does not, in programs it does.
 const DEAR: u32 = 1500;
 const ALWAYS: u32 = 0;
@@ -27,7 +31,10 @@ const NEVER: u32 = u32::MAX;
 
 /// By level, from 1 on.
 const EFFORTS: [Effort; 9] = [
-    effort(2, 16, 0, NEVER, true),
+    Effort {
+        inside: FEW_INSIDE,
+        ..effort(3, 16, 0, NEVER, true)
+    },
     effort(4, 20, 1, NEVER, true),
     effort(10, 32, 1, DEAR, true),
     effort(16, 32, 1, DEAR, true),
@@ -44,6 +51,7 @@ const fn effort(depth: u32, nice: u32, lazy: u32, three: u32, skips: bool) -> Ef
         nice,
         lazy,
         three,
+        inside: u32::MAX,
         skips,
     }
 }
@@ -78,80 +86,85 @@ pub(super) fn parse(
     effort: &Effort,
     (sink, tick): (&mut Sink<'_>, &mut dyn FnMut()),
 ) -> Option<()> {
-    finder.three = sink.literal_bits() >= effort.three;
     let first = Search {
         depth: effort.depth,
         nice: effort.nice,
         above: SHORTEST - 1,
     };
-    let mut search = first;
-    // The match that waits for a better one, and how many places after it were searched.
-    let mut best = Match {
-        length: 0,
-        distance: 1,
-    };
-    let mut waited = 0;
-    let mut at = 0;
-    let mut literals = 0;
     let mut worthy_at = 0;
     let mut tick_at = TICK_BYTES;
+    // The first byte has nothing before it.
+    finder.three = sink.literal_bits() >= effort.three;
+    finder.enter(0, 1);
+    sink.literals(0, 1);
+    let mut literals = 1;
+    let mut at = 1;
     while at < end {
-        let found = finder.find(at, search);
+        let bytes = finder.bytes(at);
+        let mut best = finder.find(at, bytes, first);
         at += 1;
-        if best.length == 0 {
-            if found.length < SHORTEST || (found.length == SHORTEST && found.distance > NEAR) {
-                literals += 1;
-                sink.literal(finder.byte(at - 1));
-                if literals > DULL_LITERALS {
-                    if effort.skips && at - worthy_at > DULL_BYTES {
-                        let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
-                        at += skip;
-                        literals += skip;
-                        sink.literals(at - skip, at);
-                        finder.skip_to(at);
-                    }
-                    if literals >= MOST_LITERALS {
-                        sink.step(literals, 0, 0)?;
-                        literals = 0;
-                        tick();
-                    }
+        if best.length < SHORTEST || (best.length == SHORTEST && best.distance > NEAR) {
+            literals += 1;
+            sink.literal((bytes & 0xff) as u8);
+            if literals > DULL_LITERALS {
+                if effort.skips && at - worthy_at > DULL_BYTES {
+                    let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
+                    at += skip;
+                    literals += skip;
+                    sink.literals(at - skip, at);
+                    finder.skip_to(at);
                 }
-                continue;
+                if literals >= MOST_LITERALS {
+                    sink.run(literals)?;
+                    literals = 0;
+                    tick();
+                }
             }
-            best = found;
-            waited = 0;
-        } else if found.length >= best.length && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited
-        {
-            sink.literals(at - 2 - waited, at - 1);
-            literals += waited + 1;
-            best = found;
-            waited = 0;
-        } else {
-            waited += 1;
+            continue;
         }
-        if best.length < effort.nice && waited < effort.lazy && at < end {
+        // How many places after the match were searched for a better one.
+        let mut waited = 0;
+        while best.length < effort.nice && waited < effort.lazy && at < end {
             let depth = if best.length >= GOOD {
                 effort.depth >> 3
             } else {
                 effort.depth >> 1
             };
-            search = Search {
+            let search = Search {
                 depth: depth >> waited,
                 nice: effort.nice,
                 above: best.length - 1,
             };
-            continue;
+            let found = finder.find(at, finder.bytes(at), search);
+            at += 1;
+            waited += 1;
+            if found.length >= best.length
+                && gain(found, best) > LEAST_GAIN + MORE_GAIN * (waited - 1)
+            {
+                sink.literals(at - 1 - waited, at - 1);
+                literals += waited;
+                best = found;
+                waited = 0;
+            }
         }
         sink.step(literals, best.length, best.distance)?;
         finder.three = sink.literal_bits() >= effort.three;
         literals = 0;
-        search = first;
         let next = at - 1 - waited + best.length;
         if best.length >= WORTHY {
             worthy_at = next;
         }
-        best.length = 0;
-        finder.enter(at, next);
+        let inside = match best.length {
+            LONGEST if effort.skips => FEW_INSIDE,
+            _ => effort.inside,
+        };
+        // The last is always entered: a run goes on from there.
+        let entered = next.min(at.saturating_add(inside));
+        finder.enter(at, entered);
+        if entered < next {
+            finder.skip_to(next - 1);
+            finder.enter(next - 1, next);
+        }
         at = at.max(next);
         if at >= tick_at {
             tick_at = at + TICK_BYTES;
@@ -160,7 +173,7 @@ pub(super) fn parse(
     }
     // At the end no match waits: it was taken when there was no place after it.
     if literals > 0 {
-        sink.step(literals, 0, 0)?;
+        sink.run(literals)?;
     }
     Some(())
 }

@@ -1,7 +1,7 @@
 //! Collects what the parse decides, and ends a block of the stream where the statistics of the data change.
 
 use super::bits::BitWriter;
-use super::block::{self, Step};
+use super::block::{self, MOST_BEFORE, Step};
 use super::count::Counts;
 
 /// Symbols after which it is considered to end a block.
@@ -17,14 +17,15 @@ const SPLIT_GAIN: u64 = 600 << 8;
 const SAMPLE_BYTES: usize = 1024;
 const ODD_BYTES: usize = 64;
 
-/// Steps and their statistics (130 KiB): of the open block, and of the piece after it that may join it.
+/// Steps and their statistics (65 KiB): of the open block, and of the piece after it that may join it.
 pub(super) struct Pieces {
     steps: Box<[Step]>,
     /// Steps collected, and how many of them are the block's.
     used: usize,
     block_steps: usize,
     block: Counts,
-    block_cost: u64,
+    /// Once it was asked for: most blocks have one piece.
+    block_cost: Option<u64>,
     /// Bits of a literal in the last piece, in 256ths.
     literal_bits: u32,
 }
@@ -51,7 +52,7 @@ impl Pieces {
             used: 0,
             block_steps: 0,
             block: Counts::new(),
-            block_cost: 0,
+            block_cost: None,
             literal_bits: 0,
         }
     }
@@ -68,6 +69,7 @@ impl<'a> Sink<'a> {
         pieces.used = 0;
         pieces.block_steps = 0;
         pieces.block.clear();
+        pieces.block_cost = None;
         pieces.literal_bits = first_literal_bits(data);
         Sink {
             data,
@@ -82,49 +84,67 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// The next `literals` bytes, which are counted, then a match (`length` 0: none). `None`: there is no room for what came before.
+    /// The next `literals` bytes, which are counted, then a match. `None`: there is no room for what came before.
     #[inline(never)]
     pub(super) fn step(&mut self, literals: u32, length: u32, distance: u32) -> Option<()> {
+        let mut literals = literals;
+        if literals > MOST_BEFORE {
+            self.run(literals)?;
+            literals = 0;
+        }
+        self.piece.add_match(length, distance);
+        self.push(Step::new(literals, length, distance), literals + 1)?;
+        self.at += length as usize;
+        self.end_long_piece()
+    }
+
+    /// As [`Sink::step`], without a match.
+    pub(super) fn run(&mut self, literals: u32) -> Option<()> {
+        self.push(Step::of_literals(literals), literals)?;
+        self.end_long_piece()
+    }
+
+    #[inline(always)]
+    fn push(&mut self, step: Step, symbols: u32) -> Option<()> {
         let p = &mut *self.pieces;
-        let end = self.at + literals as usize;
-        if length > 0 {
-            self.piece.add_match(length, distance);
-        }
-        *p.steps.get_mut(p.used)? = Step {
-            literals,
-            length: length as u16,
-            distance: distance as u16,
-        };
+        *p.steps.get_mut(p.used)? = step;
         p.used += 1;
-        self.piece_symbols += literals + 1;
-        self.at = end + length as usize;
-        if self.piece_symbols >= PIECE_SYMBOLS {
-            self.end_piece()?;
-        }
+        self.piece_symbols += symbols;
+        self.at += step.literals();
         Some(())
+    }
+
+    #[inline(always)]
+    fn end_long_piece(&mut self) -> Option<()> {
+        if self.piece_symbols < PIECE_SYMBOLS {
+            return Some(());
+        }
+        self.pieces.literal_bits = self.piece.literal_bits();
+        self.end_piece()
     }
 
     /// The piece joins the block, or the block is written and the piece begins another.
     #[inline(never)]
     fn end_piece(&mut self) -> Option<()> {
         let p = &mut *self.pieces;
-        let piece_cost = self.piece.cost();
-        p.literal_bits = self.piece.literal_bits();
-        let both = p.block.cost_with(&self.piece);
-        let full = p.used + PIECE_SYMBOLS as usize > MOST_STEPS;
-        if p.block_steps > 0 && (full || p.block_cost + piece_cost + SPLIT_GAIN < both) {
-            self.write_block(false)?;
-            let p = &mut *self.pieces;
-            p.steps.copy_within(p.block_steps..p.used, 0);
-            p.used -= p.block_steps;
-            self.block_at = self.piece_at;
-            std::mem::swap(&mut p.block, &mut self.piece);
-            p.block_cost = piece_cost;
-        } else {
-            p.block.add(&self.piece);
-            p.block_cost = both;
+        if p.block_steps > 0 {
+            let piece_cost = self.piece.cost();
+            let block_cost = p.block_cost.unwrap_or_else(|| p.block.cost());
+            let both = p.block.cost_with(&self.piece);
+            let full = p.used + PIECE_SYMBOLS as usize > MOST_STEPS;
+            p.block_cost = Some(both);
+            if full || block_cost + piece_cost + SPLIT_GAIN < both {
+                self.write_block(false)?;
+                let p = &mut *self.pieces;
+                p.block.clear();
+                p.block_cost = Some(piece_cost);
+                p.steps.copy_within(p.block_steps..p.used, 0);
+                p.used -= p.block_steps;
+                self.block_at = self.piece_at;
+            }
         }
         let p = &mut *self.pieces;
+        p.block.add(&self.piece);
         p.block_steps = p.used;
         self.piece.clear();
         self.piece_symbols = 0;

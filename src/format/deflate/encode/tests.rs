@@ -136,7 +136,7 @@ fn output_is_the_same_everywhere() {
             }
         }
     }
-    assert_eq!(sum, 0x7b5a_25d6_59f4_5860);
+    assert_eq!(sum, 0x1aa3_b01c_11f9_ae16);
 }
 
 #[test]
@@ -161,6 +161,39 @@ fn the_edges_of_blocks_come_back() {
             half.extend_from_within(..);
             assert_eq!(check(&mut encoder, &half).is_some(), len < 32_768, "{len}");
         }
+    }
+}
+
+/// A run of literals that is too long for the step of the match after it, at every length around that.
+#[test]
+fn long_runs_of_literals_come_back() {
+    let mut encoder = Encoder::new(9);
+    let word = b"a word that comes again and again";
+    for run in (250..262).chain([4094, 4095, 4096, 4097, 9000]) {
+        let mut data = word.repeat(8);
+        for n in 0..6 {
+            data.extend(noise(run, n));
+            data.extend(word.repeat(8));
+        }
+        assert!(check(&mut encoder, &data).is_some(), "{run}");
+    }
+}
+
+/// Hardly a literal between matches: the most steps there can be.
+#[test]
+fn many_short_matches_come_back() {
+    let mut rand = Rand(21);
+    let words: Vec<Vec<u8>> = (0..40).map(|n| noise(3 + n % 2, n as u64)).collect();
+    let mut data = Vec::new();
+    while data.len() < 400_000 {
+        data.extend(&words[rand.below(words.len())]);
+        if rand.below(500) == 0 {
+            data.extend(noise(300, data.len() as u64));
+        }
+    }
+    for level in 1..=9 {
+        let len = check(&mut Encoder::new(level), &data).unwrap();
+        assert!(len < data.len() / 2, "level {level}: {len}");
     }
 }
 
@@ -213,8 +246,17 @@ fn codes_are_complete_and_within_their_limit() {
 
 #[test]
 fn the_fastest_the_default_and_the_hardest_differ() {
-    let mut data = prose(150_000);
-    data.extend(mixed(&mut Rand(3), 100_000));
+    // Sentences of words that come more or less often.
+    let mut rand = Rand(3);
+    let words: Vec<String> = (0..900)
+        .map(|n| format!("{:x} ", (n * n * n) % 65_521 >> (n % 9)))
+        .collect();
+    let data: Vec<u8> = (0..40_000)
+        .flat_map(|_| {
+            let bits = rand.below(10);
+            words[rand.below(1 << bits)].bytes()
+        })
+        .collect();
     let sizes: Vec<usize> = (1..=9)
         .map(|level| check(&mut Encoder::new(level), &data).unwrap())
         .collect();
@@ -225,11 +267,7 @@ fn the_fastest_the_default_and_the_hardest_differ() {
 fn a_step_that_no_inflater_would_follow_is_not_written() {
     let data = b"xabcabcabcabc".repeat(3);
     let part = 1..13;
-    let good = block::Step {
-        literals: 3,
-        length: 9,
-        distance: 3,
-    };
+    let good = block::Step::new(3, 9, 3);
     let write = |step: block::Step, end: usize| {
         let mut counts = count::Counts::new();
         counts.add_literals(b"abc");
@@ -250,46 +288,17 @@ fn a_step_that_no_inflater_would_follow_is_not_written() {
     };
     let written = write(good, part.end).unwrap();
     assert!(comes_back(&written, &data[part.clone()]));
-    for (what, step) in [
-        (
-            "other bytes",
-            block::Step {
-                distance: 2,
-                ..good
-            },
-        ),
-        (
-            "before the block",
-            block::Step {
-                distance: 5,
-                ..good
-            },
-        ),
-        (
-            "itself",
-            block::Step {
-                distance: 0,
-                ..good
-            },
-        ),
-        ("too short a match", block::Step { length: 2, ..good }),
-        (
-            "too long a match",
-            block::Step {
-                length: 259,
-                ..good
-            },
-        ),
-        ("not to the end", block::Step { length: 8, ..good }),
-        ("beyond the end", block::Step { length: 30, ..good }),
-        (
-            "too many literals",
-            block::Step {
-                literals: 90,
-                ..good
-            },
-        ),
+    for (what, literals, length, distance) in [
+        ("other bytes", 3, 9, 2),
+        ("before the block", 3, 9, 5),
+        ("itself", 3, 9, 0),
+        ("too short a match", 3, 2, 3),
+        ("too long a match", 3, 259, 3),
+        ("not to the end", 3, 8, 3),
+        ("beyond the end", 3, 30, 3),
+        ("too many literals", 90, 9, 3),
     ] {
+        let step = block::Step::new(literals, length, distance);
         assert!(write(step, part.end).is_none(), "{what}");
     }
     assert!(write(good, part.end + 1).is_none(), "more to write");
