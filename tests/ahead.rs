@@ -2,13 +2,27 @@
 //! whatever happens to that request, the run ends as if it had been made when its turn came.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(
+    clippy::print_stderr,
+    reason = "a test says what it could not do or where to look"
+)]
 
 mod support;
 
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "support/faulty_ftp/mod.rs"]
+mod faulty_ftp;
 #[path = "support/faulty_s3.rs"]
 mod faulty_s3;
+#[path = "support/servers/ftp.rs"]
+mod ftp;
+#[path = "support/gate.rs"]
+mod gate;
+#[path = "support/servers/ssh.rs"]
+mod ssh;
+#[path = "ahead/talks.rs"]
+mod talks;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,6 +44,16 @@ const OPTIONS: [&str; 7] = [
     "--no-cache",
 ];
 
+/// Files that take some volumes.
+fn filled(scratch: &Scratch) -> PathBuf {
+    let source = scratch.folder("source");
+    let mut rand = Rand(5);
+    for n in 0..15 {
+        tree::write(&source.join(format!("file {n}")), &rand.bytes(330_000));
+    }
+    source
+}
+
 struct World {
     scratch: Scratch,
     server: Server,
@@ -40,11 +64,7 @@ impl World {
     /// A backup of some volumes.
     fn new() -> World {
         let scratch = Scratch::new("ahead");
-        let source = scratch.folder("source");
-        let mut rand = Rand(5);
-        for n in 0..15 {
-            tree::write(&source.join(format!("file {n}")), &rand.bytes(330_000));
-        }
+        let source = filled(&scratch);
         let world = World {
             server: Server::start(),
             scratch,

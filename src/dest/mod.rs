@@ -11,6 +11,8 @@ mod b2;
 mod bedrive;
 #[cfg(feature = "dest-box")]
 mod boxcom;
+#[cfg(any(feature = "dest-ftp", feature = "dest-ssh"))]
+mod coming;
 #[cfg(feature = "dest-dropbox")]
 mod dropbox;
 #[cfg(feature = "dest-duplicati")]

@@ -149,7 +149,7 @@ impl Resume {
 }
 
 /// The whole content into a sink that may have no time for it now.
-fn later(reply: Reply, into: &mut dyn Sink) -> Result<(), Fault> {
+pub(crate) fn later(reply: Reply, into: &mut dyn Sink) -> Result<(), Fault> {
     match into.later(reply.into_rest()) {
         Some(mut rest) => rest.copy(into),
         None => Ok(()),

@@ -253,8 +253,12 @@ impl Remote {
             (Ok(facts), Some(mut rest)) => rest.copy(&mut sink).map(|()| facts),
             (came, _) => came,
         };
-        let spared = matches!(&result, Err(fault) if fault.class == Class::Transient);
-        let spared = spared && left_alone && sink.position() > 0;
+        let spared = match &result {
+            // Its connection was wanted for something else.
+            Err(fault) if fault.class == Class::Stopped => true,
+            Err(fault) if fault.class == Class::Transient => left_alone && sink.position() > 0,
+            _ => false,
+        };
         let mut attempt = Attempt::of(asked.begun, result, sink);
         attempt.spared = spared;
         Some(attempt)
@@ -298,3 +302,7 @@ impl<T: io::Read + ?Sized> io::Read for Meanwhile<'_, T> {
 #[cfg(all(test, feature = "dest-s3", feature = "overlap"))]
 #[path = "ahead_tests.rs"]
 mod tests;
+
+#[cfg(all(test, feature = "dest-ftp", feature = "dest-ssh", feature = "overlap"))]
+#[path = "ahead_talk_tests.rs"]
+mod talk_tests;

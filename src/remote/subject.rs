@@ -147,6 +147,18 @@ impl Subject {
         done.map_err(|e| self.checked(e))
     }
 
+    /// Sends data on its way, looking after what was asked for ahead until it is there.
+    pub(super) fn send_beside(&mut self, name: &str, data: &[u8]) {
+        let done = self.upload(data, |remote, ui, spool, sha| {
+            let mut sending = remote.launch(ui, name, spool, sha)?.expect("a flight");
+            while !remote.remote.advance(&mut sending, spool) {
+                remote.remote.look_ahead();
+            }
+            remote.land(ui, name, (spool, sha), sending)
+        });
+        done.expect("stored");
+    }
+
     /// Whether the name was free.
     pub(super) fn put_new(&mut self, data: &[u8]) -> Result<bool> {
         self.upload(data, |remote, ui, spool, sha| {

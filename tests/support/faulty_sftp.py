@@ -2,8 +2,9 @@
 
     faulty_sftp.py FOLDER
 
+FOLDER/log gets a line for each request, FOLDER/reads one for each that was answered with data: LENGTH PATH.
 FOLDER/script holds one trouble a line, taken away when it has happened: KIND NUMBER TROUBLE [VALUE]. KIND is a request (`read`,
-`write`, `open`, ...) or `start`; the trouble comes at the NUMBER-th request of that kind. FOLDER/log gets a line for each request.
+`write`, `open`, ...) or `start`; the trouble comes at the NUMBER-th request of that kind.
 Troubles: `die`, `hang`, `pause` (until there is FOLDER/go), `kill` (with words on standard error), `status CODE[:message]`, `bare CODE` (a status without words),
 `garbage`, `huge`, `cut`, `wrong-id`, `wrong-kind`, `say TEXT` (plain text), `error TEXT` (on standard error, and it ends), `exit CODE`,
 `more` (data that nobody asked for), `early` (facts of a file as if it were empty yet), `full` (from now on nothing can be written and statvfs says so), `drip`, `empty`.
@@ -126,6 +127,7 @@ class Fields:
 
 
 files = {}
+paths = {}
 folders = {}
 
 
@@ -143,6 +145,7 @@ def answer(kind, number, f):
         mode |= (os.O_CREAT if flags & 8 else 0) | (os.O_TRUNC if flags & 16 else 0) | (os.O_EXCL if flags & 32 else 0)
         fd = os.open(path, mode, 0o644)
         files[str(fd).encode()] = fd
+        paths[fd] = path.decode()
         return frame(102, number, word(str(fd)))
     if kind == "close":
         handle = f.text()
@@ -158,6 +161,8 @@ def answer(kind, number, f):
             return status(number, 1)
         if "short" in MODE:
             data = data[:max(1, len(data) // 3)]
+        with open(os.path.join(HOME, "reads"), "a") as log:
+            log.write(f"{len(data)} {paths[fd]}\n")
         return frame(103, number, word(data))
     if kind == "write":
         fd, at, data = files[f.text()], f.u64(), f.text()

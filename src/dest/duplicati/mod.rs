@@ -156,6 +156,14 @@ impl Destination for Storage {
         self.files()?.get(name, span, into)
     }
 
+    fn can_be_asked_ahead(&self) -> bool {
+        match &self.way {
+            Way::Lent(files) => files.can_be_asked_ahead(),
+            Way::Gateway => self.gateway.can_be_asked_ahead(),
+            Way::Unknown => false,
+        }
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         self.files()?.put(name, body)
     }

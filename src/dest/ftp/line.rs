@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
 use super::wire::{REPLY_MAX, Replies, Reply};
 use crate::base::secret::Secret;
+use crate::base::transfer::FLIES;
 use crate::dest::folders::Wait;
 use crate::net::http::line::Line;
 
@@ -18,6 +19,8 @@ use crate::net::http::line::Line;
 pub(super) struct Sock {
     tcp: TcpStream,
     wait: Wait,
+    /// Nothing is waited for at all.
+    glances: bool,
     /// The time-outs that are set, for reading and for writing.
     set: [Duration; 2],
 }
@@ -27,6 +30,7 @@ impl Sock {
         let mut sock = Sock {
             tcp: TcpStream::connect_timeout(&to, left(wait)?)?,
             wait,
+            glances: false,
             set: [Duration::ZERO; 2],
         };
         // Commands are small and waited for.
@@ -37,6 +41,14 @@ impl Sock {
 
     pub(super) fn bound(&mut self, wait: Wait) {
         self.wait = wait;
+    }
+
+    fn set_glances(&mut self, glances: bool) -> io::Result<()> {
+        if self.glances != glances {
+            self.tcp.set_nonblocking(glances)?;
+            self.glances = glances;
+        }
+        Ok(())
     }
 
     pub(super) fn peer(&self) -> io::Result<SocketAddr> {
@@ -82,6 +94,12 @@ fn again(mut act: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 
 impl Read for Sock {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while FLIES && self.glances {
+            match self.tcp.read(buf) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
         self.ready(false)?;
         again(|| self.tcp.read(buf))
     }
@@ -128,6 +146,18 @@ impl Stream {
             Stream::Plain(sock) => sock,
             Stream::Tls(tls) => &mut tls.sock,
         }
+    }
+
+    /// Reads what has come; `WouldBlock` when that is nothing.
+    pub(super) fn read_now(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.sock().set_glances(true)?;
+        self.read(buf)
+    }
+
+    /// Reads wait again, for so long.
+    pub(super) fn wait(&mut self, wait: Wait) -> io::Result<()> {
+        self.sock().bound(wait);
+        self.sock().set_glances(false)
     }
 
     /// True in a version of TLS whose sessions are good for one connection each.

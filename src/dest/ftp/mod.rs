@@ -10,6 +10,7 @@ mod data;
 mod flight;
 mod line;
 mod listing;
+mod receiving;
 mod refusal;
 mod sending;
 mod session;
@@ -17,16 +18,19 @@ mod transfer;
 mod upload;
 mod wire;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use self::config::Setup;
 use self::flight::Begun;
+use self::receiving::Fetch;
 use self::session::Session;
 use self::upload::Upload;
 use crate::base::error::Result;
-use crate::base::fault::{Done, Fault};
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Opt, Options};
 use crate::base::transfer::Strip;
+use crate::dest::coming::Lane;
 use crate::dest::folders::BrokenOff;
 use crate::dest::sailing::{Landed, Sailing};
 use crate::dest::{
@@ -59,8 +63,10 @@ struct Folder {
     setup: Rc<Setup>,
     shown: String,
     session: Option<Session>,
+    /// A download that was left for later, with the conversation that it goes on in.
+    lane: Lane<Fetch>,
     /// TLS of no later version than 1.2.
-    tls12: bool,
+    tls12: Rc<Cell<bool>>,
     /// What may be old temporary files in the last listing.
     leftovers: Vec<String>,
     broken_off: BrokenOff,
@@ -89,7 +95,8 @@ impl Folder {
             setup: Rc::new(setup),
             shown: url.display(),
             session: None,
-            tls12: false,
+            lane: Lane::default(),
+            tls12: Rc::default(),
             leftovers: Vec::new(),
             broken_off: BrokenOff::default(),
             strip: Strip::default(),
@@ -116,16 +123,70 @@ impl Folder {
         done
     }
 
+    /// As [`Folder::begin`] to do nothing yet, beside a download that was left for later, if the server takes a second conversation.
+    fn begin_beside(&mut self, name: &str, body: &mut dyn Body) -> Done<Upload> {
+        let begin = |folder: &mut Folder, body: &mut dyn Body| {
+            folder.begin(name, body, &mut |_, _, upload, broken_off| {
+                // What another conversation is begun for meanwhile must not remove it.
+                broken_off.ended(&upload.first);
+                Ok(upload)
+            })
+        };
+        if self.session.is_none() && self.lane.is_busy() {
+            let lane = std::mem::take(&mut self.lane);
+            let begun = begin(self, body);
+            self.lane = lane;
+            if begun.is_ok() {
+                return begun;
+            }
+        }
+        begin(self, body)
+    }
+
+    /// A whole file, of which the sink may take what follows its beginning later.
+    fn fetch(&mut self, name: &str, into: &mut dyn Sink) -> Done<GetFacts> {
+        // Where there are two conversations, the one that brought the last file brings this one.
+        let last = self.lane.idle();
+        let other = last.and_then(|session| self.session.replace(session));
+        let done = loop {
+            let begun = self.with(&mut |s| s.begin_download(name, Span::WHOLE, into));
+            let (facts, stream) = match begun {
+                Ok((facts, Some((stream, _)))) => (facts, stream),
+                Ok((facts, None)) => break Ok(facts),
+                Err(fault) => break Err(fault),
+            };
+            let Some(session) = self.session.take() else {
+                let text = "the conversation has ended";
+                break Err(Fault::new(Class::Transient, text));
+            };
+            let is_older = self.tls12.get();
+            let fetch = Fetch::new(session, stream, facts.total, self.tls12.clone());
+            let (done, session) = self.lane.hand(fetch, into);
+            self.session = session;
+            if done.is_ok() || self.tls12.get() == is_older {
+                break done.map(|()| facts);
+            }
+            // Once more with older TLS.
+            if let Err(e) = into.restart() {
+                break Err(Fault::local(e));
+            }
+        };
+        self.session = self.session.take().or(other);
+        done
+    }
+
     /// Does something in the conversation, which is begun where there is none. It is done once more where the server had hung up
-    /// while volumes were made, or wants older TLS.
+    /// while volumes were made, or wants older TLS. A download that was left for later in it is broken off.
     fn with<T>(&mut self, act: &mut dyn FnMut(&mut Session) -> Done<T>) -> Done<T> {
         let mut kept = self.session.take();
+        kept = kept.or_else(|| self.lane.idle());
+        kept = kept.or_else(|| self.lane.back());
         kept = kept.and_then(|mut session| session.resumed().then_some(session));
         loop {
             let (mut session, is_old) = match kept.take() {
                 Some(session) => (session, true),
                 None => {
-                    let mut session = Session::open(&self.setup, self.tls12)?;
+                    let mut session = Session::open(&self.setup, self.tls12.get())?;
                     // If this breaks, so does what comes now.
                     let _ = session.remove_broken_off(&mut self.broken_off);
                     (session, false)
@@ -139,8 +200,7 @@ impl Folder {
             }
             let done = act(&mut session);
             if done.is_err() {
-                if session.wants_tls12() && !self.tls12 {
-                    self.tls12 = true;
+                if session.wants_tls12() && !self.tls12.replace(true) {
                     continue;
                 }
                 if is_old && session.was_over() {
@@ -173,7 +233,14 @@ impl Destination for Folder {
     }
 
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
-        self.with(&mut |s| s.download(name, span, into))
+        match FLIES && span == Span::WHOLE {
+            true => self.fetch(name, into),
+            false => self.with(&mut |s| s.download(name, span, into)),
+        }
+    }
+
+    fn can_be_asked_ahead(&self) -> bool {
+        true
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
@@ -185,8 +252,7 @@ impl Destination for Folder {
             } = begun?;
             self.broken_off.begun(&upload.first);
             let done = session.complete_upload(upload, body, &mut self.broken_off);
-            let older = done.is_err() && session.wants_tls12() && !self.tls12;
-            self.tls12 |= older;
+            let older = done.is_err() && session.wants_tls12() && !self.tls12.replace(true);
             if !session.is_broken() && !older {
                 self.session = Some(session);
             }
@@ -203,11 +269,7 @@ impl Destination for Folder {
         if !FLIES {
             return None;
         }
-        let upload = self.begin(name, body, &mut |_, _, upload, broken_off| {
-            // What another conversation is begun for meanwhile must not remove it.
-            broken_off.ended(&upload.first);
-            Ok(upload)
-        });
+        let upload = self.begin_beside(name, body);
         let begun = match (upload, self.session.take()) {
             (Ok(upload), Some(session)) => Ok(Begun { session, upload }),
             (Ok(_), None) => return None,

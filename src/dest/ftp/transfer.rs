@@ -1,6 +1,6 @@
 //! Looks at files, downloads and deletes them. Memory: one piece of 64 KiB.
 
-use std::io::Read as _;
+use std::io::{self, Read as _, Write};
 use std::time::Duration;
 
 use super::line::{Stream, is_end};
@@ -86,6 +86,20 @@ impl Session {
         span: Span,
         into: &mut dyn Sink,
     ) -> Done<GetFacts> {
+        let (facts, begun) = self.begin_download(name, span, into)?;
+        if let Some((stream, from)) = begun {
+            self.receive(stream, (from, span.end(), facts.total), into)?;
+        }
+        Ok(facts)
+    }
+
+    /// Asks for a span: the data connection with the place of its first byte; none where the file ends before.
+    pub(super) fn begin_download(
+        &mut self,
+        name: &str,
+        span: Span,
+        into: &mut dyn Sink,
+    ) -> Done<(GetFacts, Option<(Stream, u64)>)> {
         let size = match self.size(name)? {
             Ok(size) => Some(size),
             Err(reply) => match reply.code {
@@ -101,7 +115,7 @@ impl Session {
         let mut from = span.from;
         match size {
             Some(size) if size < from && span.is_open() => return Err(short(size, from)),
-            Some(size) if size <= from && from > 0 => return Ok(facts),
+            Some(size) if size <= from && from > 0 => return Ok((facts, None)),
             _ => {}
         }
         if from > 0 && !self.can_begin_at(name, size)? {
@@ -109,17 +123,13 @@ impl Session {
             from = 0;
         }
         let path = self.path(name)?;
-        let stream = match self.begin_transfer(&format!("RETR {path}"), from)? {
-            Ok(stream) => stream,
-            Err(reply) => {
-                return Err(match reply.code {
-                    450 | 550 if !self.is_there(name)? => self.absent(),
-                    _ => self.refuse(Verb::Get, &reply),
-                });
-            }
-        };
-        self.receive(stream, (from, span.end(), size), into)?;
-        Ok(facts)
+        match self.begin_transfer(&format!("RETR {path}"), from)? {
+            Ok(stream) => Ok((facts, Some((stream, from)))),
+            Err(reply) => Err(match reply.code {
+                450 | 550 if !self.is_there(name)? => self.absent(),
+                _ => self.refuse(Verb::Get, &reply),
+            }),
+        }
     }
 
     /// Whether the server begins where it is told to. One that says so and begins at the start would have bytes put in the wrong
@@ -149,13 +159,16 @@ impl Session {
     }
 
     /// Reads from `at` to `end`, at most; the file is `size` bytes long.
-    fn receive(
+    pub(super) fn receive(
         &mut self,
         mut stream: Stream,
         (mut at, end, size): (u64, u64, Option<u64>),
-        into: &mut dyn Sink,
+        into: &mut dyn Write,
     ) -> Done<()> {
-        stream.sock().bound(Wait::moving(self.setup.times.transfer));
+        let wait = Wait::moving(self.setup.times.transfer);
+        if let Err(e) = stream.wait(wait) {
+            return Err(self.blame(Verb::Get, &e));
+        }
         let mut buffer = vec![0; PIECE];
         let last = end.saturating_add(DRAINED);
         let ended = loop {
@@ -178,29 +191,45 @@ impl Session {
             }
             if size.is_some_and(|size| at > size) {
                 self.hang_up(stream)?;
-                let text = "the server sends more of it than it has: it does not begin where it was told to";
-                return Err(Fault::new(Class::Integrity, text));
+                return Err(too_much());
             }
         };
-        let missing = size.filter(|&size| at < size);
-        match ended {
-            // Some servers end TLS without saying so: what is whole is whole.
-            Err(e) if is_end(&e) && size == Some(at) => drop(stream),
+        let ended = match ended {
+            Ok(()) => {
+                stream.end_download();
+                Ok(())
+            }
             Err(e) => {
                 drop(stream);
-                return Err(self.blame(Verb::Get, &e));
+                // Some servers end TLS without saying so: what is whole is whole.
+                match is_end(&e) && size == Some(at) {
+                    true => Ok(()),
+                    false => Err(e),
+                }
             }
-            Ok(()) => stream.end_download(),
+        };
+        self.received(ended, at, size)
+    }
+
+    /// The end of a download of which the data connection is closed.
+    pub(super) fn received(
+        &mut self,
+        ended: io::Result<()>,
+        at: u64,
+        size: Option<u64>,
+    ) -> Done<()> {
+        if let Err(e) = ended {
+            return Err(self.blame(Verb::Get, &e));
         }
         self.end_transfer(Verb::Get, Wait::short(self.setup.times.short))?;
-        match missing {
+        match size.filter(|&size| at < size) {
             Some(size) => Err(short(at, size)),
             None => Ok(()),
         }
     }
 
     /// Ends a download in its middle: the server answers that it was broken off, or not at all.
-    fn hang_up(&mut self, stream: Stream) -> Done<()> {
+    pub(super) fn hang_up(&mut self, stream: Stream) -> Done<()> {
         drop(stream);
         let wait = Wait::short(self.setup.times.short.min(Duration::from_secs(5)));
         if self.reply(wait).is_err() {
@@ -210,23 +239,22 @@ impl Session {
     }
 }
 
+/// The fault of a download that does not end where the file does.
+pub(super) fn too_much() -> Fault {
+    let text = "the server sends more of it than it has: it does not begin where it was told to";
+    Fault::new(Class::Integrity, text)
+}
+
 /// Counts.
 struct Count(usize);
 
-impl std::io::Write for Count {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+impl Write for Count {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.0 += data.len();
         Ok(data.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Sink for Count {
-    fn restart(&mut self) -> std::io::Result<()> {
-        self.0 = 0;
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -219,6 +219,14 @@ impl Destination for ContentFolder {
         })
     }
 
+    /// Only what comes in one reply and is taken as it comes. Where each block is checked, which is as it should be, a file is as
+    /// many requests as it has blocks, each to the gateway whose turn it is when the one before has proved good or bad, and nothing
+    /// counts before its block is whole: there is no reply to read on when there is time. The same goes for archives, in whose place
+    /// single blocks come as soon as one of them is not right.
+    fn can_be_asked_ahead(&self) -> bool {
+        self.mode == Mode::Unchecked
+    }
+
     fn put(&mut self, _: &str, _: &mut dyn Body) -> Done<()> {
         Err(read_only())
     }

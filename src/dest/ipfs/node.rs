@@ -13,11 +13,12 @@ use crate::dest::ipfs::keep::Keep;
 use crate::dest::ipfs::options;
 use crate::dest::ipfs::rpc::{Refusal, Rpc, Upload, added};
 use crate::dest::{
-    About, Body, Destination, Fact, GetFacts, Listed, Quota, RemoteFile, Said, Sink, Span,
+    About, Body, Destination, FLIES, Fact, GetFacts, Listed, Quota, RemoteFile, Said, Sink, Span,
 };
 use crate::format::ipld::cid::Cid;
 use crate::net::http::Pace;
 use crate::net::json;
+use crate::net::ranged::later;
 use crate::net::service::rows;
 use crate::net::url::DestUrl;
 
@@ -296,6 +297,10 @@ impl Destination for NodeFolder {
         let mut args = vec![("arg", path.as_str()), ("offset", offset.as_str())];
         args.extend(count.as_deref().map(|count| ("count", count)));
         let mut reply = self.rpc.call("files/read", &args, Pace::Download, None)?;
+        if FLIES && span == Span::WHOLE {
+            self.read_last = size.map(|size| (name.to_owned(), size));
+            return later(reply, into).map(|()| facts);
+        }
         reply.copy(span.len.unwrap_or(u64::MAX), into)?;
         if !span.is_open() && !matches!(reply.read(&mut [0]), Ok(0)) {
             return Err(Fault::new(
@@ -305,6 +310,10 @@ impl Destination for NodeFolder {
         }
         self.read_last = size.map(|size| (name.to_owned(), size));
         Ok(facts)
+    }
+
+    fn can_be_asked_ahead(&self) -> bool {
+        true
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {

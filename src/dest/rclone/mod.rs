@@ -303,6 +303,11 @@ impl Destination for Folder {
         }
     }
 
+    /// A process of its own for a file would be waited for.
+    fn can_be_asked_ahead(&self) -> bool {
+        self.helper.is_some()
+    }
+
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
         if std::mem::take(&mut self.setup.keep_missing) {
             let words = ["lsjson", "--stat", "--no-modtime"];

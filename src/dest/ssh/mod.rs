@@ -9,7 +9,9 @@ mod config;
 mod flight;
 mod helper;
 mod launch;
+mod listing;
 mod pins;
+mod reading;
 mod refusal;
 mod session;
 mod transfer;
@@ -22,20 +24,16 @@ use std::rc::Rc;
 use self::config::Setup;
 use self::flight::Begun;
 use self::launch::Program;
+use self::listing::{list, remote_file};
+use self::reading::Fetch;
 use self::session::{Done, Session};
-use self::transfer::TEMPORARY;
-use self::wire::{
-    Attrs, DENIED, END, Entry, FAILURE, MKDIR, NO_FILE, OK, OPENDIR, READDIR, REMOVE, SETSTAT,
-    Status,
-};
+use self::wire::{DENIED, FAILURE, MKDIR, NO_FILE, OK, REMOVE, SETSTAT, Status};
 use crate::base::error::Result;
 use crate::base::fault::Fault;
 use crate::base::opt::Options;
-use crate::base::time::Timestamp;
 use crate::base::transfer::Strip;
-use crate::dest::folders::{
-    self, BrokenOff, LEFTOVER_AGE, LEFTOVERS_MAX, Verb, path_or_root as folder_or_root,
-};
+use crate::dest::coming::Lane;
+use crate::dest::folders::{self, BrokenOff, Verb, path_or_root as folder_or_root};
 use crate::dest::sailing::{Landed, Sailing};
 use crate::dest::{
     About, Body, Destination, FLIES, Flight, GetFacts, Listed, Quota, RemoteFile, Said, Scheme,
@@ -54,15 +52,14 @@ pub(crate) static SCHEME: Scheme = Scheme {
     open: |url, options| Ok(Box::new(Folder::new(url, options)?)),
 };
 
-/// Requests for entries of a folder under way at once.
-const LISTS_UNDER_WAY: usize = 2;
-
 /// A folder on a server.
 struct Folder {
     setup: Rc<Setup>,
     shown: String,
     program: Option<Program>,
     session: Option<Session>,
+    /// A download that was left for later, with the conversation that it goes on in.
+    lane: Lane<Fetch>,
     /// Old temporary files seen in the last listing.
     leftovers: Vec<String>,
     broken_off: BrokenOff,
@@ -86,6 +83,7 @@ impl Folder {
             shown: url.display(),
             program: None,
             session: None,
+            lane: Lane::default(),
             leftovers: Vec::new(),
             broken_off: BrokenOff::default(),
             strip: Strip::default(),
@@ -93,10 +91,12 @@ impl Folder {
         })
     }
 
-    /// The conversation, which is begun where there is none.
+    /// The conversation, which is begun where there is none. A download that was left for later in it is broken off.
     fn talk(&mut self) -> Done<Session> {
-        // While volumes are made a server may have hung up: that is no failure of what comes now.
         let kept = self.session.take();
+        let kept = kept.or_else(|| self.lane.idle());
+        let kept = kept.or_else(|| self.lane.back());
+        // While volumes are made a server may have hung up: that is no failure of what comes now.
         match kept.and_then(|mut kept| kept.is_well().then_some(kept)) {
             Some(session) => Ok(session),
             None => {
@@ -127,6 +127,36 @@ impl Folder {
         }
     }
 
+    /// A whole file, of which the sink may take what follows its beginning later.
+    fn fetch(&mut self, name: &str, into: &mut dyn Sink) -> Done<GetFacts> {
+        // Where there are two conversations, the one that brought the last file brings this one.
+        let last = self.lane.idle();
+        let other = last.and_then(|session| self.session.replace(session));
+        let done = self.begin_reading(name).and_then(|fetch| {
+            let facts = fetch.reading.facts();
+            let (done, session) = self.lane.hand(fetch, into);
+            self.session = session;
+            done.map(|()| facts)
+        });
+        self.session = self.session.take().or(other);
+        done
+    }
+
+    /// Begins a download, which has the conversation until it is over.
+    fn begin_reading(&mut self, name: &str) -> Done<Fetch> {
+        let mut session = self.talk()?;
+        match session.open_reading(name, Span::WHOLE) {
+            Ok(reading) => Ok(Fetch {
+                session: Some(session),
+                reading,
+            }),
+            Err(fault) => {
+                self.keep(session);
+                Err(fault)
+            }
+        }
+    }
+
     /// Begins an upload, which has the conversation until it is over.
     fn begin(&mut self, name: &str, body: &mut dyn Body) -> Done<Begun> {
         self.sweep()?;
@@ -145,6 +175,19 @@ impl Folder {
         }
     }
 
+    /// As [`Folder::begin`], beside a download that was left for later, if the server takes a second conversation.
+    fn begin_beside(&mut self, name: &str, body: &mut dyn Body) -> Done<Begun> {
+        if self.session.is_none() && self.lane.is_busy() {
+            let lane = std::mem::take(&mut self.lane);
+            let begun = self.begin(name, body);
+            self.lane = lane;
+            if begun.is_ok() {
+                return begun;
+            }
+        }
+        self.begin(name, body)
+    }
+
     /// Removes what killed runs left behind. Failures wait for the next run.
     fn sweep(&mut self) -> Done<()> {
         for name in std::mem::take(&mut self.leftovers) {
@@ -155,113 +198,6 @@ impl Folder {
         }
         Ok(())
     }
-}
-
-/// Every entry of the folder, to `each`.
-fn list(
-    s: &mut Session,
-    leftovers: &mut Vec<String>,
-    each: &mut dyn FnMut(Listed) -> Done<()>,
-) -> Done<()> {
-    let wait = s.for_listing();
-    let folder = folder_or_root(&s.folder).as_bytes().to_vec();
-    let reply = s.call_within(OPENDIR, |p| p.text(&folder), wait)?;
-    if let Some(status) = s.refused(&reply)? {
-        return Err(no_folder(s, &status)?);
-    }
-    let handle = reply.handle().map_err(|e| s.garbled(e))?;
-    let (mut under_way, mut ended, mut done) = (0, false, Ok(()));
-    loop {
-        while under_way < LISTS_UNDER_WAY && !ended && done.is_ok() {
-            s.post(READDIR, |p| p.text(&handle), wait)?;
-            under_way += 1;
-        }
-        if under_way == 0 {
-            break;
-        }
-        let reply = s
-            .any(wait)
-            .map_err(|fault| folders::incomplete(Some(wait), wait.pause, fault))?;
-        under_way -= 1;
-        if let Some(status) = s.refused(&reply)? {
-            ended = true;
-            if status.code != END {
-                let fault = refusal::refusal(Verb::List, &status, &s.shown());
-                done = done.and(Err(folders::incomplete(None, wait.pause, fault)));
-            }
-            continue;
-        }
-        let entries = reply.names().map_err(|e| s.garbled(e))?;
-        drop(reply);
-        if entries.is_empty() {
-            // A reply without entries would never come to an end.
-            ended = true;
-        }
-        for entry in entries {
-            if done.is_ok() {
-                done = show(s, entry, leftovers, each);
-            }
-            if s.is_broken() {
-                return done;
-            }
-        }
-    }
-    s.close(&handle)?;
-    done
-}
-
-/// Passes on one entry of a listing, if it is a file or a folder.
-fn show(
-    s: &mut Session,
-    entry: Entry,
-    leftovers: &mut Vec<String>,
-    each: &mut dyn FnMut(Listed) -> Done<()>,
-) -> Done<()> {
-    // Names that are not text become ones with U+FFFD, which no volume has.
-    let name = String::from_utf8_lossy(&entry.name).into_owned();
-    if name == "." || name == ".." {
-        return Ok(());
-    }
-    let mut facts = entry.attrs;
-    if facts.is_link() {
-        if name.contains('/') {
-            return Ok(());
-        }
-        let path = s.path(&name);
-        match s.look(&path)? {
-            Ok(found) => facts = found,
-            Err(_) => return Ok(()),
-        }
-    }
-    if name.starts_with(TEMPORARY) {
-        let old = Timestamp::now().0 - LEFTOVER_AGE;
-        let is_old = facts.modified.is_some_and(|m| m < old);
-        if is_old && facts.is_file() && !name.contains('/') && leftovers.len() < LEFTOVERS_MAX {
-            leftovers.push(name);
-        }
-        return Ok(());
-    }
-    if !facts.is_file() && !facts.is_folder() {
-        return Ok(());
-    }
-    each(Listed::Entry(remote_file(name, &facts)))
-}
-
-fn remote_file(name: String, facts: &Attrs) -> RemoteFile {
-    let is_folder = facts.is_folder();
-    RemoteFile {
-        name,
-        size: facts.size.filter(|_| !is_folder),
-        modified: facts.modified,
-        is_folder,
-        is_archived: false,
-    }
-}
-
-/// Why the folder cannot be listed.
-fn no_folder(s: &mut Session, status: &Status) -> Done<Fault> {
-    let fault = refusal::refusal(Verb::List, status, &s.shown());
-    Ok(s.file_in_the_way()?.unwrap_or(fault))
 }
 
 fn delete(s: &mut Session, name: &str) -> Done<()> {
@@ -354,7 +290,14 @@ impl Destination for Folder {
     }
 
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
-        self.with(|s| s.download(name, span, into))
+        match FLIES && span == Span::WHOLE {
+            true => self.fetch(name, into),
+            false => self.with(|s| s.download(name, span, into)),
+        }
+    }
+
+    fn can_be_asked_ahead(&self) -> bool {
+        true
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
@@ -379,7 +322,7 @@ impl Destination for Folder {
         if !FLIES {
             return None;
         }
-        let begun = self.begin(name, body);
+        let begun = self.begin_beside(name, body);
         if let Ok(Begun { upload, .. }) = &begun {
             // What another conversation is begun for meanwhile must not remove it.
             self.broken_off.ended(&upload.first);

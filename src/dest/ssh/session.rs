@@ -211,6 +211,16 @@ impl Session {
         }
     }
 
+    /// Takes in what the child has said, without waiting: whether there was anything.
+    pub(super) fn has_come(&mut self) -> Done<bool> {
+        // Whoever looks now and then does not know for how long nothing came.
+        let before = Instant::now();
+        let mut moved = before;
+        let wait = Wait::moving(self.setup.times.transfer);
+        self.turn(&[], (&mut moved, wait), Duration::ZERO)?;
+        Ok(moved != before)
+    }
+
     /// See [`Channel::fd`].
     pub(super) fn fd(&self, writes: bool) -> Option<RawFd> {
         self.channel.fd(writes)
@@ -294,17 +304,6 @@ impl Session {
         match self.refused(reply)? {
             Some(status) => Ok(Err(status)),
             None => reply.attrs().map(Ok).map_err(|e| self.garbled(e)),
-        }
-    }
-
-    /// Takes so many replies and drops them, so that the next request is answered in its turn.
-    pub(super) fn settle(&mut self, mut count: usize) {
-        let wait = Wait::short(self.setup.times.short);
-        while count > 0 && !self.broken {
-            count -= 1;
-            if self.any(wait).is_err() {
-                return;
-            }
         }
     }
 

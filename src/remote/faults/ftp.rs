@@ -8,21 +8,21 @@ pub(super) fn start() -> Box<dyn Wire> {
 }
 
 /// A folder on a server, and what is to go wrong.
-pub(super) struct Ftp(pub(super) Server);
+pub(in crate::remote) struct Ftp(pub(in crate::remote) Server);
 
 impl Ftp {
-    pub(super) fn new(change: impl FnOnce(&mut Modes)) -> Ftp {
+    pub(in crate::remote) fn new(change: impl FnOnce(&mut Modes)) -> Ftp {
         let mut modes = Modes::default();
         change(&mut modes);
         Ftp(Server::start(modes))
     }
 
-    pub(super) fn subject(&self, query: &str) -> Subject {
+    pub(in crate::remote) fn subject(&self, query: &str) -> Subject {
         Subject::open(&self.url("", query), SECRETS)
     }
 
     /// A file of this length that downloads get.
-    pub(super) fn stored(&self, len: usize) -> Vec<u8> {
+    pub(in crate::remote) fn stored(&self, len: usize) -> Vec<u8> {
         self.0.store(NAME, &bytes(len));
         bytes(len)
     }

@@ -123,7 +123,7 @@ pub(super) fn downloads_and_uploads_that_break() {
 }
 
 #[test]
-fn what_is_gone_on_with_is_not_sent_again() {
+pub(super) fn what_is_gone_on_with_is_not_sent_again() {
     let wire = Ftp::new(|_| ());
     let data = wire.stored(DATA);
     wire.0.script("RETR", "", Odd::Cut(300_000));
@@ -139,7 +139,7 @@ fn what_is_gone_on_with_is_not_sent_again() {
 }
 
 #[test]
-fn bytes_never_come_to_the_wrong_place() {
+pub(super) fn bytes_never_come_to_the_wrong_place() {
     for (from, len) in [(50_000, 1000), (10, 300_000), (300_000, 100_077), (0, 10)] {
         for odd in [Odd::Whole, Odd::Late] {
             // Once it is a good server, and then no more.
@@ -387,7 +387,7 @@ fn listings_that_are_not_whole() {
 }
 
 #[test]
-fn silence_has_an_end() {
+pub(super) fn silence_has_an_end() {
     let rows = [
         ("(start)", Odd::Hang),
         ("USER", Odd::Hang),

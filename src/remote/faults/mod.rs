@@ -605,6 +605,12 @@ macro_rules! ahead {
             statuses: the_table_of_statuses servers_that_say_how_long_to_wait;
         }
     };
+    (own $of:ident: $($row:ident)*) => {
+        $(#[test]
+        fn $row() {
+            super::super::super::subject::asked_ahead(super::super::$of::$row);
+        })*
+    };
     ($start:path; $($group:ident: $($row:ident)*;)*) => {
         $($(#[test]
         fn $row() {
@@ -627,7 +633,45 @@ mod ahead {
     all_ahead! {
         "dest-s3" s3 "dest-webdav" webdav "dest-b2" b2 "dest-azure" azure "dest-gcs" gcs "dest-openstack" openstack
         "dest-onedrive" onedrive "dest-dropbox" dropbox "dest-box" boxcom "dest-googledrive" googledrive
-        "dest-jottacloud" jottacloud
+        "dest-jottacloud" jottacloud "dest-duplicati" storage "dest-ipfs" ipfs
+    }
+
+    #[cfg(feature = "dest-rclone")]
+    mod rclone {
+        ahead! { super::super::rclone::start;
+            downloads: downloads_that_break ranges_that_are_ignored silent_downloads slow_downloads
+                files_that_are_not_what_was_listed files_that_are_gone;
+            statuses: the_table_of_statuses;
+        }
+    }
+
+    #[cfg(feature = "dest-ipfs")]
+    mod unchecked_gateway {
+        ahead! { super::super::gateways::unchecked;
+            downloads: downloads_that_break ranges_that_are_ignored;
+        }
+    }
+
+    #[cfg(feature = "dest-ftp")]
+    mod ftp {
+        ahead! { super::super::ftp::start;
+            downloads: files_that_are_not_what_was_listed files_that_are_gone;
+        }
+        ahead! { own ftp_only:
+            servers_of_every_kind downloads_and_uploads_that_break what_is_gone_on_with_is_not_sent_again
+            bytes_never_come_to_the_wrong_place silence_has_an_end tls_of_every_kind tls_that_goes_wrong
+        }
+    }
+
+    #[cfg(feature = "dest-ssh")]
+    mod ssh {
+        ahead! { super::super::ssh::start;
+            downloads: files_that_are_not_what_was_listed files_that_are_gone;
+        }
+        ahead! { own ssh_only:
+            children_that_end_in_mid_transfer a_child_that_is_gone_while_nothing_is_asked_is_no_failure
+            replies_in_any_order_and_of_any_length replies_that_cannot_be a_child_that_says_nothing_is_ended
+        }
     }
 }
 

@@ -16,11 +16,11 @@ pub(super) fn start() -> Box<dyn Wire> {
 }
 
 /// A folder that is served, and what is to go wrong.
-pub(super) struct Sftp(PathBuf);
+pub(in crate::remote) struct Sftp(PathBuf);
 
 impl Sftp {
     /// `mode`: words of the server for the whole run.
-    pub(super) fn new(mode: &str) -> Sftp {
+    pub(in crate::remote) fn new(mode: &str) -> Sftp {
         let name = format!("duplet-sftp-{}", rand::hex::<8>().expect("random"));
         let root = std::env::temp_dir().join(name);
         std::fs::create_dir_all(root.join("d")).expect("a folder");
@@ -29,27 +29,27 @@ impl Sftp {
     }
 
     /// What goes wrong: `KIND NUMBER TROUBLE [VALUE]`, one a line.
-    pub(super) fn script(&self, lines: &str) {
+    pub(in crate::remote) fn script(&self, lines: &str) {
         std::fs::write(self.0.join("script"), lines).expect("a file");
     }
 
     /// Lines of the script that have not happened.
-    pub(super) fn left(&self) -> String {
+    pub(in crate::remote) fn left(&self) -> String {
         std::fs::read_to_string(self.0.join("script")).unwrap_or_default()
     }
 
     /// Requests of a kind so far.
-    pub(super) fn count(&self, kind: &str) -> usize {
+    pub(in crate::remote) fn count(&self, kind: &str) -> usize {
         let log = std::fs::read_to_string(self.0.join("log")).unwrap_or_default();
         log.lines().filter(|line| *line == kind).count()
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::remote) fn path(&self, name: &str) -> PathBuf {
         self.0.join("d").join(name)
     }
 
     /// Names in the served folder.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(in crate::remote) fn names(&self) -> Vec<String> {
         let found = std::fs::read_dir(self.0.join("d")).expect("a folder");
         let mut names: Vec<String> = found
             .map(|e| e.expect("an entry").file_name().into_string().expect("plain"))
@@ -58,7 +58,7 @@ impl Sftp {
         names
     }
 
-    pub(super) fn subject(&self, query: &str) -> Subject {
+    pub(in crate::remote) fn subject(&self, query: &str) -> Subject {
         Subject::open(&self.url("", query), SECRETS)
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn children_that_end_in_mid_transfer() {
 }
 
 #[test]
-fn a_child_that_is_gone_while_nothing_is_asked_is_no_failure() {
+pub(super) fn a_child_that_is_gone_while_nothing_is_asked_is_no_failure() {
     let wire = Sftp::new("");
     let mut s = wire.subject("number-of-retries=0");
     s.put(b"one").expect("stored");
@@ -160,7 +160,7 @@ pub(super) fn a_full_disk_is_final_and_leaves_nothing() {
 }
 
 #[test]
-fn replies_in_any_order_and_of_any_length() {
+pub(super) fn replies_in_any_order_and_of_any_length() {
     let modes = [
         "shuffle",
         "short",
@@ -197,7 +197,7 @@ fn replies_in_any_order_and_of_any_length() {
 }
 
 #[test]
-fn replies_that_cannot_be() {
+pub(super) fn replies_that_cannot_be() {
     let lines = [
         "read 1 empty",
         "read 1 more",
@@ -229,7 +229,7 @@ fn replies_that_cannot_be() {
 }
 
 #[test]
-fn a_child_that_says_nothing_is_ended() {
+pub(super) fn a_child_that_says_nothing_is_ended() {
     let query = "short-timeout=1s&read-write-timeout=1s&number-of-retries=1";
     at_once(["start", "open", "read", "fstat"], |kind| {
         let wire = Sftp::new("");

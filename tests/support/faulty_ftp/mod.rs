@@ -183,6 +183,8 @@ struct State {
     /// Verb, part of the argument, trouble: the first that fits a command is used up.
     script: Vec<(&'static str, &'static str, Trouble)>,
     seen: Vec<String>,
+    /// Names of files that were sent to their end, as the command had them.
+    sent: Vec<String>,
     connections: usize,
     dice: u64,
     /// Nobody asks any more.
@@ -222,6 +224,7 @@ impl Server {
             files: BTreeMap::new(),
             script: Vec::new(),
             seen: Vec::new(),
+            sent: Vec::new(),
             connections: 0,
             dice: 1,
             ended: false,
@@ -282,6 +285,11 @@ impl Server {
     /// Commands so far with this verb.
     pub fn count(&self, verb: &str) -> usize {
         self.with(|s| s.seen.iter().filter(|c| split(c).0 == verb).count())
+    }
+
+    /// Files that were sent to their end, as the commands had them; in TLS the client has read them, too.
+    pub fn sent(&self) -> Vec<String> {
+        self.with(|s| s.sent.clone())
     }
 
     /// Conversations so far.

@@ -114,6 +114,9 @@ impl Session {
             let _ = std::io::copy(&mut conn, &mut std::io::sink());
         }
         drop(conn);
+        if verb == "RETR" {
+            self.state.lock().unwrap().sent.push(argument.to_owned());
+        }
         self.end(trouble, &good)
     }
 

@@ -14,6 +14,7 @@ use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::servers::account::{self, run};
+#[allow(unused_imports, reason = "each test file uses its own part")]
 pub use crate::support::servers::account::{PASSWORD, PASSWORD_IN_URL, children_of};
 use crate::support::{is_root, servers::free_port, text};
 
