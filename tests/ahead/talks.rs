@@ -312,7 +312,6 @@ fn whatever_happens_to_what_was_asked_for_it_ends_the_same() {
                     Trouble::ThenEnds("421 Timeout.".to_owned()),
                     Trouble::Stall(100_000),
                     Trouble::Abrupt,
-                    Trouble::Clear,
                 ];
                 let in_clear = vec![
                     Trouble::Cut(0),
