@@ -213,6 +213,27 @@ fn an_upload_flies_beside_it() {
     }
 }
 
+/// Where the server takes no second conversation it has the only one, and what was asked for is gone on with.
+#[test]
+fn an_upload_takes_the_only_conversation_there_can_be() {
+    for (place, mut s) in places("number-of-retries=0") {
+        let what = place.what();
+        let data = bytes(2 * MIB);
+        s.ask_ahead(NAME, LEN as u64, 0);
+        match &place {
+            Place::Sftp(sftp) => sftp.script("start 1 error Connection closed by server\n"),
+            Place::Ftp(ftp, _) => {
+                let crowded = Trouble::Ends("421 Too many connections.".to_owned());
+                ftp.0.script("(start)", "", crowded);
+            }
+        }
+        s.send_beside(OTHER, &data);
+        assert_eq!(place.wire().file(OTHER).expect("stored"), data, "{what}");
+        assert!(get(&mut s).expect(&what) == bytes(LEN), "{what}");
+        assert_eq!(s.retries(), 0, "{what}");
+    }
+}
+
 #[test]
 fn what_is_not_wanted_any_more_is_broken_off() {
     for until in [0, 1, MIB, LEN] {

@@ -221,7 +221,7 @@ impl Session {
 
     /// Takes the replies that are under way, each by its number, and closes the file.
     pub(super) fn end_reading(&mut self, r: &mut Reading) {
-        let wait = Wait::moving(self.setup().times.short);
+        let wait = Wait::short(self.setup().times.short);
         while !r.asked.is_empty() && !self.is_broken() {
             let Ok(frame) = self.any(wait) else {
                 return;
