@@ -220,49 +220,30 @@ pub(crate) struct WantedDigests {
     pub(crate) md5: bool,
 }
 
+impl WantedDigests {
+    /// The one that is made; no destination wants both.
+    pub(crate) fn hasher(self) -> Option<Hasher> {
+        match self {
+            WantedDigests { md5: true, .. } => Some(Algo::Md5.hasher()),
+            WantedDigests { sha1: true, .. } => Some(Algo::Sha1.hasher()),
+            _ => None,
+        }
+    }
+}
+
 /// The digests of one file, as far as they were made: SHA-256 always.
 #[derive(Clone, Copy)]
 pub(crate) struct Digests {
     pub(crate) sha256: Hash,
-    pub(crate) sha1: Option<Hash>,
-    pub(crate) md5: Option<Hash>,
+    /// What the destination wants beside it: MD5 or SHA-1, by its length.
+    pub(crate) wanted: Option<Hash>,
 }
 
 impl From<Hash> for Digests {
     fn from(sha256: Hash) -> Digests {
         Digests {
             sha256,
-            sha1: None,
-            md5: None,
-        }
-    }
-}
-
-/// Running digests of one file beside SHA-256.
-pub(crate) struct MoreHashers {
-    sha1: Option<Hasher>,
-    md5: Option<Hasher>,
-}
-
-impl MoreHashers {
-    /// Of those that are wanted.
-    pub(crate) fn new(wants: WantedDigests) -> MoreHashers {
-        MoreHashers {
-            sha1: wants.sha1.then(|| Algo::Sha1.hasher()),
-            md5: wants.md5.then(|| Algo::Md5.hasher()),
-        }
-    }
-
-    pub(crate) fn update(&mut self, data: &[u8]) {
-        for hasher in [&mut self.sha1, &mut self.md5].into_iter().flatten() {
-            hasher.update(data);
-        }
-    }
-
-    /// Adds them to the others.
-    pub(crate) fn finish(self, into: &mut Digests) {
-        for (hasher, digest) in [(self.sha1, &mut into.sha1), (self.md5, &mut into.md5)] {
-            *digest = hasher.map(Hasher::finish).or(*digest);
+            wanted: None,
         }
     }
 }
@@ -271,7 +252,7 @@ impl MoreHashers {
 pub(crate) struct HashWriter<W> {
     inner: W,
     sha256: Hasher,
-    more: MoreHashers,
+    wanted: Option<Hasher>,
     written: u64,
 }
 
@@ -281,15 +262,17 @@ impl<W: std::io::Write> HashWriter<W> {
         HashWriter {
             inner,
             sha256: Algo::Sha256.hasher(),
-            more: MoreHashers::new(wants),
+            wanted: wants.hasher(),
             written: 0,
         }
     }
 
     /// Inner writer, digests, and bytes written.
     pub(crate) fn finish(self) -> (W, Digests, u64) {
-        let mut digests = self.sha256.finish().into();
-        self.more.finish(&mut digests);
+        let digests = Digests {
+            sha256: self.sha256.finish(),
+            wanted: self.wanted.map(Hasher::finish),
+        };
         (self.inner, digests, self.written)
     }
 }
@@ -298,7 +281,9 @@ impl<W: std::io::Write> std::io::Write for HashWriter<W> {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
         let n = self.inner.write(data)?;
         self.sha256.update(&data[..n]);
-        self.more.update(&data[..n]);
+        if let Some(hasher) = &mut self.wanted {
+            hasher.update(&data[..n]);
+        }
         self.written += n as u64;
         Ok(n)
     }
