@@ -52,23 +52,14 @@ pub(super) fn after(before: u32, data: &[u8]) -> u32 {
     let (chunks, rest) = data.as_chunks::<16>();
     let mut crc = !before;
     for c in chunks {
-        let head = (u32::from_le_bytes([c[0], c[1], c[2], c[3]]) ^ crc).to_le_bytes();
-        crc = t[15][usize::from(head[0])]
-            ^ t[14][usize::from(head[1])]
-            ^ t[13][usize::from(head[2])]
-            ^ t[12][usize::from(head[3])]
-            ^ t[11][usize::from(c[4])]
-            ^ t[10][usize::from(c[5])]
-            ^ t[9][usize::from(c[6])]
-            ^ t[8][usize::from(c[7])]
-            ^ t[7][usize::from(c[8])]
-            ^ t[6][usize::from(c[9])]
-            ^ t[5][usize::from(c[10])]
-            ^ t[4][usize::from(c[11])]
-            ^ t[3][usize::from(c[12])]
-            ^ t[2][usize::from(c[13])]
-            ^ t[1][usize::from(c[14])]
-            ^ t[0][usize::from(c[15])];
+        let mut bytes = *c;
+        for (byte, crc) in bytes.iter_mut().zip(crc.to_le_bytes()) {
+            *byte ^= crc;
+        }
+        crc = 0;
+        for (&byte, table) in bytes.iter().zip(t.iter().rev()) {
+            crc ^= table[usize::from(byte)];
+        }
     }
     for &b in rest {
         let [low, ..] = crc.to_le_bytes();

@@ -47,13 +47,19 @@ impl<'a> BitWriter<'a> {
     #[inline(always)]
     pub(super) fn make_room(&mut self) {
         if self.count >= 50 {
-            self.flush();
+            self.flush_here();
         }
     }
 
-    /// Moves whole bytes to the buffer; at most 7 bits stay. Fewer than 64 wait.
-    #[inline(always)]
+    /// Moves whole bytes to the buffer; at most 7 bits stay.
+    #[inline(never)]
     pub(super) fn flush(&mut self) {
+        self.flush_here();
+    }
+
+    /// As [`BitWriter::flush`], where it is often done.
+    #[inline(always)]
+    pub(super) fn flush_here(&mut self) {
         if let Some(room) = self
             .out
             .get_mut(self.at..)

@@ -170,8 +170,8 @@ fn write_steps(
         let literals = data.get(at..at + count)?;
         at += count;
         for &byte in literals {
-            out.code(t.literals[usize::from(byte)]);
             out.make_room();
+            out.code(t.literals[usize::from(byte)]);
         }
         if length > 0 {
             let from = at.checked_sub(distance as usize)?;
@@ -181,14 +181,13 @@ fn write_steps(
                 return None;
             }
             at = end;
-            // At most 7 bits wait; these are at most 14 + 5 + 15 + 13.
-            out.flush();
+            // At most 7 bits wait then; these are at most 14 + 5 + 15 + 13.
+            out.flush_here();
             out.code(t.matches[(length - SHORTEST) as usize & 0xff]);
             let slot = distance_slot(distance) & 31;
             out.code(t.distances[slot]);
             let extra = distance_extra(slot);
             out.put((distance - 1) & ((1 << extra) - 1), extra);
-            out.make_room();
         }
     }
     out.flush();

@@ -130,6 +130,16 @@ impl Finder<'_> {
         u32::from(here.wrapping_sub(before))
     }
 
+    /// Enters the place `at`, without a search. The place before it was the last to be entered.
+    #[inline(never)]
+    pub(super) fn enter_one(&mut self, at: u32) {
+        let bytes = load(self.data, at);
+        self.enter_chain(at, bytes);
+        if self.three {
+            self.enter_near(at, bytes);
+        }
+    }
+
     /// Enters the places from `at` to `end`, without a search. The place before `at` was the last to be entered.
     #[inline(always)]
     pub(super) fn enter(&mut self, at: u32, end: u32) {
@@ -145,10 +155,9 @@ impl Finder<'_> {
             // Eight bytes hold the hashes of four places.
             while at + 4 <= end {
                 let bytes = load(self.data, at);
-                self.enter_chain(at, bytes);
-                self.enter_chain(at + 1, bytes >> 8);
-                self.enter_chain(at + 2, bytes >> 16);
-                self.enter_chain(at + 3, bytes >> 24);
+                for n in 0..4 {
+                    self.enter_chain(at + n, bytes >> (8 * n));
+                }
                 at += 4;
             }
             while at < end {
@@ -160,7 +169,7 @@ impl Finder<'_> {
     }
 
     /// Leaves places out: `at` is the next to be entered.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn skip_to(&mut self, at: u32) {
         self.make_ready(load(self.data, at));
     }

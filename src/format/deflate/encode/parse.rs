@@ -91,65 +91,73 @@ pub(super) fn parse(
         nice: effort.nice,
         above: SHORTEST - 1,
     };
+    let mut search = first;
+    // The match that waits for a better one, and how many places after it were searched.
+    let mut best = Match {
+        length: 0,
+        distance: 1,
+    };
+    let mut waited = 0;
     let mut worthy_at = 0;
     let mut tick_at = TICK_BYTES;
     // The first byte has nothing before it.
     finder.three = sink.literal_bits() >= effort.three;
-    finder.enter(0, 1);
+    finder.enter_one(0);
     sink.literals(0, 1);
     let mut literals = 1;
     let mut at = 1;
     while at < end {
         let bytes = finder.bytes(at);
-        let mut best = finder.find(at, bytes, first);
+        let found = finder.find(at, bytes, search);
         at += 1;
-        if best.length < SHORTEST || (best.length == SHORTEST && best.distance > NEAR) {
-            literals += 1;
-            sink.literal((bytes & 0xff) as u8);
-            if literals > DULL_LITERALS {
-                if effort.skips && at - worthy_at > DULL_BYTES {
-                    let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
-                    at += skip;
-                    literals += skip;
-                    sink.literals(at - skip, at);
-                    finder.skip_to(at);
+        if best.length == 0 {
+            if found.length < SHORTEST || (found.length == SHORTEST && found.distance > NEAR) {
+                literals += 1;
+                sink.literal((bytes & 0xff) as u8);
+                if literals > DULL_LITERALS {
+                    if effort.skips && at - worthy_at > DULL_BYTES {
+                        let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
+                        at += skip;
+                        literals += skip;
+                        sink.literals(at - skip, at);
+                        finder.skip_to(at);
+                    }
+                    if literals >= MOST_LITERALS {
+                        sink.run(literals)?;
+                        literals = 0;
+                        tick();
+                    }
                 }
-                if literals >= MOST_LITERALS {
-                    sink.run(literals)?;
-                    literals = 0;
-                    tick();
-                }
+                continue;
             }
-            continue;
+            best = found;
+            waited = 0;
+        } else if found.length >= best.length && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited
+        {
+            sink.literals(at - 2 - waited, at - 1);
+            literals += waited + 1;
+            best = found;
+            waited = 0;
+        } else {
+            waited += 1;
         }
-        // How many places after the match were searched for a better one.
-        let mut waited = 0;
-        while best.length < effort.nice && waited < effort.lazy && at < end {
+        if best.length < effort.nice && waited < effort.lazy && at < end {
             let depth = if best.length >= GOOD {
                 effort.depth >> 3
             } else {
                 effort.depth >> 1
             };
-            let search = Search {
+            search = Search {
                 depth: depth >> waited,
                 nice: effort.nice,
                 above: best.length - 1,
             };
-            let found = finder.find(at, finder.bytes(at), search);
-            at += 1;
-            waited += 1;
-            if found.length >= best.length
-                && gain(found, best) > LEAST_GAIN + MORE_GAIN * (waited - 1)
-            {
-                sink.literals(at - 1 - waited, at - 1);
-                literals += waited;
-                best = found;
-                waited = 0;
-            }
+            continue;
         }
         sink.step(literals, best.length, best.distance)?;
         finder.three = sink.literal_bits() >= effort.three;
         literals = 0;
+        search = first;
         let next = at - 1 - waited + best.length;
         if best.length >= WORTHY {
             worthy_at = next;
@@ -163,8 +171,9 @@ pub(super) fn parse(
         finder.enter(at, entered);
         if entered < next {
             finder.skip_to(next - 1);
-            finder.enter(next - 1, next);
+            finder.enter_one(next - 1);
         }
+        best.length = 0;
         at = at.max(next);
         if at >= tick_at {
             tick_at = at + TICK_BYTES;

@@ -99,6 +99,7 @@ impl<'a> Sink<'a> {
     }
 
     /// As [`Sink::step`], without a match.
+    #[inline(never)]
     pub(super) fn run(&mut self, literals: u32) -> Option<()> {
         self.push(Step::of_literals(literals), literals)?;
         self.end_long_piece()

@@ -51,29 +51,13 @@ const fn length_slots() -> [u8; 256] {
 /// The slot of a distance (1 to 32768).
 #[inline(always)]
 pub(super) fn distance_slot(distance: u32) -> usize {
-    let d = distance.wrapping_sub(1) as usize;
-    let row = if d < 256 { d } else { 256 + (d >> 7) };
-    usize::from(DISTANCE_SLOT[row % DISTANCE_SLOT.len()])
-}
-
-/// The slot of each distance less 1: below 256 by itself, from there on by its bits above the lowest seven.
-static DISTANCE_SLOT: [u8; 512] = distance_slots();
-
-const fn distance_slots() -> [u8; 512] {
-    let mut out = [0; 512];
-    let mut row = 0;
-    while row < 512 {
-        let d = if row < 256 { row } else { (row - 256) << 7 };
-        out[row] = if d < 4 {
-            d as u8
-        } else {
-            // Each power of two is two slots: the bit below the highest chooses.
-            let high = d.ilog2();
-            2 * high as u8 + (d >> (high - 1) & 1) as u8
-        };
-        row += 1;
+    let d = distance.wrapping_sub(1);
+    if d < 4 {
+        return d as usize;
     }
-    out
+    // Each power of two is two slots: the bit below the highest chooses.
+    let high = d.ilog2();
+    (2 * high + (d >> (high - 1) & 1)) as usize
 }
 
 /// Extra bits of a distance slot.
