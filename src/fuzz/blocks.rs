@@ -8,7 +8,7 @@ const LEVELS: usize = 10;
 /// Lengths around which an encoder may slip: windows, pieces, stored parts.
 const EDGES: [usize; 9] = [255, 258, 1024, 2000, 4096, 16_384, 32_768, 65_535, 102_400];
 /// One block in so many has the length of an edge, and one in as many of these 1 MiB.
-const RARE: u64 = 1024;
+const RARE: usize = 1024;
 
 thread_local! {
     static KEPT: RefCell<Vec<Deflater>> = RefCell::new(
@@ -28,7 +28,7 @@ pub(super) fn deflate(data: &[u8]) {
         let first = used.deflate(block).map(<[u8]>::to_vec);
         assert!(first.as_ref().is_none_or(|out| out.len() < block.len()));
         // A state takes longer to make than a small block.
-        if block.len() % 64 == 0 || block.len() > 4096 {
+        if block.len().is_multiple_of(64) || block.len() > 4096 {
             let mut fresh = Deflater::new(level);
             assert_eq!(fresh.deflate(block), first.as_deref(), "a fresh state");
         }
@@ -63,9 +63,9 @@ impl Numbers {
 
 fn block(n: &mut Numbers) -> Vec<u8> {
     let level = n.byte();
-    let rare = n.next() % RARE == 0;
+    let rare = n.below(RARE) == 0;
     let len = match rare {
-        true if n.next() % RARE == 0 => (1 << 20) - n.below(2),
+        true if n.below(RARE) == 0 => (1 << 20) - n.below(2),
         true => EDGES[n.below(EDGES.len())] + n.below(9) - 4,
         false => n.below(601),
     };

@@ -249,7 +249,7 @@ fn the_fastest_the_default_and_the_hardest_differ() {
     // Sentences of words that come more or less often.
     let mut rand = Rand(3);
     let words: Vec<String> = (0..900)
-        .map(|n| format!("{:x} ", (n * n * n) % 65_521 >> (n % 9)))
+        .map(|n| format!("{:x} ", ((n * n * n) % 65_521) >> (n % 9)))
         .collect();
     let data: Vec<u8> = (0..40_000)
         .flat_map(|_| {
