@@ -35,7 +35,7 @@ use std::time::Duration;
 use faulty::{Server, Service};
 use gate::Gate;
 use support::snapshot::{But, same, take};
-use support::{Ran, Rand, Scratch, peak_kib, text, tree};
+use support::{Ran, Rand, Scratch, peak_kib, text, tree, wait_for};
 
 const OPTIONS: [&str; 4] = [
     "--passphrase=on its way",
@@ -322,17 +322,6 @@ impl World {
             .code(&[0]);
         same(&take(&self.source), &take(&to), But::default(), what);
     }
-}
-
-/// Waits until something is so; two minutes are more than any machine needs.
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..60_000 {
-        if is() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    panic!("never: {what}");
 }
 
 /// Kills a run once something is so, or it has ended.

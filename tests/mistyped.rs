@@ -305,3 +305,24 @@ fn sources_that_are_not_there() {
         assert_eq!(support::names(&w.scratch.at("to")), ["notes.txt"], "{word}");
     }
 }
+
+/// A URL in the place of another word is not said back: there may be a secret in it.
+#[test]
+fn a_url_in_the_wrong_place_is_not_shown() {
+    let w = world("wrong-place");
+    let url = "s3://bucket/x?auth-password=hunter2";
+    for args in [
+        &["verify", "all", url][..],
+        &["verify", &w.dest, url],
+        &["compare", &w.dest, url, "0"],
+        &["repair", &w.dest, url],
+        &["affected", &w.dest, url],
+        &["list", &w.dest, &format!("--version={url}")],
+        &["list", &w.dest, &format!("--time={url}")],
+        &["backup", &w.dest, &w.src, &format!("--dblock-size={url}")],
+    ] {
+        let ran = w.scratch.run(&[args, &[PASS]].concat()).code(&[200]);
+        let ran = ran.says("s3");
+        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+    }
+}

@@ -150,7 +150,7 @@ impl Opt {
     /// Checks a value; the text is the error's cause.
     pub(crate) fn check(&self, value: &str) -> Result<()> {
         let bad = |wanted: &str| {
-            let shown = shown::safe_cut(value.as_bytes(), 60);
+            let shown = shown::safe_given(value, 60);
             Err(Error::usage(format!(
                 "--{}={shown} is not valid: {wanted} is expected",
                 self.name

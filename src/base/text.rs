@@ -48,6 +48,14 @@ pub(crate) fn safe_cut(text: &[u8], max: usize) -> String {
     out
 }
 
+/// As [`safe_cut`], for what a person gave: of what holds a URL, which may have a secret in it, nothing after `://`.
+pub(crate) fn safe_given(given: &str, max: usize) -> String {
+    match given.split_once("://") {
+        Some((scheme, _)) => safe_cut(format!("{scheme}://*").as_bytes(), max),
+        None => safe_cut(given.as_bytes(), max),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     if n == 1 {

@@ -99,7 +99,7 @@ fn affected(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut names = Vec::new();
     for word in &call.words {
         let Some(name) = VolumeName::parse(word) else {
-            let shown = text::safe_cut(word.as_bytes(), 80);
+            let shown = text::safe_given(word, 80);
             return Err(Error::usage(format!("{shown} is no name of a volume"))
                 .hint("'duplet remote list URL' shows them"));
         };

@@ -35,7 +35,7 @@ What is whole or unknown stays. Look with --dry-run. Exit code 2: some is lost."
 fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut names = Vec::new();
     for word in &call.words {
-        let shown = text::safe_cut(word.as_bytes(), 80);
+        let shown = text::safe_given(word, 80);
         match VolumeName::parse(word) {
             None => {
                 return Err(Error::usage(format!("{shown} is no name of a volume"))

@@ -6,7 +6,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::options::{FULL_REMOTE_VERIFICATION, FULL_RESULT};
 use crate::cli::session::{open_set, version_choice};
-use crate::cli::{Call, Command, Outcome, Section, decisions};
+use crate::cli::{Call, Command, Outcome, Section, decisions, parse};
 use crate::set::Set;
 use crate::upkeep::verify::{self, Amount, ListsFrom, VerifyOptions, VerifyReport};
 
@@ -63,7 +63,7 @@ fn options(call: &Call) -> Result<VerifyOptions> {
         None => Amount::Sample(1),
         Some("all" | "everything") => Amount::All,
         Some(n) => Amount::Sample(n.parse().map_err(|_| {
-            let shown = text::safe_cut(n.as_bytes(), 40);
+            let shown = parse::shown(n);
             Error::usage(format!(
                 "{shown} is not valid: a number of samples or all is expected"
             ))

@@ -28,7 +28,7 @@ impl VersionChoice {
             (Some(_), Some(_)) => Err(Error::usage("--version and --time cannot be used together")),
             (Some(text), None) => Ok(VersionChoice::Numbers(parse_numbers(text)?.0)),
             (None, Some(text)) => parse_time(text, now).map(VersionChoice::At).ok_or_else(|| {
-                let shown = text::safe_cut(text.as_bytes(), 40);
+                let shown = text::safe_given(text, 40);
                 let e = Error::usage(format!(
                     "--time={shown} is not valid: an age such as 3D or 12h, or a date such as 2026-03-01 or 2026-03-01T12:00 is expected"
                 ));
@@ -51,7 +51,7 @@ impl VersionChoice {
     pub(crate) fn distinct(version: &str) -> Result<VersionChoice> {
         match parse_numbers(version)? {
             (_, Some(twice)) => {
-                let shown = text::safe_cut(version.as_bytes(), 40);
+                let shown = text::safe_given(version, 40);
                 Err(Error::usage(format!(
                     "--version={shown} names version {twice} twice"
                 )))
@@ -103,7 +103,7 @@ pub(crate) fn nearest_version(word: &str, times: &[Timestamp], now: Timestamp) -
         return Ok(no);
     }
     let Some(time) = parse_time(word, now) else {
-        let shown = text::safe_cut(word.as_bytes(), 40);
+        let shown = text::safe_given(word, 40);
         let e = Error::usage(format!(
             "{shown} is not valid: a version such as 0, an age such as 3D, or a date such as 2026-03-01 is expected"
         ));
@@ -125,7 +125,7 @@ pub(crate) fn nearest_version(word: &str, times: &[Timestamp], now: Timestamp) -
 /// The numbers, each once, and one that is named more than once.
 fn parse_numbers(text: &str) -> Result<(Vec<usize>, Option<usize>)> {
     let bad = || {
-        let shown = text::safe_cut(text.as_bytes(), 40);
+        let shown = text::safe_given(text, 40);
         Error::usage(format!(
             "--version={shown} is not valid: numbers and ranges such as 0 or 0,2-4 are expected"
         ))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::faulty_ftp::{self, Modes, Trouble};
 use crate::gate::Gate;
 use crate::support::snapshot::{But, same, take};
-use crate::support::{Ran, Scratch, text};
+use crate::support::{Ran, Scratch, text, wait_for};
 use crate::{faulty, faulty_s3, filled, ftp, ssh};
 
 const OPTIONS: [&str; 4] = [
@@ -215,17 +215,6 @@ impl Odd {
             Odd::Ftp(_, tls) => format!("FTP, TLS {tls}"),
         }
     }
-}
-
-/// Waits until something is so; two minutes are more than any machine needs.
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
-    for _ in 0..60_000 {
-        if is() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    panic!("never: {what}");
 }
 
 /// The target takes no more than the beginning of the first volume until the second one is here.

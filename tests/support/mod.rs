@@ -25,6 +25,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Waits until something is so; two minutes are more than any machine needs.
+pub fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..60_000 {
+        if is() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("never: {what}");
+}
+
 /// The folder of one backup written by Duplicati. The only place that knows where they are.
 pub fn fixture(name: &str) -> PathBuf {
     fixture_root().join(name)
