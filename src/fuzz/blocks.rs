@@ -2,7 +2,11 @@
 
 use std::cell::RefCell;
 
-use crate::format::deflate::Deflater;
+use std::io::Write;
+
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+
+use crate::format::deflate::{DeflateStream, Deflater};
 
 const LEVELS: usize = 10;
 /// Lengths around which an encoder may slip: windows, pieces, stored parts.
@@ -17,7 +21,7 @@ thread_local! {
 }
 
 /// A level, then a block: it shrinks or is refused, the same from a fresh state and from a used one. That it comes back the encoder
-/// asserts itself.
+/// asserts itself. Then the same as a stream.
 pub(super) fn deflate(data: &[u8]) {
     let Some((&level, block)) = data.split_first() else {
         return;
@@ -32,7 +36,34 @@ pub(super) fn deflate(data: &[u8]) {
             let mut fresh = Deflater::new(level);
             assert_eq!(fresh.deflate(block), first.as_deref(), "a fresh state");
         }
+        if block.len() % 4 == 1 {
+            streams(used, block);
+        }
     });
+}
+
+/// Cut after some bytes of one value, written at once and byte by byte: both give the same, and it comes back.
+fn streams(deflater: &mut Deflater, data: &[u8]) {
+    let first = data.first().copied().unwrap_or(0);
+    let mut write = |most: usize| {
+        let mut stream = DeflateStream::new(Vec::new(), &mut *deflater);
+        let mut seen = 0;
+        let ends = |&byte: &u8| {
+            seen += u32::from(byte == first);
+            byte == first && seen % 16 == 5
+        };
+        for part in data.split_inclusive(ends) {
+            for piece in part.chunks(most) {
+                stream.write_all(piece).expect("memory takes all");
+            }
+            stream.cut().expect("memory takes all");
+        }
+        stream.finish().expect("memory takes all").0
+    };
+    let packed = write(1 + data.len());
+    assert!(packed == write(1), "how it was written shows");
+    let back = decompress_to_vec_with_limit(&packed, data.len());
+    assert!(back.is_ok_and(|back| back == data), "it comes back");
 }
 
 /// A block made of the numbers that begin in `data`: its first byte is the level.

@@ -1,30 +1,30 @@
 //! Raw deflate, out and in. The states are made once and reset for each use, never rebuilt.
 //!
-//! Blocks, which are whole in memory, are deflated by an encoder made for exactly that (`encode`); what comes in pieces is
-//! deflated by miniz_oxide (`stream`), and so is everything inflated (`inflate`).
+//! Blocks, which are whole in memory, are deflated by an encoder made for exactly that (`encode`); of what comes in pieces it
+//! deflates one part after the other (`stream`). Everything is inflated by miniz_oxide (`inflate`).
 
 mod encode;
 mod inflate;
 mod stream;
 
-use miniz_oxide::DataFormat;
-use miniz_oxide::deflate::core::CompressorOxide;
-
 use encode::Encoder;
 pub(crate) use inflate::{Inflater, Step};
 pub(crate) use stream::{Cut, DeflateStream, StreamFacts};
 
+/// A stream is deflated in parts of this length. A file list is cut when 256 KiB and an entry are full: that is two parts.
+const PART_BYTES: usize = 136 << 10;
 /// Below this, trying a sample costs as much as trying the block.
 const SMALL_BLOCK_BYTES: usize = 4096;
 /// A sample is this many pieces from evenly spread places, each this long.
 const SAMPLE_PIECES: usize = 8;
 const PIECE_BYTES: usize = 1024;
 
-/// One compressor state (350 KB, and 300 KB more from the first stream on) for any number of blocks, one after the other.
+/// One compressor state for any number of blocks and streams, one after the other: a stream borrows it until it ends. It takes
+/// 350 KB and as much as the largest block has; from the first stream on 136 KiB more, and that counts as a block.
 pub(crate) struct Deflater {
     encoder: Encoder,
-    /// Of streams; most uses have none.
-    core: Option<Box<CompressorOxide>>,
+    /// Of the stream at hand, what waits to be deflated.
+    part: Vec<u8>,
     level: u8,
     sample: Vec<u8>,
 }
@@ -35,7 +35,7 @@ impl Deflater {
         let level = level.min(9);
         Deflater {
             encoder: Encoder::new(level),
-            core: None,
+            part: Vec::new(),
             level,
             sample: Vec::new(),
         }
@@ -50,15 +50,6 @@ impl Deflater {
     /// As [`Deflater::deflate`]; `tick` is called after each 64 KiB or so, and changes nothing of the result.
     pub(crate) fn deflate_ticking(&mut self, data: &[u8], tick: &mut dyn FnMut()) -> Option<&[u8]> {
         self.encoder.deflate(data, tick)
-    }
-
-    /// The compressor of streams, as the last stream left it.
-    fn core(&mut self) -> &mut CompressorOxide {
-        self.core.get_or_insert_with(|| {
-            let mut core = Box::new(CompressorOxide::default());
-            core.set_format_and_level(DataFormat::Raw, self.level);
-            core
-        })
     }
 
     /// Decides by a sample of up to 8 KiB; a block of up to 4 KiB is always worth a try. A sample that uses some bytes much

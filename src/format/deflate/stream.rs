@@ -1,12 +1,13 @@
 //! Raw deflate out, for content that comes in pieces and is never whole in memory: file lists and index volumes.
+//!
+//! What is written is collected and deflated in parts of equal length, by the encoder of blocks; none refers to what is before it.
+//! The output depends on the bytes, the cuts and the level, not on how the bytes came.
 
 use std::borrow::BorrowMut;
 use std::io::{self, Write};
 
-use miniz_oxide::deflate::core::{TDEFLFlush, TDEFLStatus, compress_to_output};
-
-use super::Deflater;
-use crate::base::error::Error;
+use super::encode::NOTHING;
+use super::{Deflater, PART_BYTES};
 use crate::format::crc32::Crc32;
 
 /// What a zip entry's headers need to know about its content.
@@ -31,74 +32,76 @@ pub(crate) struct Cut {
     pub(crate) crc: u32,
 }
 
-/// A `Write` that deflates into `out`. `D` is a [`Deflater`] or a `&mut Deflater`, which it uses alone until it ends.
+/// A `Write` that deflates into `out`. `D` is a [`Deflater`] or a `&mut Deflater`, which it uses alone until it ends: no block and
+/// no other stream can come between its parts.
 pub(crate) struct DeflateStream<W: Write, D: BorrowMut<Deflater> = Deflater> {
     out: W,
     deflater: D,
     crc: Crc32,
     /// Of the bytes since the last cut.
-    part: Crc32,
+    since_cut: Crc32,
     size: u64,
     compressed: u64,
 }
 
 impl<W: Write, D: BorrowMut<Deflater>> DeflateStream<W, D> {
     pub(crate) fn new(out: W, mut deflater: D) -> Self {
-        deflater.borrow_mut().core().reset();
+        // What another stream left when it failed is not of this one.
+        let part = &mut deflater.borrow_mut().part;
+        part.clear();
+        part.reserve_exact(PART_BYTES);
         DeflateStream {
             out,
             deflater,
             crc: Crc32::new(),
-            part: Crc32::new(),
+            since_cut: Crc32::new(),
             size: 0,
             compressed: 0,
         }
     }
 
-    fn push(&mut self, data: &[u8], flush: TDEFLFlush) -> io::Result<()> {
-        let mut failed = None;
-        let out = &mut self.out;
-        let compressed = &mut self.compressed;
-        let core = self.deflater.borrow_mut().core();
-        let (status, taken) =
-            compress_to_output(core, data, flush, |piece| match out.write_all(piece) {
-                Ok(()) => {
-                    *compressed = compressed.saturating_add(piece.len() as u64);
-                    true
-                }
-                Err(e) => {
-                    failed = Some(e);
-                    false
-                }
-            });
-        if let Some(e) = failed {
-            return Err(e);
-        }
-        let want = match flush {
-            TDEFLFlush::Finish => TDEFLStatus::Done,
-            _ => TDEFLStatus::Okay,
+    /// Deflates what waits.
+    fn put(&mut self, last: bool) -> io::Result<()> {
+        let Deflater { encoder, part, .. } = self.deflater.borrow_mut();
+        let mut put = |bytes: &[u8]| {
+            self.compressed = self.compressed.saturating_add(bytes.len() as u64);
+            self.out.write_all(bytes)
         };
-        if status != want || taken != data.len() {
-            return Err(Error::bug("the compressor takes all it is given").into());
+        if part.is_empty() {
+            return put(if last { &NOTHING } else { &[] });
         }
+        if let Some(packed) = encoder.deflate_part(part, last) {
+            put(packed)?;
+        } else {
+            // Each part begins on the edge of a byte: stored blocks are bytes.
+            let mut blocks = part.chunks(usize::from(u16::MAX)).peekable();
+            while let Some(block) = blocks.next() {
+                let ends = last && blocks.peek().is_none();
+                let len = u16::try_from(block.len()).unwrap_or(u16::MAX);
+                let [low, high] = len.to_le_bytes();
+                put(&[u8::from(ends), low, high, !low, !high])?;
+                put(block)?;
+            }
+        }
+        part.clear();
         Ok(())
     }
 
     /// Ends a part of the stream: at a byte boundary, and what follows refers to nothing before. Costs some bytes, and what
     /// repetitions across the cut would have saved.
     pub(crate) fn cut(&mut self) -> io::Result<Cut> {
-        self.push(&[], TDEFLFlush::Full)?;
-        let part = std::mem::replace(&mut self.part, Crc32::new());
+        self.put(false)?;
+        let since = std::mem::replace(&mut self.since_cut, Crc32::new());
         Ok(Cut {
             packed: self.compressed,
             plain: self.size,
-            crc: part.finish(),
+            crc: since.finish(),
         })
     }
 
     /// Ends the stream: the inner writer and what was written.
     pub(crate) fn finish(mut self) -> io::Result<(W, StreamFacts)> {
-        self.push(&[], TDEFLFlush::Finish)?;
+        self.put(true)?;
         let facts = StreamFacts {
             crc: self.crc.finish(),
             size: self.size,
@@ -110,15 +113,27 @@ impl<W: Write, D: BorrowMut<Deflater>> DeflateStream<W, D> {
 
 impl<W: Write, D: BorrowMut<Deflater>> Write for DeflateStream<W, D> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.push(data, TDEFLFlush::None)?;
+        // A full part waits until there is more: it may be the last.
+        if self.deflater.borrow_mut().part.len() >= PART_BYTES && !data.is_empty() {
+            self.put(false)?;
+        }
+        let part = &mut self.deflater.borrow_mut().part;
+        let room = PART_BYTES.saturating_sub(part.len());
+        let data = data.get(..room).unwrap_or(data);
+        part.extend_from_slice(data);
         self.crc.update(data);
-        self.part.update(data);
+        self.since_cut.update(data);
         self.size = self.size.saturating_add(data.len() as u64);
         Ok(data.len())
     }
 
-    /// Does not force out what the compressor holds: that would cost ratio.
+    /// Does not force out the part that waits: that would cost ratio.
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests;

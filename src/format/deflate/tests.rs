@@ -1,4 +1,4 @@
-//! Blocks and streams come back; nothing grows.
+//! Blocks and streams come back; nothing grows. More of streams: `stream_tests.rs`.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::base::error::{Error, Result};
 use crate::format::crc32::Crc32;
 
-fn inflate_all(data: &[u8], most: usize) -> Result<Vec<u8>> {
+pub(super) fn inflate_all(data: &[u8], most: usize) -> Result<Vec<u8>> {
     let mut inflater = Inflater::new();
     inflate_with(&mut inflater, data, most)
 }

@@ -16,6 +16,8 @@ const LITERAL_LIMIT: usize = 14;
 const DISTANCE_LIMIT: usize = 15;
 /// Bytes of one stored block at most.
 const STORED_BYTES: usize = 0xffff;
+/// Bytes of an empty stored block, at most: it leads to the edge of a byte.
+pub(super) const EDGE: usize = 5;
 
 /// Some literals, then a match; or literals alone. In one word, as many are kept: a length in the low 9 bits (0: no match), the
 /// literals above, in 8 bits where a distance follows.
@@ -137,7 +139,7 @@ fn are_told(counts: &[u32], lengths: &[u8]) -> bool {
     both.all(|(&count, &length)| count == 0 || length > 0)
 }
 
-fn write_stored(out: &mut BitWriter<'_>, data: &[u8], last: bool) {
+pub(super) fn write_stored(out: &mut BitWriter<'_>, data: &[u8], last: bool) {
     let mut rest = data;
     loop {
         let (part, more) = rest.split_at(rest.len().min(STORED_BYTES));

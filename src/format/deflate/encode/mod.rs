@@ -1,4 +1,5 @@
-//! Deflates a block that is whole in memory (RFC 1951), at one go and with nothing kept from one block to the next.
+//! Deflates a block that is whole in memory (RFC 1951), at one go and with nothing kept from one block to the next. A part of a
+//! stream is deflated as a block is, and another may follow it.
 //!
 //! The way of a block: `parse` goes through it and asks `matcher`, at each place, for the longest earlier stretch of equal bytes.
 //! What it decides, some literals and then a match, is a step. `pieces` collects the steps and counts symbols (`count`); where the
@@ -31,6 +32,8 @@ use matcher::Matcher;
 use parse::Effort;
 use pieces::{Pieces, Sink};
 
+/// The last of a stream that has nothing more to say.
+pub(super) const NOTHING: [u8; 2] = [3, 0];
 /// A longer block is not deflated: offsets have 31 bits.
 const MOST_BYTES: usize = 1 << 31;
 
@@ -40,6 +43,7 @@ pub(super) struct Encoder {
     pieces: Pieces,
     /// `None`: nothing is deflated.
     effort: Option<Effort>,
+    part_effort: Option<Effort>,
     /// Only grows: what a block does not fill keeps what it held.
     out: Vec<u8>,
 }
@@ -51,6 +55,7 @@ impl Encoder {
             matcher: Matcher::new(),
             pieces: Pieces::new(),
             effort: Effort::of_level(level),
+            part_effort: Effort::of_level(part_level(level)),
             out: Vec::new(),
         }
     }
@@ -59,9 +64,27 @@ impl Encoder {
     /// seven bytes more than `data`, whatever comes.
     /// `tick` is called now and then.
     pub(super) fn deflate(&mut self, data: &[u8], tick: &mut dyn FnMut()) -> Option<&[u8]> {
-        let effort = self.effort.filter(|_| data.len() < MOST_BYTES)?;
+        self.encode(data, self.effort?, true, tick)
+    }
+
+    /// A part of a stream, which refers to no other: the stream ends with the `last`, any other ends on the edge of a byte. `None`
+    /// when it would not be shorter than `data`, but for that edge.
+    pub(super) fn deflate_part(&mut self, data: &[u8], last: bool) -> Option<&[u8]> {
+        self.encode(data, self.part_effort?, last, &mut || {})
+    }
+
+    fn encode(
+        &mut self,
+        data: &[u8],
+        effort: Effort,
+        last: bool,
+        tick: &mut dyn FnMut(),
+    ) -> Option<&[u8]> {
         let room = data.len().checked_sub(1)?;
-        let most = room + bits::SLACK;
+        if data.len() >= MOST_BYTES {
+            return None;
+        }
+        let most = room + bits::SLACK + if last { 0 } else { block::EDGE };
         if self.out.len() < most {
             self.out.resize(most, 0);
         }
@@ -72,10 +95,25 @@ impl Encoder {
             &effort,
             (&mut sink, tick),
         )?;
-        let written = sink.finish()?;
+        let written = sink.finish(last)?;
         let packed = self.out.get(..written)?;
-        debug_assert!(comes_back(packed, data), "a block comes back as it was");
+        debug_assert!(
+            match last {
+                true => comes_back(packed, data),
+                false => comes_back(&[packed, &NOTHING].concat(), data),
+            },
+            "a block comes back as it was"
+        );
         Some(packed)
+    }
+}
+
+/// Parts at 3 to 5 are deflated as at 6: lists, which are written whole each time, are then 1.1 to 1.6 % shorter, for a third more of
+/// the little time they take.
+fn part_level(level: u8) -> u8 {
+    match level {
+        3..=5 => 6,
+        _ => level,
     }
 }
 

@@ -59,7 +59,7 @@ impl Pieces {
 }
 
 impl<'a> Sink<'a> {
-    /// At most `room` bytes go to `out`, which is longer by [`super::bits::SLACK`].
+    /// At most `room` bytes go to `out`, which is longer by [`super::bits::SLACK`], and by [`block::EDGE`] for what is not the last.
     pub(super) fn new(
         data: &'a [u8],
         pieces: &'a mut Pieces,
@@ -190,12 +190,16 @@ impl<'a> Sink<'a> {
         self.pieces.literal_bits
     }
 
-    /// Writes what is left. The bytes written, `None` when they are too many.
-    pub(super) fn finish(mut self) -> Option<usize> {
+    /// Writes what is left; if it is not the `last` of the stream, up to the edge of a byte. The bytes written, `None` when they are
+    /// too many.
+    pub(super) fn finish(mut self, last: bool) -> Option<usize> {
         if self.piece_symbols > 0 {
             self.end_piece()?;
         }
-        self.write_block(true)?;
+        self.write_block(last)?;
+        if !last {
+            block::write_stored(&mut self.out, &[], false);
+        }
         Some(self.out.finish())
     }
 }

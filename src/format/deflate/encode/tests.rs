@@ -22,10 +22,10 @@ pub(crate) fn prose(len: usize) -> Vec<u8> {
 }
 
 /// A generator, seeded.
-struct Rand(u64);
+pub(crate) struct Rand(pub(crate) u64);
 
 impl Rand {
-    fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -58,7 +58,7 @@ fn stretch(rand: &mut Rand, data: &mut Vec<u8>, len: usize) {
     }
 }
 
-fn mixed(rand: &mut Rand, most: usize) -> Vec<u8> {
+pub(crate) fn mixed(rand: &mut Rand, most: usize) -> Vec<u8> {
     let len = rand.below(most);
     let mut data = Vec::new();
     while data.len() < len {
