@@ -10,17 +10,12 @@ use aes::cipher::{
     Array, Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
     KeyInit,
 };
+use block_deflate::Encoder;
 use miniz_oxide::DataFormat;
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compress};
 use ring::{digest, hmac};
 
 use crate::child::{Cost, own_cpu};
-use encode::Encoder;
-
-/// The program's own, of blocks.
-#[path = "../../src/format/deflate/encode/mod.rs"]
-#[allow(dead_code, reason = "its tests are here, too, and run elsewhere")]
-mod encode;
 
 /// The program's default.
 pub const LEVEL: u8 = 3;
@@ -28,6 +23,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// Read this much, then measure: reading is not part of the bare cost.
 const BATCH_BYTES: usize = 32 << 20;
 const PIECE_BYTES: usize = 1024;
+const GLANCE_BYTES: usize = 256;
 
 /// Calls `each` with every regular file below a folder.
 pub fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) {
@@ -94,24 +90,14 @@ impl Packer {
         if block.len() <= 4 * PIECE_BYTES {
             return true;
         }
-        let pieces = (block.len() / (4 * PIECE_BYTES)).clamp(1, 8);
         let mut sample = std::mem::take(&mut self.sample);
-        sample.clear();
-        for part in block.chunks_exact(block.len() / pieces) {
-            sample.extend(
-                part.iter()
-                    .skip((part.len() - PIECE_BYTES) / 2)
-                    .take(PIECE_BYTES),
-            );
+        take_sample(block, GLANCE_BYTES, &mut sample);
+        let mut worth = is_uneven(&sample);
+        if !worth {
+            take_sample(block, PIECE_BYTES, &mut sample);
+            let most = sample.len() - sample.len() / 64;
+            worth = is_uneven(&sample) || self.shorter(&sample, most).is_some();
         }
-        let mut counts = [0u64; 256];
-        sample.iter().for_each(|&b| counts[usize::from(b)] += 1);
-        let len = sample.len() as u64;
-        let uneven = 2 * 256 * (counts.iter().map(|n| n * n).sum::<u64>() - len) > 3 * len * len;
-        let worth = uneven
-            || self
-                .shorter(&sample, sample.len() - sample.len() / 64)
-                .is_some();
         self.sample = sample;
         worth
     }
@@ -134,6 +120,21 @@ impl Packer {
             }
         }
     }
+}
+
+fn take_sample(block: &[u8], piece: usize, sample: &mut Vec<u8>) {
+    let pieces = (block.len() / (4 * PIECE_BYTES)).clamp(1, 8);
+    sample.clear();
+    for part in block.chunks_exact(block.len() / pieces) {
+        sample.extend(part.iter().skip((part.len() - piece) / 2).take(piece));
+    }
+}
+
+fn is_uneven(sample: &[u8]) -> bool {
+    let mut counts = [0u64; 256];
+    sample.iter().for_each(|&b| counts[usize::from(b)] += 1);
+    let len = sample.len() as u64;
+    2 * 256 * (counts.iter().map(|n| n * n).sum::<u64>() - len) > 3 * len * len
 }
 
 /// Cipher block chaining over a slice, with one dispatch on the processor's features.

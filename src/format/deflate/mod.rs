@@ -1,13 +1,12 @@
 //! Raw deflate, out and in. The states are made once and reset for each use, never rebuilt.
 //!
-//! Blocks, which are whole in memory, are deflated by an encoder made for exactly that (`encode`); of what comes in pieces it
+//! Blocks, which are whole in memory, are deflated by an encoder made for exactly that (the crate in `encode`); of what comes in pieces it
 //! deflates one part after the other (`stream`). Everything is inflated by miniz_oxide (`inflate`).
 
-mod encode;
 mod inflate;
 mod stream;
 
-use encode::Encoder;
+use block_deflate::Encoder;
 pub(crate) use inflate::{Inflater, Step};
 pub(crate) use stream::{Cut, DeflateStream, StreamFacts};
 
@@ -18,6 +17,8 @@ const SMALL_BLOCK_BYTES: usize = 4096;
 /// A sample is this many pieces from evenly spread places, each this long.
 const SAMPLE_PIECES: usize = 8;
 const PIECE_BYTES: usize = 1024;
+/// So many bytes of each piece tell most blocks apart from what is compressed already.
+const GLANCE_BYTES: usize = 256;
 
 /// One compressor state for any number of blocks and streams, one after the other: a stream borrows it until it ends. It takes
 /// 350 KB and as much as the largest block has; from the first stream on 136 KiB more, and that counts as a block.
@@ -52,9 +53,9 @@ impl Deflater {
         self.encoder.deflate(data, tick)
     }
 
-    /// Decides by a sample of up to 8 KiB; a block of up to 4 KiB is always worth a try. A sample that uses some bytes much
-    /// more than others is; any other is deflated and must shrink by a 64th. Data that repeats only over more than 1 KiB
-    /// is taken for incompressible.
+    /// Decides by a sample of up to 8 KiB; a block of up to 4 KiB is always worth a try. If a quarter of the sample or all of it
+    /// uses some bytes much more than others, it is; any other sample is deflated and must shrink by a 64th. Data that repeats
+    /// only over more than 1 KiB is taken for incompressible.
     pub(crate) fn worth_deflating(&mut self, data: &[u8]) -> bool {
         if self.level == 0 {
             return false;
@@ -62,20 +63,27 @@ impl Deflater {
         if data.len() <= SMALL_BLOCK_BYTES {
             return true;
         }
-        let pieces = (data.len() / (4 * PIECE_BYTES)).clamp(1, SAMPLE_PIECES);
-        let stride = data.len() / pieces;
         let mut sample = std::mem::take(&mut self.sample);
-        sample.clear();
-        for part in data.chunks_exact(stride) {
-            // From the middle: heads of files are not typical of them.
-            let skip = (part.len() - PIECE_BYTES.min(part.len())) / 2;
-            sample.extend(part.iter().skip(skip).take(PIECE_BYTES));
+        take_sample(data, GLANCE_BYTES, &mut sample);
+        let mut worth = is_uneven(&sample);
+        if !worth {
+            take_sample(data, PIECE_BYTES, &mut sample);
+            let most = sample.len() - sample.len() / 64;
+            worth =
+                is_uneven(&sample) || self.deflate(&sample).is_some_and(|out| out.len() <= most);
         }
-        let most = sample.len() - sample.len() / 64;
-        let worth =
-            is_uneven(&sample) || self.deflate(&sample).is_some_and(|out| out.len() <= most);
         self.sample = sample;
         worth
+    }
+}
+
+/// Up to eight pieces of `data`, each `piece` bytes from the middle of its part: heads of files are not typical of them.
+fn take_sample(data: &[u8], piece: usize, sample: &mut Vec<u8>) {
+    let pieces = (data.len() / (4 * PIECE_BYTES)).clamp(1, SAMPLE_PIECES);
+    sample.clear();
+    for part in data.chunks_exact(data.len() / pieces) {
+        let skip = (part.len() - piece.min(part.len())) / 2;
+        sample.extend(part.iter().skip(skip).take(piece));
     }
 }
 
@@ -94,6 +102,10 @@ fn is_uneven(sample: &[u8]) -> bool {
     squares.saturating_sub(len) * 512 > 3 * len * len
 }
 
+#[cfg(test)]
+#[path = "encode/samples.rs"]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod samples;
 #[cfg(test)]
 #[path = "tests.rs"]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]

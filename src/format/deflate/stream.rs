@@ -6,7 +6,8 @@
 use std::borrow::BorrowMut;
 use std::io::{self, Write};
 
-use super::encode::NOTHING;
+use block_deflate::NOTHING;
+
 use super::{Deflater, PART_BYTES};
 use crate::format::crc32::Crc32;
 

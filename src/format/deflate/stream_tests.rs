@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::super::encode::NOTHING;
-use super::super::encode::tests::{Rand, mixed, noise, prose};
+use block_deflate::NOTHING;
+
+use super::super::samples::{Rand, mixed, noise, prose};
 use super::super::tests::inflate_all;
 use super::super::{Cut, DeflateStream, Deflater, PART_BYTES};
 use crate::format::crc32::Crc32;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-pub(crate) use super::encode::tests::{noise, prose};
+pub(crate) use super::samples::{noise, prose};
 use super::*;
 use crate::base::error::{Error, Result};
 use crate::format::crc32::Crc32;

@@ -8,6 +8,8 @@
 //!
 //! Order, lowest first: `slots`, `lengths`, `bits`, `count`, `header`, `block`, `pieces`, `matcher`, `parse`.
 //!
+//! A crate of its own, for the compiler is to make this fast, and the rest of the program small.
+//!
 //! The output depends on the block and the level alone: not on blocks before, nor on the width or byte order of the machine.
 
 // What is indexed are tables by symbols, hashes and offsets of the encoder's own, no bytes from outside; numbers are below the
@@ -33,12 +35,12 @@ use parse::Effort;
 use pieces::{Pieces, Sink};
 
 /// The last of a stream that has nothing more to say.
-pub(super) const NOTHING: [u8; 2] = [3, 0];
+pub const NOTHING: [u8; 2] = [3, 0];
 /// A longer block is not deflated: offsets have 31 bits.
 const MOST_BYTES: usize = 1 << 31;
 
 /// The state (350 KB) for any number of blocks, and a buffer that keeps the size of the largest.
-pub(super) struct Encoder {
+pub struct Encoder {
     matcher: Matcher,
     pieces: Pieces,
     /// `None`: nothing is deflated.
@@ -50,7 +52,7 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// `level` 0 to 9; more counts as 9.
-    pub(super) fn new(level: u8) -> Encoder {
+    pub fn new(level: u8) -> Encoder {
         Encoder {
             matcher: Matcher::new(),
             pieces: Pieces::new(),
@@ -63,13 +65,13 @@ impl Encoder {
     /// The deflate stream of `data`, in a buffer that stays here. `None` when that is not shorter than `data`. The buffer has
     /// seven bytes more than `data`, whatever comes.
     /// `tick` is called now and then.
-    pub(super) fn deflate(&mut self, data: &[u8], tick: &mut dyn FnMut()) -> Option<&[u8]> {
+    pub fn deflate(&mut self, data: &[u8], tick: &mut dyn FnMut()) -> Option<&[u8]> {
         self.encode(data, self.effort?, true, tick)
     }
 
     /// A part of a stream, which refers to no other: the stream ends with the `last`, any other ends on the edge of a byte. `None`
     /// when it would not be shorter than `data`, but for that edge.
-    pub(super) fn deflate_part(&mut self, data: &[u8], last: bool) -> Option<&[u8]> {
+    pub fn deflate_part(&mut self, data: &[u8], last: bool) -> Option<&[u8]> {
         self.encode(data, self.part_effort?, last, &mut || {})
     }
 
@@ -124,6 +126,9 @@ fn comes_back(packed: &[u8], data: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod samples;
+#[cfg(test)]
 #[path = "tests.rs"]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-pub(crate) mod tests;
+mod tests;
