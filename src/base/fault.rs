@@ -105,7 +105,11 @@ impl Fault {
 
     /// A failure of a local file or of our own streams while transferring (spool full, stop signal).
     pub(crate) fn local(e: io::Error) -> Fault {
-        let ours = crate::base::error::unwrap_io(e);
+        Fault::ours(&crate::base::error::unwrap_io(e))
+    }
+
+    /// The same of an error of our own.
+    pub(crate) fn ours(ours: &Error) -> Fault {
         let class = if ours.kind() == crate::base::error::Kind::Interrupted {
             Class::Stopped
         } else {

@@ -57,10 +57,7 @@ fn open(
     let options = &call.options;
     passphrase::check(options)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
-    let mut remote = Remote::open(&call.url, options, ui)?;
-    if !call.command.writes {
-        remote.end_at_first_stop();
-    }
+    let remote = Remote::open(&call.url, options, ui)?;
     if changes && let Some(instead) = remote.read_only() {
         let cause = format!("{} is a read-only destination", remote.describe());
         return Err(Error::usage(cause).hint(instead));

@@ -58,9 +58,10 @@ impl<T: Busy> Flight for Sailing<T> {
     fn wait(&self, at_most: Duration) {
         let busy = self.begun.as_ref().ok().filter(|_| !self.ended);
         match busy.and_then(T::watched) {
-            Some((fd, writes)) => sys::wait_ready(fd, writes, at_most, 1),
-            None => sys::sleep_beyond(at_most, 1),
-        };
+            // Who waits looks by itself whether the run ends.
+            Some((fd, writes)) => drop(sys::await_ready(fd, writes, at_most)),
+            None => drop(sys::sleep_until_end(at_most)),
+        }
     }
 
     fn land(mut self: Box<Self>) -> bool {

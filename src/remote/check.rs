@@ -42,10 +42,8 @@ pub(crate) fn writable_name(name: &str) -> Result<()> {
     )))
 }
 
-/// Slows a transfer down and ends it when the person wants that: at the second stop signal, or, where nothing has to be
-/// brought to a good end, at the first.
+/// Slows a transfer down and ends it when the run is to end.
 pub(crate) struct Pace {
-    pub(crate) stops_at: u32,
     throttle: Throttle,
     started: Instant,
 }
@@ -54,7 +52,6 @@ impl Pace {
     /// `rate` in bytes a second, 0 = unlimited.
     pub(crate) fn new(rate: u64) -> Pace {
         Pace {
-            stops_at: 2,
             throttle: Throttle::new(rate),
             started: Instant::now(),
         }
@@ -62,8 +59,8 @@ impl Pace {
 
     /// Fails once the person wants the transfer to end.
     pub(crate) fn stopped(&self) -> io::Result<()> {
-        match sys::stops_requested() >= self.stops_at {
-            true => Err(Error::new(Kind::Interrupted, "stopped").into()),
+        match sys::ends_now() {
+            true => Err(sys::stopped()),
             false => Ok(()),
         }
     }
@@ -74,16 +71,12 @@ impl Pace {
     }
 
     pub(crate) fn pass(&mut self, bytes: usize) -> io::Result<()> {
-        let mut wait = self.take(bytes);
-        loop {
-            self.stopped()?;
-            if wait.is_zero() {
-                return Ok(());
-            }
-            let part = wait.min(Duration::from_secs(1));
-            sys::sleep_beyond(part, self.stops_at.saturating_sub(1));
-            wait -= part;
+        let wait = self.take(bytes);
+        self.stopped()?;
+        if !wait.is_zero() && !sys::sleep_until_end(wait) {
+            return Err(sys::stopped());
         }
+        Ok(())
     }
 }
 

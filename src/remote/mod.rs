@@ -167,11 +167,6 @@ impl Remote {
         self.autocreate
     }
 
-    /// The first stop signal ends a download; else a second one does, for writers that have to come to a good end.
-    pub(crate) fn end_at_first_stop(&mut self) {
-        self.down.stops_at = 1;
-    }
-
     /// The same with its destination inside another.
     #[cfg(test)]
     pub(crate) fn inside(
@@ -351,6 +346,10 @@ impl Remote {
         stops: u32,
         ui: &mut Ui,
     ) -> Result<()> {
+        if sys::ends_now() {
+            // Whatever the server did: nobody waited for it any more.
+            return Err(self.error(Fault::local(sys::stopped()), doing));
+        }
         let (wait, fault) = next.map_err(|fault| self.error(fault, doing))?;
         self.stats.retries += 1;
         ui.note(&self.redact.clean(format!(
@@ -363,10 +362,11 @@ impl Remote {
     }
 
     fn pause(&mut self, wait: Duration, stops: u32, doing: &str) -> Result<()> {
-        if !wait.is_zero() && sys::stops_requested() <= stops {
+        let stopped = || sys::stops_requested() > stops || sys::ends_now();
+        if !wait.is_zero() && !stopped() {
             (self.sleep)(wait, stops);
         }
-        if sys::stops_requested() > stops {
+        if stopped() {
             let fault = Fault::new(Class::Stopped, "stopped while waiting to try again");
             return Err(self.error(fault.hint("run it again"), doing));
         }

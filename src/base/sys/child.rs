@@ -276,7 +276,9 @@ impl Piped {
 impl Drop for Piped {
     fn drop(&mut self) {
         (self.input, self.output) = (None, None);
-        self.wait(GRACE);
+        if !super::ends_now() {
+            self.wait(GRACE);
+        }
         self.kill();
     }
 }

@@ -18,6 +18,7 @@ mod dir;
 #[cfg(test)]
 mod dir_tests;
 mod dir_xattrs;
+mod ending;
 mod files;
 #[cfg(any(test, feature = "mount"))]
 mod fuse;
@@ -34,6 +35,7 @@ mod signal;
     )
 ))]
 mod slim;
+mod tcp;
 mod terminal;
 mod users;
 
@@ -42,15 +44,20 @@ pub(crate) use child::Piped;
 #[cfg(any(test, feature = "dest-rclone", feature = "dest-ssh"))]
 pub(crate) use child::{Moved, memory_file};
 pub(crate) use dir::{Dir, set_file_times};
+pub(crate) use ending::{
+    await_ready, end_at_next_stop, end_at_stop, ends_now, forget_stops, in_slices, sleep_until_end,
+    slice, stopped,
+};
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 #[cfg(any(test, feature = "mount"))]
 pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};
 pub(crate) use look::{ITSELF, Spot, not_regular, stat_of, xattr_names_of, xattr_of};
 pub(crate) use priority::{be_nice, idle_io};
 pub(crate) use signal::{
-    forget_stops, install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible,
-    stops_requested, wait_ready,
+    install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible, stops_requested,
+    wait_ready,
 };
+pub(crate) use tcp::Tcp;
 pub(crate) use terminal::{read_secret_line, terminal_width};
 pub(crate) use users::{Identity, Users};
 

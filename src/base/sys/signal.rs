@@ -70,8 +70,8 @@ pub(crate) fn stops_requested() -> u32 {
     STOPS.load(Ordering::Relaxed)
 }
 
-/// The stops so far are dealt with: what follows is waited for and read as if none had been requested.
-pub(crate) fn forget_stops() {
+/// See [`forget_stops`](super::forget_stops).
+pub(super) fn forget() {
     STOPS.store(0, Ordering::Relaxed);
 }
 

@@ -116,12 +116,17 @@ pub(super) fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let result = match before {
         Ok(Gate::Open) => {
             crate::cli::rules::before(call, ui);
+            // Other writers have something to bring to a good end; this one's single step is whole or not.
+            if !call.command.writes || call.command.name == "remote" {
+                sys::end_at_stop(1);
+            }
             (call.command.run)(call, ui)
         }
         Ok(Gate::Closed) => Ok(nothing_done(call)),
         Err(e) => Err(e),
     };
     ui.flush();
+    sys::end_at_next_stop();
     let events = [
         (&o::SCRIPT_POST, "POST-BACKUP"),
         (&o::SCRIPT_AFTER, "AFTER"),

@@ -1,7 +1,7 @@
 //! Connections to the server, in the clear or in TLS, with an end to every wait; the one for commands gives replies.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,60 +11,38 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
 use super::wire::{REPLY_MAX, Replies, Reply};
 use crate::base::secret::Secret;
+use crate::base::sys::Tcp;
 use crate::base::transfer::FLIES;
 use crate::dest::folders::Wait;
 use crate::net::http::line::Line;
 
 /// A socket whose waits have an end.
 pub(super) struct Sock {
-    tcp: TcpStream,
+    tcp: Tcp,
     wait: Wait,
     /// Nothing is waited for at all.
     glances: bool,
-    /// The time-outs that are set, for reading and for writing.
-    set: [Duration; 2],
 }
 
 impl Sock {
     pub(super) fn connect(to: SocketAddr, wait: Wait) -> io::Result<Sock> {
-        let mut sock = Sock {
-            tcp: TcpStream::connect_timeout(&to, left(wait)?)?,
+        Ok(Sock {
+            tcp: Tcp::connect(&to, Some(left(wait)?))?,
             wait,
             glances: false,
-            set: [Duration::ZERO; 2],
-        };
-        // Commands are small and waited for.
-        sock.tcp.set_nodelay(true)?;
-        sock.bound(wait);
-        Ok(sock)
+        })
     }
 
     pub(super) fn bound(&mut self, wait: Wait) {
         self.wait = wait;
     }
 
-    fn set_glances(&mut self, glances: bool) -> io::Result<()> {
-        if self.glances != glances {
-            self.tcp.set_nonblocking(glances)?;
-            self.glances = glances;
-        }
-        Ok(())
-    }
-
     pub(super) fn peer(&self) -> io::Result<SocketAddr> {
-        self.tcp.peer_addr()
+        self.tcp.peer()
     }
 
-    fn ready(&mut self, writing: bool) -> io::Result<()> {
-        let left = left(self.wait)?;
-        let set = &mut self.set[usize::from(writing)];
-        if *set != left {
-            *set = left;
-            match writing {
-                false => self.tcp.set_read_timeout(Some(left))?,
-                true => self.tcp.set_write_timeout(Some(left))?,
-            }
-        }
+    fn ready(&mut self) -> io::Result<()> {
+        self.tcp.bound(Some(left(self.wait)?));
         Ok(())
     }
 }
@@ -81,34 +59,20 @@ fn left(wait: Wait) -> io::Result<Duration> {
     }
 }
 
-/// Repeats what a signal interrupted; a time-out has one name only.
-fn again(mut act: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match act() {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
-            done => return done,
-        }
-    }
-}
-
 impl Read for Sock {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while FLIES && self.glances {
-            match self.tcp.read(buf) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                done => return done,
-            }
+        if FLIES && self.glances {
+            return self.tcp.read_now(buf);
         }
-        self.ready(false)?;
-        again(|| self.tcp.read(buf))
+        self.ready()?;
+        self.tcp.read(buf)
     }
 }
 
 impl Write for Sock {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.ready(true)?;
-        again(|| self.tcp.write(data))
+        self.ready()?;
+        self.tcp.write(data)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -150,14 +114,14 @@ impl Stream {
 
     /// Reads what has come; `WouldBlock` when that is nothing.
     pub(super) fn read_now(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.sock().set_glances(true)?;
+        self.sock().glances = true;
         self.read(buf)
     }
 
     /// Reads wait again, for so long.
-    pub(super) fn wait(&mut self, wait: Wait) -> io::Result<()> {
+    pub(super) fn wait(&mut self, wait: Wait) {
         self.sock().bound(wait);
-        self.sock().set_glances(false)
+        self.sock().glances = false;
     }
 
     /// True in a version of TLS whose sessions are good for one connection each.
@@ -176,10 +140,10 @@ impl Stream {
     /// The same connection, on which nothing waits.
     pub(super) fn into_line(self) -> io::Result<Line> {
         match self {
-            Stream::Plain(sock) => Line::of(sock.tcp, None),
+            Stream::Plain(sock) => Line::of(sock.tcp.into_stream(), None),
             Stream::Tls(tls) => {
                 let (conn, sock) = tls.into_parts();
-                Line::of(sock.tcp, Some(Box::new(conn)))
+                Line::of(sock.tcp.into_stream(), Some(Box::new(conn)))
             }
         }
     }
@@ -312,14 +276,8 @@ impl Control {
 
     /// False when the server has hung up or says something that nobody asked for, as it does before it hangs up.
     pub(super) fn is_well(&mut self) -> bool {
-        let input = self.input.len();
-        let Ok(stream) = self.stream() else {
-            return false;
-        };
-        let tcp = &stream.sock().tcp;
-        let quiet = tcp.set_nonblocking(true).is_ok()
-            && matches!(tcp.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
-        tcp.set_nonblocking(false).is_ok() && quiet && input == 0
+        let is_empty = self.input.is_empty();
+        is_empty && self.stream().is_ok_and(|s| s.sock().tcp.is_quiet())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use super::config::{Mode, Setup};
 use super::line::{Broken, is_end};
 use super::wire::Reply;
-use crate::base::error::io_text;
+use crate::base::error::{Error, io_text};
 use crate::base::fault::{Class, Fault};
 use crate::base::text;
 use crate::dest::folders::{self, Verb};
@@ -152,6 +152,9 @@ pub(super) fn failed(setup: &Setup, e: &io::Error, greeted: bool) -> Fault {
             hint,
             ..fault
         };
+    }
+    if let Some(e) = e.get_ref().and_then(|i| i.downcast_ref::<Error>()) {
+        return Fault::ours(e);
     }
     let why = match e.kind() {
         io::ErrorKind::ConnectionRefused => {

@@ -196,8 +196,10 @@ impl Session {
     pub(super) fn send(&mut self, mut sending: Sending, body: &mut dyn Body) -> Done<()> {
         let mut next = |buffer: &mut [u8]| fill(body, buffer);
         while !sending.move_on(&mut self.control, &mut next) {
-            if let Some((fd, writes)) = sending.watched(&self.control) {
-                sys::wait_ready(fd, writes, LOOK, u32::MAX);
+            if let Some((fd, writes)) = sending.watched(&self.control)
+                && let Err(e) = sys::await_ready(fd, writes, LOOK)
+            {
+                sending.failed = Some(e);
             }
         }
         if let Some(fault) = sending.fault {

@@ -166,9 +166,7 @@ impl Session {
         into: &mut dyn Write,
     ) -> Done<()> {
         let wait = Wait::moving(self.setup.times.transfer);
-        if let Err(e) = stream.wait(wait) {
-            return Err(self.blame(Verb::Get, &e));
-        }
+        stream.wait(wait);
         let mut buffer = vec![0; PIECE];
         let last = end.saturating_add(DRAINED);
         let ended = loop {

@@ -5,6 +5,7 @@ use super::sending::Sending;
 use super::session::Session;
 use super::wire::time;
 use crate::base::fault::{Class, Done, Fault};
+use crate::base::sys;
 use crate::dest::Body;
 use crate::dest::folders::{self, BrokenOff, Verb, exists};
 
@@ -149,7 +150,9 @@ impl Session {
         if !self.setup.verify {
             return Ok(());
         }
-        std::thread::sleep(self.setup.delay);
+        if !sys::sleep_until_end(self.setup.delay) {
+            return Err(begun(Fault::local(sys::stopped())));
+        }
         match self.stat(name) {
             Ok(Some(size)) if size != len => Err(begun(folders::stored(size, len))),
             Ok(_) => Ok(()),

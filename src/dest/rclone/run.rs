@@ -10,7 +10,7 @@ use crate::base::error::io_text;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::program;
 use crate::base::size::show_span;
-use crate::base::sys::{Moved, Piped};
+use crate::base::sys::{self, Moved, Piped};
 use crate::base::text;
 use crate::dest::known;
 use crate::dest::rclone::config::Setup;
@@ -88,7 +88,7 @@ impl Run {
                 let span = show_span(self.whole.as_secs());
                 return Err(Fault::new(Class::Transient, format!("{LATE} {span}")));
             }
-            let moved = self.exchange(bytes, left)?;
+            let moved = self.exchange(bytes, sys::slice(left).map_err(Fault::local)?)?;
             if moved.input_ended && !bytes.is_empty() {
                 return Err(Fault::new(Class::Transient, "rclone takes no more"));
             }

@@ -2,7 +2,7 @@
 //!
 //! `rclone serve restic` stores any flat name as it is; only `data/…` means something else to it.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::bytes::base64;
@@ -10,6 +10,7 @@ use crate::base::error::io_text;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::rand;
 use crate::base::secret::Secret;
+use crate::base::sys::Tcp;
 use crate::dest::rclone::config::Setup;
 use crate::dest::rclone::run::Run;
 use crate::dest::rclone::told;
@@ -101,7 +102,7 @@ impl Serving {
         // Where loopback is closed, nobody waits for it.
         let place = address.trim_start_matches("http://").parse::<SocketAddr>();
         if let Ok(place) = place
-            && let Err(e) = TcpStream::connect_timeout(&place, REACHED_WITHIN)
+            && let Err(e) = Tcp::connect(&place, Some(REACHED_WITHIN))
         {
             let text = format!("{OUT_OF_REACH}: {}", io_text(&e));
             return Err(Fault::new(Class::Unsupported, text));

@@ -8,6 +8,7 @@ use super::helper::{Passphrase, Report};
 use super::launch::wrong_key;
 use crate::base::fault::{Class, Fault};
 use crate::base::size::show_span;
+use crate::base::sys;
 use crate::base::text;
 
 /// Longest text of a child or server that is shown, in characters.
@@ -246,6 +247,9 @@ pub(super) fn broken(
     report: &Report,
     greeted: bool,
 ) -> Fault {
+    if why == Broken::Stopped {
+        return Fault::local(sys::stopped());
+    }
     if why == Broken::Silent {
         let wait = if greeted {
             setup.times.transfer

@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::wire::{Begun, FRAME_MAX, Frame, frame};
-use crate::base::sys::Piped;
+use crate::base::sys::{self, Piped};
 use crate::dest::folders::Wait;
 
 /// What is kept of the child's standard error, in bytes.
@@ -28,6 +28,8 @@ pub(super) enum Broken {
     Foreign,
     /// The child asks a question that nobody is there to answer.
     Asks,
+    /// The run ends.
+    Stopped,
 }
 
 /// A child that speaks in frames.
@@ -128,8 +130,12 @@ impl Channel {
             errors,
             ..
         } = self;
+        let limit = match left.min(at_most) {
+            Duration::ZERO => Duration::ZERO,
+            wait => sys::slice(wait).map_err(|_| Broken::Stopped)?,
+        };
         let moved = child
-            .exchange(bytes, input, room, errors, left.min(at_most))
+            .exchange(bytes, input, room, errors, limit)
             .map_err(|_| Broken::Ended)?;
         let over = errors.len().saturating_sub(ERRORS_MAX);
         errors.drain(..over);

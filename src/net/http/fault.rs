@@ -106,7 +106,7 @@ fn of_io(e: &io::Error, place: &Place, dialling: bool) -> Fault {
         return fault(e, place, dialling);
     }
     if let Some(e) = inner.and_then(|i| i.downcast_ref::<Error>()) {
-        return Fault::new(Class::Local, e.to_string());
+        return Fault::ours(e);
     }
     let who = place.who(dialling);
     if let Some(late) = inner.and_then(|i| i.downcast_ref::<Late>()) {

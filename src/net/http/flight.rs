@@ -420,11 +420,12 @@ impl Flight for Upload {
 
     fn wait(&self, at_most: Duration) {
         if self.held || self.landed.outcome.is_some() {
-            sys::sleep_beyond(at_most, 1);
+            sys::sleep_until_end(at_most);
             return;
         }
         let writes = matches!(self.phase, Phase::Head(_) | Phase::Body(_));
-        sys::wait_ready(self.line.fd(), writes, at_most, 1);
+        // Who waits looks by itself whether the run ends.
+        let _ = sys::await_ready(self.line.fd(), writes, at_most);
     }
 
     fn land(self: Box<Self>) -> bool {

@@ -41,8 +41,7 @@ fn wait(line: &Line, writes: bool, limit: NextTimeout, begun: Instant) -> Result
     if left.is_some_and(|left| left.is_zero()) {
         return Err(ureq::Error::Timeout(limit.reason));
     }
-    let left = left.unwrap_or(LONGEST);
-    sys::wait_ready(line.fd(), writes, left, u32::MAX);
+    sys::await_ready(line.fd(), writes, left.unwrap_or(LONGEST))?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustls::{ClientConfig, ClientConnection};
 
+use crate::base::sys::Tcp;
 use crate::net::tls;
 
 /// What TLS holds back for the socket, in bytes.
@@ -41,14 +42,11 @@ impl Line {
         (config, host): (Option<&Arc<ClientConfig>>, &str),
     ) -> Option<Line> {
         let mut addresses = addresses.iter().take(ADDRESSES_TRIED);
-        let mut tcp = addresses.find_map(|a| TcpStream::connect_timeout(a, patience).ok())?;
-        tcp.set_nodelay(true).ok()?;
+        let mut tcp = addresses.find_map(|a| Tcp::connect(a, Some(patience)).ok())?;
         let mut tls = None;
         if let Some(config) = config {
             let mut conn = tls::client(config, host).ok()?;
             conn.set_buffer_limit(Some(HELD_BYTES));
-            tcp.set_read_timeout(Some(patience)).ok()?;
-            tcp.set_write_timeout(Some(patience)).ok()?;
             let begun = Instant::now();
             while conn.is_handshaking() && begun.elapsed() < patience {
                 while conn.wants_write() {
@@ -62,6 +60,7 @@ impl Line {
             tls = Some(Box::new(conn)).filter(|conn| !conn.is_handshaking());
             tls.as_ref()?;
         }
+        let tcp = tcp.into_stream();
         tcp.set_nonblocking(true).ok()?;
         Some(Line { tcp, tls })
     }

@@ -1,7 +1,7 @@
 //! The socket at the bottom of a connection: waits for what comes, or, at a glance ([`Glance`]), takes what has come.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use ureq::unversioned::transport::Either;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
+
+use crate::base::sys::Tcp;
 
 /// No address is tried for less.
 const LEAST_WAIT: Duration = Duration::from_millis(10);
@@ -41,15 +43,11 @@ impl WireConnector {
     fn wire(&self, details: &ConnectionDetails) -> Result<Wire, ureq::Error> {
         let patience = details.timeout.not_zero().map(|time| *time);
         let tcp = dial(&details.addrs, patience)?;
-        tcp.set_nodelay(true)?;
         let config = details.config;
         Ok(Wire {
             tcp,
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             glance: self.0.clone(),
-            glances: false,
-            read: None,
-            write: None,
         })
     }
 }
@@ -85,19 +83,16 @@ impl<In: Transport> Connector<In> for WireConnector {
 }
 
 /// Connects to the first address that takes the call. The earlier ones get more of the time: each twice what the next one gets.
-fn dial(addresses: &[SocketAddr], patience: Option<Duration>) -> Result<TcpStream, ureq::Error> {
+fn dial(addresses: &[SocketAddr], patience: Option<Duration>) -> Result<Tcp, ureq::Error> {
     let begun = Instant::now();
     let mut last = io::Error::from(io::ErrorKind::ConnectionRefused).into();
     let shares = (1u32 << addresses.len().min(16)).saturating_sub(1);
     for (i, address) in addresses.iter().enumerate() {
-        let called = match patience {
-            Some(all) => {
-                let part = all.saturating_mul(shares.div_ceil(2) >> i.min(16)) / shares.max(1);
-                TcpStream::connect_timeout(address, part.max(LEAST_WAIT))
-            }
-            None => TcpStream::connect(address),
-        };
-        last = match called {
+        let part = patience.map(|all| {
+            let part = all.saturating_mul(shares.div_ceil(2) >> i.min(16)) / shares.max(1);
+            part.max(LEAST_WAIT)
+        });
+        last = match Tcp::connect(address, part) {
             Ok(tcp) => return Ok(tcp),
             Err(e) if is_late(&e) => {
                 let late = ureq::Error::Timeout(ureq::Timeout::Connect);
@@ -135,61 +130,9 @@ fn is_of_one_address(e: &io::Error) -> bool {
 /// A socket with its buffers.
 #[derive(Debug)]
 pub(super) struct Wire {
-    tcp: TcpStream,
+    tcp: Tcp,
     buffers: LazyBuffers,
     glance: Arc<Glance>,
-    /// The socket does not wait now.
-    glances: bool,
-    /// How long the socket waits, as it was last told.
-    read: Option<Duration>,
-    write: Option<Duration>,
-}
-
-impl Wire {
-    fn set_glances(&mut self, glances: bool) -> io::Result<()> {
-        if self.glances != glances {
-            self.tcp.set_nonblocking(glances)?;
-            self.glances = glances;
-        }
-        Ok(())
-    }
-
-    fn wait_at_most(&mut self, time: Option<Duration>) -> io::Result<()> {
-        if self.read != time {
-            self.tcp.set_read_timeout(time)?;
-            self.read = time;
-        }
-        Ok(())
-    }
-
-    /// Reads what comes within this time, or what has come; a signal does not end it.
-    fn receive(&mut self, time: Option<Duration>) -> io::Result<usize> {
-        let glances = self.glance.is_on();
-        self.set_glances(glances)?;
-        if !glances {
-            self.wait_at_most(time)?;
-        }
-        let begun = Instant::now();
-        loop {
-            let input = self.buffers.input_append_buf();
-            match (self.tcp.read(input), time) {
-                (Err(e), Some(time)) if e.kind() == io::ErrorKind::Interrupted => {
-                    let left = time.saturating_sub(begun.elapsed());
-                    if left.is_zero() {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    if !glances {
-                        self.wait_at_most(Some(left))?;
-                    }
-                }
-                (Ok(n), _) => {
-                    self.buffers.input_appended(n);
-                    return Ok(n);
-                }
-                (Err(e), _) => return Err(e),
-            }
-        }
-    }
 }
 
 impl Transport for Wire {
@@ -203,12 +146,7 @@ impl Transport for Wire {
         if timeout.after.is_zero() {
             return Err(late);
         }
-        self.set_glances(false)?;
-        let time = timeout.not_zero().map(|time| *time);
-        if self.write != time {
-            self.tcp.set_write_timeout(time)?;
-            self.write = time;
-        }
+        self.tcp.bound(timeout.not_zero().map(|time| *time));
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         self.tcp.write_all(output).map_err(|e| match is_late(&e) {
             true => late,
@@ -216,24 +154,32 @@ impl Transport for Wire {
         })
     }
 
+    /// Reads what comes within this time, or, at a glance, what has come.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let timeout = timeout.for_read();
         let late = ureq::Error::Timeout(timeout.reason);
         if timeout.after.is_zero() {
             return Err(late);
         }
-        match self.receive(timeout.not_zero().map(|time| *time)) {
-            Ok(n) => Ok(n > 0),
-            Err(e) if is_late(&e) && !self.glances => Err(late),
+        let glances = self.glance.is_on();
+        self.tcp.bound(timeout.not_zero().map(|time| *time));
+        let input = self.buffers.input_append_buf();
+        let read = match glances {
+            true => self.tcp.read_now(input),
+            false => self.tcp.read(input),
+        };
+        match read {
+            Ok(n) => {
+                self.buffers.input_appended(n);
+                Ok(n > 0)
+            }
+            Err(e) if is_late(&e) && !glances => Err(late),
             Err(e) => Err(e.into()),
         }
     }
 
     /// An idle connection is good as long as nothing comes, not even its end.
     fn is_open(&mut self) -> bool {
-        let peeked = self
-            .set_glances(true)
-            .and_then(|()| self.tcp.peek(&mut [0]));
-        peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+        self.tcp.is_quiet()
     }
 }

@@ -3,12 +3,13 @@
 //! Blocking, on the caller's thread. Only [`Names`] remembers: ureq asks before every request, also on an open connection.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::Cursor;
 use crate::base::fault::Class;
 use crate::base::rand;
+use crate::base::sys::{self, Tcp};
 
 /// Most addresses returned.
 pub(crate) const ADDRESSES_MAX: usize = 16;
@@ -404,16 +405,13 @@ fn exchange(server: SocketAddr, query: &[u8], timeout: Duration) -> Result<Vec<u
             .checked_sub(started.elapsed())
             .filter(|d| !d.is_zero())
             .ok_or_else(|| "no answer in time".to_owned())?;
-        socket.set_read_timeout(Some(left)).map_err(text)?;
-        let n = match socket.recv(&mut buffer) {
+        let received = sys::in_slices(Some(left), &mut |slice| {
+            socket.set_read_timeout(Some(slice))?;
+            socket.recv(&mut buffer)
+        });
+        let n = match received {
             Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                ) =>
-            {
+            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
                 return Err("no answer in time".to_owned());
             }
             Err(e) => return Err(text(e)),
@@ -430,9 +428,7 @@ fn exchange(server: SocketAddr, query: &[u8], timeout: Duration) -> Result<Vec<u
 }
 
 fn over_tcp(server: SocketAddr, query: &[u8], timeout: Duration) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&server, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
+    let mut stream = Tcp::connect(&server, Some(timeout))?;
     let len = u16::try_from(query.len()).unwrap_or(0);
     let mut framed = len.to_be_bytes().to_vec();
     framed.extend_from_slice(query);
