@@ -13,6 +13,8 @@ mod faulty_dav;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use faulty::{Server, Trouble};
@@ -172,6 +174,59 @@ fn a_stop_while_an_upload_waits_publishes_nothing() {
         assert_eq!(child.wait().unwrap().code(), Some(50), "{what}");
         assert_eq!(world.versions(), 1, "{what}");
         world.heals(&what);
+    }
+}
+
+/// Volumes of a file that was not read to its end are no version, but they are there.
+#[test]
+fn a_stop_in_the_middle_of_a_file_tells_what_is_stored() {
+    for held in [0, 2] {
+        let world = World::new();
+        for n in 0..24 {
+            fs::remove_file(world.source.join(format!("more {n}"))).unwrap();
+        }
+        tree::write(&world.source.join("large"), &Rand(7).bytes(8_000_000));
+        let before = world.count(".dblock.");
+        let seen = world.server.seen(".dblock.");
+        let puts = seen.iter().filter(|s| s.method == "PUT").count();
+        for _ in 0..held {
+            world.server.script("PUT", ".dblock.", Trouble::CloseAfter);
+        }
+        let free = Arc::new(AtomicBool::new(false));
+        let trouble = Trouble::Held(free.clone());
+        world.server.script("PUT", ".dblock.", trouble);
+        let url = world.url();
+        // Alone: its folder would be something new, and what a version has beside it would be gone.
+        let large = world.source.join("large");
+        let words = ["backup", &url, text(&large), "--prefix=alone"];
+        let line = world.line(&words, &["--read-write-timeout=10m"]);
+        let child = world.scratch.command(&line).spawn().unwrap();
+        world.await_put(".dblock.", puts + held + 1);
+        signal(&child, "-INT");
+        free.store(true, Ordering::Relaxed);
+        let out = child.wait_with_output().unwrap();
+        let said = String::from_utf8(out.stdout).unwrap();
+        assert_eq!(out.status.code(), Some(50), "{said}");
+        assert_eq!(world.versions(), 1);
+        let stored = world.count(".dblock.") - before;
+        assert!(stored > held, "{stored} {said}");
+        let volumes = match stored {
+            1 => "1 volume".to_owned(),
+            n => format!("{n} volumes"),
+        };
+        let told = said.lines().last().unwrap();
+        assert!(told.contains("no version was added"), "{said}");
+        assert!(told.ends_with(&format!(" in {volumes}")), "{said}");
+        assert!(!said.contains("nothing was written"), "{said}");
+        // All of them are used.
+        let again = world.scratch.run(&world.line(&words, &["--json"]));
+        let new = again.json()["NewDblocks"].as_u64().unwrap();
+        assert_eq!(again.code, 0);
+        let all = usize::try_from(new).unwrap() + stored;
+        assert!(all <= 9, "{new} and {stored} for 8 MB: {}", again.all());
+        let verify = ["verify", &url, "all", "--prefix=alone"];
+        let line = world.line(&verify, &["--full-remote-verification"]);
+        world.scratch.run(&line).code(&[0]);
     }
 }
 

@@ -242,7 +242,9 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
     if !left_out.is_empty() {
         ui.result(&format!("  {}", left_out.join(", ")));
     }
-    if r.written.new_blocks > 0 {
+    // Of a file that was not read to its end, only whole volumes were sent.
+    let is_cut = r.partial && r.version.is_none();
+    if r.written.new_blocks > 0 && !is_cut {
         let new = format!(
             "  {} of new data in {}",
             show_size(r.written.new_block_bytes),
@@ -263,8 +265,13 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
             time.local()
         )),
         (Some(time), false) => ui.result(&format!("version of {} added", time.local())),
-        (None, _) if r.partial => {
-            ui.result("stopped before anything new was found; nothing was written")
+        (None, false) if is_cut && r.written.dblocks > 0 => ui.result(&format!(
+            "stopped before a file was whole, so no version was added; the next run uses what is stored: {} in {}",
+            show_size(r.written.stored_bytes),
+            count(r.written.dblocks, "volume")
+        )),
+        (None, _) if is_cut => {
+            ui.result("stopped before anything new was whole; nothing was written")
         }
         (None, _) => ui.result("nothing changed, nothing was uploaded"),
     }
