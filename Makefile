@@ -7,7 +7,7 @@ BUILD   := $(or $(CARGO_TARGET_DIR),target)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 PROGRAM ?= $(BUILD)/release/duplet
 
-.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete bench-locator bench-overlap fuzz peer manual install dist deb help
+.PHONY: all demo static cross portable sizes image test check bench bench-peers bench-year bench-delete bench-locator bench-overlap bench-small bench-growth fuzz peer manual install dist deb help
 
 all:
 	$(CARGO) build --release --locked
@@ -83,6 +83,14 @@ bench-locator: all
 bench-overlap: all
 	DUPLET="$(PROGRAM)" MB="$(MB)" LEVEL="$(LEVEL)" .ci/bench-overlap $(RATES)
 
+# TARGET='static mips': only these. DIR=FOLDER: a tree of your own. TURNS=3. QEMU=FOLDER: the one that takes plugins (qemu-user).
+bench-small:
+	DIR="$(DIR)" TURNS="$(TURNS)" .ci/bench-small $(TARGET)
+
+# FILES=10000,100000,1000000 and BLOCKS=100000,1000000,10000000: how many; 0: none.
+bench-growth: all
+	DUPLET="$(PROGRAM)" FILES="$(FILES)" BLOCKS="$(BLOCKS)" .ci/bench-growth
+
 # INPUTS=N: for each reader. TARGETS=zip,aes: only these. SEED=N: the same inputs again.
 fuzz:
 	INPUTS="$(INPUTS)" TARGETS="$(TARGETS)" SEED="$(SEED)" \
@@ -134,6 +142,8 @@ help:
 	@echo 'make bench-delete what delete, compact, purge and repair cost; FILES=100000 of BLOCKS=8 KiB, VERSIONS=10'
 	@echo 'make bench-locator what one file costs, however large the backup; SIZES=1,100,1000 (GB)'
 	@echo 'make bench-overlap whether a slow line waits for the processor; RATES=50,10 (Mbit/s), TO=s3,webdav,b2,sftp, MB=256'
+	@echo 'make bench-small  other processors, emulated, and this one without AES and SHA: instructions a byte; TARGET="static mips"'
+	@echo 'make bench-growth time and memory at 10,000 to a million files, 100,000 to ten million blocks; FILES=, BLOCKS='
 	@echo 'make bench        time, memory and sizes; DIR=FOLDER, FILES=1000,10000,100000,1000000; S3: VOLUMES=8, TLS=1'
 	@echo 'make fuzz         random and mutated input for every reader; INPUTS=1000000, SEED=N, TARGETS=zip,aes'
 	@echo 'make peer         what duplet wrote is opened by other programs, what Duplicati wrote by duplet'
