@@ -5,6 +5,9 @@ const MOST: usize = 288;
 /// Longest code of any alphabet of deflate.
 const LONGEST_CODE: usize = 15;
 
+/// So many symbols are sorted by moving each to its place: distances mostly, and all of a small block.
+const FEW: usize = 32;
+
 /// Code lengths in bits for symbols that come `counts` times; 0 for one that never comes. No length is above `limit` (1 to 15,
 /// and 2^limit at least the number of symbols). Makes a complete code of at least two symbols: some inflaters refuse less.
 pub(super) fn code_lengths(counts: &[u32], limit: usize, lengths: &mut [u8]) {
@@ -37,8 +40,19 @@ pub(super) fn code_lengths(counts: &[u32], limit: usize, lengths: &mut [u8]) {
     }
 }
 
-/// Sorts by what is above 16 bits, a byte of it at a time, lowest first; equals stay in their order.
+/// Sorts by what is above 16 bits, lowest first; equals stay in their order, which is that of what is below.
 fn sort_by_count(leaves: &mut [u64]) {
+    if leaves.len() <= FEW {
+        for sorted in 1..leaves.len() {
+            let mut at = sorted;
+            while at > 0 && leaves[at - 1] > leaves[at] {
+                leaves.swap(at - 1, at);
+                at -= 1;
+            }
+        }
+        return;
+    }
+    // A byte at a time.
     let all = leaves.iter().fold(0, |all, leaf| all | leaf);
     let mut sorted = [0u64; MOST];
     let mut shift = 16;
