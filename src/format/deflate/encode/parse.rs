@@ -36,8 +36,14 @@ const EFFORTS: [Effort; 9] = [
         ..effort(3, 16, 0, NEVER, true)
     },
     effort(4, 20, 1, NEVER, true),
-    effort(10, 32, 1, DEAR, true),
-    effort(16, 32, 1, DEAR, true),
+    Effort {
+        inside: 48,
+        ..effort(12, 48, 1, DEAR, true)
+    },
+    Effort {
+        inside: 64,
+        ..effort(20, 64, 1, DEAR, true)
+    },
     effort(32, 64, 1, DEAR, true),
     effort(64, 128, 2, ALWAYS, true),
     effort(128, 258, 2, ALWAYS, false),
