@@ -180,12 +180,14 @@ fn a_stop_while_an_upload_waits_publishes_nothing() {
 /// Volumes of a file that was not read to its end are no version, but they are there.
 #[test]
 fn a_stop_in_the_middle_of_a_file_tells_what_is_stored() {
-    for held in [0, 2] {
+    for (held, in_folder) in [(0, false), (2, false), (0, true)] {
         let world = World::new();
         for n in 0..24 {
             fs::remove_file(world.source.join(format!("more {n}"))).unwrap();
         }
-        tree::write(&world.source.join("large"), &Rand(7).bytes(8_000_000));
+        let folder = world.source.join("alone");
+        fs::create_dir(&folder).unwrap();
+        tree::write(&folder.join("large"), &Rand(7).bytes(8_000_000));
         let before = world.count(".dblock.");
         let seen = world.server.seen(".dblock.");
         let puts = seen.iter().filter(|s| s.method == "PUT").count();
@@ -196,9 +198,10 @@ fn a_stop_in_the_middle_of_a_file_tells_what_is_stored() {
         let trouble = Trouble::Held(free.clone());
         world.server.script("PUT", ".dblock.", trouble);
         let url = world.url();
-        // Alone: its folder would be something new, and what a version has beside it would be gone.
-        let large = world.source.join("large");
-        let words = ["backup", &url, text(&large), "--prefix=alone"];
+        // Alone, for what a version has beside it would be gone. A folder by itself is nothing to restore.
+        let large = folder.join("large");
+        let what = if in_folder { &folder } else { &large };
+        let words = ["backup", &url, text(what), "--prefix=alone"];
         let line = world.line(&words, &["--read-write-timeout=10m"]);
         let child = world.scratch.command(&line).spawn().unwrap();
         world.await_put(".dblock.", puts + held + 1);

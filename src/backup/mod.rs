@@ -96,6 +96,12 @@ impl BackupReport {
             .flatten()
             .any(|&n| n > 0)
     }
+
+    /// A file or a link is new, different or gone: without one a partial version is of no use.
+    fn has_news(&self) -> bool {
+        let kinds = [self.added, self.modified, self.deleted];
+        kinds.iter().any(|[files, _, links]| files + links > 0)
+    }
 }
 
 /// Runs a backup. `permit` is `None` for a dry run. `Interrupted` only when not even a partial version could be written.
@@ -186,7 +192,7 @@ pub(crate) fn run(
         trusted,
         looked,
     };
-    if needed && (report.changed() || !report.partial) {
+    if needed && (report.has_news() || !report.partial) {
         ended.add_version(writer, time, dry_run, &mut report, ui)?;
     } else if let (true, false, Some((name, Some(size)))) =
         (refresh, dry_run || report.partial, newest)

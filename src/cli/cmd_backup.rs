@@ -61,7 +61,10 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if let Some(line) = set.strays().line() {
         ui.verbose(&line);
     }
-    let report = backup::run(&mut set, permit, &options, write, ui);
+    let report = backup::run(&mut set, permit, &options, write, ui).map_err(|e| match e.kind() {
+        Kind::Interrupted => e.hint("no version was added; the next run uses what is stored"),
+        _ => e,
+    });
     let report = session::or_facts(&mut set, ui, report)?;
     let added = report.version.is_some() && !dry_run;
     if !report.partial {
