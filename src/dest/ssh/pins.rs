@@ -26,7 +26,7 @@ impl Pin {
     pub(super) fn all(list: &str) -> Result<Vec<Pin>> {
         let parts = list.split(',').map(str::trim).filter(|p| !p.is_empty());
         let pins = parts.map(|part| {
-            Pin::parse(part).ok_or_else(|| {
+            Pin::parse(&with_plus(part)).ok_or_else(|| {
                 let shown = text::safe_cut(part.as_bytes(), 60);
                 Error::usage(format!("--ssh-fingerprint: '{shown}' is no fingerprint")).hint(
                     "write SHA256:... as 'ssh-keygen -lf' shows it, or 'ssh-ed25519 256 aa:bb:...' with 16 bytes as Duplicati does",
@@ -103,6 +103,20 @@ impl Print {
     }
 }
 
+/// A bare `+` of a URL has come as a blank: among the 43 characters of a SHA-256 it is one again.
+fn with_plus(text: &str) -> String {
+    let Some(at) = text.to_ascii_lowercase().find("sha256:").map(|at| at + 7) else {
+        return text.to_owned();
+    };
+    let digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'+' | b'/');
+    match text.get(at..at + 43) {
+        Some(base64) if base64.bytes().all(digit) => {
+            text.replacen(base64, &base64.replace(' ', "+"), 1)
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// SHA-256 of a key as OpenSSH writes it, without the word in front.
 fn sha256(key: &[u8]) -> String {
     let base64 = bytes::base64(Algo::Sha256.hash(key).as_bytes());
@@ -173,6 +187,16 @@ mod tests {
                 Pin::all(&pins[0].word()).expect("a word")[0].hash,
                 pins[0].hash
             );
+        }
+        // As a URL with a bare plus gives it.
+        let plus = format!("SHA256:{}A", "+a+B/k".repeat(7));
+        for text in [
+            plus.clone(),
+            plus.replace('+', " "),
+            format!("256 {} (ED25519)", plus.replace('+', " ")),
+        ] {
+            let pins = Pin::all(&text).expect(&text);
+            assert_eq!(pins[0].word(), plus, "{text}");
         }
         let both = Pin::all(&format!(" {sha} , ssh-rsa 2048 {colons},")).expect("two");
         assert_eq!(both.len(), 2);
