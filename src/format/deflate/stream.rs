@@ -64,26 +64,13 @@ impl<W: Write, D: BorrowMut<Deflater>> DeflateStream<W, D> {
     /// Deflates what waits.
     fn put(&mut self, last: bool) -> io::Result<()> {
         let Deflater { encoder, part, .. } = self.deflater.borrow_mut();
-        let mut put = |bytes: &[u8]| {
-            self.compressed = self.compressed.saturating_add(bytes.len() as u64);
-            self.out.write_all(bytes)
+        let packed = match (part.is_empty(), last) {
+            (true, true) => &NOTHING,
+            (true, false) => return Ok(()),
+            (false, _) => encoder.deflate_part(part, last),
         };
-        if part.is_empty() {
-            return put(if last { &NOTHING } else { &[] });
-        }
-        if let Some(packed) = encoder.deflate_part(part, last) {
-            put(packed)?;
-        } else {
-            // Each part begins on the edge of a byte: stored blocks are bytes.
-            let mut blocks = part.chunks(usize::from(u16::MAX)).peekable();
-            while let Some(block) = blocks.next() {
-                let ends = last && blocks.peek().is_none();
-                let len = u16::try_from(block.len()).unwrap_or(u16::MAX);
-                let [low, high] = len.to_le_bytes();
-                put(&[u8::from(ends), low, high, !low, !high])?;
-                put(block)?;
-            }
-        }
+        self.compressed = self.compressed.saturating_add(packed.len() as u64);
+        self.out.write_all(packed)?;
         part.clear();
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::slots::{
 const LITERAL_LIMIT: usize = 14;
 const DISTANCE_LIMIT: usize = 15;
 /// Bytes of one stored block at most.
-const STORED_BYTES: usize = 0xffff;
+pub(super) const STORED_BYTES: usize = 0xffff;
 /// Bytes of an empty stored block, at most: it leads to the edge of a byte.
 pub(super) const EDGE: usize = 5;
 

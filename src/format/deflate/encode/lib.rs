@@ -30,6 +30,7 @@ mod parse;
 mod pieces;
 mod slots;
 
+use bits::BitWriter;
 use matcher::Matcher;
 use parse::Effort;
 use pieces::{Pieces, Sink};
@@ -69,10 +70,26 @@ impl Encoder {
         self.encode(data, self.effort?, true, tick)
     }
 
-    /// A part of a stream, which refers to no other: the stream ends with the `last`, any other ends on the edge of a byte. `None`
-    /// when it would not be shorter than `data`, but for that edge.
-    pub fn deflate_part(&mut self, data: &[u8], last: bool) -> Option<&[u8]> {
-        self.encode(data, self.part_effort?, last, &mut || {})
+    /// A part of a stream, which begins on the edge of a byte and refers to no other: the stream ends with the `last`, any other
+    /// ends on the edge of a byte. Stored, five bytes for each 64 KiB longer, when it would not be shorter than `data` otherwise.
+    pub fn deflate_part(&mut self, data: &[u8], last: bool) -> &[u8] {
+        let deflated = self.part_effort.and_then(|effort| {
+            let packed = self.encode(data, effort, last, &mut || {});
+            packed.map(<[u8]>::len)
+        });
+        let written = deflated.unwrap_or_else(|| self.store(data, last));
+        &self.out[..written]
+    }
+
+    fn store(&mut self, data: &[u8], last: bool) -> usize {
+        let blocks = data.len().div_ceil(block::STORED_BYTES).max(1);
+        let most = data.len() + blocks * block::EDGE + bits::SLACK;
+        if self.out.len() < most {
+            self.out.resize(most, 0);
+        }
+        let mut out = BitWriter::new(&mut self.out);
+        block::write_stored(&mut out, data, last);
+        out.finish()
     }
 
     fn encode(
