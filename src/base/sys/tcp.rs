@@ -69,6 +69,28 @@ impl Tcp {
     }
 }
 
+impl Tcp {
+    /// Moves some bytes one way, as long as that may take.
+    fn pass(
+        &mut self,
+        writes: bool,
+        act: &mut dyn FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let stream = &self.stream;
+        let set = &mut self.set[usize::from(writes)];
+        in_slices(self.patience, &mut |slice| {
+            if *set != slice {
+                match writes {
+                    true => stream.set_write_timeout(Some(slice))?,
+                    false => stream.set_read_timeout(Some(slice))?,
+                }
+                *set = slice;
+            }
+            act(stream)
+        })
+    }
+}
+
 impl AsRawFd for Tcp {
     fn as_raw_fd(&self) -> RawFd {
         self.stream.as_raw_fd()
@@ -77,35 +99,13 @@ impl AsRawFd for Tcp {
 
 impl Read for Tcp {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Tcp {
-            stream,
-            patience,
-            set: [set, _],
-        } = self;
-        in_slices(*patience, &mut |slice| {
-            if *set != slice {
-                stream.set_read_timeout(Some(slice))?;
-                *set = slice;
-            }
-            stream.read(buf)
-        })
+        self.pass(false, &mut |mut stream| stream.read(buf))
     }
 }
 
 impl Write for Tcp {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let Tcp {
-            stream,
-            patience,
-            set: [_, set],
-        } = self;
-        in_slices(*patience, &mut |slice| {
-            if *set != slice {
-                stream.set_write_timeout(Some(slice))?;
-                *set = slice;
-            }
-            stream.write(data)
-        })
+        self.pass(true, &mut |mut stream| stream.write(data))
     }
 
     fn flush(&mut self) -> io::Result<()> {
