@@ -111,6 +111,28 @@ fn progress_stays_in_one_line_of_any_width_and_nothing_of_it_stays() {
     assert!(last.starts_with('{'), "{}", screen.shown);
 }
 
+/// Whatever it waits for: that it was heard, and how not to wait.
+#[test]
+fn the_first_ctrl_c_of_a_backup_is_answered_at_once() {
+    let scratch = Scratch::new("terminal-stop");
+    let source = scratch.folder("source");
+    tree::write(&source.join("large"), &Rand(5).bytes(9_000_000));
+    let dest = scratch.at("dest");
+    let args = [
+        "backup",
+        text(&dest),
+        text(&source),
+        "--no-encryption",
+        "--throttle-upload=3mb",
+        "--dblock-size=1mb",
+        "--blocksize=100kb",
+    ];
+    let screen = run(&scratch, 200, &args, &[("STOP_AT", "backup: ")]);
+    assert_eq!(screen.code, 50, "{}", screen.shown);
+    let answer = "stopping as soon as what is under way is stored; once more ends at once";
+    assert!(screen.shown.contains(answer), "{}", screen.shown);
+}
+
 #[test]
 fn a_restore_names_its_files_and_leaves_nothing_of_it() {
     let scratch = Scratch::new("terminal-restore");

@@ -249,10 +249,14 @@ impl Ui {
     /// What somebody at a terminal may want to do next: shown there, and with `-v`. Programs that count lines never see it.
     pub(crate) fn hint(&mut self, line: &str) {
         self.record(Level::Information, line);
-        let somebody = self.volume >= Volume::Normal && self.err.is_terminal();
-        if somebody || self.volume >= Volume::Verbose {
+        if self.is_watched() || self.volume >= Volume::Verbose {
             self.say(line);
         }
+    }
+
+    /// Somebody sits at a terminal and did not ask for silence.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.volume >= Volume::Normal && self.err.is_terminal()
     }
 
     /// Information for `-v`.

@@ -62,7 +62,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         ui.verbose(&line);
     }
     let report = backup::run(&mut set, permit, &options, write, ui).map_err(|e| match e.kind() {
-        Kind::Interrupted => e.hint("no version was added; the next run uses what is stored"),
+        Kind::Interrupted => e.hint("the next run uses what is stored"),
         _ => e,
     });
     let report = session::or_facts(&mut set, ui, report)?;
@@ -222,17 +222,25 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
             "no files were found; 'duplet test-filters' explains every decision",
         );
     }
+    // Of a file that was not read to its end, only whole volumes were sent.
+    let is_cut = r.partial && r.version.is_none();
     let took = show_span(ui.elapsed().as_secs());
     ui.result(&format!(
         "{} ({}) looked at in {took}",
         count(r.examined_files, "file"),
         show_size(r.examined_bytes)
     ));
+    let found = match is_cut {
+        true => String::new(),
+        false => format!(
+            "{} added, {} changed, {} gone; ",
+            sum(&r.added),
+            sum(&r.modified),
+            sum(&r.deleted)
+        ),
+    };
     ui.result(&format!(
-        "  {} added, {} changed, {} gone; {} ({}) read",
-        sum(&r.added),
-        sum(&r.modified),
-        sum(&r.deleted),
+        "  {found}{} ({}) read",
         count(r.opened_files, "file"),
         show_size(r.opened_bytes)
     ));
@@ -245,8 +253,6 @@ fn tell(r: &BackupReport, set: &mut Set, dry_run: bool, ui: &mut Ui) {
     if !left_out.is_empty() {
         ui.result(&format!("  {}", left_out.join(", ")));
     }
-    // Of a file that was not read to its end, only whole volumes were sent.
-    let is_cut = r.partial && r.version.is_none();
     if r.written.new_blocks > 0 && !is_cut {
         let new = format!(
             "  {} of new data in {}",

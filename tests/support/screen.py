@@ -2,7 +2,8 @@
 """Runs a program on a terminal of so many columns: screen.py COLUMNS PROGRAM ARGUMENT...
 
 Prints what the screen shows at the end, then `== ` with the number of screen lines that were ever begun, the longest text that
-was drawn into one line before its end, 1 when colours came, and the exit code; then each text that was drawn over, once."""
+was drawn into one line before its end, 1 when colours came, and the exit code; then each text that was drawn over, once.
+STOP_AT=TEXT in the environment: types Ctrl-C, once, when that has come."""
 import fcntl
 import os
 import pty
@@ -17,6 +18,7 @@ if pid == 0:
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     os.execv(sys.argv[2], sys.argv[2:])
 data = b""
+stop_at = os.environ.get("STOP_AT", "").encode()
 while True:
     try:
         piece = os.read(fd, 65536)
@@ -25,6 +27,9 @@ while True:
     if not piece:
         break
     data += piece
+    if stop_at and stop_at in data:
+        os.write(fd, b"\x03")
+        stop_at = b""
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 text = data.decode("utf-8", "replace")
 coloured = "\x1b[3" in text

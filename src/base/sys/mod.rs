@@ -54,8 +54,8 @@ pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};
 pub(crate) use look::{ITSELF, Spot, not_regular, stat_of, xattr_names_of, xattr_of};
 pub(crate) use priority::{be_nice, idle_io};
 pub(crate) use signal::{
-    install_stop_handler, install_trap_handler, sleep_beyond, sleep_interruptible, stops_requested,
-    wait_ready,
+    answer_first_stop, install_stop_handler, install_trap_handler, sleep_beyond,
+    sleep_interruptible, stops_requested, wait_ready,
 };
 pub(crate) use tcp::Tcp;
 pub(crate) use terminal::{read_secret_line, terminal_width};

@@ -2,15 +2,35 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
+/// Somebody is told at once that the first stop was heard.
+static ANSWERS: AtomicBool = AtomicBool::new(false);
+
+const ANSWER: &[u8] =
+    b"\nstopping as soon as what is under way is stored; once more ends at once\n";
+
 extern "C" fn count_stop(_: libc::c_int) {
-    STOPS.fetch_add(1, Ordering::Relaxed);
+    if STOPS.fetch_add(1, Ordering::Relaxed) == 0 && ANSWERS.load(Ordering::Relaxed) {
+        // SAFETY: the call is async-signal-safe, the text is constant, and the place of this thread's error is valid.
+        unsafe {
+            let error = libc::__errno_location();
+            let before = *error;
+            libc::write(libc::STDERR_FILENO, ANSWER.as_ptr().cast(), ANSWER.len());
+            *error = before;
+        }
+    }
+}
+
+/// From now on the first stop is answered on standard error, in the moment it comes: whoever has to bring something to a good end may
+/// wait long before there is anything else to say.
+pub(crate) fn answer_first_stop() {
+    ANSWERS.store(true, Ordering::Relaxed);
 }
 
 /// From now on the stop signals are counted instead of ending the process. Signals that the parent had ignored

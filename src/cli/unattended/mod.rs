@@ -119,6 +119,8 @@ pub(super) fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             // Other writers have something to bring to a good end; this one's single step is whole or not.
             if !call.command.writes || call.command.name == "remote" {
                 sys::end_at_stop(1);
+            } else if ui.is_watched() {
+                sys::answer_first_stop();
             }
             (call.command.run)(call, ui)
         }
