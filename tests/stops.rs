@@ -295,6 +295,13 @@ fn a_temporary_file_that_cannot_grow_publishes_nothing() {
         env!("CARGO_BIN_EXE_duplet"),
     ];
     let limited = support::finish(scratch.other(&words, &line), &line);
+    limited
+        .code(&[100])
+        .says("cannot write a volume to file:///");
+    assert_eq!(volumes(&dest, "dlist").len(), 1);
+    // Where uploads are slowed down they are copies of temporary files.
+    line.push("--throttle-upload=1gb");
+    let limited = support::finish(scratch.other(&words, &line), &line);
     limited.code(&[100]).says("temporary file");
     assert_eq!(volumes(&dest, "dlist").len(), 1);
     scratch.run(&line).code(&[0]);

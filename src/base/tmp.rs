@@ -132,6 +132,7 @@ pub(crate) struct Spool {
     /// For errors: what fails, and what can be done.
     doing: String,
     hint: &'static str,
+    hint_when_full: &'static str,
 }
 
 impl Spool {
@@ -140,6 +141,7 @@ impl Spool {
             file: tmp.file()?,
             doing: format!("use a temporary file in {}", tmp.shown()),
             hint: ELSEWHERE,
+            hint_when_full: SMALLER,
         })
     }
 
@@ -149,6 +151,15 @@ impl Spool {
             file,
             doing: doing.into(),
             hint: "",
+            hint_when_full: "",
+        }
+    }
+
+    /// What can be done where it finds no more room.
+    pub(crate) fn when_full(self, hint: &'static str) -> Spool {
+        Spool {
+            hint_when_full: hint,
+            ..self
         }
     }
 
@@ -195,8 +206,11 @@ impl Spool {
             return e;
         }
         let e = Error::io(&e).doing(self.doing());
-        let full = e.kind() == Kind::NoSpace && !self.hint.is_empty();
-        e.hint(if full { SMALLER } else { self.hint }).into()
+        let hint = match e.kind() {
+            Kind::NoSpace => self.hint_when_full,
+            _ => self.hint,
+        };
+        e.hint(hint).into()
     }
 }
 

@@ -2,6 +2,7 @@
 //! download.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +27,12 @@ pub(crate) trait Body: Read {
     fn md5(&self) -> Option<[u8; 16]>;
     /// True when a file of the name must stay as it is: the answer is then `Exists`.
     fn is_new(&self) -> bool;
+    /// The file that is the whole body, if it may get a name in place of being read. Then [`Body::taken`] is called.
+    fn unnamed(&self) -> Option<&File> {
+        None
+    }
+    /// All of it counts as sent.
+    fn taken(&mut self) {}
 }
 
 /// Fills a buffer with the bytes of a body that follow: how many, at least one. `WouldBlock` when none may go now.

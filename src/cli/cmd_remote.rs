@@ -266,7 +266,7 @@ fn get(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
     // Where it is to be, if it can be without a name there until it is whole.
     let own = match to.as_str() {
         "-" => None,
-        _ => sys::unnamed_file(folder).ok(),
+        _ => sys::unnamed_file(folder, 0o600).ok(),
     };
     let in_place = own.is_some();
     let mut spool = match own {

@@ -84,6 +84,8 @@ pub(crate) use ssh::fuzz as fuzz_sftp;
 pub(crate) use webdav::fuzz_multistatus;
 
 pub(crate) use crate::base::digest::WantedDigests;
+use std::fs::File;
+
 use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::{Kind, Opt, Options, row};
@@ -196,6 +198,12 @@ pub(crate) trait Destination {
     /// nothing, where [`About::refuses_to_replace`]. May leave a whole, a partial or no file when
     /// it fails; `remote` settles which.
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()>;
+
+    /// A file without a name in which a volume of at most `bytes` bytes can come to be, `sealed` if it is encrypted: a
+    /// [`Destination::put`] of it then copies nothing. `None` where there is no such file, or no room for so much.
+    fn unnamed_file(&mut self, _bytes: u64, _sealed: bool) -> Option<File> {
+        None
+    }
 
     /// Sends a body that may replace a file on its way, where one request is all that [`Destination::put`] would make of it: its
     /// first bytes go out when the flight is advanced. The next `put` of this name takes what it came to as the answer to that

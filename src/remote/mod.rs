@@ -7,6 +7,7 @@ mod ahead;
 mod check;
 mod download;
 mod flight;
+mod folder;
 mod list;
 mod open;
 mod redact;
@@ -43,6 +44,8 @@ pub(crate) use crate::remote::open::OPTIONS;
 pub(crate) use crate::remote::remove::Removal;
 pub(crate) use crate::remote::write::{Permit, RemoteMut};
 
+/// What to do where a destination has no room.
+const FULL_HINT: &str = "free space at the destination";
 /// No throttle holds bytes back for longer.
 const LONGEST_HELD: Duration = Duration::from_secs(86_400);
 
@@ -383,7 +386,7 @@ impl Remote {
             Class::FolderMissing => "check the URL, or make the folder first",
             Class::TooBig => "make volumes smaller with --dblock-size",
             Class::Archived => "restore it from cold storage first",
-            Class::Full => "free space at the destination",
+            Class::Full => FULL_HINT,
             _ => "",
         };
         let fault = Fault {

@@ -21,6 +21,10 @@ impl Throttle {
         }
     }
 
+    pub(crate) fn is_limited(&self) -> bool {
+        self.rate > 0
+    }
+
     /// What a pause may save up: an eighth of a second.
     fn cap(rate: u64) -> u64 {
         rate / 8

@@ -10,7 +10,6 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
 use crate::base::text;
-use crate::base::time::Timestamp;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::{Body, FLIES, Fact, Listed, Span};
@@ -25,9 +24,6 @@ const LAG_WAITS: [Duration; 3] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-
-/// An upload that was begun so long ago has no program any more that goes on with it, in seconds.
-const UNFINISHED_AGE: i64 = 86_400;
 
 /// Proof that somebody asked whether the destination may be changed.
 pub(crate) struct Permit(());
@@ -391,45 +387,6 @@ impl<'a> RemoteMut<'a> {
             "the listing does not show it with its length",
         );
         Err(self.remote.error(fault, doing))
-    }
-
-    /// Makes the folder with its parents; an existing one is success.
-    pub(crate) fn create_folder(&mut self, ui: &mut Ui) -> Result<()> {
-        let doing = format!("create {}", self.remote.shown);
-        self.remote
-            .retried(&doing, ui, |dest| dest.create_folder())?;
-        ui.note(&format!("created {}", self.remote.shown));
-        Ok(())
-    }
-
-    /// Ends uploads of files whose names begin with `start` that broke off more than a day ago and are kept by the server where
-    /// no listing shows them. Best effort: what cannot be ended now is left for another run.
-    pub(crate) fn end_unfinished(&mut self, ui: &mut Ui, start: &str) {
-        let before = Timestamp::now().0.saturating_sub(UNFINISHED_AGE);
-        self.remote.stats.calls += 1;
-        match self.remote.dest.end_unfinished(start, before) {
-            Ok(0) => {}
-            Ok(n) => {
-                let uploads = text::count(n, "unfinished upload");
-                ui.note(&format!("ended {uploads} of earlier runs"));
-            }
-            Err(fault) => ui.verbose(&self.remote.redact.clean(format!(
-                "unfinished uploads of earlier runs are not looked for: {}",
-                fault.text
-            ))),
-        }
-    }
-
-    /// As [`RemoteMut::create_folder`], unless `--disable-autocreate-folder` forbids it.
-    pub(crate) fn create_missing_folder(&mut self, ui: &mut Ui) -> Result<()> {
-        if self.remote.autocreate {
-            return self.create_folder(ui);
-        }
-        let fault = Fault::new(Class::FolderMissing, "the folder does not exist")
-            .hint("--disable-autocreate-folder is given");
-        Err(self
-            .remote
-            .error(fault, &format!("write to {}", self.remote.shown)))
     }
 
     /// End of a run that changed something: what the person should know of the result.

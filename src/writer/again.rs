@@ -25,7 +25,7 @@ impl Writer<'_> {
         if self.fresh_keys.contains(&BlockKey::new(hash, size))? {
             return Ok(false);
         }
-        self.copy_list(hash, data)?;
+        self.copy_list(ui, hash, data)?;
         self.add_again(ui, hash, data)
     }
 

@@ -11,7 +11,7 @@ fn compact(w: &mut Writer<'_>, ui: &mut Ui, all: &Stored, needed: &[&[u64]]) {
         if ids.len() > 1 {
             let list: Vec<u8> = ids.iter().flat_map(|i| i.as_bytes().to_vec()).collect();
             let id = Algo::Sha256.hash(&list);
-            w.copy_list(&id, &list).expect("a copy");
+            w.copy_list(ui, &id, &list).expect("a copy");
             wanted.push(id);
         }
         wanted.extend(ids);

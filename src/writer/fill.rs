@@ -4,17 +4,22 @@ use std::io::Read;
 
 use crate::base::digest::{BlockKey, Hash};
 use crate::base::error::{Error, Result};
+use crate::base::tmp::{Spool, Tmp};
 use crate::base::transfer::FLIES;
 use crate::base::ui::Ui;
 use crate::format::deflate::Deflater;
 use crate::format::locator::Extent;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::format::zip_write::Packed;
+use crate::remote::RemoteMut;
 use crate::set::Place;
 use crate::writer::known::Stored;
 use crate::writer::pack::{Finished, Pack};
 use crate::writer::trail::id_of;
-use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer};
+use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer, permit};
+
+/// A volume's index and directory take so small a part of its size, and mostly less.
+const BESIDE_A_VOLUME: u64 = 4;
 
 impl Writer<'_> {
     /// Stores a block of 1 to block-size bytes unless it is stored already; true when it was new. May upload a volume.
@@ -84,7 +89,7 @@ impl Writer<'_> {
         self.step(|writer| {
             if !known && !writer.is_dry() {
                 writer.make_room(ui)?;
-                writer.open_pack()?;
+                writer.open_pack(ui)?;
             }
             match &mut writer.pack {
                 Some(pack) if !known || pack.lists() < LISTS_AT_MOST => pack.add_list(hash, data),
@@ -129,12 +134,12 @@ impl Writer<'_> {
 
     /// Puts a copy of a blocklist into the index of the volume being written. Before [`Writer::copy_block`] of the same block,
     /// so that both are in one volume and its index.
-    pub(crate) fn copy_list(&mut self, id: &Hash, data: &[u8]) -> Result<()> {
+    pub(crate) fn copy_list(&mut self, ui: &mut Ui, id: &Hash, data: &[u8]) -> Result<()> {
         if self.is_dry() {
             return Ok(());
         }
         self.step(|writer| {
-            writer.open_pack()?;
+            writer.open_pack(ui)?;
             match &mut writer.pack {
                 Some(pack) => pack.add_list(id, data),
                 None => Ok(()),
@@ -150,7 +155,7 @@ impl Writer<'_> {
         }
         self.make_room(ui)?;
         let number = self.next_number();
-        self.open_pack()?;
+        self.open_pack(ui)?;
         let Writer {
             pack,
             deflater,
@@ -183,12 +188,13 @@ impl Writer<'_> {
         self.options.dblock_size.saturating_mul(2)
     }
 
-    fn open_pack(&mut self) -> Result<()> {
+    fn open_pack(&mut self, ui: &mut Ui) -> Result<()> {
         if self.pack.is_none() {
             let tmp = self.set.tmp().clone();
-            tmp.need(self.room())?;
+            let out = self.new_volume(ui, &tmp)?;
             let sealing = self.set.seal()?;
             self.pack = Some(Pack::begin(
+                out,
                 &tmp,
                 self.set.prefix(),
                 &self.options.params,
@@ -197,6 +203,21 @@ impl Writer<'_> {
             )?);
         }
         Ok(())
+    }
+
+    /// Where a volume comes to be: at the destination if that can be, else in the temporary folder.
+    fn new_volume(&mut self, ui: &mut Ui, tmp: &Tmp) -> Result<Spool> {
+        if self.set.remote().local_folder().is_some() {
+            self.ready_folder(ui)?;
+            let sealed = self.set.encrypts();
+            let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
+            if let Some(spool) = remote.unnamed_spool(self.options.dblock_size, sealed) {
+                tmp.need(self.options.dblock_size / BESIDE_A_VOLUME)?;
+                return Ok(spool);
+            }
+        }
+        tmp.need(self.room())?;
+        Spool::new(tmp)
     }
 
     /// Until [`Writer::apart`] all new blocks go into one volume, `bytes` of them at most: a volume that has no room for so
@@ -296,3 +317,7 @@ impl Writer<'_> {
 
 /// Puts a block into a volume; what it is given last is called now and then.
 type Putting<'p> = dyn FnMut(&mut Pack, &mut Deflater, &mut dyn FnMut()) -> Result<()> + 'p;
+
+#[cfg(all(test, feature = "dest-file"))]
+#[path = "fill_tests.rs"]
+mod tests;

@@ -232,6 +232,16 @@ impl<'a> Writer<'a> {
         Ok(placed)
     }
 
+    /// Makes the folder where it is missing.
+    fn ready_folder(&mut self, ui: &mut Ui) -> Result<()> {
+        if !self.folder_ready {
+            let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
+            remote.create_missing_folder(ui)?;
+            self.folder_ready = true;
+        }
+        Ok(())
+    }
+
     /// What comes before each upload.
     fn get_ready(
         &mut self,
@@ -249,12 +259,9 @@ impl<'a> Writer<'a> {
             .doing(format!("upload {}", name.as_str()))
             .hint("choose another folder with --tempdir"));
         }
+        self.ready_folder(ui)?;
         let start = format!("{}-", self.set.prefix().as_str());
         let mut remote = RemoteMut::new(self.set.remote(), permit(self.permit.as_ref())?);
-        if !self.folder_ready {
-            remote.create_missing_folder(ui)?;
-            self.folder_ready = true;
-        }
         if !std::mem::replace(&mut self.tidied, true) {
             remote.end_unfinished(ui, &start);
         }

@@ -26,7 +26,12 @@ pub(super) enum Seal {
 
 impl Seal {
     pub(super) fn new(tmp: &Tmp, sealing: Sealing<'_>) -> Result<Seal> {
-        let out = HashWriter::new(Spool::new(tmp)?, sealing.wants);
+        Seal::into(Spool::new(tmp)?, sealing)
+    }
+
+    /// Into a spool that is there.
+    fn into(spool: Spool, sealing: Sealing<'_>) -> Result<Seal> {
+        let out = HashWriter::new(spool, sealing.wants);
         match sealing.secret {
             None => Ok(Seal::Plain(out)),
             Some(secret) => Ok(Seal::Aes(AesWriter::new(out, secret)?)),
@@ -85,7 +90,9 @@ pub(super) struct Finished {
 }
 
 impl Pack {
+    /// The volume goes to `out`.
     pub(super) fn begin(
+        out: Spool,
         tmp: &Tmp,
         prefix: &Prefix,
         params: &Params,
@@ -93,7 +100,7 @@ impl Pack {
         deflater: &mut Deflater,
     ) -> Result<Pack> {
         let name = VolumeName::block(prefix, VolumeKind::Dblock, sealing.secret.is_some())?;
-        let mut zip = ZipWriter::new(Seal::new(tmp, sealing)?, tmp)?;
+        let mut zip = ZipWriter::new(Seal::into(out, sealing)?, tmp)?;
         zip.add(
             b"manifest",
             &manifest::manifest_bytes(params, Timestamp::now()),

@@ -339,8 +339,12 @@ pub(in crate::writer) struct Folder(pub(in crate::writer) PathBuf);
 
 impl Folder {
     pub(in crate::writer) fn new() -> Folder {
+        Folder::below(std::env::temp_dir())
+    }
+
+    pub(in crate::writer) fn below(folder: impl AsRef<Path>) -> Folder {
         let name = format!("duplet-publish-{}", rand::hex::<8>().expect("random"));
-        let path = std::env::temp_dir().join(name);
+        let path = folder.as_ref().join(name);
         fs::create_dir(&path).expect("folder");
         Folder(path)
     }

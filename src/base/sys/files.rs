@@ -33,10 +33,10 @@ impl FileKind {
     }
 }
 
-/// A new file in a folder, its owner's alone and without a name until [`give_name`]; not every file system can.
-pub(crate) fn unnamed_file(folder: &Path) -> io::Result<File> {
+/// A new file in a folder, without a name until [`give_name`]; `mode` is cut by the umask. Not every file system can.
+pub(crate) fn unnamed_file(folder: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
+    options.read(true).write(true).mode(mode);
     options.custom_flags(libc::O_TMPFILE).open(folder)
 }
 

@@ -1,8 +1,10 @@
 //! A folder of this machine as destination (`file://`, or a plain path).
 //!
 //! A volume appears under its name only when it is whole and on the medium: it is written to a temporary name in the same
-//! folder, synced, checked and renamed. Nothing is retried here and the source of an upload is never consumed.
+//! folder, synced, checked and renamed; or it comes to be in the folder without a name (`in_place`) and then gets it. Nothing
+//! is retried here and the source of an upload is never consumed.
 
+mod in_place;
 mod options;
 mod parts;
 
@@ -12,10 +14,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use in_place::InPlace;
 use options::{ALTERNATES, MARKER, MIN_FREE, NO_LENGTH, OPTIONS, SYNC};
 use parts::{
     absolute, check_name, copy_body, fault, folder_missing, ignore_unsupported, is_absent,
-    is_temporary, read_some, remote_file, short, shown,
+    is_temporary, mode_of, place, read_some, remote_file, short, shown,
 };
 
 use super::{
@@ -25,7 +28,6 @@ use crate::base::error::{Error, Result};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::size::show_size;
-use crate::base::sys::Dir;
 use crate::base::{place, rand, sys, text};
 use crate::net::url::DestUrl;
 
@@ -61,6 +63,7 @@ struct FileDest {
     swept: bool,
     /// Deletions that the medium may not know yet.
     unsynced: bool,
+    in_place: InPlace,
 }
 
 impl FileDest {
@@ -97,6 +100,7 @@ impl FileDest {
             check_length: !options.flag(&NO_LENGTH),
             swept: false,
             unsynced: false,
+            in_place: InPlace::default(),
         })
     }
 
@@ -138,6 +142,11 @@ impl FileDest {
             }
             None => folder_missing(&self.candidates[0]),
         }
+    }
+
+    /// Free bytes in the folder that storing `bytes` bytes takes.
+    fn need(&self, bytes: u64) -> u64 {
+        bytes.saturating_add(self.min_free).saturating_add(RESERVE)
     }
 
     fn path(&mut self, name: &str) -> Done<(PathBuf, PathBuf)> {
@@ -231,26 +240,6 @@ impl FileDest {
     }
 }
 
-/// Gives a file its name.
-fn place(temporary: &Path, path: &Path, is_new: bool) -> Done<()> {
-    if !is_new {
-        return std::fs::rename(temporary, path).map_err(|e| fault(&e, path));
-    }
-    let (Some(folder), Some(from), Some(to)) =
-        (path.parent(), temporary.file_name(), path.file_name())
-    else {
-        return Err(Fault::new(Class::Local, "a volume has no folder"));
-    };
-    let placed = Dir::open(folder).and_then(|dir| dir.rename_noreplace(from, to));
-    placed.map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => Fault {
-            class: Class::Exists,
-            ..fault(&e, path)
-        },
-        _ => fault(&e, path),
-    })
-}
-
 impl Destination for FileDest {
     fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let folder = self.folder()?;
@@ -325,10 +314,10 @@ impl Destination for FileDest {
             return Err(self.vanished(&folder));
         }
         self.sweep(&folder);
-        let need = body
-            .len()
-            .saturating_add(self.min_free)
-            .saturating_add(RESERVE);
+        if self.in_place.give_name(body, &path, self.sync)? {
+            return self.sync_folder(&folder);
+        }
+        let need = self.need(body.len());
         if let Some(free) = sys::free_space(&folder)
             && free < need
         {
@@ -344,11 +333,9 @@ impl Destination for FileDest {
         body.seek_to(0).map_err(Fault::local)?;
         let random = rand::hex::<8>().map_err(|e| Fault::new(Class::Local, e.to_string()))?;
         let temporary = folder.join(format!("{TEMPORARY}{random}"));
-        // What is in an encrypted volume is nobody's to read anyway; all else can be anything.
         let sealed = [".aes", ".gpg"].iter().any(|end| name.ends_with(end));
-        let mode = if sealed { 0o666 } else { 0o600 };
         let done = self
-            .store(&temporary, mode, body)
+            .store(&temporary, mode_of(sealed), body)
             .and_then(|()| place(&temporary, &path, body.is_new()));
         if let Err(e) = done {
             // The first error counts; a leftover is swept a day later.
@@ -360,6 +347,15 @@ impl Destination for FileDest {
             });
         }
         self.sync_folder(&folder)
+    }
+
+    fn unnamed_file(&mut self, bytes: u64, sealed: bool) -> Option<File> {
+        let folder = self.folder().ok()?;
+        let free = sys::free_space(&folder).unwrap_or(u64::MAX);
+        if free < self.need(bytes) {
+            return None;
+        }
+        self.in_place.file(&folder, mode_of(sealed))
     }
 
     fn delete(&mut self, name: &str) -> Done<()> {

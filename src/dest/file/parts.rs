@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{BUFFER, TEMPORARY};
 use crate::base::error::{Error, Result, io_text};
 use crate::base::fault::{Class, Done, Fault};
+use crate::base::sys::Dir;
 use crate::base::{sys, text};
 use crate::dest::{Body, RemoteFile};
 
@@ -71,6 +72,31 @@ pub(super) fn remote_file(name: String, facts: &std::fs::Metadata) -> RemoteFile
         is_folder: facts.is_dir(),
         is_archived: false,
     }
+}
+
+/// Permissions of a volume before the umask: what is in an encrypted one is nobody's to read anyway; all else can be anything.
+pub(super) fn mode_of(sealed: bool) -> u32 {
+    if sealed { 0o666 } else { 0o600 }
+}
+
+/// Gives a file its name.
+pub(super) fn place(temporary: &Path, path: &Path, is_new: bool) -> Done<()> {
+    if !is_new {
+        return std::fs::rename(temporary, path).map_err(|e| fault(&e, path));
+    }
+    let (Some(folder), Some(from), Some(to)) =
+        (path.parent(), temporary.file_name(), path.file_name())
+    else {
+        return Err(Fault::new(Class::Local, "a volume has no folder"));
+    };
+    let placed = Dir::open(folder).and_then(|dir| dir.rename_noreplace(from, to));
+    placed.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Fault {
+            class: Class::Exists,
+            ..fault(&e, path)
+        },
+        _ => fault(&e, path),
+    })
 }
 
 pub(super) fn copy_body(body: &mut dyn Body, file: &mut impl Write, path: &Path) -> Done<u64> {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use super::*;
 use crate::base::secret::Secret;
 
-struct Data(Vec<u8>, usize, u64, bool);
+pub(super) struct Data(Vec<u8>, usize, u64, bool);
 
 impl Read for Data {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -40,7 +40,7 @@ impl Body for Data {
     }
 }
 
-fn data(bytes: &[u8]) -> Data {
+pub(super) fn data(bytes: &[u8]) -> Data {
     // The position is wrong on purpose: every put starts by seeking.
     Data(bytes.to_vec(), bytes.len(), bytes.len() as u64, false)
 }
@@ -83,21 +83,25 @@ fn what_must_be_new_replaces_nothing() {
     assert_eq!(std::fs::read(root.at("d/f")).unwrap(), b"replaced");
 }
 
-struct Root(PathBuf);
+pub(super) struct Root(PathBuf);
 
 impl Root {
     fn new() -> Root {
+        Root::below(&std::env::temp_dir())
+    }
+
+    pub(super) fn below(folder: &Path) -> Root {
         let name = format!("duplet-dest-{}", rand::hex::<8>().unwrap());
-        let root = std::env::temp_dir().join(name);
+        let root = folder.join(name);
         std::fs::create_dir(&root).unwrap();
         Root(root)
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    fn dest(&self, options: &[(&str, &str)]) -> FileDest {
+    pub(super) fn dest(&self, options: &[(&str, &str)]) -> FileDest {
         make(self.at("d").to_str().unwrap(), options).unwrap()
     }
 }

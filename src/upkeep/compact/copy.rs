@@ -277,7 +277,7 @@ fn copy(
         if !shelf.block(&wanted.key, &mut data)? {
             return Ok(false);
         }
-        writer.copy_list(&id, &data)?;
+        writer.copy_list(ui, &id, &data)?;
     }
     store(writer, ui, &id, &packed, &mut carried)?;
     Ok(true)
