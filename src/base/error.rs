@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Local,
     /// Stored data is damaged: verify, another version.
     Damaged,
+    /// One file cannot be read, though its destination is well: a bad sector, a permission, a fault of the server's.
+    Unreadable,
     /// Another build or a newer release is needed, or the server cannot do it.
     Unsupported,
     /// Stopped by a signal: run again.
@@ -51,6 +53,7 @@ impl Kind {
             Kind::NoSpace => "no-space",
             Kind::Local => "local",
             Kind::Damaged => "damaged",
+            Kind::Unreadable => "unreadable",
             Kind::Unsupported => "unsupported",
             Kind::Interrupted => "interrupted",
             Kind::Bug => "bug",
@@ -59,7 +62,10 @@ impl Kind {
 
     /// True when the fault is that of the one volume being read: others can be read all the same.
     pub(crate) fn is_of_one_volume(self) -> bool {
-        matches!(self, Kind::Damaged | Kind::Missing | Kind::Unsupported)
+        matches!(
+            self,
+            Kind::Damaged | Kind::Unreadable | Kind::Missing | Kind::Unsupported
+        )
     }
 
     /// As [`Kind::is_of_one_volume`], or the passphrase does not open it: where that is not known to open others.

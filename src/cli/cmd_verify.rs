@@ -8,7 +8,7 @@ use crate::cli::options::{FULL_REMOTE_VERIFICATION, FULL_RESULT};
 use crate::cli::session::{open_set, version_choice};
 use crate::cli::{Call, Command, Outcome, Section, decisions, parse};
 use crate::set::Set;
-use crate::upkeep::verify::{self, Amount, ListsFrom, VerifyOptions, VerifyReport};
+use crate::upkeep::verify::{self, Amount, ListsFrom, Status, VerifyOptions, VerifyReport};
 
 /// Findings shown without `--full-result`.
 const SHOWN: usize = 10;
@@ -178,6 +178,13 @@ fn advice(report: &VerifyReport) -> String {
     let (unread, (foreign, foreign_count)) = (&report.unreadable, &report.foreign);
     let others = report.finding_count - unread.len() as u64 - foreign_count;
     let mut parts = Vec::new();
+    if report.findings.iter().any(|f| f.status == Status::Error) {
+        parts.push(
+            "what cannot be read may be whole: mend what keeps it from being read (a disk, a permission, the server), or verify \
+             again later"
+                .to_owned(),
+        );
+    }
     let again = "put intact copies of these volumes back if there are any";
     if others > 0 && report.losses.is_empty() && unread.is_empty() {
         parts.push(format!(

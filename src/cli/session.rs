@@ -33,13 +33,19 @@ const MARKER: &str = "alternate-destination-marker";
 /// Lists the destination of the call and gets the passphrase if one is needed. `writing`: an empty destination is fine, and
 /// its passphrase is asked for twice.
 pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
-    open(call, ui, (writing, writing), false)
+    let mut set = open(call, ui, (writing, writing), false)?;
+    if !writing {
+        set.remote().leave_out_unreadable();
+    }
+    Ok(set)
 }
 
 /// As [`open_set`] for a command that reads versions, and other volumes only where those do not tell where what it wants is:
 /// where the server can, only the versions are listed at first.
 pub(crate) fn open_versions(call: &Call, ui: &mut Ui) -> Result<Set> {
-    open(call, ui, (false, false), true)
+    let mut set = open(call, ui, (false, false), true)?;
+    set.remote().leave_out_unreadable();
+    Ok(set)
 }
 
 /// As [`open_set`] for a backup that is there and is changed: other runs that write are kept out, unless it is a dry run.

@@ -18,8 +18,8 @@ use crate::remote::retry::Attempts;
 
 /// Bytes of new data after which failures of a download are forgotten.
 const PROGRESS_BYTES: u64 = 1 << 20;
-/// Listed files that stayed absent through all attempts, after which the next ones get a single further chance each: a
-/// destination that lost its files must not cost all waits for every one of them.
+/// Listed files that stayed absent or unreadable through all attempts, after which the next ones get a single further chance
+/// each: a destination that lost its files must not cost all waits for every one of them.
 const PATIENT_WITH: u32 = 3;
 /// What reading a span came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,7 @@ impl Remote {
                 Ok(()) => {
                     into.rewind()?;
                     self.used = true;
+                    self.unreadable = 0;
                     self.stats.files_down += 1;
                     return Ok(());
                 }
@@ -119,7 +120,7 @@ impl Remote {
                 attempts.reset();
             }
             best = best.max(have);
-            self.again_or_absent(&mut attempts, fault, &doing, stops, ui)?;
+            self.again_or_absent(&mut attempts, (name, fault), &doing, stops, ui)?;
         }
     }
 
@@ -191,9 +192,10 @@ impl Remote {
                 attempts.reset();
             }
             best = best.max(passed.len);
-            self.again_or_absent(&mut attempts, fault, &doing, stops, ui)?;
+            self.again_or_absent(&mut attempts, (name, fault), &doing, stops, ui)?;
         }
         self.used = true;
+        self.unreadable = 0;
         Ok(passed)
     }
 
@@ -201,7 +203,7 @@ impl Remote {
     fn again_or_absent(
         &mut self,
         attempts: &mut Attempts,
-        fault: Fault,
+        (name, fault): (&str, Fault),
         doing: &str,
         stops: u32,
         ui: &mut Ui,
@@ -213,11 +215,17 @@ impl Remote {
                 attempts.absent(Fault { text, ..fault }, self.absent >= PATIENT_WITH)
             }
             Class::FolderMissing => attempts.absent(fault, self.absent >= PATIENT_WITH),
+            Class::Transient if self.unreadable >= PATIENT_WITH => attempts.absent(fault, true),
             _ => {
                 self.hear(&fault);
                 attempts.failed(fault, self.heard)
             }
         };
+        if let Err(fault) = &next
+            && let Some(e) = self.unreadable(name, fault, doing)
+        {
+            return Err(e);
+        }
         if let Err(fault) = &next
             && matches!(fault.class, Class::NotFound | Class::FolderMissing)
         {

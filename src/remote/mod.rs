@@ -14,13 +14,14 @@ mod redact;
 mod remove;
 mod retry;
 mod throttle;
+mod unreadable;
 mod write;
 
 use std::time::{Duration, Instant};
 
 #[cfg(test)]
 use crate::base::digest::Algo;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::opt::Options;
 use crate::base::size::show_span;
@@ -89,6 +90,10 @@ pub(crate) struct Remote {
     absent: u32,
     /// A listed file that is not there is gone: it is not waited for.
     believes_absence: bool,
+    /// A file that cannot be read is left out where the destination is well.
+    leaves_out: bool,
+    /// Such files since the last one that could be read.
+    unreadable: u32,
     /// It has answered something, if only with a refusal.
     heard: bool,
     size_unknown_told: bool,
@@ -145,6 +150,8 @@ impl Remote {
             used: false,
             absent: 0,
             believes_absence: false,
+            leaves_out: false,
+            unreadable: 0,
             heard: false,
             size_unknown_told: false,
             missing: None,
@@ -225,7 +232,7 @@ impl Remote {
             Some((cause, hint)) => (cause.as_str(), hint.as_str()),
             None => ("the folder does not exist", ""),
         };
-        let e = Error::new(crate::base::error::Kind::Missing, cause).doing(doing);
+        let e = Error::new(Kind::Missing, cause).doing(doing);
         match hint {
             "" => e,
             hint => e.hint(hint),
@@ -245,6 +252,12 @@ impl Remote {
     /// From now on a listed file that is not there counts as deleted at once: for who reads for so long that others delete.
     pub(crate) fn believe_absence(&mut self) {
         self.believes_absence = true;
+    }
+
+    /// From now on a file that cannot be read, whatever the reason, is [`Kind::Unreadable`] while the destination answers to
+    /// anything else: for who reads what can be read. Not for who deletes what does not seem to be there any more.
+    pub(crate) fn leave_out_unreadable(&mut self) {
+        self.leaves_out = true;
     }
 
     /// Looks a file up; `None` when it does not exist. `Missing` when its folder or bucket does not.

@@ -28,7 +28,7 @@ enum Verdict {
     /// It has to be fetched when it is wanted again, but only once.
     Again,
     /// There is nothing in it: why.
-    Nothing(String),
+    Nothing(Kind, String),
 }
 
 impl Judged {
@@ -47,7 +47,9 @@ impl Judged {
             Ok(opened) if opened.flaw.is_none() => return,
             Ok(opened) if room => Verdict::Kept(Rc::clone(opened)),
             Ok(_) => Verdict::Again,
-            Err(e) if e.kind() == Kind::Damaged => Verdict::Nothing(e.cause().to_owned()),
+            Err(e) if matches!(e.kind(), Kind::Damaged | Kind::Unreadable) => {
+                Verdict::Nothing(e.kind(), e.cause().to_owned())
+            }
             Err(_) => return,
         };
         if let Some(known) = self.known.iter_mut().find(|k| k.0 == *name) {
@@ -90,8 +92,8 @@ impl Set {
     ) -> Result<Rc<Opened>> {
         let judged = match self.judged.find(name) {
             Some(Verdict::Kept(opened)) => return Ok(Rc::clone(opened)),
-            Some(Verdict::Nothing(why)) => {
-                return Err(Error::damaged(why.as_str()).doing(reading(name)));
+            Some(Verdict::Nothing(kind, why)) => {
+                return Err(Error::new(*kind, why.as_str()).doing(reading(name)));
             }
             Some(Verdict::Again) => true,
             None => false,

@@ -1,6 +1,6 @@
 //! Index volumes against the listing, and what is said of them.
 
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::deflate::Inflater;
@@ -8,19 +8,14 @@ use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
 use crate::set::{BlockIndex, Expected, RESCUED, Set};
 use crate::upkeep::verify::lists::Lists;
-use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport};
+use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport, status_of};
 
 pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
-    let status = match e.kind() {
-        Kind::Missing => Status::Missing,
-        Kind::Damaged => Status::Modified,
-        _ => Status::Error,
-    };
     let what = format!(
         "{}; the dblock it describes has to be opened to restore from it",
         e.cause()
     );
-    (status, what)
+    (status_of(e), what)
 }
 
 pub(super) fn absent(dblock: &str) -> String {
