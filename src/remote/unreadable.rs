@@ -1,13 +1,19 @@
 //! A file that cannot be read at a destination which is well otherwise.
 
-use crate::base::error::{Error, Kind};
+use crate::base::error::{Error, Kind, Result};
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
+use crate::base::tmp::Spool;
+use crate::dest::Span;
 use crate::remote::Remote;
+use crate::remote::check::SpoolSink;
 
 /// So many one after the other are a fault of the server as a whole. Not of a folder of this machine: its disk may have lost
 /// any number of files.
 const MOST_IN_A_ROW: u32 = 8;
+/// [`Remote::get_around`] goes by pieces of this length, until so many failed.
+const PIECE_BYTES: u64 = 64 << 10;
+const MOST_BAD: u32 = 16;
 
 impl Remote {
     /// The error that a final fault of reading the file `name` becomes, if it is the fault of this file alone.
@@ -27,6 +33,30 @@ impl Remote {
             hint: fault.hint.clone(),
         };
         Some(self.error(fault, doing).with_kind(Kind::Unreadable))
+    }
+
+    /// What can be read of a file in a folder of this machine, such as one on a disk with bad sectors, into `into`, with zeros in
+    /// place of the rest. Each piece of 64 KiB is tried once, and no more of them after the sixteenth that failed: a disk takes
+    /// seconds for each. False when that is nothing, or the destination is none of this machine.
+    pub(crate) fn get_around(&mut self, name: &str, size: u64, into: &mut Spool) -> Result<bool> {
+        into.clear()?;
+        let (mut at, mut bad, mut any) = (0, 0, false);
+        while self.local_folder().is_some() && bad < MOST_BAD && at < size {
+            let len = PIECE_BYTES.min(size - at);
+            self.stats.calls += 1;
+            let mut sink = SpoolSink::new(into, &mut self.down, at, Some(at + len));
+            let result = self.dest.get(name, Span::of(at, len), &mut sink);
+            any |= sink.position() > at;
+            if let Some(e) = sink.own_error {
+                return Err(e);
+            }
+            bad += u32::from(result.is_err());
+            at += len;
+            into.truncate(at)?;
+        }
+        into.truncate(size)?;
+        into.rewind()?;
+        Ok(any)
     }
 
     /// Whether the destination answers to anything else.

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::format::index::parse_block_name;
 use crate::format::names::VolumeName;
@@ -135,6 +136,25 @@ impl Set {
         }
     }
 
+    /// What can be read of a file that cannot be read as a whole, and `why` as its flaw.
+    fn read_around(
+        &mut self,
+        name: &VolumeName,
+        size: Option<u64>,
+        why: Error,
+    ) -> Result<(Spool, Option<Error>)> {
+        let mut stored = Spool::new(&self.tmp)?;
+        match size {
+            Some(size)
+                if why.kind() == Kind::Unreadable
+                    && self.remote.get_around(name.as_str(), size, &mut stored)? =>
+            {
+                Ok((stored, Some(why.with_kind(Kind::Damaged))))
+            }
+            _ => Err(why),
+        }
+    }
+
     fn look_far(
         &mut self,
         ui: &mut Ui,
@@ -143,11 +163,14 @@ impl Set {
         expected: Expected,
     ) -> Result<Opened> {
         only_zip(name)?;
-        let mut stored = self.download(ui, name, size)?;
+        let (mut stored, unread) = match self.download(ui, name, size) {
+            Ok(stored) => (stored, None),
+            Err(e) => self.read_around(name, size, e)?,
+        };
         let other = self.differs(&mut stored, expected)?;
         let (plain, unproved) = self.decrypted(name, stored, true)?;
         self.accepted |= name.encryption().is_some() && unproved.is_none();
-        let mut flaw = unproved.or(other);
+        let mut flaw = unread.or(unproved).or(other);
         if flaw.is_none() {
             let inside = ZipReader::open(&plain).and_then(|zip| {
                 let found = self.read_manifest(&zip)?;

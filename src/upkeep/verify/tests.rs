@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::base::fault::{Class, Done, Fault};
 use crate::base::opt::Options;
 use crate::base::secret::Secret;
 use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
+use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::remote::Remote;
 use crate::set::{Cache, Passphrase, Said, SetOptions};
 
@@ -35,6 +37,15 @@ fn passphrase(name: &str) -> &'static str {
 fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<VerifyReport> {
     let mut ui = Ui::new(Volume::Quiet, false, Some(false));
     let remote = Remote::open(dest.to_str().expect("text"), &Options::default(), &mut ui)?;
+    verify_at(remote, passphrase, options, &mut ui)
+}
+
+fn verify_at(
+    remote: Remote,
+    passphrase: &str,
+    options: &VerifyOptions,
+    ui: &mut Ui,
+) -> Result<VerifyReport> {
     let options_of_set = SetOptions {
         prefix: None,
         writing: false,
@@ -47,20 +58,15 @@ fn verify(dest: &Path, passphrase: &str, options: &VerifyOptions) -> Result<Veri
         begin: Default::default(),
     };
     let secret = passphrase.to_owned();
-    let mut set = Set::open(
-        remote,
-        Tmp::open(None)?,
-        options_of_set,
-        &mut ui,
-        &mut |_, _| {
-            Ok(Some(Passphrase {
-                secret: Secret::new(secret.clone()),
-                whence: "a test".to_owned(),
-            }))
-        },
-    )?;
+    let mut set = Set::open(remote, Tmp::open(None)?, options_of_set, ui, &mut |_, _| {
+        Ok(Some(Passphrase {
+            secret: Secret::new(secret.clone()),
+            whence: "a test".to_owned(),
+        }))
+    })?;
+    set.remote().leave_out_unreadable();
     let mut report = VerifyReport::default();
-    run(&mut set, options, &mut ui, &mut report).map(|()| report)
+    run(&mut set, options, ui, &mut report).map(|()| report)
 }
 
 fn said(report: &VerifyReport) -> Vec<String> {
@@ -180,4 +186,89 @@ fn a_part_that_a_version_needs_is_a_finding() {
         assert_eq!(report.leftovers, 0, "{name}");
         assert!(!report.losses.is_empty(), "{name}");
     }
+}
+
+/// A folder on a disk that does not give some bytes of one file.
+struct Worn {
+    inner: Box<dyn Destination>,
+    name: String,
+    bad: std::ops::Range<u64>,
+}
+
+impl Destination for Worn {
+    fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        self.inner.list(start, each)
+    }
+
+    fn stat(&mut self, name: &str) -> Done<RemoteFile> {
+        self.inner.stat(name)
+    }
+
+    fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
+        let meets = span.from < self.bad.end && span.end() > self.bad.start;
+        if name != self.name || !meets {
+            return self.inner.get(name, span, into);
+        }
+        if span.from < self.bad.start {
+            let before = Span::of(span.from, self.bad.start - span.from);
+            self.inner.get(name, before, into)?;
+        }
+        Err(Fault::new(Class::Transient, "input/output error"))
+    }
+
+    fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {
+        self.inner.put(name, body)
+    }
+
+    fn delete(&mut self, name: &str) -> Done<()> {
+        self.inner.delete(name)
+    }
+
+    fn create_folder(&mut self) -> Done<()> {
+        self.inner.create_folder()
+    }
+
+    fn local_folder(&self) -> Option<PathBuf> {
+        self.inner.local_folder()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
+
+#[test]
+fn a_bad_sector_costs_the_blocks_that_it_touches() {
+    let dest = fixtures().join("four-versions-aes/dest");
+    let mut ui = Ui::silent();
+    let mut options = Options::default();
+    for (name, value) in [("number-of-retries", "0"), ("retry-delay", "0s")] {
+        let opt = crate::remote::OPTIONS.iter().find(|o| o.is_named(name));
+        options
+            .set(opt.expect("an option"), value)
+            .expect("a value");
+    }
+    let sizes = fs::read_dir(&dest).expect("there").map(|entry| {
+        let entry = entry.expect("entry");
+        let name = entry.file_name().into_string().expect("text");
+        (entry.metadata().expect("facts").len(), name)
+    });
+    let (size, name) = sizes
+        .filter(|s| s.1.contains(".dblock."))
+        .max()
+        .expect("one");
+    let mut report_of = |bad: std::ops::Range<u64>| {
+        let remote = Remote::open(dest.to_str().expect("text"), &options, &mut ui).expect("opens");
+        let name = name.clone();
+        let remote = remote.inside(|inner| Box::new(Worn { inner, name, bad }));
+        verify_at(remote, passphrase("four-versions-aes"), &ALL, &mut ui).expect("verified")
+    };
+    let (worn, gone) = (report_of(size / 2..size / 2 + 512), report_of(0..size));
+    for report in [&worn, &gone] {
+        let lines = said(report);
+        let names_it = |line: &&String| line.contains(&name) && line.contains("input/output error");
+        assert_eq!(lines.iter().filter(names_it).count(), 1, "{lines:?}");
+    }
+    let (few, all) = (worn.lost_blocks, gone.lost_blocks);
+    assert!(few > 0 && few + 2 < all, "{few} of {all} blocks are lost");
 }
