@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::bits::BitWriter;
 use super::count::{Counts, bits};
 use super::header::Header;
-use super::lengths::{Code, code_lengths, codes};
+use super::lengths::{Code, code_lengths, code_of, codes};
 use super::slots::{
     DISTANCE_SYMBOLS, END, LENGTH_BASE, LENGTH_EXTRA, LITERAL_SYMBOLS, LONGEST, SHORTEST,
     distance_extra, distance_slot,
@@ -115,17 +115,17 @@ pub(super) fn write(
         if least == fixed {
             out.put(1, 2);
             out.flush();
-            t.literal_lengths = FIXED_LENGTHS;
-            t.distance_lengths = [5; DISTANCE_SYMBOLS];
+            t.literals = FIXED_LITERALS;
+            t.distances = FIXED_DISTANCES;
         } else {
             out.put(2, 2);
-            sound = header.write(out);
+            sound = header.write(out)
+                && are_told(&counts.literals, &t.literal_lengths)
+                && are_told(&counts.distances, &t.distance_lengths)
+                && codes(&t.literal_lengths, &mut t.literals)
+                && codes(&t.distance_lengths, &mut t.distances);
         }
-        sound &= are_told(&counts.literals, &t.literal_lengths)
-            && are_told(&counts.distances, &t.distance_lengths)
-            && codes(&t.literal_lengths, &mut t.literals)
-            && codes(&t.distance_lengths, &mut t.distances);
-        with_extra_bits(&t.literals, &mut t.matches);
+        with_extra_bits(&t.literals, &counts.literals, &mut t.matches);
         if !sound || write_steps(out, data, part.start, steps, &t)? != part.end {
             return None;
         }
@@ -199,9 +199,12 @@ fn write_steps(
     Some(at)
 }
 
-/// The code of each length less 3, its extra bits behind it.
-fn with_extra_bits(literals: &[Code], matches: &mut [Code; 256]) {
+/// The code of each length less 3 that comes, its extra bits behind it.
+fn with_extra_bits(literals: &[Code], counts: &[u32], matches: &mut [Code; 256]) {
     for (slot, &extra) in LENGTH_EXTRA.iter().enumerate() {
+        if counts[257 + slot] == 0 {
+            continue;
+        }
         let code = literals[257 + slot];
         let (bits, count) = (code >> 8, code & 0xff);
         // The last slot takes its one length from the slot before.
@@ -223,7 +226,7 @@ fn extra_bits(counts: &Counts) -> u64 {
             .sum::<u64>()
 }
 
-/// The literal code of a fixed block.
+/// The lengths of the literal codes of a fixed block (RFC 1951, 3.2.6).
 const FIXED_LENGTHS: [u8; LITERAL_SYMBOLS + 2] = fixed_lengths();
 
 const fn fixed_lengths() -> [u8; LITERAL_SYMBOLS + 2] {
@@ -231,6 +234,35 @@ const fn fixed_lengths() -> [u8; LITERAL_SYMBOLS + 2] {
     let mut symbol = 144;
     while symbol < 280 {
         out[symbol] = if symbol < 256 { 9 } else { 7 };
+        symbol += 1;
+    }
+    out
+}
+
+const FIXED_LITERALS: [Code; LITERAL_SYMBOLS + 2] = fixed_literals();
+const FIXED_DISTANCES: [Code; 32] = fixed_distances();
+
+const fn fixed_literals() -> [Code; LITERAL_SYMBOLS + 2] {
+    let mut out = [0; LITERAL_SYMBOLS + 2];
+    let mut symbol = 0;
+    while symbol < out.len() {
+        let number = match symbol {
+            0..144 => 0x30 + symbol,
+            144..256 => 0x190 + symbol - 144,
+            256..280 => symbol - 256,
+            _ => 0xc0 + symbol - 280,
+        };
+        out[symbol] = code_of(number as u32, FIXED_LENGTHS[symbol]);
+        symbol += 1;
+    }
+    out
+}
+
+const fn fixed_distances() -> [Code; 32] {
+    let mut out = [0; 32];
+    let mut symbol = 0;
+    while symbol < out.len() {
+        out[symbol] = code_of(symbol as u32, 5);
         symbol += 1;
     }
     out

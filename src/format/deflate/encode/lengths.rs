@@ -149,12 +149,18 @@ pub(super) fn codes(lengths: &[u8], codes: &mut [Code]) -> bool {
         next[n] = (next[n - 1] + of_length[n - 1]) << 1;
     }
     for (code, &length) in codes.iter_mut().zip(lengths) {
-        let slot = &mut next[usize::from(length)];
-        *code = match length {
-            0 => 0,
-            _ => slot.reverse_bits() >> (32 - u32::from(length)) << 8 | u32::from(length),
-        };
-        *slot += u32::from(length > 0);
+        *code = 0;
+        // Most symbols of a small block never come.
+        if length > 0 {
+            let slot = &mut next[usize::from(length)];
+            *code = code_of(*slot, length);
+            *slot += 1;
+        }
     }
     taken <= 1 << LONGEST_CODE
+}
+
+/// The code of `length` bits whose number among those is `number`.
+pub(super) const fn code_of(number: u32, length: u8) -> Code {
+    number.reverse_bits() >> (32 - length as u32) << 8 | length as u32
 }
