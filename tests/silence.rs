@@ -402,6 +402,77 @@ fn what_reads_through_rclone_waits_for_nobody() {
     readers(Kind::Rclone);
 }
 
+/// Until the destination is listed nothing of a run is worth a good end: the first signal ends those that write, too.
+fn unlisted(kind: Kind) {
+    let Some(world) = World::filled(kind) else {
+        return;
+    };
+    let url = world.url.as_str();
+    let source = text(&world.source);
+    let local = world.scratch.at("local");
+    let local = text(&local);
+    for silence in [Silence::AtOnce, Silence::Answer(0)] {
+        for args in [
+            &["backup", url, source][..],
+            &["delete", url, "--version=0"],
+            &["compact", url],
+            &["repair", url],
+            &["copy", url, local],
+        ] {
+            let said = world.stopped(args, silence, 1);
+            assert!(said.contains("cannot list"), "{args:?}: {said}");
+        }
+    }
+    assert!(!Path::new(local).exists());
+    // That of the second destination of a copy.
+    world
+        .scratch
+        .run(&world.line(&["backup", local, source]))
+        .code(&[0]);
+    let said = world.stopped(&["copy", local, url], Silence::AtOnce, 1);
+    assert!(said.contains("cannot list"), "{said}");
+    world.goes_on(&format!("{kind:?}"));
+}
+
+#[test]
+fn what_writes_and_has_not_listed_waits_for_nobody() {
+    for kind in KINDS {
+        unlisted(kind);
+    }
+}
+
+/// Nor is anything while a run still reads what there is: here up to the end of what a dry run reads.
+#[test]
+fn what_writes_and_has_only_read_waits_for_nobody() {
+    for kind in [Kind::S3, Kind::Sftp] {
+        let world = World::filled(kind).unwrap();
+        tree::write(&world.source.join("one more"), b"m");
+        world.backup().code(&[0]);
+        let url = world.url.as_str();
+        let source = text(&world.source);
+        let runs = [
+            &["backup", url, source][..],
+            &["delete", url, "--keep-versions=1"],
+            &["compact", url],
+            &["repair", url],
+            &["purge", url, "such is not there"],
+            &["purge-broken-files", url],
+        ];
+        // All before the first silence: what that holds back passes later.
+        let reads = runs.map(|args| {
+            let before = world.hush.answered();
+            let dry = [args, &["--dry-run"]].concat();
+            world.run(&dry).code(&[0, 1]);
+            world.hush.answered() - before
+        });
+        for (args, read) in runs.into_iter().zip(reads) {
+            let said = world.stopped(args, Silence::Answer(read - 500), 1);
+            assert!(said.contains("cannot "), "{kind:?} {args:?}: {said}");
+        }
+        world.goes_on(&format!("{kind:?}"));
+    }
+}
+
 /// The first signal of a backup asks for a good end, for which the server is waited for.
 #[test]
 fn a_backup_that_is_stopped_once_still_waits_for_its_server() {

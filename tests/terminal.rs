@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -131,6 +132,30 @@ fn the_first_ctrl_c_of_a_backup_is_answered_at_once() {
     assert_eq!(screen.code, 50, "{}", screen.shown);
     let answer = "stopping as soon as what is under way is stored; once more ends at once";
     assert!(screen.shown.contains(answer), "{}", screen.shown);
+}
+
+/// Before the destination is listed there is nothing to store: the run ends, and says nothing else.
+#[test]
+fn the_first_ctrl_c_before_the_listing_ends_the_run() {
+    let scratch = Scratch::new("terminal-unlisted");
+    let source = scratch.folder("source");
+    // Takes connections and never answers.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("webdav://{}/d", server.local_addr().unwrap());
+    let args = [
+        "backup",
+        &url,
+        text(&source),
+        "--no-encryption",
+        "--http-proxy=none",
+        "--list-timeout=10m",
+        "--no-cache",
+        "-v",
+    ];
+    let screen = run(&scratch, 200, &args, &[("STOP_AT", "no cache is used")]);
+    assert_eq!(screen.code, 50, "{}", screen.shown);
+    assert!(screen.shown.contains(": stopped"), "{}", screen.shown);
+    assert!(!screen.shown.contains("stopping as"), "{}", screen.shown);
 }
 
 #[test]

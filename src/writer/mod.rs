@@ -19,6 +19,7 @@ mod uploads;
 
 use crate::base::digest::{Algo, Digests};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::sys;
 use crate::base::tmp::Spool;
 use crate::base::ui::Ui;
 use crate::dest::Fact;
@@ -124,6 +125,9 @@ impl<'a> Writer<'a> {
         options: WriteOptions,
     ) -> Result<Writer<'a>> {
         let tmp = set.tmp().clone();
+        if permit.is_some() {
+            sys::writes_from_now_on();
+        }
         Ok(Writer {
             permit,
             deflater: Deflater::new(options.level),
@@ -155,10 +159,14 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// One step that stores something. After a failed one, whatever the reason (a stop, a full disk, a server), this writer
-    /// cannot say any more what is stored: all further steps fail too, so that no version can be published on what is lost.
+    /// One step that stores something; from the first one on a stop is a request to come to a good end. After a failed one, whatever
+    /// the reason (a stop, a full disk, a server), this writer cannot say any more what is stored: all further steps fail too, so that
+    /// no version can be published on what is lost.
     fn step<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.sound()?;
+        if self.permit.is_some() {
+            sys::save_at_stop();
+        }
         let done = step(self);
         if let Err(e) = &done {
             self.lost = Some(e.kind());

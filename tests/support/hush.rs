@@ -110,6 +110,11 @@ impl Hush {
         }
     }
 
+    /// Bytes of the server that passed so far.
+    pub fn answered(&self) -> u64 {
+        self.state.down.passed.load(Ordering::SeqCst)
+    }
+
     /// Something waits for what does not come.
     pub fn is_silent(&self) -> bool {
         let of = |way: &Way| way.reached.load(Ordering::SeqCst);

@@ -31,6 +31,12 @@ pub(crate) fn end_at_stop(number: u32) {
     ENDS_AT.store(number, Ordering::Relaxed);
 }
 
+/// There is something now that is worth a good end: where the run would have ended at the first stop signal, that is a request for
+/// one from now on, also if it has come.
+pub(crate) fn save_at_stop() {
+    ENDS_AT.fetch_max(2, Ordering::Relaxed);
+}
+
 /// What follows the run is waited for whatever ended that; a further stop signal ends it, too.
 pub(crate) fn end_at_next_stop() {
     end_at_stop(stops_requested().saturating_add(1));
@@ -164,6 +170,12 @@ mod tests {
         forget_stops();
         assert!(!ends_now());
         raise();
+        assert!(ends_now());
+        // Something came to be saved.
+        save_at_stop();
+        assert!(!ends_now());
+        raise();
+        assert!(ends_now());
         let ended = in_slices(None, &mut |_| Err(io::ErrorKind::TimedOut.into()));
         assert_eq!(unwrap_io(ended.unwrap_err()).kind(), Kind::Interrupted);
     }

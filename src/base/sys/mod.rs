@@ -45,8 +45,8 @@ pub(crate) use child::Piped;
 pub(crate) use child::{Moved, memory_file};
 pub(crate) use dir::{Dir, set_file_times};
 pub(crate) use ending::{
-    await_ready, end_at_next_stop, end_at_stop, ends_now, forget_stops, in_slices, sleep_until_end,
-    slice, stopped,
+    await_ready, end_at_next_stop, end_at_stop, ends_now, forget_stops, in_slices, save_at_stop,
+    sleep_until_end, slice, stopped,
 };
 pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
 #[cfg(any(test, feature = "mount"))]
@@ -55,7 +55,7 @@ pub(crate) use look::{ITSELF, Spot, not_regular, stat_of, xattr_names_of, xattr_
 pub(crate) use priority::{be_nice, idle_io};
 pub(crate) use signal::{
     answer_first_stop, install_stop_handler, install_trap_handler, sleep_beyond,
-    sleep_interruptible, stops_requested, wait_ready,
+    sleep_interruptible, stops_requested, wait_ready, writes_from_now_on,
 };
 pub(crate) use tcp::Tcp;
 pub(crate) use terminal::{read_secret_line, terminal_width};

@@ -9,14 +9,16 @@ const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
-/// Somebody is told at once that the first stop was heard.
+/// Somebody wants to be told at once that the first stop was heard, and there is something that takes time then.
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 static ANSWERS: AtomicBool = AtomicBool::new(false);
 
 const ANSWER: &[u8] =
     b"\nstopping as soon as what is under way is stored; once more ends at once\n";
 
 extern "C" fn count_stop(_: libc::c_int) {
-    if STOPS.fetch_add(1, Ordering::Relaxed) == 0 && ANSWERS.load(Ordering::Relaxed) {
+    let is_on = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+    if STOPS.fetch_add(1, Ordering::Relaxed) == 0 && is_on(&IS_WATCHED) && is_on(&ANSWERS) {
         // SAFETY: the call is async-signal-safe, the text is constant, and the place of this thread's error is valid.
         unsafe {
             let error = libc::__errno_location();
@@ -27,9 +29,14 @@ extern "C" fn count_stop(_: libc::c_int) {
     }
 }
 
-/// From now on the first stop is answered on standard error, in the moment it comes: whoever has to bring something to a good end may
-/// wait long before there is anything else to say.
+/// Somebody watches: once a run [writes](writes_from_now_on), the first stop is answered on standard error.
 pub(crate) fn answer_first_stop() {
+    IS_WATCHED.store(true, Ordering::Relaxed);
+}
+
+/// The run has begun to write. From now on the first stop is answered in the moment it comes: whoever has to bring something to a
+/// good end may wait long before there is anything else to say.
+pub(crate) fn writes_from_now_on() {
     ANSWERS.store(true, Ordering::Relaxed);
 }
 

@@ -116,10 +116,9 @@ pub(super) fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let result = match before {
         Ok(Gate::Open) => {
             crate::cli::rules::before(call, ui);
-            // Other writers have something to bring to a good end; this one's single step is whole or not.
-            if !call.command.writes || call.command.name == "remote" {
-                sys::end_at_stop(1);
-            } else if ui.is_watched() {
+            // Until there is something to bring to a good end, which some come to have.
+            sys::end_at_stop(1);
+            if ui.is_watched() {
                 sys::answer_first_stop();
             }
             (call.command.run)(call, ui)

@@ -84,6 +84,8 @@ pub(crate) fn copy(
     let (places, chosen) = choose(set, ui, &target, orders.versions.as_deref())?;
     tell_gaps(&chosen, ui);
     if !orders.dry_run {
+        sys::writes_from_now_on();
+        sys::save_at_stop();
         if !target.folder_exists {
             by_hand::create_missing_folder(to, ui)?;
         }
