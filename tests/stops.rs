@@ -233,6 +233,43 @@ fn a_stop_in_the_middle_of_a_file_tells_what_is_stored() {
     }
 }
 
+/// What was packed and never sent is not stored.
+#[test]
+fn a_stop_in_the_middle_of_a_file_counts_only_what_is_stored() {
+    let world = World::new();
+    let large = world.source.join("large");
+    tree::write(&large, &Rand(7).bytes(8_000_000));
+    let url = world.url();
+    let line = |prefix| {
+        let words = ["backup", &url, text(&large), "--json", prefix];
+        world.line(&words, &["--read-write-timeout=10m"])
+    };
+    let counts = |json: &serde_json::Value| {
+        ["NewBlocks", "SizeOfNewBlocks"].map(|key| json[key].as_u64().unwrap())
+    };
+    let whole = world.scratch.run(&line("--prefix=whole")).code(&[0]);
+    let seen = world.server.seen(".dblock.");
+    let puts = seen.iter().filter(|s| s.method == "PUT").count();
+    world.server.script("PUT", ".dblock.", Trouble::CloseAfter);
+    let free = Arc::new(AtomicBool::new(false));
+    let trouble = Trouble::Held(free.clone());
+    world.server.script("PUT", ".dblock.", trouble);
+    let mut command = world.scratch.command(&line("--prefix=alone"));
+    command.stdout(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    world.await_put(".dblock.", puts + 2);
+    signal(&child, "-INT");
+    free.store(true, Ordering::Relaxed);
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(50));
+    let cut = serde_json::from_slice(&out.stdout).unwrap();
+    let rest = world.scratch.run(&line("--prefix=alone")).code(&[0]);
+    let (cut, rest) = (counts(&cut), counts(&rest.json()));
+    assert!(cut[0] > 0 && rest[0] > 0, "{cut:?} {rest:?}");
+    let sum = [cut[0] + rest[0], cut[1] + rest[1]];
+    assert_eq!(sum, counts(&whole.json()), "{cut:?} {rest:?}");
+}
+
 #[test]
 fn an_upload_that_fails_for_good_publishes_nothing() {
     for (part, passed, status) in [

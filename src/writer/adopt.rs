@@ -15,7 +15,7 @@ use crate::set::{Expected, Opened, Place, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::writer::pack::Finished;
-use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer};
+use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, WriteStats, Writer};
 
 /// What was found in a volume, before anything of it counts.
 struct Found {
@@ -188,6 +188,7 @@ impl Writer<'_> {
             vol: found.vol,
             lists: found.lists,
             list_ids: found.list_ids,
+            counts: WriteStats::default(),
         };
         let sealing = self.set.seal()?;
         let (mut stored, digests, index_size) =

@@ -16,7 +16,7 @@ use crate::set::Place;
 use crate::writer::known::Stored;
 use crate::writer::pack::{Finished, Pack};
 use crate::writer::trail::id_of;
-use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, Writer, permit};
+use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, WriteStats, Writer, permit};
 
 /// A volume's index and directory take so small a part of its size, and mostly less.
 const BESIDE_A_VOLUME: u64 = 4;
@@ -71,9 +71,12 @@ impl Writer<'_> {
         key: &BlockKey,
         data: &[u8],
     ) -> Result<()> {
-        self.stats.new_blocks += 1;
-        self.stats.new_block_bytes += u64::from(key.size());
-        self.enter(ui, key, &mut |pack, deflater, tick| {
+        let counts = WriteStats {
+            new_blocks: 1,
+            new_block_bytes: u64::from(key.size()),
+            ..WriteStats::default()
+        };
+        self.enter(ui, key, &counts, &mut |pack, deflater, tick| {
             pack.add(hash, data, deflater, tick)
         })
     }
@@ -125,9 +128,14 @@ impl Writer<'_> {
             return Ok(false);
         }
         self.step(|writer| {
-            writer.stats.copied_blocks += 1;
-            writer.stats.copied_bytes += packed.packed_len;
-            writer.enter(ui, &key, &mut |pack, _, _| pack.copy(id, packed, bytes))
+            let counts = WriteStats {
+                copied_blocks: 1,
+                copied_bytes: packed.packed_len,
+                ..WriteStats::default()
+            };
+            writer.enter(ui, &key, &counts, &mut |pack, _, _| {
+                pack.copy(id, packed, bytes)
+            })
         })?;
         Ok(true)
     }
@@ -147,10 +155,17 @@ impl Writer<'_> {
         })
     }
 
-    /// Puts a block into the volume being written.
-    fn enter(&mut self, ui: &mut Ui, key: &BlockKey, put: &mut Putting<'_>) -> Result<()> {
+    /// Puts a block into the volume being written, and what it `counts` for.
+    fn enter(
+        &mut self,
+        ui: &mut Ui,
+        key: &BlockKey,
+        counts: &WriteStats,
+        put: &mut Putting<'_>,
+    ) -> Result<()> {
         self.fresh_keys.insert(key)?;
         if self.is_dry() {
+            self.stats.add_blocks(counts);
             return Ok(());
         }
         self.make_room(ui)?;
@@ -172,6 +187,7 @@ impl Writer<'_> {
                     air.advance(set.remote());
                 }
             })?;
+            pack.counts.add_blocks(counts);
             let len = pack.written().saturating_sub(at);
             self.trail.stored(key, pack.name(), at, len);
         }
@@ -308,6 +324,7 @@ impl Writer<'_> {
             self.set.tmp(),
         )?;
         self.put(ui, &index, &mut stored, &digests, size)?;
+        self.stats.add_blocks(&finished.counts);
         self.stats.dblocks += 1;
         self.stats.last_dblock = finished.size;
         self.sent += 1;

@@ -61,7 +61,7 @@ pub(crate) struct WriteOptions {
     pub(crate) overlapped: bool,
 }
 
-/// What was written.
+/// What was written: blocks count once their volume is stored, in a dry run at once.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct WriteStats {
     pub(crate) new_blocks: u64,
@@ -74,6 +74,16 @@ pub(crate) struct WriteStats {
     pub(crate) last_dblock: u64,
     /// Bytes of all volumes uploaded, as stored.
     pub(crate) stored_bytes: u64,
+}
+
+impl WriteStats {
+    /// Adds the blocks of a volume.
+    fn add_blocks(&mut self, more: &WriteStats) {
+        self.new_blocks += more.new_blocks;
+        self.new_block_bytes += more.new_block_bytes;
+        self.copied_blocks += more.copied_blocks;
+        self.copied_bytes += more.copied_bytes;
+    }
 }
 
 /// A destination being written. One per run.

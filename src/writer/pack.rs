@@ -13,6 +13,7 @@ use crate::format::manifest::{self, Params};
 use crate::format::names::{Prefix, VolumeKind, VolumeName};
 use crate::format::zip_write::{Packed, ZipWriter};
 use crate::set::Sealing;
+use crate::writer::WriteStats;
 
 /// Encrypted or plain, the bytes go on to the spool through the digests of its upload.
 #[allow(
@@ -74,6 +75,8 @@ pub(super) struct Pack {
     lists: Spool,
     list_ids: Vec<(Hash, u32)>,
     entries: u32,
+    /// Its blocks, for the time when they are stored.
+    pub(super) counts: WriteStats,
 }
 
 /// A dblock ready to be sent.
@@ -87,6 +90,8 @@ pub(super) struct Finished {
     pub(super) vol: VolWriter<BufWriter<Spool>>,
     pub(super) lists: Spool,
     pub(super) list_ids: Vec<(Hash, u32)>,
+    /// Its blocks, as far as this run packed them.
+    pub(super) counts: WriteStats,
 }
 
 impl Pack {
@@ -114,6 +119,7 @@ impl Pack {
             lists: Spool::new(tmp)?,
             list_ids: Vec::new(),
             entries: 0,
+            counts: WriteStats::default(),
         })
     }
 
@@ -203,6 +209,7 @@ impl Pack {
             vol: self.vol,
             lists: self.lists,
             list_ids: self.list_ids,
+            counts: self.counts,
         })
     }
 }
