@@ -17,7 +17,9 @@ pub(super) const COMMAND: Command = Command {
 Deletes volumes of which no version needs anything, and puts what is needed of
 wasteful and of small volumes into new ones; --threshold, --small-file-size and
 --small-file-max-count say when. With --dry-run it says what it would do. A
-backup with retention and delete do the same by themselves.",
+backup with retention and delete do the same by themselves.
+Ctrl-C once: while it only reads it ends at once, later after the volume that
+is under way (exit code 50). The next run goes on.",
     needs_url: true,
     words: (0, 0),
     writes: true,

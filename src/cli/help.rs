@@ -361,6 +361,14 @@ mod tests {
     }
 
     #[test]
+    fn who_writes_says_what_a_stop_does() {
+        for command in COMMANDS.iter().filter(|c| c.writes) {
+            let said = about(command.name).unwrap().join(" ");
+            assert!(said.contains("Ctrl-C"), "{}", command.name);
+        }
+    }
+
+    #[test]
     fn topics_are_found_and_mistakes_answered() {
         for word in [
             "filters",
