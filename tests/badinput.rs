@@ -547,8 +547,15 @@ fn full_disks() {
     ];
     let tmp = format!("--tempdir={}", text(&full));
     let with_tmp = [&args[..], &[&tmp]].concat();
-    if let Some(ran) = with_small_disk(&scratch, &full, "256k", &with_tmp, "") {
-        ran.code(&[100]).says("256.00 KiB free");
+    if let Some(ran) = with_small_disk(&scratch, &full, "128k", &with_tmp, "") {
+        let ran = ran.code(&[100]).says("128.00 KiB free");
+        // There are no smaller volumes.
+        ran.says("(choose another folder with --tempdir)");
+    }
+    let larger = [&args[..4], &[&tmp, "--dblock-size=10mb", args[5]]].concat();
+    if let Some(ran) = with_small_disk(&scratch, &full, "2m", &larger, "") {
+        ran.code(&[100])
+            .says("smaller volumes with --dblock-size=1mb)");
     }
     let onto = [&["backup", text(&full)], &args[2..]].concat();
     if let Some(ran) = with_small_disk(&scratch, &full, "2m", &onto, "ls -A \"$full\"") {

@@ -9,15 +9,36 @@ use crate::base::error::{Doing, Error, Kind, Result};
 use crate::base::size::show_size;
 use crate::base::{rand, sys, text};
 
-/// What to do when there is no room for a volume and its index.
+/// What to do when there is no room.
 const ELSEWHERE: &str = "choose another folder with --tempdir";
-const SMALLER: &str =
-    "choose another folder with --tempdir, or for a backup smaller volumes with --dblock-size=10mb";
+/// Sizes of volumes that are proposed, MiB.
+const PROPOSED: [u64; 4] = [10, 5, 2, 1];
+
+/// Bytes of the volumes that are written, and of the smallest that could be.
+#[derive(Clone, Copy)]
+struct Volumes {
+    size: u64,
+    least: u64,
+}
+
+/// What to do when there is no room for a volume and its index, of which so many bytes are free at most: smaller volumes help where
+/// there can be any.
+fn smaller(volumes: Option<Volumes>, free: u64) -> String {
+    let fits = |mib: &&u64| {
+        let size = **mib << 20;
+        volumes.is_some_and(|v| size >= v.least && size <= free.min(v.size) / 2)
+    };
+    match PROPOSED.iter().find(fits) {
+        Some(mib) => format!("{ELSEWHERE}, or smaller volumes with --dblock-size={mib}mb"),
+        None => ELSEWHERE.to_owned(),
+    }
+}
 
 /// The folder for temporary files; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tmp {
     folder: PathBuf,
+    volumes: Option<Volumes>,
     /// Free bytes, for tests.
     #[cfg(test)]
     pub(crate) free: Option<std::sync::Arc<std::sync::atomic::AtomicUsize>>,
@@ -34,11 +55,18 @@ impl Tmp {
         };
         let tmp = Tmp {
             folder,
+            volumes: None,
             #[cfg(test)]
             free: None,
         };
         tmp.file()?;
         Ok(tmp)
+    }
+
+    /// Volumes of so many bytes are written by way of it, and could be as small as `least`.
+    pub(crate) fn for_volumes(self, size: u64, least: u64) -> Tmp {
+        let volumes = Some(Volumes { size, least });
+        Tmp { volumes, ..self }
     }
 
     /// A new empty unnamed file, readable and writable.
@@ -55,6 +83,7 @@ impl Tmp {
     pub(crate) fn full_disk() -> Tmp {
         Tmp {
             folder: PathBuf::from("/dev/full"),
+            volumes: None,
             free: None,
         }
     }
@@ -101,7 +130,7 @@ impl Tmp {
                     show_size(bytes)
                 ),
             )
-            .hint(SMALLER)),
+            .hint(smaller(self.volumes, free))),
             _ => Ok(()),
         }
     }
@@ -133,6 +162,7 @@ pub(crate) struct Spool {
     doing: String,
     hint: &'static str,
     hint_when_full: &'static str,
+    volumes: Option<Volumes>,
 }
 
 impl Spool {
@@ -141,7 +171,8 @@ impl Spool {
             file: tmp.file()?,
             doing: format!("use a temporary file in {}", tmp.shown()),
             hint: ELSEWHERE,
-            hint_when_full: SMALLER,
+            hint_when_full: "",
+            volumes: tmp.volumes,
         })
     }
 
@@ -152,6 +183,7 @@ impl Spool {
             doing: doing.into(),
             hint: "",
             hint_when_full: "",
+            volumes: None,
         }
     }
 
@@ -206,9 +238,11 @@ impl Spool {
             return e;
         }
         let e = Error::io(&e).doing(self.doing());
+        let in_folder = self.hint_when_full.is_empty() && !self.hint.is_empty();
         let hint = match e.kind() {
-            Kind::NoSpace => self.hint_when_full,
-            _ => self.hint,
+            Kind::NoSpace if in_folder => smaller(self.volumes, u64::MAX),
+            Kind::NoSpace => self.hint_when_full.to_owned(),
+            _ => self.hint.to_owned(),
         };
         e.hint(hint).into()
     }
@@ -247,6 +281,7 @@ mod tests {
         std::fs::create_dir(&folder).expect("folder");
         let tmp = Tmp {
             folder: folder.clone(),
+            volumes: None,
             free: None,
         };
         let mut spool = Spool::new(&tmp).expect("spool");
@@ -263,6 +298,33 @@ mod tests {
         assert_eq!(&two, b"lo");
         assert!(spool.read_at(&mut two, 4).is_err());
         std::fs::remove_dir(&folder).expect("empty");
+    }
+
+    #[test]
+    fn smaller_volumes_are_proposed_where_there_can_be_any() {
+        for (size, least, free, proposed) in [
+            (50, 1, u64::MAX, "=10mb"),
+            (50, 1, 24 << 20, "=10mb"),
+            (50, 1, 19 << 20, "=5mb"),
+            (10, 1, u64::MAX, "=5mb"),
+            (10, 1, 3 << 20, "=1mb"),
+            (10, 4, u64::MAX, "=5mb"),
+            (10, 6, u64::MAX, ""),
+            (10, 1, 1 << 20, ""),
+            (2, 1, u64::MAX, "=1mb"),
+            (1, 1, u64::MAX, ""),
+        ] {
+            let volumes = Volumes {
+                size: size << 20,
+                least: least << 20,
+            };
+            let hint = smaller(Some(volumes), free);
+            let (elsewhere, after) = hint.split_at(ELSEWHERE.len());
+            assert_eq!(elsewhere, ELSEWHERE);
+            assert!(after.ends_with(proposed), "{size} {least} {free}: {hint}");
+            assert_eq!(after.is_empty(), proposed.is_empty(), "{hint}");
+        }
+        assert_eq!(smaller(None, u64::MAX), ELSEWHERE);
     }
 
     #[test]

@@ -290,7 +290,7 @@ pub(super) fn write_options(call: &Call, params: Params, block_size: u64) -> Res
 pub(super) fn volume_size_and_level(call: &Call, block_size: u64) -> Result<(u64, u8)> {
     let options = &call.options;
     let dblock_size = options.size(&o::DBLOCK_SIZE).unwrap_or(50 << 20);
-    let least = (1u64 << 20).max(2 * block_size);
+    let least = WriteOptions::least_dblock(block_size);
     if dblock_size < least {
         let wrong = Error::usage(format!(
             "--dblock-size must be at least {}",

@@ -16,7 +16,7 @@ use crate::set::Place;
 use crate::writer::known::Stored;
 use crate::writer::pack::{Finished, Pack};
 use crate::writer::trail::id_of;
-use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, WriteStats, Writer, permit};
+use crate::writer::{ENTRIES_AT_MOST, LISTS_AT_MOST, WriteOptions, WriteStats, Writer, permit};
 
 /// A volume's index and directory take so small a part of its size, and mostly less.
 const BESIDE_A_VOLUME: u64 = 4;
@@ -206,7 +206,9 @@ impl Writer<'_> {
 
     fn open_pack(&mut self, ui: &mut Ui) -> Result<()> {
         if self.pack.is_none() {
+            let least = WriteOptions::least_dblock(self.options.params.block_size.into());
             let tmp = self.set.tmp().clone();
+            let tmp = tmp.for_volumes(self.options.dblock_size, least);
             let out = self.new_volume(ui, &tmp)?;
             let sealing = self.set.seal()?;
             self.pack = Some(Pack::begin(

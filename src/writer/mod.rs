@@ -61,6 +61,13 @@ pub(crate) struct WriteOptions {
     pub(crate) overlapped: bool,
 }
 
+impl WriteOptions {
+    /// Bytes of the smallest volumes: two blocks, and a MiB.
+    pub(crate) fn least_dblock(block_size: u64) -> u64 {
+        (1 << 20).max(block_size.saturating_mul(2))
+    }
+}
+
 /// What was written: blocks count once their volume is stored, in a dry run at once.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct WriteStats {
