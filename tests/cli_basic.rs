@@ -73,6 +73,26 @@ fn exit_codes_and_messages() {
             "duplet: --dblock-size=five is not valid: a size such as 500kb, 50mb or 2gb is expected (try 'duplet help vacuum')\n",
         ),
         (
+            &["list", "/x", "--retry-delay=0.2s"],
+            200,
+            "duplet: --retry-delay=0.2s is not valid: a time span such as 30s, 10m, 12h, 7D, 4W, 6M or 1Y is expected (in whole numbers with a unit each, such as 1s or 1h30m)\n",
+        ),
+        (
+            &["delete", "/x", "--keep-time=1.5D"],
+            200,
+            "duplet: --keep-time=1.5D is not valid: an age such as 12h, 7D, 4W, 6M or 1Y is expected (in whole numbers with a unit each, such as 1s or 1h30m)\n",
+        ),
+        (
+            &["list", "/x", "--time=1,5h"],
+            200,
+            "duplet: --time=1,5h is not valid: an age such as 3D or 12h, or a date such as 2026-03-01 or 2026-03-01T12:00 is expected (in whole numbers with a unit each, such as 1s or 1h30m)\n",
+        ),
+        (
+            &["delete", "/x", "--retention-policy=1.5W:0.5D"],
+            200,
+            "duplet: --retention-policy: 1.5W:0.5D is not valid: the frame is no time span (in whole numbers with a unit each, such as 1s or 1h30m)\n",
+        ),
+        (
             &["vacuum", "/x", "--symlink-policy=x"],
             200,
             "duplet: --symlink-policy=x is not valid: one of Store, Follow, Ignore is expected (try 'duplet help vacuum')\n",

@@ -4,7 +4,7 @@
 use crate::base::error::{Error, Result};
 use crate::base::place;
 use crate::base::secret::Secret;
-use crate::base::size::{nearly_span, parse_size, parse_span};
+use crate::base::size::{nearly_span, not_whole, parse_size, parse_span};
 use crate::base::text as shown;
 
 /// What a value may be.
@@ -170,7 +170,7 @@ impl Opt {
                     Some(meant) => wrong.map_err(|e| {
                         e.hint(format!("units are case-sensitive: is {meant} meant?"))
                     }),
-                    None => wrong,
+                    None => wrong.map_err(|e| e.hint(not_whole(value))),
                 }
             }
             Kind::Word if value.trim().is_empty() => empty(self.name),

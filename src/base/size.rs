@@ -92,6 +92,21 @@ pub(crate) fn nearly_span(text: &str) -> Option<String> {
     (begins && fixed != text && parse_span(&fixed).is_some()).then_some(fixed)
 }
 
+/// What to write in the place of a span with a fraction (`0.2s`, `1,5`), as a hint; empty for any other text.
+pub(crate) fn not_whole(text: &str) -> &'static str {
+    let rest = text.trim().trim_start_matches('-');
+    let parts = rest.split_once(['.', ',']).is_some_and(|(whole, rest)| {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        let has_fraction = digits(&rest[..rest.len() - unit.len()]);
+        digits(whole) && has_fraction && unit.chars().all(char::is_alphabetic)
+    });
+    match parts {
+        true => "in whole numbers with a unit each, such as 1s or 1h30m",
+        false => "",
+    }
+}
+
 /// `0s`, `59s`, `1m05s`, `3h20m`, `2D04h`.
 pub(crate) fn show_span(seconds: u64) -> String {
     match seconds {
@@ -160,6 +175,19 @@ mod tests {
             ("notes.d", None),
         ] {
             assert_eq!(nearly_span(text).as_deref(), want, "{text}");
+        }
+        for (text, is_fraction) in [
+            ("0.2s", true),
+            ("1,5h", true),
+            ("-0.5", true),
+            ("1.5 s", false),
+            ("1.s", false),
+            (".5s", false),
+            ("2026.03.01", false),
+            ("1h", false),
+            ("x1.5h", false),
+        ] {
+            assert_eq!(!not_whole(text).is_empty(), is_fraction, "{text}");
         }
         for (n, text) in [
             (0, "0s"),

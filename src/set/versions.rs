@@ -1,7 +1,7 @@
 //! Choosing versions by number or time (`commands.md` 4).
 
 use crate::base::error::{Error, Kind, Result};
-use crate::base::size::nearly_span;
+use crate::base::size::{nearly_span, not_whole};
 use crate::base::sys;
 use crate::base::text;
 use crate::base::time::{Civil, Timestamp};
@@ -39,7 +39,7 @@ impl VersionChoice {
                 };
                 match meant {
                     Some(meant) => e.hint(format!("is --time={meant} meant? units are case-sensitive: days are D")),
-                    None => e,
+                    None => e.hint(not_whole(text)),
                 }
             }),
             (None, None) => Ok(VersionChoice::Any),
@@ -111,7 +111,7 @@ pub(crate) fn nearest_version(word: &str, times: &[Timestamp], now: Timestamp) -
             Some(meant) => e.hint(format!(
                 "is {meant} meant? units are case-sensitive: days are D"
             )),
-            None => e,
+            None => e.hint(not_whole(word)),
         });
     };
     if times.last().is_some_and(|oldest| time < *oldest) {

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use crate::base::error::{Error, Result};
-use crate::base::size::parse_span;
+use crate::base::size::{not_whole, parse_span};
 use crate::base::text;
 use crate::base::time::{Timestamp, Wall};
 
@@ -263,6 +263,7 @@ impl Policy {
                     "--retention-policy: {} is not valid: {why}",
                     text::safe_cut(part.as_bytes(), 40)
                 ))
+                .hint(part.split(':').map(not_whole).max().unwrap_or(""))
                 .hint("frames and intervals such as 1W:1D,4W:1W,12M:1M or U:1D are expected; units are case-sensitive")
             })?);
         }
@@ -390,7 +391,8 @@ impl Age {
             let shown = text::safe_cut(text.as_bytes(), 60);
             return Err(Error::usage(format!(
                 "--keep-time={shown} is not valid: an age such as 12h, 7D, 4W, 6M or 1Y is expected"
-            )));
+            ))
+            .hint(not_whole(text)));
         }
         Ok(age)
     }
