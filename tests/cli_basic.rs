@@ -217,6 +217,21 @@ fn help_is_found_for_commands_topics_options_and_destinations() {
         assert_eq!(code, 0, "{args:?}");
         assert!(stdout.starts_with(start), "{args:?}: {stdout}");
     }
+    // Of what is known and has no page it is said what to do, in one line.
+    for (name, way) in [
+        ("sia", "'rclone config'"),
+        ("telegram", "download the files"),
+        ("hubic", "name the folder"),
+        ("cloudfiles", "openstack://CONTAINER"),
+        ("skydrive", "onedrivev2://"),
+    ] {
+        let (code, stdout, stderr) = run(&["help", name]);
+        assert_eq!((code, stdout.as_str()), (200, ""), "{name}");
+        let begin = format!("duplet: {name}:// has no page: ");
+        assert!(stderr.starts_with(&begin), "{stderr}");
+        assert!(stderr.contains(way), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
     let (code, _, stderr) = run(&["help", "sises"]);
     assert_eq!(
         (code, stderr.as_str()),

@@ -223,6 +223,19 @@ fn what_is_refused_is_named_and_shows_no_secret() {
     let plain = stub.url("box", LOGIN).replace("127.0.0.1", "example.com");
     let ran = list(&plain).code(&[200]);
     assert!(ran.err.contains("in the clear"), "{}", ran.all());
+    for (path, meant) in [
+        ("x/../y", "write y in"),
+        ("x/./y/", "write x/y in"),
+        ("..", "name"),
+    ] {
+        let ran = list(&stub.url(path, KEY)).code(&[200]);
+        assert!(
+            ran.err.contains("must not contain . or .."),
+            "{}",
+            ran.all()
+        );
+        assert!(ran.err.contains(meant), "{path}: {}", ran.all());
+    }
     let ran = list(&stub.url("missing", KEY)).code(&[100]);
     assert!(ran.err.contains("folder does not exist"), "{}", ran.all());
     let trashed = |more: &str| {

@@ -255,6 +255,7 @@ fn what_is_refused_is_named_and_shows_no_secret() {
         "",
         "x",
         "api.pcloud.com:8443",
+        "host:444",
         "c1.pcloud.com",
         "api.pcloud.com.x",
     ] {
@@ -265,6 +266,9 @@ fn what_is_refused_is_named_and_shows_no_secret() {
             "{}",
             ran.all()
         );
+        // Of a right server with a port it is the port that is wrong.
+        let said = format!("'{host}' is no server of pCloud");
+        assert!(ran.err.contains(&said), "{}", ran.all());
     }
     // What was deleted counts.
     scratch.run(&["remote", "delete", &url, "f"]).code(&[0]);

@@ -111,6 +111,9 @@ fn about(word: &str) -> Result<Vec<String>> {
         return Ok(lines);
     }
     let shown = shown(word);
+    if let Some((why, way)) = known::why_not(word) {
+        return Err(Error::usage(format!("{shown}:// has no page: {why}")).hint(way));
+    }
     let e = Error::usage(format!("there is no help on {shown}"));
     Err(match text::nearest(word, words()) {
         Some(near) => e.hint(format!("did you mean 'duplet help {near}'?")),

@@ -121,6 +121,31 @@ impl Naming {
     }
 }
 
+/// Refuses a path with `.` or `..` in it, which a service would take for names of folders or not at all.
+pub(crate) fn without_dots(path: &str) -> Result<()> {
+    let levels = || path.split('/').filter(|level| !level.is_empty());
+    if !levels().any(|level| matches!(level, "." | "..")) {
+        return Ok(());
+    }
+    let mut meant = Vec::new();
+    for level in levels() {
+        match level {
+            "." => {}
+            ".." => drop(meant.pop()),
+            name => meant.push(name),
+        }
+    }
+    let hint = match meant.is_empty() {
+        true => "name a folder".to_owned(),
+        false => format!(
+            "write {} in its place",
+            text::safe_cut(meant.join("/").as_bytes(), 120)
+        ),
+    };
+    let cause = "the path of the destination URL must not contain . or ..";
+    Err(Error::usage(cause).hint(hint))
+}
+
 /// The host of a URL, which names a bucket or container of at most so many bytes; `what` it is, and how the URL is written.
 pub(crate) fn host<'a>(url: &'a DestUrl, what: &str, form: &str, most: usize) -> Result<&'a str> {
     match url.host.trim() {

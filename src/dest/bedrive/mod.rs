@@ -72,7 +72,7 @@ fn open(url: &DestUrl, given: &Options, shape: &'static Shape) -> Result<Store> 
     let client = Client {
         workspace: workspace.unwrap_or_default(),
         soft: given.flag(&options::SOFT),
-        folder: Folder::of(url),
+        folder: Folder::of(url)?,
         api,
         ..Client::default()
     };

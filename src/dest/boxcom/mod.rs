@@ -62,7 +62,7 @@ fn open(url: &DestUrl, given: &Options) -> Result<Store> {
     let api = Box::new(Client {
         api: of("https://api.box.com", "/2.0"),
         upload: of("https://upload.box.com", "/api/2.0"),
-        folder: Folder::of(url),
+        folder: Folder::of(url)?,
         purges: given.flag(&options::PURGE),
         ..Client::default()
     });

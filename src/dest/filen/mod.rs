@@ -75,7 +75,7 @@ fn open(url: &DestUrl, given: &Options) -> Result<Store> {
     let client = Client {
         account,
         trashes: given.flag(&options::TRASH),
-        folder: Folder::of(url),
+        folder: Folder::of(url)?,
         ..Client::default()
     };
     let at = (client.account.host("gateway"), client.folder.path());

@@ -49,7 +49,7 @@ static SHAPE: Shape = Shape {
 };
 
 fn open(url: &DestUrl, given: &Options) -> Result<Store> {
-    let folder = Folder::of(url);
+    let folder = Folder::of(url)?;
     let own = checks::own_address(given, &options::ENDPOINT)?;
     let api = own.unwrap_or("https://www.googleapis.com".to_owned());
     let team = given.text(&options::TEAM).unwrap_or_default().trim();

@@ -3,11 +3,13 @@
 //!
 //! Names need not be unique: of several files of one name the newest is read, an upload replaces it and removes the others.
 
+use crate::base::error::Result;
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::text;
 use crate::dest::objects::ids::Ids;
 use crate::dest::objects::{Base, Each};
 use crate::dest::{GetFacts, Listed, RemoteFile, Sink, Span};
+use crate::net::checks;
 use crate::net::service::Verb;
 use crate::net::url::DestUrl;
 
@@ -104,16 +106,17 @@ pub(in crate::dest) struct Folder {
 
 impl Folder {
     /// The host of a URL is the first level.
-    pub(in crate::dest) fn of(url: &DestUrl) -> Folder {
+    pub(in crate::dest) fn of(url: &DestUrl) -> Result<Folder> {
         Folder::at(&format!("{}/{}", url.host, url.path))
     }
 
-    pub(in crate::dest) fn at(path: &str) -> Folder {
+    pub(in crate::dest) fn at(path: &str) -> Result<Folder> {
+        checks::without_dots(path)?;
         let levels = path.split('/').filter(|level| !level.is_empty());
-        Folder {
+        Ok(Folder {
             levels: levels.map(str::to_owned).collect(),
             ..Folder::default()
-        }
+        })
     }
 
     pub(in crate::dest) fn path(&self) -> String {

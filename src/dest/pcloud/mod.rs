@@ -35,7 +35,7 @@ static SHAPE: Shape = Shape {
 };
 
 fn open(url: &DestUrl, given: &Options) -> Result<Store> {
-    let (api, folder) = (options::server(url, given)?, Folder::at(&url.path));
+    let (api, folder) = (options::server(url, given)?, Folder::at(&url.path)?);
     let login = oauth::token(given, &logins::PCLOUD)?;
     let at = (api.clone(), folder.path());
     let mut base = Base::new(&SHAPE, given, login, at, url.display())?;

@@ -24,9 +24,10 @@ const SERVERS: [&str; 2] = ["api.pcloud.com", "eapi.pcloud.com"];
 pub(super) fn server(url: &DestUrl, given: &Options) -> Result<String> {
     let host = url.host.to_ascii_lowercase();
     if !SERVERS.contains(&host.as_str()) || url.port.is_some() {
-        let shown = text::safe_cut(url.host.as_bytes(), 60);
+        let port = url.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let shown = text::safe_cut(url.host.as_bytes(), 60) + &port;
         let cause = format!("'{shown}' is no server of pCloud");
-        return Err(Error::usage(cause).hint("write pcloud://api.pcloud.com/folder, or pcloud://eapi.pcloud.com/folder for an account in the EU"));
+        return Err(Error::usage(cause).hint("write pcloud://api.pcloud.com/folder, or pcloud://eapi.pcloud.com/folder for an account in the EU, without a port"));
     }
     let own = checks::own_address(given, &ENDPOINT)?;
     Ok(own.unwrap_or(format!("https://{host}")))
