@@ -500,3 +500,86 @@ fn a_plain_repair_says_who_finds_damage_inside_volumes() {
         .code(&[0, 2]);
     assert!(!volume.exists());
 }
+
+/// Where the second entry of an archive begins.
+fn second_entry(data: &[u8]) -> usize {
+    let is_head = |w: &[u8]| w == b"PK\x03\x04";
+    10 + data[10..].windows(4).position(is_head).unwrap()
+}
+
+/// A volume that is damaged where no restore of ours looks is damaged all the same: no index calls it whole.
+#[test]
+fn a_volume_that_is_not_as_its_index_said_gets_no_new_one() {
+    let plain = &["--no-encryption"][..];
+    // Signature, method, checksum, name of a local header; a place of the directory that means nothing.
+    for at in [1, 8, 14, 50, usize::MAX] {
+        let scratch = Scratch::new("repair-header");
+        let (dest, trees) = made(&scratch, plain);
+        let volume = volumes(&dest, "dblock").remove(0);
+        let mut data = fs::read(&volume).unwrap();
+        match at {
+            usize::MAX => {
+                let end = data.len() - 22;
+                let start: [u8; 4] = data[end + 16..end + 20].try_into().unwrap();
+                data[u32::from_le_bytes(start) as usize + 38] ^= 2;
+            }
+            at => {
+                let from = second_entry(&data);
+                data[from + at] ^= 2;
+            }
+        }
+        fs::write(&volume, data).unwrap();
+        let name = volume.file_name().unwrap().to_str().unwrap();
+        scratch.run(&["verify", text(&dest), "all"]).code(&[3]);
+        let args = ["repair", text(&dest), name, REBUILD];
+        scratch.run(&args[..3]).code(&[2]).says("damaged");
+        assert!(volume.exists(), "{at}");
+        let ran = scratch.run(&args).code(&[0]);
+        let ran = ran.says("1 damaged data volume deleted");
+        let told = format!("duplet: cannot read volume {name}: ");
+        assert!(
+            ran.err.lines().any(|l| l.starts_with(&told)),
+            "{}",
+            ran.all()
+        );
+        assert!(!volume.exists(), "{at}");
+        outside(&dest);
+        verified(&scratch, &dest, plain);
+        for (version, want) in trees.iter().rev().enumerate() {
+            let got = restore(&scratch, &dest, version, plain);
+            same(want, &got, But::default(), &format!("{at}"));
+        }
+    }
+}
+
+/// Where no index says what a volume was, its archive has to agree with itself.
+#[test]
+fn a_volume_of_which_nothing_is_known_speaks_for_itself() {
+    for at in [1, 8, 14, 50] {
+        let scratch = Scratch::new("repair-unknown");
+        let (dest, _) = made(&scratch, &["--no-encryption"]);
+        let volume = volumes(&dest, "dblock").remove(0);
+        for index in volumes(&dest, "dindex") {
+            fs::remove_file(index).unwrap();
+        }
+        let whole = fs::read(&volume).unwrap();
+        let mut data = whole.clone();
+        data[second_entry(&whole) + at] ^= 2;
+        fs::write(&volume, data).unwrap();
+        let name = volume.file_name().unwrap().to_str().unwrap();
+        let others = volumes(&dest, "dblock").len() - 1;
+        let ran = scratch.run(&["repair", text(&dest)]).code(&[2]);
+        let told = format!(
+            "duplet: cannot read volume {name}: the zip archive disagrees with itself at byte "
+        );
+        assert!(
+            ran.err.lines().any(|l| l.starts_with(&told)),
+            "{}",
+            ran.all()
+        );
+        assert_eq!(volumes(&dest, "dindex").len(), others, "{at}");
+        fs::write(&volume, whole).unwrap();
+        scratch.run(&["repair", text(&dest)]).code(&[0]);
+        assert_eq!(volumes(&dest, "dindex").len(), others + 1, "{at}");
+    }
+}

@@ -363,7 +363,7 @@ impl<'a> Window<'a> {
 }
 
 /// Replaces marked values by those of the zip64 extra field, in its order.
-fn widen(extra: &[u8], values: [&mut u64; 3]) {
+pub(super) fn widen(extra: &[u8], values: [&mut u64; 3]) {
     let mut fields = Cursor::new(extra);
     while let (Some(id), Some(len)) = (fields.u16_le(), fields.u16_le()) {
         let Some(body) = fields.take(len.into()) else {
@@ -391,7 +391,7 @@ pub(super) fn u32_at(record: &[u8], at: usize) -> u32 {
     field(record, at).map_or(0, u32::from_le_bytes)
 }
 
-fn u64_at(record: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(record: &[u8], at: usize) -> u64 {
     field(record, at).map_or(0, u64::from_le_bytes)
 }
 

@@ -4,6 +4,7 @@
 //! Sizes, checksums and offsets come from the central directory; when that is broken, from the local headers; in a damaged
 //! archive from whatever of both can be found. Nothing of the archive stays in memory but one small window.
 
+mod agree;
 mod parts;
 
 use std::io::{self, Read};

@@ -17,7 +17,7 @@ fn tmp() -> Tmp {
     Tmp::open(None).unwrap()
 }
 
-fn spool(raw: &[u8]) -> Spool {
+pub(super) fn spool(raw: &[u8]) -> Spool {
     let mut s = Spool::new(&tmp()).unwrap();
     s.write_all(raw).unwrap();
     s
@@ -52,7 +52,7 @@ fn read_all(spool: &Spool) -> Result<Vec<Pair>> {
     Ok(out)
 }
 
-fn ours() -> (Vec<u8>, Vec<Pair>) {
+pub(super) fn ours() -> (Vec<u8>, Vec<Pair>) {
     let mut deflater = Deflater::new(1);
     let pairs: Vec<Pair> = vec![
         (b"manifest".to_vec(), b"{}".to_vec()),

@@ -242,7 +242,7 @@ fn index_again(
                 plan.damaged[at] = e.kind() == Kind::Damaged;
                 match plan.damaged[at] {
                     // What comes of it is said at the end.
-                    true => ui.note(&e.to_string()),
+                    true => ui.note(&format!("duplet: {e}")),
                     false => ui.warn("unreadable-dblock", &e.to_string()),
                 }
             }

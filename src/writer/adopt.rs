@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Read, Write};
 
 use crate::base::digest::{Algo, BlockKey, Hash};
-use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::error::{Doing, Error, Kind, Result, unwrap_io};
 use crate::base::sys;
 use crate::base::text;
 use crate::base::tmp::Spool;
@@ -11,7 +11,7 @@ use crate::base::ui::{Progress, Ui};
 use crate::format::deflate::Inflater;
 use crate::format::index::{VolWriter, parse_block_name};
 use crate::format::names::{VolumeKind, VolumeName};
-use crate::set::{Expected, Opened, Place, VolumeNo};
+use crate::set::{Expected, Opened, Place, VolumeNo, reading};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::writer::pack::Finished;
@@ -128,8 +128,8 @@ impl Writer<'_> {
         self.known_lists = Some(lists);
     }
 
-    /// The inner error is the volume's, the outer one ends the run. The number of its blocks. `as_stated`: an index that says
-    /// otherwise proves that the volume was changed since.
+    /// The inner error is the volume's, the outer one ends the run. The number of its blocks. An index that says otherwise proves
+    /// that the volume was changed since; with `as_stated` so does one of which only the size is wrong.
     fn adopt_one(
         &mut self,
         ui: &mut Ui,
@@ -139,14 +139,19 @@ impl Writer<'_> {
         as_stated: bool,
     ) -> Result<Result<u64>> {
         let stated = self.volume_hash(ui)?;
-        let expected = match as_stated {
-            true => self.index(ui)?.0.expected(no)?,
+        let places = &self.index(ui)?.0;
+        // An index that states another size is itself in doubt: the volume has to speak for itself.
+        let expected = match as_stated || places.dindex_of(no).is_some() {
+            true => places.expected(no)?,
             false => Expected::default(),
         };
         let fetched = self
             .set
             .fetch_hashed(ui, name, size, expected, stated.unwrap_or(Algo::Sha256))
-            .and_then(|(opened, hash, length)| Ok((self.look_through(&opened)?, hash, length)));
+            .and_then(|(opened, hash, length)| {
+                let found = self.look_through(&opened, expected.hash.is_some());
+                Ok((found.doing(|| reading(name))?, hash, length))
+            });
         let (mut found, hash, length) = match fetched {
             Ok(all) => all,
             Err(e) if e.kind().is_volume_or_key() => return Ok(Err(e)),
@@ -197,9 +202,10 @@ impl Writer<'_> {
         self.uploads.push(&finished, &index, index_size, true)
     }
 
-    /// Checks every block of a volume against its name. A block that is a series of ids of known blocks is taken for a
-    /// blocklist, whose copy the index will hold.
-    fn look_through(&mut self, opened: &Opened) -> Result<Found> {
+    /// Checks every block of a volume against its name, and unless the volume is `proved` by its hash, that its archive agrees with
+    /// itself: any reader of zip archives is to find what the index will say. A block that is a series of ids of known blocks is
+    /// taken for a blocklist, whose copy the index will hold.
+    fn look_through(&mut self, opened: &Opened, proved: bool) -> Result<Found> {
         let tmp = self.set.tmp().clone();
         let algo = self.options.params.block_hash;
         let mut found = Found {
@@ -212,14 +218,12 @@ impl Writer<'_> {
         let mut inflater = Inflater::new();
         let mut data = Vec::new();
         let zip = opened.zip();
-        let damaged = |what: &str| {
-            Error::damaged(what.to_owned()).doing(format!(
-                "read volume {}",
-                text::safe(opened.name.as_str().as_bytes())
-            ))
-        };
+        let damaged = |what: &str| Error::damaged(what);
         if zip.rescued() {
             return Err(damaged("its zip directory is damaged"));
+        }
+        if !proved {
+            zip.agree(true)?;
         }
         let limit = u64::from(self.options.params.block_size);
         let (index, known_lists) = (&mut self.index, &mut self.known_lists);
@@ -235,7 +239,7 @@ impl Writer<'_> {
             zip.reader(entry, &mut inflater)?
                 .take(limit + 1)
                 .read_to_end(&mut data)
-                .doing(|| format!("read volume {}", opened.name.as_str()))?;
+                .map_err(unwrap_io)?;
             if algo.hash(&data) != id {
                 return Err(damaged("a block in it is not what its name says"));
             }
