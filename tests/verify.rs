@@ -303,3 +303,90 @@ fn what_to_do_about_a_damaged_volume_brings_its_files_back() {
             == std::fs::read(is).expect("a scratch folder")
     );
 }
+
+/// Places of a plain archive of ours that mean nothing to any reader: which version of the format it takes, attributes.
+fn harmless(data: &[u8]) -> Vec<bool> {
+    let at = |from: usize, len: usize| {
+        let bytes = &data[from..from + len];
+        bytes.iter().rev().fold(0, |n, &b| n << 8 | usize::from(b))
+    };
+    let end = data.len() - 22;
+    let start = at(end + 16, 4);
+    let mut out = vec![false; data.len()];
+    let mut pos = start;
+    while pos < end {
+        for n in [4, 5, 6, 7, 36, 37, 38, 39, 40, 41] {
+            out[pos + n] = true;
+        }
+        let local = at(pos + 42, 4);
+        out[local + 4..local + 6].fill(true);
+        pos += 46 + at(pos + 28, 2);
+    }
+    out
+}
+
+/// A full check sees damage in every place of a plain volume that means something, also what no restore looks at.
+#[test]
+fn damage_that_no_restore_meets_is_found() {
+    let scratch = Scratch::new("verify-headers");
+    let (source, dest) = (scratch.folder("source"), scratch.at("dest"));
+    for n in 0..3u64 {
+        let data = support::Rand(n).bytes(4000);
+        fs::write(source.join(format!("f{n}")), data).expect("writable");
+    }
+    let plain = ["--no-encryption", "--blocksize=1kb"];
+    let args = [&["backup", text(&dest), text(&source)][..], &plain].concat();
+    scratch.run(&args).code(&[0]);
+    let verify = || scratch.run(&["verify", text(&dest), "all"]);
+    verify().code(&[0]);
+    let tell = "the zip archive disagrees with itself at byte ";
+    let check = |path: &Path, step: usize| {
+        let whole = fs::read(path).expect("a volume");
+        let harmless = harmless(&whole);
+        let mut told = 0;
+        for at in (0..whole.len()).step_by(step) {
+            let mut bad = whole.clone();
+            bad[at] ^= 1;
+            fs::write(path, bad).expect("writable");
+            let ran = verify();
+            let code = if harmless[at] { 0 } else { 3 };
+            assert_eq!(ran.code, code, "{path:?} {at}: {}", ran.all());
+            if ran.all().contains(tell) {
+                told += 1;
+                ran.says("no data is at risk");
+                // It is as it says.
+                if told % 8 == 1 {
+                    let to = scratch.at("back");
+                    let _ = fs::remove_dir_all(&to);
+                    let to = format!("--restore-path={}", text(&to));
+                    scratch.run(&["restore", text(&dest), &to]).code(&[0]);
+                }
+            }
+        }
+        fs::write(path, whole).expect("writable");
+        assert!(told > 8, "{path:?}: {told}");
+    };
+    check(&volumes(&dest, "dlist")[0], 5);
+    check(&volumes(&dest, "dindex")[0], 5);
+    // What is said to help does.
+    let index = volumes(&dest, "dindex").remove(0);
+    support::harm::flip(&index, Some(14));
+    verify().code(&[3]).says(tell).says("VOLUME...");
+    let name = index.file_name().and_then(|n| n.to_str()).expect("plain");
+    let rebuild = "--rebuild-missing-dblock-files";
+    scratch
+        .run(&["repair", text(&dest), rebuild, name])
+        .code(&[0]);
+    verify().code(&[0]);
+    // Where no index states what a data volume is.
+    fs::remove_file(&volumes(&dest, "dindex")[0]).expect("there");
+    verify().code(&[0, 3]);
+    let dblock = volumes(&dest, "dblock").remove(0);
+    let whole = fs::read(&dblock).expect("a volume");
+    for at in [6, 8, 14, 18, 22, 31] {
+        let mut bad = whole.clone();
+        bad[at] ^= 2;
+        fs::write(&dblock, bad).expect("writable");
+        verify().code(&[3]).says(tell).says("no data is at risk");
+    }
+}

@@ -188,8 +188,8 @@ fn advice(report: &VerifyReport) -> String {
     let again = "put intact copies of these volumes back if there are any";
     if others > 0 && report.losses.is_empty() && unread.is_empty() {
         parts.push(format!(
-            "{again}, or have index volumes written again by 'duplet repair URL'; \
-             no file needs what is damaged, as far as was checked"
+            "{again}, or name them to 'duplet repair URL --rebuild-missing-dblock-files VOLUME...', which writes index \
+             volumes again and moves what damaged data volumes hold; no file needs what is damaged, as far as was checked"
         ));
     } else if others > 0 {
         parts.push(format!(

@@ -11,6 +11,7 @@ use crate::base::tmp::Spool;
 use crate::base::ui::{Progress, Ui};
 use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
+use crate::format::zip_read::ZipReader;
 use crate::set::block_index::{BlockIndex, Facts, ID_LEN};
 use crate::set::index_report::{IndexReport, NAMED_AT_MOST};
 use crate::set::place::{PLACE_LEN, Place};
@@ -46,8 +47,8 @@ pub(crate) type ListSink<'a> = dyn FnMut(&Hash, &mut dyn Read) -> Result<()> + '
 
 /// What reading an index volume showed, as it is seen.
 pub(crate) enum Seen<'a> {
-    /// It was read to its end.
-    Whole,
+    /// It was read to its end: the archive.
+    Whole(ZipReader<'a>),
     /// It cannot be read.
     Unreadable(&'a Error),
     /// It describes a dblock that is not in the listing.
@@ -182,9 +183,12 @@ impl Set {
             into.report.fetched += 1;
             let opened = self.fetch(ui, &name, size, Expected::default());
             let opened = self.passphrase_or_damage(opened);
-            let done = opened.and_then(|opened| self.read_dindex(&opened, number, &mut into, on));
+            let done = opened.and_then(|opened| {
+                self.read_dindex(&opened, number, &mut into, on)?;
+                Ok(opened)
+            });
             match done {
-                Ok(()) => on(number, Seen::Whole)?,
+                Ok(opened) => on(number, Seen::Whole(opened.zip()))?,
                 Err(e) if e.kind().is_of_one_volume() => {
                     on(number, Seen::Unreadable(&e))?;
                     into.report.unreadable(&name, e.to_string());

@@ -251,7 +251,8 @@ impl Shelf {
         self.flaw().or(self.why.as_deref())
     }
 
-    fn zip(&self) -> ZipReader<'_> {
+    /// The archive.
+    pub(crate) fn zip(&self) -> ZipReader<'_> {
         ZipReader::again(self.source.archive(), self.layout)
     }
 

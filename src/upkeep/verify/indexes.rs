@@ -8,7 +8,7 @@ use crate::format::index::{self, IndexEntry};
 use crate::format::names::VolumeName;
 use crate::set::{BlockIndex, Expected, RESCUED, Set};
 use crate::upkeep::verify::lists::Lists;
-use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport, status_of};
+use crate::upkeep::verify::{FINDINGS_AT_MOST, Status, VerifyReport, disagreement, status_of};
 
 pub(super) fn unreadable_index(e: &Error) -> (Status, String) {
     let what = format!(
@@ -31,11 +31,12 @@ pub(super) fn resized(dblock: &str, stated: u64, listed: u64) -> String {
 }
 
 /// One index volume, which the cache let the run skip: whole, its dblock as it says, each of its blocks in the table, its
-/// blocklists intact.
+/// blocklists intact; with `all` its archive in agreement with itself.
 pub(super) fn dindex(
     set: &mut Set,
     ui: &mut Ui,
     number: usize,
+    all: bool,
     places: &BlockIndex,
     lists: &mut Lists,
     report: &mut VerifyReport,
@@ -90,7 +91,11 @@ pub(super) fn dindex(
                 }
                 _ => Ok(()),
             },
-        )
+        )?;
+        if all && found.is_empty() {
+            found.extend(disagreement(zip, true)?);
+        }
+        Ok(())
     });
     for (status, what) in found {
         report.find(&name, status, what);

@@ -16,6 +16,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::names::VolumeName;
+use crate::format::zip_read::ZipReader;
 use crate::set::{RESCUED, Seen, Set, VolumeNo};
 use lists::Lists;
 use orphans::Orphans;
@@ -191,6 +192,22 @@ fn status_of(cause: &Error) -> Status {
     }
 }
 
+/// What is wrong with the archive of a volume of which all could be read that a restore needs: it disagrees with itself. With
+/// `inflate` all of its entries are read.
+fn disagreement(zip: ZipReader<'_>, inflate: bool) -> Result<Option<(Status, String)>> {
+    match zip.agree(inflate) {
+        Ok(()) => Ok(None),
+        Err(e) if e.kind().is_of_one_volume() => {
+            let what = format!(
+                "{}; no data is at risk: all that a restore reads of it is intact",
+                e.cause()
+            );
+            Ok(Some((status_of(&e), what)))
+        }
+        Err(e) => Err(e),
+    }
+}
+
 /// One run, as it is lent to its steps.
 struct Checking<'a> {
     set: &'a mut Set,
@@ -220,7 +237,16 @@ pub(crate) fn run(
             *slot = true;
         }
         match what {
-            Seen::Whole => report.dindexes += 1,
+            Seen::Whole(zip) => {
+                report.dindexes += 1;
+                let told = noted.first.last().is_some_and(|n| n.0 == dindex);
+                if options.amount == Amount::All
+                    && !told
+                    && let Some((status, what)) = disagreement(zip, true)?
+                {
+                    noted.add(dindex, status, what);
+                }
+            }
             Seen::List(id, data) => {
                 if let Some(what) = lists.add(id, data)? {
                     noted.add(dindex, Status::Modified, what);

@@ -15,7 +15,7 @@ use crate::spill::sorter::Sorter;
 use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Orphans;
 use crate::upkeep::verify::{
-    ListsFrom, Loss, Status, VerifyOptions, VerifyReport, indexes, sample,
+    Amount, ListsFrom, Loss, Status, VerifyOptions, VerifyReport, disagreement, indexes, sample,
 };
 
 const SORT_CAP: usize = 1 << 20;
@@ -55,6 +55,8 @@ struct Outcome {
     rescued: bool,
     /// Its list is older than its name.
     misdated: Option<String>,
+    /// Its archive disagrees with itself.
+    disagrees: Option<(Status, String)>,
     /// It could not be read: status and reason.
     unreadable: Option<(Status, String)>,
 }
@@ -145,12 +147,12 @@ impl References {
     ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         for (v, _) in marked.iter().enumerate().filter(|(_, m)| **m) {
-            outcomes.push(self.version(set, ui, v)?);
+            outcomes.push(self.version(set, ui, options, v)?);
         }
         let asked = std::mem::replace(&mut self.unknown, Sorter::new(set.tmp(), SORT_CAP));
         if !asked.is_empty() {
             let asked = asked.finish()?.into_run()?;
-            self.lists_from_indexes(set, ui, &asked, report)?;
+            self.lists_from_indexes(set, ui, options, &asked, report)?;
             if options.lists == ListsFrom::Dblocks {
                 self.lists_from_dblocks(set, ui, &asked)?;
             }
@@ -164,7 +166,7 @@ impl References {
                 .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?
             {
                 for outcome in outcomes.iter_mut().filter(|o| o.unsure) {
-                    *outcome = self.version(set, ui, outcome.version)?;
+                    *outcome = self.version(set, ui, options, outcome.version)?;
                 }
             }
         }
@@ -175,7 +177,13 @@ impl References {
         Ok(outcomes)
     }
 
-    fn version(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<Outcome> {
+    fn version(
+        &mut self,
+        set: &mut Set,
+        ui: &mut Ui,
+        options: &VerifyOptions,
+        version: usize,
+    ) -> Result<Outcome> {
         let mut out = Outcome {
             version,
             ..Outcome::default()
@@ -194,6 +202,10 @@ impl References {
             Ok(listing) => {
                 out.rescued = listing.rescued;
                 out.misdated = listing.misdated;
+                if options.amount == Amount::All && !out.rescued {
+                    let opened = set.open_dlist(ui, version)?;
+                    out.disagrees = disagreement(opened.zip(), true)?;
+                }
             }
             Err(e) if e.kind().is_of_one_volume() => {
                 let (status, _) = indexes::unreadable_index(&e);
@@ -227,6 +239,7 @@ impl References {
         &mut self,
         set: &mut Set,
         ui: &mut Ui,
+        options: &VerifyOptions,
         asked: &Run,
         report: &mut VerifyReport,
     ) -> Result<()> {
@@ -243,7 +256,8 @@ impl References {
         }
         for (i, _) in wanted.iter().enumerate().filter(|(_, w)| **w) {
             if !std::mem::replace(&mut self.read[i], true) {
-                indexes::dindex(set, ui, i, &self.places, &mut self.lists, report)?;
+                let all = options.amount == Amount::All;
+                indexes::dindex(set, ui, i, all, &self.places, &mut self.lists, report)?;
             }
         }
         Ok(())
@@ -309,6 +323,9 @@ fn tell(set: &Set, outcome: Outcome, blind: bool, report: &mut VerifyReport) {
     }
     if outcome.rescued {
         report.find_version(name, Status::Modified, RESCUED.to_owned());
+    }
+    if let Some((status, what)) = outcome.disagrees {
+        report.find_version(name, status, what);
     }
     if let Some(what) = outcome.misdated {
         report.find_version(name, Status::Modified, what);

@@ -13,7 +13,8 @@ use crate::upkeep::verify::lists::Lists;
 use crate::upkeep::verify::orphans::Doubt;
 use crate::upkeep::verify::resized::Resized;
 use crate::upkeep::verify::{
-    Checking, FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyReport, indexes, sample, status_of,
+    Amount, Checking, FINDINGS_AT_MOST, Status, UNINDEXED_AT_MOST, VerifyReport, disagreement,
+    indexes, sample, status_of,
 };
 
 const SORT_CAP: usize = 2 << 20;
@@ -69,7 +70,8 @@ impl Volumes {
         });
         for (i, _) in picked.iter().enumerate().filter(|(_, p)| **p) {
             if !std::mem::replace(&mut read[i], true) {
-                indexes::dindex(set, ui, i, places, lists, report)?;
+                let all = options.amount == Amount::All;
+                indexes::dindex(set, ui, i, all, places, lists, report)?;
             }
         }
         Ok(())
@@ -155,7 +157,10 @@ impl Volumes {
         found: &mut Sorter,
     ) -> Result<()> {
         let Checking {
-            set, ui, report, ..
+            set,
+            ui,
+            report,
+            options,
         } = run;
         let Some((name, _)) = set.volumes().dblock(wanted.no) else {
             return Ok(());
@@ -197,6 +202,7 @@ impl Volumes {
             record[BlockKey::LEN] = u8::from(proof != Proof::Intact);
             actual.add(&record)
         });
+        let read = walked.is_ok();
         match walked {
             Ok(()) => report.dblocks += 1,
             Err(e) if orphan && e.kind().is_of_one_volume() => {
@@ -222,13 +228,10 @@ impl Volumes {
                     counts.intact + counts.lost
                 ),
             };
-            match orphan {
-                true => self.doubt(wanted.no, Status::Modified, &what),
-                false => report.find(&name, Status::Modified, what),
-            }
+            self.tell(report, (orphan, wanted.no, &name), Status::Modified, what);
             return Ok(());
         }
-        for (n, status, what) in [
+        let damage = [
             match foreign {
                 Some(why) => (counts.damaged, Status::Error, format!("not read: {why}")),
                 None => (counts.damaged, Status::Modified, "damaged".to_owned()),
@@ -239,16 +242,35 @@ impl Volumes {
                 "missing although its index lists them".to_owned(),
             ),
             (counts.extra, Status::Extra, "not in its index".to_owned()),
-        ] {
+        ];
+        for (n, status, what) in damage {
             if n > 0 {
                 let what = format!("{} in it: {what}", text::count(n, "block"));
-                match orphan {
-                    true => self.doubt(wanted.no, status, &what),
-                    false => report.find(&name, status, what),
-                }
+                self.tell(report, (orphan, wanted.no, &name), status, what);
             }
         }
+        let sound = read && counts.damaged + counts.missing + counts.extra == 0;
+        if sound
+            && options.amount == Amount::All
+            && let Some((status, what)) = disagreement(shelf.zip(), false)?
+        {
+            self.tell(report, (orphan, wanted.no, &name), status, what);
+        }
         Ok(())
+    }
+
+    /// A finding, or of a volume that no index describes a doubt.
+    fn tell(
+        &mut self,
+        report: &mut VerifyReport,
+        (orphan, no, name): (bool, VolumeNo, &VolumeName),
+        status: Status,
+        what: String,
+    ) {
+        match orphan {
+            true => self.doubt(no, status, &what),
+            false => report.find(name, status, what),
+        }
     }
 
     /// A merge of what a dblock holds with what its index says. Without an index that counts what is intact becomes a place.
