@@ -318,3 +318,72 @@ fn rules_do_not_leave_out_what_is_named_as_a_source() {
         .code(&[2])
         .says("lies in");
 }
+
+/// A folder on a file system that takes attributes of any size; `None` where there is none. It goes with the value.
+struct Roomy(std::path::PathBuf);
+
+impl Roomy {
+    fn new() -> Option<Roomy> {
+        let path = Path::new("/dev/shm").join(format!("duplet-attributes-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        let roomy = Roomy(path);
+        roomy.set("", "user.probe", 60_000).then_some(roomy)
+    }
+
+    fn set(&self, name: &str, attribute: &str, len: usize) -> bool {
+        let code = "import os,sys\ntry: os.setxattr(sys.argv[1],sys.argv[2],b'x'*int(sys.argv[3]))\nexcept OSError: sys.exit(1)";
+        let path = self.0.join(name);
+        let len = len.to_string();
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", code, text(&path), attribute, &len]);
+        python.status().is_ok_and(|s| s.success())
+    }
+}
+
+impl Drop for Roomy {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An attribute that is too large for this block size goes alone: owner, mode and times stay, and the next run has nothing to do.
+#[test]
+fn an_attribute_that_cannot_be_stored_takes_nothing_else_with_it() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let Some(roomy) = Roomy::new() else { return };
+    let scratch = Scratch::new("backup-attributes");
+    let (file, folder) = (roomy.0.join("b"), roomy.0.join("closed"));
+    fs::write(&file, "secret").unwrap();
+    fs::create_dir(&folder).unwrap();
+    assert!(roomy.set("b", "user.big", 60_000) && roomy.set("b", "user.small", 3));
+    assert!(roomy.set("closed", "user.big", 30_000));
+    for (path, mode) in [(&file, 0o600), (&folder, 0o700)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let ran = backup(&scratch, &roomy.0, &["--blocksize=1kb"]).code(&[2]);
+    for name in ["b", "closed"] {
+        let told = format!(
+            "cannot keep the attribute user.big of {}",
+            text(&roomy.0.join(name))
+        );
+        assert!(ran.err.contains(&told), "{}", ran.all());
+    }
+    for more in [&[][..], &["--no-cache"], &["--disable-filetime-check"]] {
+        let ran = backup(&scratch, &roomy.0, more);
+        assert!([1, 2].contains(&ran.code), "{}", ran.all());
+        let made = support::volumes(&scratch.at("dest"), "dlist").len();
+        assert_eq!(made, 1, "{}", ran.all());
+    }
+    let (dest, to) = (scratch.at("dest"), scratch.at("out"));
+    let to_arg = format!("--restore-path={}", text(&to));
+    let line = ["restore", text(&dest), &to_arg, "--restore-permissions"];
+    scratch.run_env(&line, &PASSPHRASE).code(&[0]);
+    for name in ["b", "closed"] {
+        let (was, is) = (roomy.0.join(name), to.join(name));
+        let facts = |p: &Path| {
+            let m = fs::metadata(p).unwrap();
+            (m.mode(), m.uid(), m.gid(), m.mtime(), m.mtime_nsec() / 100)
+        };
+        assert_eq!(facts(&was), facts(&is), "{name}");
+    }
+}

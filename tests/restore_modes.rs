@@ -45,6 +45,18 @@ fn restore(scratch: &Scratch, umask: u32, more: &[&str]) -> Ran {
     support::finish(scratch.other(&words, &args), &args)
 }
 
+/// The newest version as a tar stream.
+fn tarred(scratch: &Scratch) -> Vec<u8> {
+    let dest = scratch.at("dest");
+    let args = ["cat", text(&dest), "--tar"];
+    let ran = scratch
+        .other(&[env!("CARGO_BIN_EXE_duplet")], &args)
+        .output()
+        .unwrap();
+    assert!(ran.status.success());
+    ran.stdout
+}
+
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
@@ -103,6 +115,9 @@ fn what_is_new_is_no_more_open_than_it_was() {
     entries.push(("/s/", Some(meta(0o750, ""))));
     entries.push(("/s/plain", None));
     entries.push(("/s/none/", None));
+    entries.push(("/s/empty", Some("{}".to_owned())));
+    let other = r#"{"CoreAttributes":"Archive"}"#;
+    entries.push(("/s/other", Some(other.to_owned())));
     version(&scratch, &entries);
     for umask in [0o022, 0o077, 0o002, 0o000] {
         for (options, skipped) in [(&[][..], false), (&["--skip-metadata"], true)] {
@@ -116,8 +131,12 @@ fn what_is_new_is_no_more_open_than_it_was() {
                 assert_eq!(mode(&path), want, "{name} {umask:o} {skipped}");
             }
             assert_eq!(mode(&out), 0o750 & !umask);
-            assert_eq!(mode(&out.join("plain")), 0o666 & !umask);
-            assert_eq!(mode(&out.join("none")), 0o777 & !umask);
+            // Nobody knows who might use what has no metadata, or none that says anything.
+            for (name, want) in [("plain", 0o600), ("none", 0o700), ("empty", 0o600)] {
+                assert_eq!(mode(&out.join(name)), want, "{name} {umask:o} {skipped}");
+            }
+            // That of another system has no modes.
+            assert_eq!(mode(&out.join("other")), 0o666 & !umask);
         }
     }
     let _ = fs::remove_dir_all(scratch.at("out"));
@@ -129,9 +148,17 @@ fn what_is_new_is_no_more_open_than_it_was() {
             "{name}"
         );
     }
-    // What was stored without metadata has the usual mode then, too.
-    assert_eq!(mode(&scratch.at("out/plain")), 0o644);
-    assert_eq!(mode(&scratch.at("out/none")), 0o755);
+    // What was stored without metadata is its owner's then, too.
+    assert_eq!(mode(&scratch.at("out/plain")), 0o600);
+    assert_eq!(mode(&scratch.at("out/none")), 0o700);
+    assert_eq!(mode(&scratch.at("out/other")), 0o644);
+    let tar = scratch.at("all.tar");
+    fs::write(&tar, tarred(&scratch)).unwrap();
+    let code = "import sys,tarfile\nfor m in tarfile.open(sys.argv[1]): print(m.name.split('/')[-1], '%o' % m.mode)";
+    let listed = python(code, &[tar.as_os_str()]);
+    for line in ["plain 600", "none 700", "empty 600", "other 644"] {
+        assert!(listed.lines().any(|l| l == line), "{listed}");
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct Collector {
     who: Identity,
     /// Write empty metadata; a link keeps its target.
     skip: bool,
+    /// Bytes of the longest blob that can be stored.
+    most: u64,
 }
 
 /// An entry whose attributes are wanted.
@@ -64,11 +66,13 @@ pub(super) enum Collected {
 }
 
 impl Collector {
-    pub(super) fn new(skip: bool) -> Collector {
+    /// `most`: bytes of the longest blob that can be stored.
+    pub(super) fn new(skip: bool, most: u64) -> Collector {
         Collector {
             users: Users::new(),
             who: Identity::of_process(),
             skip,
+            most,
         }
     }
 
@@ -125,8 +129,8 @@ impl Collector {
                 .followed()
                 .stat()
                 .is_ok_and(|s| s.kind == FileKind::Folder);
-        let attrs = Attrs {
-            xattrs,
+        let mut attrs = Attrs {
+            xattrs: Vec::new(),
             owner: Some(Owner {
                 uid: stat.uid,
                 gid: stat.gid,
@@ -144,8 +148,50 @@ impl Collector {
             created: Some(ticks_from_unix(created.0, created.1)),
             symlink: link.map(<[u8]>::to_vec),
         };
+        let bare = attrs.to_blob().len() as u64;
+        let Some(room) = self.most.checked_sub(bare) else {
+            let path = text::safe(path.as_os_str().as_encoded_bytes());
+            let line =
+                format!("the metadata of {path} is too large for this block size and is left out");
+            ui.warn("metadata-too-large", &line);
+            return Ok(Collected::Blob(meta::EMPTY_BLOB.to_vec()));
+        };
+        attrs.xattrs = fitting(xattrs, room, &mut |name| {
+            let what = format!("the attribute {}", text::safe(name));
+            let why = "the metadata would be too large for this block size";
+            left_out(ui, &what, why);
+        });
         Ok(Collected::Blob(attrs.to_blob()))
     }
+}
+
+/// The attributes that fit into so many bytes of a blob, in their order: as many as can be, so the largest go first, of which
+/// `left_out` is told.
+fn fitting(
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    mut room: u64,
+    left_out: &mut dyn FnMut(&[u8]),
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut costs: Vec<(u64, usize)> = Vec::with_capacity(xattrs.len());
+    for (i, xattr) in xattrs.iter().enumerate() {
+        costs.push((meta::xattr_len(xattr), i));
+    }
+    costs.sort_unstable();
+    let mut fits = vec![false; xattrs.len()];
+    for (cost, i) in costs {
+        if let Some(rest) = room.checked_sub(cost) {
+            room = rest;
+            fits[i] = true;
+        }
+    }
+    let mut kept = Vec::with_capacity(xattrs.len());
+    for (xattr, fits) in xattrs.into_iter().zip(fits) {
+        match fits {
+            true => kept.push(xattr),
+            false => left_out(&xattr.0),
+        }
+    }
+    kept
 }
 
 /// The metadata of an entry whose attributes are not kept: as Duplicati, nothing but the target of a link.
@@ -253,5 +299,39 @@ mod tests {
         assert_eq!(told, [&b"user.\xff"[..], b"torn", b"c", b"d"]);
         let gone = |_: &[u8]| Err(io::Error::from(io::ErrorKind::NotFound));
         assert!(values(names, &mut { gone }, &mut |_, _| {}).is_err());
+    }
+
+    /// Whatever the room, the blob is within it, and no attribute goes that would fit.
+    #[test]
+    fn as_many_attributes_as_fit_are_kept() {
+        let xattrs: Vec<(Vec<u8>, Vec<u8>)> = [("b", 900), ("a\"\u{1}", 40), ("c", 7), ("d", 41)]
+            .map(|(name, len)| (name.as_bytes().to_vec(), vec![7; len]))
+            .to_vec();
+        let mut attrs = Attrs {
+            modified: Some(1),
+            ..Attrs::default()
+        };
+        let bare = attrs.to_blob().len();
+        let mut counts = Vec::new();
+        for room in 0..2000 {
+            let mut told = Vec::new();
+            let all = xattrs.clone();
+            attrs.xattrs = fitting(all, room as u64, &mut |name| told.push(name.to_vec()));
+            assert!(attrs.to_blob().len() <= bare + room, "{room}");
+            assert_eq!(attrs.xattrs.len() + told.len(), 4);
+            let mut sorted = attrs.xattrs.clone();
+            sorted.sort_by_key(|x| xattrs.iter().position(|y| x == y));
+            assert_eq!(sorted, attrs.xattrs);
+            counts.push(told.len());
+            if told.len() == 1 {
+                assert_eq!(told[0], b"b");
+            }
+            if told.is_empty() {
+                assert_eq!(attrs.to_blob().len(), bare + room, "the first that fits");
+                break;
+            }
+        }
+        assert!(counts.is_sorted_by(|a, b| a >= b));
+        assert_eq!((counts.first(), counts.last()), (Some(&4), Some(&0)));
     }
 }

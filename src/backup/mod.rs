@@ -37,7 +37,7 @@ use changed::Judge;
 use job::Job;
 use losses::Losses;
 use newlist::NewList;
-use split::Splitter;
+use split::{Splitter, blob_at_most};
 use walk::Walk;
 
 pub(crate) use changed::Rule;
@@ -145,7 +145,7 @@ pub(crate) fn run(
     let mut job = Job {
         options,
         writer,
-        collector: Collector::new(options.skip_metadata),
+        collector: Collector::new(options.skip_metadata, blob_at_most(&params)),
         splitter: Splitter::new(),
         judge,
         trusted,

@@ -6,6 +6,7 @@ use std::io::Read;
 use crate::backup::attrs::{Collected, Collector, Subject, bare};
 use crate::backup::given::{Given, open};
 use crate::backup::source::{Source, fs_path};
+use crate::backup::split::blob_at_most;
 use crate::base::bytes::Cursor;
 use crate::base::digest::{Algo, BlockKey, Hash};
 use crate::base::error::{Error, Result};
@@ -122,9 +123,11 @@ pub(crate) fn rebuild(writer: &mut Writer<'_>, ui: &mut Ui, without: &[bool]) ->
         return Ok(done);
     }
     let wanted = sorter.finish()?.into_run()?;
+    let params = *writer.params();
+    let most = blob_at_most(&params);
     let mut search = Search {
-        params: *writer.params(),
-        collectors: [Collector::new(false), Collector::new(true)],
+        params,
+        collectors: [Collector::new(false, most), Collector::new(true, most)],
         without,
         done,
         unknown: [Keyset::new(&tmp), Keyset::new(&tmp)],

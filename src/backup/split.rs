@@ -47,8 +47,12 @@ impl From<Error> for Trouble {
 /// Bytes of the largest file that blocks of these sizes can hold, so that its entry can also be read back: more blocklists
 /// than that are never believed.
 pub(super) fn file_at_most(params: &Params) -> u64 {
-    let per_list = u64::from(params.block_size) * u64::from(params.hashes_per_list());
-    per_list.saturating_mul(LISTS_AT_MOST as u64)
+    blob_at_most(params).saturating_mul(LISTS_AT_MOST as u64)
+}
+
+/// Bytes of the longest metadata: what one blocklist names (W20).
+pub(super) fn blob_at_most(params: &Params) -> u64 {
+    u64::from(params.block_size) * u64::from(params.hashes_per_list())
 }
 
 impl Splitter {
@@ -136,22 +140,18 @@ impl Splitter {
         })
     }
 
-    /// Stores a metadata blob, its new blocks in one volume; one that needs more than one blocklist is replaced by the empty blob (W20), which the second
-    /// result tells.
+    /// Stores a metadata blob of at most [`blob_at_most`] bytes, its new blocks in one volume.
     pub(super) fn store_blob(
         &mut self,
         writer: &mut Writer<'_>,
         ui: &mut Ui,
         blob: &[u8],
-    ) -> Result<(Content, bool)> {
+    ) -> Result<Content> {
         let params = *writer.params();
-        let fits =
-            blob.len() as u64 <= u64::from(params.block_size) * u64::from(params.hashes_per_list());
-        let mut data: &[u8] = if fits {
-            blob
-        } else {
-            crate::format::meta::EMPTY_BLOB
-        };
+        if blob.len() as u64 > blob_at_most(&params) {
+            return Err(Error::bug("metadata that is stored fits"));
+        }
+        let mut data = blob;
         // One block cannot be torn apart.
         let several = data.len() > params.block_size as usize;
         if several {
@@ -162,7 +162,7 @@ impl Splitter {
             writer.apart(ui)?;
         }
         match stored {
-            Ok(content) => Ok((content, fits)),
+            Ok(content) => Ok(content),
             Err(Trouble::Fatal(e)) => Err(e),
             Err(Trouble::Source(_) | Trouble::Stopped) => Err(Error::bug("memory can be read")),
         }

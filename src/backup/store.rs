@@ -60,7 +60,7 @@ impl Job<'_> {
             None => content,
         };
         let meta;
-        (meta, extents.meta) = self.metadata(ui, found.path, &blob)?;
+        (meta, extents.meta) = self.metadata(ui, &blob)?;
         if let Some(old) = old {
             if old.entry.content == content {
                 self.writer
@@ -129,31 +129,16 @@ impl Job<'_> {
     }
 
     /// Stores a metadata blob: what to list for it, and where it is.
-    pub(super) fn metadata(
-        &mut self,
-        ui: &mut Ui,
-        path: &[u8],
-        blob: &[u8],
-    ) -> Result<(Content, Vec<Extent>)> {
+    pub(super) fn metadata(&mut self, ui: &mut Ui, blob: &[u8]) -> Result<(Content, Vec<Extent>)> {
         let hash = self.writer.params().file_hash.hash(blob);
         if let Some((h, n, content, extents)) = &self.blob_memo
             && (*h, *n) == (hash, blob.len() as u64)
         {
             return Ok((content.clone(), extents.clone()));
         }
-        let (content, fits) = self.splitter.store_blob(&mut self.writer, ui, blob)?;
+        let content = self.splitter.store_blob(&mut self.writer, ui, blob)?;
         let extents = self.writer.followed();
-        if fits {
-            self.blob_memo = Some((hash, blob.len() as u64, content.clone(), extents.clone()));
-        } else {
-            ui.warn(
-                "metadata-too-large",
-                &format!(
-                    "the metadata of {} is too large for this block size and is left out",
-                    text::safe(path)
-                ),
-            );
-        }
+        self.blob_memo = Some((hash, blob.len() as u64, content.clone(), extents.clone()));
         Ok((content, extents))
     }
 

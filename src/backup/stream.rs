@@ -216,7 +216,7 @@ impl Job<'_> {
             false => attributes(now).to_blob(),
         };
         let meta;
-        (meta, extents.meta) = self.metadata(ui, path, &blob)?;
+        (meta, extents.meta) = self.metadata(ui, &blob)?;
         let empty = || Content {
             hash: Some(self.writer.params().file_hash.hash(b"")),
             ..Content::default()

@@ -158,6 +158,14 @@ fn push_pair(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     push_string(out, value);
 }
 
+/// Bytes that an extended attribute adds to a blob which holds something else, too.
+pub(crate) fn xattr_len((name, value): &(Vec<u8>, Vec<u8>)) -> u64 {
+    let mut out = Vec::new();
+    push_string(&mut out, &[XATTR, name].concat());
+    // Base64 in quotes, a colon and a comma.
+    out.len() as u64 + (value.len() as u64).div_ceil(3) * 4 + 4
+}
+
 struct Blob {
     any: bool,
 }

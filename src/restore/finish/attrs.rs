@@ -19,10 +19,10 @@ use crate::restore::targets::Target;
 /// What the version says of an entry's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::restore) enum Recorded {
-    /// It was stored without one.
+    /// There is metadata, and no mode in it: it comes from another system.
     Nothing,
     Mode(u32),
-    /// It says something, but that is lost.
+    /// There is no metadata, or it is lost: nobody knows who might use the entry.
     Unknown,
 }
 

@@ -190,14 +190,16 @@ impl Finish<'_> {
         // Of these only the mode counts, and it may fail in silence.
         let quiet = self.options.skip_metadata || target.action == Action::Above;
         if wanted == 0 {
-            return (None, Recorded::Nothing);
+            return (None, Recorded::Unknown);
         }
         let whole = blob.filter(|b| b.len() as u64 == wanted);
         match whole.map(Attrs::parse) {
             Some(Ok(attrs)) => {
-                let recorded = attrs
-                    .owner
-                    .map_or(Recorded::Nothing, |o| Recorded::Mode(o.mode & 0o777));
+                let recorded = match attrs.owner {
+                    Some(owner) => Recorded::Mode(owner.mode & 0o777),
+                    None if attrs == Attrs::default() => Recorded::Unknown,
+                    None => Recorded::Nothing,
+                };
                 let kept = if !self.options.skip_metadata {
                     Some(attrs)
                 } else {

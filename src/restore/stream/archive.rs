@@ -149,9 +149,12 @@ impl<'o, 's> Archive<'o, 's> {
     fn header(&self, entry: &Entry, name: &[u8], kind: TarKind<'_>, attrs: &Attrs) -> Vec<u8> {
         let mode = match (attrs.owner, entry.kind) {
             (Some(owner), _) => owner.mode,
+            (None, EntryKind::Symlink) => 0o777,
+            // Nobody knows who might use it.
+            (None, EntryKind::File) if *attrs == Attrs::default() => 0o600,
+            (None, EntryKind::Folder) if *attrs == Attrs::default() => 0o700,
             (None, EntryKind::File) => 0o644,
             (None, EntryKind::Folder) => 0o755,
-            (None, EntryKind::Symlink) => 0o777,
         };
         let seconds = entry.time.map_or(0, |time| time.0);
         TarEntry {
