@@ -87,6 +87,8 @@ pub(crate) struct BackupReport {
     pub(crate) version: Option<Timestamp>,
     pub(crate) partial: bool,
     pub(crate) entries: u64,
+    /// The version was added, but may need what another program deleted meanwhile: the backup failed.
+    pub(crate) disturbed: Option<Error>,
 }
 
 impl BackupReport {
@@ -260,13 +262,14 @@ impl Ended {
             .pop()
             .ok_or_else(|| Error::bug("a version was added"))?;
         report.version = name.time().or(Some(time));
+        report.disturbed = done.disturbed;
         report.written = writer.stats();
         if dry_run {
             return Ok(());
         }
         let remember = || {
-            // What a stopped run kept without a look must be looked up by the next one.
-            let state = if self.trusted || self.whole {
+            // What a stopped run kept without a look must be looked up by the next one, and everything once volumes are gone.
+            let state = if report.disturbed.is_none() && (self.trusted || self.whole) {
                 writer.state_after()?
             } else {
                 unknown_state()

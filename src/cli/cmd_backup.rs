@@ -65,7 +65,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         Kind::Interrupted => e.hint("the next run uses what is stored"),
         _ => e,
     });
-    let report = session::or_facts(&mut set, ui, report)?;
+    let mut report = session::or_facts(&mut set, ui, report)?;
     let added = report.version.is_some() && !dry_run;
     if !report.partial {
         let (rules, files) = (&options.choice.filters, report.examined_files);
@@ -82,7 +82,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let mut stopped = report.partial;
     // The version is there, whatever becomes of the old ones.
-    if !dry_run && !report.partial {
+    let disturbed = report.disturbed.take();
+    if !dry_run && !report.partial && disturbed.is_none() {
         let (last, before) = (report.written.last_dblock, set.state());
         let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
         let failed = kept.is_err();
@@ -99,6 +100,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         }
     }
     session::tell_facts(&facts, ui);
+    if let Some(e) = disturbed {
+        return Err(e);
+    }
     if stopped {
         return Ok(Outcome::Partial);
     }

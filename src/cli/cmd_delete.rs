@@ -65,7 +65,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         if drops {
             let report = compact::run(&mut set, ui, &how, &going, reclaims)?;
             reclaim::tell(&report, &how, ui);
-            reclaim::refused(report, ui);
+            reclaim::refused(report, ui)?;
         }
         return spared(ui, &retention, &going).map(|()| Outcome::Done);
     }
@@ -82,7 +82,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     reclaim::tell(&report, &how, ui);
     reclaim::finish(&mut set, &report, ui)?;
     let stopped = report.stopped;
-    reclaim::refused(report, ui);
+    reclaim::refused(report, ui)?;
     Ok(match stopped {
         true => Outcome::Partial,
         false => Outcome::Done,

@@ -161,7 +161,7 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let done = purge(&mut set, ui, permit, options, &wanted, &plan);
     let done = or_facts(&mut set, ui, done)?;
-    end(call, ui, &mut set, &done, &how)
+    end(call, ui, &mut set, done, &how)
 }
 
 fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
@@ -201,11 +201,11 @@ fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     plan.also(&going.versions);
     let done = broken::purge_broken(&mut set, ui, permit, options, found, &plan);
     let done = or_facts(&mut set, ui, done)?;
-    end(call, ui, &mut set, &done, &how)
+    end(call, ui, &mut set, done, &how)
 }
 
 /// What is told at the end, and with which code. Reclaims the space of what went.
-fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> Result<Outcome> {
+fn end(call: &Call, ui: &mut Ui, set: &mut Set, mut done: Committed, how: &How) -> Result<Outcome> {
     let dry = call.options.flag(&DRY_RUN);
     let (would, again) = match dry {
         true => ("would be ", "; nothing was changed"),
@@ -229,15 +229,17 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
         ));
     }
     ui.result(&(told.join(", ") + again));
-    counts(ui, dry, done);
+    counts(ui, dry, &done);
+    let mut disturbed = done.disturbed.take();
     let mut stopped = done.stopped;
-    if !dry && !stopped && done.left == 0 && versions > 0 && reclaim::is_due(set, how) {
+    let whole = !dry && !stopped && done.left == 0 && disturbed.is_none();
+    if whole && versions > 0 && reclaim::is_due(set, how) {
         // The versions are written, whatever becomes of the space.
         match compact::run(set, ui, how, &Going::default(), true) {
             Ok(report) => {
                 reclaim::tell(&report, how, ui);
                 stopped = report.stopped;
-                reclaim::refused(report, ui);
+                disturbed = reclaim::refused(report, ui).err();
             }
             Err(e) if e.kind() == Kind::Interrupted => stopped = true,
             Err(e) => ui.error(&e.to_string()),
@@ -246,6 +248,9 @@ fn end(call: &Call, ui: &mut Ui, set: &mut Set, done: &Committed, how: &How) -> 
     if !dry {
         set.remember();
         tell_facts(&writer::finish(set, ui)?, ui);
+    }
+    if let Some(e) = disturbed {
+        return Err(e);
     }
     Ok(match stopped {
         true => Outcome::Partial,

@@ -85,7 +85,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             false => None,
         },
     );
-    let done = or_facts(&mut set, ui, done)?;
+    let mut done = or_facts(&mut set, ui, done)?;
     if !dry && done.any {
         set.remember();
         tell_facts(&writer::finish(&mut set, ui)?, ui);
@@ -100,6 +100,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             show_size(bytes),
             text::count(volumes, "new data volume"),
         ));
+    }
+    if let Some(e) = done.committed.disturbed.take() {
+        return Err(e);
     }
     if done.committed.stopped {
         return Ok(Outcome::Partial);

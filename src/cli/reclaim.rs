@@ -78,7 +78,7 @@ pub(super) fn after_backup(
     if stopped {
         ui.result("stopped while old versions and unused space went; the next backup goes on");
     }
-    refused(report, ui);
+    refused(report, ui)?;
     Ok(stopped)
 }
 
@@ -111,8 +111,7 @@ pub(super) fn would_be_after_backup(
         ui.note("what would come back is counted as if the newest version that is there stayed");
     }
     tell(&report, how, ui);
-    refused(report, ui);
-    Ok(())
+    refused(report, ui)
 }
 
 /// By the listing alone: small volumes would be put together.
@@ -137,13 +136,19 @@ pub(super) fn finish(set: &mut Set, report: &Report, ui: &mut Ui) -> Result<()> 
     Ok(())
 }
 
-/// Says why space was not reclaimed, or not all of it, where other things were done all the same.
-pub(super) fn refused(report: Report, ui: &mut Ui) {
-    if let Some(why) = report.failed {
-        ui.error(&why.to_string());
-    }
+/// Says why space was not reclaimed, or not all of it, where other things were done all the same. `Err` when another program
+/// wrote meanwhile.
+pub(super) fn refused(report: Report, ui: &mut Ui) -> Result<()> {
     if let Some(why) = report.refused {
         ui.warn("not-reclaimed", &why.to_string());
+    }
+    match report.failed {
+        Some(why) if report.disturbed => Err(why),
+        Some(why) => {
+            ui.error(&why.to_string());
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

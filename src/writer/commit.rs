@@ -1,5 +1,5 @@
 //! The end of a run that adds and takes away, in the one order that leaves a whole backup after every step: new dblocks and
-//! their dindexes, new dlists, one listing that shows all of them; then old dlists, old dindexes, old dblocks.
+//! their dindexes, new dlists, one listing that shows all of them; then old dlists, old dindexes, old dblocks; a last listing.
 
 use crate::base::error::{Error, Kind, Result};
 use crate::base::sys;
@@ -70,6 +70,8 @@ pub(crate) struct Committed {
     pub(crate) locked: u64,
     /// A signal ended it between two steps.
     pub(crate) stopped: bool,
+    /// Another program wrote or deleted meanwhile, or nobody can say: what is counted here was done, and the command fails.
+    pub(crate) disturbed: Option<Error>,
 }
 
 /// How deletions go.
@@ -99,9 +101,10 @@ impl Writer<'_> {
 
     /// Uploads everything that is open, does `list`, and deletes what was retired. Deletes nothing unless one listing shows all
     /// that was there and all that was sent, by name and size, and nothing else. What cannot be deleted is told as a warning
-    /// and stays; `Err` only for what fails before that.
+    /// and stays; `Err` only for what fails before that. A last listing tells what other programs did meanwhile: see
+    /// [`Committed::disturbed`].
     ///
-    /// A stop ends it between two steps. Costs one listing, and a request for every volume.
+    /// A stop ends it between two steps. Costs two listings, and a request for every volume.
     pub(crate) fn commit(&mut self, ui: &mut Ui, list: List<'_>) -> Result<Committed> {
         self.step(|writer| {
             let mut done = Committed::default();
@@ -111,6 +114,7 @@ impl Writer<'_> {
                 List::New { run, time, full } => {
                     let placed = writer.publish(ui, run, time, full)?;
                     done.lists.push(placed);
+                    done.note(writer.still_has_all(ui));
                 }
                 List::Rewrite { versions, judge } => {
                     writer.send_pack(ui)?;
@@ -126,7 +130,7 @@ impl Writer<'_> {
             }
             done.stopped |= stopped;
             // Versions that were written again replace the old ones; nothing else goes after a stop.
-            if !done.stopped || rewritten && !done.lists.is_empty() {
+            if done.disturbed.is_none() && (!done.stopped || rewritten && !done.lists.is_empty()) {
                 writer.take_down(ui, &mut done)?;
             }
             Ok(done)
@@ -223,17 +227,9 @@ impl Writer<'_> {
             });
         }
         if let Err(e) = self.check_listing(ui, true) {
-            if e.kind() == Kind::Interrupted {
-                done.stopped = true;
-            }
             done.left += run.len();
-            ui.warn(
-                "nothing-deleted",
-                &format!(
-                    "{} kept that should be deleted: {e}",
-                    text::count(run.len(), "old volume")
-                ),
-            );
+            let olds = text::count(run.len(), "old volume");
+            done.note(Err(e.doing(format!("delete {olds}"))));
             return Ok(());
         }
         let mut gone = RunWriter::new(&tmp);
@@ -279,6 +275,9 @@ impl Writer<'_> {
         })?;
         down.tell(done, ui);
         self.gone = gone.finish()?;
+        if !self.gone.is_empty() {
+            done.note(self.was_alone(ui, &run));
+        }
         Ok(())
     }
 
@@ -356,6 +355,15 @@ impl Writer<'_> {
 }
 
 impl Committed {
+    /// What a look at the listing found.
+    fn note(&mut self, look: Result<()>) {
+        match look {
+            Ok(()) => {}
+            Err(e) if e.kind() == Kind::Interrupted => self.stopped = true,
+            Err(e) => self.disturbed = Some(e),
+        }
+    }
+
     fn count(&mut self, volume: Retired, size: Option<u64>) {
         let kind = match volume {
             Retired::Dlist(_) => 0,

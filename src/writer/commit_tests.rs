@@ -35,7 +35,11 @@ struct Plan {
     stuck: Vec<(&'static str, Class)>,
     /// The listing does not show names with this word that were uploaded since.
     lag: Option<&'static str>,
+    /// The listing shows deleted names still.
+    late: bool,
     changed: Vec<String>,
+    /// Another program is at work, and each has its turns.
+    turns: Option<others::Turn>,
 }
 
 struct Meddled {
@@ -44,7 +48,15 @@ struct Meddled {
 }
 
 impl Meddled {
+    fn wait_for_turn(&self) {
+        let turns = self.plan.borrow().turns.clone();
+        if let Some(turns) = turns {
+            turns.wait();
+        }
+    }
+
     fn change(&mut self, what: &str, name: &str) -> Done<()> {
+        self.wait_for_turn();
         let mut plan = self.plan.borrow_mut();
         if let Some((left, class)) = &mut plan.cut {
             if *left == 0 {
@@ -59,7 +71,21 @@ impl Meddled {
 
 impl Destination for Meddled {
     fn list(&mut self, start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
+        self.wait_for_turn();
         let plan = self.plan.borrow().clone();
+        let gone = plan
+            .changed
+            .iter()
+            .filter_map(|c| c.strip_prefix("delete "));
+        for name in gone.filter(|_| plan.late) {
+            each(Listed::Entry(RemoteFile {
+                name: name.to_owned(),
+                size: None,
+                modified: None,
+                is_folder: false,
+                is_archived: false,
+            }))?;
+        }
         self.inner.list(start, &mut |item| match item {
             Listed::Entry(file)
                 if plan.lag.is_some_and(|word| file.name.contains(word))
@@ -305,3 +331,5 @@ fn paths(numbers: &[u64]) -> BTreeSet<String> {
 mod cases;
 #[path = "needs_tests.rs"]
 mod needs;
+#[path = "others_tests.rs"]
+mod others;

@@ -1,6 +1,6 @@
 //! Layer 5: the only writer. [`Writer`] packs blocks into volumes and publishes them in the one safe order: a dblock, its
 //! dindex, ..., the dlist last. A version exists exactly when its dlist does. What it takes away goes after that, in the
-//! opposite order.
+//! opposite order. What other programs do meanwhile is looked for before and after both.
 
 mod adopt;
 mod again;
@@ -10,6 +10,7 @@ mod commit;
 mod fill;
 mod known;
 mod list;
+mod others;
 mod pack;
 mod publish;
 pub(crate) mod reseal;
@@ -55,7 +56,7 @@ pub(crate) struct WriteOptions {
     pub(crate) dblock_size: u64,
     /// 0 to 9.
     pub(crate) level: u8,
-    /// Look at the listing before the dlist goes up.
+    /// Look at the listing before the dlist goes up and after it, and after the last deletion.
     pub(crate) verify_listing: bool,
     /// Pack the next volume while one is on its way, where the destination can do that.
     pub(crate) overlapped: bool,

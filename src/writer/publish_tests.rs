@@ -180,6 +180,9 @@ pub(in crate::writer) fn add(
 ) -> Result<(VolumeName, u64)> {
     let full = true;
     let done = writer.commit(ui, List::New { run, time, full })?;
+    if let Some(e) = done.disturbed {
+        return Err(e);
+    }
     Ok(done.lists.into_iter().next().expect("a version"))
 }
 

@@ -305,7 +305,13 @@ impl Work<'_> {
         self.report.new_dblocks += stats.dblocks;
         self.report.copied_blocks += stats.copied_blocks;
         self.report.uploaded_bytes += stats.stored_bytes;
-        Ok(())
+        match done.disturbed {
+            Some(e) => {
+                self.report.disturbed = true;
+                Err(e)
+            }
+            None => Ok(()),
+        }
     }
 
     /// A dblock goes with all that describe it.

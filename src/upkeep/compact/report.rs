@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) refused: Option<Error>,
     /// What ended it after something was changed already: what is counted here was done.
     pub(crate) failed: Option<Error>,
+    /// That was another program: its versions may need what was deleted.
+    pub(crate) disturbed: bool,
     /// dblocks that nothing describes, and those of them that are old enough to go.
     pub(crate) orphans: Tally,
     pub(crate) old_orphans: Tally,
