@@ -297,3 +297,44 @@ fn links_keep_their_target_without_metadata() {
     assert_eq!(report["ModifiedSymlinks"].as_u64(), Some(3), "{report}");
     assert_eq!(restored(&[])[1], "folder");
 }
+
+/// What is known of the files outlasts the version that it was noted with, whatever took that away; and no more is believed.
+#[test]
+fn a_change_that_keeps_size_and_time_is_found_after_the_newest_version_went() {
+    let (_, change) = WAYS[0];
+    for (act, words, read) in [
+        // The file that the version before had otherwise is read.
+        ("delete", ["--version=0", "--no-auto-compact"], 2),
+        // The file that was taken out is read, too.
+        ("purge", ["f1", "--no-auto-compact"], 2),
+        ("purge", ["f1", "--version=0"], 2),
+    ] {
+        let scratch = Scratch::new("outlasts");
+        let all = files(&scratch, 4);
+        let_time_pass();
+        backup(&scratch, "dest", &[]).code(&[0]);
+        fs::write(&all[2], "second").unwrap();
+        let_time_pass();
+        backup(&scratch, "dest", &[]).code(&[0]);
+        change(&all[0], "other content 0");
+        let what = format!("{act} {words:?}");
+        let dest = scratch.at("dest");
+        let args = [act, text(&dest), words[0], words[1], "--no-encryption"];
+        scratch.run(&args).code(&[0]);
+        let ran = backup(&scratch, "dest", &[]).code(&[0]);
+        assert_eq!(opened(&ran), read, "{what}: {}", ran.out);
+        assert_eq!(stored(&scratch, "dest", "f0"), b"other content 0", "{what}");
+        assert_eq!(stored(&scratch, "dest", "f2"), b"second", "{what}");
+        let_time_pass();
+        // The changed file is old enough only now.
+        assert!(
+            opened(&backup(&scratch, "dest", &[]).code(&[1])) <= 2,
+            "{what}"
+        );
+        assert_eq!(
+            opened(&backup(&scratch, "dest", &[]).code(&[1])),
+            0,
+            "{what}"
+        );
+    }
+}

@@ -9,10 +9,12 @@ use crate::base::size::show_span;
 use crate::base::sys::{self, FileKind};
 use crate::base::text;
 use crate::base::time::Timestamp;
+use crate::base::tmp::Tmp;
 use crate::base::ui::{Progress, Ui};
+use crate::format::filelist::{Content, Entry};
 use crate::format::manifest::Params;
 use crate::set::{Previous, Record, Set};
-use crate::spill::run::Run;
+use crate::spill::run::{Run, RunWriter};
 use crate::writer::Writer;
 
 /// A clock this many seconds behind the newest version is still believed: the new version waits so long.
@@ -120,11 +122,15 @@ pub(super) fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
                 if let Some(line) = &listing.misdated {
                     ui.warn("misdated-version", line);
                 }
+                let notes = set.cache().load_notes();
                 return Ok(Some(Previous {
-                    run,
+                    run: match &notes {
+                        Some(notes) => stamped(&run, &notes.run, set.tmp())?,
+                        None => run,
+                    },
                     full: listing.full && no == 0,
                     state: unknown_state(),
-                    looked: None,
+                    looked: notes.and_then(|n| n.looked),
                 }));
             }
             Err(e) if e.kind().is_of_one_volume() => {
@@ -137,6 +143,42 @@ pub(super) fn previous(set: &mut Set, ui: &mut Ui) -> Result<Option<Previous>> {
         }
     }
     Ok(None)
+}
+
+/// A version's records with the stamps that the notes on another version have of the very same content and metadata: after that
+/// one was deleted or written again. What has none, though there are notes, is read: more than its size and time can be known.
+fn stamped(run: &Run, notes: &Run, tmp: &Tmp) -> Result<Run> {
+    let (mut records, mut noted) = (run.reader(), notes.reader());
+    let mut note = noted.next()?.map(<[u8]>::to_vec);
+    let mut out = RunWriter::new(tmp);
+    let mut encoded = Vec::new();
+    while let Some(raw) = records.next()? {
+        let path = Record::path(raw);
+        while note.as_deref().is_some_and(|n| Record::path(n) < path) {
+            note = noted.next()?.map(<[u8]>::to_vec);
+        }
+        let mut record = Record::decode(raw)?;
+        if let Some(note) = note.as_deref().filter(|n| Record::path(n) == path) {
+            let note = Record::decode(note)?;
+            if is_same(&note.entry, &record.entry) {
+                record.stamp = note.stamp;
+            }
+        }
+        encoded.clear();
+        record.encode(&mut encoded);
+        out.push(&encoded)?;
+    }
+    out.finish()
+}
+
+/// True when both are known to be of the same content and metadata.
+fn is_same(a: &Entry, b: &Entry) -> bool {
+    let same = |a: &Option<Content>, b: &Option<Content>| match (a, b) {
+        (Some(a), Some(b)) => a.hash.is_some() && a.hash == b.hash && a.size == b.size,
+        (None, None) => true,
+        _ => false,
+    };
+    a.kind == b.kind && same(&a.content, &b.content) && same(&a.meta, &b.meta)
 }
 
 /// Nothing equals this state of a listing, so everything reused is looked up.

@@ -121,6 +121,18 @@ impl Cache {
 
     /// The remembered entries of the version whose dlist has this name and size.
     pub(crate) fn load_previous(&self, dlist: &VolumeName, size: Option<u64>) -> Option<Previous> {
+        self.load_if(&mut |name, stored| {
+            name == dlist.as_str().as_bytes() && size.is_none_or(|s| s == stored)
+        })
+    }
+
+    /// The remembered entries of whatever version they are of: it may be gone.
+    pub(crate) fn load_notes(&self) -> Option<Previous> {
+        self.load_if(&mut |_, _| true)
+    }
+
+    /// The remembered entries if they are of a version whose dlist's name and size in bytes `is_wanted` takes.
+    fn load_if(&self, is_wanted: &mut dyn FnMut(&[u8], u64) -> bool) -> Option<Previous> {
         let (file, body) = self.checked("previous")?;
         let mut header = Header::read(&file)?;
         if header.u64()? != RECORDS {
@@ -134,7 +146,7 @@ impl Cache {
             began: i64::try_from(header.u64()?).ok()?,
             exclusions: header.u64()? == 1,
         };
-        if name != dlist.as_str().as_bytes() || size.is_some_and(|s| s != stored_size) {
+        if !is_wanted(&name, stored_size) {
             return None;
         }
         let records = header.u64()?;
