@@ -2,10 +2,16 @@
 //!
 //! A URL holds secrets, so neither it nor any error made here shows more than scheme, host and path.
 
+mod percent;
+
 use crate::base::error::{Error, Result};
 use crate::base::place;
 use crate::base::secret::Secret;
 use crate::base::text;
+#[cfg(any(test, feature = "http", feature = "dest-ssh"))]
+pub(crate) use percent::decode_percent;
+use percent::decode_with;
+pub(crate) use percent::{decode, encode, encode_path};
 
 /// A destination URL taken apart and decoded.
 pub(crate) struct DestUrl {
@@ -38,6 +44,9 @@ const WEB: [&str; 3] = ["mssp", "od4b", "sharepoint"];
 /// Said when a password seems to have broken the URL.
 const ENCODE_HINT: &str = "percent-encode special characters in the password: / as %2F, + as %2B, @ as %40, : as %3A, ? as %3F";
 
+/// Said of an `@` that may end the password or stand in it.
+const STRAY_AT_HINT: &str = "in user, password and path write @ as %40, in user and password also / as %2F; or leave user and password out and give --auth-username and --auth-password";
+
 /// How a URL with a secret path is written.
 pub(crate) const CAPABLE_HINT: &str =
     "write tahoe://127.0.0.1:3456/uri/URI:DIR2:... with the capability of the directory";
@@ -55,7 +64,7 @@ impl DestUrl {
         };
         let scheme = scheme.to_ascii_lowercase();
         let (place, query) = match rest.split_once('?') {
-            Some((place, query)) => (place, parse_query(query)),
+            Some((place, query)) => (place, parse_query(query)?),
             None => (rest, Vec::new()),
         };
         if scheme == "file" {
@@ -133,6 +142,8 @@ pub(crate) fn display_raw(text: &str) -> String {
     let rest = whole.split('?').next().unwrap_or("");
     let first = rest.find('/').unwrap_or(rest.len());
     let rest = match rest[..first].rfind('@') {
+        // Where the password ends cannot be told.
+        Some(at) if rest[..at].contains(':') && whole[at + 1..].contains('@') => "",
         Some(at) => &rest[at + 1..],
         None if rest[..first].contains(':') => "",
         None => rest,
@@ -210,6 +221,9 @@ fn parse_network(
         return Err(Error::usage(cause).hint(CAPABLE_HINT));
     }
     let (user, password, rest) = split_user(place);
+    if password.is_some() && rest.contains('@') {
+        return Err(stray_at());
+    }
     let (host, rest) = split_host(rest);
     let (port, rest) = split_port(rest)?;
     if !rest.is_empty() && !rest.starts_with('/') && !host.is_empty() {
@@ -262,6 +276,12 @@ fn split_user(place: &str) -> (Option<&str>, Option<&str>, &str) {
     }
 }
 
+/// Whether the password or the path holds the `@` cannot be told, and taken for the path, a part of the password would be shown
+/// and looked up as a host.
+fn stray_at() -> Error {
+    Error::usage("the destination URL has a second @ after its password").hint(STRAY_AT_HINT)
+}
+
 fn split_host(rest: &str) -> (&str, &str) {
     let end = if rest.starts_with('[') {
         match rest.find(']') {
@@ -299,16 +319,20 @@ fn split_port(rest: &str) -> Result<(Option<u16>, &str)> {
     }
 }
 
-fn parse_query(query: &str) -> Vec<(String, Secret)> {
+fn parse_query(query: &str) -> Result<Vec<(String, Secret)>> {
     let mut out: Vec<(String, Secret)> = Vec::new();
     for part in query.split('&').filter(|p| !p.is_empty()) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        if key.contains('@') {
+            let cause = "the destination URL has an @ in the name of an option";
+            return Err(Error::usage(cause).hint(ENCODE_HINT));
+        }
         let key = decode(key).to_lowercase();
         let value = decode(value);
         out.retain(|(k, _)| *k != key);
         out.push((key, Secret::new(value)));
     }
-    out
+    Ok(out)
 }
 
 /// What stands before the names of files in a folder of a bucket: empty for no folder, else with `/` at its end.
@@ -346,94 +370,6 @@ pub(crate) fn is_near(host: &str) -> bool {
         ]
         .iter()
         .any(|end| name.ends_with(end))
-}
-
-/// URL decoding: `+` is a space, `%XX` bytes of UTF-8, `%uXXXX` UTF-16 units; what is no escape stays.
-pub(crate) fn decode(text: &str) -> String {
-    decode_with(text, true)
-}
-
-/// Bytes of percent escapes alone, as WebDAV servers write them; `+` and `%u` stay.
-#[cfg(any(test, feature = "http", feature = "dest-ssh"))]
-pub(crate) fn decode_percent(text: &str) -> String {
-    decode_with(text, false)
-}
-
-/// `form`: with what only forms and Duplicati's URLs escape.
-fn decode_with(text: &str, form: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
-    let mut units: Vec<u16> = Vec::new();
-    let mut at = 0;
-    while let Some(&b) = bytes.get(at) {
-        if b == b'%'
-            && let Some(unit) = bytes
-                .get(at + 1)
-                .filter(|&&u| form && u == b'u')
-                .and_then(|_| hex_value(bytes.get(at + 2..at + 6)?))
-        {
-            units.push(unit);
-            at += 6;
-            continue;
-        }
-        flush_units(&mut units, &mut out);
-        let byte = (b == b'%')
-            .then(|| hex_value(bytes.get(at + 1..at + 3)?))
-            .flatten()
-            .and_then(|v| u8::try_from(v).ok());
-        match byte {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(if form && b == b'+' { b' ' } else { b });
-                at += 1;
-            }
-        }
-    }
-    flush_units(&mut units, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn flush_units(units: &mut Vec<u16>, out: &mut Vec<u8>) {
-    for c in char::decode_utf16(units.drain(..)) {
-        let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
-        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-}
-
-fn hex_value(digits: &[u8]) -> Option<u16> {
-    digits.iter().try_fold(0u16, |n, &c| {
-        let digit = u16::try_from(char::from(c).to_digit(16)?).ok()?;
-        Some(n << 4 | digit)
-    })
-}
-
-/// Percent-encodes UTF-8 bytes, keeping only unreserved characters (`A-Z a-z 0-9 - . _ ~`).
-pub(crate) fn encode(text: &str) -> String {
-    encode_keeping(text, b"")
-}
-
-/// As [`encode`], keeping `/`.
-pub(crate) fn encode_path(text: &str) -> String {
-    encode_keeping(text, b"/")
-}
-
-fn encode_keeping(text: &str, keep: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut out = String::with_capacity(text.len());
-    for &b in text.as_bytes() {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') || keep.contains(&b)
-        {
-            out.push(char::from(b));
-        } else {
-            out.push('%');
-            out.push(char::from(DIGITS[usize::from(b >> 4)]));
-            out.push(char::from(DIGITS[usize::from(b & 15)]));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -38,7 +38,9 @@ fn parse_vectors() {
             "webdav://user@dom.org:pw@host:8443/r/dav/x/",
             "webdav|user@dom.org|pw|host|8443|r/dav/x/|",
         ),
-        ("webdav://u:p@ss@host/x", "webdav|u|p|ss@host|-|x|"),
+        ("webdav://u:p%40ss@host/a%40b", "webdav|u|p@ss|host|-|a@b|"),
+        ("webdav://u@host/a@b", "webdav|u|-|host|-|a@b|"),
+        ("webdav://host:80/a@b", "webdav|-|-|host|80|a@b|"),
         ("webdav://host/p:a@b/c", "webdav|-|-|host|-|p:a@b/c|"),
         ("webdav://host//x", "webdav|-|-|host|-|/x|"),
         ("webdav://[::1]:8080/x", "webdav|-|-|[::1]|8080|x|"),
@@ -146,6 +148,9 @@ fn shown_without_secrets() {
     for text in [
         "foo://u:secret@host/p?x=secret",
         "foo://u:secret/x",
+        "foo://u:p@secret/secret@host/x",
+        "foo://u:p@secret?secret@host/x",
+        "foo://u:p@h/x?auth-password=a@secret",
         "u:secret@h",
     ] {
         assert!(!display_raw(text).contains("secret"), "{text}");
@@ -220,4 +225,29 @@ fn a_question_mark_in_a_password_is_explained() {
     let e = DestUrl::parse("webdav://user:pa?ss@host/x").err();
     let e = e.expect("no port").to_string();
     assert!(e.contains("? as %3F") && !e.contains("pa?ss"), "{e}");
+}
+
+#[test]
+fn a_second_at_after_a_password_is_refused_and_nothing_of_it_shown() {
+    for text in [
+        "ftp://u:p@secret/secret@host/x",
+        "ftp://u:p@secret@host/x",
+        "ftp://u:p@7777777/secret@host/x",
+        "ssh://u:p@s/secret+w:d@host/x",
+        "webdav://u:p@s/secret+w:d@host/x",
+        "webdav://u:p@[::1]/secret@host/x",
+        "s3://u:p@secret/secret@bucket",
+        "ftp://u:p@secret?secret@host/x",
+        "ftp://u:12?secret@host/x",
+        "ftp://u:p@host/x?auth-password=secret&secret@1",
+    ] {
+        let e = DestUrl::parse(text).err().expect(text);
+        assert_eq!(e.kind().exit_code(), 200, "{text}");
+        let said = e.to_string();
+        assert!(
+            said.contains("@ as %40") && said.contains("/ as %2F"),
+            "{said}"
+        );
+        assert!(!said.contains("secret") && !said.contains("777"), "{said}");
+    }
 }
