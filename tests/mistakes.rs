@@ -33,6 +33,33 @@ fn in_work(scratch: &Scratch, args: &[&str]) -> Ran {
     support::finish(command, args)
 }
 
+/// Which of the two was meant cannot be told, and one of them writes in the clear.
+#[test]
+fn no_encryption_beside_a_passphrase_is_refused() {
+    let scratch = scratch("mistakes-plain-passphrase");
+    let (src, secret) = (scratch.at("src"), scratch.at("secret"));
+    fs::write(&secret, "hunter2\n").unwrap();
+    let dest = scratch.at("dest");
+    let url = format!("file://{}", text(&dest));
+    let in_url = format!("{url}?passphrase=hunter2");
+    let file = format!("--passphrase-file={}", text(&secret));
+    for (url, more) in [
+        (&url, "--passphrase=hunter2"),
+        (&url, &file),
+        (&url, "--passphrase-command=echo hunter2"),
+        (&url, "--force-passphrase-from-stdin"),
+        (&in_url, "--verbose"),
+    ] {
+        let ran = in_work(&scratch, &["backup", url, text(&src), PLAIN, more]);
+        let ran = ran.code(&[200]).says("--no-encryption and a passphrase");
+        assert!(!ran.err.contains("hunter2"), "{}", ran.all());
+        assert!(!dest.exists());
+    }
+    let args = ["backup", &url, text(&src), PLAIN];
+    let env = [("PASSPHRASE", "hunter2")];
+    scratch.run_env(&args, &env).code(&[0]);
+}
+
 #[test]
 fn addresses_of_other_programs_make_no_folder() {
     let scratch = scratch("mistakes-address");

@@ -10,8 +10,8 @@ use crate::base::secret::{Secret, wipe};
 use crate::base::sys;
 use crate::base::text;
 use crate::cli::options::{
-    CHANGE_PASSPHRASE, NEW_PASSPHRASE, NEW_PASSPHRASE_COMMAND, NEW_PASSPHRASE_FILE, PASSPHRASE,
-    PASSPHRASE_COMMAND, PASSPHRASE_FILE, PASSPHRASE_STDIN,
+    CHANGE_PASSPHRASE, NEW_PASSPHRASE, NEW_PASSPHRASE_COMMAND, NEW_PASSPHRASE_FILE, NO_ENCRYPTION,
+    PASSPHRASE, PASSPHRASE_COMMAND, PASSPHRASE_FILE, PASSPHRASE_STDIN,
 };
 use crate::set::{Need, Passphrase};
 
@@ -46,13 +46,26 @@ const NEW: Ways = Ways {
     input: None,
 };
 
-/// Refuses what can be refused before anything is contacted.
-pub(super) fn check(options: &Options) -> Result<()> {
+/// Refuses what can be refused before anything is contacted. `writes`: what is written would go by the one or the other of two
+/// options that contradict each other.
+pub(super) fn check(options: &Options, writes: bool) -> Result<()> {
     for ways in [OWN, NEW] {
         let given = options.given(ways.option.name);
         if given.is_some_and(|given| given.trim().is_empty()) {
             return Err(blank(&format!("--{}", ways.option.name)));
         }
+    }
+    // The environment may have one for other backups.
+    if let Some(named) = named(options, &OWN)
+        && !matches!(named.source, Source::Variable)
+        && writes
+        && options.flag(&NO_ENCRYPTION)
+    {
+        let cause = format!(
+            "--no-encryption and a passphrase are given ({})",
+            named.whence
+        );
+        return Err(Error::usage(cause).hint("leave one of them out"));
     }
     Ok(())
 }

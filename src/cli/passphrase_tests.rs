@@ -74,8 +74,8 @@ fn what_is_no_passphrase_is_refused() {
         assert!(e.to_string().contains(want), "{e}");
         assert_eq!(e.kind().exit_code(), code, "{e}");
     }
-    assert!(check(&given(&[(&PASSPHRASE, "  ")])).is_err());
-    assert!(check(&given(&[])).is_ok());
+    assert!(check(&given(&[(&PASSPHRASE, "  ")]), true).is_err());
+    assert!(check(&given(&[]), true).is_ok());
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn open(
     versions_first: bool,
 ) -> Result<Set> {
     let options = &call.options;
-    passphrase::check(options)?;
+    passphrase::check(options, call.command.writes)?;
     let prefix = options.given(PREFIX.name).map(Prefix::parse).transpose()?;
     let remote = Remote::open(&call.url, options, ui)?;
     if changes && let Some(instead) = remote.read_only() {
