@@ -42,6 +42,42 @@ fn has_version(scratch: &Scratch) -> bool {
     !support::volumes(&scratch.at("dest"), "dlist").is_empty()
 }
 
+/// A safeguard that were passed over would be none.
+#[test]
+fn scripts_stand_around_every_command_or_are_refused() {
+    let scratch = Scratch::new("scripts-everywhere");
+    backup(&scratch, &[]).code(&[0]);
+    let (dest, source) = (scratch.at("dest"), source(&scratch));
+    let dest = text(&dest);
+    let stop = script(&scratch, "stop", "exit 7");
+    let required = format!("--run-script-before-required={stop}");
+    let log = scratch.at("said");
+    let note = format!("echo $DUPLICATI__OPERATIONNAME >> {}", text(&log));
+    let after = format!("--run-script-after={}", script(&scratch, "after", &note));
+    let post = format!("--run-script-post-backup={stop}");
+    let empty = scratch.folder("mountpoint");
+    for (line, named) in [
+        (&["cat", dest, "a.txt"][..], "Restore"),
+        (&["remote", "list", dest], "Remote"),
+        (&["remote", "delete", dest, "x"], "Remote"),
+        (&["test-filters", &source], "TestFilters"),
+        (&["mount", dest, text(&empty)], "Mount"),
+    ] {
+        let _ = fs::remove_file(&log);
+        let args = [line, &[&required, &after]].concat();
+        scratch.run(&args).code(&[100]).says("exit code 7");
+        assert_eq!(fs::read_to_string(&log).unwrap().trim(), named);
+    }
+    for line in [&["system-info"][..], &["vacuum", dest]] {
+        let args = [line, &[&required]].concat();
+        scratch.run(&args).code(&[200]).says("means nothing to");
+    }
+    scratch
+        .run(&["list", dest, &post])
+        .code(&[0])
+        .says("--run-script-post-backup has no effect on list");
+}
+
 #[test]
 fn the_exit_code_of_a_script_before_decides() {
     for (code, goes, want, said) in [

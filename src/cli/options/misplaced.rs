@@ -6,13 +6,13 @@
 use super::{
     ALL_VERSIONS, EXISTING, EXIT_CODE, FORCE, IGNORE_CASE, KEEP_TIME, KEEP_VERSIONS,
     LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG, NEW_BACKUP, NO_SCAN, REBUILD,
-    RETENTION_POLICY, SELF_TEST, TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION,
-    is_rule,
+    RETENTION_POLICY, SCRIPT_AFTER, SCRIPT_BEFORE, SCRIPT_POST, SCRIPT_REQUIRED, SELF_TEST,
+    TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION, is_rule,
 };
 use crate::base::opt::Opt;
 
 /// What is asked of one run and is no setting of a backup: passed over, the run would do something else than was asked.
-static ASKED: [&Opt; 18] = [
+static ASKED: [&Opt; 21] = [
     &IGNORE_CASE,
     &LONG,
     &VERSION,
@@ -31,6 +31,9 @@ static ASKED: [&Opt; 18] = [
     &TEST_LEAST,
     &TEST_MOST,
     &TEST_ROUNDS,
+    &SCRIPT_BEFORE,
+    &SCRIPT_REQUIRED,
+    &SCRIPT_AFTER,
 ];
 
 /// Commands that do what the option asks anyway.
@@ -77,7 +80,7 @@ pub(crate) fn misplaced(opt: &Opt, command: &str, writes: bool) -> Misplaced {
         () if by_nature => Misplaced::PassedOver,
         () if ASKED.iter().any(is) || is(&&FORCE) => Misplaced::Refused,
         () if rule && WITHOUT_RULES.contains(&command) => Misplaced::Refused,
-        () if writes && (rule || criterion) => Misplaced::Noted,
+        () if writes && (rule || criterion) || is(&&SCRIPT_POST) => Misplaced::Noted,
         () => Misplaced::PassedOver,
     }
 }

@@ -24,17 +24,42 @@ pub(super) const RUNS: &[&str] = &[
     "affected",
     "copy",
 ];
+/// Commands with scripts around them: [`RUNS`] and all else that reads or writes a destination or the sources.
+const SCRIPTED: &[&str] = &[
+    "backup",
+    "restore",
+    "cat",
+    "mount",
+    "list",
+    "find",
+    "list-filesets",
+    "list-folder-content",
+    "list-file-versions",
+    "search-entries",
+    "compare",
+    "verify",
+    "delete",
+    "compact",
+    "repair",
+    "purge",
+    "purge-broken-files",
+    "list-broken-files",
+    "affected",
+    "copy",
+    "remote",
+    "test-filters",
+];
 const BACKUP: &[&str] = &["backup"];
 const FORMATS: &[&str] = &["Duplicati", "Json"];
 
 options! { LIST:
-    SCRIPT_BEFORE = "run-script-before", Text, "", RUNS, "Program to run before the command; its exit code says whether and how to go on.";
-    SCRIPT_REQUIRED = "run-script-before-required", Text, "", RUNS, "Program to run before the command, which fails (exit code 100) unless that ends with 0.";
-    SCRIPT_AFTER = "run-script-after", Text, "", RUNS, "Program to run after the command, however that ended.";
+    SCRIPT_BEFORE = "run-script-before", Text, "", SCRIPTED, "Program to run before the command; its exit code says whether and how to go on.";
+    SCRIPT_REQUIRED = "run-script-before-required", Text, "", SCRIPTED, "Program to run before the command, which fails (exit code 100) unless that ends with 0.";
+    SCRIPT_AFTER = "run-script-after", Text, "", SCRIPTED, "Program to run after the command, however that ended.";
     SCRIPT_POST = "run-script-post-backup", Text, "", BACKUP, "Program to run as soon as a backup has ended, before --run-script-after.";
-    SCRIPT_TIMEOUT = "run-script-timeout", Span, "60s", RUNS, "Time that a script may take before it is killed; 0s for any.";
-    SCRIPT_ARGUMENTS = "run-script-with-arguments", Flag, "", RUNS, "The scripts' values are command lines: a program and its arguments, quoted where they hold blanks.";
-    SCRIPT_FORMAT = "run-script-result-output-format", Choice(FORMATS), "Duplicati", RUNS, "Form of the file that DUPLICATI__RESULTFILE names: lines of Name: value, or the object of --json.";
+    SCRIPT_TIMEOUT = "run-script-timeout", Span, "60s", SCRIPTED, "Time that a script may take before it is killed; 0s for any.";
+    SCRIPT_ARGUMENTS = "run-script-with-arguments", Flag, "", SCRIPTED, "The scripts' values are command lines: a program and its arguments, quoted where they hold blanks.";
+    SCRIPT_FORMAT = "run-script-result-output-format", Choice(FORMATS), "Duplicati", SCRIPTED, "Form of the file that DUPLICATI__RESULTFILE names: lines of Name: value, or the object of --json.";
     REPORT_URL = "send-http-url", Secret, "", RUNS, "Addresses, separated by ;, to which the JSON object of a backup is sent when it has ended, however it ended.";
     REPORT_JSON = "send-http-json-urls", Secret, "", RUNS, "As --send-http-url, in the form of Duplicati's reports: the object is in Data, with Extra, LogLines and Exception beside it.";
     REPORT_FORM = "send-http-form-urls", Secret, "", RUNS, "As --send-http-url, as a form with the message in words.";

@@ -87,6 +87,10 @@ pub(super) fn operation(command: &str) -> &'static str {
         "purge-broken-files" => "PurgeBrokenFiles",
         "list-broken-files" => "ListBrokenFiles",
         "affected" => "ListAffected",
+        "cat" => "Restore",
+        "mount" => "Mount",
+        "remote" => "Remote",
+        "test-filters" => "TestFilters",
         _ => "List",
     }
 }
