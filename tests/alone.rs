@@ -223,6 +223,38 @@ fn files_and_requests_are_named_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_log_file_gets_what_is_said_and_requests_where_they_are_asked_for() {
+    let w = world("alone-log-levels");
+    let path = w.scratch.at("log");
+    let log = format!("--log-file={}", text(&path));
+    for (n, more) in [&[][..], &["-n"], &["-v"], &["-vv"]].iter().enumerate() {
+        let _ = fs::remove_file(&path);
+        tree::write(&w.scratch.at(&format!("source/new{n}")), b"x");
+        let ran = w.backup(&[more, &[log.as_str()][..]].concat()).code(&[0]);
+        let got = fs::read_to_string(&path).unwrap();
+        let said = ran.err.lines().map(|l| l.trim_start_matches("duplet: "));
+        let said: Vec<&str> = said.collect();
+        assert!(more.is_empty() || said.len() > 1, "{}", ran.all());
+        for line in said {
+            let line = line.trim_start_matches("warning: ");
+            assert!(got.contains(&format!("]: {line}\n")), "{line}\n{got}");
+        }
+        assert_eq!(got.contains("[Profiling]: "), more == &["-vv"], "{got}");
+    }
+    let _ = fs::remove_file(&path);
+    let profiling = "--log-file-log-level=Profiling";
+    let ran = w.backup(&[&log, profiling, "-q"]).code(&[1]);
+    assert_eq!(ran.err, "");
+    let got = fs::read_to_string(&path).unwrap();
+    assert!(got.contains("[Profiling]: list"), "{got}");
+    // What is asked for expressly counts.
+    let _ = fs::remove_file(&path);
+    let warnings = "--log-file-log-level=Warning";
+    w.backup(&[&log, warnings, "-vv"]).code(&[1]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "");
+}
+
+#[test]
 fn a_log_file_is_renamed_at_its_limit() {
     let w = world("alone-log");
     let log = format!("--log-file={}", text(&w.scratch.at("log")));

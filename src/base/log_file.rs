@@ -14,6 +14,8 @@ use crate::base::time::Timestamp;
 /// Weight of a line in the log file, heaviest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
+    /// A request to the destination.
+    Profiling,
     Verbose,
     Information,
     Warning,
@@ -23,6 +25,7 @@ pub(crate) enum Level {
 impl Level {
     fn word(self) -> &'static str {
         match self {
+            Level::Profiling => "Profiling",
             Level::Verbose => "Verbose",
             Level::Information => "Information",
             Level::Warning => "Warning",

@@ -276,8 +276,13 @@ impl Ui {
 
     /// Each request to the destination, for `-vv`; only built when somebody sees it.
     pub(crate) fn request(&mut self, line: impl FnOnce() -> String) {
-        if self.volume >= Volume::Requests {
-            self.verbose(&line());
+        let shown = self.volume >= Volume::Requests;
+        if shown || self.logs(Level::Profiling) {
+            let line = line();
+            self.record(Level::Profiling, &line);
+            if shown {
+                self.say(&line);
+            }
         }
     }
 

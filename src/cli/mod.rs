@@ -390,6 +390,7 @@ fn open_ui(call: &Call) -> Result<Ui> {
         Volume::Verbose
     } else {
         match level(console) {
+            Level::Profiling => Volume::Requests,
             Level::Verbose => Volume::Verbose,
             Level::Error => Volume::Quiet,
             _ => Volume::Normal,
@@ -411,21 +412,29 @@ fn open_ui(call: &Call) -> Result<Ui> {
         ui.suppress(list.split(',').map(|k| k.trim().to_owned()).collect());
     }
     if let Some(path) = options.text(&options::LOG_FILE) {
-        let least = options
-            .choice(&options::LOG_FILE_LEVEL)
-            .unwrap_or("Information");
+        // What is said goes there, too, unless less is asked for.
+        let least = match (options.given(options::LOG_FILE_LEVEL.name), volume) {
+            (None, Volume::Requests) => Level::Profiling,
+            (None, Volume::Verbose) => Level::Verbose,
+            _ => level(
+                options
+                    .choice(&options::LOG_FILE_LEVEL)
+                    .unwrap_or("Information"),
+            ),
+        };
         let most = options.size(&options::LOG_FILE_SIZE).unwrap_or(0);
-        let file = LogFile::open(path, level(least), most)
+        let file = LogFile::open(path, least, most)
             .doing(|| format!("open the log file {}", text::safe(path.as_bytes())))?;
         ui.log_to(file);
     }
     Ok(ui)
 }
 
-/// Duplicati's levels on our four.
+/// Duplicati's levels on ours.
 fn level(word: &str) -> Level {
     match word {
-        "Profiling" | "Verbose" | "Retry" => Level::Verbose,
+        "Profiling" => Level::Profiling,
+        "Verbose" | "Retry" => Level::Verbose,
         "Warning" => Level::Warning,
         "Error" => Level::Error,
         _ => Level::Information,

@@ -43,9 +43,9 @@ options! { LIST:
     VERY_VERBOSE = "very-verbose", Flag, "", ALL_COMMANDS, "As --verbose, and each request to the destination, also as -vv.";
     QUIET = "quiet-console" | "quiet", Flag, "", ALL_COMMANDS, "Says nothing while all is well (exit codes 0 and 1), else warnings, errors and the result, also as -q; what a list or a search found is shown.";
     PROGRESS = "progress", Choice(&["auto", "none", "plain"]), "auto", ALL_COMMANDS, "Progress line: when standard error is a terminal, never, or always.";
-    CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "How much is said: Verbose as with -v, Error as with -q, the others as usual.";
+    CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "How much is said: Verbose as with -v, Profiling as with -vv, Error as with -q, the others as usual.";
     LOG_FILE = "log-file", Path, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
-    LOG_FILE_LEVEL = "log-file-log-level" | "log-level", Choice(LEVELS), "Information", ALL_COMMANDS, "Least level of a line in --log-file.";
+    LOG_FILE_LEVEL = "log-file-log-level" | "log-level", Choice(LEVELS), "Information", ALL_COMMANDS, "Least level of a line in --log-file; without it, -v makes that Verbose and -vv Profiling.";
     LOG_FILE_SIZE = "log-file-max-size", Size(1 << 20), "10mb", ALL_COMMANDS, "Size at which --log-file is renamed to FILE.1 and begun anew, without a suffix in MiB; 0 = never.";
     SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are told but leave the exit code alone, such as unreadable, vanished or changed.";
     DRY_RUN = "dry-run" | "dryrun", Flag, "", CHANGING, "Shows what would happen and changes nothing.";
