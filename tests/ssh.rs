@@ -204,6 +204,10 @@ fn keys_of_the_host() {
         .says(&format!(
             "use --ssh-fingerprint={sha}, or connect once by hand"
         ));
+    let both = format!("ssh-fingerprint={wrong}&ssh-accept-any-fingerprints");
+    list(&format!("{key}&{nobody}&{both}"))
+        .code(&[100])
+        .says("not the one given with ssh-fingerprint");
     list(&format!("{key}&{nobody}&ssh-accept-any-fingerprints"))
         .code(&[0])
         .says("every host key is accepted");

@@ -37,7 +37,7 @@ const ANY_HOST: Opt = row(
     "ssh-accept-any-fingerprints",
     Kind::Flag,
     "",
-    "Accept every host key: anybody on the way can read the log-in and change what is stored.",
+    "Accept every host key, unless a fingerprint is given: anybody on the way can read the log-in and change what is stored.",
 );
 const NO_AGENT: Opt = row(
     "ssh-disable-agent",
@@ -141,14 +141,17 @@ impl Setup {
             }
         }
         let keepalive = u64::try_from(options.span(&KEEPALIVE).unwrap_or(0)).unwrap_or(0);
+        let pins = Pin::all(options.text(&FINGERPRINT).unwrap_or(""))?;
+        // A fingerprint that is given counts alone.
+        let any_host = options.flag(&ANY_HOST) && pins.is_empty();
         Ok(Setup {
             host: folders::host(url),
             port: url.port,
             user,
             secret,
             key: key(options)?,
-            pins: Pin::all(options.text(&FINGERPRINT).unwrap_or(""))?,
-            any_host: options.flag(&ANY_HOST),
+            pins,
+            any_host,
             agent: !options.flag(&NO_AGENT),
             relative: options.flag(&RELATIVE),
             folders: folders::path(url)?,
@@ -352,5 +355,15 @@ mod tests {
             (7, 7, 15)
         );
         assert!(!s.agent && !s.any_host && s.secret.is_none());
+        let pin = format!("ssh-fingerprint=SHA256:{}", "A".repeat(43));
+        let any = "ssh-accept-any-fingerprints=true";
+        for (query, any_host) in [
+            (any.to_owned(), true),
+            (format!("{pin}&{any}"), false),
+            (pin, false),
+        ] {
+            let s = setup(&format!("ssh://u@h?{query}")).expect("good");
+            assert_eq!(s.any_host, any_host, "{query}");
+        }
     }
 }
