@@ -480,3 +480,66 @@ fn no_link_on_the_way_is_followed() {
         assert_eq!(fs::read_to_string(out.join(one)).unwrap(), other);
     }
 }
+
+/// A number of a JSON report.
+fn number(out: &str, key: &str) -> u64 {
+    let rest = out.split(&format!("\"{key}\":")).nth(1).unwrap();
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+    rest[..end].parse().unwrap()
+}
+
+const COUNTS: [&str; 5] = [
+    "RestoredFiles",
+    "RestoredSymlinks",
+    "UnmodifiedFiles",
+    "SkippedFiles",
+    "EntriesBeside",
+];
+
+#[test]
+fn a_dry_run_counts_links_as_a_restore_does() {
+    use std::os::unix::fs::symlink;
+    for existing in ["overwrite", "rename", "newer", "skip"] {
+        let scratch = Scratch::new("way-links");
+        let source = scratch.folder("src");
+        fs::write(source.join("a"), "1").unwrap();
+        for (name, to) in [("right", "a"), ("other", "a"), ("gone", "a"), ("file", "a")] {
+            symlink(to, source.join(name)).unwrap();
+        }
+        let dest = scratch.at("dest");
+        scratch
+            .run(&["backup", text(&dest), text(&source), "--no-encryption"])
+            .code(&[0]);
+        let out = scratch.at("out");
+        restore(&scratch, &[]).code(&[0]);
+        for name in ["other", "gone", "file"] {
+            fs::remove_file(out.join(name)).unwrap();
+        }
+        symlink("b", out.join("other")).unwrap();
+        fs::write(out.join("file"), "mine").unwrap();
+        let option = format!("--existing={existing}");
+        let told = restore(&scratch, &[&option, "--dry-run"]).code(&[0]);
+        assert!(!told.out.contains("out/right"), "{}", told.out);
+        let dry = restore(&scratch, &[&option, "--dry-run", "--json"]).code(&[0]);
+        let real = restore(&scratch, &[&option, "--json"]).code(&[0]);
+        for key in COUNTS {
+            let (a, b) = (number(&dry.out, key), number(&real.out, key));
+            assert_eq!(a, b, "{existing} {key}\n{}\n{}", dry.out, real.out);
+        }
+        let again = restore(&scratch, &[&option, "--dry-run", "--json"]).code(&[0]);
+        assert_eq!(number(&again.out, "RestoredSymlinks"), 0, "{existing}");
+    }
+}
+
+#[test]
+fn a_folder_with_another_name_is_counted_once() {
+    let scratch = Scratch::new("way-once");
+    folders(&scratch);
+    let out = scratch.folder("out");
+    fs::write(out.join("y"), "mine").unwrap();
+    let dry = restore(&scratch, &["--dry-run", "--json"]).code(&[0]);
+    let ran = restore(&scratch, &["--json"]).code(&[0]);
+    for ran in [dry, ran] {
+        assert_eq!(number(&ran.out, "EntriesBeside"), 1, "{}", ran.out);
+    }
+}

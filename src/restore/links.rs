@@ -13,7 +13,7 @@ use crate::restore::finish::{Finish, Known, On, tell_attributes};
 use crate::restore::naming::{ATTEMPTS, beside, free_name};
 
 /// What is to be done about a link.
-enum Way {
+pub(super) enum Way {
     /// It is there, under this name.
     Equal(OsString),
     Skip,
@@ -25,14 +25,18 @@ enum Way {
     },
 }
 
+impl Known<'_> {
+    /// What a link leads to, if that can be.
+    pub(super) fn link(&self) -> Option<&[u8]> {
+        let link = self.attrs.and_then(|a| a.symlink.as_deref());
+        link.filter(|l| !l.is_empty() && !l.contains(&0))
+    }
+}
+
 impl Finish<'_> {
     pub(super) fn symlink(&mut self, ui: &mut Ui, no: u64, known: &Known<'_>) -> io::Result<()> {
         let shown = known.shown;
-        let Some(link) = known
-            .attrs
-            .and_then(|a| a.symlink.as_deref())
-            .filter(|l| !l.is_empty() && !l.contains(&0))
-        else {
+        let Some(link) = known.link() else {
             self.report.incomplete(shown);
             self.report.lost += 1;
             ui.error(&format!(
@@ -81,11 +85,13 @@ impl Finish<'_> {
         Ok(())
     }
 
-    fn way(&mut self, ui: &mut Ui, known: &Known<'_>, link: &[u8]) -> io::Result<Way> {
+    /// What is to be done about a link; a dry run makes no folder for it.
+    pub(super) fn way(&mut self, ui: &mut Ui, known: &Known<'_>, link: &[u8]) -> io::Result<Way> {
         let parts = known.target.slices();
         let full = self.place.is_full_folder(&parts);
         let longest = self.place.longest;
-        let spot = self.place.spot(&parts, true)?;
+        let make = !self.options.dry_run;
+        let spot = self.place.spot(&parts, make)?;
         let there = match spot.dir.stat(spot.name) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Ok(Way::New(spot.name.to_owned()));

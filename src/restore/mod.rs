@@ -6,6 +6,7 @@ mod begun;
 mod by_index;
 mod choose;
 mod clear;
+mod dry;
 mod fetcher;
 mod finish;
 mod gather;
@@ -20,8 +21,6 @@ mod tree;
 mod upcoming;
 mod visits;
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::base::error::{Error, Kind, Result};
@@ -45,7 +44,7 @@ use gather::{Gather, Way};
 pub(crate) use options::{Existing, NOTHING, Partial, Reading, RestoreOptions, RestoreReport};
 use plan::join;
 pub(crate) use stream::stream;
-use targets::{Action, Targets};
+use targets::Targets;
 use told::{Bits, Left};
 use tree::TargetTree;
 
@@ -86,7 +85,8 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
     finish.report.volume_bytes = plan.bytes;
     finish.report.volumes = plan.volumes;
     if finish.options.dry_run {
-        dry_summary(finish.targets, finish.report, missed, ui)?;
+        let links = dry::links(finish, set, &places, &plan, ui)?;
+        dry::summary(finish, &links, missed, ui)?;
         return Ok(restore.report);
     }
     give_up(&mut fetcher, &lost)?;
@@ -373,47 +373,6 @@ fn give_up(fetcher: &mut Fetcher<'_>, lost: &Run) -> Result<()> {
     while let Some(record) = reader.next()? {
         let (_, goal) = plan::wanted(record)?;
         fetcher.spoil(goal.target, goal.meta)?;
-    }
-    Ok(())
-}
-
-fn dry_summary(
-    targets: &Targets,
-    report: &mut RestoreReport,
-    lost: u64,
-    ui: &mut Ui,
-) -> Result<()> {
-    for no in 0..targets.len() {
-        let target = targets.get(no)?;
-        let entry = &target.record.entry;
-        if matches!(target.action, Action::Leave | Action::Above | Action::Clear) {
-            continue;
-        }
-        match entry.kind {
-            EntryKind::File => {
-                report.files += 1;
-                report.bytes += entry.content.as_ref().map_or(0, |c| c.size);
-            }
-            EntryKind::Folder => report.folders += 1,
-            EntryKind::Symlink => report.symlinks += 1,
-        }
-        let verb = match (target.action, entry.kind) {
-            (Action::Replace, _) => "replace",
-            (Action::Attributes, _) => "set attributes of",
-            _ => "create",
-        };
-        let mut path = report.root.clone();
-        path.extend(target.parts.iter().map(|p| OsStr::from_bytes(p)));
-        ui.result(&format!(
-            "would {verb} {}",
-            text::safe(path.as_os_str().as_bytes())
-        ));
-    }
-    if lost > 0 {
-        ui.error(&format!(
-            "{} of the chosen entries are not stored anywhere",
-            text::count(lost, "block")
-        ));
     }
     Ok(())
 }

@@ -22,8 +22,8 @@ use crate::restore::targets::{Action, Target, Targets};
 use crate::restore::told::{Bits, Left};
 use crate::restore::tree::{TargetTree, entry_error, is_windows};
 use crate::restore::{RestoreOptions, RestoreReport, obey};
-use attrs::{Access, Recorded};
-pub(super) use attrs::{Known, On, tell_attributes};
+use attrs::Access;
+pub(super) use attrs::{Known, On, Recorded, tell_attributes};
 
 /// Metadata longer than this is not believed.
 pub(super) const META_BYTES_AT_MOST: u64 = 8 << 20;
@@ -321,9 +321,8 @@ impl Finish<'_> {
             self.root_mode &= known.recorded.most();
             let owner = known.attrs.is_some_and(|a| a.owner.is_some());
             self.root_settled |= self.options.permissions && owner;
-        } else {
-            self.tell_beside(target, &name);
         }
+        // That another name was found for it was told then.
         self.attributes(ui, on, known, &access);
         Ok(())
     }
