@@ -33,6 +33,60 @@ fn in_work(scratch: &Scratch, args: &[&str]) -> Ran {
     support::finish(command, args)
 }
 
+#[test]
+fn a_kind_of_warning_that_is_none_is_refused() {
+    let scratch = scratch("mistakes-kinds");
+    let (src, dest) = (scratch.at("src"), scratch.at("dest"));
+    for (kinds, said) in [
+        ("unreadble", "did you mean unreadable?"),
+        ("vanished,qqqqqqqq", "kinds: attributes, "),
+    ] {
+        let option = format!("--suppress-warnings={kinds}");
+        let args = ["backup", text(&dest), text(&src), PLAIN, &option];
+        in_work(&scratch, &args).code(&[200]).says(said);
+        assert!(!dest.exists());
+    }
+    let option = "--suppress-warnings=Unreadable, filterexcludesall";
+    let args = ["backup", text(&dest), text(&src), PLAIN, option];
+    in_work(&scratch, &args).code(&[0]);
+}
+
+#[test]
+fn several_versions_cannot_be_restored_at_once() {
+    let scratch = scratch("mistakes-versions");
+    let (src, dest) = (scratch.at("src"), scratch.at("dest"));
+    let backup = ["backup", text(&dest), text(&src), PLAIN];
+    in_work(&scratch, &backup).code(&[0]);
+    fs::write(scratch.at("src/b.txt"), "b").unwrap();
+    in_work(&scratch, &backup).code(&[0]);
+    let into = format!("--restore-path={}", text(&scratch.at("out")));
+    for args in [
+        &["restore", text(&dest), &into][..],
+        &["cat", text(&dest), "a.txt"],
+    ] {
+        for versions in ["--version=0,1", "--version=0-1"] {
+            in_work(&scratch, &[args, &[versions]].concat())
+                .code(&[200])
+                .says("2 versions are named");
+        }
+        in_work(&scratch, &[args, &["--version=1"]].concat()).code(&[0]);
+    }
+    // What is nowhere has no modes of several versions.
+    in_work(&scratch, &["list", text(&dest), "-l", "nowhere"])
+        .code(&[100])
+        .says("nothing in the backup matches");
+    // Nothing is new, but an old version goes.
+    let keep = [
+        "backup",
+        text(&dest),
+        text(&src),
+        PLAIN,
+        "--keep-versions=1",
+    ];
+    in_work(&scratch, &keep).code(&[0]);
+    in_work(&scratch, &keep).code(&[1]);
+}
+
 /// Which of the two was meant cannot be told, and one of them writes in the clear.
 #[test]
 fn no_encryption_beside_a_passphrase_is_refused() {

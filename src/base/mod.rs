@@ -1,13 +1,14 @@
 //! Layer 0: what every other layer may use and which uses nothing of ours.
 //!
 //! Order, lowest first (a file may use the ones above it): `bytes`, `text`, `error`, `secret`, `size`, `sys`, `time`,
-//! `digest`, `shown`, `rand`, `leftover`, `json`, `log_file`, `out`, `progress`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
+//! `digest`, `shown`, `rand`, `leftover`, `json`, `kinds`, `log_file`, `out`, `progress`, `ui`, `tmp`, `opt`, `fault`, `transfer`.
 
 pub(crate) mod bytes;
 pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod json;
+pub(crate) mod kinds;
 pub(crate) mod leftover;
 mod log_file;
 pub(crate) mod opt;

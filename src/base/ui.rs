@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
 use crate::base::json::JsonWriter;
+use crate::base::kinds::KINDS;
 use crate::base::out::Out;
 use crate::base::progress::named_line;
 use crate::base::sys;
@@ -305,6 +306,7 @@ impl Ui {
     /// A warning: shown, counted, and the exit code will be at least 2. `kind` is a stable word; from the 20th of a kind on
     /// they are only counted.
     pub(crate) fn warn(&mut self, kind: &'static str, line: &str) {
+        debug_assert!(KINDS.contains(&kind), "{kind} is listed in KINDS");
         if self.suppressed.iter().any(|s| s.eq_ignore_ascii_case(kind)) {
             self.note(line);
             return;

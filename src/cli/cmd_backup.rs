@@ -81,6 +81,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         tell_space(&mut set, ui);
     }
     let mut stopped = report.partial;
+    let mut changed = false;
     // The version is there, whatever becomes of the old ones.
     let disturbed = report.disturbed.take();
     if !dry_run && !report.partial && disturbed.is_none() {
@@ -88,7 +89,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
         let failed = kept.is_err();
         stopped = after(kept, added, ui)?;
-        if failed || set.state() != before {
+        changed = set.state() != before;
+        if failed || changed {
             let finished = crate::writer::finish(&mut set, ui);
             facts = after(finished, added, ui)?;
         }
@@ -111,7 +113,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         let checked = cmd_verify::sample(&mut set, samples, call, ui);
         after(checked, added, ui)?;
     }
-    Ok(if report.version.is_none() {
+    Ok(if report.version.is_none() && !changed {
         Outcome::NothingNew
     } else {
         Outcome::Done

@@ -21,15 +21,16 @@ pub(super) const LIST: Command = Command {
     aliases: &["ls"],
     section: Section::Everyday,
     summary: "versions, or the files of one",
-    usage: "<url> [version|name]...",
+    usage: "<url> [version | name...]",
     details: "\
 Without a word after the URL: the versions, 0 is the newest. With a number, an
-age (3D) or a date: all of that version. With names, ends of paths, paths or
-patterns: what fits in the newest version, or, when nothing does, in others.
-A folder means everything in it, with and without a slash at its end; -l shows
-modes and owners, too. Of each version that was made or read on this machine
-the table has files, bytes, what it added and its sources; of others the size
-of their lists, unless --full-result reads those.",
+age (3D) or a date alone: all of that version. With names, ends of paths,
+paths or patterns: what fits in the newest version, or, when nothing does, in
+others; --version=N says in which. A folder means everything in it, with and
+without a slash at its end; -l shows modes and owners, too. Of each version
+that was made or read on this machine the table has files, bytes, what it
+added and its sources; of others the size of their lists, unless --full-result
+reads those.",
     needs_url: true,
     words: (0, usize::MAX),
     writes: false,
@@ -131,7 +132,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if let Some(e) = query.selection.fault().filter(|_| !found) {
         return Err(e);
     }
-    match query.with_meta {
+    // Nothing has no modes, of how many versions ever.
+    match query.with_meta && found {
         true => listing::show_long(&mut set, ui, hits, &times)?,
         false => listing::show(ui, hits, &times)?,
     }

@@ -48,6 +48,7 @@ mod unattended;
 use std::ffi::OsString;
 
 use crate::base::error::{Doing, Error, Kind, Result};
+use crate::base::kinds::KINDS;
 use crate::base::opt::Options;
 use crate::base::sys;
 use crate::base::text;
@@ -409,7 +410,7 @@ fn open_ui(call: &Call) -> Result<Ui> {
         ui.keep_for_report();
     }
     if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
-        ui.suppress(list.split(',').map(|k| k.trim().to_owned()).collect());
+        ui.suppress(suppressed(list)?);
     }
     if let Some(path) = options.text(&options::LOG_FILE) {
         // What is said goes there, too, unless less is asked for.
@@ -428,6 +429,24 @@ fn open_ui(call: &Call) -> Result<Ui> {
         ui.log_to(file);
     }
     Ok(ui)
+}
+
+/// The kinds of warnings of `--suppress-warnings`; one that is none would suppress nothing.
+fn suppressed(list: &str) -> Result<Vec<String>> {
+    let names = list.split(',').map(str::trim).filter(|k| !k.is_empty());
+    let mut kinds = Vec::new();
+    for name in names {
+        if !KINDS.iter().any(|k| k.eq_ignore_ascii_case(name)) {
+            let shown = text::safe_given(name, 40);
+            let e = Error::usage(format!("no warning is of the kind {shown}"));
+            return Err(match text::nearest(name, KINDS) {
+                Some(near) => e.hint(format!("did you mean {near}?")),
+                None => e.hint(format!("kinds: {}", KINDS.join(", "))),
+            });
+        }
+        kinds.push(name.to_owned());
+    }
+    Ok(kinds)
 }
 
 /// Duplicati's levels on ours.

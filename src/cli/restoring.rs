@@ -17,6 +17,12 @@ pub(super) fn restore_options(call: &Call) -> Result<RestoreOptions> {
         options.given(o::TIME.name),
         Timestamp::now(),
     )?;
+    if let VersionChoice::Numbers(numbers) = &version
+        && numbers.len() > 1
+    {
+        let cause = format!("{} versions are named", numbers.len());
+        return Err(Error::usage(cause).hint("one is restored at a time: --version=N"));
+    }
     let target = match options.text(&o::RESTORE_PATH) {
         Some(path) if path.starts_with('@') => {
             return Err(Error::usage(

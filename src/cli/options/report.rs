@@ -47,7 +47,7 @@ options! { LIST:
     LOG_FILE = "log-file", Path, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
     LOG_FILE_LEVEL = "log-file-log-level" | "log-level", Choice(LEVELS), "Information", ALL_COMMANDS, "Least level of a line in --log-file; without it, -v makes that Verbose and -vv Profiling.";
     LOG_FILE_SIZE = "log-file-max-size", Size(1 << 20), "10mb", ALL_COMMANDS, "Size at which --log-file is renamed to FILE.1 and begun anew, without a suffix in MiB; 0 = never.";
-    SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are told but leave the exit code alone, such as unreadable, vanished or changed.";
+    SUPPRESS_WARNINGS = "suppress-warnings", Text, "", ALL_COMMANDS, "Kinds of warnings, separated by commas, that are told but leave the exit code alone, such as unreadable, vanished or changed; help exit-codes lists them.";
     DRY_RUN = "dry-run" | "dryrun", Flag, "", CHANGING, "Shows what would happen and changes nothing.";
     BACKUP_NAME = "backup-name", Text, "", ALL_COMMANDS, "Name of the backup in reports, in the object of --json and in the log file.";
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Path, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
