@@ -87,6 +87,29 @@ fn several_versions_cannot_be_restored_at_once() {
     in_work(&scratch, &keep).code(&[1]);
 }
 
+#[test]
+fn a_followed_link_leads_to_the_destination() {
+    let scratch = scratch("mistakes-followed");
+    let (own, trick) = (scratch.folder("own"), scratch.folder("trick"));
+    fs::write(own.join("other"), "x").unwrap();
+    std::os::unix::fs::symlink("../own", trick.join("o")).unwrap();
+    let dest = own.join("bk");
+    let args = ["backup", text(&dest), text(&trick), PLAIN];
+    let follow = [&args[..], &["--symlink-policy=Follow"]].concat();
+    in_work(&scratch, &follow).code(&[0, 2]);
+    for _ in 0..2 {
+        in_work(&scratch, &follow)
+            .code(&[2])
+            .says("o/bk/ is left out: it is the destination of this backup");
+    }
+    let listed = in_work(&scratch, &["list", text(&dest), "0"]).code(&[0]);
+    assert!(listed.out.contains("o/other"), "{}", listed.out);
+    assert!(!listed.out.contains("duplicati-"), "{}", listed.out);
+    let without = "--exclude=*/bk/";
+    in_work(&scratch, &[&follow[..], &[without]].concat()).code(&[0, 1]);
+    in_work(&scratch, &args).code(&[0, 1]);
+}
+
 /// Which of the two was meant cannot be told, and one of them writes in the clear.
 #[test]
 fn no_encryption_beside_a_passphrase_is_refused() {

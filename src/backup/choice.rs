@@ -1,5 +1,7 @@
 //! What belongs to a backup, and the reasons why an entry is in or out, in the words of the options.
 
+use std::path::PathBuf;
+
 use crate::base::size::show_size;
 use crate::base::text;
 use crate::select::FilterSet;
@@ -37,6 +39,8 @@ pub(crate) struct Choice {
     pub(crate) one_file_system: bool,
     /// Sources inside another one, as `Source::path`: file systems that hold no files are entered for them.
     pub(crate) named: Vec<Vec<u8>>,
+    /// The destination's folder on this machine: where links are followed, the walk may come to it by one.
+    pub(crate) own: Option<PathBuf>,
 }
 
 /// Why an entry was left out, or taken.

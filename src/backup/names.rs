@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn names_without_room_come_from_disk_in_the_same_order() {
         let choice = Choice {
+            own: None,
             filters: FilterSet::parse(&[], Case::Sensitive).expect("no rules"),
             symlinks: SymlinkPolicy::Store,
             hardlinks: HardlinkPolicy::All,

@@ -113,6 +113,7 @@ fn run_of(source: &Path) -> BackupOptions {
         sources: sources(&names, Path::new("/")).roots,
         stream: None,
         choice: Choice {
+            own: None,
             filters: FilterSet::parse(&[], Case::Sensitive).expect("none"),
             symlinks: SymlinkPolicy::Store,
             hardlinks: HardlinkPolicy::All,

@@ -1,7 +1,7 @@
 //! The kinds of warnings, by which they are counted and `--suppress-warnings` names them.
 
 /// All of them.
-pub(crate) const KINDS: [&str; 56] = [
+pub(crate) const KINDS: [&str; 57] = [
     "attributes",
     "bad-metadata",
     "bad-path",
@@ -37,6 +37,7 @@ pub(crate) const KINDS: [&str; 56] = [
     "nothing-deleted",
     "nothing-restored",
     "nothing-saved",
+    "own-destination",
     "owner",
     "plain-volumes",
     "purge-did-not-end",

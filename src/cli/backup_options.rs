@@ -1,7 +1,7 @@
 //! Options of a backup as its engine wants them: what belongs to it, from which sources, and how it is written.
 
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::backup::{
     self, BackupOptions, Choice, HardlinkPolicy, Rule as ChangeRule, Source, Streamed,
@@ -64,6 +64,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         }
     }
     Ok(Choice {
+        own: None,
         filters: FilterSet::parse(&call.rules, session::case())?,
         symlinks: match options.choice(&o::SYMLINK_POLICY) {
             Some("Follow") => SymlinkPolicy::Follow,
@@ -107,7 +108,11 @@ pub(super) fn sources(
         )));
     }
     not_elsewhere(&words)?;
-    let cwd = std::env::current_dir().doing(|| "find the current folder".to_owned())?;
+    // Only what begins in it needs the current folder, which may be gone.
+    let cwd = match words.iter().all(|word| word.starts_with('/')) {
+        true => PathBuf::from("/"),
+        false => std::env::current_dir().doing(|| "find the current folder".to_owned())?,
+    };
     for word in &words {
         storable(word, &cwd)?;
     }
@@ -296,10 +301,12 @@ pub(super) fn volume_size_and_level(call: &Call, block_size: u64) -> Result<(u64
             "--dblock-size must be at least {}",
             show_size(least)
         ));
-        return Err(if least > 1 << 20 {
-            wrong.hint("a volume holds two blocks: it may be smaller with a smaller --blocksize")
-        } else {
-            wrong
+        let two = "a volume holds two blocks";
+        return Err(match least > 1 << 20 {
+            true => wrong.hint(format!(
+                "{two}: it may be smaller with a smaller --blocksize"
+            )),
+            false => wrong.hint(format!("{two} of --blocksize, too: of 1mb unless given")),
         });
     }
     let level = match options.choice(&o::ZIP_METHOD) {

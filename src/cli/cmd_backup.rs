@@ -45,10 +45,11 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let stream = stdin::streamed(call)?;
     let sources = backup_options::sources(call, stream.as_ref(), &mut choice, ui)?;
     stdin::apart(stream.as_ref(), &sources)?;
-    let options = backup_options::engine_options(call, sources, stream, choice)?;
+    let mut options = backup_options::engine_options(call, sources, stream, choice)?;
     let dry_run = call.options.flag(&o::DRY_RUN);
     let mut set = session::open_set(call, ui, true)?;
     apart(&set, &options)?;
+    options.choice.own = set.local_folder();
     let permit = session::permit(call, &set)?;
     encryption(call, &set)?;
     // What is there already has its own block size.

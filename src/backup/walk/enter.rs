@@ -1,7 +1,9 @@
 //! The walk goes down into a folder: what keeps it out, the marks by which a folder asks to be left out, what is named inside.
 
+use std::os::unix::fs::MetadataExt;
+
 use crate::backup::attrs::asks_for_exclusion;
-use crate::backup::choice::Reason;
+use crate::backup::choice::{Reason, SymlinkPolicy};
 use crate::backup::levels::{Level, Levels, itself};
 use crate::backup::names::Names;
 use crate::backup::walk::{Found, Pending, Visitor, Walk, left_out};
@@ -35,6 +37,13 @@ impl Walk<'_> {
         visitor: &mut dyn Visitor,
     ) -> Result<()> {
         let (stat, is_source) = (&folder.stat, folder.is_source);
+        if self.is_own(stat) {
+            let path = text::safe(&self.path);
+            let line = format!("{path} is left out: it is the destination of this backup");
+            ui.warn("own-destination", &line);
+            self.stats.excluded += 1;
+            return Ok(());
+        }
         let crosses =
             self.choice.one_file_system && levels.last().is_some_and(|l| l.dev != stat.dev);
         let not_entered = if levels.len() >= DEPTH_AT_MOST {
@@ -133,6 +142,15 @@ impl Walk<'_> {
         level.way_only = way_only;
         levels.push(level);
         Ok(())
+    }
+
+    /// True for the folder that the backup is written to: a link led to it, for where none is followed the sources were looked
+    /// at before.
+    fn is_own(&self, stat: &Stat) -> bool {
+        let own = self.choice.own.as_ref();
+        own.filter(|_| self.choice.symlinks == SymlinkPolicy::Follow)
+            .and_then(|own| std::fs::metadata(own).ok())
+            .is_some_and(|own| (own.dev(), own.ino()) == (stat.dev, stat.ino))
     }
 
     /// Folders that waited for a surviving entry now have one.
