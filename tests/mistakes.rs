@@ -87,6 +87,103 @@ fn several_versions_cannot_be_restored_at_once() {
     in_work(&scratch, &keep).code(&[1]);
 }
 
+/// What a mistake is answered with is where it was made.
+#[test]
+fn hints_lead_to_what_is_wrong() {
+    let scratch = scratch("mistakes-hints");
+    let (src, dest) = (scratch.at("src"), scratch.at("dest"));
+    let (src, dest) = (text(&src), text(&dest));
+    let file = scratch.at("parameters");
+    let with_file = format!("--parameters-file={}", text(&file));
+    for line in ["source=/x", "--append-filter=x"] {
+        fs::write(&file, line).unwrap();
+        in_work(&scratch, &["list", dest, &with_file])
+            .code(&[200])
+            .says("'duplet help parameters'");
+    }
+    for (option, said) in [
+        ("--append-filter=-*.tmp", "a parameters file only"),
+        ("--replace-filter", "a parameters file only"),
+        ("--exclude=", "a filter is empty"),
+        ("--dblock-size=0", "two blocks of --blocksize"),
+    ] {
+        in_work(&scratch, &["backup", dest, src, PLAIN, option])
+            .code(&[200])
+            .says(said);
+    }
+    for (first, named) in [
+        ("backup", "\"backup\""),
+        ("LS", "\"list\""),
+        ("nonsense", "null"),
+    ] {
+        let ran = in_work(&scratch, &[first, dest, src, "--nonsense", "--json"]);
+        let begin = format!("{{\"Command\":{named},");
+        assert!(ran.out.starts_with(&begin), "{}", ran.all());
+    }
+}
+
+/// A disk that is not mounted: nothing is there, and nothing is said to be gone.
+#[test]
+fn a_missing_marker_is_named() {
+    let scratch = scratch("mistakes-marker");
+    let (src, dest) = (scratch.at("src"), scratch.folder("dest"));
+    fs::write(dest.join("MARK"), "").unwrap();
+    let url = format!("{}?alternate-destination-marker=MARK", text(&dest));
+    let url = format!("file://{url}");
+    in_work(&scratch, &["backup", &url, text(&src), PLAIN]).code(&[0]);
+    let away = scratch.at("away");
+    fs::rename(&dest, &away).unwrap();
+    for mounted in [false, true] {
+        if mounted {
+            fs::create_dir(&dest).unwrap();
+        }
+        for args in [
+            &["backup", &url, text(&src), PLAIN][..],
+            &["list", &url],
+            &["remote", "test", &url],
+        ] {
+            let ran = in_work(&scratch, args).code(&[100]);
+            let ran = ran
+                .says("marker file MARK not found in")
+                .says("mount the medium");
+            for wrong in ["new-backup", "does not exist yet", "may still be there"] {
+                assert!(!ran.all().contains(wrong), "{}", ran.all());
+            }
+        }
+        assert!(!mounted || names(&dest).is_empty());
+    }
+}
+
+#[test]
+fn a_current_folder_that_is_gone_is_not_missed() {
+    use std::process::Command;
+    let scratch = scratch("mistakes-folder");
+    let (src, dest) = (scratch.at("src"), scratch.at("dest"));
+    let gone = scratch.folder("gone");
+    let run = |args: &[&str]| {
+        let _ = fs::create_dir(&gone);
+        let inner = scratch.command(args);
+        let mut outer = Command::new("/bin/sh");
+        outer
+            .args(["-c", "rmdir ../gone && exec \"$0\" \"$@\""])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .current_dir(&gone);
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        support::finish(outer, args)
+    };
+    run(&["backup", text(&dest), text(&src), PLAIN]).code(&[0]);
+    run(&["list", text(&dest)]).code(&[0]);
+    run(&["backup", text(&dest), "src", PLAIN])
+        .code(&[100])
+        .says("cannot find the current folder");
+}
+
 #[test]
 fn a_followed_link_leads_to_the_destination() {
     let scratch = scratch("mistakes-followed");

@@ -213,7 +213,9 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
         Err(e) => {
             let mut ui = Ui::new(Volume::Normal, parse::early(args, &["--json"]), Some(false));
             ui.keep_for_report();
-            frame::begin(&mut ui, None, None);
+            let first = args.first().and_then(|a| a.to_str());
+            let command = first.and_then(|word| lookup(&word.to_lowercase()));
+            frame::begin(&mut ui, command, None);
             finish(&mut ui, Err(e), &unattended::rescue(args))
         }
     }

@@ -290,6 +290,8 @@ const NO_RETENTION: &str =
     "--keep-versions, --keep-time and --retention-policy say which versions stay";
 const FIRST_WORD: &str = "the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes";
 
+const ONLY_IN_FILE: &str = "it stands in a parameters file only ('duplet help parameters'); on a command line write --include and --exclude";
+
 /// Options of other programs for which there is none here, and what to do.
 const ADVICE: &[(&str, &str)] = &[
     (
@@ -323,6 +325,9 @@ const ADVICE: &[(&str, &str)] = &[
         "host",
         "a backup has no host; --prefix tells backups in one folder apart",
     ),
+    ("append-filter", ONLY_IN_FILE),
+    ("prepend-filter", ONLY_IN_FILE),
+    ("replace-filter", ONLY_IN_FILE),
     ("threads", "leave it out: everything runs in one thread"),
     ("yes", "leave it out: nothing is asked but a passphrase"),
 ];

@@ -1,7 +1,7 @@
 //! Which source of an option wins: URL query over parameters file over command line (`commands.md` 1 and 13.3). The
 //! environment and the defaults come last and are looked up by those who use them.
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{self, Error, Result};
 use crate::base::opt::{Kind, Opt, Options, Origin, empty};
 use crate::base::text;
 use crate::base::ui::Level;
@@ -35,7 +35,10 @@ pub(super) fn merge(
     let mut file = String::new();
     if let Some((_, path)) = last {
         PARAMETERS_FILE.check(path)?;
-        from_file = read_file(path, &mut extra, &mut notes)?;
+        from_file = read_file(path, &mut extra, &mut notes).map_err(|e| match e.kind() {
+            error::Kind::Usage => e.hint("try 'duplet help parameters'"),
+            _ => e,
+        })?;
         file = text::safe_cut(path.as_bytes(), 200);
     }
     // What a backup leaves out is no reason to leave it out of a restore.

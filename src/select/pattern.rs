@@ -54,7 +54,11 @@ impl Pattern {
             let shown = safe_cut(text.as_bytes(), 80);
             Err(Error::usage(format!("filter {shown} is not valid: {why}")))
         };
-        if text.is_empty() || text == "@" {
+        if text.is_empty() {
+            let e = Error::usage("a filter is empty");
+            return Err(e.hint("is a variable of the shell not set?"));
+        }
+        if text == "@" {
             return refuse("it is empty".to_owned());
         }
         if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {

@@ -242,7 +242,15 @@ impl FileDest {
 
 impl Destination for FileDest {
     fn list(&mut self, _start: &str, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
-        let folder = self.folder()?;
+        let marked = self.marker.is_some();
+        // Without its marker no folder is one that could be made.
+        let folder = self.folder().map_err(|fault| match fault.class {
+            Class::FolderMissing if marked => Fault {
+                class: Class::NotFound,
+                ..fault
+            },
+            _ => fault,
+        })?;
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(e) if is_absent(&e) => return Err(self.vanished(&folder)),
