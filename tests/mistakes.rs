@@ -105,6 +105,9 @@ fn hints_lead_to_what_is_wrong() {
         ("--append-filter=-*.tmp", "a parameters file only"),
         ("--replace-filter", "a parameters file only"),
         ("--exclude=", "a filter is empty"),
+        ("--lock-wait=-1h", "not negative"),
+        ("--run-script-timeout=-5", "not negative"),
+        ("--read-write-timeout=-1s", "not negative"),
         ("--dblock-size=0", "two blocks of --blocksize"),
     ] {
         in_work(&scratch, &["backup", dest, src, PLAIN, option])

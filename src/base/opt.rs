@@ -173,6 +173,9 @@ impl Opt {
                     None => wrong.map_err(|e| e.hint(not_whole(value))),
                 }
             }
+            Kind::Span if parse_span(value).is_some_and(|seconds| seconds < 0) => {
+                bad("a time span that is not negative")
+            }
             Kind::Word if value.trim().is_empty() => empty(self.name),
             Kind::Path if value.trim().is_empty() => empty(self.name),
             Kind::Path => place::check(&format!("the value of --{}", self.name), value),
