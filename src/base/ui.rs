@@ -236,8 +236,13 @@ impl Ui {
 
     /// Information worth a line in every run that is not quiet.
     pub(crate) fn note(&mut self, line: &str) {
-        self.record(Level::Information, line);
-        if self.volume >= Volume::Normal {
+        self.tell(Level::Information, line, Volume::Normal);
+    }
+
+    /// A line for the log file, and to be seen from a volume on.
+    fn tell(&mut self, level: Level, line: &str, from: Volume) {
+        self.record(level, line);
+        if self.volume >= from {
             self.say(line);
         }
     }
@@ -262,10 +267,7 @@ impl Ui {
 
     /// Information for `-v`.
     pub(crate) fn verbose(&mut self, line: &str) {
-        self.record(Level::Verbose, line);
-        if self.volume >= Volume::Verbose {
-            self.say(line);
-        }
+        self.tell(Level::Verbose, line, Volume::Verbose);
     }
 
     /// Each file of a backup or a restore, for `-v`: only built when somebody sees it.
@@ -277,13 +279,8 @@ impl Ui {
 
     /// Each request to the destination, for `-vv`; only built when somebody sees it.
     pub(crate) fn request(&mut self, line: impl FnOnce() -> String) {
-        let shown = self.volume >= Volume::Requests;
-        if shown || self.logs(Level::Profiling) {
-            let line = line();
-            self.record(Level::Profiling, &line);
-            if shown {
-                self.say(&line);
-            }
+        if self.volume >= Volume::Requests || self.logs(Level::Profiling) {
+            self.tell(Level::Profiling, &line(), Volume::Requests);
         }
     }
 

@@ -30,6 +30,7 @@ mod listing;
 mod man;
 mod option_text;
 pub(crate) mod options;
+mod other_options;
 mod parameters_file;
 mod parse;
 mod passphrase;
@@ -44,15 +45,15 @@ mod sources;
 mod stdin;
 mod topics;
 mod unattended;
+mod volume;
 
 use std::ffi::OsString;
 
-use crate::base::error::{Doing, Error, Kind, Result};
-use crate::base::kinds::KINDS;
+use crate::base::error::{Error, Kind, Result};
 use crate::base::opt::Options;
 use crate::base::sys;
 use crate::base::text;
-use crate::base::ui::{Level, LogFile, Ui, Volume};
+use crate::base::ui::{Level, Ui, Volume};
 use crate::select::Rule;
 
 /// Where a command stands in the help.
@@ -185,7 +186,7 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     let args = args.get(1..).unwrap_or_default();
     let prepared = prepare(args).and_then(|(call, notes)| {
         unattended::check(&call.options)?;
-        let ui = open_ui(&call)?;
+        let ui = volume::open_ui(&call)?;
         Ok((call, notes, ui))
     });
     match prepared {
@@ -365,101 +366,6 @@ fn lookup(name: &str) -> Option<&'static Command> {
     COMMANDS
         .iter()
         .find(|c| c.name == name || c.aliases.contains(&name))
-}
-
-/// Commands whose result lines say what was done; those of all others are what was asked for.
-const REPORTING: [&str; 9] = [
-    "backup",
-    "copy",
-    "restore",
-    "verify",
-    "delete",
-    "compact",
-    "purge",
-    "purge-broken-files",
-    "repair",
-];
-
-fn open_ui(call: &Call) -> Result<Ui> {
-    let options = &call.options;
-    let console = options
-        .choice(&options::CONSOLE_LOG_LEVEL)
-        .unwrap_or("Warning");
-    let volume = if options.flag(&options::QUIET) {
-        Volume::Quiet
-    } else if options.flag(&options::VERY_VERBOSE) {
-        Volume::Requests
-    } else if options.flag(&options::VERBOSE) {
-        Volume::Verbose
-    } else {
-        match level(console) {
-            Level::Profiling => Volume::Requests,
-            Level::Verbose => Volume::Verbose,
-            Level::Error => Volume::Quiet,
-            _ => Volume::Normal,
-        }
-    };
-    let progress = match options.choice(&options::PROGRESS) {
-        Some("none") => Some(false),
-        Some("plain") => Some(true),
-        _ => None,
-    };
-    let mut ui = Ui::new(volume, options.flag(&options::JSON), progress);
-    if options.flag(&options::QUIET) {
-        ui.be_quiet(REPORTING.contains(&call.command.name) && !options.flag(&options::DRY_RUN));
-    }
-    if unattended::keeps(options) {
-        ui.keep_for_report();
-    }
-    if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
-        ui.suppress(suppressed(list)?);
-    }
-    if let Some(path) = options.text(&options::LOG_FILE) {
-        // What is said goes there, too, unless less is asked for.
-        let least = match (options.given(options::LOG_FILE_LEVEL.name), volume) {
-            (None, Volume::Requests) => Level::Profiling,
-            (None, Volume::Verbose) => Level::Verbose,
-            _ => level(
-                options
-                    .choice(&options::LOG_FILE_LEVEL)
-                    .unwrap_or("Information"),
-            ),
-        };
-        let most = options.size(&options::LOG_FILE_SIZE).unwrap_or(0);
-        let file = LogFile::open(path, least, most)
-            .doing(|| format!("open the log file {}", text::safe(path.as_bytes())))?;
-        ui.log_to(file);
-    }
-    Ok(ui)
-}
-
-/// The kinds of warnings of `--suppress-warnings`; one that is none would suppress nothing.
-fn suppressed(list: &str) -> Result<Vec<String>> {
-    let names = list.split(',').map(str::trim).filter(|k| !k.is_empty());
-    let mut kinds = Vec::new();
-    for name in names {
-        if !KINDS.iter().any(|k| k.eq_ignore_ascii_case(name)) {
-            let shown = text::safe_given(name, 40);
-            let e = Error::usage(format!("no warning is of the kind {shown}"));
-            return Err(match text::nearest(name, KINDS) {
-                Some(near) => e.hint(format!("did you mean {near}?")),
-                None => e.hint(format!("kinds: {}", KINDS.join(", "))),
-            });
-        }
-        kinds.push(name.to_owned());
-    }
-    Ok(kinds)
-}
-
-/// Duplicati's levels on ours.
-fn level(word: &str) -> Level {
-    match word {
-        "Profiling" => Level::Profiling,
-        "Verbose" | "Retry" => Level::Verbose,
-        "Warning" => Level::Warning,
-        "Error" => Level::Error,
-        _ => Level::Information,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,102 @@
+//! Options that are none here, and what is meant by them.
+
+/// Options of other programs, and the options here that do the same.
+pub(super) const SYNONYMS: &[(&str, &str)] = &[
+    ("silent", "quiet-console"),
+    ("password", "passphrase"),
+    ("password-file", "passphrase-file"),
+    ("password-command", "passphrase-command"),
+    ("key", "passphrase"),
+    ("restore-to", "restore-path"),
+    ("exclude-if-present", "ignore-filenames"),
+    ("exclude-caches", "ignore-filenames"),
+    ("exclude-file", "exclude-from"),
+    ("iexclude-file", "exclude-from"),
+    ("include-file", "include-from"),
+    ("files-from", "parameters-file"),
+    ("config", "parameters-file"),
+    ("exclude-larger-than", "skip-files-larger-than"),
+    ("max-size", "skip-files-larger-than"),
+    ("limit-upload", "throttle-upload"),
+    ("limit-download", "throttle-download"),
+    ("bwlimit", "throttle-upload"),
+    ("compression", "zip-compression-level"),
+    ("pack-size", "dblock-size"),
+    ("volume-size", "dblock-size"),
+    ("snapshot", "version"),
+    ("date", "time"),
+    ("tmpdir", "tempdir"),
+    ("tmp-dir", "tempdir"),
+    ("temp-dir", "tempdir"),
+    ("cache", "cache-dir"),
+    ("retries", "number-of-retries"),
+    ("cacert", "ssl-ca-file"),
+    ("insecure-tls", "accept-any-ssl-certificate"),
+    ("no-verify-ssl", "accept-any-ssl-certificate"),
+    ("one-filesystem", "one-file-system"),
+    ("simulate", "dry-run"),
+    ("quite", "quiet-console"),
+    ("passwd", "passphrase"),
+    ("keyfile", "passphrase-file"),
+    ("key-file", "passphrase-file"),
+    ("conf", "parameters-file"),
+    ("config-file", "parameters-file"),
+    ("log", "log-file"),
+    ("insecure", "accept-any-ssl-certificate"),
+    ("no-check-certificate", "accept-any-ssl-certificate"),
+    ("user", "auth-username"),
+    ("username", "auth-username"),
+    ("endpoint", "s3-server-name"),
+    ("endpoint-url", "s3-server-name"),
+    ("region", "s3-authentication-region"),
+    ("timeout", "http-operation-timeout"),
+    ("compress", "zip-compression-level"),
+    ("debug", "verbose"),
+    ("proxy", "http-proxy"),
+];
+
+const NO_RETENTION: &str =
+    "--keep-versions, --keep-time and --retention-policy say which versions stay";
+const FIRST_WORD: &str = "the first word after the command is the destination, and --restore-path=FOLDER says where a restore writes";
+
+const ONLY_IN_FILE: &str = "it stands in a parameters file only ('duplet help parameters'); on a command line write --include and --exclude";
+
+/// Options of other programs for which there is none here, and what to do.
+pub(super) const ADVICE: &[(&str, &str)] = &[
+    (
+        "stdin",
+        "'duplet backup URL - --stdin-filename=db.sql' stores standard input as a file",
+    ),
+    ("target", FIRST_WORD),
+    ("destination", FIRST_WORD),
+    ("dest", FIRST_WORD),
+    ("to", FIRST_WORD),
+    ("output", FIRST_WORD),
+    ("repo", FIRST_WORD),
+    (
+        "source",
+        "the words after the destination are what is backed up",
+    ),
+    ("keep-last", NO_RETENTION),
+    ("keep-hourly", NO_RETENTION),
+    ("keep-daily", NO_RETENTION),
+    ("keep-weekly", NO_RETENTION),
+    ("keep-monthly", NO_RETENTION),
+    ("keep-yearly", NO_RETENTION),
+    ("keep-within", NO_RETENTION),
+    ("prune", NO_RETENTION),
+    ("delete", NO_RETENTION),
+    (
+        "tag",
+        "versions have no tags, only times; --prefix tells backups in one folder apart",
+    ),
+    (
+        "host",
+        "a backup has no host; --prefix tells backups in one folder apart",
+    ),
+    ("append-filter", ONLY_IN_FILE),
+    ("prepend-filter", ONLY_IN_FILE),
+    ("replace-filter", ONLY_IN_FILE),
+    ("threads", "leave it out: everything runs in one thread"),
+    ("yes", "leave it out: nothing is asked but a passphrase"),
+];
