@@ -1,6 +1,6 @@
 //! How much is said, and where: from options to the one that says it.
 
-use crate::base::error::{Doing, Error, Result};
+use crate::base::error::{Doing, Result};
 use crate::base::kinds::KINDS;
 use crate::base::text;
 use crate::base::ui::{Level, LogFile, Ui, Volume};
@@ -52,7 +52,11 @@ pub(super) fn open_ui(call: &Call) -> Result<Ui> {
         ui.keep_for_report();
     }
     if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
-        ui.suppress(suppressed(list)?);
+        let (kinds, unknown) = suppressed(list);
+        ui.suppress(kinds);
+        for line in unknown {
+            ui.note(&line);
+        }
     }
     if let Some(path) = options.text(&options::LOG_FILE) {
         // What is said goes there, too, unless less is asked for.
@@ -73,22 +77,22 @@ pub(super) fn open_ui(call: &Call) -> Result<Ui> {
     Ok(ui)
 }
 
-/// The kinds of warnings of `--suppress-warnings`; one that is none would suppress nothing.
-fn suppressed(list: &str) -> Result<Vec<String>> {
+/// The kinds of warnings of `--suppress-warnings`, and a line for each word that is none: such as one of Duplicati's, in a line
+/// that was exported there.
+fn suppressed(list: &str) -> (Vec<String>, Vec<String>) {
     let names = list.split(',').map(str::trim).filter(|k| !k.is_empty());
-    let mut kinds = Vec::new();
-    for name in names {
-        if !KINDS.iter().any(|k| k.eq_ignore_ascii_case(name)) {
-            let shown = text::safe_given(name, 40);
-            let e = Error::usage(format!("no warning is of the kind {shown}"));
-            return Err(match text::nearest(name, KINDS) {
-                Some(near) => e.hint(format!("did you mean {near}?")),
-                None => e.hint(format!("kinds: {}", KINDS.join(", "))),
-            });
-        }
-        kinds.push(name.to_owned());
-    }
-    Ok(kinds)
+    let is_kind = |name: &&str| KINDS.iter().any(|k| k.eq_ignore_ascii_case(name));
+    let (kinds, others): (Vec<&str>, Vec<&str>) = names.partition(is_kind);
+    let line = |name: &str| {
+        let shown = text::safe_given(name, 40);
+        let hint = match text::nearest(name, KINDS) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "'duplet help exit-codes' lists the kinds".to_owned(),
+        };
+        format!("--suppress-warnings: no warning is of the kind {shown} ({hint})")
+    };
+    let unknown = others.into_iter().map(line).collect();
+    (kinds.into_iter().map(str::to_owned).collect(), unknown)
 }
 
 /// Duplicati's levels on ours.

@@ -117,7 +117,8 @@ impl std::fmt::Debug for Link {
 #[cfg(feature = "overlap")]
 fn origin(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
-    format!("{:?} {host} {}", uri.scheme_str(), port(uri))
+    let scheme = uri.scheme_str().unwrap_or_default();
+    format!("{scheme} {host} {}", port(uri))
 }
 
 /// The port of a URL, also where it names none.
