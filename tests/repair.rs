@@ -524,8 +524,10 @@ fn a_volume_that_is_not_as_its_index_said_gets_no_new_one() {
                 data[u32::from_le_bytes(start) as usize + 38] ^= 2;
             }
             at => {
-                let from = second_entry(&data);
-                data[from + at] ^= 2;
+                // The second may be what the folder of the sources was like, which is not so any more.
+                let second = second_entry(&data);
+                let third = second + second_entry(&data[second..]);
+                data[third + at] ^= 2;
             }
         }
         fs::write(&volume, data).unwrap();

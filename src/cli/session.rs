@@ -27,6 +27,9 @@ use crate::writer;
 /// The command that names each plain volume among encrypted ones itself.
 const NAMES_PLAIN_VOLUMES: &str = "verify";
 
+/// The command that lives so long that what cannot be read now may be read later.
+const TRIES_AGAIN: &str = "mount";
+
 /// Option that names a file which marks the right folder.
 const MARKER: &str = "alternate-destination-marker";
 
@@ -44,7 +47,9 @@ pub(crate) fn open_set(call: &Call, ui: &mut Ui, writing: bool) -> Result<Set> {
 /// where the server can, only the versions are listed at first.
 pub(crate) fn open_versions(call: &Call, ui: &mut Ui) -> Result<Set> {
     let mut set = open(call, ui, (false, false), true)?;
-    set.remote().leave_out_unreadable();
+    if call.command.name != TRIES_AGAIN {
+        set.remote().leave_out_unreadable();
+    }
     Ok(set)
 }
 

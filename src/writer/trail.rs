@@ -7,6 +7,8 @@ use crate::format::names::VolumeName;
 
 /// Blocks of this run whose places are remembered, for those that come again: 80 bytes each.
 const RECENT: usize = 4096;
+/// Blocks with equal first bits share so many places, of which the one goes that was not wanted for longest.
+const SHARED: usize = 4;
 
 /// A block and where it lies.
 #[derive(Clone, Copy)]
@@ -53,9 +55,11 @@ impl Trail {
         };
         self.add(volume, at, len);
         self.recent.resize(RECENT, None);
-        if let Some(slot) = self.recent.get_mut(slot(key)) {
+        let places = self.recent.get_mut(places_of(key)).unwrap_or_default();
+        places.rotate_right(1);
+        if let Some(first) = places.first_mut() {
             let key = *key;
-            *slot = Some(Spot {
+            *first = Some(Spot {
                 key,
                 volume,
                 at,
@@ -66,14 +70,21 @@ impl Trail {
 
     /// A block is stored already; `inside` tells the volume, where the place is not remembered.
     pub(super) fn known(&mut self, key: &BlockKey, inside: impl FnOnce() -> Option<VolumeId>) {
-        let spot = self.recent.get(slot(key)).copied().flatten();
-        match spot.filter(|spot| spot.key == *key) {
+        match self.remembered(key) {
             Some(spot) => self.add(spot.volume, spot.at, spot.len),
             None => match inside().map(Extent::inside) {
                 Some(extent) => self.add(extent.volume, extent.at, extent.len),
                 None => self.lost = true,
             },
         }
+    }
+
+    fn remembered(&mut self, key: &BlockKey) -> Option<Spot> {
+        let places = self.recent.get_mut(places_of(key))?;
+        let is_it = |spot: &Option<Spot>| spot.is_some_and(|spot| spot.key == *key);
+        let found = places.iter().position(is_it)?;
+        places.get_mut(..=found)?.rotate_right(1);
+        places.first().copied().flatten()
     }
 
     /// Where the blocks since [`Trail::begin`] are, if that is known of all of them.
@@ -85,9 +96,10 @@ impl Trail {
     }
 }
 
-fn slot(key: &BlockKey) -> usize {
-    let raw = key.as_bytes();
-    raw.iter().take(4).fold(0, |n, &b| n << 8 | usize::from(b)) % RECENT
+fn places_of(key: &BlockKey) -> std::ops::Range<usize> {
+    let raw = key.as_bytes().iter().take(4);
+    let first = raw.fold(0, |n, &b| n << 8 | usize::from(b)) % (RECENT / SHARED) * SHARED;
+    first..first + SHARED
 }
 
 /// The random part of a dblock's name; `None` where it has another form than this program gives.
@@ -102,4 +114,34 @@ pub(super) fn id_of(name: &VolumeName) -> Option<VolumeId> {
         guid: guid.try_into().ok()?,
         sealed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::Algo;
+    use crate::format::names::VolumeName;
+
+    /// As metadata that many files have in common, among blocks of their own.
+    #[test]
+    fn a_block_that_is_wanted_again_and_again_is_not_forgotten() {
+        let name = "duplicati-b00000000000000000000000000000001.dblock.zip";
+        let name = VolumeName::parse(name).expect("a name");
+        let key = |n: u64| BlockKey::new(&Algo::Sha256.hash(&n.to_be_bytes()), 8);
+        let mut trail = Trail::default();
+        for n in 0..10 {
+            trail.stored(&key(n), &name, n * 100, 50);
+        }
+        for n in 10..20_000 {
+            trail.stored(&key(n), &name, n * 100, 50);
+            trail.begin();
+            trail.known(&key(n % 10), || None);
+            let found = trail.take();
+            assert_eq!(
+                found.first().map(|e| (e.at, e.len)),
+                Some((n % 10 * 100, 50)),
+                "{n}"
+            );
+        }
+    }
 }
