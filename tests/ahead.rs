@@ -169,7 +169,9 @@ fn what_is_not_wanted_is_left_where_it_is() {
         .restore(&["--partial-reads=never", "*file 5"])
         .code(&[0, 1, 2]);
     let asked = world.asked(before);
-    assert!(asked.len() <= 2, "{asked:?}");
+    // Its data may lie in two, and its metadata, which it has in common with files before it, in another.
+    assert!(asked.len() <= 3, "{asked:?}");
+    assert!(world.names().len() > 3, "of more");
     assert!(asked.values().all(|n| *n == 1), "{asked:?}");
 }
 
