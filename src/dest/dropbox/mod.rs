@@ -119,8 +119,7 @@ fn open(url: &DestUrl, given: &Options) -> Result<Store> {
     let login = oauth::login(given, &logins::DROPBOX)?;
     let mut base = Base::new(&SHAPE, given, login, (of(API), folder), url.display())?;
     base.account = oauth::account(given);
-    let root = root.as_deref().unwrap_or_default();
-    base.place = format!("{} {root} {asks_root} ", of(API));
+    base.place = [of(API), root.unwrap_or_default(), asks_root.to_string()].join(" ");
     let blocks = given.size(&options::PART).unwrap_or(0) / BLOCK;
     let part = blocks.clamp(1, BLOCKS_MAX) * BLOCK;
     (base.page, base.pieces_from, base.pieces) = (2000, part + 1, Some((part, u64::MAX)));
