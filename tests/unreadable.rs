@@ -133,6 +133,23 @@ fn a_data_volume_that_cannot_be_read_costs_its_files_and_no_others() {
 }
 
 #[test]
+fn a_dry_run_tells_what_it_can_where_a_link_cannot_be_read() {
+    let world = World::new();
+    let source = world.scratch.at("source");
+    std::os::unix::fs::symlink("f0", source.join("link")).unwrap();
+    let more = [text(&source), "--blocksize=50kb", "--dblock-size=1mb"];
+    world.run("backup", &more).code(&[0]);
+    world.restore("to").code(&[0]);
+    let to = format!("--restore-path={}", text(&world.scratch.at("to")));
+    let dry = |world: &World| world.run("restore", &[&to, "--dry-run"]);
+    dry(&world).code(&[0]).says("0 links");
+    for name in world.volumes(".dblock.") {
+        world.spoil(name, 403);
+    }
+    dry(&world).code(&[0]).says("would create").says("1 link");
+}
+
+#[test]
 fn an_index_that_cannot_be_read_costs_nothing_but_time() {
     let world = World::new();
     let spoilt = world.volumes(".dindex.")[2];

@@ -43,9 +43,9 @@ mod self_test;
 pub(crate) mod session;
 mod sources;
 mod stdin;
+mod talk;
 mod topics;
 mod unattended;
-mod volume;
 
 use std::ffi::OsString;
 
@@ -186,7 +186,7 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
     let args = args.get(1..).unwrap_or_default();
     let prepared = prepare(args).and_then(|(call, notes)| {
         unattended::check(&call.options)?;
-        let ui = volume::open_ui(&call)?;
+        let ui = talk::open_ui(&call)?;
         Ok((call, notes, ui))
     });
     match prepared {

@@ -85,7 +85,10 @@ fn look(
         return Ok(());
     };
     let share = Share::Bytes(PART_BYTES.saturating_mul(batch.len() as u64));
-    let mut shelf = match set.shelf(ui, no, places.expected(no)?, share) {
+    let keys: Vec<BlockKey> = batch.iter().map(|(key, _)| *key).collect();
+    let shelf = set.shelf(ui, no, places.expected(no)?, share);
+    let shelf = shelf.and_then(|mut shelf| shelf.fetch(set, ui, &keys).map(|()| shelf));
+    let mut shelf = match shelf {
         Ok(shelf) => shelf,
         Err(e) if e.kind().is_volume_or_key() => {
             ui.verbose(&e.to_string());
@@ -94,8 +97,6 @@ fn look(
         }
         Err(e) => return Err(e),
     };
-    let keys: Vec<BlockKey> = batch.iter().map(|(key, _)| *key).collect();
-    shelf.fetch(set, ui, &keys)?;
     let mut block = Vec::new();
     for (key, no) in batch.drain(..) {
         if !shelf.block(&key, &mut block)? {

@@ -3,52 +3,36 @@
 use super::options;
 use crate::base::opt::Kind::{Choice, Flag, Int, Secret, Span, Text, Word};
 
+macro_rules! runs {
+    ($($more:literal),*) => {
+        &[
+            "backup",
+            "restore",
+            "list",
+            "find",
+            "list-filesets",
+            "list-folder-content",
+            "list-file-versions",
+            "search-entries",
+            "compare",
+            "verify",
+            "delete",
+            "compact",
+            "repair",
+            "purge",
+            "purge-broken-files",
+            "list-broken-files",
+            "affected",
+            "copy",
+            $($more),*
+        ]
+    };
+}
+
 /// Commands that go to a destination and are one undertaking.
-pub(super) const RUNS: &[&str] = &[
-    "backup",
-    "restore",
-    "list",
-    "find",
-    "list-filesets",
-    "list-folder-content",
-    "list-file-versions",
-    "search-entries",
-    "compare",
-    "verify",
-    "delete",
-    "compact",
-    "repair",
-    "purge",
-    "purge-broken-files",
-    "list-broken-files",
-    "affected",
-    "copy",
-];
-/// Commands with scripts around them: [`RUNS`] and all else that reads or writes a destination or the sources.
-const SCRIPTED: &[&str] = &[
-    "backup",
-    "restore",
-    "cat",
-    "mount",
-    "list",
-    "find",
-    "list-filesets",
-    "list-folder-content",
-    "list-file-versions",
-    "search-entries",
-    "compare",
-    "verify",
-    "delete",
-    "compact",
-    "repair",
-    "purge",
-    "purge-broken-files",
-    "list-broken-files",
-    "affected",
-    "copy",
-    "remote",
-    "test-filters",
-];
+pub(super) const RUNS: &[&str] = runs!();
+/// Commands with scripts around them: all that read or write a destination or the sources.
+const SCRIPTED: &[&str] = runs!("cat", "mount", "remote", "test-filters");
 const BACKUP: &[&str] = &["backup"];
 const FORMATS: &[&str] = &["Duplicati", "Json"];
 

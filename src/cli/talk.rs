@@ -1,4 +1,4 @@
-//! How much is said, and where: from options to the one that says it.
+//! What a run says, how much and where: the options of that.
 
 use crate::base::error::{Doing, Result};
 use crate::base::kinds::KINDS;
@@ -19,7 +19,7 @@ const REPORTING: [&str; 9] = [
     "repair",
 ];
 
-/// Opens the mouth of a run, and its log file.
+/// What speaks to the person, with the log file.
 pub(super) fn open_ui(call: &Call) -> Result<Ui> {
     let options = &call.options;
     let console = options
@@ -51,13 +51,6 @@ pub(super) fn open_ui(call: &Call) -> Result<Ui> {
     if unattended::keeps(options) {
         ui.keep_for_report();
     }
-    if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
-        let (kinds, unknown) = suppressed(list);
-        ui.suppress(kinds);
-        for line in unknown {
-            ui.note(&line);
-        }
-    }
     if let Some(path) = options.text(&options::LOG_FILE) {
         // What is said goes there, too, unless less is asked for.
         let least = match (options.given(options::LOG_FILE_LEVEL.name), volume) {
@@ -73,6 +66,13 @@ pub(super) fn open_ui(call: &Call) -> Result<Ui> {
         let file = LogFile::open(path, least, most)
             .doing(|| format!("open the log file {}", text::safe(path.as_bytes())))?;
         ui.log_to(file);
+    }
+    if let Some(list) = options.text(&options::SUPPRESS_WARNINGS) {
+        let (kinds, unknown) = suppressed(list);
+        ui.suppress(kinds);
+        for line in unknown {
+            ui.note(&line);
+        }
     }
     Ok(ui)
 }
