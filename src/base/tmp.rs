@@ -160,9 +160,15 @@ pub(crate) struct Spool {
     file: File,
     /// For errors: what fails, and what can be done.
     doing: String,
-    hint: &'static str,
-    hint_when_full: &'static str,
-    volumes: Option<Volumes>,
+    way_out: WayOut,
+}
+
+/// What can be done about an error.
+enum WayOut {
+    /// The temporary folder can be another one; where it is full, volumes can be smaller.
+    Elsewhere(Option<Volumes>),
+    /// Where there is no more room.
+    WhenFull(&'static str),
 }
 
 impl Spool {
@@ -170,9 +176,7 @@ impl Spool {
         Ok(Spool {
             file: tmp.file()?,
             doing: format!("use a temporary file in {}", tmp.shown()),
-            hint: ELSEWHERE,
-            hint_when_full: "",
-            volumes: tmp.volumes,
+            way_out: WayOut::Elsewhere(tmp.volumes),
         })
     }
 
@@ -181,16 +185,14 @@ impl Spool {
         Spool {
             file,
             doing: doing.into(),
-            hint: "",
-            hint_when_full: "",
-            volumes: None,
+            way_out: WayOut::WhenFull(""),
         }
     }
 
     /// What can be done where it finds no more room.
     pub(crate) fn when_full(self, hint: &'static str) -> Spool {
         Spool {
-            hint_when_full: hint,
+            way_out: WayOut::WhenFull(hint),
             ..self
         }
     }
@@ -238,13 +240,14 @@ impl Spool {
             return e;
         }
         let e = Error::io(&e).doing(self.doing());
-        let in_folder = self.hint_when_full.is_empty() && !self.hint.is_empty();
-        let hint = match e.kind() {
-            Kind::NoSpace if in_folder => smaller(self.volumes, u64::MAX),
-            Kind::NoSpace => self.hint_when_full.to_owned(),
-            _ => self.hint.to_owned(),
+        let is_full = e.kind() == Kind::NoSpace;
+        let e = match self.way_out {
+            WayOut::Elsewhere(volumes) if is_full => e.hint(smaller(volumes, u64::MAX)),
+            WayOut::Elsewhere(_) => e.hint(ELSEWHERE),
+            WayOut::WhenFull(hint) if is_full => e.hint(hint),
+            WayOut::WhenFull(_) => e,
         };
-        e.hint(hint).into()
+        e.into()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use crate::base::digest::Algo;
-use crate::base::error::{Error, Result, unwrap_io};
+use crate::base::error::{Error, Kind, Result, unwrap_io};
 use crate::base::fault::{Class, Done, Fault};
 use crate::base::sys;
 use crate::base::text;
@@ -221,11 +221,12 @@ impl Remote {
                 attempts.failed(fault, self.heard)
             }
         };
-        if let Err(fault) = &next
-            && let Some(e) = self.unreadable(name, fault, doing)
-        {
-            return Err(e);
-        }
+        let next = match next {
+            Err(fault) if self.is_of_file(name, &fault) => {
+                return Err(self.error(fault, doing).with_kind(Kind::Unreadable));
+            }
+            next => next,
+        };
         if let Err(fault) = &next
             && matches!(fault.class, Class::NotFound | Class::FolderMissing)
         {

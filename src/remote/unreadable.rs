@@ -1,6 +1,6 @@
 //! A file that cannot be read at a destination which is well otherwise.
 
-use crate::base::error::{Error, Kind, Result};
+use crate::base::error::Result;
 use crate::base::fault::{Class, Fault};
 use crate::base::sys;
 use crate::base::tmp::Spool;
@@ -16,23 +16,17 @@ const PIECE_BYTES: u64 = 64 << 10;
 const MOST_BAD: u32 = 16;
 
 impl Remote {
-    /// The error that a final fault of reading the file `name` becomes, if it is the fault of this file alone.
-    pub(super) fn unreadable(&mut self, name: &str, fault: &Fault, doing: &str) -> Option<Error> {
+    /// Whether a final fault of reading the file `name` is the fault of this file alone; counts it then.
+    pub(super) fn is_of_file(&mut self, name: &str, fault: &Fault) -> bool {
         let may_be = matches!(
             fault.class,
             Class::Transient | Class::Throttled(_) | Class::Auth | Class::Local | Class::Usage
         );
         let many = self.unreadable >= MOST_IN_A_ROW && self.local_folder().is_none();
-        if !self.leaves_out || !may_be || many || sys::ends_now() || !self.answers(name) {
-            return None;
-        }
-        self.unreadable += 1;
-        let fault = Fault {
-            class: fault.class,
-            text: fault.text.clone(),
-            hint: fault.hint.clone(),
-        };
-        Some(self.error(fault, doing).with_kind(Kind::Unreadable))
+        let is_its_own =
+            self.leaves_out && may_be && !many && !sys::ends_now() && self.answers(name);
+        self.unreadable += u32::from(is_its_own);
+        is_its_own
     }
 
     /// What can be read of a file in a folder of this machine, such as one on a disk with bad sectors, into `into`, with zeros in
@@ -44,9 +38,11 @@ impl Remote {
         while self.local_folder().is_some() && bad < MOST_BAD && at < size {
             let len = PIECE_BYTES.min(size - at);
             self.stats.calls += 1;
+            self.stats.gets += 1;
             let mut sink = SpoolSink::new(into, &mut self.down, at, Some(at + len));
             let result = self.dest.get(name, Span::of(at, len), &mut sink);
-            any |= sink.position() > at;
+            any |= sink.received > 0;
+            self.stats.bytes_down += sink.received;
             if let Some(e) = sink.own_error {
                 return Err(e);
             }
