@@ -43,14 +43,6 @@ impl<'a> BitWriter<'a> {
         self.put(code >> 8, code & 0xff);
     }
 
-    /// Moves whole bytes to the buffer when a literal, of 14 bits at most, might bring 64 bits or more.
-    #[inline(always)]
-    pub(super) fn make_room(&mut self) {
-        if self.count >= 50 {
-            self.flush_here();
-        }
-    }
-
     /// Moves whole bytes to the buffer; at most 7 bits stay.
     #[inline(never)]
     pub(super) fn flush(&mut self) {

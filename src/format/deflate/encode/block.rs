@@ -169,11 +169,25 @@ fn write_steps(
     let mut out = std::mem::take(to);
     for step in steps {
         let (count, length, distance) = step.parts();
-        let literals = data.get(at..at + count)?;
+        let mut literals = data.get(at..at + count)?;
         at += count;
-        for &byte in literals {
-            out.make_room();
-            out.code(t.literals[usize::from(byte)]);
+        // Four fit between two flushes; one loop for all would end where the processor does not expect it.
+        while let Some((four, rest)) = literals.split_first_chunk::<4>() {
+            for &byte in four {
+                out.code(t.literals[usize::from(byte)]);
+            }
+            out.flush_here();
+            literals = rest;
+        }
+        if let [first, rest @ ..] = literals {
+            out.code(t.literals[usize::from(*first)]);
+            if let [second, rest @ ..] = rest {
+                out.code(t.literals[usize::from(*second)]);
+                if let [third, ..] = rest {
+                    out.code(t.literals[usize::from(*third)]);
+                }
+            }
+            out.flush_here();
         }
         if length > 0 {
             let from = at.checked_sub(distance as usize)?;
@@ -183,13 +197,13 @@ fn write_steps(
                 return None;
             }
             at = end;
-            // At most 7 bits wait then; these are at most 14 + 5 + 15 + 13.
-            out.flush_here();
+            // At most 7 bits wait; these are at most 14 + 5 + 15 + 13.
             out.code(t.matches[(length - SHORTEST) as usize & 0xff]);
             let slot = distance_slot(distance) & 31;
             out.code(t.distances[slot]);
             let extra = distance_extra(slot);
             out.put((distance - 1) & ((1 << extra) - 1), extra);
+            out.flush_here();
         }
     }
     out.flush();

@@ -16,16 +16,18 @@ pub(super) struct Effort {
     lazy: u32,
     /// Matches of three bytes are looked for while literals take at least so many bits each, in 256ths.
     three: u32,
-    /// Places within a match that can be found later: of a longer match no others than these first ones.
+    /// Places within a match that can be found later: of a longer match no others than these last ones, and what was entered ahead.
     inside: u32,
     /// Places are left out where the data is dull: what comes again only from there is then not found.
     skips: bool,
 }
 
-/// Places within a match that level 1 enters, and others of the longest match: runs of one byte are mostly those.
+/// Places within a match that level 1 enters, and others within the longest match: runs of one byte are mostly those.
 const FEW_INSIDE: u32 = 4;
-/// Where literals take less, a match of three bytes seldom pays for the time. In text it does not, in programs it does.
+/// Where literals take less, in 256ths of a bit, a match of three bytes seldom pays for the time. In text it does not, in programs
+/// it does; level 2 looks for them in the densest of those only.
 const DEAR: u32 = 1500;
+const DEARER: u32 = 1700;
 const ALWAYS: u32 = 0;
 const NEVER: u32 = u32::MAX;
 
@@ -35,16 +37,10 @@ const EFFORTS: [Effort; 9] = [
         inside: FEW_INSIDE,
         ..effort(3, 16, 0, NEVER, true)
     },
-    effort(4, 20, 1, NEVER, true),
-    Effort {
-        inside: 48,
-        ..effort(12, 48, 1, DEAR, true)
-    },
-    Effort {
-        inside: 64,
-        ..effort(20, 64, 1, DEAR, true)
-    },
-    effort(32, 64, 1, DEAR, true),
+    effort(6, 32, 1, DEARER, true),
+    effort(13, 64, 1, DEAR, true),
+    effort(24, 96, 1, DEAR, true),
+    effort(40, 128, 1, DEAR, true),
     effort(64, 128, 2, ALWAYS, true),
     effort(128, 258, 2, ALWAYS, false),
     effort(512, 258, 2, ALWAYS, false),
@@ -97,89 +93,72 @@ pub(super) fn parse(
         nice: effort.nice,
         above: SHORTEST - 1,
     };
-    let mut search = first;
-    // The match that waits for a better one, and how many places after it were searched.
-    let mut best = Match {
-        length: 0,
-        distance: 1,
-    };
-    let mut waited = 0;
     let mut worthy_at = 0;
     let mut tick_at = TICK_BYTES;
-    // The first byte has nothing before it.
     finder.three = sink.literal_bits() >= effort.three;
-    finder.enter_one(0);
+    // The first byte has nothing before it.
     sink.literals(0, 1);
     let mut literals = 1;
     let mut at = 1;
     while at < end {
         let bytes = finder.bytes(at);
-        let found = finder.find(at, bytes, search);
+        let mut best = finder.find(at, bytes, first);
         at += 1;
-        if best.length == 0 {
-            if found.length < SHORTEST || (found.length == SHORTEST && found.distance > NEAR) {
-                literals += 1;
-                sink.literal((bytes & 0xff) as u8);
-                if literals > DULL_LITERALS {
-                    if effort.skips && at - worthy_at > DULL_BYTES {
-                        let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
-                        at += skip;
-                        literals += skip;
-                        sink.literals(at - skip, at);
-                        finder.skip_to(at);
-                    }
-                    if literals >= MOST_LITERALS {
-                        sink.run(literals)?;
-                        literals = 0;
-                        tick();
-                    }
+        if best.length < SHORTEST || (best.length == SHORTEST && best.distance > NEAR) {
+            literals += 1;
+            sink.literal((bytes & 0xff) as u8);
+            if literals > DULL_LITERALS {
+                if effort.skips && at - worthy_at > DULL_BYTES {
+                    let skip = ((at - worthy_at) / 4).min(MOST_SKIPPED).min(end - at);
+                    at += skip;
+                    literals += skip;
+                    sink.literals(at - skip, at);
+                    finder.skip_to(at);
                 }
-                continue;
+                if literals >= MOST_LITERALS {
+                    sink.run(literals)?;
+                    literals = 0;
+                    tick();
+                }
             }
-            best = found;
-            waited = 0;
-        } else if found.length >= best.length && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited
-        {
-            sink.literals(at - 2 - waited, at - 1);
-            literals += waited + 1;
-            best = found;
-            waited = 0;
-        } else {
-            waited += 1;
+            continue;
         }
-        if best.length < effort.nice && waited < effort.lazy && at < end {
+        // While the match waits for a better one: how many places after it were searched.
+        let mut waited = 0;
+        while best.length < effort.nice && waited < effort.lazy && at < end {
             let depth = if best.length >= GOOD {
                 effort.depth >> 3
             } else {
                 effort.depth >> 1
             };
-            search = Search {
+            let search = Search {
                 depth: depth >> waited,
                 nice: effort.nice,
                 above: best.length - 1,
             };
-            continue;
+            let bytes = finder.bytes(at);
+            let found = finder.find(at, bytes, search);
+            at += 1;
+            if found.length >= best.length && gain(found, best) > LEAST_GAIN + MORE_GAIN * waited {
+                sink.literals(at - 2 - waited, at - 1);
+                literals += waited + 1;
+                best = found;
+                waited = 0;
+            } else {
+                waited += 1;
+            }
         }
         sink.step(literals, best.length, best.distance)?;
         finder.three = sink.literal_bits() >= effort.three;
         literals = 0;
-        search = first;
         let next = at - 1 - waited + best.length;
         if best.length >= WORTHY {
             worthy_at = next;
         }
-        let inside = match best.length {
+        finder.inside = match best.length {
             LONGEST if effort.skips => FEW_INSIDE,
             _ => effort.inside,
         };
-        // The last is always entered: a run goes on from there.
-        let entered = next.min(at.saturating_add(inside));
-        finder.enter(at, entered);
-        if entered < next {
-            finder.skip_to(next - 1);
-            finder.enter_one(next - 1);
-        }
-        best.length = 0;
         at = at.max(next);
         if at >= tick_at {
             tick_at = at + TICK_BYTES;
