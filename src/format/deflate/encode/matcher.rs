@@ -17,7 +17,7 @@ const NEAR_BITS: u32 = 13;
 /// Places entered at once. Their links take the room of as many at the far end of the window.
 const AHEAD: u32 = 256;
 /// A match of three bytes from farther away costs as much as its literals.
-pub(super) const NEAR: u32 = 4096;
+const NEAR: u32 = 4096;
 /// Bytes that are hashed for the chains.
 const HASHED: u32 = 4;
 

@@ -1,7 +1,7 @@
 //! Decides which matches are taken: goes through the block once, and for each match first sees whether the next places have a
 //! better one.
 
-use super::matcher::{Finder, Match, NEAR, Search};
+use super::matcher::{Finder, Match, Search};
 use super::pieces::{MOST_LITERALS, Sink};
 use super::slots::{LONGEST, SHORTEST};
 
@@ -104,7 +104,7 @@ pub(super) fn parse(
         let bytes = finder.bytes(at);
         let mut best = finder.find(at, bytes, first);
         at += 1;
-        if best.length < SHORTEST || (best.length == SHORTEST && best.distance > NEAR) {
+        if best.length < SHORTEST {
             literals += 1;
             sink.literal((bytes & 0xff) as u8);
             if literals > DULL_LITERALS {
@@ -165,7 +165,6 @@ pub(super) fn parse(
             tick();
         }
     }
-    // At the end no match waits: it was taken when there was no place after it.
     if literals > 0 {
         sink.run(literals)?;
     }
