@@ -171,7 +171,7 @@ fn write_steps(
         let (count, length, distance) = step.parts();
         let mut literals = data.get(at..at + count)?;
         at += count;
-        // Four fit between two flushes; one loop for all would end where the processor does not expect it.
+        // Four fit between two flushes. The last ones by themselves: a loop ends where the processor does not expect it (4 % on programs).
         while let Some((four, rest)) = literals.split_first_chunk::<4>() {
             for &byte in four {
                 out.code(t.literals[usize::from(byte)]);
