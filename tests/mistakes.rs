@@ -84,7 +84,10 @@ fn several_versions_cannot_be_restored_at_once() {
         PLAIN,
         "--keep-versions=1",
     ];
+    let dry = [&keep[..], &["--dry-run"]].concat();
+    in_work(&scratch, &dry).code(&[0]);
     in_work(&scratch, &keep).code(&[0]);
+    in_work(&scratch, &dry).code(&[1]);
     in_work(&scratch, &keep).code(&[1]);
 }
 

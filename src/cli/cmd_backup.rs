@@ -99,7 +99,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     if dry_run && !report.partial {
         match reclaim::would_be_after_backup(&mut set, ui, &retention, &how, report.version) {
             Err(e) if e.kind() != Kind::Interrupted => ui.error(&e.to_string()),
-            would => would?,
+            would => changed = would?,
         }
     }
     session::tell_facts(&facts, ui);

@@ -83,7 +83,7 @@ pub(super) fn after_backup(
 }
 
 /// What a dry run of a backup says of its rule: which versions would go, and what a compaction would free. `new` is the time of
-/// the version that would be added, if one would.
+/// the version that would be added, if one would. True when a version would go.
 ///
 /// What that version needs nobody knows yet: for the count the newest one that is there stays in its place.
 pub(super) fn would_be_after_backup(
@@ -92,16 +92,16 @@ pub(super) fn would_be_after_backup(
     retention: &Retention,
     how: &How,
     new: Option<Timestamp>,
-) -> Result<()> {
+) -> Result<bool> {
     if retention.is_empty() || set.versions().next().is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let decided = decisions::decide(set, ui, retention, new)?;
     let before = usize::from(new.is_some());
     decisions::show(ui, false, &decided.times, &decided.decisions, before);
     let mut going = decided.going;
     if going.versions.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let all = going.versions.len();
     going.versions.retain(|no| before == 0 || *no > 0);
@@ -111,7 +111,8 @@ pub(super) fn would_be_after_backup(
         ui.note("what would come back is counted as if the newest version that is there stayed");
     }
     tell(&report, how, ui);
-    refused(report, ui)
+    refused(report, ui)?;
+    Ok(true)
 }
 
 /// By the listing alone: small volumes would be put together.
