@@ -45,6 +45,33 @@ fn begun(folder: &Path) -> usize {
     names(folder).iter().filter(|n| hidden(n)).count()
 }
 
+/// No file may grow to half of a volume, and each is restored from a folder of this machine; not where it comes at a limited pace.
+#[test]
+fn volumes_in_a_folder_are_read_where_they_lie() {
+    for how in ["--no-encryption", "--passphrase=where it lies"] {
+        let scratch = Scratch::new("restore-lies");
+        let source = scratch.folder("src");
+        for n in 0..20 {
+            fs::write(source.join(format!("f{n}")), Rand(n).bytes(300_000)).unwrap();
+        }
+        let dest = scratch.at("dest");
+        let backup = ["backup", text(&dest), text(&source), how];
+        let sizes = ["--blocksize=50kb", "--dblock-size=3mb"];
+        scratch.run(&[&backup[..], &sizes].concat()).code(&[0]);
+        let target = format!("--restore-path={}", text(&scratch.at("out")));
+        let args = ["restore", text(&dest), &target, how];
+        let paced = [&args[..], &["--throttle-download=1gb"]].concat();
+        let ran = scratch.run_within(1500, &paced).code(&[100]);
+        ran.says("temporary file");
+        scratch.run_within(1500, &args).code(&[0]);
+        for n in 0..20 {
+            let name = format!("f{n}");
+            let read = |folder: &Path| fs::read(folder.join(&name)).unwrap();
+            assert!(read(&source) == read(&scratch.at("out")), "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_stopped_restore_keeps_what_is_whole_and_nothing_else() {
     let scratch = Scratch::new("restore-stop");

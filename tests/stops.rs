@@ -325,20 +325,14 @@ fn a_temporary_file_that_cannot_grow_publishes_nothing() {
     for n in 0..8 {
         tree::write(&source.join(format!("b{n}")), &Rand(n).bytes(100_000));
     }
-    let words = [
-        "sh",
-        "-c",
-        "ulimit -f 600; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_duplet"),
-    ];
-    let limited = support::finish(scratch.other(&words, &line), &line);
-    limited
+    scratch
+        .run_within(600, &line)
         .code(&[100])
         .says("cannot write a volume to file:///");
     assert_eq!(volumes(&dest, "dlist").len(), 1);
     // Where uploads are slowed down they are copies of temporary files.
     line.push("--throttle-upload=1gb");
-    let limited = support::finish(scratch.other(&words, &line), &line);
+    let limited = scratch.run_within(600, &line);
     limited.code(&[100]).says("temporary file");
     assert_eq!(volumes(&dest, "dlist").len(), 1);
     scratch.run(&line).code(&[0]);

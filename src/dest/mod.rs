@@ -194,6 +194,12 @@ pub(crate) trait Destination {
     /// sends the file from its start: `into.restart()`, then that. Nothing after the span is passed on, nor waited for.
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts>;
 
+    /// A file of this machine, open for reading, of which any part can be read, and read again, at no cost but its bytes'. `None`
+    /// where it has to be fetched, or [`Destination::get`] can tell why it cannot be read.
+    fn at_hand(&mut self, _name: &str) -> Option<File> {
+        None
+    }
+
     /// Stores the body under `name`, replacing a file of that name; one attempt. A body that [is new](Body::is_new) replaces
     /// nothing, where [`About::refuses_to_replace`]. May leave a whole, a partial or no file when
     /// it fails; `remote` settles which.

@@ -4,6 +4,7 @@
 //! [`Remote`] can only read. [`RemoteMut`] adds what changes the destination and needs a [`Permit`].
 
 mod ahead;
+mod at_hand;
 mod check;
 mod download;
 mod flight;

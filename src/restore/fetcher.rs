@@ -92,7 +92,7 @@ impl<'a> Fetcher<'a> {
             }
             let shelf = match self.parts(set, ui, no, expected, keys)? {
                 Some(shelf) => Ok(shelf),
-                None => set.shelf(ui, no, expected, Share::All),
+                None => set.shelf_of_blocks(ui, no, expected, Share::All),
             };
             let shelf = match shelf {
                 Ok(shelf) => Some(shelf),

@@ -201,6 +201,13 @@ impl Scratch {
         finish(command, args)
     }
 
+    /// As [`Scratch::run`] where no file may grow beyond so many units of 512 bytes, as on a full disk.
+    pub fn run_within<S: AsRef<OsStr>>(&self, units: u32, args: &[S]) -> Ran {
+        let limit = format!("ulimit -f {units}; exec \"$@\"");
+        let program = env!("CARGO_BIN_EXE_duplet");
+        finish(self.other(&["sh", "-c", &limit, "sh", program], args), args)
+    }
+
     /// Starts the program and returns at once, with its output thrown away.
     pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Child {
         self.command(args)

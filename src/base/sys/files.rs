@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -270,6 +271,21 @@ pub(super) fn sized(mut call: impl FnMut(*mut u8, usize) -> libc::ssize_t) -> io
         }
     }
     Err(io::Error::from_raw_os_error(libc::ERANGE))
+}
+
+/// The kernel's number of the file system that an open file is on, as `statfs` calls it.
+pub(crate) fn file_system_of(file: &File) -> io::Result<u32> {
+    let mut out = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open and `out` has the size of what the call fills.
+    check(unsafe { libc::fstatfs(file.as_raw_fd(), out.as_mut_ptr()) })?;
+    // SAFETY: the call was right, so it filled `out`.
+    let stat = unsafe { out.assume_init() };
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "all numbers have 32 bits, of a type that differs between systems"
+    )]
+    Ok(stat.f_type as u32)
 }
 
 /// Bytes free for this user on the file system of `folder`; `None` when the system does not say.

@@ -4,16 +4,16 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::dir::{Dir, component};
 use super::files::{
-    FileKind, Stat, from_std, is_missing_call, packed_names, sized, statx, xattr_read,
+    FileKind, Stat, file_system_of, from_std, is_missing_call, packed_names, sized, statx,
+    xattr_read,
 };
-use super::{c_bytes, c_path, check, check_len};
+use super::{c_bytes, c_path, check_len};
 
 /// The name by which a folder itself is meant in the methods of this file.
 pub(crate) const ITSELF: &[u8] = b".";
@@ -129,18 +129,7 @@ impl Spot<'_> {
 
     /// The kernel's number of the file system that the entry is on, as `statfs` calls it.
     pub(crate) fn file_system(&self) -> io::Result<u32> {
-        let held = self.open(libc::O_PATH)?;
-        let mut out = MaybeUninit::<libc::statfs>::uninit();
-        // SAFETY: the descriptor is open and `out` has the size of what the call fills.
-        check(unsafe { libc::fstatfs(held.as_raw_fd(), out.as_mut_ptr()) })?;
-        // SAFETY: the call was right, so it filled `out`.
-        let stat = unsafe { out.assume_init() };
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "all numbers have 32 bits, of a type that differs between systems"
-        )]
-        Ok(stat.f_type as u32)
+        file_system_of(&self.open(libc::O_PATH)?)
     }
 
     /// By the folder's place in `/proc`, which needs no right to read the entry; without `/proc` by opening it. A folder itself

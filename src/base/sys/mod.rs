@@ -48,7 +48,9 @@ pub(crate) use ending::{
     await_ready, end_at_next_stop, end_at_stop, ends_now, forget_stops, in_slices, save_at_stop,
     sleep_until_end, slice, stopped,
 };
-pub(crate) use files::{FileKind, Stat, free_space, give_name, lstat, space, unnamed_file};
+pub(crate) use files::{
+    FileKind, Stat, file_system_of, free_space, give_name, lstat, space, unnamed_file,
+};
 #[cfg(any(test, feature = "mount"))]
 pub(crate) use fuse::{Asked, FuseLine, Handover, unmount};
 pub(crate) use look::{ITSELF, Spot, not_regular, stat_of, xattr_names_of, xattr_of};

@@ -18,7 +18,7 @@ use in_place::InPlace;
 use options::{ALTERNATES, MARKER, MIN_FREE, NO_LENGTH, OPTIONS, SYNC};
 use parts::{
     absolute, check_name, copy_body, fault, folder_missing, ignore_unsupported, is_absent,
-    is_temporary, mode_of, place, read_some, remote_file, short, shown,
+    is_at_hand, is_temporary, mode_of, place, read_some, remote_file, short, shown, sync_folder,
 };
 
 use super::{
@@ -201,20 +201,9 @@ impl FileDest {
     }
 
     fn sync_folder(&self, folder: &Path) -> Done<()> {
-        if !self.sync {
-            return Ok(());
-        }
-        match ignore_unsupported(File::open(folder).and_then(|f| f.sync_all())) {
-            // Network and user-space file systems answer these for folders.
-            Err(e)
-                if matches!(
-                    e.raw_os_error(),
-                    Some(libc::ENOENT | libc::EACCES | libc::EPERM)
-                ) =>
-            {
-                Ok(())
-            }
-            done => done.map_err(|e| fault(&e, folder)),
+        match self.sync {
+            true => sync_folder(folder),
+            false => Ok(()),
         }
     }
 
@@ -314,6 +303,11 @@ impl Destination for FileDest {
             total: Some(size),
             sha1: None,
         })
+    }
+
+    fn at_hand(&mut self, name: &str) -> Option<File> {
+        let (_, path) = self.path(name).ok()?;
+        File::open(path).ok().filter(is_at_hand)
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {

@@ -1,5 +1,6 @@
 //! Small parts of the local destination: paths and names checked, errors classed, bytes moved.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -41,12 +42,49 @@ pub(super) fn check_name(name: &str) -> Done<()> {
     Ok(())
 }
 
+/// File systems whose bytes come from another machine or program, each time they are read if there is little memory: NFS, SMB (three
+/// numbers), FUSE, 9P, Ceph, AFS, Coda, a virtual machine's shared folders.
+const BROUGHT: [u32; 10] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x6573_5546,
+    0x0102_1997,
+    0x00c3_6400,
+    0x5346_414f,
+    0x7375_7245,
+    0x786f_4256,
+];
+
+/// Whether a file may be read in pieces and again where it lies.
+pub(super) fn is_at_hand(file: &File) -> bool {
+    file.metadata().is_ok_and(|m| m.is_file())
+        && sys::file_system_of(file).is_ok_and(|number| !BROUGHT.contains(&number))
+}
+
 pub(super) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY)
 }
 
 pub(super) fn is_absent(e: &io::Error) -> bool {
     matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Names in the folder are on the medium.
+pub(super) fn sync_folder(folder: &Path) -> Done<()> {
+    match ignore_unsupported(File::open(folder).and_then(|f| f.sync_all())) {
+        // Network and user-space file systems answer these for folders.
+        Err(e)
+            if matches!(
+                e.raw_os_error(),
+                Some(libc::ENOENT | libc::EACCES | libc::EPERM)
+            ) =>
+        {
+            Ok(())
+        }
+        done => done.map_err(|e| fault(&e, folder)),
+    }
 }
 
 pub(super) fn shown(path: &Path) -> String {

@@ -52,7 +52,7 @@ impl Shelf {
         }
         match &self.source {
             Source::Ranged(ranged) => ranged.fetch(line, self.layout, &wanted),
-            Source::Whole(_) => Ok(()),
+            Source::Whole(_) | Source::AtHand(_) => Ok(()),
         }
     }
 }

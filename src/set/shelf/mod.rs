@@ -4,6 +4,7 @@
 //! Who opens a shelf says how much of the volume is wanted; that decides whether it is downloaded whole. What a damaged
 //! volume still gives is in `salvage`.
 
+mod at_hand;
 mod directory;
 mod fetch;
 mod hinted;
@@ -25,6 +26,7 @@ use crate::format::zip_read::{EntryRef, Layout, ZipReader};
 use crate::format::zip_write::Packed;
 use crate::set::volume::{Expected, Opened, only_zip, reading};
 use crate::set::{Set, VolumeNo};
+use at_hand::AtHand;
 use directory::{Directory, each_block};
 pub(crate) use hinted::Hints;
 #[cfg(feature = "fuzz")]
@@ -70,6 +72,8 @@ impl Share {
 enum Source {
     /// Here: whole, or whatever there is of it when it has a flaw.
     Whole(Box<Whole>),
+    /// In a folder of this machine, where it lies.
+    AtHand(Box<AtHand>),
     /// At the destination; parts of it are here.
     Ranged(Box<Ranged>),
 }
@@ -78,6 +82,7 @@ impl Source {
     fn archive(&self) -> &dyn ReadAt {
         match self {
             Source::Whole(whole) => &**whole,
+            Source::AtHand(at_hand) => &**at_hand,
             Source::Ranged(ranged) => &**ranged,
         }
     }
@@ -242,7 +247,7 @@ impl Shelf {
     pub(crate) fn flaw(&self) -> Option<&str> {
         match &self.source {
             Source::Whole(whole) => whole.opened.flaw.as_deref(),
-            Source::Ranged(_) => None,
+            Source::AtHand(_) | Source::Ranged(_) => None,
         }
     }
 

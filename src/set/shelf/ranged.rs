@@ -435,4 +435,4 @@ pub(crate) fn fuzz(front: &[u8], data: &[u8]) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #[path = "ranged_tests.rs"]
-mod tests;
+pub(super) mod tests;

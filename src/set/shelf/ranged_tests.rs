@@ -12,7 +12,7 @@ use crate::format::names::VolumeName;
 use crate::format::zip_write::ZipWriter;
 use crate::set::shelf::{Inflater, Shelf, Source};
 
-const ALGO: Algo = Algo::Sha256;
+pub(in crate::set::shelf) const ALGO: Algo = Algo::Sha256;
 
 /// A server that has one file.
 struct Server {
@@ -51,19 +51,19 @@ impl Line for Server {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Cipher {
+pub(in crate::set::shelf) enum Cipher {
     Plain,
     V2,
     V3,
 }
 
-const CIPHERS: [Cipher; 3] = [Cipher::Plain, Cipher::V2, Cipher::V3];
+pub(in crate::set::shelf) const CIPHERS: [Cipher; 3] = [Cipher::Plain, Cipher::V2, Cipher::V3];
 
-fn secret() -> Secret {
+pub(in crate::set::shelf) fn secret() -> Secret {
     Secret::new("a passphrase".to_owned())
 }
 
-fn sealed(cipher: Cipher, plain: &[u8]) -> Vec<u8> {
+pub(in crate::set::shelf) fn sealed(cipher: Cipher, plain: &[u8]) -> Vec<u8> {
     match cipher {
         Cipher::Plain => plain.to_vec(),
         Cipher::V2 => {
@@ -98,7 +98,7 @@ fn sealed_v3(plain: &[u8]) -> Vec<u8> {
     out
 }
 
-fn archive(blocks: &[Vec<u8>], manifest: usize) -> Vec<u8> {
+pub(in crate::set::shelf) fn archive(blocks: &[Vec<u8>], manifest: usize) -> Vec<u8> {
     let tmp = Tmp::open(None).unwrap();
     let mut zip = ZipWriter::new(Vec::new(), &tmp).unwrap();
     let mut deflater = Deflater::new(6);
@@ -110,7 +110,7 @@ fn archive(blocks: &[Vec<u8>], manifest: usize) -> Vec<u8> {
     zip.finish().unwrap()
 }
 
-fn key_of(block: &[u8]) -> BlockKey {
+pub(in crate::set::shelf) fn key_of(block: &[u8]) -> BlockKey {
     BlockKey::new(&ALGO.hash(block), u32::try_from(block.len()).unwrap())
 }
 
@@ -139,7 +139,7 @@ fn open(cipher: Cipher, server: &mut Server) -> Result<Shelf> {
 }
 
 /// Small and large blocks, their sizes and so their places at every offset within a block of the cipher.
-fn blocks() -> Vec<Vec<u8>> {
+pub(in crate::set::shelf) fn blocks() -> Vec<Vec<u8>> {
     let mut blocks: Vec<_> = (0..16).map(|n| noise(1 + n, n as u64)).collect();
     blocks.extend((0..8).map(|n| noise(60_000 + n, 100 + n as u64)));
     blocks.extend((0..8).map(|n| prose(900 * (n + 1))));
