@@ -69,6 +69,20 @@ fn volumes_in_a_folder_are_read_where_they_lie() {
             let read = |folder: &Path| fs::read(folder.join(&name)).unwrap();
             assert!(read(&source) == read(&scratch.at("out")), "{name}");
         }
+        // For a damaged one there is no room: it costs no other, and no more than the file that the damage is in.
+        let volume = support::volumes(&dest, "dblock").remove(0);
+        let mut bytes = fs::read(&volume).unwrap();
+        bytes[500_000] ^= 1;
+        fs::write(&volume, bytes).unwrap();
+        fs::remove_dir_all(scratch.at("out")).unwrap();
+        let ran = scratch.run_within(1500, &args).code(&[3]);
+        ran.says("is damaged (its hash differs")
+            .says("1 incomplete");
+        let whole = |n: &u64| {
+            let name = format!("f{n}");
+            fs::read(scratch.at("out").join(&name)).ok() == fs::read(source.join(name)).ok()
+        };
+        assert_eq!((0..20).filter(whole).count(), 19);
     }
 }
 

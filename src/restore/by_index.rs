@@ -1,4 +1,4 @@
-//! What happens to blocks that are not where the version says.
+//! Where blocks are found that are not where the version or the index says.
 
 use crate::base::error::Result;
 use crate::base::ui::Ui;
@@ -18,15 +18,29 @@ impl Fetcher<'_> {
     ) -> Result<(plan::Plan, Run)> {
         let index = read_index(set, places, ui)?;
         self.failed = vec![false; set.volumes().dblock_count() as usize];
-        let (mut plan, mut lost) = find(set, wanted, places, &self.failed)?;
-        let scans = self.reading.is_none_or(|r| !r.no_scan);
-        if !lost.is_empty() && !index.unindexed.is_empty() && scans {
-            scan(set, &index, places, ui)?;
-            (plan, lost) = find(set, wanted, places, &self.failed)?;
-        }
+        self.unindexed.clone_from(&index.unindexed);
+        let (plan, lost) = self.seek(set, places, wanted, ui)?;
         if !lost.is_empty() {
             tell_lost(lost.len(), &index, ui);
         }
         Ok((plan, lost))
+    }
+
+    /// A plan for blocks, and those that are in no volume. If some are not in the volumes that index volumes describe, the others are
+    /// read through, once.
+    pub(super) fn seek(
+        &mut self,
+        set: &mut Set,
+        places: &mut BlockIndex,
+        wanted: &Run,
+        ui: &mut Ui,
+    ) -> Result<(plan::Plan, Run)> {
+        let (plan, lost) = find(set, wanted, places, &self.failed)?;
+        let scans = self.reading.is_none_or(|r| !r.no_scan);
+        if lost.is_empty() || self.unindexed.is_empty() || !scans {
+            return Ok((plan, lost));
+        }
+        scan(set, &std::mem::take(&mut self.unindexed), places, ui)?;
+        find(set, wanted, places, &self.failed)
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Fetcher<'a> {
     done: u64,
     /// Everything that was planned was delivered or is in `bad`.
     pub(super) settled: bool,
+    /// Volumes that no index describes, and that were not looked into.
+    pub(super) unindexed: Vec<VolumeNo>,
     /// Targets that could not be written, which was told.
     pub(super) unwritten: Bits,
 }
@@ -56,6 +58,7 @@ impl<'a> Fetcher<'a> {
             volumes: 0,
             done: 0,
             settled: false,
+            unindexed: Vec::new(),
             unwritten: Bits::default(),
         }
     }
@@ -92,7 +95,7 @@ impl<'a> Fetcher<'a> {
             }
             let shelf = match self.parts(set, ui, no, expected, keys)? {
                 Some(shelf) => Ok(shelf),
-                None => set.shelf_of_blocks(ui, no, expected, Share::All),
+                None => set.shelf_of_blocks(ui, no, expected),
             };
             let shelf = match shelf {
                 Ok(shelf) => Some(shelf),
@@ -114,7 +117,8 @@ impl<'a> Fetcher<'a> {
             match shelf {
                 Some(shelf) => {
                     let sure = !places.is_of_version();
-                    self.volume(set, shelf, (no, sure), (&mut reader, &mut head), ui)?;
+                    let which = (no, expected, sure);
+                    self.volume(set, shelf, which, (&mut reader, &mut head), ui)?;
                 }
                 None => {
                     while let Some(record) = head.take() {
@@ -177,12 +181,13 @@ impl<'a> Fetcher<'a> {
         &mut self,
         set: &mut Set,
         mut shelf: Shelf,
-        (no, sure): (VolumeNo, bool),
+        (no, expected, sure): (VolumeNo, Expected, bool),
         (reader, head): (&mut RunReader, &mut Option<Vec<u8>>),
         ui: &mut Ui,
     ) -> Result<()> {
         let mut wanted = 0u64;
         let mut damaged = 0u64;
+        let mut anew = false;
         while let Some(record) = head.take() {
             let (place, _) = planned(&record)?;
             if place.no != no {
@@ -194,7 +199,14 @@ impl<'a> Fetcher<'a> {
             let key = place.key;
             let mut group = vec![record];
             let mut failed = false;
-            let good = shelf.block(&key, &mut self.block)?;
+            let mut good = shelf.block(&key, &mut self.block)?;
+            if !good
+                && !std::mem::replace(&mut anew, true)
+                && let Some(whole) = set.shelf_anew(ui, (no, &shelf), expected)?
+            {
+                shelf = whole;
+                good = shelf.block(&key, &mut self.block)?;
+            }
             wanted += 1;
             // One block goes to all its places while it is in memory; the places are not collected.
             while let Some(record) = group.pop() {

@@ -32,7 +32,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::format::manifest::Params;
-use crate::set::{BlockIndex, IndexReport, Needs, Set};
+use crate::set::{BlockIndex, IndexReport, Needs, Set, VolumeNo};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -71,12 +71,8 @@ pub(crate) fn run(set: &mut Set, options: RestoreOptions, ui: &mut Ui) -> Result
         ..selected
     };
     needs.lost(&mut |number, meta| fetcher.spoil(number, meta))?;
-    let (mut plan, mut lost) = find(set, &wanted, &places, &fetcher.failed)?;
-    let scans = !fetcher.finish.options.reading.no_scan;
-    if !lost.is_empty() && !index.unindexed.is_empty() && scans {
-        scan(set, &index, &mut places, ui)?;
-        (plan, lost) = find(set, &wanted, &places, &fetcher.failed)?;
-    }
+    fetcher.unindexed.clone_from(&index.unindexed);
+    let (plan, lost) = fetcher.seek(set, &mut places, &wanted, ui)?;
     let finish = &mut fetcher.finish;
     let missed = missed(&lost, finish.targets, finish.options)?;
     if missed > 0 {
@@ -243,20 +239,16 @@ fn find(
     Ok((plan, lost.finish()?.into_run()?))
 }
 
-/// Adds the blocks of dblocks that no index volume describes.
-fn scan(set: &mut Set, index: &IndexReport, places: &mut BlockIndex, ui: &mut Ui) -> Result<()> {
-    let bytes: u64 = index
-        .unindexed
-        .iter()
-        .filter_map(|&n| set.volumes().dblock(n)?.1)
-        .sum();
+/// Adds the blocks of these dblocks, which no index volume describes.
+fn scan(set: &mut Set, unindexed: &[VolumeNo], places: &mut BlockIndex, ui: &mut Ui) -> Result<()> {
+    let sizes = unindexed.iter().filter_map(|&n| set.volumes().dblock(n)?.1);
+    let bytes: u64 = sizes.sum();
     ui.note(&format!(
         "reading {} ({}) that no index volume describes",
-        text::count(index.unindexed.len() as u64, "dblock volume"),
+        text::count(unindexed.len() as u64, "dblock volume"),
         show_size(bytes)
     ));
-    set.index_dblocks(ui, &index.unindexed, places, false)
-        .map(|_| ())
+    set.index_dblocks(ui, unindexed, places, false).map(|_| ())
 }
 
 /// Reads the index volumes, after the places that a version tells did not do: as if there were none.
@@ -362,7 +354,7 @@ fn fetch_all(
         let lost;
         (plan, lost) = match places.is_of_version() {
             true => fetcher.by_index(set, places, &again, ui)?,
-            false => find(set, &again, places, &fetcher.failed)?,
+            false => fetcher.seek(set, places, &again, ui)?,
         };
         give_up(fetcher, &lost)?;
     }

@@ -161,7 +161,8 @@ impl Set {
         let mut stored = Spool::new(&self.tmp)?;
         if let Some(size) = size {
             let here = self.remote.has_ahead(name.as_str());
-            let need = size.saturating_mul(2).saturating_sub(here);
+            let files = if name.encryption().is_some() { 2 } else { 1 };
+            let need = size.saturating_mul(files).saturating_sub(here);
             match self.tmp.need(need) {
                 Err(_) if self.judged.release() => self.tmp.need(need)?,
                 enough => enough?,

@@ -18,7 +18,8 @@ use in_place::InPlace;
 use options::{ALTERNATES, MARKER, MIN_FREE, NO_LENGTH, OPTIONS, SYNC};
 use parts::{
     absolute, check_name, copy_body, fault, folder_missing, ignore_unsupported, is_absent,
-    is_at_hand, is_temporary, mode_of, place, read_some, remote_file, short, shown, sync_folder,
+    is_at_hand, is_temporary, mode_of, open_to_read, place, read_some, remote_file, short, shown,
+    sync_folder,
 };
 
 use super::{
@@ -275,7 +276,7 @@ impl Destination for FileDest {
 
     fn get(&mut self, name: &str, span: Span, into: &mut dyn Sink) -> Done<GetFacts> {
         let (folder, path) = self.path(name)?;
-        let mut file = match File::open(&path) {
+        let mut file = match open_to_read(&path) {
             Ok(file) => file,
             Err(e) if is_absent(&e) => return Err(self.absent(&folder, name)),
             Err(e) => return Err(fault(&e, &path)),
@@ -307,7 +308,7 @@ impl Destination for FileDest {
 
     fn at_hand(&mut self, name: &str) -> Option<File> {
         let (_, path) = self.path(name).ok()?;
-        File::open(path).ok().filter(is_at_hand)
+        open_to_read(&path).ok().filter(is_at_hand)
     }
 
     fn put(&mut self, name: &str, body: &mut dyn Body) -> Done<()> {

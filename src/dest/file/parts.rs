@@ -1,7 +1,8 @@
 //! Small parts of the local destination: paths and names checked, errors classed, bytes moved.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{BUFFER, TEMPORARY};
@@ -42,6 +43,19 @@ pub(super) fn check_name(name: &str) -> Done<()> {
     Ok(())
 }
 
+/// A regular file, or an error: nothing waits for a pipe that took its name.
+pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(sys::not_regular()),
+    }
+}
+
 /// File systems whose bytes come from another machine or program, each time they are read if there is little memory: NFS, SMB (three
 /// numbers), FUSE, 9P, Ceph, AFS, Coda, a virtual machine's shared folders.
 const BROUGHT: [u32; 10] = [
@@ -59,8 +73,7 @@ const BROUGHT: [u32; 10] = [
 
 /// Whether a file may be read in pieces and again where it lies.
 pub(super) fn is_at_hand(file: &File) -> bool {
-    file.metadata().is_ok_and(|m| m.is_file())
-        && sys::file_system_of(file).is_ok_and(|number| !BROUGHT.contains(&number))
+    sys::file_system_of(file).is_ok_and(|number| !BROUGHT.contains(&number))
 }
 
 pub(super) fn is_temporary(name: &str) -> bool {

@@ -211,7 +211,7 @@ impl<'a> Blocks<'a> {
     fn by_index(&mut self, ui: &mut Ui, key: &BlockKey) -> Result<()> {
         let index = read_index(self.set, self.places, ui)?;
         if !self.places.contains(key)? && !index.unindexed.is_empty() && !self.reading.no_scan {
-            scan(self.set, &index, self.places, ui)?;
+            scan(self.set, &index.unindexed, self.places, ui)?;
         }
         self.shelves.retain(|kept| !kept.shelf.is_in_parts());
         let volumes = self.set.volumes().dblock_count() as usize;

@@ -84,7 +84,7 @@ pub(crate) fn stream(
     let usable = vec![false; set.volumes().dblock_count() as usize];
     let (mut plan, mut lost) = find(set, &run, &places, &usable)?;
     if !lost.is_empty() && !index.unindexed.is_empty() && !options.reading.no_scan {
-        scan(set, &index, &mut places, ui)?;
+        scan(set, &index.unindexed, &mut places, ui)?;
         (plan, lost) = find(set, &run, &places, &usable)?;
     }
     if !lost.is_empty() {

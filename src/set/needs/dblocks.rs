@@ -114,7 +114,7 @@ fn open(
         true => Share::Bytes(0),
         false => Share::All,
     };
-    let opened = set.shelf_of_blocks(ui, no, places.expected(no)?, share);
+    let opened = set.shelf(ui, no, places.expected(no)?, share);
     let shelf = usable(ui, opened, faults)?;
     if let Some(why) = shelf.as_ref().and_then(Shelf::flaw)
         && faults == VolumeFaults::Warned

@@ -247,7 +247,8 @@ impl Shelf {
     pub(crate) fn flaw(&self) -> Option<&str> {
         match &self.source {
             Source::Whole(whole) => whole.opened.flaw.as_deref(),
-            Source::AtHand(_) | Source::Ranged(_) => None,
+            Source::AtHand(at_hand) => at_hand.flaw.as_deref(),
+            Source::Ranged(_) => None,
         }
     }
 
