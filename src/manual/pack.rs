@@ -9,6 +9,9 @@ use std::{env, fs};
 /// Pages that a build for a small machine does without.
 const FOR_DEVELOPERS: [&str; 3] = ["benchmarks", "building", "internals"];
 
+/// The page that the program makes from its own tables.
+const PRINTED: &str = "options";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = env::var("CARGO_MANIFEST_DIR")?;
     let source = Path::new(&root).join("src/manual");
@@ -30,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let on = format!("CARGO_FEATURE_DEST_{}", name.to_ascii_uppercase());
         let more = FOR_DEVELOPERS.contains(&name.as_str());
         let more_off = env::var_os("CARGO_FEATURE_DEVELOPER_PAGES").is_none();
-        if choice && env::var_os(on).is_none() || more && more_off {
+        if choice && env::var_os(on).is_none() || more && more_off || name == PRINTED {
             continue;
         }
         all.extend([name.as_bytes(), b"\0"].concat());
