@@ -39,6 +39,8 @@ pub(crate) struct Choice {
     pub(crate) one_file_system: bool,
     /// Sources inside another one, as `Source::path`: file systems that hold no files are entered for them.
     pub(crate) named: Vec<Vec<u8>>,
+    /// Absolute paths of sources that are not there.
+    pub(crate) absent: Vec<Vec<u8>>,
     /// The destination's folder on this machine: where links are followed, the walk may come to it by one.
     pub(crate) own: Option<PathBuf>,
 }

@@ -62,8 +62,15 @@ impl Losses {
         (source.path.ends_with(b"/") && path.starts_with(&source.path)).then_some(source)
     }
 
-    /// Warns once the walk is done.
-    pub(super) fn tell(&self, ui: &mut Ui) {
+    /// Source folders that hold nothing.
+    pub(super) fn hollow(&self) -> Vec<Vec<u8>> {
+        let of_folder = |s: &&Counts| s.there == 0 && s.path.ends_with(b"/");
+        let hollow = self.sources.iter().filter(of_folder);
+        hollow.map(|s| s.path.clone()).collect()
+    }
+
+    /// Warns once the walk is done; true if there was something to warn of.
+    pub(super) fn tell(&self, ui: &mut Ui) -> bool {
         let mut told = 0;
         for source in self.sources.iter().filter(|s| s.there == 0 && s.gone > 0) {
             told += source.gone;
@@ -78,7 +85,8 @@ impl Losses {
         }
         let nearly = self.before >= WORTH_A_WORD && self.gone >= self.before - self.before / 10;
         let all = self.before > 0 && self.gone == self.before;
-        if (nearly || all) && told < self.gone - self.gone / 10 {
+        let elsewhere = (nearly || all) && told < self.gone - self.gone / 10;
+        if elsewhere {
             ui.warn(
                 "NearlyAllGone",
                 &format!(
@@ -88,6 +96,7 @@ impl Losses {
                 ),
             );
         }
+        told > 0 || elsewhere
     }
 }
 
@@ -222,8 +231,9 @@ mod tests {
             gone.iter().for_each(|p| losses.gone(p.as_bytes()));
             there.iter().for_each(|p| losses.there(p.as_bytes()));
             let mut ui = Ui::silent();
-            losses.tell(&mut ui);
+            let any = losses.tell(&mut ui);
             let messages = ui.messages();
+            assert_eq!(any, !messages.is_empty(), "{what}");
             assert_eq!(messages.len(), told.len(), "{what}: {messages:?}");
             for (message, word) in messages.iter().zip(told) {
                 assert!(message.contains(word), "{what}: {message}");

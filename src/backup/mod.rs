@@ -89,6 +89,10 @@ pub(crate) struct BackupReport {
     pub(crate) entries: u64,
     /// The version was added, but may need what another program deleted meanwhile: the backup failed.
     pub(crate) disturbed: Option<Error>,
+    /// It was warned of what is gone from the sources.
+    pub(crate) lost_much: bool,
+    /// Source folders that hold nothing; `Source::path`.
+    pub(crate) hollow: Vec<Vec<u8>>,
 }
 
 impl BackupReport {
@@ -172,7 +176,8 @@ pub(crate) fn run(
     job.report.too_large = walk.stats.too_large;
     if whole {
         job.rest_is_deleted(ui)?;
-        job.losses.tell(ui);
+        job.report.lost_much = job.losses.tell(ui);
+        job.report.hollow = job.losses.hollow();
     } else {
         job.keep_the_rest()?;
     }

@@ -185,6 +185,7 @@ mod tests {
             exclusion_attributes: false,
             one_file_system: false,
             named: Vec::new(),
+            absent: Vec::new(),
         };
         let folder = std::env::temp_dir().join(format!("duplet-names-{}", std::process::id()));
         fs::create_dir_all(folder.join("n1")).expect("folder");

@@ -49,8 +49,8 @@ pub(crate) struct Sources {
     pub(crate) roots: Vec<Source>,
     /// Those inside a root.
     pub(crate) nested: Vec<Source>,
-    /// Words that name nothing.
-    pub(crate) missing: Vec<String>,
+    /// Words that name nothing, each with its absolute path.
+    pub(crate) missing: Vec<(String, Vec<u8>)>,
 }
 
 pub(crate) fn sources(words: &[String], cwd: &Path) -> Sources {
@@ -69,7 +69,7 @@ pub(crate) fn sources(words: &[String], cwd: &Path) -> Sources {
                 }
                 out.push(Source { path });
             }
-            Err(_) => sorted.missing.push(word.clone()),
+            Err(_) => sorted.missing.push((word.clone(), path)),
         }
     }
     out.sort();
@@ -130,7 +130,9 @@ mod tests {
         let names = |list: &[Source]| list.iter().map(|s| below(&s.path)).collect::<Vec<_>>();
         assert_eq!(names(&found.roots), ["/a-b/", "/a/"]);
         assert_eq!(names(&found.nested), ["/a/b/", "/a/b/c/"]);
-        assert_eq!(found.missing, ["gone"]);
+        assert_eq!(found.missing.len(), 1);
+        assert_eq!(found.missing[0].0, "gone");
+        assert_eq!(below(&found.missing[0].1), "/gone");
         let way = |i: usize| {
             found.nested[i]
                 .way(&found.roots)

@@ -124,6 +124,7 @@ fn run_of(source: &Path) -> BackupOptions {
             exclusion_attributes: false,
             one_file_system: false,
             named: Vec::new(),
+            absent: Vec::new(),
         },
         rule: Rule::Metadata,
         skip_metadata: true,

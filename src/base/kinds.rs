@@ -1,7 +1,7 @@
 //! The kinds of warnings, by which they are counted and `--suppress-warnings` names them.
 
 /// All of them.
-pub(crate) const KINDS: [&str; 56] = [
+pub(crate) const KINDS: [&str; 57] = [
     "attributes",
     "bad-metadata",
     "bad-path",
@@ -30,6 +30,7 @@ pub(crate) const KINDS: [&str; 56] = [
     "new-passphrase",
     "no-match",
     "no-right-to-delete",
+    "no-version",
     "NoFilesInBackup",
     "not-deleted",
     "not-reclaimed",

@@ -83,6 +83,7 @@ pub(super) fn choice(call: &Call) -> Result<Choice> {
         exclusion_attributes: !options.flag(&o::NO_EXCLUSION_XATTR),
         one_file_system: options.flag(&o::ONE_FILE_SYSTEM),
         named: Vec::new(),
+        absent: Vec::new(),
     })
 }
 
@@ -118,7 +119,8 @@ pub(super) fn sources(
     }
     let sorted = backup::sources(&words, &cwd);
     let found = sorted.roots;
-    for word in &sorted.missing {
+    for (word, path) in sorted.missing {
+        choice.absent.push(path);
         let line = format!("source {} does not exist", text::safe(word.as_bytes()));
         if call.options.flag(&o::ABORT_MISSING) {
             return Err(Error::new(Kind::Missing, line)

@@ -85,9 +85,16 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut changed = false;
     // The version is there, whatever becomes of the old ones.
     let disturbed = report.disturbed.take();
-    if !dry_run && !report.partial && disturbed.is_none() {
+    let hollow = [report.hollow.as_slice(), &options.choice.absent].concat();
+    let by = (&retention, hollow.as_slice());
+    // Whoever was warned of what is gone has until the next run.
+    let waits = report.lost_much && !retention.is_empty() && !retention.allow_full_removal;
+    if waits && !report.partial {
+        ui.note("no old version is deleted by this run (--allow-full-removal does all the same)");
+    }
+    if !dry_run && !report.partial && !waits && disturbed.is_none() {
         let (last, before) = (report.written.last_dblock, set.state());
-        let kept = reclaim::after_backup(&mut set, ui, &retention, &how, last);
+        let kept = reclaim::after_backup(&mut set, ui, by, &how, last);
         let failed = kept.is_err();
         stopped = after(kept, added, ui)?;
         changed = set.state() != before;
@@ -96,8 +103,8 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             facts = after(finished, added, ui)?;
         }
     }
-    if dry_run && !report.partial {
-        match reclaim::would_be_after_backup(&mut set, ui, &retention, &how, report.version) {
+    if dry_run && !report.partial && !waits {
+        match reclaim::would_be_after_backup(&mut set, ui, by, &how, report.version) {
             Err(e) if e.kind() != Kind::Interrupted => ui.error(&e.to_string()),
             would => changed = would?,
         }

@@ -183,7 +183,8 @@ fn list_sets(call: &Call, set: &mut Set, ui: &mut Ui, times: &[Timestamp]) -> Re
     set.prove(ui)?;
     let counted = call.options.flag(&FULL_RESULT);
     if times.is_empty() {
-        ui.note("there are no versions yet");
+        let listless = set.volumes().listless();
+        ui.note(listless.as_deref().unwrap_or("there are no versions yet"));
     }
     ui.json(|w| {
         w.key("Filesets")?;

@@ -51,6 +51,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             .doing(format!("verify {}", set.remote().describe())));
     }
     tell(call, ui, &report);
+    if let Some(line) = set.volumes().listless() {
+        ui.warn("no-version", &line);
+    }
     if options.dlists {
         decisions::name_replaced(&mut set, ui, true)?;
     }

@@ -42,6 +42,7 @@ mod rules;
 mod self_test;
 pub(crate) mod session;
 mod sources;
+mod spared;
 mod stdin;
 mod talk;
 mod topics;

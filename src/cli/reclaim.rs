@@ -6,7 +6,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::tell_facts;
-use crate::cli::{Call, backup_options, decisions, options as o, retained};
+use crate::cli::{Call, backup_options, decisions, options as o, retained, spared};
 use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
 use crate::upkeep::retention::Retention;
@@ -38,19 +38,20 @@ pub(super) fn is_due(set: &mut Set, how: &How) -> bool {
                 .is_none_or(|at| !(0..least).contains(&since(at))))
 }
 
-/// After a backup: deletes what its rule says, then reclaims space if that deleted something, or if the last volume that was
+/// After a backup: deletes what its rule says, but the last versions with anything of the `hollow` sources, then reclaims space if that deleted something, or if the last volume that was
 /// written is small and there are enough such volumes. True when it was stopped before its end.
 pub(super) fn after_backup(
     set: &mut Set,
     ui: &mut Ui,
-    retention: &Retention,
+    (retention, hollow): (&Retention, &[Vec<u8>]),
     how: &How,
     last_dblock: u64,
 ) -> Result<bool> {
     let (times, going) = match retention.is_empty() {
         true => (Vec::new(), Going::default()),
         false => {
-            let decided = decisions::decide(set, ui, retention, None)?;
+            let mut decided = decisions::decide(set, ui, retention, None)?;
+            spared::spare(set, ui, hollow, retention, &mut decided)?;
             (decided.times, decided.going)
         }
     };
@@ -89,14 +90,15 @@ pub(super) fn after_backup(
 pub(super) fn would_be_after_backup(
     set: &mut Set,
     ui: &mut Ui,
-    retention: &Retention,
+    (retention, hollow): (&Retention, &[Vec<u8>]),
     how: &How,
     new: Option<Timestamp>,
 ) -> Result<bool> {
     if retention.is_empty() || set.versions().next().is_none() {
         return Ok(false);
     }
-    let decided = decisions::decide(set, ui, retention, new)?;
+    let mut decided = decisions::decide(set, ui, retention, new)?;
+    spared::spare(set, ui, hollow, retention, &mut decided)?;
     let before = usize::from(new.is_some());
     decisions::show(ui, false, &decided.times, &decided.decisions, before);
     let mut going = decided.going;

@@ -63,6 +63,9 @@ pub(super) fn merge(
     )?;
     let mut words = line.words;
     not_blank(&words)?;
+    let typed = words.get(usize::from(command.name == "remote"));
+    let other = |target: &String| typed.is_some_and(|url| url != "-" && url != target);
+    let elsewhere = command.needs_url && extra.target.as_ref().is_some_and(other);
     let url = take_url(command, &line.command, &mut words, extra.target.take())?;
     if TAKES_SOURCES.contains(&command.name) {
         words.append(&mut extra.sources);
@@ -78,6 +81,12 @@ pub(super) fn merge(
     if extra.exposed {
         let note = format!("others can read {file}, which holds a secret (chmod 600 {file})");
         said.push((Level::Warning, note));
+    }
+    if elsewhere {
+        let note = format!(
+            "the destination is that of --target in {file}, not the one on the command line (write - there)"
+        );
+        said.push((Level::Information, note));
     }
     let has_rules = applies(&INCLUDE, command);
     if unused > 0 && (has_rules || command.name == "verify") {

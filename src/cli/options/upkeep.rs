@@ -15,7 +15,7 @@ options! { LIST:
     KEEP_VERSIONS = "keep-versions", Int(0), "", DELETE, "Keeps so many complete versions, the newest ones; 0 keeps all.";
     KEEP_TIME = "keep-time", Text, "", DELETE, "Keeps the versions of this age, counted back by the calendar: 3D, 4W, 6M, 1Y.";
     RETENTION_POLICY = "retention-policy", Text, "", DELETE, "Thins versions out as they age: 1W:1D,4W:1W,12M:1M keeps one a day for a week, then one a week for four, then one a month for a year; U has no end.";
-    ALLOW_FULL_REMOVAL = "allow-full-removal", Flag, "", DELETE, "Lets a rule take the last version, too.";
+    ALLOW_FULL_REMOVAL = "allow-full-removal", Flag, "", DELETE, "Lets a rule take the last version, too, and in a backup the last one of a source that is empty or gone.";
     NO_TIME_TOLERANCE = "disable-time-tolerance", Flag, "", DELETE, "Takes --keep-time to the second; else a hundredth of it, at most an hour, is added.";
     THRESHOLD = "threshold", Int(0), "25", RECLAIM, "Percentage of unused data from which volumes are rewritten.";
     SMALL_FILE_SIZE = "small-file-size", Size(1 << 20), "", RECLAIM, "Size up to which a volume is small, without a suffix in MiB; a fifth of --dblock-size if not given.";

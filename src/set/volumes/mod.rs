@@ -6,6 +6,7 @@ mod packed;
 mod state;
 
 use crate::base::digest::Hash;
+use crate::base::text::count;
 use crate::format::names::{VolumeKind, VolumeName};
 use kept::Kept;
 use packed::{Names, ODD, Packed, guid};
@@ -84,6 +85,19 @@ impl Volumes {
     /// Volumes of all kinds that are there.
     pub(crate) fn len(&self) -> usize {
         self.dblocks.iter().count() + self.dindexes.iter().count() + self.dlists.len()
+    }
+
+    /// What is to be said where there are volumes but not one list of files.
+    pub(crate) fn listless(&self) -> Option<String> {
+        let counts = [self.dblocks.iter().count(), self.dindexes.iter().count()];
+        let [blocks, index] = counts.map(|n| n as u64);
+        let any = self.dlists.is_empty() && blocks + index > 0;
+        any.then(|| {
+            let (blocks, index) = (count(blocks, "dblock"), count(index, "index volume"));
+            format!(
+                "there is the list of no version, but {blocks} and {index}: a first backup that did not end, or lists (dlist) that are gone"
+            )
+        })
     }
 
     /// Numbers of dblocks are below this, those of retired ones included.

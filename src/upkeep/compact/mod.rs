@@ -59,6 +59,7 @@ pub(crate) fn run(
         .doing(|| "delete volumes".to_owned())?;
     // Nor is anything deleted by somebody who does not know the passphrase.
     set.learn_params(ui)?;
+    some_list(set)?;
     let before = set.state();
     let asked = Traffic::until_now(set);
     let mut work = Work {
@@ -98,6 +99,16 @@ pub(crate) fn run(
     }
     work.report.traffic = Traffic::since(set, asked);
     Ok(work.report)
+}
+
+/// Fails where there are volumes without a single list of files: everything would seem to be needed by nobody.
+fn some_list(set: &Set) -> Result<()> {
+    let Some(line) = set.volumes().listless() else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Missing, line)
+        .doing("reclaim space")
+        .hint("put the dlist volumes back if there is a copy of them; the next backup uses the data that is left"))
 }
 
 struct Work<'a> {
