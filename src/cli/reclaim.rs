@@ -194,21 +194,21 @@ pub(super) fn tell(report: &Report, how: &How, ui: &mut Ui) {
     if report.orphans.volumes > 0 {
         let (all, old) = (report.orphans, report.old_orphans.volumes);
         let volumes = text::count(all.volumes, "volume");
-        let (have, they) = match all.volumes {
-            1 => ("has", "it"),
-            _ => ("have", "they"),
+        let (have, they, them) = match all.volumes {
+            1 => ("has", "it", "it"),
+            _ => ("have", "they", "them"),
         };
         let then = match (dry, old) {
             (_, 0) => format!(
                 "; {they} {} left, as the next backup may use {}, or until {they} {} a day older than the newest version",
                 if all.volumes == 1 { "is" } else { "are" },
-                if all.volumes == 1 { "it" } else { "them" },
+                them,
                 if all.volumes == 1 { "is" } else { "are" },
             ),
             _ => String::new(),
         };
         ui.note(&format!(
-            "{volumes} ({}) {have} no index and no version needs {they}: interrupted runs leave such{then}",
+            "{volumes} ({}) {have} no index and no version needs {them}: interrupted runs leave such{then}",
             show_size(all.bytes)
         ));
     }

@@ -53,13 +53,13 @@ impl BlocklistRefs {
 }
 
 /// Puts the ids (keys of size 0) of blocklists with a member that has no place, or is in `lost` (keys of size 0), into
-/// `broken`. `held` hears of the volumes of each member that is stored, once a member. One pass over both.
+/// `broken`. `held` hears of the volumes of each member that is stored, with the id of each list that names it. One pass over both.
 pub(crate) fn broken(
     members: &Run,
     places: &BlockIndex,
     lost: &mut Keyset,
     broken: &mut Keyset,
-    held: &mut dyn FnMut(&[VolumeNo]),
+    held: &mut dyn FnMut(&[u8], &[VolumeNo]),
 ) -> Result<()> {
     let mut stored = places.reader()?;
     let mut head = next_place(&mut stored)?;
@@ -79,9 +79,9 @@ pub(crate) fn broken(
                 }
                 head = next_place(&mut stored)?;
             }
-            if !volumes.is_empty() {
-                held(&volumes);
-            }
+        }
+        if !volumes.is_empty() {
+            held(list, &volumes);
         }
         let mut gone = volumes.is_empty();
         if !gone

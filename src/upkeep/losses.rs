@@ -137,7 +137,7 @@ impl Losses {
             &self.places,
             &mut self.lost,
             &mut self.broken,
-            &mut |_| {},
+            &mut |_, _| {},
         )
     }
 

@@ -80,12 +80,12 @@ impl Lists {
     }
 
     /// Looks up the members of what was added since the last call; true when a list turned out broken.
-    /// `held` hears of the volumes that hold each member.
+    /// `held` hears of the volumes that hold each member, with the list's id.
     pub(super) fn settle(
         &mut self,
         places: &BlockIndex,
         lost: &mut Keyset,
-        held: &mut dyn FnMut(&[VolumeNo]),
+        held: &mut dyn FnMut(&[u8], &[VolumeNo]),
     ) -> Result<bool> {
         if !std::mem::take(&mut self.any_fresh) {
             return Ok(false);

@@ -1,9 +1,15 @@
 //! dblocks that no index volume describes: those that something needs, and what interrupted uploads left.
 
+use std::collections::BTreeSet;
+
+use crate::base::digest::Hash;
 use crate::base::text;
 use crate::base::ui::Ui;
 use crate::set::{Set, VolumeNo};
 use crate::upkeep::verify::{Status, VerifyReport};
+
+/// Blocklists in indexes that wait for a version to need them; what is beyond them counts as needed. 150 bytes each at most.
+const WAITING_AT_MOST: usize = 4096;
 
 /// What is wrong with a dblock that no index volume describes.
 pub(super) struct Doubt {
@@ -18,13 +24,19 @@ pub(super) struct Orphans {
     numbers: Vec<(VolumeNo, bool)>,
     /// What is wrong with some of them.
     doubts: Vec<Doubt>,
+    /// Blocklists that no version was seen to need yet, with the position of a volume that alone holds something they name.
+    waiting: BTreeSet<(Vec<u8>, usize)>,
 }
 
 impl Orphans {
     pub(super) fn new(unindexed: &[VolumeNo], doubts: Vec<Doubt>) -> Orphans {
         let mut numbers: Vec<_> = unindexed.iter().map(|&no| (no, false)).collect();
         numbers.sort_unstable();
-        Orphans { numbers, doubts }
+        Orphans {
+            numbers,
+            doubts,
+            waiting: BTreeSet::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -42,10 +54,39 @@ impl Orphans {
 
     /// A block that is needed is in these volumes.
     pub(super) fn held(&mut self, volumes: &[VolumeNo]) {
-        if self.is_empty() || volumes.iter().any(|&no| self.find(no).is_none()) {
+        if let Some(i) = self.alone(volumes) {
+            self.numbers[i].1 = true;
+        }
+    }
+
+    /// The first of these volumes, if no index volume describes any of them.
+    fn alone(&self, volumes: &[VolumeNo]) -> Option<usize> {
+        match volumes.iter().all(|&no| self.find(no).is_some()) {
+            true => volumes.first().and_then(|&no| self.find(no)),
+            false => None,
+        }
+    }
+
+    /// As [`Orphans::held`] for a block that this blocklist names: it is needed if the list is.
+    pub(super) fn held_for(&mut self, list: &[u8], volumes: &[VolumeNo]) {
+        match self.alone(volumes) {
+            Some(i) if self.waiting.len() < WAITING_AT_MOST => {
+                self.waiting.insert((list.to_vec(), i));
+            }
+            Some(i) => self.numbers[i].1 = true,
+            None => {}
+        }
+    }
+
+    /// A version needs this blocklist.
+    pub(super) fn need(&mut self, list: &Hash) {
+        if self.waiting.is_empty() {
             return;
         }
-        if let Some(i) = volumes.first().and_then(|&no| self.find(no)) {
+        let list = list.as_bytes();
+        let from = (list.to_vec(), 0);
+        let held = self.waiting.range(from..).take_while(|w| w.0 == list);
+        for i in held.map(|w| w.1).collect::<Vec<_>>() {
             self.numbers[i].1 = true;
         }
     }
@@ -93,5 +134,45 @@ pub(super) fn tell_doubts(set: &Set, doubts: &[Doubt], report: &mut VerifyReport
         if let Some((name, _)) = set.volumes().dblock(doubt.no) {
             report.find(&name, doubt.status, doubt.what.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::Algo;
+
+    /// What only a list names that no version needs is needed by nobody, whatever index copies that list.
+    #[test]
+    fn a_list_counts_once_a_version_needs_it() {
+        let id = |n: usize| Algo::Sha256.hash(&n.to_be_bytes());
+        let needed = |orphans: &Orphans| -> Vec<VolumeNo> {
+            let numbers = orphans.numbers.iter();
+            numbers.filter(|n| n.1).map(|n| n.0).collect()
+        };
+        let mut orphans = Orphans::new(&[3, 7, 9], Vec::new());
+        orphans.held_for(id(1).as_bytes(), &[7, 9]);
+        orphans.held_for(id(1).as_bytes(), &[9]);
+        orphans.held_for(id(2).as_bytes(), &[3]);
+        orphans.held_for(id(3).as_bytes(), &[3, 4]);
+        orphans.held_for(id(3).as_bytes(), &[]);
+        assert_eq!(needed(&orphans), [0; 0]);
+        orphans.need(&id(3));
+        orphans.need(&id(4));
+        assert_eq!(needed(&orphans), [0; 0]);
+        orphans.need(&id(1));
+        assert_eq!(needed(&orphans), [7, 9]);
+        orphans.held(&[2, 3]);
+        assert_eq!(needed(&orphans), [7, 9]);
+        orphans.held(&[3]);
+        assert_eq!(needed(&orphans), [3, 7, 9]);
+        // Where too many would wait, it is taken for needed.
+        let mut orphans = Orphans::new(&[5], Vec::new());
+        for n in 0..WAITING_AT_MOST {
+            orphans.held_for(id(n).as_bytes(), &[5]);
+        }
+        assert_eq!(needed(&orphans), [0; 0]);
+        orphans.held_for(id(WAITING_AT_MOST).as_bytes(), &[5]);
+        assert_eq!(needed(&orphans), [5]);
     }
 }

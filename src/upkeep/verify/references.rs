@@ -108,7 +108,9 @@ impl References {
         }
         let orphans = &mut self.orphans;
         self.lists
-            .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?;
+            .settle(&self.places, &mut self.lost, &mut |list, held| {
+                orphans.held_for(list, held);
+            })?;
         let mut outcomes = self.read_all(set, ui, options, &picked, report)?;
         let blind = set.volumes().dindex_count() == 0 && report.unindexed_unread > 0;
         if blind {
@@ -163,7 +165,9 @@ impl References {
             let orphans = &mut self.orphans;
             if self
                 .lists
-                .settle(&self.places, &mut self.lost, &mut |held| orphans.held(held))?
+                .settle(&self.places, &mut self.lost, &mut |_, held| {
+                    orphans.held(held)
+                })?
             {
                 for outcome in outcomes.iter_mut().filter(|o| o.unsure) {
                     *outcome = self.version(set, ui, options, outcome.version)?;
@@ -297,6 +301,7 @@ impl Stored for References {
     }
 
     fn list(&mut self, id: &Hash) -> Result<ListState> {
+        self.orphans.need(id);
         self.lists.state(id)
     }
 
