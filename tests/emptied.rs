@@ -85,8 +85,14 @@ fn the_last_version_of_an_empty_or_missing_source_stays() {
             // With nothing new to back up, too.
             world.backup(&sources, &[]).code(&[2]).says("stays");
             assert!(world.has("precious"));
-            // The disk is back.
+            // Its folder goes, too.
             let _ = fs::remove_dir(world.scratch.at("disk"));
+            for day in 8..11 {
+                world.write("other/file", day);
+                world.backup(&sources, &[]).code(&[2]);
+                assert!(world.has("precious"), "day {day}");
+            }
+            // The disk is back.
             fs::rename(&aside, world.scratch.at("disk")).unwrap();
             world.backup(&sources, &[]).code(&[0]);
             assert_eq!(world.versions(), 1);
@@ -161,6 +167,12 @@ fn nothing_is_reclaimed_where_all_lists_are_gone() {
     world
         .scratch
         .run(&verify)
+        .code(&[2])
+        .says("the list of no version");
+    let repair = ["repair", text(&dest), world.how];
+    world
+        .scratch
+        .run(&repair)
         .code(&[2])
         .says("the list of no version");
     let list = ["list", text(&dest), world.how];

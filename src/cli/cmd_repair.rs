@@ -91,6 +91,9 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
         tell_facts(&writer::finish(&mut set, ui)?, ui);
     }
     tell(call, ui, &done);
+    if let Some(line) = set.volumes().listless() {
+        ui.warn("no-version", &line);
+    }
     if dry && rebuild && done.stored.0 > 0 {
         let (blocks, bytes) = done.stored;
         let volumes = bytes.div_ceil(volume_size.saturating_sub(block_size).max(1));

@@ -67,11 +67,38 @@ pub(super) fn spare(
     Ok(())
 }
 
-/// Below a source folder, or the source itself where that is not there.
+/// Below a source folder; of a source that is not there also the file that it was, but not the folder, which may have been empty.
 fn is_of(path: &[u8], source: &[u8]) -> bool {
     path.strip_prefix(source)
         .is_some_and(|rest| match source.ends_with(b"/") {
             true => !rest.is_empty(),
-            false => rest.is_empty() || rest.starts_with(b"/"),
+            false => rest.is_empty() || rest.len() > 1 && rest.starts_with(b"/"),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of;
+
+    #[test]
+    fn a_folder_alone_holds_nothing() {
+        for (path, source, of) in [
+            ("/a/b", "/a/", true),
+            ("/a/", "/a/", false),
+            ("/a/b/", "/a/", true),
+            ("/ab/c", "/a/", false),
+            ("/a", "/a", true),
+            ("/a/", "/a", false),
+            ("/a/b", "/a", true),
+            ("/ab", "/a", false),
+            ("/", "/a", false),
+            ("/b", "/", true),
+        ] {
+            assert_eq!(
+                is_of(path.as_bytes(), source.as_bytes()),
+                of,
+                "{path} {source}"
+            );
+        }
+    }
 }
