@@ -8,6 +8,7 @@ use crate::base::place;
 use crate::base::size::{show_size, show_span};
 use crate::base::text::{self, count};
 use crate::base::ui::Ui;
+use crate::cli::spared::Absent;
 use crate::cli::{
     Call, Command, Outcome, Section, backup_options, cmd_verify, options as o, reclaim, retained,
     rules, session, stdin,
@@ -85,14 +86,12 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     let mut changed = false;
     // The version is there, whatever becomes of the old ones.
     let disturbed = report.disturbed.take();
-    let hollow = [report.hollow.as_slice(), &options.choice.absent].concat();
-    let by = (&retention, hollow.as_slice());
-    // Whoever was warned of what is gone has until the next run.
-    let waits = report.lost_much && !retention.is_empty() && !retention.allow_full_removal;
-    if waits && !report.partial {
-        ui.note("no old version is deleted by this run (--allow-full-removal does all the same)");
-    }
-    if !dry_run && !report.partial && !waits && disturbed.is_none() {
+    let absent = Absent {
+        hollow: [report.hollow.as_slice(), &options.choice.absent].concat(),
+        nearly_all: report.lost_much,
+    };
+    let by = (&retention, &absent);
+    if !dry_run && !report.partial && disturbed.is_none() {
         let (last, before) = (report.written.last_dblock, set.state());
         let kept = reclaim::after_backup(&mut set, ui, by, &how, last);
         let failed = kept.is_err();
@@ -103,7 +102,7 @@ fn run(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
             facts = after(finished, added, ui)?;
         }
     }
-    if dry_run && !report.partial && !waits {
+    if dry_run && !report.partial {
         match reclaim::would_be_after_backup(&mut set, ui, by, &how, report.version) {
             Err(e) if e.kind() != Kind::Interrupted => ui.error(&e.to_string()),
             would => changed = would?,

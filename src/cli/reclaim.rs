@@ -6,6 +6,7 @@ use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::base::ui::Ui;
 use crate::cli::session::tell_facts;
+use crate::cli::spared::Absent;
 use crate::cli::{Call, backup_options, decisions, options as o, retained, spared};
 use crate::set::Set;
 use crate::upkeep::compact::{self, How, Report};
@@ -38,12 +39,12 @@ pub(super) fn is_due(set: &mut Set, how: &How) -> bool {
                 .is_none_or(|at| !(0..least).contains(&since(at))))
 }
 
-/// After a backup: deletes what its rule says, but the last versions with anything of the `hollow` sources, then reclaims space if that deleted something, or if the last volume that was
+/// After a backup: deletes what its rule says, but what is to be spared, then reclaims space if that deleted something, or if the last volume that was
 /// written is small and there are enough such volumes. True when it was stopped before its end.
 pub(super) fn after_backup(
     set: &mut Set,
     ui: &mut Ui,
-    (retention, hollow): (&Retention, &[Vec<u8>]),
+    (retention, absent): (&Retention, &Absent),
     how: &How,
     last_dblock: u64,
 ) -> Result<bool> {
@@ -51,7 +52,7 @@ pub(super) fn after_backup(
         true => (Vec::new(), Going::default()),
         false => {
             let mut decided = decisions::decide(set, ui, retention, None)?;
-            spared::spare(set, ui, hollow, retention, &mut decided)?;
+            spared::spare(set, ui, absent, retention, &mut decided)?;
             (decided.times, decided.going)
         }
     };
@@ -90,7 +91,7 @@ pub(super) fn after_backup(
 pub(super) fn would_be_after_backup(
     set: &mut Set,
     ui: &mut Ui,
-    (retention, hollow): (&Retention, &[Vec<u8>]),
+    (retention, absent): (&Retention, &Absent),
     how: &How,
     new: Option<Timestamp>,
 ) -> Result<bool> {
@@ -98,7 +99,7 @@ pub(super) fn would_be_after_backup(
         return Ok(false);
     }
     let mut decided = decisions::decide(set, ui, retention, new)?;
-    spared::spare(set, ui, hollow, retention, &mut decided)?;
+    spared::spare(set, ui, absent, retention, &mut decided)?;
     let before = usize::from(new.is_some());
     decisions::show(ui, false, &decided.times, &decided.decisions, before);
     let mut going = decided.going;
