@@ -91,6 +91,13 @@ impl Orphans {
         }
     }
 
+    /// Not every version was read: each blocklist counts as needed.
+    pub(super) fn need_all(&mut self) {
+        for (_, i) in std::mem::take(&mut self.waiting) {
+            self.numbers[i].1 = true;
+        }
+    }
+
     pub(super) fn tell(&self, set: &Set, ui: &mut Ui, report: &mut VerifyReport) {
         if set.volumes().dindex_count() == 0 {
             tell_doubts(set, &self.doubts, report);
@@ -166,6 +173,10 @@ mod tests {
         assert_eq!(needed(&orphans), [7, 9]);
         orphans.held(&[3]);
         assert_eq!(needed(&orphans), [3, 7, 9]);
+        let mut orphans = Orphans::new(&[5], Vec::new());
+        orphans.held_for(id(1).as_bytes(), &[5]);
+        orphans.need_all();
+        assert_eq!(needed(&orphans), [5]);
         // Where too many would wait, it is taken for needed.
         let mut orphans = Orphans::new(&[5], Vec::new());
         for n in 0..WAITING_AT_MOST {

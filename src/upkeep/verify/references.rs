@@ -131,6 +131,10 @@ impl References {
             outcomes.extend(self.read_all(set, ui, options, &rest, report)?);
             outcomes.sort_by_key(|o| o.version);
         }
+        // Another version may need what none of these does.
+        if outcomes.len() < count || outcomes.iter().any(|o| o.unreadable.is_some()) {
+            self.orphans.need_all();
+        }
         for outcome in outcomes {
             tell(set, outcome, blind, report);
         }
