@@ -506,6 +506,38 @@ fn a_server_that_ignores_where_a_file_is_to_begin() {
 }
 
 #[test]
+fn conversations_whose_tls_breaks_off_begin_anew() {
+    let (server, url) = faulty(Modes {
+        tls: faulty_ftp::Tls::Explicit,
+        ..Modes::default()
+    });
+    let ca = faulty_ftp::CA_FILE;
+    let url = format!("{url}&ftp-encryption-mode=Explicit&ssl-ca-file={ca}");
+    let scratch = Scratch::new("ftp");
+    server.store("f", b"what is stored");
+    let back = scratch.at("back");
+    for (trouble, words) in [
+        (Trouble::Alert, "the server ended TLS with alert 50"),
+        (
+            Trouble::LastWords("500 OOPS: child died\r\n"),
+            "the server closed the connection early",
+        ),
+    ] {
+        server.script("RETR", "f", trouble.clone());
+        let get = ["get", &url, "f", text(&back)];
+        remote(&scratch, &get).code(&[0]);
+        assert_eq!(fs::read(&back).unwrap(), b"what is stored", "{words}");
+        fs::remove_file(&back).unwrap();
+        server.script("RETR", "f", trouble);
+        let once = format!("{url}&number-of-retries=0");
+        remote(&scratch, &["get", &once, "f", text(&back)])
+            .code(&[100])
+            .says(words);
+        assert_eq!(server.left(), 0, "{words}");
+    }
+}
+
+#[test]
 fn three_of_ten_operations_fail() {
     let (server, url) = faulty(Modes::default());
     let scratch = Scratch::new("ftp");

@@ -204,6 +204,10 @@ pub(crate) fn fault(e: &TlsError) -> Fault {
         TlsError::FailedToGetRandomBytes | TlsError::EncryptError => {
             tls("TLS cannot be spoken on this machine")
         }
+        TlsError::DecryptError => Fault::new(
+            Class::Transient,
+            "what the server sent was damaged on the way",
+        ),
         _ => tls("the server does not keep to the rules of TLS")
             .hint("is something in between that changes the traffic?"),
     }
@@ -230,10 +234,21 @@ fn of_alert(alert: Alert) -> Fault {
         | Alert::AccessDenied => {
             tls("the server wants a certificate of ours, which is not supported")
         }
-        other => tls(&format!(
-            "the server ended TLS with alert {}",
-            u8::from(other)
-        )),
+        other => {
+            // What a server says that got less than a whole record (OpenSSL: of a connection that it ended itself, too), or
+            // another than was sent.
+            let class = match other {
+                Alert::DecodeError
+                | Alert::DecryptError
+                | Alert::BadRecordMac
+                | Alert::DecryptionFailed
+                | Alert::RecordOverflow
+                | Alert::UnexpectedMessage => Class::Transient,
+                _ => Class::Tls,
+            };
+            let code = u8::from(other);
+            Fault::new(class, format!("the server ended TLS with alert {code}"))
+        }
     }
 }
 
@@ -396,9 +411,22 @@ mod tests {
             let f = fault(&TlsError::AlertReceived(alert));
             assert!(f.text.contains(part), "{}", f.text);
         }
+        let f = fault(&TlsError::AlertReceived(Alert::Unknown(99)));
+        assert_eq!(f.class, Class::Tls);
         let f = fault(&TlsError::AlertReceived(Alert::HandshakeFailure));
         assert!(may_be_the_key(&f));
         let f = fault(&TlsError::AlertReceived(Alert::ProtocolVersion));
         assert!(!may_be_the_key(&f));
+    }
+
+    #[test]
+    fn a_record_that_was_cut_or_damaged_on_the_way_is_sent_again() {
+        let f = fault(&TlsError::DecryptError);
+        assert_eq!(f.class, Class::Transient);
+        for code in [10, 20, 21, 22, 50, 51] {
+            let f = fault(&TlsError::AlertReceived(Alert::from(code)));
+            assert_eq!(f.class, Class::Transient, "{}", f.text);
+            assert!(f.text.ends_with(&format!(" {code}")), "{}", f.text);
+        }
     }
 }

@@ -63,6 +63,16 @@ impl Conn {
         }
     }
 
+    /// Sends the alert of one that cannot read what it got.
+    pub(super) fn alert(&mut self) -> Io<()> {
+        if let Conn::Tls(tls) = self {
+            tls.conn.read_tls(&mut &b"no record of TLS"[..])?;
+            assert!(tls.conn.process_new_packets().is_err());
+            tls.conn.write_tls(&mut tls.sock)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn resumed(&self) -> bool {
         match self {
             Conn::Plain(_) => true,

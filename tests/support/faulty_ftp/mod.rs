@@ -71,6 +71,10 @@ pub enum Trouble {
     Late,
     /// Speaks in clear on a data connection that was to be protected.
     Clear,
+    /// Does nothing and ends TLS on the control connection with alert 50, as OpenSSL does when the connection was ended without it.
+    Alert,
+    /// Does nothing, says this on the control connection in clear though it is protected, and ends it.
+    LastWords(&'static str),
     /// Ends a protected data connection without the message for that.
     Abrupt,
     /// A file in the folder is another before the command is done.

@@ -181,6 +181,14 @@ impl Session {
                 conn.write_all(bytes)?;
                 conn.flush()
             }
+            Trouble::Alert => {
+                self.conn().alert()?;
+                over()
+            }
+            Trouble::LastWords(words) => {
+                self.conn().tcp().write_all(words.as_bytes())?;
+                over()
+            }
             Trouble::Endless => loop {
                 let line = format!("{}-and so on", &good[..3]);
                 self.say(&line)?;
@@ -215,6 +223,8 @@ impl Session {
                     | Trouble::Close
                     | Trouble::Hang
                     | Trouble::Raw(_)
+                    | Trouble::Alert
+                    | Trouble::LastWords(_)
                     | Trouble::Endless
             )
         );
