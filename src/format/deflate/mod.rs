@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 1024;
 const GLANCE_BYTES: usize = 256;
 
 /// One compressor state for any number of blocks and streams, one after the other: a stream borrows it until it ends. It takes
-/// 350 KB and as much as the largest block has; from the first stream on 136 KiB more, and that counts as a block.
+/// 395 KB and as much as the largest block has; from the first stream on 136 KiB more, and that counts as a block.
 pub(crate) struct Deflater {
     encoder: Encoder,
     /// Of the stream at hand, what waits to be deflated.

@@ -40,7 +40,7 @@ pub const NOTHING: [u8; 2] = [3, 0];
 /// A longer block is not deflated: offsets have 31 bits.
 const MOST_BYTES: usize = 1 << 31;
 
-/// The state (350 KB) for any number of blocks, and a buffer that keeps the size of the largest.
+/// The state (386 KiB) for any number of blocks, and a buffer that keeps the size of the largest.
 pub struct Encoder {
     matcher: Matcher,
     pieces: Pieces,

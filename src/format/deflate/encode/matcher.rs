@@ -11,7 +11,8 @@ use super::slots::{LONGEST, SHORTEST};
 
 /// How far back a match may begin, and so many links are kept.
 const WINDOW: u32 = 1 << 15;
-const HEAD_BITS: u32 = 15;
+/// As many as the memory of the whole state allows: chains have fewer places in them that begin with other bytes.
+const HEADS: u32 = 5 << 13;
 const FEWEST_BITS: u32 = 8;
 const NEAR_BITS: u32 = 13;
 /// Places entered at once. Their links take the room of as many at the far end of the window.
@@ -41,7 +42,7 @@ pub(super) struct Search {
     pub(super) above: u32,
 }
 
-/// The tables (289 KiB), for blocks one after the other.
+/// The tables (321 KiB), for blocks one after the other.
 ///
 /// A place is kept as its offset in the block plus [`WINDOW`]: 0 is "none", and a place is within the window of offset `at` exactly
 /// when its value is above `at`.
@@ -57,7 +58,7 @@ struct Tables {
 }
 
 /// The newest place of each hash of four bytes.
-type Heads = [u32; 1 << HEAD_BITS];
+type Heads = [u32; HEADS as usize];
 /// The place before each place of the window, with the same hash.
 type Links = [u32; WINDOW as usize];
 /// The newest place of each hash of three bytes.
@@ -66,7 +67,7 @@ type Near = [u32; 1 << NEAR_BITS];
 impl Matcher {
     pub(super) fn new() -> Matcher {
         Matcher(Box::new(Tables {
-            heads: [0; 1 << HEAD_BITS],
+            heads: [0; HEADS as usize],
             links: [0; WINDOW as usize],
             near: [0; 1 << NEAR_BITS],
             nearest: [0; AHEAD as usize],
@@ -76,16 +77,17 @@ impl Matcher {
     /// Forgets the last block. A small block uses a small part of the tables, so that little has to be cleared.
     pub(super) fn begin<'a>(&'a mut self, data: &'a [u8]) -> Finder<'a> {
         let bits = ((data.len() | 1).ilog2() + 1).max(FEWEST_BITS);
-        let (heads, near) = (1 << bits.min(HEAD_BITS), 1 << bits.min(NEAR_BITS));
+        let heads = HEADS.min(1 << bits.min(HEADS.ilog2() + 1));
+        let near = 1 << bits.min(NEAR_BITS);
         let tables = &mut *self.0;
-        tables.heads[..heads].fill(0);
+        tables.heads[..heads as usize].fill(0);
         tables.near[..near].fill(0);
         // What is left of the last block would do no harm, but the output would depend on it.
         tables.nearest.fill(0);
         Finder {
             data,
             tables,
-            head_mask: heads as u32 - 1,
+            heads,
             near_mask: near as u32 - 1,
             entered: 0,
             inside: u32::MAX,
@@ -98,7 +100,8 @@ impl Matcher {
 pub(super) struct Finder<'a> {
     data: &'a [u8],
     tables: &'a mut Tables,
-    head_mask: u32,
+    /// Slots in use.
+    heads: u32,
     near_mask: u32,
     /// The places before this one were entered, or left out.
     entered: u32,
@@ -147,18 +150,21 @@ impl Finder<'_> {
     #[inline(always)]
     fn enter<const THREE: bool>(&mut self, at: u32, bytes: &[u8]) -> u32 {
         let tables = &mut *self.tables;
-        let (head_mask, near_mask) = (self.head_mask, self.near_mask);
+        let (heads, near_mask) = (self.heads, self.near_mask);
         let mut at = at;
         for four in bytes.windows(HASHED as usize) {
             let four = four.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
             if THREE {
-                let slot = hash(four & 0x00ff_ffff, NEAR_BITS) & near_mask;
+                let slot = product(four & 0x00ff_ffff) >> (u32::BITS - NEAR_BITS) & near_mask;
                 let last = &mut tables.near[slot as usize % (1 << NEAR_BITS)];
                 tables.nearest[(at % AHEAD) as usize] = *last;
                 *last = at + WINDOW;
             }
-            let slot = hash(four, HEAD_BITS) & head_mask;
-            let head = &mut tables.heads[slot as usize % (1 << HEAD_BITS)];
+            // Less than `heads`, which is at most what there are.
+            let slot = (u64::from(product(four)) * u64::from(heads)) >> u32::BITS;
+            let Some(head) = tables.heads.get_mut(slot as usize) else {
+                break;
+            };
             tables.links[(at % WINDOW) as usize] = *head;
             *head = at + WINDOW;
             at += 1;
@@ -256,10 +262,10 @@ impl Finder<'_> {
     }
 }
 
-/// The high `bits` of a product: a place in a table.
+/// What of it is high tells the bytes apart best.
 #[inline(always)]
-fn hash(bytes: u32, bits: u32) -> u32 {
-    bytes.wrapping_mul(0x9e37_79b1) >> (u32::BITS - bits)
+fn product(bytes: u32) -> u32 {
+    bytes.wrapping_mul(0x9e37_79b1)
 }
 
 /// Eight bytes at `at`, the first lowest; zeros where the block has ended.

@@ -38,7 +38,7 @@ const EFFORTS: [Effort; 9] = [
         ..effort(3, 16, 0, NEVER, true)
     },
     effort(6, 32, 1, DEARER, true),
-    effort(13, 64, 1, DEAR, true),
+    effort(14, 64, 1, DEAR, true),
     effort(24, 96, 1, DEAR, true),
     effort(40, 128, 1, DEAR, true),
     effort(64, 128, 2, ALWAYS, true),
