@@ -16,7 +16,7 @@ use crate::base::transfer::{Flight, NextBytes};
 use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::remote::Remote;
 use crate::select::{Case, FilterSet};
-use crate::set::{Cache, Said, SetOptions};
+use crate::set::SetOptions;
 
 /// Files without content.
 const EMPTY: usize = 700;
@@ -159,17 +159,7 @@ fn each_entry_of_the_walk_is_a_turn() {
     let dest = scratch.0.join("dest");
     let remote = Remote::open(dest.to_str().expect("text"), &options, &mut ui).expect("opens");
     let remote = remote.inside(|inner| Box::new(Slow(inner, turns.clone())));
-    let of_set = SetOptions {
-        prefix: None,
-        writing: true,
-        versions_first: false,
-        case_insensitive: false,
-        gpg_program: String::new(),
-        cache: Cache::Off("a test".to_owned()),
-        lock: None,
-        said: Said::default(),
-        begin: Default::default(),
-    };
+    let of_set = SetOptions::of_a_test(true);
     let tmp = Tmp::open(None).expect("a folder");
     let set = Set::open(remote, tmp, of_set, &mut ui, &mut |_, _| Ok(None));
     let mut set = set.expect("opens");

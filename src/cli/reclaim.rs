@@ -39,8 +39,8 @@ pub(super) fn is_due(set: &mut Set, how: &How) -> bool {
                 .is_none_or(|at| !(0..least).contains(&since(at))))
 }
 
-/// After a backup: deletes what its rule says, but what is to be spared, then reclaims space if that deleted something, or if the last volume that was
-/// written is small and there are enough such volumes. True when it was stopped before its end.
+/// After a backup: deletes what its rule says, but what is to be spared, then reclaims space if that deleted something, or if the last
+/// volume that was written is small and there are enough such volumes. True when it was stopped before its end.
 pub(super) fn after_backup(
     set: &mut Set,
     ui: &mut Ui,

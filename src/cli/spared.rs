@@ -1,5 +1,5 @@
-//! Versions that a rule would take although they are the last ones with what a source held: it is empty or gone now, which more often is a
-//! disk that is not mounted than what somebody wants.
+//! Versions that a rule would take although they are the last ones with what a source held: it is empty or gone now, which more often
+//! is a disk that is not mounted than what somebody wants.
 
 use crate::base::error::Result;
 use crate::base::text;
@@ -19,8 +19,8 @@ pub(super) struct Absent {
 }
 
 /// Takes off what goes the newest version that holds anything of each of these sources, where none that stays does, and the version
-/// before a run in which nearly everything is gone, where no other stays; warns of it. Cost: the lists of versions, from the newest to the last that
-/// goes, while there is such a source that none of them held.
+/// before a run in which nearly everything is gone, where no other stays; warns of it. Cost: the lists of versions, from the newest to
+/// the last that goes, while there is such a source that none of them held.
 pub(super) fn spare(
     set: &mut Set,
     ui: &mut Ui,
@@ -59,8 +59,11 @@ pub(super) fn spare(
     let mut open: Vec<&[u8]> = absent.hollow.iter().map(Vec::as_slice).collect();
     let mut found = Vec::new();
     for no in 0..=last {
+        if open.is_empty() {
+            break;
+        }
         // Another list is in its place.
-        if open.is_empty() || decided.going.unread.contains(&no) {
+        if decided.going.unread.contains(&no) {
             continue;
         }
         let mut held = vec![false; open.len()];

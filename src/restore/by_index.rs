@@ -3,7 +3,7 @@
 use crate::base::error::Result;
 use crate::base::ui::Ui;
 use crate::restore::fetcher::Fetcher;
-use crate::restore::{find, plan, read_index, scan, tell_lost};
+use crate::restore::{plan, read_index, seek, tell_lost};
 use crate::set::{BlockIndex, Set};
 use crate::spill::run::Run;
 
@@ -26,8 +26,7 @@ impl Fetcher<'_> {
         Ok((plan, lost))
     }
 
-    /// A plan for blocks, and those that are in no volume. If some are not in the volumes that index volumes describe, the others are
-    /// read through, once.
+    /// As the function of this name.
     pub(super) fn seek(
         &mut self,
         set: &mut Set,
@@ -35,12 +34,8 @@ impl Fetcher<'_> {
         wanted: &Run,
         ui: &mut Ui,
     ) -> Result<(plan::Plan, Run)> {
-        let (plan, lost) = find(set, wanted, places, &self.failed)?;
         let scans = self.reading.is_none_or(|r| !r.no_scan);
-        if lost.is_empty() || self.unindexed.is_empty() || !scans {
-            return Ok((plan, lost));
-        }
-        scan(set, &std::mem::take(&mut self.unindexed), places, ui)?;
-        find(set, wanted, places, &self.failed)
+        let unread = scans.then_some(&mut self.unindexed);
+        seek(set, places, wanted, (&self.failed, unread), ui)
     }
 }

@@ -239,6 +239,25 @@ fn find(
     Ok((plan, lost.finish()?.into_run()?))
 }
 
+/// A plan for blocks, and those that are in no volume. If some are not in the volumes that index volumes describe, those of `unread`,
+/// which none describes, are read through, once.
+fn seek(
+    set: &mut Set,
+    places: &mut BlockIndex,
+    wanted: &Run,
+    (failed, unread): (&[bool], Option<&mut Vec<VolumeNo>>),
+    ui: &mut Ui,
+) -> Result<(plan::Plan, Run)> {
+    let (plan, lost) = find(set, wanted, places, failed)?;
+    match unread {
+        Some(unread) if !lost.is_empty() && !unread.is_empty() => {
+            scan(set, &std::mem::take(unread), places, ui)?;
+            find(set, wanted, places, failed)
+        }
+        _ => Ok((plan, lost)),
+    }
+}
+
 /// Adds the blocks of these dblocks, which no index volume describes.
 fn scan(set: &mut Set, unindexed: &[VolumeNo], places: &mut BlockIndex, ui: &mut Ui) -> Result<()> {
     let sizes = unindexed.iter().filter_map(|&n| set.volumes().dblock(n)?.1);

@@ -20,6 +20,8 @@ mod listing;
 mod locator;
 mod lock;
 mod needs;
+#[cfg(test)]
+mod of_a_test;
 mod permit;
 mod place;
 mod replaced;

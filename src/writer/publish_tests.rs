@@ -13,7 +13,7 @@ use crate::base::ui::Volume;
 use crate::dest::{About, Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::format::manifest::Params;
 use crate::remote::Remote;
-use crate::set::{Cache, Said, Set, SetOptions};
+use crate::set::{Set, SetOptions};
 use crate::spill::run::RunWriter;
 use crate::writer::{List, WriteOptions};
 
@@ -124,17 +124,7 @@ pub(in crate::writer) const WRITE: WriteOptions = WriteOptions {
 };
 
 pub(in crate::writer) fn open(remote: Remote, tmp: &Tmp, ui: &mut Ui) -> Result<Set> {
-    let options = SetOptions {
-        prefix: None,
-        writing: true,
-        versions_first: false,
-        case_insensitive: false,
-        gpg_program: String::new(),
-        cache: Cache::Off("a test".to_owned()),
-        lock: None,
-        said: Said::default(),
-        begin: Default::default(),
-    };
+    let options = SetOptions::of_a_test(true);
     Set::open(remote, tmp.clone(), options, ui, &mut |_, _| Ok(None))
 }
 

@@ -17,7 +17,7 @@ use crate::restore::choose::{Chosen, choose, settle_root, survey};
 use crate::restore::finish::META_BYTES_AT_MOST;
 use crate::restore::options::RestoreOptions;
 use crate::restore::plan::{Plan, planned, wanted};
-use crate::restore::{find, remember, scan, tell_lost, tell_partial};
+use crate::restore::{remember, seek, tell_lost, tell_partial};
 use crate::set::{BlockIndex, Place, Set};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -74,7 +74,7 @@ pub(crate) fn stream(
         number += 1;
         Ok(())
     })?;
-    let (mut places, index) = needs.resolve(set, ui)?;
+    let (mut places, mut index) = needs.resolve(set, ui)?;
     for (name, why) in &index.unreadable {
         let line = format!("index volume {name} is damaged: {why}");
         ui.warn("unreadable-index", &line);
@@ -82,11 +82,8 @@ pub(crate) fn stream(
     let run = needs.take()?;
     drop(needs);
     let usable = vec![false; set.volumes().dblock_count() as usize];
-    let (mut plan, mut lost) = find(set, &run, &places, &usable)?;
-    if !lost.is_empty() && !index.unindexed.is_empty() && !options.reading.no_scan {
-        scan(set, &index.unindexed, &mut places, ui)?;
-        (plan, lost) = find(set, &run, &places, &usable)?;
-    }
+    let unread = (!options.reading.no_scan).then_some(&mut index.unindexed);
+    let (plan, lost) = seek(set, &mut places, &run, (&usable, unread), ui)?;
     if !lost.is_empty() {
         tell_lost(lost.len(), &index, ui);
     }

@@ -16,7 +16,7 @@ use crate::remote::Remote;
 use crate::set::shelf::ranged::tests::{
     ALGO, CIPHERS, Cipher, archive, blocks, key_of, sealed, secret,
 };
-use crate::set::{Cache, Passphrase, Said, SetOptions};
+use crate::set::{Passphrase, SetOptions};
 
 /// A stored file that somebody else can write to.
 struct Lying {
@@ -144,17 +144,7 @@ impl Folder {
     /// `free`: bytes that the temporary folder has.
     fn set(&self, ui: &mut Ui, free: Option<usize>) -> Set {
         let remote = Remote::open(self.0.to_str().unwrap(), &Options::default(), ui).unwrap();
-        let options = SetOptions {
-            prefix: None,
-            writing: false,
-            versions_first: false,
-            case_insensitive: false,
-            gpg_program: "gpg".to_owned(),
-            cache: Cache::Off("a test".to_owned()),
-            lock: None,
-            said: Said::default(),
-            begin: Default::default(),
-        };
+        let options = SetOptions::of_a_test(false);
         let mut tmp = Tmp::open(None).unwrap();
         let room = Arc::new(AtomicUsize::new(usize::MAX));
         tmp.free = Some(room.clone());

@@ -11,7 +11,7 @@ use crate::base::tmp::Tmp;
 use crate::base::ui::Volume;
 use crate::dest::{Body, Destination, GetFacts, Listed, RemoteFile, Sink, Span};
 use crate::remote::Remote;
-use crate::set::{Cache, Passphrase, Said, SetOptions};
+use crate::set::{Passphrase, SetOptions};
 
 const ALL: VerifyOptions = VerifyOptions {
     amount: Amount::All,
@@ -46,17 +46,7 @@ fn verify_at(
     options: &VerifyOptions,
     ui: &mut Ui,
 ) -> Result<VerifyReport> {
-    let options_of_set = SetOptions {
-        prefix: None,
-        writing: false,
-        versions_first: false,
-        case_insensitive: false,
-        gpg_program: "gpg".to_owned(),
-        cache: Cache::Off("a test".to_owned()),
-        lock: None,
-        said: Said::default(),
-        begin: Default::default(),
-    };
+    let options_of_set = SetOptions::of_a_test(false);
     let secret = passphrase.to_owned();
     let mut set = Set::open(remote, Tmp::open(None)?, options_of_set, ui, &mut |_, _| {
         Ok(Some(Passphrase {
