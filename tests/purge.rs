@@ -227,6 +227,20 @@ fn versions_a_second_apart_are_refused_before_the_first_write() {
     verified(&scratch, &dest);
 }
 
+/// Encrypted lists tell when they were made: one of a purge in the very second of its version, too.
+#[test]
+fn versions_that_are_purged_at_once_do_not_look_forged() {
+    let scratch = Scratch::new("purge-at-once");
+    let key = "--passphrase=key";
+    let dest = made(&scratch, 2, &[key]);
+    for (file, version) in [("*/f1", "--version=0"), ("*/f2", "--version=1")] {
+        let args = ["purge", text(&dest), file, version, key];
+        scratch.run(&args).code(&[0]);
+    }
+    let args = ["verify", text(&dest), "all", key];
+    scratch.run(&args).code(&[0]);
+}
+
 #[test]
 fn nothing_goes_while_a_list_cannot_be_read() {
     for command in ["purge", "purge-broken-files"] {

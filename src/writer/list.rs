@@ -192,7 +192,8 @@ pub(super) fn copy(
                     return Err(Error::damaged("an entry is too long"));
                 }
                 let (key, time) = match name {
-                    b"manifest" => ("Created", Timestamp::now()),
+                    // Never before its name: so a copy under a newer name is known (`Set::misdated`).
+                    b"manifest" => ("Created", Timestamp::now().max(kit.time)),
                     _ => ("Timestamp", kit.time),
                 };
                 let raw = with_text(&raw, key, &time.compact())?;
