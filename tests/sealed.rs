@@ -143,6 +143,29 @@ fn plain_volumes_are_believed_on_request() {
         .says("the destination is encrypted");
 }
 
+/// The newest list's header refuses a passphrase that opens everything else.
+#[test]
+fn a_damaged_header_is_not_taken_for_a_wrong_passphrase() {
+    let scratch = two_backups();
+    let dest = scratch.at("dest");
+    let newest = volumes(&dest, "dlist").pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    bytes[70] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let to = format!("--restore-path={}", text(&scratch.at("to")));
+    for command in [
+        &["restore", text(&dest), &to][..],
+        &["cat", text(&dest), "file"],
+    ] {
+        let ran = run(&scratch, &[command, &["--no-cache"]].concat());
+        ran.code(&[3]).says("other volumes accept the passphrase");
+    }
+    assert_eq!(fs::read(scratch.at("to/file")).unwrap(), b"first");
+    let args = ["delete", text(&dest), "--version=0", "--no-cache"];
+    run(&scratch, &args).code(&[0]);
+    assert_eq!(volumes(&dest, "dlist").len(), 1);
+}
+
 /// All ways to name a passphrase, on a destination that was replaced by a plain one.
 #[test]
 fn a_plain_destination_is_refused_while_a_passphrase_is_named() {

@@ -32,7 +32,7 @@ use crate::base::time::Timestamp;
 use crate::base::ui::{Progress, Ui};
 use crate::format::filelist::EntryKind;
 use crate::format::manifest::Params;
-use crate::set::{BlockIndex, IndexReport, Needs, Set, VolumeNo};
+use crate::set::{BlockIndex, IndexReport, Needs, Search, Set, VolumeNo};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
 
@@ -240,7 +240,7 @@ fn find(
 }
 
 /// A plan for blocks, and those that are in no volume. If some are not in the volumes that index volumes describe, those of `unread`,
-/// which none describes, are read through, once.
+/// which none describes, are read through, once; then the others, for blocks that no index names. `None`: neither.
 fn seek(
     set: &mut Set,
     places: &mut BlockIndex,
@@ -248,14 +248,25 @@ fn seek(
     (failed, unread): (&[bool], Option<&mut Vec<VolumeNo>>),
     ui: &mut Ui,
 ) -> Result<(plan::Plan, Run)> {
-    let (plan, lost) = find(set, wanted, places, failed)?;
-    match unread {
-        Some(unread) if !lost.is_empty() && !unread.is_empty() => {
-            scan(set, &std::mem::take(unread), places, ui)?;
-            find(set, wanted, places, failed)
-        }
-        _ => Ok((plan, lost)),
+    let mut found = find(set, wanted, places, failed)?;
+    let Some(unread) = unread else {
+        return Ok(found);
+    };
+    if !found.1.is_empty() && !unread.is_empty() {
+        scan(set, &std::mem::take(unread), places, ui)?;
+        found = find(set, wanted, places, failed)?;
     }
+    if !found.1.is_empty() && !places.is_of_version() {
+        let mut search = Search::new(set);
+        let mut reader = found.1.reader();
+        while let Some(record) = reader.next()? {
+            search.add(places, &plan::wanted(record)?.0)?;
+        }
+        if search.run(set, ui, places, failed)? {
+            found = find(set, wanted, places, failed)?;
+        }
+    }
+    Ok(found)
 }
 
 /// Adds the blocks of these dblocks, which no index volume describes.

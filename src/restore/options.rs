@@ -78,7 +78,8 @@ pub(crate) struct RestoreOptions {
 impl RestoreOptions {
     /// What is wanted of the volumes. Where everything is, most of them are read whole, and the index volumes with them.
     pub(super) fn needs(&self, set: &Set, params: Params) -> Needs {
-        let needs = Needs::new(set.tmp(), params);
+        let mut needs = Needs::new(set.tmp(), params);
+        needs.no_scan = self.reading.no_scan;
         match self.in_parts() {
             true => needs.with_places(),
             false => needs,

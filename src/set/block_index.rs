@@ -7,6 +7,7 @@ use crate::base::tmp::{Spool, Tmp};
 use crate::set::place::{PLACE_LEN, Place};
 use crate::set::volume::Expected;
 use crate::set::{Set, VolumeNo};
+use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::spill::table::{Table, TableReader};
 
@@ -24,6 +25,8 @@ pub(crate) struct BlockIndex {
     /// Made from what a version says of its own blocks: it has those that were asked for and no others, and nothing is known of the
     /// volumes.
     pub(super) from_version: bool,
+    /// Blocks (keys of size 0) of volumes that index volumes describe and that are not there.
+    pub(super) elsewhere: Keyset,
 }
 
 impl BlockIndex {
@@ -36,6 +39,7 @@ impl BlockIndex {
             described_by: vec![u32::MAX; count],
             scanned: vec![false; count],
             from_version: true,
+            elsewhere: Keyset::new(&set.tmp),
         };
         index.add(places, &set.tmp)?;
         Ok(index)
@@ -80,13 +84,13 @@ impl BlockIndex {
 
     /// Volumes that hold a block of this id, each with the block's size in bytes.
     pub(crate) fn find_id(&mut self, id: &Hash) -> Result<Vec<(VolumeNo, u32)>> {
+        self.find_like(&BlockKey::new(id, 0))
+    }
+
+    /// As [`BlockIndex::find_id`], by the id of a key.
+    pub(super) fn find_like(&mut self, key: &BlockKey) -> Result<Vec<(VolumeNo, u32)>> {
         let mut out = Vec::new();
-        self.each_place(
-            &BlockKey::new(id, 0).as_bytes()[..ID_LEN],
-            &mut |key, no| {
-                out.push((no, key.size()));
-            },
-        )?;
+        self.each_place(&key.id(), &mut |key, no| out.push((no, key.size())))?;
         Ok(out)
     }
 
@@ -248,6 +252,7 @@ mod tests {
             described_by: Vec::new(),
             scanned: Vec::new(),
             from_version: false,
+            elsewhere: Keyset::new(&tmp),
         };
         let key = |no: u32, n: u32| {
             let id = Algo::Sha256.hash(&[no.to_be_bytes(), n.to_be_bytes()].concat());

@@ -52,14 +52,17 @@ impl BlocklistRefs {
     }
 }
 
+/// Receives a member (32 bytes) with the id of a list that names it (32 more), and the volumes that store it.
+pub(crate) type MemberSink<'a> = dyn FnMut(&[u8], &[VolumeNo]) -> Result<()> + 'a;
+
 /// Puts the ids (keys of size 0) of blocklists with a member that has no place, or is in `lost` (keys of size 0), into
-/// `broken`. `held` hears of the volumes of each member that is stored, with the id of each list that names it. One pass over both.
+/// `broken`. One pass over both.
 pub(crate) fn broken(
     members: &Run,
     places: &BlockIndex,
     lost: &mut Keyset,
     broken: &mut Keyset,
-    held: &mut dyn FnMut(&[u8], &[VolumeNo]),
+    each: &mut MemberSink<'_>,
 ) -> Result<()> {
     let mut stored = places.reader()?;
     let mut head = next_place(&mut stored)?;
@@ -80,9 +83,7 @@ pub(crate) fn broken(
                 head = next_place(&mut stored)?;
             }
         }
-        if !volumes.is_empty() {
-            held(list, &volumes);
-        }
+        each(record, &volumes)?;
         let mut gone = volumes.is_empty();
         if !gone
             && !lost.is_empty()

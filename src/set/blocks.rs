@@ -2,6 +2,8 @@
 //!
 //! A block counts as stored only if its dblock is in the listing with the size its dindex states.
 
+mod search;
+
 use std::io::Read;
 use std::io::Write;
 
@@ -16,9 +18,11 @@ use crate::set::block_index::{BlockIndex, Facts, ID_LEN};
 use crate::set::index_report::{IndexReport, NAMED_AT_MOST};
 use crate::set::place::{PLACE_LEN, Place};
 use crate::set::volume::{Expected, Opened, reading};
-use crate::set::{Set, Share, VolumeNo};
+use crate::set::{Set, VolumeNo};
+use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::spill::table::Table;
+pub(crate) use search::Search;
 
 const SORT_CAP: usize = 6 << 20;
 
@@ -136,6 +140,7 @@ impl Set {
             described_by: vec![u32::MAX; count as usize],
             scanned: vec![false; count as usize],
             from_version: false,
+            elsewhere: Keyset::new(&self.tmp),
         };
         let mut have = vec![false; self.volumes.dindex_count()];
         let mut described = |no: VolumeNo, dindex, expected| {
@@ -245,6 +250,10 @@ impl Set {
                 else {
                     report.missing(dblock);
                     report.absent.push(dindex);
+                    let elsewhere = &mut places.elsewhere;
+                    index::read_vol(&mut zip.reader(entry, inflater)?, &mut |hash, _| {
+                        elsewhere.insert(&BlockKey::new(&hash, 0)).map(|_| ())
+                    })?;
                     return on(dindex, Seen::Absent(dblock));
                 };
                 scratch.clear()?;
@@ -388,47 +397,5 @@ impl Set {
     /// Remembers an index that was read whole and clean, best effort.
     pub(crate) fn store_index(&self, places: &BlockIndex) -> Result<()> {
         self.cache.store_index(&self.volumes, places)
-    }
-
-    /// Opens dblocks that no dindex describes, each once, and adds the blocks that they name (R8). Of a damaged one, which
-    /// `only_whole` leaves out with a warning, some may not be what their name says. Costs one download each. How many could
-    /// not be read.
-    pub(crate) fn index_dblocks(
-        &mut self,
-        ui: &mut Ui,
-        numbers: &[VolumeNo],
-        places: &mut BlockIndex,
-        only_whole: bool,
-    ) -> Result<u64> {
-        let mut unread = 0;
-        let mut sorter = Sorter::new(&self.tmp, SORT_CAP);
-        for &no in numbers {
-            if self.volumes.dblock(no).is_none() {
-                continue;
-            }
-            if let Some(scanned) = places.scanned.get_mut(no as usize)
-                && std::mem::replace(scanned, true)
-            {
-                continue;
-            }
-            let shelf = self.shelf(ui, no, places.expected(no)?, Share::All);
-            let done = shelf.and_then(|shelf| {
-                if let Some(flaw) = shelf.flaw().filter(|_| only_whole) {
-                    return Err(Error::damaged(flaw)
-                        .doing(reading(shelf.name()))
-                        .hint("nothing is built upon it; 'duplet verify URL all' tells what it still holds"));
-                }
-                shelf.keys(&mut |_, key, _| sorter.add(&Place { key: *key, no }.encode()))
-            });
-            match done {
-                Err(e) if e.kind().is_of_one_volume() => {
-                    unread += 1;
-                    ui.warn("unreadable-dblock", &e.to_string());
-                }
-                other => other?,
-            }
-        }
-        places.add(sorter, &self.tmp)?;
-        Ok(unread)
     }
 }

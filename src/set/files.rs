@@ -266,6 +266,23 @@ impl Set {
         read().doing(|| reading(&opened.name))
     }
 
+    /// Whether it is the passphrase or the header of the dlist `no` that is wrong, another volume tells: an index, else another
+    /// dlist. Learns the parameters if that opens; true then.
+    pub(super) fn try_another(&mut self, ui: &mut Ui, no: usize) -> Result<bool> {
+        if self.params.is_some() {
+            return Ok(false);
+        }
+        self.list_rest(ui)?;
+        let other = self.volumes.dlists().get(usize::from(no == 0)).cloned();
+        let Some((name, size)) = self.volumes.dindex(0).or(other) else {
+            return Ok(false);
+        };
+        match self.fetch(ui, &name, size, crate::set::Expected::default()) {
+            Err(e) if !e.kind().is_volume_or_key() => Err(e),
+            _ => Ok(self.params.is_some()),
+        }
+    }
+
     /// Remembers what was said of the time of a version.
     pub(super) fn note_misdated(&mut self, name: &VolumeName, line: Option<&String>) {
         let name = name.as_str();

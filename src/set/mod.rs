@@ -35,7 +35,7 @@ mod volumes;
 
 pub(crate) use block_index::{BlockIndex, BlockIndexReader};
 pub(crate) use blocklist_refs::{BlocklistRefs, broken};
-pub(crate) use blocks::Seen;
+pub(crate) use blocks::{Search, Seen};
 pub(crate) use cache::{Cache, Looked, Previous};
 pub(crate) use cache_folder::{Owner, default_folder};
 pub(crate) use counted::Summary;

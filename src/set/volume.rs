@@ -347,7 +347,13 @@ impl Set {
                 .get(no)
                 .cloned()
                 .ok_or_else(|| Error::bug("a version number was resolved"))?;
-            let opened = self.fetch(ui, &name, size, Expected::default());
+            let mut opened = self.fetch(ui, &name, size, Expected::default());
+            if let Err(e) = &opened
+                && e.kind() == Kind::Passphrase
+                && self.try_another(ui, no)?
+            {
+                opened = Err(Error::new(e.kind(), e.cause()).doing(reading(&name)));
+            }
             let opened = self.passphrase_or_damage(opened)?;
             self.last_dlist = Some((no, opened));
         }

@@ -62,12 +62,7 @@ pub(crate) fn survey(
     losses
         .confirm(set, ui)
         .map_err(|e| e.doing(doing.as_str()))?;
-    if losses.unread > 0 {
-        let volumes = text::count(losses.unread, "data volume");
-        return Err(Error::damaged(format!("{volumes} cannot be read and may be intact"))
-            .doing(doing)
-            .hint("give the right passphrase; 'duplet repair URL' tells which, and what is lost for good can be deleted with 'duplet remote delete URL NAME'"));
-    }
+    sure(&losses, &doing)?;
     if !losses.index.resized.is_empty() {
         let volumes = text::count(losses.index.resized.len() as u64, "data volume");
         return Err(Error::damaged(format!(
@@ -82,7 +77,7 @@ pub(crate) fn survey(
     let mut looks = Vec::with_capacity(versions.len());
     for &no in &versions {
         losses
-            .prepare(set, ui, no)
+            .suspects(set, ui, no)
             .map_err(|e| unreadable(set, no, DOING, e))?;
         let mut judge = |_: usize, entry: &Entry| fate(&mut losses, entry, replace);
         let mut hear = |ui: &mut Ui, entry: &Entry, fate: &Fate| {
@@ -90,6 +85,7 @@ pub(crate) fn survey(
         };
         looks.push(look(set, ui, no, &mut judge, &mut hear)?);
     }
+    sure(&losses, &doing)?;
     let empty =
         |l: &&Look| l.changes() && (l.files[1] == 0 && l.files[0] > 0 || l.dropped == l.entries);
     let gone: Vec<usize> = looks.iter().filter(empty).map(|l| l.no).collect();
@@ -110,6 +106,17 @@ pub(crate) fn survey(
         dindexes,
         replace,
     })
+}
+
+/// Refuses while volumes cannot be read that may hold what seems lost.
+fn sure(losses: &Losses, doing: &str) -> Result<()> {
+    if losses.unread == 0 {
+        return Ok(());
+    }
+    let volumes = text::count(losses.unread, "data volume");
+    Err(Error::damaged(format!("{volumes} cannot be read and may be intact"))
+        .doing(doing)
+        .hint("give the right passphrase; 'duplet repair URL' tells which, and what is lost for good can be deleted with 'duplet remote delete URL NAME'"))
 }
 
 impl Survey {

@@ -13,8 +13,8 @@ use crate::format::locator::Extents;
 use crate::format::manifest::Params;
 use crate::format::names::VolumeName;
 use crate::set::{
-    BlockIndex, BlocklistRefs, IndexReport, ListReader, ListState, ListsInDblocks, Record, Set,
-    Stamp, State, Stored, VolumeFaults, VolumeNo, broken,
+    BlockIndex, BlocklistRefs, IndexReport, ListReader, ListState, ListsInDblocks, Record, Search,
+    Set, Stamp, State, Stored, Told, VolumeFaults, VolumeNo, broken, told,
 };
 use crate::spill::keyset::Keyset;
 use crate::spill::run::{Run, RunWriter};
@@ -45,12 +45,15 @@ pub(crate) struct Losses {
     broken: Keyset,
     without: Vec<bool>,
     pub(crate) index: IndexReport,
-    /// dblocks that are there, that no index describes, and that cannot be read.
+    /// dblocks that are there, in which something may be that no index describes, and that cannot be read.
     pub(crate) unread: u64,
     /// Blocklists of the versions that were prepared of which no index has a copy (keys of size 0), and by number the dblocks
     /// that hold one.
     pub(super) uncopied: Keyset,
     pub(super) poor: Vec<bool>,
+    /// Blocklists (keys of size 0) with a member that no index names, and what was looked for in the volumes.
+    untold: Keyset,
+    search: Option<Search>,
 }
 
 /// What is stored: all places and what the index volumes told, the blocklists whose members are known, and those that no index
@@ -99,9 +102,65 @@ impl Losses {
             without: gone,
             index,
             unread,
+            untold: Keyset::new(set.tmp()),
+            search: Some(Search::new(set)),
         };
-        out.settle(members)?;
+        out.settle(set, members)?;
         Ok(out)
+    }
+
+    /// Looks into the volumes themselves for what no index names, once, if `suspects` lose by it; true when that may have found
+    /// something. Costs as [`Search::run`].
+    fn look_inside(&mut self, set: &mut Set, ui: &mut Ui, suspects: &Run) -> Result<bool> {
+        let Some(mut search) = self.search.take() else {
+            return Ok(false);
+        };
+        let (mut reader, mut any) = (suspects.reader(), false);
+        while let Some(record) = reader.next()? {
+            let entry = Record::decode(record.get(8..).unwrap_or_default())?.entry;
+            for (content, meta) in [(&entry.content, false), (&entry.meta, true)] {
+                let Some(content) = content else { continue };
+                match told(self.params, content, meta) {
+                    Told::Block(id) => {
+                        any |= search.add(&mut self.places, &BlockKey::new(&id, 0))?
+                    }
+                    Told::Lists(lists) => {
+                        for id in lists {
+                            let key = BlockKey::new(id, 0);
+                            let known = self.known.contains(&key)?;
+                            any |= self.untold.contains(&key)?
+                                || !known && search.add(&mut self.places, &key)?;
+                        }
+                    }
+                    Told::Empty | Told::Untold => {}
+                }
+            }
+        }
+        if !any {
+            self.search = Some(search);
+            return Ok(false);
+        }
+        search.everywhere = true;
+        if !search.run(set, ui, &mut self.places, &self.without)? {
+            return Ok(false);
+        }
+        self.unread += search.unread;
+        // What the indexes tell of blocklists is weighed again.
+        let mut members = BlocklistRefs::new(set.tmp(), self.params.block_hash.len());
+        let mut known = Keyset::new(set.tmp());
+        set.load_index(ui, false, &mut |id, data| {
+            if known.insert(&BlockKey::new(id, 0))? {
+                members.add(id, data)?;
+            }
+            Ok(())
+        })?;
+        (self.known, self.broken) = (known, Keyset::new(set.tmp()));
+        self.lost = only_in(set, &self.places, &self.without)?;
+        for (poor, hit) in self.poor.iter_mut().zip(&search.hits) {
+            *poor |= hit;
+        }
+        self.settle(set, members)?;
+        Ok(true)
     }
 
     /// Asks for volumes that the listing does not show, those that are known by name, before anything is given up with them:
@@ -130,26 +189,30 @@ impl Losses {
     }
 
     /// Looks up the members of blocklists.
-    fn settle(&mut self, members: BlocklistRefs) -> Result<()> {
+    fn settle(&mut self, set: &Set, members: BlocklistRefs) -> Result<()> {
         let members = members.finish()?;
+        let mut absent = RunWriter::new(set.tmp());
         broken(
             &members,
             &self.places,
             &mut self.lost,
             &mut self.broken,
-            &mut |_, _| {},
-        )
-    }
-
-    /// Gets the list of a version, and the blocklists that it names and no index volume copies.
-    pub(crate) fn prepare(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<()> {
-        self.progress(set, ui, version);
-        let mut asked = Sorter::new(set.tmp(), SORT_CAP);
-        set.files(ui, version, &mut |entry| self.ask(&entry, &mut asked))?;
-        match asked.is_empty() {
-            true => Ok(()),
-            false => self.lists_from_dblocks(set, ui, asked),
+            &mut |record, volumes| match volumes.is_empty() && self.search.is_some() {
+                true => absent.push(record),
+                false => Ok(()),
+            },
+        )?;
+        let absent = absent.finish()?;
+        let mut reader = absent.reader();
+        while let (Some(search), Some(record)) = (&mut self.search, reader.next()?) {
+            let (member, list) = record.split_at_checked(ID_LEN).unwrap_or_default();
+            if let (Some(member), Some(list)) = (Hash::from_bytes(member), Hash::from_bytes(list))
+                && search.add(&mut self.places, &BlockKey::new(&member, 0))?
+            {
+                self.untold.insert(&BlockKey::new(&list, 0))?;
+            }
         }
+        Ok(())
     }
 
     fn progress(&self, set: &Set, ui: &mut Ui, version: usize) {
@@ -205,9 +268,18 @@ impl Losses {
         absent
     }
 
-    /// As [`Losses::prepare`], and in the same pass over the list the entries that may lose something, in its order: see
-    /// [`Losses::each`]. Few as a rule; on disk.
+    /// Gets the list of a version, and the blocklists that its entries name and no index volume copies: the entries that may lose
+    /// something, in the order of the list; see [`Losses::each`]. Few as a rule; on disk. Where one loses what no index names, the
+    /// volumes are looked through, once.
     pub(crate) fn suspects(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<Run> {
+        let suspects = self.suspects_by_index(set, ui, version)?;
+        match !suspects.is_empty() && self.look_inside(set, ui, &suspects)? {
+            true => self.suspects_by_index(set, ui, version),
+            false => Ok(suspects),
+        }
+    }
+
+    fn suspects_by_index(&mut self, set: &mut Set, ui: &mut Ui, version: usize) -> Result<Run> {
         self.progress(set, ui, version);
         let mut asked = Sorter::new(set.tmp(), SORT_CAP);
         let mut suspects = RunWriter::new(set.tmp());
@@ -288,7 +360,7 @@ impl Losses {
             members: &mut members,
         };
         wanted.read(set, ui, &self.places, VolumeFaults::Silent, &mut reader)?;
-        self.settle(members)
+        self.settle(set, members)
     }
 }
 

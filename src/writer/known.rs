@@ -97,7 +97,7 @@ impl Writer<'_> {
             places,
             &mut Keyset::new(tmp),
             &mut lists,
-            &mut |_, _| {},
+            &mut |_, _| Ok(()),
         )?;
         self.broken_lists = lists;
         Ok(())

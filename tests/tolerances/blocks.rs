@@ -190,3 +190,27 @@ fn r24_wrong_file_hash() {
     assert!(!ran.err.contains("/good"), "{}", ran.all());
     assert_eq!(support::names(&to).len(), 3);
 }
+
+/// A size that its blocks do not add up to: a restore cannot give such a file back, and a verification says so.
+#[test]
+fn r24_wrong_sizes() {
+    for (is, says) in [
+        (300, 301),
+        (300, 299),
+        (5000, 5001),
+        (5000, 4999),
+        (5000, 9000),
+        (5000, 3000),
+    ] {
+        let (case, m) = Case::new("r24-sizes");
+        let mut volume = Volume::new(1);
+        let data = random(4, is);
+        let entry = m.file(&mut volume, "/d/odd", &data, Some(META));
+        let entry = entry.replace(&format!("\"size\":{is}"), &format!("\"size\":{says}"));
+        m.both(&mut volume);
+        m.dlist(TIME, &[entry, m.file(&mut volume, "/d/good", b"", None)]);
+        case.verify().code(&[3]).says("/d/odd");
+        let (ran, _) = case.restore(&[]);
+        ran.code(&[3]).says("/odd");
+    }
+}

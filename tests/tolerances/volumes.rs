@@ -122,6 +122,43 @@ fn r08_several_indexes() {
     case.clean(&want);
 }
 
+/// R8: an index that lacks what its volume holds, or states other sizes, costs time and no data: nothing passes for lost.
+#[test]
+fn r08_index_lacks_blocks() {
+    for how in ["one", "list", "all", "sizes"] {
+        let (case, m) = Case::new("r08-lacks");
+        let (mut volumes, all, want) = apart(&m, &[1, 2]);
+        for volume in &mut volumes {
+            m.dblock(volume);
+        }
+        m.dlist(TIME, &all);
+        let mut told = volumes[0].clone();
+        match how {
+            "one" => drop(told.blocks.remove(0)),
+            "list" => told
+                .blocks
+                .retain(|b| told.lists.iter().all(|l| l.0 != b.0)),
+            "all" => told.blocks.clear(),
+            _ => told.blocks.iter_mut().for_each(|b| b.1.push(0)),
+        }
+        let lists: &[_] = if how == "one" { &told.lists } else { &[] };
+        m.dindex(1, &[(&told.name, m.vol(&told))], lists);
+        let second = &volumes[1];
+        m.dindex(2, &[(&second.name, m.vol(second))], &second.lists);
+        case.restores(&want);
+        let (ran, _) = case.restore(&["--no-scan"]);
+        ran.code(&[3]);
+        case.verify().code(&[3]);
+        case.run("list-broken-files", &[]).code(&[0]);
+        case.run("purge-broken-files", &[]).code(&[0]);
+        case.run("repair", &[]).code(&[0]);
+        match how {
+            "sizes" => case.restores(&want),
+            _ => case.clean(&want),
+        }
+    }
+}
+
 /// R9: a blocklist without a copy in an index volume is taken from its dblock.
 #[test]
 fn r09_no_blocklist_copies() {

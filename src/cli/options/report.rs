@@ -52,7 +52,7 @@ options! { LIST:
     BACKUP_NAME = "backup-name", Text, "", ALL_COMMANDS, "Name of the backup in reports, in the object of --json and in the log file.";
     PARAMETERS_FILE = "parameters-file" | "parameter-file" | "parameterfile", Path, "", ALL_COMMANDS, "File of further options, one --name=value a line; it beats the command line.";
     TEMPDIR = "tempdir", Path, "", ALL_COMMANDS, "Folder for temporary files; else TMPDIR, else /tmp.";
-    CACHE_DIR = "cache-dir", Path, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet.";
+    CACHE_DIR = "cache-dir", Path, "", ALL_COMMANDS, "Folder for caches; else DUPLET_CACHE, XDG_CACHE_HOME/duplet or ~/.cache/duplet (as root /var/cache/duplet).";
     LOCK_WAIT = "lock-wait", Span, "0s", LOCKING, "How long to wait for another run that writes to the same destination on this machine; 0s gives up at once.";
     SELF_TEST = "self-test", Flag, "", &["system-info"], "Checks that the program computes and stores rightly on this machine.";
     NO_CACHE = "no-cache", Flag, "", ALL_COMMANDS, "Neither reads nor writes a cache.";

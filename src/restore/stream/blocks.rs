@@ -10,7 +10,7 @@ use crate::base::text;
 use crate::base::ui::Ui;
 use crate::restore::options::Reading;
 use crate::restore::{obey, read_index, scan};
-use crate::set::{BlockIndex, Goal, Set, Share, Shelf, VolumeNo};
+use crate::set::{BlockIndex, Goal, Search, Set, Share, Shelf, VolumeNo};
 use crate::spill::run::{Run, RunReader};
 
 /// Blocks looked ahead: 64 bytes of memory each.
@@ -210,8 +210,14 @@ impl<'a> Blocks<'a> {
     /// From here on blocks are where the index volumes say.
     fn by_index(&mut self, ui: &mut Ui, key: &BlockKey) -> Result<()> {
         let index = read_index(self.set, self.places, ui)?;
-        if !self.places.contains(key)? && !index.unindexed.is_empty() && !self.reading.no_scan {
-            scan(self.set, &index.unindexed, self.places, ui)?;
+        if !self.places.contains(key)? && !self.reading.no_scan {
+            if !index.unindexed.is_empty() {
+                scan(self.set, &index.unindexed, self.places, ui)?;
+            }
+            let mut search = Search::new(self.set);
+            if search.add(self.places, key)? {
+                search.run(self.set, ui, self.places, &[])?;
+            }
         }
         self.shelves.retain(|kept| !kept.shelf.is_in_parts());
         let volumes = self.set.volumes().dblock_count() as usize;

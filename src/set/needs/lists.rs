@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ui::Ui;
 use crate::set::needs::dblocks::{ListReader, ListsInDblocks, VolumeFaults};
 use crate::set::needs::{Goal, LIST_RECORD, Needs};
-use crate::set::{BlockIndex, IndexReport, Set, VolumeNo};
+use crate::set::{BlockIndex, IndexReport, Search, Set, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -218,6 +218,16 @@ impl Expander<'_> {
         }
         if !unindexed.is_empty() {
             set.index_dblocks(ui, unindexed, places, false)?;
+        }
+        if !self.needs.no_scan {
+            let mut search = Search::new(set);
+            let mut reader = missing.reader();
+            while let Some(id) = reader.next()? {
+                if let Some(id) = Hash::from_bytes(id) {
+                    search.add(places, &BlockKey::new(&id, 0))?;
+                }
+            }
+            search.run(set, ui, places, &[])?;
         }
         let mut wanted = ListsInDblocks::new(&self.needs.tmp);
         let mut reader = missing.reader();

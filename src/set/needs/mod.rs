@@ -73,6 +73,8 @@ pub(crate) struct Needs {
     pub(crate) lists_wanted: u64,
     /// Blocklists themselves are wanted, too.
     pub(crate) with_lists: bool,
+    /// Volumes are not looked through for blocklists that no index names.
+    pub(crate) no_scan: bool,
     /// Blocks that those lists name together, by the sizes that the version states, and for how many there is room.
     listed_blocks: u64,
     granted_blocks: u64,
@@ -97,6 +99,7 @@ impl Needs {
             lists: Sorter::new(tmp, 1 << 20),
             lists_wanted: 0,
             with_lists: false,
+            no_scan: false,
             listed_blocks: 0,
             granted_blocks: 0,
             no_room: None,

@@ -75,6 +75,17 @@ pub(crate) trait Stored {
 
     fn list(&mut self, id: &Hash) -> Result<ListState>;
 
+    /// False when a stored block is known to have another size. Who does not ask for sizes believes them.
+    fn block_fits(&mut self, _id: &Hash, _size: u64) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// False when a blocklist is known to name another number of blocks, or if its last one ends a content, to end with one of
+    /// another size.
+    fn list_fits(&mut self, _id: &Hash, _blocks: u64, _last: Option<u64>) -> Result<bool> {
+        Ok(true)
+    }
+
     /// Hears of each blocklist that is stored and whose state is `Unknown`, once a reference.
     fn is_asked_for(&mut self, _id: &Hash) -> Result<()> {
         Ok(())
@@ -100,16 +111,20 @@ pub(crate) trait Stored {
             Told::Empty => return Ok(State::Whole),
             Told::Untold => return Ok(State::Lost),
             Told::Block(id) => {
-                return Ok(match self.block(&id)? {
-                    true => State::Whole,
-                    false => State::Lost,
-                });
+                let whole = self.block(&id)? && self.block_fits(&id, content.size)?;
+                return Ok(if whole { State::Whole } else { State::Lost });
             }
             Told::Lists(lists) => lists,
         };
         let mut state = State::Whole;
+        let (block_size, per_list) = (u64::from(self.params().block_size), per_list(self.params()));
+        let mut left = blocks(self.params(), content.size);
         for id in lists {
+            let named = left.min(per_list);
+            left -= named;
+            let last = (left == 0).then(|| (content.size - 1) % block_size.max(1) + 1);
             match self.list(id)? {
+                ListState::Whole if !self.list_fits(id, named, last)? => return Ok(State::Lost),
                 ListState::Whole => {}
                 ListState::Broken => return Ok(State::Lost),
                 ListState::Unknown if !self.block(id)? => return Ok(State::Lost),

@@ -108,7 +108,7 @@ impl References {
         }
         let orphans = &mut self.orphans;
         self.lists
-            .settle(&self.places, &mut self.lost, &mut |list, held| {
+            .settle(&mut self.places, &mut self.lost, &mut |list, held| {
                 orphans.held_for(list, held);
             })?;
         let mut outcomes = self.read_all(set, ui, options, &picked, report)?;
@@ -169,7 +169,7 @@ impl References {
             let orphans = &mut self.orphans;
             if self
                 .lists
-                .settle(&self.places, &mut self.lost, &mut |_, held| {
+                .settle(&mut self.places, &mut self.lost, &mut |_, held| {
                     orphans.held(held)
                 })?
             {
@@ -307,6 +307,17 @@ impl Stored for References {
     fn list(&mut self, id: &Hash) -> Result<ListState> {
         self.orphans.need(id);
         self.lists.state(id)
+    }
+
+    fn block_fits(&mut self, id: &Hash, size: u64) -> Result<bool> {
+        match u32::try_from(size) {
+            Ok(size) => self.places.contains(&BlockKey::new(id, size)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn list_fits(&mut self, id: &Hash, blocks: u64, last: Option<u64>) -> Result<bool> {
+        self.lists.fits(id, blocks, last)
     }
 
     fn is_asked_for(&mut self, id: &Hash) -> Result<()> {
