@@ -18,7 +18,7 @@ use crate::net::redirect::split;
 use crate::net::service::html::not_html;
 use crate::net::service::rows::{self, Row};
 use crate::net::service::send::send_home;
-use crate::net::service::{Content, Refusal};
+use crate::net::service::{Content, Pages, Refusal};
 
 /// Versions of the log-in, newest first; only the first knows keys for several buckets.
 const LOGINS: [u8; 3] = [4, 3, 2];
@@ -56,6 +56,11 @@ impl Client {
             version: API,
             billed: [0; 3],
         })
+    }
+
+    /// For a listing.
+    pub(super) fn pages(&self) -> Pages {
+        Pages::new(self.setup.page_size, self.http.list_time())
     }
 
     /// Requests sent so far.

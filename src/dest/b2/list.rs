@@ -7,7 +7,6 @@ use crate::dest::b2::error::DIALECT;
 use crate::dest::b2::ops::{LIST_NAMES, LIST_VERSIONS, Op};
 use crate::dest::{Listed, RemoteFile};
 use crate::net::json;
-use crate::net::service::Pages;
 use crate::net::service::pages::{incomplete, stuck};
 use crate::net::service::rows::{self, EachRow, Row};
 
@@ -46,7 +45,7 @@ pub(super) fn names(
     let bucket = client.bucket()?.id;
     let prefix = client.setup.prefix.clone();
     let mut start: Option<String> = None;
-    let mut pages = Pages::new(client.setup.page_size);
+    let mut pages = client.pages();
     loop {
         let mut body = serde_json::json!({
             "bucketId": bucket,

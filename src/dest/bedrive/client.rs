@@ -18,7 +18,7 @@ use crate::net::json::LIST_MAX_BYTES;
 use crate::net::redirect::{same_origin, split};
 use crate::net::service::pages::incomplete;
 use crate::net::service::rows::{self, Row};
-use crate::net::service::{Dialect, Pages, Verb};
+use crate::net::service::{Dialect, Verb};
 use crate::net::url::encode;
 
 /// Entries of a listing of which it is checked that none comes twice; 40 bytes each.
@@ -137,7 +137,8 @@ impl Client {
             query += "&type=folder";
         }
         let url = self.url("drive/file-entries", &query);
-        let (mut pages, mut seen, mut sum) = (Pages::new(base.page), HashSet::new(), 0);
+        let mut pages = base.service.pages(base.page);
+        let (mut seen, mut sum) = (HashSet::new(), 0);
         for page in 1.. {
             let (mut entries, mut wanted, mut twice) = (0, true, false);
             let ask = sent("GET", format!("{url}&page={page}"), vec![json_wanted()]);

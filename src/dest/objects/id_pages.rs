@@ -8,9 +8,9 @@ use crate::dest::objects::by_id::Found;
 use crate::dest::objects::{Base, Listing};
 use crate::net::http::iso_time;
 use crate::net::json::LIST_MAX_BYTES;
+use crate::net::service::Verb;
 use crate::net::service::pages::incomplete;
 use crate::net::service::rows::{self, Row};
-use crate::net::service::{Pages, Verb};
 use crate::net::url::encode;
 
 /// What a row of a listing is, by its fields: `id`, and those that the listing names.
@@ -42,7 +42,8 @@ pub(in crate::dest) fn all_pages(
     each: &mut dyn FnMut(&Row) -> Done<bool>,
 ) -> Done<()> {
     let (who, listing) = (base.shape.dialect.who, &base.shape.listing);
-    let (mut pages, mut mark, mut goes_on) = (Pages::new(base.page), String::new(), true);
+    let mut pages = base.service.pages(base.page);
+    let (mut mark, mut goes_on) = (String::new(), true);
     while goes_on {
         let at = match mark.is_empty() {
             true => url.to_owned(),

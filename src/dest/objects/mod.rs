@@ -37,7 +37,7 @@ use crate::dest::{
     WantedDigests, look_at,
 };
 use crate::net::http::Reply;
-use crate::net::service::{Pages, Refusal, Verb};
+use crate::net::service::{Refusal, Verb};
 
 pub(super) use self::base::{Base, Each, Page};
 #[cfg(any(
@@ -58,7 +58,7 @@ pub(super) trait Api {
 
     /// All pages of the listing of files whose names begin with `from`.
     fn pages(&mut self, base: &mut Base, from: &str, each: &mut Each<'_>) -> Done<()> {
-        let (mut pages, mut mark) = (Pages::new(base.page), String::new());
+        let (mut pages, mut mark) = (base.service.pages(base.page), String::new());
         loop {
             let page = self.page(base, from, &mark, each)?;
             if page.next.is_empty() {

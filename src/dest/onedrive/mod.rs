@@ -20,8 +20,8 @@ use crate::dest::{
 use crate::net::http::iso_time;
 use crate::net::oauth;
 use crate::net::redirect::{foreign, same_origin};
+use crate::net::service::Verb;
 use crate::net::service::rows::Row;
-use crate::net::service::{Pages, Verb};
 use crate::net::url::{DestUrl, encode};
 use client::Client;
 use place::{Drive, id_in_url};
@@ -151,7 +151,7 @@ impl Folder {
 
     fn pages(&mut self, each: &mut dyn FnMut(Listed) -> Done<()>) -> Done<()> {
         let at = format!("{}/children?$top={PAGE}&{FIELDS}", self.folder()?);
-        let (mut pages, mut url) = (Pages::new(PAGE), self.client.url(&at));
+        let (mut pages, mut url) = (self.client.service().pages(PAGE), self.client.url(&at));
         loop {
             let mut entries = 0;
             let next = self.client.page(&url, &mut |row| {

@@ -17,8 +17,8 @@ use crate::dest::s3::options;
 use crate::dest::s3::place::{other_name, same_owner};
 use crate::net::http::{Http, Payload, Reply, Request};
 use crate::net::redirect::{Chain, foreign, split};
-use crate::net::service::Content;
 use crate::net::service::clock::Clock;
+use crate::net::service::{Content, Pages};
 use crate::net::sigv4::{Canonical, EMPTY_SHA256, UNSIGNED, canonical_query};
 
 const REGION_FIXES_MAX: u8 = 2;
@@ -68,6 +68,11 @@ impl Client {
             setup,
             notices: Vec::new(),
         })
+    }
+
+    /// For a listing.
+    pub(super) fn pages(&self) -> Pages {
+        Pages::new(1000, self.http.list_time())
     }
 
     /// Requests sent so far.

@@ -10,7 +10,7 @@ use crate::dest::s3::manner::Version;
 use crate::dest::{Listed, RemoteFile};
 use crate::net::http::{Pace, iso_time};
 use crate::net::service::html::not_html;
-use crate::net::service::pages::{Pages, incomplete, stuck};
+use crate::net::service::pages::{incomplete, stuck};
 use crate::net::url::decode;
 use crate::net::xml::{self, Step};
 
@@ -65,10 +65,10 @@ pub(super) fn list(
     // Keys are handed on before a page may say how they are written.
     let mut decoding = false;
     let mut changed = false;
-    let mut pages = Pages::new(1000);
+    let mut pages = client.pages();
     loop {
         if token.is_empty() {
-            pages = Pages::new(1000);
+            pages = client.pages();
         }
         let page = match one_page(client, rules, (start, &token), (encoded, decoding), each)? {
             Fetched::Page(page) => *page,

@@ -195,6 +195,11 @@ impl Http {
         self.expect
     }
 
+    /// The longest time for a listing, or for what of it names nothing.
+    pub(crate) fn list_time(&self) -> Duration {
+        self.list
+    }
+
     /// Requests sent so far, those that were repeated and those without a reply too.
     pub(crate) fn requests(&self) -> u64 {
         self.requests

@@ -11,7 +11,7 @@ use crate::net::redirect::{Chain, split};
 #[cfg(feature = "json")]
 use crate::net::service::rows::{self, EachRow, Row};
 use crate::net::service::send::{elsewhere, onward};
-use crate::net::service::{Content, Dialect, Refusal, Verb};
+use crate::net::service::{Content, Dialect, Pages, Refusal, Verb};
 use crate::net::url::decode_percent;
 
 /// A request before it is authorised.
@@ -155,6 +155,15 @@ impl Service {
     /// Requests sent so far.
     pub(crate) fn requests(&self) -> u64 {
         self.http.requests()
+    }
+
+    /// For a listing in pages that are asked to hold at most `size` entries each.
+    #[allow(
+        dead_code,
+        reason = "some selections of destinations have no such listing"
+    )]
+    pub(crate) fn pages(&self, size: u64) -> Pages {
+        Pages::new(size, self.http.list_time())
     }
 
     /// See [`Login::notices`].

@@ -120,6 +120,22 @@ fn tokens_and_keys_without_end() {
 }
 
 #[test]
+fn some_empty_pages_in_a_row_are_no_end() {
+    let server = Server::start(|_| Endless {
+        asked: 0,
+        page: |n| match n {
+            1..60 => endless(0, 0, n),
+            60 => endless(1, 2, n),
+            61..100 => endless(0, 0, n),
+            _ => page("<IsTruncated>false</IsTruncated>", &["p/x"]),
+        },
+    });
+    let mut b = s3_at(server, "list-timeout=1h");
+    let all = b.list().expect("all");
+    assert_eq!(all, ["000000000001", "000000000002", "x"]);
+}
+
+#[test]
 fn webdav_folders_without_end_or_cut() {
     let many: String = (0..LISTED_MAX + 10)
         .map(|n| format!("<d:response><d:href>/d/b/{n}</d:href></d:response>"))
