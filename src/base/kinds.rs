@@ -1,7 +1,7 @@
 //! The kinds of warnings, by which they are counted and `--suppress-warnings` names them.
 
 /// All of them.
-pub(crate) const KINDS: [&str; 57] = [
+pub(crate) const KINDS: [&str; 58] = [
     "attributes",
     "bad-metadata",
     "bad-path",
@@ -48,6 +48,7 @@ pub(crate) const KINDS: [&str; 57] = [
     "script",
     "source-excluded",
     "SourceEmptied",
+    "still-listed",
     "test-file-stays",
     "too-deep",
     "too-large",

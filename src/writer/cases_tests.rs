@@ -114,7 +114,7 @@ impl Case {
         let state = w.state_after()?;
         w.finish(ui)?;
         assert_eq!(set.state(), state);
-        if plan.borrow().lag.is_none() {
+        if plan.borrow().lag.is_none() && !plan.borrow().late {
             assert_eq!(set.state_again(ui)?, state, "{self:?}");
         }
         Ok(done)
@@ -268,6 +268,34 @@ fn what_cannot_be_deleted_stays_with_all_that_it_needs() {
         }
         Case::DropOldest.check(&folder.0, &what);
     }
+}
+
+/// What is said to be deleted and is listed all the same is told: the first few by name, the others by their number.
+#[test]
+fn deleted_files_that_are_listed_still_are_told() {
+    let (base, tmp) = (Folder::new(), Tmp::open(None).expect("a folder"));
+    let all = build(&base.0, &tmp, &mut Ui::silent());
+    let plan = Rc::new(RefCell::new(Plan {
+        late: true,
+        ..Plan::default()
+    }));
+    let mut ui = Ui::silent();
+    let done = Case::DropOldest.run(&base.0, &all, &plan, &mut ui);
+    let done = done.expect("a commit");
+    assert_eq!((done.deleted, done.disturbed.is_none()), ([1, 3, 3], true));
+    let told = ui.messages();
+    assert_eq!(told.len(), 6, "{told:?}");
+    let plan = plan.borrow();
+    let deleted = plan.changed.iter().find_map(|c| c.strip_prefix("delete "));
+    let first = format!(
+        "warning: the destination still lists {} though it was deleted",
+        deleted.expect("a name")
+    );
+    assert_eq!(told[0], first);
+    assert_eq!(
+        told[5],
+        "warning: the destination still lists 2 more deleted files"
+    );
 }
 
 /// A listing that does not show what was sent, or shows what others sent: nothing is deleted, in one line.

@@ -15,7 +15,7 @@ use crate::writer::retired::{Retired, each_of};
 use crate::writer::{Writer, list};
 
 /// Volumes that could not be deleted and are named; the rest is counted.
-const NAMED_AT_MOST: u64 = 5;
+pub(super) const NAMED_AT_MOST: u64 = 5;
 /// After so many failures in a row the destination is taken to be out of order, and nothing more is tried.
 const FAILURES_AT_MOST: u64 = 20;
 

@@ -5,11 +5,13 @@
 //! deletion. Of both looks one is the later: it sees what the other program did before its own look.
 
 use crate::base::error::{Error, Kind, Result};
+use crate::base::text;
 use crate::base::ui::Ui;
 use crate::format::names::{VolumeKind, VolumeName};
 use crate::set::Volumes;
 use crate::spill::run::Run;
 use crate::writer::Writer;
+use crate::writer::commit::NAMED_AT_MOST;
 use crate::writer::retired::each_of;
 
 /// What a listing shows of the volumes that should be there.
@@ -50,22 +52,24 @@ impl Writer<'_> {
     }
 
     /// Looks once more, after the last deletion: `Busy` when a version or a volume is there that this run does not know, or
-    /// one that it left is gone. Those of `deleted` may be there still: some listings are late. Costs a listing, and none
-    /// without `verify_listing`.
-    pub(super) fn was_alone(&mut self, ui: &mut Ui, deleted: &Run) -> Result<()> {
+    /// one that it left is gone. Those that it deleted may be there still, and are warned of: some listings are late, and some
+    /// servers say that a file went that did not. `retired` has those that were to go. Costs a listing, and none without
+    /// `verify_listing`.
+    pub(super) fn was_alone(&mut self, ui: &mut Ui, retired: &Run) -> Result<()> {
         if !self.options.verify_listing {
             return Ok(());
         }
         let Some(found) = self.changed_by_others(ui)? else {
             return Ok(());
         };
+        self.name_undeleted(ui, &found)?;
         let mut known = self.data_in(&found)?;
         let old = self.set.volumes().dlists().iter().map(|(name, _)| name);
         for name in old.chain(self.lists.iter().map(|(name, _)| name)) {
             known.count(&found, name);
         }
         let mut gone = Census::default();
-        each_of(deleted, &mut |volume| {
+        each_of(retired, &mut |volume| {
             if let Some((name, _)) = volume.named(self.set) {
                 gone.count(&found, &name);
             }
@@ -81,6 +85,29 @@ impl Writer<'_> {
         Err(Error::new(Kind::Busy, cause).hint(
             "make sure that only one program writes there, and look with 'duplet verify URL'",
         ))
+    }
+
+    /// Warns of what was deleted and is listed.
+    fn name_undeleted(&self, ui: &mut Ui, found: &Volumes) -> Result<()> {
+        let mut listed = 0;
+        each_of(&self.gone, &mut |volume| {
+            let name = volume.named(self.set).map(|(name, _)| name);
+            if let Some(name) = name.filter(|name| has(found, name)) {
+                listed += 1;
+                if listed <= NAMED_AT_MOST {
+                    let name = text::safe(name.as_str().as_bytes());
+                    let what = format!("the destination still lists {name} though it was deleted");
+                    ui.warn("still-listed", &what);
+                }
+            }
+            Ok(())
+        })?;
+        if listed > NAMED_AT_MOST {
+            let more = text::count(listed - NAMED_AT_MOST, "more deleted file");
+            let what = format!("the destination still lists {more}");
+            ui.warn("still-listed", &what);
+        }
+        Ok(())
     }
 
     /// The listing as it is now; `None` when it is what this run left. Most listings show that by their state alone.
