@@ -210,11 +210,18 @@ impl Remote {
     ) -> Result<()> {
         let next = match fault.class {
             Class::NotFound | Class::FolderMissing if self.believes_absence => Err(fault),
-            Class::NotFound => {
-                let text = "it is listed but cannot be read: not found".to_owned();
-                attempts.absent(Fault { text, ..fault }, self.absent >= PATIENT_WITH)
+            Class::NotFound | Class::FolderMissing => {
+                let text = match fault.class {
+                    Class::NotFound => "it is listed but cannot be read: not found".to_owned(),
+                    _ => fault.text,
+                };
+                let fault = Fault { text, ..fault };
+                // What is gone from a folder of this machine does not come back in a moment.
+                match self.dest.local_folder() {
+                    Some(_) => Err(fault),
+                    None => attempts.absent(fault, self.absent >= PATIENT_WITH),
+                }
             }
-            Class::FolderMissing => attempts.absent(fault, self.absent >= PATIENT_WITH),
             Class::Transient if self.unreadable >= PATIENT_WITH => attempts.absent(fault, true),
             _ => {
                 self.hear(&fault);

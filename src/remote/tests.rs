@@ -405,6 +405,24 @@ fn a_listed_file_that_is_gone_is_told_as_such() {
 }
 
 #[test]
+#[cfg(feature = "dest-file")]
+fn what_is_gone_from_a_local_folder_is_not_waited_for() {
+    let tmp = Tmp::open(None).expect("a folder");
+    let folder = std::env::temp_dir().join(format!("duplet-gone-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("made");
+    let (url, mut ui) = (format!("file://{}", folder.display()), Ui::silent());
+    let mut remote = Remote::open(&url, &Options::default(), &mut ui).expect("opened");
+    remote.sleep = Box::new(|wait, _| panic!("waits {wait:?}"));
+    let mut spool = Spool::new(&tmp).expect("spool");
+    for what in ["listed but cannot be read: not found", "the folder"] {
+        let e = remote.get(&mut ui, "volume", Some(1), &mut spool);
+        let e = e.expect_err("gone").to_string();
+        assert!(e.contains(what), "{e}");
+        let _gone = std::fs::remove_dir(&folder);
+    }
+}
+
+#[test]
 fn a_listed_file_that_is_absent_for_a_moment_is_read_all_the_same() {
     for class in [Class::NotFound, Class::FolderMissing] {
         for (times, have) in [(1, 0), (3, 0), (5, 0), (2, 70_000)] {
