@@ -101,6 +101,17 @@ fn a_backup_lives_in_a_node_and_restores_from_its_root_through_the_gateway() {
     }
     let old = b.node.content(&old_root, "");
     b.gives(&before, &old, &[]);
+    // A dry run tells that nothing can be deleted there.
+    b.run(&[
+        "delete",
+        &old,
+        "--version=0",
+        "--dry-run",
+        "--allow-full-removal",
+        PASSPHRASE,
+    ])
+    .code(&[0])
+    .says("without --dry-run it is refused");
     b.node.run(&["repo", "gc"]);
     b.gives(&after, &url, &[]);
     let content = b.node.content(&root, "");

@@ -174,6 +174,14 @@ fn what_would_take_too_much_is_refused() {
         same(&before, &take(&dest), But::default(), &format!("{words:?}"));
     }
     let args = ["purge", text(&dest), "*", "--exclude=*.conf", "--force"];
+    // A dry run says beforehand what the run needs.
+    for (args, told) in [(&args[..4], true), (&args[..], false)] {
+        let ran = scratch.run(&[args, &["--dry-run"]].concat()).code(&[0]);
+        let ran = ran.says("nothing was changed");
+        let says = ran.out.contains("without --dry-run it needs --force: ");
+        assert_eq!(says && ran.out.contains("more than half"), told);
+        same(&before, &take(&dest), But::default(), "dry");
+    }
     scratch.run(&args).code(&[0]);
     verified(&scratch, &dest);
 }

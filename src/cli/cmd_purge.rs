@@ -152,16 +152,22 @@ fn run_purge(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {
     }
     let mut plan = found.plan(&set)?;
     plan.also(&going.versions);
-    if !dry && dropped > found.entries() / 2 && !call.options.flag(&FORCE) {
-        return Err(Error::usage(format!(
-            "{dropped} of {} entries would go, more than half",
-            found.entries()
-        ))
-        .hint("nothing was changed; look with --dry-run --full-result, then give --force"));
+    let much = dropped > found.entries() / 2 && !call.options.flag(&FORCE);
+    let why = format!(
+        "{dropped} of {} entries would go, more than half",
+        found.entries()
+    );
+    if much && !dry {
+        return Err(Error::usage(why)
+            .hint("nothing was changed; look with --dry-run --full-result, then give --force"));
     }
     let done = purge(&mut set, ui, permit, options, &wanted, &plan);
     let done = or_facts(&mut set, ui, done)?;
-    end(call, ui, &mut set, done, &how)
+    let outcome = end(call, ui, &mut set, done, &how);
+    if much {
+        ui.result(&format!("without --dry-run it needs --force: {why}"));
+    }
+    outcome
 }
 
 fn run_broken(call: &mut Call, ui: &mut Ui) -> Result<Outcome> {

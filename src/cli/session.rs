@@ -56,7 +56,14 @@ pub(crate) fn open_versions(call: &Call, ui: &mut Ui) -> Result<Set> {
 /// As [`open_set`] for a backup that is there and is changed: other runs that write are kept out, unless it is a dry run.
 pub(crate) fn open_to_change(call: &Call, ui: &mut Ui) -> Result<Set> {
     let changes = !call.options.flag(&DRY_RUN);
-    open(call, ui, (false, changes), false)
+    let mut set = open(call, ui, (false, changes), false)?;
+    if let Some(instead) = set.remote().read_only().filter(|_| !changes) {
+        let shown = set.remote().describe();
+        ui.result(&format!(
+            "without --dry-run it is refused: {shown} is a read-only destination ({instead})"
+        ));
+    }
+    Ok(set)
 }
 
 fn open(
