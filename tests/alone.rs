@@ -392,6 +392,12 @@ fn a_parameters_file_that_others_can_read_is_told_when_it_holds_a_secret() {
         let ran = w.scratch.run(&args);
         let says = ran.err.contains("warning: others can read ") && ran.err.contains("chmod 600");
         assert_eq!(says, told, "{content} {mode:o} {}", ran.all());
+        if dest == w.dest {
+            // As the page of exit codes has it for every warning.
+            assert_eq!(ran.code == 2, told, "{}", ran.all());
+            let suppressed = [&args[..], &["--suppress-warnings=exposed-secret"]].concat();
+            w.scratch.run(&suppressed).code(&[0]);
+        }
         assert!(!ran.err.contains("secret@"), "{}", ran.all());
     }
     // Rules of the file are the backup's, and options of other commands are no mistake.

@@ -243,6 +243,7 @@ fn a_log_in_by_a_personal_login_token() {
     let file = scratch.at("token");
     let login = |token: &str| {
         fs::write(&parameters, format!("--oauth-login-token={token}\n")).unwrap();
+        fs::set_permissions(&parameters, fs::Permissions::from_mode(0o600)).unwrap();
         let at = format!(
             "--oauth-token-url={}/auth/realms/jottacloud/protocol/openid-connect/token",
             stub.base()

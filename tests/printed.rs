@@ -11,6 +11,7 @@ mod support;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use support::{Scratch, text};
@@ -194,6 +195,7 @@ fn the_examples_work() {
         .replace("/home/alice/data/", &at("etc"))
         .replace("=/etc/", &format!("={}", at("etc")));
     fs::write(scratch.at("duplet.conf"), conf).unwrap();
+    fs::set_permissions(scratch.at("duplet.conf"), fs::Permissions::from_mode(0o600)).unwrap();
     let file = format!("--parameters-file={}", at("duplet.conf"));
     scratch.run(&["backup", "-", &file, "-q"]).code(&[0]);
     let listed = scratch.run(&["list", "-", &file, "0"]).code(&[0]);

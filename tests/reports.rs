@@ -289,7 +289,7 @@ fn a_report_that_does_not_arrive_changes_nothing() {
             w.receiver.port
         );
         assert!(
-            ran.err.contains("duplet: warning: the result") && ran.err.contains(&host),
+            ran.err.contains("duplet: note: the result") && ran.err.contains(&host),
             "{}",
             ran.all()
         );

@@ -256,10 +256,12 @@ fn a_file_with_the_url_is_for_its_owner() {
     let list = |mode: u32| {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let from = format!("--parameters-file={}", text(&file));
-        scratch.run(&["remote", "list", "-", &from]).code(&[0]).err
+        let ran = scratch.run(&["remote", "list", "-", &from]);
+        (ran.code, ran.err)
     };
-    assert_eq!(list(0o600), "");
-    assert!(list(0o644).contains("chmod 600"));
+    assert_eq!(list(0o600), (0, String::new()));
+    let (code, told) = list(0o644);
+    assert!(code == 2 && told.contains("chmod 600"), "{code} {told}");
 }
 
 /// A directory of 20 000 files, and a volume of 150 MB, take no more memory than small ones.

@@ -1,7 +1,7 @@
 //! The kinds of warnings, by which they are counted and `--suppress-warnings` names them.
 
 /// All of them.
-pub(crate) const KINDS: [&str; 58] = [
+pub(crate) const KINDS: [&str; 59] = [
     "attributes",
     "bad-metadata",
     "bad-path",
@@ -12,6 +12,7 @@ pub(crate) const KINDS: [&str; 58] = [
     "dangling",
     "destination",
     "empty-input",
+    "exposed-secret",
     "FilterExcludesAll",
     "folder-in-the-way",
     "hostile-names",

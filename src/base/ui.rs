@@ -288,11 +288,11 @@ impl Ui {
         self.log.as_ref().is_some_and(|log| log.wants(level))
     }
 
-    /// Something that the person should mend, but that takes nothing from the run: shown like a warning, not counted.
+    /// Something to mend that takes nothing from the run: not counted, and a warning in the log alone.
     pub(crate) fn caution(&mut self, line: &str) {
         self.record(Level::Warning, line);
         if self.volume >= Volume::Normal {
-            self.say_warning(line);
+            self.say(&format!("duplet: note: {line}"));
         }
     }
 

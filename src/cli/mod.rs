@@ -204,7 +204,7 @@ pub(crate) fn run(args: &[OsString]) -> u8 {
             for (level, note) in notes {
                 match level {
                     Level::Verbose => ui.verbose(&note),
-                    Level::Warning => ui.caution(&note),
+                    Level::Warning => ui.warn("exposed-secret", &note),
                     _ => ui.note(&note),
                 }
             }

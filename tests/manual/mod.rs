@@ -1,6 +1,7 @@
 //! README and manual as their reader uses them: their pages, blocks and links, and a small world in which their commands run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -151,7 +152,6 @@ impl World {
     }
 
     fn executable(&self, name: &str, script: &str) {
-        use std::os::unix::fs::PermissionsExt;
         let path = self.scratch.at(name);
         fs::write(&path, script).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions");
@@ -252,6 +252,9 @@ impl World {
         let path = PathBuf::from(path);
         fs::create_dir_all(path.parent()?).expect("a folder");
         fs::write(&path, self.here(&block.text) + "\n").expect("written");
+        if path.extension().is_some_and(|e| e == "conf") {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its own");
+        }
         Some(path)
     }
 }
