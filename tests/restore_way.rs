@@ -125,15 +125,31 @@ fn other_things_in_the_place_of_a_folder() {
             assert_eq!(shows(&out), want);
         }
     }
-    // A link to a folder is not followed and not replaced.
-    fresh();
+    // A link to a folder is not followed.
     let elsewhere = scratch.folder("elsewhere");
+    for target in [text(&elsewhere), "in"] {
+        for (options, want) in [
+            (&["--overwrite"][..], WHOLE.to_owned()),
+            (&[], format!("y=-> {target} {DATED}")),
+            (&["--existing=skip"], format!("y=-> {target} z=3")),
+        ] {
+            fresh();
+            fs::create_dir(out.join("in")).unwrap();
+            symlink(target, out.join("y")).unwrap();
+            for _ in 0..2 {
+                restore(&scratch, options).code(&[0]);
+                assert_eq!(shows(&out), format!("in/ {want}"), "{options:?}");
+            }
+            assert!(names(&elsewhere).is_empty() && names(&out.join("in")).is_empty());
+        }
+    }
+    // Unless that is wanted.
+    fresh();
     symlink(&elsewhere, out.join("y")).unwrap();
-    restore(&scratch, &["--overwrite"])
-        .code(&[3])
-        .says("is not followed");
+    let follow = "--allow-restore-outside-target-directory";
+    restore(&scratch, &["--overwrite", follow]).code(&[0]);
     assert_eq!(shows(&out), format!("y=-> {} z=3", text(&elsewhere)));
-    assert_eq!(names(&elsewhere).len(), 0);
+    assert!(elsewhere.join("sub/b").exists());
     // Further down, where only a file was asked for, and in what is dated already.
     fresh();
     fs::create_dir(out.join("y")).unwrap();
@@ -158,6 +174,54 @@ fn other_things_in_the_place_of_a_folder() {
     support::tool("mkfifo", &[out.join("y").as_os_str()], "part of any system");
     restore(&scratch, &["--overwrite"]).code(&[0]);
     assert_eq!(shows(&out), WHOLE);
+}
+
+/// In the original place a link makes way only for a folder of the version that lies in another: a source may have been a link
+/// then, too, and what is above the sources is this machine's.
+#[test]
+fn links_of_this_machine_stay_in_the_original_place() {
+    let scratch = Scratch::new("way-home");
+    for folder in ["real/sub", "far/other", "new"] {
+        let folder = scratch.folder(folder);
+        fs::write(folder.join("file"), "1").unwrap();
+    }
+    symlink("real", scratch.at("link")).unwrap();
+    let (dest, link, other) = (
+        scratch.at("dest"),
+        scratch.at("link"),
+        scratch.at("far/other"),
+    );
+    let words = [
+        "backup",
+        text(&dest),
+        text(&link),
+        text(&other),
+        "--no-encryption",
+    ];
+    scratch.run(&words).code(&[0]);
+    let (far, moved) = (scratch.at("far"), scratch.at("moved"));
+    fs::rename(&far, &moved).unwrap();
+    symlink("moved", &far).unwrap();
+    fs::remove_file(moved.join("other/file")).unwrap();
+    for options in [&["--overwrite"][..], &[]] {
+        let ran = scratch.run(&[&["restore", text(&dest)], options].concat());
+        ran.code(&[3])
+            .says("the symbolic link link, which is not followed");
+        assert_eq!(text(&fs::read_link(&link).unwrap()), "real");
+        assert_eq!(text(&fs::read_link(&far).unwrap()), "moved");
+        assert!(names(&moved.join("other")).is_empty());
+    }
+    // Of one source, the links above it are followed, and one in it makes way.
+    let sub = scratch.at("real/sub");
+    fs::remove_dir_all(&sub).unwrap();
+    symlink("../new", &sub).unwrap();
+    fs::write(scratch.at("new/file"), "mine").unwrap();
+    let words = ["restore", text(&dest), text(&link), "--overwrite"];
+    scratch.run(&words).code(&[0]);
+    assert!(fs::symlink_metadata(&sub).unwrap().is_dir());
+    assert_eq!(fs::read(sub.join("file")).unwrap(), b"1");
+    assert_eq!(fs::read(scratch.at("new/file")).unwrap(), b"mine");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
 
 #[test]

@@ -56,6 +56,26 @@ pub(super) struct Way {
     tidied_files: u64,
     /// The folder of which it was last said that its name is too long.
     shortened: Parts,
+    /// The entry at hand is a folder for which a link to one makes way.
+    own: bool,
+    /// Folders of the version around the entry at hand, as stored.
+    around: Vec<Vec<u8>>,
+}
+
+impl Way {
+    /// True when the version lists the folder in which the entry `path` lies.
+    fn is_inside(&mut self, path: &[u8], folder: bool) -> bool {
+        while self.around.pop_if(|f| !path.starts_with(f)).is_some() {}
+        let rest = self.around.last().and_then(|f| path.strip_prefix(&f[..]));
+        let inside = rest.is_some_and(|rest| match rest.split_last() {
+            Some((_, name)) => !name.contains(&b'/'),
+            None => true,
+        });
+        if folder {
+            self.around.push(path.to_vec());
+        }
+        inside
+    }
 }
 
 impl Gather<'_> {
@@ -94,6 +114,9 @@ impl Gather<'_> {
             return Ok(());
         };
         let folder = record.entry.kind == EntryKind::Folder;
+        // A source that was a link to a folder is listed as a folder: in its own place the link stays.
+        let home = self.options.target.is_none() || self.options.root.parent().is_none();
+        self.way.own = (self.way.is_inside(path, folder) || !home) && folder;
         if inside.is_empty() && !folder {
             return Ok(());
         }
@@ -230,7 +253,7 @@ impl Gather<'_> {
             let Some(place) = self.place.as_mut() else {
                 return Ok(Some(false));
             };
-            let Some(depth) = place.obstacle(&target.slices(), folder)? else {
+            let Some(depth) = place.obstacle(&target.slices(), folder, self.way.own)? else {
                 return Ok(Some(false));
             };
             let mut detour = Detour {

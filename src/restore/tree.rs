@@ -160,8 +160,13 @@ impl TargetTree {
     }
 
     /// How many of `parts` lead to the first that is there and no folder. Links to folders are not counted: what would go
-    /// through one is refused, or follows it. `whole`: the last part is to be a folder, too.
-    pub(super) fn obstacle(&mut self, parts: &[&[u8]], whole: bool) -> io::Result<Option<usize>> {
+    /// through one is refused, or follows it. `whole`: the last part is to be a folder, too; `own`: and not a link to one.
+    pub(super) fn obstacle(
+        &mut self,
+        parts: &[&[u8]],
+        whole: bool,
+        own: bool,
+    ) -> io::Result<Option<usize>> {
         let folders = parts.len().saturating_sub(usize::from(!whole));
         let ways = &parts[..folders];
         if self.folder(ways, false).is_ok() || self.is_absent(ways) {
@@ -174,7 +179,8 @@ impl TargetTree {
                 Ok(stat) if stat.kind == FileKind::Symlink => {
                     let mut path = self.path.clone();
                     path.extend(parts[..depth].iter().map(|p| OsStr::from_bytes(p)));
-                    return Ok((!path.is_dir()).then_some(depth));
+                    let own = own && !self.follow && depth == parts.len();
+                    return Ok((own || !path.is_dir()).then_some(depth));
                 }
                 Ok(_) => return Ok(Some(depth)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
