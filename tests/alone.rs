@@ -55,7 +55,12 @@ fn a_quiet_run_says_nothing_while_all_is_well() {
     let (d, s) = (w.dest.as_str(), w.source.as_str());
     let to = format!("--restore-path={}", text(&w.scratch.at("to")));
     let silent = |args: &[&str], code: i32| {
-        for quiet in ["-q", "--quiet", "--quiet-console"] {
+        for quiet in [
+            "-q",
+            "--quiet",
+            "--quiet-console",
+            "--console-log-level=Error",
+        ] {
             let ran = w.scratch.run(&[args, &[quiet]].concat());
             assert_eq!(
                 (ran.out.as_str(), ran.err.as_str()),

@@ -45,7 +45,7 @@ pub(super) fn open_ui(call: &Call) -> Result<Ui> {
         _ => None,
     };
     let mut ui = Ui::new(volume, options.flag(&options::JSON), progress);
-    if options.flag(&options::QUIET) {
+    if volume == Volume::Quiet {
         ui.be_quiet(REPORTING.contains(&call.command.name) && !options.flag(&options::DRY_RUN));
     }
     if unattended::keeps(options) {
