@@ -67,7 +67,7 @@ pub(super) fn tell(sign: char, path: &[u8], size: Option<u64>, dry_run: bool, ui
     };
     // What it is asked for.
     match dry_run {
-        true => ui.note(&line()),
+        true => ui.result(&line()),
         false => ui.detail(line),
     }
 }

@@ -43,3 +43,9 @@ impl Write for Out {
         self.stdout.flush()
     }
 }
+
+/// The terminal is one that shows colours, and nobody asked for none (no-color.org).
+pub(super) fn wants_colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
+}

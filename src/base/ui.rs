@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::base::error::{Error, Result};
 use crate::base::json::JsonWriter;
 use crate::base::kinds::KINDS;
-use crate::base::out::Out;
+use crate::base::out::{Out, wants_colours};
 use crate::base::progress::named_line;
 use crate::base::sys;
 
@@ -175,6 +175,14 @@ impl Ui {
         }
     }
 
+    /// The result of a search that found nothing to worry about: not with `-q`.
+    pub(crate) fn all_well(&mut self, line: &str) {
+        match self.volume {
+            Volume::Quiet => self.only_log(line),
+            _ => self.result(line),
+        }
+    }
+
     fn show(&mut self, line: &str) {
         if self.json || self.broken {
             return;
@@ -320,7 +328,7 @@ impl Ui {
             }
         };
         if count <= SHOWN_PER_KIND {
-            self.keep(format!("warning: {line}"));
+            self.messages.push(format!("warning: {line}"));
             if self.shows_warnings() {
                 self.say_warning(line);
             }
@@ -334,7 +342,7 @@ impl Ui {
         self.record(Level::Error, line);
         self.errors += 1;
         if self.errors <= 5 * SHOWN_PER_KIND {
-            self.keep(format!("error: {line}"));
+            self.messages.push(format!("error: {line}"));
             self.say_error(line);
         } else if self.errors == 5 * SHOWN_PER_KIND + 1 {
             self.say_error("further errors are only counted");
@@ -368,10 +376,6 @@ impl Ui {
             self.log = None;
             self.warn("log-file", "the log file cannot be written any more");
         }
-    }
-
-    fn keep(&mut self, message: String) {
-        self.messages.push(message);
     }
 
     /// Warnings and errors shown so far (capped), for the report.
@@ -439,12 +443,6 @@ impl Ui {
         let done = self.out.get_mut().flush();
         self.check(done);
     }
-}
-
-/// The terminal is one that shows them, and nobody asked for none (no-color.org).
-fn wants_colours() -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
-    set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
 #[cfg(test)]

@@ -215,12 +215,16 @@ pub(super) fn show(
         return Err(e);
     }
     let all = text::count(times.len() as u64, "version");
-    ui.result(&match (hurt, unread) {
-        (0, 0) => "no version loses anything".to_owned(),
-        (n, 0) => format!("{n} of {all} lose something"),
-        (0, no) => format!("{no} of {all} cannot be read; no other loses anything"),
-        (n, no) => format!("{no} of {all} cannot be read; of the others {n} lose something"),
-    });
+    match (hurt, unread) {
+        (0, 0) => ui.all_well("no version loses anything"),
+        (n, 0) => ui.result(&format!("{n} of {all} lose something")),
+        (0, no) => ui.result(&format!(
+            "{no} of {all} cannot be read; no other loses anything"
+        )),
+        (n, no) => ui.result(&format!(
+            "{no} of {all} cannot be read; of the others {n} lose something"
+        )),
+    }
     Ok(hurt)
 }
 

@@ -7,7 +7,7 @@ use crate::base::ui::{Level, LogFile, Ui, Volume};
 use crate::cli::{Call, options, unattended};
 
 /// Commands whose result lines say what was done; those of all others are what was asked for.
-const REPORTING: [&str; 9] = [
+const REPORTING: [&str; 10] = [
     "backup",
     "copy",
     "restore",
@@ -17,7 +17,19 @@ const REPORTING: [&str; 9] = [
     "purge",
     "purge-broken-files",
     "repair",
+    "vacuum",
 ];
+
+/// Those of the helper's actions whose lines are what was asked for.
+const ASKING: [&str; 3] = ["list", "ls", "login"];
+
+/// True when the run's result says what was done, and not what would be.
+fn reports(call: &Call) -> bool {
+    let action = call.words.first().map_or("", String::as_str);
+    let acts = call.command.name == "remote"
+        && !ASKING.iter().any(|word| word.eq_ignore_ascii_case(action));
+    (acts || REPORTING.contains(&call.command.name)) && !call.options.flag(&options::DRY_RUN)
+}
 
 /// What speaks to the person, with the log file.
 pub(super) fn open_ui(call: &Call) -> Result<Ui> {
@@ -46,7 +58,7 @@ pub(super) fn open_ui(call: &Call) -> Result<Ui> {
     };
     let mut ui = Ui::new(volume, options.flag(&options::JSON), progress);
     if volume == Volume::Quiet {
-        ui.be_quiet(REPORTING.contains(&call.command.name) && !options.flag(&options::DRY_RUN));
+        ui.be_quiet(reports(call));
     }
     if unattended::keeps(options) {
         ui.keep_for_report();

@@ -41,7 +41,7 @@ options! { LIST:
     JSON = "json", Flag, "", ALL_COMMANDS, "Writes one JSON object to standard output instead of text.";
     VERBOSE = "verbose", Flag, "", ALL_COMMANDS, "Says more, each file that is stored or restored too, also as -v.";
     VERY_VERBOSE = "very-verbose", Flag, "", ALL_COMMANDS, "As --verbose, and each request to the destination, also as -vv.";
-    QUIET = "quiet-console" | "quiet", Flag, "", ALL_COMMANDS, "Says nothing while all is well (exit codes 0 and 1), else warnings, errors and the result, also as -q; what a list or a search found is shown.";
+    QUIET = "quiet-console" | "quiet", Flag, "", ALL_COMMANDS, "Says nothing while all is well (exit codes 0 and 1), else warnings, errors and the result, also as -q; what a list or a search found, and what a dry run would do, is shown.";
     PROGRESS = "progress", Choice(&["auto", "none", "plain"]), "auto", ALL_COMMANDS, "Progress line: when standard error is a terminal, never, or always.";
     CONSOLE_LOG_LEVEL = "console-log-level", Choice(LEVELS), "Warning", ALL_COMMANDS, "How much is said: Verbose as with -v, Profiling as with -vv, Error as with -q, the others as usual.";
     LOG_FILE = "log-file", Path, "", ALL_COMMANDS, "Appends everything that is said to this file, with the time.";
