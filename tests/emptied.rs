@@ -101,6 +101,24 @@ fn the_last_version_of_an_empty_or_missing_source_stays() {
     }
 }
 
+/// A folder that never had anything in it is no reason to worry; the manual says so.
+#[test]
+fn a_folder_that_was_always_empty_is_stored_as_it_is() {
+    let scratch = Scratch::new("emptied-first");
+    let (dest, void) = (scratch.at("dest"), scratch.folder("void"));
+    let args = ["backup", text(&dest), text(&void), "--no-encryption"];
+    let ran = scratch.run(&args).code(&[0]);
+    assert!(!ran.err.contains("warning"), "{}", ran.all());
+    scratch.run(&args).code(&[1]);
+    fs::write(void.join("file"), "1").unwrap();
+    scratch.run(&args).code(&[0]);
+    fs::remove_file(void.join("file")).unwrap();
+    scratch
+        .run(&args)
+        .code(&[2])
+        .says("nothing is left in the source");
+}
+
 #[test]
 fn what_is_meant_to_go_goes() {
     let world = World::new("--no-encryption");
