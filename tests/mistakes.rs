@@ -526,6 +526,8 @@ fn rules_that_do_nothing_are_told() {
     for (n, (rules, said)) in [
         (&["--exclude=.git"][..], "--exclude=*/.git/"),
         (&["--exclude=private/"], "--exclude=*/private/"),
+        (&["--iexclude=PRIVATE/"], "--iexclude=PRIVATE/ fits no path"),
+        (&["--iexclude=*/PRIVATE"], "write --iexclude=*/PRIVATE/"),
         (&["--exclude=sub/*.jpg"], "--exclude=*/sub/*.jpg"),
         (&["--exclude=~/tmp/"], "home folder"),
         (&["--exclude", "[sub/.*]"], "[.*/sub/.*]"),
@@ -551,6 +553,9 @@ fn rules_that_do_nothing_are_told() {
         let args = [&["test-filters", root][..], rules].concat();
         scratch.run(&args).code(&[2]).says(said);
     }
+    let args = ["test-filters", root, "--iexclude=*.TXT", "--exclude=*x*"];
+    let ran = scratch.run(&args).code(&[0]);
+    assert!(ran.out.contains("--iexclude=*.TXT)"), "{}", ran.all());
     for (n, rules) in [
         &["--exclude=*.tmp"][..],
         &["--exclude=*/.git/"],

@@ -37,7 +37,7 @@ pub(super) struct Parsed {
     pub(super) include: bool,
     pub(super) text: String,
     pub(super) pattern: Pattern,
-    any_case: bool,
+    pub(super) any_case: bool,
     /// It fitted a path.
     pub(super) used: Cell<bool>,
     /// It would have fitted a folder but for the `/` at the end of the folder's path.
@@ -143,10 +143,17 @@ impl FilterSet {
         !decision.included && (decision.rule.is_some() || !self.only_includes())
     }
 
-    /// The rule with its sign, as `+*.txt`; empty text when there is none of that number.
+    /// The rule with its sign, as `+*.txt`, one without case with its option; empty text when there is none of that number.
     pub(crate) fn rule_text(&self, index: usize) -> String {
         match self.rules.get(index) {
-            Some(r) => format!("{}{}", if r.include { '+' } else { '-' }, r.text),
+            Some(r) => {
+                let sign = match r.any_case {
+                    true => "--iexclude=",
+                    false if r.include => "+",
+                    false => "-",
+                };
+                format!("{sign}{}", r.text)
+            }
             None => String::new(),
         }
     }

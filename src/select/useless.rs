@@ -29,8 +29,9 @@ impl FilterSet {
         rules
             .map(|r| {
                 format!(
-                    "{} names a folder and leaves nothing out, for the path of a folder ends in /: write --exclude={}",
+                    "{} names a folder and leaves nothing out, for the path of a folder ends in /: write {}={}",
                     shown(r),
+                    option(r),
                     with_slash(r)
                 )
             })
@@ -109,10 +110,10 @@ fn regex_is_hopeless(text: &str) -> bool {
 }
 
 fn option(rule: &Parsed) -> &'static str {
-    if rule.include {
-        "--include"
-    } else {
-        "--exclude"
+    match (rule.include, rule.any_case) {
+        (true, _) => "--include",
+        (_, true) => "--iexclude",
+        _ => "--exclude",
     }
 }
 
