@@ -24,7 +24,7 @@ pub(super) const MIN_FREE: Opt = row(
     "file-min-free",
     Kind::Size(1 << 20),
     "0",
-    "Refuse to store a volume that would leave less space free than this.",
+    "Refuse to store a volume that would leave less space free than this and 1 MiB.",
 );
 pub(super) const NO_LENGTH: Opt = row(
     "disable-length-verification",
