@@ -142,6 +142,7 @@ fn what_is_no_file_is_refused_with_what_helps() {
             "no version is as old",
         ),
         ("cat", &[], 200, "--tar"),
+        ("cat", &["x", "--restore-path=here"], 200, "restore"),
         ("restore", &["--restore-path=-"], 200, "--tar"),
         ("restore", &["x", "--tar"], 200, "--restore-path=-"),
         (

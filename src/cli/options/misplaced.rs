@@ -6,8 +6,8 @@
 use super::{
     ALL_VERSIONS, EXISTING, EXIT_CODE, FORCE, IGNORE_CASE, KEEP_TIME, KEEP_VERSIONS,
     LIST_FOLDER_CONTENTS, LIST_PREFIX_ONLY, LIST_SETS_ONLY, LONG, NEW_BACKUP, NO_SCAN, REBUILD,
-    RETENTION_POLICY, SCRIPT_AFTER, SCRIPT_BEFORE, SCRIPT_POST, SCRIPT_REQUIRED, SELF_TEST,
-    TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION, is_rule,
+    RESTORE_PATH, RETENTION_POLICY, SCRIPT_AFTER, SCRIPT_BEFORE, SCRIPT_POST, SCRIPT_REQUIRED,
+    SELF_TEST, TEST_FILES, TEST_LEAST, TEST_MOST, TEST_ROUNDS, TIME, VERSION, is_rule,
 };
 use crate::base::opt::Opt;
 
@@ -79,6 +79,8 @@ pub(crate) fn misplaced(opt: &Opt, command: &str, writes: bool) -> Misplaced {
     match () {
         () if by_nature => Misplaced::PassedOver,
         () if ASKED.iter().any(is) || is(&&FORCE) => Misplaced::Refused,
+        // What would be written there goes to standard output.
+        () if is(&&RESTORE_PATH) && command == "cat" => Misplaced::Refused,
         () if rule && WITHOUT_RULES.contains(&command) => Misplaced::Refused,
         () if writes && (rule || criterion) || is(&&SCRIPT_POST) => Misplaced::Noted,
         () => Misplaced::PassedOver,
