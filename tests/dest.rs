@@ -625,7 +625,8 @@ fn what_is_not_there_is_said_to_be_missing() {
             kit.remote("get", &["f", "t"]).code(&[100]);
         }
         kit.remote("mkdir", &[]).code(&[0]);
-        kit.remote("mkdir", &[]).code(&[0]);
+        let ran = kit.remote("mkdir", &[]).code(&[0]);
+        ran.says("is there already");
         assert_eq!(kit.list(), [], "{}", kit.place.name);
         let ran = kit.remote("get", &["absent.zip", "t"]).code(&[100]);
         ran.says("absent.zip").says("no such file");

@@ -373,11 +373,11 @@ fn delete(open: &mut Open, words: &[String], ui: &mut Ui) -> Result<()> {
 }
 
 fn mkdir(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {
-    if open.dry_run {
-        return dry_run::mkdir(&mut open.remote, ui);
+    if dry_run::mkdir(&mut open.remote, ui, open.dry_run)? {
+        by_hand::create_folder(&mut open.remote, ui)?;
+        finish(open, ui)?;
     }
-    by_hand::create_folder(&mut open.remote, ui)?;
-    finish(open, ui)
+    Ok(())
 }
 
 fn test(open: &mut Open, _: &[String], ui: &mut Ui) -> Result<()> {

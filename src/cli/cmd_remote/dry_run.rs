@@ -61,16 +61,19 @@ pub(super) fn delete(remote: &mut Remote, ui: &mut Ui, name: &str) -> Result<()>
     Ok(())
 }
 
-/// Says whether the folder would be made. Costs a listing.
-pub(super) fn mkdir(remote: &mut Remote, ui: &mut Ui) -> Result<()> {
-    changeable(remote)?;
-    let (there, _) = look(remote, ui)?;
+/// Says whether the folder would be made, or is there already; true when it is to be made now. Costs a listing. What is in the
+/// way of that is told by the making, unless this is a `dry` run.
+pub(super) fn mkdir(remote: &mut Remote, ui: &mut Ui, dry: bool) -> Result<bool> {
+    let seen = changeable(remote).and_then(|()| look(remote, ui));
     let place = remote.describe();
-    match there {
-        true => ui.result(&format!("nothing would be made: {place} is there")),
-        false => ui.result(&format!("would make {place}")),
+    match seen {
+        Err(e) if dry => return Err(e),
+        Ok((true, _)) if dry => ui.result(&format!("nothing would be made: {place} is there")),
+        Ok(_) if dry => ui.result(&format!("would make {place}")),
+        Ok((true, _)) => ui.note(&format!("{place} is there already")),
+        _ => return Ok(true),
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Takes the step 'list' of the test, of which `passed` hears, and says what the others would write and delete again.
