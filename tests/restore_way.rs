@@ -245,6 +245,35 @@ fn what_made_way_is_kept_when_the_folder_does_not_come_whole() {
     assert_eq!(shows(&out), "y.2024-01-31=mine y/ y/a=1 z=3");
 }
 
+/// What is left of a damaged file is kept once, however often it is restored; what differs is kept beside it.
+#[test]
+fn what_is_left_of_a_damaged_file_is_kept_once() {
+    let scratch = Scratch::new("way-once");
+    let source = scratch.folder("src");
+    support::tree::write(&source.join("a"), &Rand(3).bytes(300_000));
+    fs::write(source.join("b"), "2").unwrap();
+    let dest = scratch.at("dest");
+    let how = ["--no-encryption", "--blocksize=10kb"];
+    let words = ["backup", text(&dest), text(&source)];
+    scratch.run(&[&words[..], &how].concat()).code(&[0]);
+    let volume = support::volumes(&dest, "dblock").remove(0);
+    let mut bytes = fs::read(&volume).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&volume, bytes).unwrap();
+    let out = scratch.at("out");
+    for _ in 0..3 {
+        restore(&scratch, &[]).code(&[3]).says("the rest is in a.");
+        assert_eq!(names(&out).len(), 2, "{:?}", names(&out));
+    }
+    let kept = names(&out)
+        .into_iter()
+        .find(|n| n.to_string_lossy().contains("incomplete"));
+    fs::write(out.join(kept.unwrap()), vec![0; 300_000]).unwrap();
+    restore(&scratch, &[]).code(&[3]).says("(0)");
+    assert_eq!(names(&out).len(), 3, "{:?}", names(&out));
+}
+
 #[test]
 fn a_folder_in_the_place_of_a_file_or_link() {
     let scratch = Scratch::new("way-folder");

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::base::digest::Algo;
 use crate::base::error::{Kind, unwrap_io};
 use crate::base::sys::{Dir, FileKind, Stat};
 use crate::base::text;
@@ -178,8 +179,17 @@ impl Finish<'_> {
         };
         for attempt in 0..ATTEMPTS {
             let name = OsString::from_vec(beside(spot.name.as_bytes(), &date, attempt, longest));
-            match spot.dir.rename_noreplace(temp, &name) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            let done = match spot.dir.rename_noreplace(temp, &name) {
+                // An earlier run left the very same.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    match same(&spot.dir, temp, &name, self.params.file_hash) {
+                        Ok(true) => spot.dir.unlink(temp),
+                        _ => continue,
+                    }
+                }
+                done => done,
+            };
+            match done {
                 Err(e) => return Err(e),
                 Ok(()) => {
                     let name = text::safe(name.as_bytes());
@@ -194,4 +204,14 @@ impl Finish<'_> {
         }
         spot.dir.unlink(temp)
     }
+}
+
+/// True when both are files of the same content.
+fn same(dir: &Dir, one: &OsStr, other: &OsStr, algo: Algo) -> io::Result<bool> {
+    let stats = [dir.stat(one)?, dir.stat(other)?];
+    if stats.iter().any(|s| s.kind != FileKind::File) || stats[0].size != stats[1].size {
+        return Ok(false);
+    }
+    let hash = |name| hash_file(&dir.open_file(name, false)?, algo);
+    Ok(hash(one)? == hash(other)?)
 }
