@@ -30,20 +30,16 @@ impl Session {
     /// A data connection, not yet covered, to where the server listens for it: always the host that we talk to.
     fn passive(&mut self) -> Done<Sock> {
         let pasv_first = self.offers.pasv_first;
-        let mut last = None;
+        let (mut odd, mut failed) = (None, None);
         for pasv in [pasv_first, !pasv_first] {
             let reply = self.call(if pasv { "PASV" } else { "EPSV" })?;
-            if !reply.is_good() {
-                last = Some(self.refuse(Verb::Get, &reply));
-                continue;
-            }
             let port = match pasv {
                 true => pasv_port(reply.message()),
                 false => epsv_port(reply.message()),
             };
-            let Some(port) = port else {
-                last = Some(self.garbled(&reply));
-                break;
+            let Some(port) = port.filter(|_| reply.is_good()) else {
+                odd = Some(reply);
+                continue;
             };
             let wait = Wait::short(self.setup.times.short);
             match Sock::connect(SocketAddr::new(self.peer, port), wait) {
@@ -55,13 +51,18 @@ impl Session {
                     let mut fault = refusal::failed(&self.setup, &e, true);
                     fault.class = Class::Transient;
                     fault.text = format!("data connection to port {port} failed: {}", fault.text);
-                    last = Some(fault.hint(
+                    failed = Some(fault.hint(
                         "are the passive ports of the server open in its firewall and its router?",
                     ));
                 }
             }
         }
-        Err(last.unwrap_or_else(|| Fault::new(Class::Protocol, "no data connection")))
+        Err(match (failed, odd) {
+            (Some(fault), _) => fault,
+            (None, Some(reply)) if reply.is_good() => self.garbled(&reply),
+            (None, Some(reply)) => self.refuse(Verb::Get, &reply),
+            (None, None) => Fault::new(Class::Protocol, "no data connection"),
+        })
     }
 
     /// Begins a transfer: the data connection, or the refusal. `from`: where a download begins, with `REST`.

@@ -450,6 +450,32 @@ fn names_that_do_not_exist_are_told_at_once() {
 }
 
 #[test]
+fn where_one_way_to_a_data_connection_fails_the_other_is_tried() {
+    for (verb, query, replies) in [
+        (
+            "EPSV",
+            "",
+            ["229 ok (|||999999|)", "229 ok", "200 (|||1|)", "500 No."],
+        ),
+        (
+            "PASV",
+            "aftp-data-connection-type=PASV",
+            ["227 ok", "227 (1,2,3,4,5)", "227 (1,2,3,4,0,0)", "502 No."],
+        ),
+    ] {
+        for reply in replies {
+            let wire = Ftp::new(|_| ());
+            wire.stored(10);
+            wire.0.says(verb, reply);
+            let mut s = wire.subject(&format!("number-of-retries=0&{query}"));
+            assert!(s.get(NAME, None).expect(reply) == bytes(10));
+            assert!(s.get(NAME, None).expect(reply) == bytes(10));
+            assert_eq!((wire.0.left(), wire.0.count(verb)), (0, 1), "{reply}");
+        }
+    }
+}
+
+#[test]
 fn replies_that_are_none() {
     for (verb, odd, words) in [
         (
@@ -468,9 +494,13 @@ fn replies_that_are_none() {
         ("SIZE", Odd::Raw(b"\r\n".to_vec()), "not FTP"),
         ("EPSV", says("229 Entering (|||0|)"), "not FTP"),
         ("EPSV", says("229 Entering"), "not FTP"),
+        ("EPSV", says("500 What?"), "not FTP"),
     ] {
         let wire = Ftp::new(|_| ());
         wire.stored(10);
+        if verb == "EPSV" {
+            wire.0.says("PASV", "227 Entering (127,0,0,1,0,0)");
+        }
         wire.0.script(verb, "", odd);
         let mut s = wire.subject("number-of-retries=0");
         refused(s.get(NAME, None), words);
