@@ -223,9 +223,13 @@ impl Session {
             return Err(Fault::new(Class::Protocol, text)
                 .hint("raise LimitRecursion of Pure-FTPd (its option -L)"));
         }
+        // Servers end every line: one without its end was cut, as may be what followed it.
         match line.is_empty() {
             true => Ok(()),
-            false => to.take(&line),
+            false => Err(Fault::new(
+                Class::Transient,
+                "listing incomplete: it ends in the middle of a line",
+            )),
         }
     }
 }

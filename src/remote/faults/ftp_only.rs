@@ -365,6 +365,8 @@ fn listings_that_are_not_whole() {
         for odd in [
             Odd::Part(30, "426 broken off".to_owned()),
             Odd::Part(30, "451 read error".to_owned()),
+            Odd::Part(30, "226 Directory send OK.".to_owned()),
+            Odd::Part(100, "226 Directory send OK.".to_owned()),
             Odd::Cut(30),
             Odd::After("226 Output truncated to 2 matches".to_owned()),
             Odd::Data(b"1 2 3\r\n4 5 6\r\n".to_vec()),
