@@ -142,6 +142,8 @@ pub(super) struct Setup {
     pub(super) times: Times,
     /// There was a log-in in this run.
     pub(super) met: Cell<bool>,
+    /// And an upload that got its name.
+    pub(super) stored: Cell<bool>,
 }
 
 impl Setup {
@@ -195,6 +197,7 @@ impl Setup {
             verify: unverified != Some(true),
             times: Times::new(options),
             met: Cell::new(false),
+            stored: Cell::new(false),
         })
     }
 

@@ -24,7 +24,17 @@ impl Session {
             return Fault::new(Class::Tls, text)
                 .hint("switch off on the server that data connections must resume the session");
         }
-        refusal::refusal(verb, reply, &self.shown())
+        // Every server reads and lists: where it says that it does not, it has failed.
+        let knows = match verb {
+            Verb::Get | Verb::List => true,
+            Verb::Put if self.setup.stored.get() => true,
+            _ => reply.code == 500,
+        };
+        let fault = refusal::refusal(verb, reply, &self.shown(), knows);
+        if reply.code >= 500 && fault.class == Class::Transient {
+            self.give_up();
+        }
+        fault
     }
 
     /// A data connection, not yet covered, to where the server listens for it: always the host that we talk to.

@@ -16,8 +16,8 @@ const IMPLICIT: &str =
     "a port for implicit TLS? then --ftp-encryption-mode=Implicit (aftp: --aftp-encryption-mode)";
 
 /// What a refusal means that is none of the log-in. `folder` is for messages. Whether a file or a right is missing, 550 does not
-/// tell: the caller has looked.
-pub(super) fn refusal(verb: Verb, reply: &Reply, folder: &str) -> Fault {
+/// tell: the caller has looked. `knows`: the server is known to have this command, or every server has it.
+pub(super) fn refusal(verb: Verb, reply: &Reply, folder: &str, knows: bool) -> Fault {
     let words = folders::words(&reply.said());
     let code = reply.code;
     let failed = |class| {
@@ -38,6 +38,7 @@ pub(super) fn refusal(verb: Verb, reply: &Reply, folder: &str) -> Fault {
         425 => failed(Class::Transient)
             .hint("are the passive ports of the server open in its firewall and its router?"),
         430 | 530 | 532 | 534 => folders::denied(verb, folder, &words),
+        500..=504 if knows => failed(Class::Transient),
         500 | 501 | 502 | 504 => folders::not_offered(verb, &words),
         522 => failed(Class::Tls),
         550 | 553 if wants_tls(reply) => failed(Class::Auth).hint(WANTS_TLS),
@@ -54,6 +55,23 @@ pub(super) fn gone(reply: &Reply) -> Fault {
         Class::Transient,
         format!("the server ends the conversation{words}"),
     )
+}
+
+/// True for what vsftpd says of itself, whatever it was asked, before it ends: it says nothing of the command.
+pub(super) fn is_oops(reply: &Reply) -> bool {
+    reply.code == 500 && reply.says(&["oops:"])
+}
+
+/// A server that failed in itself.
+pub(super) fn oops(setup: &Setup, reply: &Reply) -> Fault {
+    let words = folders::words(&reply.said());
+    let text = format!("{}: the server failed{words}", setup.shown());
+    match reply.says(&["refusing to run"]) {
+        true => Fault::new(Class::Unsupported, text).hint(
+            "a fault of its set-up: allow_writeable_chroot=YES in vsftpd.conf, if it is for that",
+        ),
+        false => Fault::new(Class::Transient, text),
+    }
 }
 
 fn wants_tls(reply: &Reply) -> bool {
@@ -89,11 +107,18 @@ pub(super) fn login(setup: &Setup, reply: &Reply) -> Fault {
             format!("{place}: no password given for user '{user}'"),
         )
         .hint("AUTH_PASSWORD, or --auth-password"),
-        _ => Fault::new(
+        430 | 530 | 331 | 332 | 532 => Fault::new(
             Class::Auth,
             format!("{place}: user '{user}' rejected{words}"),
         )
         .hint("check user name and password"),
+        code => Fault::new(
+            match code {
+                500 | 502..=504 => Class::Transient,
+                _ => Class::Auth,
+            },
+            format!("{place}: log-in refused{words}, code {code}"),
+        ),
     }
 }
 
@@ -119,8 +144,9 @@ pub(super) fn broken(setup: &Setup, why: Broken, greeted: bool) -> Fault {
             format!("{place}: the server closed the connection before it said anything"),
         )
         .hint(IMPLICIT),
+        // A file that such a server did not bring is not a damaged one.
         Broken::Foreign(head) if greeted => Fault::new(
-            Class::Protocol,
+            Class::Transient,
             format!("{place}: the reply is not FTP: '{}'", cut(&head)),
         ),
         Broken::Foreign(head) => Fault::new(

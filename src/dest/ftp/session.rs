@@ -230,7 +230,7 @@ impl Session {
         }
         let reply = self.call("TYPE I")?;
         if !reply.is_good() {
-            return Err(refusal::refusal(Verb::Get, &reply, "binary"));
+            return Err(refusal::refusal(Verb::Get, &reply, "binary", true));
         }
         if self.setup.relative {
             let reply = self.call("PWD")?;
@@ -401,6 +401,10 @@ impl Session {
                     true => Err(refusal::gone(&reply)),
                     false => Err(refusal::login(&self.setup, &reply)),
                 }
+            }
+            Ok(reply) if refusal::is_oops(&reply) => {
+                self.broken = true;
+                Err(refusal::oops(&self.setup, &reply))
             }
             Ok(reply) => {
                 self.answered = true;

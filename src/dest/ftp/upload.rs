@@ -1,6 +1,7 @@
 //! Uploads: a file has another name until it is whole.
 
 use super::listing::{TEMPORARY, is_old};
+use super::refusal;
 use super::sending::Sending;
 use super::session::Session;
 use super::wire::time;
@@ -100,6 +101,7 @@ impl Session {
         match stored {
             Ok(()) => {
                 broken_off.ended(&first);
+                self.setup.stored.set(true);
                 Ok(())
             }
             Err(failed) => Err(self.clear_away(&first, failed, broken_off)),
@@ -196,7 +198,11 @@ impl Session {
                 }
             }
         }
-        let fault = self.refuse(Verb::Put, &reply);
+        // Some servers do not rename.
+        let fault = match self.setup.stored.get() {
+            true => self.refuse(Verb::Put, &reply),
+            false => refusal::refusal(Verb::Put, &reply, &self.shown(), false),
+        };
         Err(match fault.class {
             Class::Auth | Class::Unsupported | Class::Protocol => Fault {
                 text: format!("the upload could not be renamed: {}", fault.text),

@@ -207,6 +207,31 @@ pub(super) fn refusals_and_what_they_mean() {
             "user 'user' rejected (Login incorrect.)",
         ),
         ("PASS", "331 Again.", Kind::Credentials, "rejected"),
+        ("PASS", "332 Account?", Kind::Credentials, "rejected"),
+        (
+            "PASS",
+            "550 No home.",
+            Kind::Credentials,
+            "log-in refused (No home.), code 550",
+        ),
+        (
+            "USER",
+            "500 What?",
+            Kind::Busy,
+            "log-in refused (What?), code 500",
+        ),
+        (
+            "PASS",
+            "500 OOPS: vsftpd: refusing to run with writable root inside chroot()",
+            Kind::Unsupported,
+            "allow_writeable_chroot=YES",
+        ),
+        (
+            "PASS",
+            "500 OOPS: cannot change directory:/x",
+            Kind::Busy,
+            "the server failed (OOPS: cannot change directory:/x)",
+        ),
         ("PASS", "430 No.", Kind::Credentials, "rejected"),
         (
             "USER",
@@ -285,6 +310,76 @@ pub(super) fn refusals_and_what_they_mean() {
         assert_eq!(wire.file(NAME).expect("as it was"), bytes(10));
         assert_eq!(wire.0.names(), [NAME], "{verb} {reply}");
     }
+}
+
+#[test]
+pub(super) fn what_a_server_says_of_itself_is_no_answer_to_the_command() {
+    const OOPS: &str = "500 OOPS: priv_sock_get_cmd";
+    for (verb, odd) in [
+        ("RETR", Odd::Ends(OOPS.to_owned())),
+        ("RETR", Odd::Part(300_000, OOPS.to_owned())),
+        ("RETR", Odd::After("502 What?".to_owned())),
+        ("RETR", says("500 Unknown command.")),
+        ("RETR", says("502 Not here.")),
+        ("RETR", says("503 Bad sequence.")),
+        ("RETR", says("504 Not here.")),
+        ("SIZE", Odd::Ends(OOPS.to_owned())),
+        ("STOR", Odd::Ends(OOPS.to_owned())),
+        ("STOR", Odd::Part(300_000, OOPS.to_owned())),
+        ("STOR", says("500 Unknown command.")),
+        ("STOR", Odd::After("500 What?".to_owned())),
+        ("RNTO", Odd::Ends(OOPS.to_owned())),
+        ("EPSV", Odd::Ends(OOPS.to_owned())),
+        ("FEAT", Odd::Ends(OOPS.to_owned())),
+        ("TYPE", says("500 What?")),
+        ("USER", Odd::Ends("500 OOPS: child died".to_owned())),
+        (
+            "PASS",
+            Odd::Ends("500 OOPS: cannot change directory:/x".to_owned()),
+        ),
+        ("PASS", says("503 Bad sequence.")),
+        ("(start)", Odd::Ends("500 OOPS: socket".to_owned())),
+    ] {
+        let wire = Ftp::new(|_| ());
+        let is_get = !matches!(verb, "STOR" | "RNTO");
+        let data = wire.stored(DATA);
+        for retries in [0, 1] {
+            let mut s = wire.subject(&format!("number-of-retries={retries}"));
+            wire.0.script(verb, "", odd.clone());
+            let done = match is_get {
+                true => s
+                    .get(NAME, Some(DATA as u64))
+                    .map(|got| assert!(got == data)),
+                false => s.put(&data[1..]),
+            };
+            match retries {
+                0 => {
+                    assert!(done.is_err(), "{verb} {odd:?}");
+                    fails(done, Kind::Busy, "");
+                }
+                _ => done.expect(verb),
+            }
+            assert_eq!((s.retries(), wire.0.left()), (retries, 0), "{verb} {odd:?}");
+        }
+    }
+    let wire = Ftp::new(|_| ());
+    for retries in [0, 1] {
+        wire.0.script("MLSD", "", Odd::Ends(OOPS.to_owned()));
+        let mut s = wire.subject(&format!("number-of-retries={retries}"));
+        assert_eq!(s.list().is_ok(), retries > 0);
+    }
+    // What has worked before is known to be there.
+    let mut s = wire.subject("");
+    s.put(b"one").expect("stored");
+    for (verb, reply) in [
+        ("STOR", "502 No"),
+        ("RNFR", "500 No."),
+        ("RNTO", "504 No, no."),
+    ] {
+        wire.0.says(verb, reply);
+        s.put(reply.as_bytes()).expect(reply);
+    }
+    assert_eq!((s.retries(), wire.0.left()), (3, 0));
 }
 
 #[test]
@@ -505,7 +600,11 @@ fn replies_that_are_none() {
         }
         wire.0.script(verb, "", odd);
         let mut s = wire.subject("number-of-retries=0");
-        refused(s.get(NAME, None), words);
+        let e = refused(s.get(NAME, None), words);
+        assert_eq!(
+            e.kind() == Kind::Busy,
+            verb != "(start)" || words.starts_with("before")
+        );
     }
 }
 
