@@ -15,7 +15,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use servers::{Kind, PASSWORD, PASSWORD_IN_URL, SFTP_SERVER, Server, children_of};
 use support::life::{FAST, remote, restored_alike, slow_upload, until, whole_life};
@@ -365,6 +365,15 @@ fn programs_that_are_missing_old_or_another() {
         list(text(&folder), &url("id_dropbear"), &[&sha])
             .code(&[100])
             .says("dbclient knows no key");
+        // It would ask on, where nobody is there to answer.
+        let asks = Instant::now();
+        list(text(&folder), &server.url("b", ""), &[any])
+            .code(&[100])
+            .says("nobody in without a key or a password");
+        list(text(&folder), &url("stranger_dropbear"), &[any])
+            .code(&[100])
+            .says("rejected the key");
+        assert!(asks.elapsed() < Duration::from_secs(25));
         list(text(&folder), &url("id"), &[any])
             .code(&[100, 200])
             .says("dropbearconvert");

@@ -263,6 +263,9 @@ pub(super) fn broken(
         );
         return Fault::new(Class::Transient, text);
     }
+    if why == Broken::Asks && told.errors.ends_with("assword: ") {
+        return refused(setup);
+    }
     // So ends dbclient when the server has had enough of a wrong password.
     if !greeted && setup.secret.is_some() && told.errors.contains("exited: Disconnect received") {
         return refused(setup);

@@ -139,8 +139,8 @@ impl Channel {
             .map_err(|_| Broken::Ended)?;
         let over = errors.len().saturating_sub(ERRORS_MAX);
         errors.drain(..over);
-        // So asks dbclient about a host whose key it does not know.
-        if errors.ends_with(b"(y/n) ") {
+        // So asks dbclient about a host whose key it does not know, and for a password that it has not got.
+        if errors.ends_with(b"(y/n) ") || errors.ends_with(b"assword: ") {
             return Err(Broken::Asks);
         }
         if moved.output_ended || moved.input_ended && !bytes.is_empty() {

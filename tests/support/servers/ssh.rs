@@ -90,7 +90,11 @@ impl Server {
         let file = self.root.join("home/.ssh/authorized_keys");
         fs::write(&file, keys).expect("a file");
         if self.kind == Kind::Dropbear || Path::new("/usr/bin/dropbearconvert").exists() {
-            for (from, to) in [("host_ed25519", "dropbear_host"), ("id", "id_dropbear")] {
+            for (from, to) in [
+                ("host_ed25519", "dropbear_host"),
+                ("id", "id_dropbear"),
+                ("stranger", "stranger_dropbear"),
+            ] {
                 run(Command::new("dropbearconvert")
                     .args(["openssh", "dropbear"])
                     .args([self.key(from), self.key(to)]));
