@@ -179,6 +179,9 @@ fn keys_of_the_host() {
         format!("ssh-rsa 2048 {rsa}"),
         format!("rsa-sha2-256 3072 {rsa}"),
         format!("SHA256:{},{sha}", "A".repeat(43)),
+        // Without its kind, and not the key that the server shows first.
+        server.print_of("host_rsa", "sha256"),
+        rsa.clone(),
     ] {
         let query = format!("{key}&{nobody}&ssh-fingerprint={}", encoded(&pin));
         list(&query).code(&[0]);
@@ -186,6 +189,7 @@ fn keys_of_the_host() {
     let wrong = format!("SHA256:{}", "A".repeat(43));
     let ran = list(&format!("{key}&{nobody}&ssh-fingerprint={wrong}")).code(&[100]);
     ran.says("not the one given with ssh-fingerprint")
+        .says("ssh-keyscan HOST | ssh-keygen -lf -")
         .says(&sha);
     // A known host is of no use where another key is pinned.
     let ran = list(&format!("{}&ssh-fingerprint={wrong}", server.good())).code(&[100]);

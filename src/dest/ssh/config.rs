@@ -1,5 +1,7 @@
 //! The options of the `ssh` scheme (`destinations-more.md` 2.1), and what they and the URL come to.
 
+use std::cell::Cell;
+
 use super::pins::Pin;
 use crate::base::bytes;
 use crate::base::digest::Algo;
@@ -112,6 +114,8 @@ pub(super) struct Setup {
     pub(super) secret: Option<Secret>,
     pub(super) key: Key,
     pub(super) pins: Vec<Pin>,
+    /// The kinds of host keys that are asked for, where the server has others, too, and those are not the ones that are pinned.
+    pub(super) kinds: Cell<Option<&'static str>>,
     pub(super) any_host: bool,
     pub(super) agent: bool,
     /// The path begins in the folder of the log-in.
@@ -151,6 +155,7 @@ impl Setup {
             secret,
             key: key(options)?,
             pins,
+            kinds: Cell::new(None),
             any_host,
             agent: !options.flag(&NO_AGENT),
             relative: options.flag(&RELATIVE),

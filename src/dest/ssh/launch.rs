@@ -23,6 +23,9 @@ type Done<T> = std::result::Result<T, Fault>;
 const QUICK: Duration = Duration::from_secs(20);
 const SAID_MAX: usize = 64 << 10;
 
+/// The first version of OpenSSH that asks a command for the keys of a host.
+const COMMANDED: (u32, u32) = (8, 5);
+
 /// What speaks SSH here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Program {
@@ -31,6 +34,14 @@ pub(super) enum Program {
     /// With the two numbers of its version, zeros when it does not say.
     OpenSsh(PathBuf, (u32, u32)),
     Dropbear(PathBuf),
+}
+
+impl Program {
+    /// True where it can be asked for the host keys of one kind and then for those of another.
+    pub(super) fn may_ask(&self, setup: &Setup) -> bool {
+        let is_open = !setup.pins.is_empty() && Pin::algorithms(&setup.pins).is_none();
+        is_open && matches!(self, Program::OpenSsh(_, version) if *version >= COMMANDED)
+    }
 }
 
 /// The files in memory that a child reads and writes, which are there as long as this is.
@@ -284,9 +295,11 @@ fn host_keys(setup: &Setup, version: (u32, u32), report: &str, call: &mut Call) 
     call.option("GlobalKnownHostsFile", "none");
     if let Some(list) = Pin::algorithms(&setup.pins) {
         call.option("HostKeyAlgorithms", &list);
+    } else if let Some(kinds) = setup.kinds.get() {
+        call.option("HostKeyAlgorithms", kinds);
     }
     let words: Vec<String> = setup.pins.iter().map(Pin::word).collect();
-    if version >= (8, 5) {
+    if version >= COMMANDED {
         call.option("UserKnownHostsFile", "none");
         let command = format!(
             "{} __hostkey {} {report} %I %t %K %H",
@@ -318,7 +331,7 @@ pub(super) fn wrong_key() -> Fault {
         Class::Tls,
         "the server's host key is not the one given with ssh-fingerprint",
     )
-    .hint("if the server has a new key, ask for its fingerprint by another way and give that; if not, somebody may stand in between")
+    .hint("a server has several keys, each with a fingerprint of its own ('ssh-keyscan HOST | ssh-keygen -lf -' shows them); if none is the one given and the server has new ones, ask for a fingerprint by another way and give that; if not, somebody may stand in between")
 }
 
 /// The home folder where `dbclient` looks: that of the list of users, whatever the environment says.

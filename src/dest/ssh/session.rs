@@ -26,6 +26,9 @@ const CHUNK: usize = 32 << 10;
 /// The log-in may take this many times the wait for a small reply: keys are exchanged, and somebody touches a token.
 const LOGIN_WAITS: u32 = 2;
 
+/// All kinds of host keys but some: what is left are those of Edwards' curve, RSA and other curves.
+const KINDS: [&str; 3] = ["-*ecdsa*,*rsa*", "-*ed25519*,*ecdsa*", "-*ed25519*,*rsa*"];
+
 /// What the server can do beside the protocol's version 3.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Offers {
@@ -55,8 +58,27 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts a child, greets, and finds out where the folder is.
+    /// Starts a child, greets, and finds out where the folder is. Where the key that the server has shown is not pinned, another
+    /// kind of key is asked for, which it may have as well; what is accepted stays the same.
     pub(super) fn open(setup: &Rc<Setup>, program: &Program) -> Done<Session> {
+        let is_wrong =
+            |done: &Done<Session>| matches!(done, Err(fault) if fault.class == Class::Tls);
+        let first = Session::meet(setup, program);
+        if !is_wrong(&first) || !program.may_ask(setup) {
+            return first;
+        }
+        for kinds in KINDS {
+            setup.kinds.set(Some(kinds));
+            let done = Session::meet(setup, program);
+            if !is_wrong(&done) {
+                return done;
+            }
+        }
+        setup.kinds.set(None);
+        first
+    }
+
+    fn meet(setup: &Rc<Setup>, program: &Program) -> Done<Session> {
         let (child, held) = launch::start(setup, program)?;
         let mut session = Session {
             channel: Channel::new(child),
