@@ -27,12 +27,15 @@ const PATH: Opt = row(
     "",
     "Folder in the remote, in place of the URL's path.",
 );
-pub(crate) const WORDS: Opt = row(
-    "rclone-option",
-    Kind::Secret,
-    "",
-    "Further arguments for rclone; quotes and backslashes as in a shell.",
-);
+pub(crate) const WORDS: Opt = Opt {
+    plain: Some(are_names),
+    ..row(
+        "rclone-option",
+        Kind::Secret,
+        "",
+        "Further arguments for rclone; quotes and backslashes as in a shell.",
+    )
+};
 pub(crate) const PROGRAM: Opt = row(
     "rclone-executable",
     Kind::Word,
@@ -250,6 +253,16 @@ impl Setup {
     }
 }
 
+/// True for words that are surely names of options without values.
+fn are_names(words: &str) -> bool {
+    let is_name = |word: &str| {
+        let name = word.strip_prefix("--");
+        let name = name.or_else(|| word.strip_prefix('-').filter(|flags| flags.len() <= 3));
+        name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    };
+    words.split_whitespace().all(is_name)
+}
+
 /// Remote, path and account.
 type Where = (String, String, String);
 
@@ -406,4 +419,31 @@ fn carried(url: &DestUrl, options: &Options, set: &mut Vec<(String, Secret)>) ->
     }
     let path = clean(path.trim_start_matches('/'))?;
     Ok((OWN.to_owned(), path, account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_options_are_shown_and_values_are_not() {
+        for words in [
+            "--nosuchopt",
+            " --fast-list  -v --no-check-certificate",
+            "-vv",
+        ] {
+            assert!(!WORDS.hides(words), "{words}");
+        }
+        for words in [
+            "--sftp-pass=x",
+            "--sftp-pass x",
+            "--header 'Cookie: c'",
+            "-uvalue",
+            "value",
+            "--a\\=b",
+            "--'x'",
+        ] {
+            assert!(WORDS.hides(words), "{words}");
+        }
+    }
 }

@@ -186,12 +186,15 @@ impl Setup {
     }
 }
 
-/// True for what is surely the path of a file and not a key.
+/// True for what is surely the path of a file and not a key: the shortest one in base64 is longer than these names.
 fn is_path(value: &str) -> bool {
+    const NAME_MAX: usize = 40;
     let begins = ["/", "./", "../", "~/"]
         .iter()
         .any(|b| value.starts_with(b));
-    begins && !value.contains(['\n', '\r'])
+    let is_text =
+        value.contains(char::is_control) || ["://", "---"].iter().any(|t| value.contains(t));
+    (begins || value.len() <= NAME_MAX) && !is_text
 }
 
 fn key(options: &Options) -> Result<Key> {
@@ -331,6 +334,23 @@ mod tests {
             of(&twice.replace("%252B", "%2B").replacen("", "ssh-key=", 1)),
             text
         );
+    }
+
+    #[test]
+    fn names_of_files_are_shown_and_keys_are_not() {
+        for name in ["/k", "~/.ssh/id", "ssh/nokey", "nokey", "id_ed25519.pem"] {
+            assert!(!KEY_FILE.hides(name), "{name}");
+        }
+        let short = format!("MC4CAQAwBQYDK2VwBCIEI{}", "A/b+".repeat(11));
+        for key in [
+            "sshkey://-----BEGIN%20X",
+            "SSHKEY://x",
+            "-----BEGIN X-----",
+            "/x\n-----BEGIN X-----",
+            &short,
+        ] {
+            assert!(KEY_FILE.hides(key), "{key}");
+        }
     }
 
     #[test]
