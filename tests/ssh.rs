@@ -44,6 +44,23 @@ fn a_whole_life_at_a_plain_server() {
 }
 
 #[test]
+fn a_tilde_is_said_to_be_a_name() {
+    let scratch = Scratch::new("ssh");
+    for (path, is_told) in [("/~/duplet-none", true), ("/none/~", false)] {
+        let Some(url) = plain(Path::new(path), "number-of-retries=0") else {
+            return;
+        };
+        let ran = remote(&scratch, &["list", &url]).code(&[100]);
+        assert_eq!(
+            ran.err.contains("--ssh-relative-path"),
+            is_told,
+            "{}",
+            ran.all()
+        );
+    }
+}
+
+#[test]
 fn a_whole_life_behind_sshd_and_dropbear() {
     for kind in [Kind::OpenSsh, Kind::Dropbear] {
         let Some(server) = Server::start(kind, "") else {

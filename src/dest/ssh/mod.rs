@@ -78,6 +78,12 @@ impl Folder {
                     .to_owned(),
             );
         }
+        if !setup.relative && setup.folders.first().is_some_and(|name| name == "~") {
+            notices.push(
+                "~ in the path of the URL is a folder of that name: --ssh-relative-path begins where the server logs in to"
+                    .to_owned(),
+            );
+        }
         Ok(Folder {
             setup: Rc::new(setup),
             shown: url.display(),
