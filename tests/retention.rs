@@ -264,25 +264,6 @@ fn empty_parts_are_skipped_and_bad_ones_refused() {
     }
 }
 
-/// A negative age is none, wherever a time is read.
-#[test]
-fn ages_are_not_negative() {
-    let scratch = Scratch::new("retention-negative");
-    let dest = fixture("four-versions-plain").join("dest");
-    for words in [
-        &["list", "--time=-1D"][..],
-        &["find", "x", "--time=-1D"],
-        &["restore", "--time=-1D"],
-        &["restore", "--time=1D-2D"],
-        &["compare", "--", "-1D"],
-        &["compare", "0", "--", "-1D"],
-    ] {
-        let (command, more) = words.split_first().unwrap();
-        let ran = scratch.run(&[&[*command, text(&dest)], more].concat());
-        ran.code(&[200]).says("an age such as 3D");
-    }
-}
-
 /// The last version goes only by an option, which the refusal names; what else is named goes.
 #[test]
 fn the_last_version_stays_unless_its_option_is_given() {

