@@ -196,7 +196,7 @@ fn advice(report: &VerifyReport) -> String {
         ));
     } else if others > 0 {
         parts.push(format!(
-            "{again}; else 'duplet repair URL --rebuild-missing-dblock-files VOLUME...' with the damaged dblocks, where the files \
+            "{again}, or try 'duplet repair URL', which finds what an index lacks; else 'duplet repair URL --rebuild-missing-dblock-files VOLUME...' with the damaged dblocks, where the files \
              still are, brings back what it finds in them, and 'duplet purge-broken-files URL' takes out what stays lost; a restore \
              brings all else and names what it could not"
         ));
