@@ -1,5 +1,6 @@
 //! Entries whose blocks are in no volume taken out of versions, so that what is left is whole.
 
+use crate::base::digest::Hash;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::text;
 use crate::base::time::Timestamp;
@@ -8,8 +9,9 @@ use crate::format::filelist::{Content, Entry, EntryKind, Fate};
 use crate::format::manifest::Params;
 use crate::format::meta::EMPTY_BLOB;
 use crate::remote::Permit;
-use crate::set::Set;
+use crate::set::{ListState, Set, Stored};
 use crate::upkeep::losses::{Loss, Losses};
+use crate::upkeep::only_copies;
 use crate::upkeep::rewrite::{DOING, Look, Plan, look, plan};
 use crate::upkeep::unread::unreadable;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
@@ -154,10 +156,14 @@ pub(crate) fn purge_broken(
     for &no in plan.done_before.iter().chain(&survey.gone) {
         writer.retire(Retired::Dlist(no))?;
     }
+    let (losses, replace) = (&mut survey.losses, survey.replace);
+    if !survey.dindexes.is_empty() {
+        let mut useful = |id: &Hash| Ok(losses.list(id)? == ListState::Whole);
+        only_copies::save(&mut writer, ui, &survey.dindexes, &mut useful)?;
+    }
     for &no in &survey.dindexes {
         writer.retire(Retired::Dindex(no))?;
     }
-    let (losses, replace) = (&mut survey.losses, survey.replace);
     let mut judge = |_: usize, entry: &Entry| fate(losses, entry, replace);
     let list = List::Rewrite {
         versions: &plan.rewrites,

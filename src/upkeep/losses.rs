@@ -62,6 +62,8 @@ pub(super) struct Stock {
     pub(super) index: (BlockIndex, IndexReport),
     pub(super) lists: Keyset,
     pub(super) uncopied: Keyset,
+    /// Those of `lists` (keys of size 0) that name a block which is stored nowhere.
+    pub(super) broken: Keyset,
 }
 
 impl Losses {
@@ -250,6 +252,7 @@ impl Losses {
             index: (self.places, self.index),
             lists: self.known,
             uncopied: self.uncopied,
+            broken: self.broken,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::set::{Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::losses::{Losses, Stock};
+use crate::upkeep::only_copies;
 use crate::upkeep::unread::unreadable;
 use crate::upkeep::whole::DOING;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
@@ -152,6 +153,7 @@ pub(crate) fn repair(
         index,
         mut lists,
         uncopied,
+        mut broken,
     } = losses.into_stock();
     let mut writer = Writer::begin(set, permit, options)?;
     writer.know_lists(uncopied);
@@ -183,6 +185,10 @@ pub(crate) fn repair(
     if !(orders.force || whole) {
         done.absent_left = absent.len() as u64;
         absent.clear();
+    }
+    if done.unreadable == 0 && !absent.is_empty() {
+        let mut useful = |id: &Hash| Ok(!broken.contains(&BlockKey::new(id, 0))?);
+        only_copies::save(&mut writer, ui, &absent, &mut useful)?;
     }
     if done.unreadable == 0 {
         retire(&mut writer, ui, &plan, &absent, moved)?;

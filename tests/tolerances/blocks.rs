@@ -201,6 +201,8 @@ fn r24_wrong_sizes() {
         (5000, 4999),
         (5000, 9000),
         (5000, 3000),
+        (300, 0),
+        (5000, 0),
     ] {
         let (case, m) = Case::new("r24-sizes");
         let mut volume = Volume::new(1);

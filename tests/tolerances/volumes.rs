@@ -205,6 +205,32 @@ fn r09_blocklist_lost() {
         .says(&volumes[2].name);
 }
 
+/// R9: the index of a lost volume has the only copy of a blocklist: it does not go before the list is stored elsewhere.
+#[test]
+fn r09_only_copy_of_a_list() {
+    for command in ["repair", "purge-broken-files"] {
+        let (case, m) = Case::new("r09-only-copy");
+        let (mut volumes, mut all, want) = apart(&m, &[1, 2]);
+        let mut third = Volume::new(3);
+        third.lists = volumes[1].lists.drain(..).collect();
+        volumes[1].blocks.retain(|b| b.0 != third.lists[0].0);
+        third.blocks.push(third.lists[0].clone());
+        if command != "repair" {
+            all.push(m.file(&mut third, "/d/lost", &random(9, 700), None));
+        }
+        volumes.push(third);
+        for volume in &mut volumes {
+            m.both(volume);
+        }
+        m.dlist(TIME, &all);
+        fs::remove_file(m.dest.join(&volumes[2].name)).unwrap();
+        let index = m.dest.join(m.name("dindex", 3));
+        case.run(command, &[]).code(&[0]);
+        assert!(!index.exists(), "{command}");
+        case.clean(&want);
+    }
+}
+
 /// R10: of a block in several dblocks any will do, and when one is damaged, another.
 #[test]
 fn r10_repeated_blocks() {

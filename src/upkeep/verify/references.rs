@@ -225,7 +225,16 @@ impl References {
     }
 
     fn judge(&mut self, entry: &Entry, out: &mut Outcome) -> Result<()> {
-        let (data, meta) = Stored::entry(self, entry)?;
+        let (mut data, meta) = Stored::entry(self, entry)?;
+        // Of no bytes, but with the hash of some.
+        let hash = entry
+            .content
+            .as_ref()
+            .filter(|c| c.size == 0)
+            .and_then(|c| c.hash);
+        if hash.is_some_and(|hash| hash != self.params.file_hash.hash(b"")) {
+            data = State::Lost;
+        }
         out.unsure |= data == State::Unsure || meta == State::Unsure;
         let named = if data == State::Lost {
             out.files += 1;
