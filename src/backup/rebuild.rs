@@ -1,8 +1,6 @@
 //! Lost blocks looked for where they came from: in the files of this machine that the versions name, each block at its place
 //! and proved by its hash.
 
-use std::io::Read;
-
 use crate::backup::attrs::{Collected, Collector, Subject, bare};
 use crate::backup::given::{Given, open};
 use crate::backup::source::{Source, fs_path};
@@ -22,8 +20,6 @@ use crate::spill::sorter::Sorter;
 use crate::writer::Writer;
 
 const SORT_CAP: usize = 1 << 20;
-/// A copy of a blocklist that is longer is not kept, bytes.
-const LIST_AT_MOST: usize = 8 << 20;
 
 /// What a search came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -235,37 +231,8 @@ impl Search<'_> {
     fn copies(&mut self, writer: &mut Writer<'_>, ui: &mut Ui, lists: &mut Keyset) -> Result<()> {
         let count: u32 = Error::fits(writer.set.volumes().dindex_count())?;
         let all: Vec<u32> = (0..count).collect();
-        let mut copies = Sorter::new(writer.set.tmp(), SORT_CAP);
-        writer.set.read_lists(ui, &all, &mut |id, data| {
-            if lists.contains(&BlockKey::new(id, 0))? {
-                let mut record = vec![id.len_octet()];
-                record.extend_from_slice(id.as_bytes());
-                let most = LIST_AT_MOST as u64;
-                let read = data.take(most).read_to_end(&mut record);
-                if read.is_ok_and(|n| n < LIST_AT_MOST) {
-                    copies.add(&record)?;
-                }
-            }
-            Ok(())
-        })?;
-        let mut copies = copies.finish()?;
-        while let Some(record) = copies.next()? {
-            let Some((len, rest)) = record.split_first() else {
-                continue;
-            };
-            let Some((id, data)) = rest.split_at_checked(usize::from(*len)) else {
-                continue;
-            };
-            let Some(id) = Hash::from_bytes(id) else {
-                continue;
-            };
-            if self.params.block_hash.hash(data) == id {
-                let key = BlockKey::new(&id, Error::fits(data.len())?);
-                if !writer.holds(ui, &key, self.without)? {
-                    self.done.found += u64::from(writer.add_list_again(ui, &id, data)?);
-                }
-            }
-        }
+        let mut useful = |id: &Hash| lists.contains(&BlockKey::new(id, 0));
+        self.done.found += writer.add_lists_of(ui, &all, self.without, &mut useful)?;
         Ok(())
     }
 

@@ -202,6 +202,13 @@ impl BlockKey {
         id
     }
 
+    /// The key of the same digest with size 0, which stands for any.
+    pub(crate) fn of_any_size(&self) -> BlockKey {
+        let mut key = *self;
+        key.0[32..].fill(0);
+        key
+    }
+
     /// From the first 36 bytes of a record.
     pub(crate) fn from_record(record: &[u8]) -> Option<BlockKey> {
         Some(BlockKey(record.get(..Self::LEN)?.try_into().ok()?))

@@ -12,7 +12,7 @@ use crate::format::names::VolumeName;
 use crate::format::zip_read::ZipReader;
 use crate::set::known_full::KnownFull;
 use crate::set::locator::Beside;
-use crate::set::volume::{Opened, reading};
+use crate::set::volume::{Expected, Opened, reading};
 use crate::set::{RESCUED, Set, Summary};
 use crate::spill::run::Run;
 use crate::spill::sorter::Sorter;
@@ -277,7 +277,7 @@ impl Set {
         let Some((name, size)) = self.volumes.dindex(0).or(other) else {
             return Ok(false);
         };
-        match self.fetch(ui, &name, size, crate::set::Expected::default()) {
+        match self.fetch(ui, &name, size, Expected::default()) {
             Err(e) if !e.kind().is_volume_or_key() => Err(e),
             _ => Ok(self.params.is_some()),
         }

@@ -11,7 +11,6 @@ use crate::format::meta::EMPTY_BLOB;
 use crate::remote::Permit;
 use crate::set::{ListState, Set, Stored};
 use crate::upkeep::losses::{Loss, Losses};
-use crate::upkeep::only_copies;
 use crate::upkeep::rewrite::{DOING, Look, Plan, look, plan};
 use crate::upkeep::unread::unreadable;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
@@ -157,9 +156,10 @@ pub(crate) fn purge_broken(
         writer.retire(Retired::Dlist(no))?;
     }
     let (losses, replace) = (&mut survey.losses, survey.replace);
+    // Files whose blocks are elsewhere live by them.
     if !survey.dindexes.is_empty() {
         let mut useful = |id: &Hash| Ok(losses.list(id)? == ListState::Whole);
-        only_copies::save(&mut writer, ui, &survey.dindexes, &mut useful)?;
+        writer.add_lists_of(ui, &survey.dindexes, &[], &mut useful)?;
     }
     for &no in &survey.dindexes {
         writer.retire(Retired::Dindex(no))?;

@@ -71,14 +71,7 @@ impl Losses {
     /// downloaded, and what is inside them counts as stored.
     pub(crate) fn open(set: &mut Set, ui: &mut Ui, without: &[VolumeNo]) -> Result<Losses> {
         let params = set.learn_params(ui)?;
-        let mut known = Keyset::new(set.tmp());
-        let mut members = BlocklistRefs::new(set.tmp(), params.block_hash.len());
-        let (mut places, index) = set.load_index(ui, false, &mut |id, data| {
-            if known.insert(&BlockKey::new(id, 0))? {
-                members.add(id, data)?;
-            }
-            Ok(())
-        })?;
+        let (known, members, (mut places, index)) = read_indexes(set, ui, &params)?;
         let mut gone = vec![false; set.volumes().dblock_count() as usize];
         for &no in without {
             if let Some(mark) = gone.get_mut(no as usize) {
@@ -148,14 +141,7 @@ impl Losses {
         }
         self.unread += search.unread;
         // What the indexes tell of blocklists is weighed again.
-        let mut members = BlocklistRefs::new(set.tmp(), self.params.block_hash.len());
-        let mut known = Keyset::new(set.tmp());
-        set.load_index(ui, false, &mut |id, data| {
-            if known.insert(&BlockKey::new(id, 0))? {
-                members.add(id, data)?;
-            }
-            Ok(())
-        })?;
+        let (known, members, _) = read_indexes(set, ui, &self.params)?;
         (self.known, self.broken) = (known, Keyset::new(set.tmp()));
         self.lost = only_in(set, &self.places, &self.without)?;
         for (poor, hit) in self.poor.iter_mut().zip(&search.hits) {
@@ -411,6 +397,23 @@ impl ListReader for MemberReader<'_> {
         }
         Ok(true)
     }
+}
+
+/// The blocklists of which index volumes have copies (keys of size 0), their members, and what else these tell.
+fn read_indexes(
+    set: &mut Set,
+    ui: &mut Ui,
+    params: &Params,
+) -> Result<(Keyset, BlocklistRefs, (BlockIndex, IndexReport))> {
+    let mut known = Keyset::new(set.tmp());
+    let mut members = BlocklistRefs::new(set.tmp(), params.block_hash.len());
+    let index = set.load_index(ui, false, &mut |id, data| {
+        if known.insert(&BlockKey::new(id, 0))? {
+            members.add(id, data)?;
+        }
+        Ok(())
+    })?;
+    Ok((known, members, index))
 }
 
 /// Blocks that no volume holds but those marked. One pass over all places.

@@ -5,7 +5,6 @@ pub(crate) mod broken;
 pub(crate) mod compact;
 pub(crate) mod copy;
 pub(crate) mod losses;
-mod only_copies;
 pub(crate) mod purge;
 pub(crate) mod repair;
 pub(crate) mod retention;

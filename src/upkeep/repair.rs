@@ -11,7 +11,6 @@ use crate::set::{Set, Share, VolumeNo};
 use crate::spill::keyset::Keyset;
 use crate::spill::sorter::Sorter;
 use crate::upkeep::losses::{Losses, Stock};
-use crate::upkeep::only_copies;
 use crate::upkeep::unread::unreadable;
 use crate::upkeep::whole::DOING;
 use crate::writer::{Committed, List, Retired, WriteOptions, Writer};
@@ -187,8 +186,9 @@ pub(crate) fn repair(
         absent.clear();
     }
     if done.unreadable == 0 && !absent.is_empty() {
+        // Files whose blocks are elsewhere live by the lists in them.
         let mut useful = |id: &Hash| Ok(!broken.contains(&BlockKey::new(id, 0))?);
-        only_copies::save(&mut writer, ui, &absent, &mut useful)?;
+        writer.add_lists_of(ui, &absent, &[], &mut useful)?;
     }
     if done.unreadable == 0 {
         retire(&mut writer, ui, &plan, &absent, moved)?;

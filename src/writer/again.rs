@@ -1,10 +1,17 @@
 //! Blocks stored again although an index names them: their volumes are gone or damaged.
 
+use std::io::Read;
+
 use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Doing, Error, Result};
 use crate::base::ui::Ui;
 use crate::set::{Needed, Owners, Reference};
+use crate::spill::sorter::Sorter;
 use crate::writer::Writer;
+
+const SORT_CAP: usize = 1 << 20;
+/// A copy of a blocklist that is not shorter is not stored, bytes.
+const LIST_AT_MOST: u64 = 8 << 20;
 
 impl Writer<'_> {
     /// As [`Writer::add_block`], whatever holds the block now; true when this run had not stored it.
@@ -27,6 +34,45 @@ impl Writer<'_> {
         }
         self.copy_list(ui, hash, data)?;
         self.add_again(ui, hash, data)
+    }
+
+    /// Stores the blocklists of which these dindexes have copies, those that are `useful` and that [`Writer::holds`] denies `without`
+    /// some volumes; how many. Costs a download of each dindex; the lists are spilled.
+    pub(crate) fn add_lists_of(
+        &mut self,
+        ui: &mut Ui,
+        dindexes: &[u32],
+        without: &[bool],
+        useful: &mut dyn FnMut(&Hash) -> Result<bool>,
+    ) -> Result<u64> {
+        let mut copies = Sorter::new(self.set.tmp(), SORT_CAP);
+        let mut record = Vec::new();
+        self.set.read_lists(ui, dindexes, &mut |id, data| {
+            if useful(id)? {
+                record.clear();
+                record.push(id.len_octet());
+                record.extend_from_slice(id.as_bytes());
+                data.take(LIST_AT_MOST)
+                    .read_to_end(&mut record)
+                    .doing(|| "keep a blocklist".to_owned())?;
+                copies.add(&record)?;
+            }
+            Ok(())
+        })?;
+        let (mut copies, mut stored) = (copies.finish()?, 0);
+        while let Some(record) = copies.next()? {
+            let bad = || Error::bug("a spilled blocklist reads back");
+            let (len, rest) = record.split_first().ok_or_else(bad)?;
+            let (id, list) = rest.split_at_checked(usize::from(*len)).ok_or_else(bad)?;
+            let id = Hash::from_bytes(id).ok_or_else(bad)?;
+            // One that is longer was cut.
+            let whole = (list.len() as u64) < LIST_AT_MOST;
+            let key = BlockKey::new(&id, Error::fits(list.len())?);
+            if whole && !self.holds(ui, &key, without)? {
+                stored += u64::from(self.add_list_again(ui, &id, list)?);
+            }
+        }
+        Ok(stored)
     }
 
     /// True when the block was stored in this run, or lies in a volume that is not among `without` (by number).

@@ -1,8 +1,8 @@
 //! Blocks by the entries of the data volumes themselves: of volumes that no index describes, and where an index lacks what its
 //! volume holds.
 
-use crate::base::digest::{BlockKey, Hash};
-use crate::base::error::{Error, Result};
+use crate::base::digest::BlockKey;
+use crate::base::error::{Error, Kind, Result};
 use crate::base::size::show_size;
 use crate::base::sys;
 use crate::base::text;
@@ -104,9 +104,7 @@ impl Search {
     /// Looks for a block, too, unless index volumes name it: in a volume that could not be read, or that is not there. A size of 0
     /// stands for any. True when it may be found.
     pub(crate) fn add(&mut self, places: &mut BlockIndex, key: &BlockKey) -> Result<bool> {
-        let Some(id) = Hash::from_bytes(&key.id()).map(|id| BlockKey::new(&id, 0)) else {
-            return Ok(false);
-        };
+        let id = key.of_any_size();
         let held = places.find_like(key)?;
         let is = |size: u32| key.size() == 0 || size == key.size();
         if held.iter().any(|&(_, size)| is(size)) || places.elsewhere.contains(&id)? {
@@ -124,7 +122,8 @@ impl Search {
     }
 
     /// Reads volumes that were not read for this before and are not among `without` (by number), until all is found, and adds what
-    /// they hold to `places`. True when any was read. Costs a download each: at worst of all there are.
+    /// they hold to `places`. True when any was read. Costs a download each: at worst of all there are. A stop is an error: what was
+    /// not found by then is not lost.
     pub(crate) fn run(
         &mut self,
         set: &mut Set,
@@ -151,8 +150,11 @@ impl Search {
         let mut sorter = Sorter::new(&set.tmp, SORT_CAP);
         for (at, &no) in (0..).zip(&numbers) {
             let all_found = !self.everywhere && self.found.len() == self.sought.len();
-            if all_found || sys::stops_requested() > 0 {
+            if all_found {
                 break;
+            }
+            if sys::stops_requested() > 0 {
+                return Err(Error::new(Kind::Interrupted, "stopped").doing("look for blocks"));
             }
             let progress = Progress {
                 files: at,
@@ -162,8 +164,7 @@ impl Search {
             ui.progress("looking for blocks", progress);
             let (sought, found, mut hit) = (&mut self.sought, &mut self.found, false);
             let read = set.keys_inside(ui, no, places, false, &mut |key| {
-                let id = Hash::from_bytes(&key.id()).map(|id| BlockKey::new(&id, 0));
-                for key in [Some(*key), id].into_iter().flatten() {
+                for key in [*key, key.of_any_size()] {
                     if sought.contains(&key)? {
                         found.insert(&key)?;
                         hit = true;

@@ -78,6 +78,7 @@ impl Set {
         let params = self.learn_params(ui)?;
         let mut needs = Needs::new(&tmp, params);
         needs.with_lists = true;
+        needs.no_scan = true;
         let mut told = Keyset::new(&tmp);
         for (at, &version) in (0u64..).zip(versions) {
             ui.progress(
